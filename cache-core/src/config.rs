@@ -1,0 +1,89 @@
+//! Every default and limit, in one place, each with its reason.
+
+use std::time::Duration;
+
+/// Longest time one store operation may take before the call goes on without it.
+/// A slow cache must cost less than the load that it saves.
+pub(crate) const OPERATION_DEADLINE: Duration = Duration::from_millis(250);
+/// Longest time to open one connection, handshake included.
+pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long fences are kept before the floor takes over, and how long dead members stay in an index.
+/// A load that takes longer returns its value but does not fill.
+pub(crate) const FENCE_RETENTION: Duration = Duration::from_secs(60);
+/// How long a dead leader blocks others; a living one renews at a third of it.
+pub(crate) const LEASE: Duration = Duration::from_secs(2);
+/// How long a call waits for another's load before it loads for itself. Never below the lease, or every
+/// waiter of a dead leader would give up just before one of them could take over.
+pub(crate) const LEASE_WAIT: Duration = Duration::from_secs(2);
+/// Consecutive failures that open the breaker: fewer would open it on one lost connection of a stripe.
+pub(crate) const BREAKER_FAILURES: u32 = 5;
+/// Multiplexed connections; a key always uses the same one.
+pub(crate) const CONNECTIONS: usize = 4;
+/// Largest stored value, header included: one 8 MiB reply delays everything behind it by a few milliseconds.
+pub(crate) const VALUE_BYTES_MAX: usize = 8 << 20;
+/// Most tags on one entry, inherited ones not counted.
+pub(crate) const TAGS_MAX: usize = 128;
+/// Most names (tags and dependencies, inherited ones included) on one entry.
+pub(crate) const NAMES_MAX: usize = 4_096;
+/// Longest name (key, tag or pattern) in bytes.
+pub(crate) const NAME_BYTES_MAX: usize = 1_024;
+/// Most names waiting for a retried invalidation; beyond it they collapse into one `clear`.
+pub(crate) const RECOVERY_NAMES_MAX: usize = 10_000;
+/// Names sent in one invalidation chunk.
+pub(crate) const INVALIDATE_NAMES_PER_CHUNK: usize = 256;
+/// Members one invalidation script visits: about 4 µs each, so a chunk stays near 2 ms.
+pub(crate) const INVALIDATE_MEMBERS_PER_CHUNK: usize = 400;
+/// Keys one pattern page looks at.
+pub(crate) const SWEEP_KEYS_PER_PAGE: usize = 500;
+/// Fences kept at most; the oldest beyond it are dropped into the floor.
+pub(crate) const FENCES_MAX: usize = 100_000;
+/// Lifetime of an entry whose function names no TTL and whose class is unknown.
+pub(crate) const DEFAULT_TTL: Duration = Duration::from_secs(300);
+/// Hard and soft TTL are shortened by up to this share at random, so that entries filled together do not expire together.
+pub(crate) const JITTER: f64 = 0.05;
+/// Bytes of the embedded store, indexes included.
+pub(crate) const MEMORY_BYTES_MAX: usize = 64 << 20;
+/// Prefixes counted apart; further ones share one line of the statistics.
+pub(crate) const STATS_PREFIXES_MAX: usize = 1_024;
+
+/// The settings of one cache; the builder changes them.
+#[derive(Clone, Debug)]
+pub(crate) struct Config {
+    pub(crate) namespace: String,
+    pub(crate) operation_deadline: Duration,
+    pub(crate) connect_timeout: Duration,
+    pub(crate) fence_retention: Duration,
+    pub(crate) lease: Duration,
+    pub(crate) lease_wait: Duration,
+    pub(crate) breaker_failures: u32,
+    pub(crate) connections: usize,
+    pub(crate) value_bytes_max: usize,
+    pub(crate) tags_max: usize,
+    pub(crate) names_max: usize,
+    pub(crate) recovery_names_max: usize,
+    pub(crate) default_ttl: Duration,
+    pub(crate) jitter: f64,
+    pub(crate) memory_bytes_max: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            namespace: "cache".to_owned(),
+            operation_deadline: OPERATION_DEADLINE,
+            connect_timeout: CONNECT_TIMEOUT,
+            fence_retention: FENCE_RETENTION,
+            lease: LEASE,
+            lease_wait: LEASE_WAIT,
+            breaker_failures: BREAKER_FAILURES,
+            connections: CONNECTIONS,
+            value_bytes_max: VALUE_BYTES_MAX,
+            tags_max: TAGS_MAX,
+            names_max: NAMES_MAX,
+            recovery_names_max: RECOVERY_NAMES_MAX,
+            default_ttl: DEFAULT_TTL,
+            jitter: JITTER,
+            memory_bytes_max: MEMORY_BYTES_MAX,
+        }
+    }
+}

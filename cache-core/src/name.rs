@@ -1,0 +1,71 @@
+//! What an entry can be invalidated by: a key or a tag.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::config::NAME_BYTES_MAX;
+use crate::error::{Error, ErrorKind};
+
+/// A key or a tag, as fences, indexes and stored headers spell it: `k` or `t`, then the text.
+///
+/// The text holds no control character, so a list of names can be joined by `\n` and searched by scripts.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Name(Arc<str>);
+
+impl Name {
+    /// The name of the entry stored under a logical key.
+    pub(crate) fn key(logical: &str) -> Result<Self, Error> {
+        Self::new('k', logical)
+    }
+
+    /// The name of a group of entries.
+    pub(crate) fn tag(tag: &str) -> Result<Self, Error> {
+        Self::new('t', tag)
+    }
+
+    fn new(kind: char, text: &str) -> Result<Self, Error> {
+        check_name_text(text)?;
+        Ok(Self(format!("{kind}{text}").into()))
+    }
+
+    /// Reads back what [`as_str`](Self::as_str) wrote.
+    pub(crate) fn parse(spelled: &str) -> Option<Self> {
+        let text = spelled.strip_prefix(['k', 't'])?;
+        check_name_text(text).ok()?;
+        Some(Self(spelled.into()))
+    }
+
+    /// With its kind in front: the spelling that is stored.
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The logical key, if it names one.
+    pub(crate) fn as_key(&self) -> Option<&str> {
+        self.0.strip_prefix('k')
+    }
+}
+
+impl fmt::Debug for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The rules for every text that names something: not empty, at most [`NAME_BYTES_MAX`] bytes, no control characters,
+/// no `~` in front (bookkeeping lives there).
+pub(crate) fn check_name_text(text: &str) -> Result<(), Error> {
+    if text.is_empty() {
+        return Err(Error::new(ErrorKind::Config, "a key or tag must not be empty"));
+    }
+    if text.len() > NAME_BYTES_MAX {
+        return Err(Error::new(ErrorKind::Limit, format!("a key or tag is at most {NAME_BYTES_MAX} bytes long")));
+    }
+    if text.starts_with('~') {
+        return Err(Error::new(ErrorKind::Config, "a key or tag must not start with `~`, which is reserved"));
+    }
+    if text.chars().any(char::is_control) {
+        return Err(Error::new(ErrorKind::Config, "a key or tag must not contain control characters"));
+    }
+    Ok(())
+}

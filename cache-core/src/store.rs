@@ -1,0 +1,181 @@
+//! What the cache asks of a store. One method is one round trip.
+//!
+//! This module knows nothing of serialization, freshness or single flight; a store knows nothing of functions and types.
+//! The protocol (clock, fences, leases, fills, cascades) is described in `ARCHITECTURE.md`.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::time::Instant;
+
+use crate::error::Error;
+use crate::name::Name;
+
+pub(crate) mod memory;
+#[cfg(feature = "redis")]
+pub(crate) mod redis;
+
+/// A boxed answer: the store is chosen at run time, and a hit costs one allocation beside a round trip.
+pub(crate) type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 'a>>;
+
+/// Unique for every fill: never per process or connection, or a process could release the lease of its own later fill.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Token(pub(crate) u128);
+
+impl Token {
+    pub(crate) fn new() -> Self {
+        Self(fastrand::u128(..))
+    }
+}
+
+/// What a partition's clock showed before a load or a write began. A fill is refused if anything it depends on was
+/// invalidated after it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ClockReading {
+    /// Changes whenever the clock was lost: readings of another incarnation are worth nothing.
+    pub(crate) incarnation: Box<str>,
+    /// Advanced by every invalidation.
+    pub(crate) seq: u64,
+    /// The store's wall time in ms, for the age limit of a load only: no ordering rests on it.
+    pub(crate) read_at_ms: u64,
+    /// The same on this process's monotonic clock: a step of the store's clock cannot make an old load look young.
+    pub(crate) read_at: Instant,
+}
+
+/// Whether a value that is already stored answers a request for a lease.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum IfPresent {
+    /// Somebody filled meanwhile: take it.
+    Return,
+    /// What is stored is corrupt, foreign or to be refreshed: it does not count.
+    Ignore,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum LeaseReply {
+    /// Somebody filled meanwhile.
+    Hit(Bytes),
+    /// The caller has the exclusive right to load until the lease ends.
+    Granted(ClockReading),
+    /// Another call has it.
+    Held { clock: ClockReading, remaining: Duration },
+}
+
+/// A value on its way into the store, with everything it was made from.
+#[derive(Clone, Debug)]
+pub(crate) struct Fill<'a> {
+    /// Logical key.
+    pub(crate) key: &'a str,
+    /// Header and payload (see `entry`).
+    pub(crate) value: Bytes,
+    /// Tags and dependencies, sorted, each once, without the key itself; the same as in the header.
+    pub(crate) names: &'a [Name],
+    /// Hard TTL.
+    pub(crate) ttl: Duration,
+    /// Read before the load began.
+    pub(crate) clock: &'a ClockReading,
+    /// The lease to give back, if it is still ours. A call that loads without a lease has a token that holds none.
+    pub(crate) token: Token,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum FillReply {
+    Stored,
+    /// Stored nothing: the value may be older than an invalidation.
+    Refused(Refusal),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// The key, a tag or a dependency was invalidated after the reading.
+    Fenced,
+    /// The floor passed the reading.
+    BelowFloor,
+    /// The clock was lost after the reading.
+    ForeignIncarnation,
+    /// The load took longer than fences and dead members are kept.
+    TooOld,
+}
+
+/// What one chunk of an invalidation did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Drained {
+    /// Live entries removed.
+    pub(crate) removed: u64,
+    /// Names whose index is not empty yet, of this and of any other unfinished invalidation. Zero: all is done.
+    pub(crate) pending: u64,
+}
+
+/// The answer to [`Store::write`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Written {
+    pub(crate) fill: FillReply,
+    pub(crate) drained: Drained,
+}
+
+/// Which keys a pattern walk visits. A walk visits all values first, then the indexes: an index can only gain a stale
+/// dependent while the entry it names is still there, and that entry is then met by the first walk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SweepScope {
+    /// Entries whose logical key matches.
+    Values,
+    /// Indexes of the dependents of keys that match, whether or not the entry itself is still there.
+    Dependents,
+    /// Every index, of keys and of tags; the pattern is not looked at. For `clear`.
+    AllIndexes,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct SweepReply {
+    /// Where the walk goes on; `None` at its end.
+    pub(crate) next: Option<u64>,
+    pub(crate) drained: Drained,
+}
+
+/// A place where entries, their indexes and the protocol's clock live.
+///
+/// Every method is idempotent, for a driver may send a command twice, and atomic.
+/// Keys are logical; names are complete (`Name`). Errors leave the outcome unknown.
+pub(crate) trait Store: Send + Sync + 'static {
+    /// The stored bytes of a key.
+    fn get<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<Bytes>>;
+
+    /// Asks for the exclusive right to load `key` for `lease`; renewed by [`renew_lease`](Self::renew_lease).
+    /// A lease that a fence of the key, or the floor, has overtaken is free.
+    fn take_lease<'a>(
+        &'a self,
+        key: &'a str,
+        token: Token,
+        lease: Duration,
+        if_present: IfPresent,
+    ) -> StoreFuture<'a, LeaseReply>;
+
+    /// Extends a lease that is still ours; `false`: it is not.
+    fn renew_lease<'a>(&'a self, key: &'a str, token: Token, lease: Duration) -> StoreFuture<'a, bool>;
+
+    /// Gives a lease back, if it is still ours.
+    fn release_lease<'a>(&'a self, key: &'a str, token: Token) -> StoreFuture<'a, ()>;
+
+    /// A reading for a write ([`write`](Self::write)).
+    fn read_clock(&self) -> StoreFuture<'_, ClockReading>;
+
+    /// Stores a loaded value with its memberships, or refuses; gives the lease back either way.
+    /// More than one round trip for over 256 names or 64 KiB.
+    fn fill<'a>(&'a self, fill: Fill<'a>) -> StoreFuture<'a, FillReply>;
+
+    /// Removes the key and what depends on it, fences the key, and stores the new value only if nothing it depends on
+    /// was invalidated after `fill.clock`. Cost as for `fill`; what is left of a cascade is pending.
+    fn write<'a>(&'a self, fill: Fill<'a>) -> StoreFuture<'a, Written>;
+
+    /// One chunk of an invalidation: fences `names` (at most `INVALIDATE_NAMES_PER_CHUNK`; may be empty), removes what they
+    /// reach, and goes on with whatever is pending.
+    fn invalidate<'a>(&'a self, names: &'a [Name]) -> StoreFuture<'a, Drained>;
+
+    /// One page of a pattern walk; raises the floor first. `pattern` is a Redis glob over logical keys.
+    fn sweep<'a>(&'a self, pattern: &'a str, scope: SweepScope, cursor: u64) -> StoreFuture<'a, SweepReply>;
+
+    /// Succeeds when the store answers and is usable: a clear configuration error otherwise.
+    fn ready(&self) -> StoreFuture<'_, ()>;
+}

@@ -1,0 +1,1 @@
+//! Servers, faults and workloads for the black-box tests.
