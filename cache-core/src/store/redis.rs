@@ -1,1 +1,4 @@
 //! The Redis store.
+
+mod layout;
+mod scripts;

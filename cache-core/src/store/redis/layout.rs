@@ -1,0 +1,91 @@
+//! Physical keys. The one module that knows them; the scripts are handed the root and put bookkeeping under `<root>~…`.
+//!
+//! | key | type | holds | TTL |
+//! |---|---|---|---|
+//! | `<root><logical key>` | string | an entry: header and payload | hard TTL |
+//! | `<root>~clock` | sorted set | incarnation, seq, floor and fences | none |
+//! | `<root>~index:<name>` | sorted set | keys that have the name, scored by expiry in ms | none |
+//! | `<root>~due` | sorted set | names of indexes, scored by when there is something to reap | none |
+//! | `<root>~pending` | set | names whose index an invalidation has not emptied yet | none |
+//! | `<root>~lease:<logical key>` | string | token, incarnation and seq of the call that loads | lease |
+//! | `<root>~staging:<token>` | string | a large value between two round trips | seconds |
+
+use crate::store::Token;
+
+/// The keys of one partition. Standalone Redis has one partition, and its root is the namespace and a colon.
+#[derive(Clone, Debug)]
+pub(in crate::store::redis) struct Layout {
+    root: String,
+}
+
+impl Layout {
+    pub(in crate::store::redis) fn new(namespace: &str) -> Self {
+        Self { root: format!("{namespace}:") }
+    }
+
+    pub(in crate::store::redis) fn root(&self) -> &str {
+        &self.root
+    }
+
+    pub(in crate::store::redis) fn value(&self, key: &str) -> String {
+        [&self.root, key].concat()
+    }
+
+    pub(in crate::store::redis) fn clock(&self) -> String {
+        [&self.root, "~clock"].concat()
+    }
+
+    pub(in crate::store::redis) fn lease(&self, key: &str) -> String {
+        [&self.root, "~lease:", key].concat()
+    }
+
+    pub(in crate::store::redis) fn staging(&self, token: Token) -> String {
+        format!("{}~staging:{:032x}", self.root, token.0)
+    }
+
+    /// A glob over physical keys that matches the values whose logical key matches `pattern`.
+    pub(in crate::store::redis) fn values_matching(&self, pattern: &str) -> String {
+        [&escape_glob(&self.root), pattern].concat()
+    }
+
+    /// The same over the indexes of the dependents of keys that match.
+    pub(in crate::store::redis) fn dependents_matching(&self, pattern: &str) -> String {
+        [&escape_glob(&self.root), "~index:k", pattern].concat()
+    }
+
+    /// A glob that matches every index.
+    pub(in crate::store::redis) fn all_indexes(&self) -> String {
+        [&escape_glob(&self.root), "~index:*"].concat()
+    }
+}
+
+fn escape_glob(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        if matches!(c, '*' | '?' | '[' | ']' | '\\' | '^' | '-') {
+            escaped.push('\\');
+        }
+        escaped.push(c);
+    }
+    escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_the_documented_ones() {
+        let layout = Layout::new("shop");
+        assert_eq!(layout.value("flight:42"), "shop:flight:42");
+        assert_eq!(layout.clock(), "shop:~clock");
+        assert_eq!(layout.lease("flight:42"), "shop:~lease:flight:42");
+        assert_eq!(layout.staging(Token(255)), "shop:~staging:000000000000000000000000000000ff");
+        assert_eq!(layout.dependents_matching("flight:*"), "shop:~index:kflight:*");
+    }
+
+    #[test]
+    fn a_namespace_is_not_a_pattern() {
+        assert_eq!(Layout::new("a*[b]").values_matching("x:*"), r"a\*\[b\]:x:*");
+    }
+}

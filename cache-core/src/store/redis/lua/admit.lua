@@ -1,0 +1,94 @@
+-- Shared by the scripts that store: may a value loaded at a reading of the clock be stored, and its registration.
+
+-- nil, or why a value is refused that was loaded (or written) after `reading_seq` of `reading_incarnation`.
+local function refusal(names, reading_incarnation, reading_seq, read_at_ms, retention_ms)
+  if reading_incarnation ~= incarnation then
+    return 'incarnation'
+  end
+  if reading_seq < floor then
+    return 'floor'
+  end
+  -- Dead members leave their indexes after the retention: an older load may depend on one that is no longer reached.
+  if now_ms - read_at_ms > retention_ms then
+    return 'old'
+  end
+  for first = 1, #names, 400 do
+    local scores = redis.call('ZMSCORE', clock_key, unpack(names, first, math.min(first + 399, #names)))
+    for _, score in ipairs(scores) do
+      if score and tonumber(score) > reading_seq then
+        return 'fenced'
+      end
+    end
+  end
+  return nil
+end
+
+-- Memberships before the value: an entry never lives without them. Scores are only raised: a short-lived member must not
+-- shorten another's stay. The registry of due times finds the index again when there is something to reap.
+local function register(key, names, first, ttl_ms, retention_ms)
+  local expires_at_ms = digits(now_ms + ttl_ms)
+  local due_at_ms = digits(now_ms + ttl_ms + retention_ms)
+  for at = first, #names do
+    redis.call('ZADD', index_key(names[at]), 'GT', expires_at_ms, key)
+    redis.call('ZADD', due_key, 'LT', due_at_ms, names[at])
+  end
+end
+
+-- Leaves the indexes that the replaced entry was in and the new one is not. Not while something depends on the key: it may
+-- have been made from the replaced entry, and is reached through these memberships alone.
+local function leave_indexes(key, old_block, names)
+  if old_block == '' or redis.call('EXISTS', index_key('k' .. key)) == 1 then
+    return
+  end
+  local kept = {}
+  for _, name in ipairs(names) do
+    kept[name] = true
+  end
+  local left = 0
+  for name in string.gmatch(old_block, '[^\n]+') do
+    if not kept[name] and left < 256 then
+      left = left + 1
+      redis.call('ZREM', index_key(name), key)
+    end
+  end
+end
+
+-- `value` is the stored bytes, or, if `staging_key` is not '', they are there already: large values are not copied through Lua.
+local function store(value_key, value, staging_key, ttl_ms)
+  if staging_key == '' then
+    redis.call('SET', value_key, value, 'PX', digits(ttl_ms))
+  else
+    redis.call('RENAME', staging_key, value_key)
+    redis.call('PEXPIRE', value_key, digits(ttl_ms))
+  end
+end
+
+local function release_lease(lease_key, token)
+  local held = redis.pcall('GET', lease_key)
+  if type(held) == 'string' and string.sub(held, 1, #token) == token then
+    redis.call('DEL', lease_key)
+  end
+end
+
+-- Reaps a bounded number of dead members from at most two indexes that are due. Each fill makes at most as many due as it has
+-- names, and each name is due once in a while: amortised, nothing is left over without a background job.
+local function reap(retention_ms)
+  local due = redis.call('ZRANGEBYSCORE', due_key, '-inf', digits(now_ms), 'LIMIT', 0, 2)
+  for _, name in ipairs(due) do
+    local index = index_key(name)
+    local dead = redis.call('ZRANGEBYSCORE', index, '-inf', digits(now_ms - retention_ms), 'LIMIT', 0, 16)
+    for _, key in ipairs(dead) do
+      if redis.call('EXISTS', index_key('k' .. key)) == 1 then
+        redis.call('ZADD', index, 'GT', digits(now_ms), key)
+      else
+        redis.call('ZREM', index, key)
+      end
+    end
+    local first = redis.call('ZRANGE', index, 0, 0, 'WITHSCORES')
+    if first[1] then
+      redis.call('ZADD', due_key, digits(tonumber(first[2]) + retention_ms), name)
+    else
+      redis.call('ZREM', due_key, name)
+    end
+  end
+end

@@ -1,0 +1,121 @@
+-- Shared by every script: names of keys, the partition's clock, its fences and its floor.
+--
+-- ARGV[1] root: what every key of this partition starts with     ARGV[2] nonce: new for every send
+-- Everything lives under the root, so in a cluster all keys of a script share one hash tag.
+--
+-- The clock is one sorted set without TTL, so that clock and fences are lost together or not at all:
+--   !inc:<incarnation>  score -inf       !floor  score -floor       !seq  score seq       <name>  score = its fence
+local root, nonce = ARGV[1], ARGV[2]
+local clock_key, due_key, pending_key = root .. '~clock', root .. '~due', root .. '~pending'
+
+local time = redis.call('TIME')
+local now_us = time[1] * 1000000 + time[2]
+local now_ms = math.floor(now_us / 1000)
+
+-- Lua prints numbers with 14 digits: a time in µs would lose its last ones.
+local function digits(number)
+  return string.format('%.0f', number)
+end
+
+local function index_key(name)
+  return root .. '~index:' .. name
+end
+
+-- Calls `command key …values`, a few hundred values at a time: unpack fails at about 8,000.
+local function in_slices(command, key, values)
+  for first = 1, #values, 400 do
+    redis.call(command, key, unpack(values, first, math.min(first + 399, #values)))
+  end
+end
+
+local incarnation, seq, floor
+
+-- A missing (or unreadable) clock is made anew. Its incarnation is of this very call: a nonce of the process would come
+-- back when the clock is lost twice, and readings from before the first loss would count again.
+local function renew_clock()
+  incarnation = nonce .. '-' .. digits(now_us)
+  seq = math.max((seq or 0) + 1, now_us)
+  floor = seq
+  redis.call('DEL', clock_key)
+  redis.call('ZADD', clock_key, '-inf', '!inc:' .. incarnation, digits(-floor), '!floor', digits(seq), '!seq')
+end
+
+local function open_clock()
+  local first = redis.call('ZRANGE', clock_key, 0, 0)[1]
+  local scores = redis.call('ZMSCORE', clock_key, '!seq', '!floor')
+  if not first or string.sub(first, 1, 5) ~= '!inc:' or not scores[1] or not scores[2] then
+    return renew_clock()
+  end
+  incarnation, seq, floor = string.sub(first, 6), tonumber(scores[1]), -tonumber(scores[2])
+end
+
+-- Every invalidation advances the clock. The first write of a script that must work when memory is full is the ZREM:
+-- Redis refuses growth only until a script has written.
+local function advance_clock()
+  redis.call('ZREM', clock_key, '!')
+  seq = math.max(seq + 1, now_us)
+  redis.call('ZADD', clock_key, digits(seq), '!seq')
+end
+
+local function raise_floor(to)
+  if to > floor then
+    floor = to
+    redis.call('ZADD', clock_key, digits(-floor), '!floor')
+  end
+end
+
+-- Fences are collected, written once.
+local fenced, fenced_names = {}, {}
+
+local function fence(name)
+  if not fenced[name] then
+    fenced[name] = true
+    fenced_names[#fenced_names + 1] = name
+  end
+end
+
+local function write_fences()
+  -- At the floor a fence says nothing that the floor does not.
+  if floor < seq then
+    local pairs_ = {}
+    for _, name in ipairs(fenced_names) do
+      pairs_[#pairs_ + 1] = digits(seq)
+      pairs_[#pairs_ + 1] = name
+    end
+    in_slices('ZADD', clock_key, pairs_)
+  end
+end
+
+-- Fences older than the retention, and the oldest beyond `fences_max`, are dropped into the floor.
+local function drop_fences(retention_ms, fences_max)
+  local upto = '(' .. digits(now_us - retention_ms * 1000)
+  if redis.call('ZCARD', clock_key) > fences_max then
+    upto = '(' .. digits(seq)
+  end
+  local old = redis.call('ZRANGEBYSCORE', clock_key, 1, upto, 'WITHSCORES', 'LIMIT', 0, 1000)
+  local names, highest = {}, 0
+  for at = 1, #old, 2 do
+    if old[at] ~= '!seq' then
+      names[#names + 1] = old[at]
+      highest = tonumber(old[at + 1])
+    end
+  end
+  if #names > 0 then
+    raise_floor(highest)
+    in_slices('ZREM', clock_key, names)
+  end
+end
+
+-- The names block of a stored entry ("\n" name "\n" name … "\n"), '' if there is none, or what is there is not ours.
+-- Header layout: the module `entry`.
+local function names_of(value_key)
+  local head = redis.pcall('GETRANGE', value_key, 0, 1079)
+  if type(head) ~= 'string' or #head < 56 then
+    return ''
+  end
+  local bytes = struct.unpack('<I4', head, 53)
+  if #head >= 56 + bytes then
+    return string.sub(head, 57, 56 + bytes)
+  end
+  return redis.call('GETRANGE', value_key, 56, 55 + bytes)
+end

@@ -1,0 +1,8 @@
+-- A primary that this client has not met before may lag behind the one it replaces: its clock gets a new incarnation and a
+-- floor at its own time, so that no reading from before counts.
+--
+-- KEYS  1 clock      ARGV  1 root  2 nonce
+-- Reply 1. Cost O(fences) to free. Atomic.
+open_clock()
+renew_clock()
+return 1

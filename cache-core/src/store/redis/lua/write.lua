@@ -1,0 +1,38 @@
+-- Write-through: removes the key and what depends on it, always fences the key, and stores the new value unless something
+-- it depends on was invalidated after the reading.
+--
+-- KEYS  1 clock  2 value  3 lease
+-- ARGV  as fill.lua; 11 is the budget of members to visit
+-- Reply { 'stored' or why not, entries removed, names still pending }
+-- Cost  O(names · log n + members visited). Atomic up to the cascade's budget; the rest is pending.
+local key, token = ARGV[3], ARGV[4]
+local retention_ms, ttl_ms = tonumber(ARGV[8]), tonumber(ARGV[10])
+local names, checked = {}, { 'k' .. key }
+for at = 15, #ARGV do
+  names[#names + 1] = ARGV[at]
+  checked[#checked + 1] = ARGV[at]
+end
+
+open_clock()
+-- Against the fences as they were: the one that this write sets is its own.
+local why = refusal(checked, ARGV[5], tonumber(ARGV[6]), tonumber(ARGV[7]), retention_ms)
+
+advance_clock()
+local old_block = names_of(KEYS[2])
+remove_entry(key)
+local left = drain(tonumber(ARGV[11]))
+write_fences()
+
+if why then
+  if ARGV[13] ~= '' then
+    redis.call('DEL', ARGV[13])
+  end
+else
+  register(key, names, tonumber(ARGV[12]), ttl_ms, retention_ms)
+  leave_indexes(key, old_block, names)
+  store(KEYS[2], ARGV[14], ARGV[13], ttl_ms)
+end
+release_lease(KEYS[3], token)
+reap(retention_ms)
+drop_fences(retention_ms, tonumber(ARGV[9]))
+return { why or 'stored', removed, left }

@@ -1,0 +1,43 @@
+//! The scripts: Lua files, put together from the parts that they share.
+
+use std::sync::LazyLock;
+
+/// A script and the digest that Redis knows it by.
+pub(in crate::store::redis) struct Script {
+    pub(in crate::store::redis) source: &'static str,
+    sha1: LazyLock<String>,
+}
+
+impl Script {
+    const fn new(source: &'static str, sha1: fn() -> String) -> Self {
+        Self { source, sha1: LazyLock::new(sha1) }
+    }
+
+    /// Hex SHA-1 of the source, as `EVALSHA` takes it.
+    pub(in crate::store::redis) fn sha1(&self) -> &str {
+        &self.sha1
+    }
+}
+
+macro_rules! scripts {
+    ($($name:ident = $($file:literal)+;)+) => {
+        $(pub(in crate::store::redis) static $name: Script = {
+            const SOURCE: &str = concat!($(include_str!(concat!("lua/", $file, ".lua"))),+);
+            Script::new(SOURCE, || redis::Script::new(SOURCE).get_hash().to_owned())
+        };)+
+        /// Every script, for the handshake to load.
+        pub(in crate::store::redis) static ALL: &[&Script] = &[$(&$name),+];
+    };
+}
+
+scripts! {
+    TAKE_LEASE = "clock" "take_lease";
+    RENEW_LEASE = "renew_lease";
+    RELEASE_LEASE = "release_lease";
+    READ_CLOCK = "clock" "read_clock";
+    RENEW_CLOCK = "clock" "renew_clock";
+    FILL = "clock" "admit" "fill";
+    WRITE = "clock" "cascade" "admit" "write";
+    INVALIDATE = "clock" "cascade" "invalidate";
+    SWEEP = "clock" "cascade" "sweep";
+}
