@@ -1,1 +1,75 @@
-//! Servers, faults and workloads for the black-box tests.
+//! Servers, faults and forced races for the black-box tests.
+//!
+//! `cargo xtask test` starts the shared servers and says where they and their programs are (see [`env`]).
+//! A missing server fails a test; it is never skipped in silence.
+
+mod env;
+mod fault_proxy;
+mod gate;
+mod port;
+mod probe;
+mod server;
+mod test_store;
+
+pub use env::{ServerKind, run};
+pub use fault_proxy::{Fault, FaultProxy};
+pub use gate::Gate;
+pub use probe::Probe;
+pub use server::{Server, ServerOptions};
+pub use test_store::{Raw, TestStore};
+
+/// The driver, for assertions on what really is in a server.
+pub use redis;
+
+/// Runs each test body on every store: `claim::embedded`, `claim::redis` and `claim::valkey`.
+///
+/// Every run has a namespace of its own and fails after a minute instead of hanging. Bodies run on a current-thread
+/// runtime; `#![multi_thread]` as the first line gives them two worker threads.
+///
+/// ```
+/// use cache_tests::{TestStore, each_store};
+///
+/// each_store! {
+///     /// Why this matters.
+///     async fn a_claim_that_holds_everywhere(store: TestStore) {
+///         assert!(!store.namespace().is_empty());
+///     }
+/// }
+/// ```
+#[macro_export]
+macro_rules! each_store {
+    ($($tests:tt)*) => { $crate::__tests! { [embedded redis valkey] $($tests)* } };
+}
+
+/// Runs each test body on every server, for claims about several processes or about bytes: `claim::redis` and
+/// `claim::valkey`. Otherwise like [`each_store!`].
+#[macro_export]
+macro_rules! each_server {
+    ($($tests:tt)*) => { $crate::__tests! { [redis valkey] $($tests)* } };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __tests {
+    ($stores:tt #![multi_thread] $($tests:tt)*) => { $crate::__tests! { @each $stores 2 $($tests)* } };
+    (@each $stores:tt $workers:tt) => {};
+    (@each $stores:tt $workers:tt
+        $(#[$attribute:meta])* async fn $name:ident($store:ident: $type:ty) $body:block $($rest:tt)*
+    ) => {
+        $(#[$attribute])*
+        async fn $name($store: $type) $body
+        $crate::__tests! { @one $stores $workers $name }
+        $crate::__tests! { @each $stores $workers $($rest)* }
+    };
+    (@one [$($kind:ident)*] $workers:tt $name:ident) => {
+        mod $name {
+            $(
+                #[test]
+                fn $kind() {
+                    $crate::run($workers, async { super::$name($crate::TestStore::$kind()).await });
+                }
+            )*
+        }
+    };
+    ($stores:tt $($tests:tt)*) => { $crate::__tests! { @each $stores 0 $($tests)* } };
+}

@@ -1,0 +1,66 @@
+//! Where `cargo xtask test` put the servers, and the runtime that tests run on.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Longer than any test may take: a race that never comes fails instead of hanging.
+const TEST_DEADLINE: Duration = Duration::from_secs(60);
+
+/// The servers that the suite runs on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ServerKind {
+    /// Redis 7.0, as in Debian.
+    Redis,
+    /// Valkey 9.1.
+    Valkey,
+}
+
+impl ServerKind {
+    /// The server that all tests share, each in its own namespace.
+    ///
+    /// # Panics
+    /// If `cargo xtask test` did not say where it is.
+    pub fn shared_url(self) -> String {
+        require(match self {
+            Self::Redis => "CACHE_TEST_REDIS_URL",
+            Self::Valkey => "CACHE_TEST_VALKEY_URL",
+        })
+    }
+
+    /// The program, for tests that start and torture a [`Server`](crate::Server) of their own.
+    ///
+    /// # Panics
+    /// If `cargo xtask test` did not say where it is.
+    pub fn program(self) -> PathBuf {
+        require(match self {
+            Self::Redis => "CACHE_TEST_REDIS_BIN",
+            Self::Valkey => "CACHE_TEST_VALKEY_BIN",
+        })
+        .into()
+    }
+}
+
+fn require(variable: &str) -> String {
+    std::env::var(variable).unwrap_or_else(|_| {
+        panic!("{variable} is not set: run the tests with `cargo xtask test`, which starts the servers")
+    })
+}
+
+/// Runs one test body to its end on a runtime of its own: current-thread without `workers`.
+///
+/// # Panics
+/// If the body panics, or does not end within a minute.
+pub fn run(workers: usize, body: impl Future<Output = ()>) {
+    let mut builder = if workers == 0 {
+        tokio::runtime::Builder::new_current_thread()
+    } else {
+        let mut builder = tokio::runtime::Builder::new_multi_thread();
+        builder.worker_threads(workers);
+        builder
+    };
+    let runtime = builder.enable_all().build().expect("a tokio runtime");
+    let ended = runtime.block_on(async { tokio::time::timeout(TEST_DEADLINE, body).await });
+    // Tasks that a test left behind, blocking ones too, must not keep it from ending.
+    runtime.shutdown_background();
+    assert!(ended.is_ok(), "the test did not end within {TEST_DEADLINE:?}");
+}

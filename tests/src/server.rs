@@ -1,0 +1,255 @@
+//! A server of one's own, to torture.
+
+use std::io::{BufRead, BufReader, Read};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, Command, Stdio};
+
+use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
+use tempfile::TempDir;
+
+use crate::{Raw, ServerKind, port};
+
+/// How often a start is tried on another port.
+const ATTEMPTS: usize = 20;
+/// What both Redis and Valkey print once they listen.
+const READY: &str = "eady to accept connections";
+
+/// What is particular about a server.
+#[derive(Clone, Debug, Default)]
+pub struct ServerOptions {
+    password: Option<String>,
+    unix_socket: bool,
+    lines: Vec<String>,
+}
+
+impl ServerOptions {
+    /// Nothing particular: no password, no persistence, no memory limit.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The default user's password; it must need no quoting, neither in a configuration nor in a URL.
+    pub fn password(mut self, password: &str) -> Self {
+        self.password = Some(password.to_owned());
+        self
+    }
+
+    /// A memory limit, with the policy once it is reached (`noeviction`, `allkeys-lru`, …).
+    pub fn memory(self, bytes_max: u64, policy: &str) -> Self {
+        self.line(format!("maxmemory {bytes_max}")).line(format!("maxmemory-policy {policy}"))
+    }
+
+    /// Also listens on a unix socket: [`Server::unix_url`].
+    pub fn unix_socket(mut self) -> Self {
+        self.unix_socket = true;
+        self
+    }
+
+    /// Any line of `redis.conf`, for example `user reader on >secret ~shop:* +get`.
+    pub fn line(mut self, line: impl Into<String>) -> Self {
+        self.lines.push(line.into());
+        self
+    }
+}
+
+/// A Redis or Valkey server on a loopback port, in a directory of its own. Dropping it kills it.
+///
+/// Starting and stopping block the thread for some milliseconds.
+#[derive(Debug)]
+pub struct Server {
+    program: PathBuf,
+    options: ServerOptions,
+    address: SocketAddr,
+    directory: TempDir,
+    running: Option<Running>,
+}
+
+#[derive(Debug)]
+struct Running {
+    child: Child,
+}
+
+impl Server {
+    /// Starts a server of this kind without particulars.
+    pub fn start(kind: ServerKind) -> Self {
+        Self::with(kind, ServerOptions::new())
+    }
+
+    /// Starts a server of this kind.
+    ///
+    /// # Panics
+    /// If it cannot be started; the message ends with the server's own log.
+    pub fn with(kind: ServerKind, options: ServerOptions) -> Self {
+        let directory = tempfile::Builder::new().prefix("cache-test-").tempdir().expect("a temporary directory");
+        let mut server = Self { program: kind.program(), options, address: port::free(), directory, running: None };
+        let mut log = String::new();
+        for _ in 0..ATTEMPTS {
+            match server.launch() {
+                Ok(running) => {
+                    server.running = Some(running);
+                    return server;
+                }
+                Err(its_log) => log = its_log,
+            }
+            // Somebody was faster on this port.
+            server.address = port::free();
+        }
+        panic!("{} does not start:\n{log}", server.program.display());
+    }
+
+    /// Where it listens; stays the same over restarts.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Its URL, password included.
+    pub fn url(&self) -> String {
+        self.url_at(self.address)
+    }
+
+    /// Its URL through another address, for example a [`FaultProxy`](crate::FaultProxy)'s.
+    pub fn url_at(&self, address: SocketAddr) -> String {
+        match &self.options.password {
+            Some(password) => format!("redis://:{password}@{address}"),
+            None => format!("redis://{address}"),
+        }
+    }
+
+    /// Its URL through the unix socket.
+    ///
+    /// # Panics
+    /// If it was started without [`ServerOptions::unix_socket`].
+    pub fn unix_url(&self) -> String {
+        assert!(self.options.unix_socket, "started without a unix socket");
+        let pass = self.options.password.as_ref().map(|password| format!("?pass={password}")).unwrap_or_default();
+        format!("redis+unix://{}{pass}", self.directory.path().join("socket").display())
+    }
+
+    /// Its directory, removed with it.
+    pub fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// A driver connection for assertions.
+    pub async fn raw(&self) -> Raw {
+        Raw::connect(&self.url()).await
+    }
+
+    /// Freezes it: connections stay open, nothing answers. Returns once it stands still.
+    pub fn pause(&self) {
+        let pid = self.pid();
+        kill_process(pid, Signal::STOP).expect("the server can be stopped");
+        waitpid(Some(pid), WaitOptions::UNTRACED).expect("the server stops");
+    }
+
+    /// Lets it go on after [`pause`](Server::pause).
+    pub fn resume(&self) {
+        kill_process(self.pid(), Signal::CONT).expect("the server can be continued");
+    }
+
+    /// Kills it. Its port then refuses connections, and what was not persisted is gone.
+    pub fn stop(&mut self) {
+        if let Some(mut running) = self.running.take() {
+            running.kill();
+        }
+    }
+
+    /// Kills it and starts it again on the same port.
+    pub fn restart(&mut self) {
+        self.stop();
+        self.start_again();
+    }
+
+    /// Starts it after [`stop`](Server::stop), on the same port.
+    ///
+    /// # Panics
+    /// If the port was taken meanwhile.
+    pub fn start_again(&mut self) {
+        assert!(self.running.is_none(), "the server is running");
+        self.running = Some(self.launch().unwrap_or_else(|log| panic!("the server does not start again:\n{log}")));
+    }
+
+    fn pid(&self) -> Pid {
+        Pid::from_child(&self.running.as_ref().expect("the server is stopped").child)
+    }
+
+    /// One start on the current address; fails with the server's log.
+    fn launch(&self) -> Result<Running, String> {
+        let configuration = self.directory.path().join("server.conf");
+        std::fs::write(&configuration, self.configuration()).expect("the directory is writable");
+        let mut child = Command::new(&self.program)
+            .arg(&configuration)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap_or_else(|error| panic!("cannot run {}: {error}", self.program.display()));
+        let mut log = BufReader::new(child.stdout.take().expect("stdout is piped"));
+        match wait_until_ready(&mut log) {
+            Ok(()) => {
+                drain(log);
+                Ok(Running { child })
+            }
+            Err(text) => {
+                let _ = child.kill();
+                let _ = child.wait();
+                Err(text)
+            }
+        }
+    }
+
+    fn configuration(&self) -> String {
+        let directory = self.directory.path().display();
+        let mut lines = vec![
+            "bind 127.0.0.1".to_owned(),
+            format!("port {}", self.address.port()),
+            format!("dir {directory}"),
+            "daemonize no".to_owned(),
+            "logfile \"\"".to_owned(),
+            "save \"\"".to_owned(),
+            "appendonly no".to_owned(),
+        ];
+        lines.extend(self.options.password.iter().map(|password| format!("requirepass {password}")));
+        if self.options.unix_socket {
+            lines.push(format!("unixsocket {directory}/socket"));
+        }
+        lines.extend(self.options.lines.iter().cloned());
+        lines.join("\n") + "\n"
+    }
+}
+
+impl Running {
+    fn kill(&mut self) {
+        // Both fail only if it is dead already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// Ends when the server listens, or with its log when it gives up.
+fn wait_until_ready(log: &mut BufReader<ChildStdout>) -> Result<(), String> {
+    let mut text = String::new();
+    loop {
+        let line_start = text.len();
+        match log.read_line(&mut text) {
+            Ok(0) | Err(_) => return Err(text),
+            Ok(_) if text[line_start..].contains(READY) => return Ok(()),
+            Ok(_) => {}
+        }
+    }
+}
+
+/// Reads the log to its end, or the server would stop at a full pipe.
+fn drain(mut log: BufReader<ChildStdout>) {
+    std::thread::spawn(move || {
+        let mut chunk = [0; 1024];
+        while log.read(&mut chunk).is_ok_and(|length| length > 0) {}
+    });
+}

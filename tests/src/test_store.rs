@@ -1,0 +1,119 @@
+//! One store for one test.
+
+use redis::aio::MultiplexedConnection;
+
+use crate::ServerKind;
+
+/// A store with a namespace that no other test uses.
+#[derive(Debug)]
+pub struct TestStore {
+    kind: Option<ServerKind>,
+    url: String,
+    namespace: String,
+}
+
+impl TestStore {
+    /// The embedded store.
+    pub fn embedded() -> Self {
+        Self::new(None, "memory://".to_owned())
+    }
+
+    /// The shared Redis server.
+    pub fn redis() -> Self {
+        Self::new(Some(ServerKind::Redis), ServerKind::Redis.shared_url())
+    }
+
+    /// The shared Valkey server.
+    pub fn valkey() -> Self {
+        Self::new(Some(ServerKind::Valkey), ServerKind::Valkey.shared_url())
+    }
+
+    fn new(kind: Option<ServerKind>, url: String) -> Self {
+        Self { kind, url, namespace: format!("t{:016x}", fastrand::u64(..)) }
+    }
+
+    /// Which server it is; `None` is the embedded store.
+    pub fn kind(&self) -> Option<ServerKind> {
+        self.kind
+    }
+
+    /// What to open.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// This test's own.
+    pub fn namespace(&self) -> &str {
+        &self.namespace
+    }
+
+    /// A driver connection, for assertions on bytes.
+    ///
+    /// # Panics
+    /// On the embedded store.
+    pub async fn raw(&self) -> Raw {
+        assert!(self.kind.is_some(), "the embedded store has no bytes to look at");
+        Raw::connect(&self.url).await
+    }
+}
+
+/// A plain driver connection. Commands that this type does not name go through [`connection`](Raw::connection).
+#[derive(Clone, Debug)]
+pub struct Raw {
+    connection: MultiplexedConnection,
+}
+
+impl Raw {
+    /// Connects to a server.
+    ///
+    /// # Panics
+    /// If nothing answers there.
+    pub async fn connect(url: &str) -> Self {
+        let client = redis::Client::open(url).expect("a redis URL");
+        // The driver gives up after half a second, which would hide what a stalled command comes to in the end.
+        let config = redis::AsyncConnectionConfig::new().set_connection_timeout(None).set_response_timeout(None);
+        let connection = client.get_multiplexed_async_connection_with_config(&config).await;
+        let connection = connection.unwrap_or_else(|error| panic!("no server at this URL: {error}"));
+        Self { connection }
+    }
+
+    /// For everything else: `redis::cmd("…").query_async(raw.connection())`.
+    pub fn connection(&mut self) -> &mut MultiplexedConnection {
+        &mut self.connection
+    }
+
+    /// The bytes of a string key.
+    pub async fn get(&mut self, key: &str) -> Option<Vec<u8>> {
+        self.command("GET", &[key]).await
+    }
+
+    /// Writes a string key as somebody who bypasses the library would.
+    pub async fn set(&mut self, key: &str, bytes: &[u8]) {
+        redis::cmd("SET").arg(key).arg(bytes).exec_async(&mut self.connection).await.expect("SET works");
+    }
+
+    /// Remaining lifetime as `PTTL` says it: -2 without the key, -1 without a lifetime.
+    pub async fn ttl_ms(&mut self, key: &str) -> i64 {
+        self.command("PTTL", &[key]).await
+    }
+
+    /// All physical keys of a namespace, sorted: values and bookkeeping.
+    pub async fn keys(&mut self, namespace: &str) -> Vec<String> {
+        // O(keys of the server), which the tests keep few.
+        let mut keys: Vec<String> = self.command("KEYS", &[&format!("{namespace}:*")]).await;
+        keys.sort();
+        keys
+    }
+
+    /// Any command whose arguments are text.
+    ///
+    /// # Panics
+    /// If the server answers an error or another type.
+    pub async fn command<T: redis::FromRedisValue>(&mut self, name: &str, arguments: &[&str]) -> T {
+        let mut command = redis::cmd(name);
+        for argument in arguments {
+            command.arg(argument);
+        }
+        command.query_async(&mut self.connection).await.unwrap_or_else(|error| panic!("{name} fails: {error}"))
+    }
+}

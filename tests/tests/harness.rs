@@ -1,0 +1,205 @@
+//! The harness keeps its own promises: otherwise the other tests would prove nothing.
+
+use std::time::Duration;
+
+use cache_tests::{
+    Fault, FaultProxy, Gate, Probe, Raw, Server, ServerKind, ServerOptions, TestStore, each_server, each_store,
+};
+use tokio::time::timeout;
+
+/// Long enough for loopback, short enough to be waited for.
+const MOMENT: Duration = Duration::from_millis(100);
+
+each_store! {
+    async fn every_run_has_its_own_namespace(store: TestStore) {
+        let other = TestStore::embedded();
+        assert_ne!(store.namespace(), other.namespace());
+    }
+}
+
+each_server! {
+    #![multi_thread]
+    async fn the_shared_server_answers(store: TestStore) {
+        let key = format!("{}:key", store.namespace());
+        let mut raw = store.raw().await;
+        raw.set(&key, b"bytes").await;
+        assert_eq!(raw.get(&key).await.as_deref(), Some(&b"bytes"[..]));
+        assert_eq!(raw.keys(store.namespace()).await, [key]);
+    }
+
+    async fn the_shared_server_is_the_version_that_we_name(store: TestStore) {
+        let info: String = store.raw().await.command("INFO", &["server"]).await;
+        let version = match store.kind().expect("a server") {
+            ServerKind::Redis => "redis_version:7.0.",
+            ServerKind::Valkey => "valkey_version:9.1.",
+        };
+        assert!(info.contains(version), "{info}");
+    }
+
+    async fn a_paused_server_answers_only_after_resume(store: TestStore) {
+        let server = Server::start(store.kind().expect("a server"));
+        let mut raw = server.raw().await;
+        server.pause();
+        let ping = tokio::spawn(async move { raw.command::<String>("PING", &[]).await });
+        assert!(timeout(MOMENT, Raw::connect(&server.url())).await.is_err());
+        assert!(!ping.is_finished());
+        server.resume();
+        assert_eq!(ping.await.unwrap(), "PONG");
+    }
+
+    async fn a_restarted_server_is_empty_and_at_the_same_address(store: TestStore) {
+        let mut server = Server::start(store.kind().expect("a server"));
+        let address = server.address();
+        server.raw().await.set("key", b"bytes").await;
+        server.stop();
+        assert!(tokio::net::TcpStream::connect(address).await.is_err());
+        server.start_again();
+        assert_eq!(server.address(), address);
+        assert_eq!(server.raw().await.get("key").await, None);
+    }
+
+    async fn options_reach_the_server(store: TestStore) {
+        let options = ServerOptions::new().password("secret").unix_socket().memory(8 << 20, "allkeys-lru");
+        let server = Server::with(store.kind().expect("a server"), options);
+        let policy: Vec<String> = server.raw().await.command("CONFIG", &["GET", "maxmemory-policy"]).await;
+        assert_eq!(policy, ["maxmemory-policy", "allkeys-lru"]);
+        let nobody = redis::Client::open(format!("redis://{}", server.address())).unwrap();
+        let mut nobody = nobody.get_multiplexed_async_connection().await.unwrap();
+        assert!(redis::cmd("GET").arg("key").exec_async(&mut nobody).await.is_err());
+        let mut through_socket = Raw::connect(&server.unix_url()).await;
+        assert_eq!(through_socket.command::<String>("PING", &[]).await, "PONG");
+    }
+}
+
+#[test]
+fn a_dropped_server_is_dead() {
+    let server = Server::start(ServerKind::Redis);
+    let (address, directory) = (server.address(), server.directory().to_owned());
+    drop(server);
+    assert!(std::net::TcpStream::connect(address).is_err());
+    assert!(!directory.exists());
+}
+
+/// A connection through a proxy, and the proxy.
+async fn proxied() -> (Server, FaultProxy, Raw) {
+    let server = Server::start(ServerKind::Redis);
+    let proxy = FaultProxy::start(server.address()).await;
+    let raw = Raw::connect(&proxy.url()).await;
+    (server, proxy, raw)
+}
+
+fn increment(raw: &Raw) -> tokio::task::JoinHandle<redis::RedisResult<u64>> {
+    let mut raw = raw.clone();
+    tokio::spawn(async move { redis::cmd("INCR").arg("count").query_async(raw.connection()).await })
+}
+
+async fn count(server: &Server) -> Option<Vec<u8>> {
+    server.raw().await.get("count").await
+}
+
+#[tokio::test]
+async fn a_stalled_request_is_answered_when_the_fault_ends() {
+    let (server, proxy, raw) = proxied().await;
+    proxy.set(Fault::Stall).await;
+    let mut reply = increment(&raw);
+    assert!(timeout(MOMENT, &mut reply).await.is_err());
+    assert_eq!(count(&server).await, None);
+    proxy.set(Fault::None).await;
+    assert_eq!(reply.await.unwrap().unwrap(), 1);
+}
+
+#[tokio::test]
+async fn a_delayed_reply_arrives_late() {
+    let (_server, proxy, raw) = proxied().await;
+    proxy.set(Fault::Delay(MOMENT)).await;
+    let asked = std::time::Instant::now();
+    assert_eq!(increment(&raw).await.unwrap().unwrap(), 1);
+    assert!(asked.elapsed() >= MOMENT);
+}
+
+#[tokio::test]
+async fn a_cut_hides_the_reply_of_what_was_done() {
+    let (server, proxy, raw) = proxied().await;
+    proxy.set(Fault::CutAfter(0)).await;
+    assert!(increment(&raw).await.unwrap().is_err());
+    assert_eq!(count(&server).await.as_deref(), Some(&b"1"[..]));
+}
+
+#[tokio::test]
+async fn a_cut_lets_exactly_that_many_bytes_pass() {
+    let (_server, proxy, _) = proxied().await;
+    proxy.set(Fault::CutAfter(3)).await;
+    let mut stream = tokio::net::TcpStream::connect(proxy.address()).await.unwrap();
+    tokio::io::AsyncWriteExt::write_all(&mut stream, b"PING\r\n").await.unwrap();
+    let mut reply = Vec::new();
+    tokio::io::AsyncReadExt::read_to_end(&mut stream, &mut reply).await.unwrap();
+    assert_eq!(reply, b"+PO");
+}
+
+#[tokio::test]
+async fn a_refusing_proxy_closes_and_refuses_until_the_fault_ends() {
+    let (_server, proxy, raw) = proxied().await;
+    proxy.set(Fault::Refuse).await;
+    assert!(increment(&raw).await.unwrap().is_err());
+    assert!(tokio::net::TcpStream::connect(proxy.address()).await.is_err());
+    proxy.set(Fault::None).await;
+    assert_eq!(increment(&Raw::connect(&proxy.url()).await).await.unwrap().unwrap(), 1);
+    assert_eq!(proxy.accepted().count(), 2);
+}
+
+#[tokio::test]
+async fn a_half_open_connection_stays_dead_and_a_new_one_works() {
+    let (server, proxy, raw) = proxied().await;
+    proxy.set(Fault::HalfOpen).await;
+    let mut reply = increment(&raw);
+    assert!(timeout(MOMENT, &mut reply).await.is_err());
+    proxy.set(Fault::None).await;
+    assert!(timeout(MOMENT, &mut reply).await.is_err());
+    assert_eq!(count(&server).await, None);
+    assert_eq!(increment(&Raw::connect(&proxy.url()).await).await.unwrap().unwrap(), 1);
+}
+
+#[tokio::test]
+async fn a_lost_reply_leaves_the_outcome_unknown() {
+    let (server, proxy, raw) = proxied().await;
+    proxy.set(Fault::LoseReplies).await;
+    let mut reply = increment(&raw);
+    assert!(timeout(MOMENT, &mut reply).await.is_err());
+    assert_eq!(count(&server).await.as_deref(), Some(&b"1"[..]));
+}
+
+#[tokio::test]
+async fn garbage_is_no_reply() {
+    let (_server, proxy, raw) = proxied().await;
+    proxy.set(Fault::Garbage).await;
+    assert!(increment(&raw).await.unwrap().is_err());
+}
+
+#[tokio::test]
+async fn open_connections_can_be_cut_once() {
+    let (_server, proxy, raw) = proxied().await;
+    proxy.cut().await;
+    assert!(increment(&raw).await.unwrap().is_err());
+    assert_eq!(increment(&Raw::connect(&proxy.url()).await).await.unwrap().unwrap(), 1);
+}
+
+#[tokio::test]
+async fn a_gate_lets_one_through_for_each_opening() {
+    let (gate, probe) = (Gate::new(), Probe::new());
+    let load = |gate: Gate, probe: Probe| async move {
+        gate.pass().await;
+        probe.mark()
+    };
+    let loads = [tokio::spawn(load(gate.clone(), probe.clone())), tokio::spawn(load(gate.clone(), probe.clone()))];
+    gate.reached().await;
+    gate.reached().await;
+    assert_eq!(probe.count(), 0);
+    gate.open();
+    probe.reached(1).await;
+    assert_eq!(probe.count(), 1);
+    gate.open_for_good();
+    for load in loads {
+        load.await.unwrap();
+    }
+    assert_eq!(probe.count(), 2);
+}
