@@ -1,2 +1,32 @@
 //! `cargo xtask …`: the project's own commands.
-fn main() {}
+
+use std::process::ExitCode;
+
+mod bench;
+mod install;
+mod server;
+mod steps;
+mod test;
+
+const USAGE: &str = "\
+cargo xtask test [cargo test arguments]   start Redis and Valkey and run everything, or only the tests asked for
+cargo xtask bench [benchmark arguments]   measure beside raw redis-rs, `cached` and the naive cascade";
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args().skip(1);
+    let command = arguments.next();
+    let rest: Vec<String> = arguments.collect();
+    let outcome = match command.as_deref() {
+        Some("test") => test::run(&rest),
+        Some("bench") => bench::run(&rest),
+        _ => Err(USAGE.to_owned()),
+    };
+    match outcome {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(message) => {
+            eprintln!("{message}");
+            ExitCode::FAILURE
+        }
+    }
+}

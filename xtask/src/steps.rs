@@ -1,0 +1,104 @@
+//! Runs cargo and counts what passed.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// The root of the workspace.
+pub(crate) fn workspace() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies in the workspace").to_owned()
+}
+
+/// Cargo, the same one that runs us, in the root of the workspace.
+pub(crate) fn cargo(arguments: &[&str]) -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.args(arguments).current_dir(workspace()).stdin(Stdio::null());
+    command
+}
+
+/// What was run so far.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Tally {
+    passed: u64,
+    failed: u64,
+}
+
+impl Tally {
+    /// Runs tests, shows their output as it comes, and counts each.
+    pub(crate) fn tests(&mut self, mut command: Command) {
+        announce(&command);
+        let mut child = match command.stdout(Stdio::piped()).spawn() {
+            Ok(child) => child,
+            Err(error) => return self.check(Err(format!("cannot run cargo: {error}"))),
+        };
+        let failed_before = self.failed;
+        let output = BufReader::new(child.stdout.take().expect("stdout is piped"));
+        for line in output.split(b'\n').map_while(Result::ok) {
+            let line = String::from_utf8_lossy(&line);
+            println!("{line}");
+            self.count(&line);
+        }
+        let succeeded = child.wait().is_ok_and(|status| status.success());
+        if !succeeded && self.failed == failed_before {
+            // Nothing was counted: it did not build, or a test took its whole process down.
+            self.check(Err("this command failed without a failed test".to_owned()));
+        }
+    }
+
+    /// Runs a command that passes or fails as a whole.
+    pub(crate) fn command(&mut self, mut command: Command) {
+        announce(&command);
+        self.check(match command.status() {
+            Ok(status) if status.success() => Ok(()),
+            Ok(status) => Err(status.to_string()),
+            Err(error) => Err(format!("cannot run it: {error}")),
+        });
+    }
+
+    /// Counts one check.
+    pub(crate) fn check(&mut self, outcome: Result<(), String>) {
+        match outcome {
+            Ok(()) => self.passed += 1,
+            Err(reason) => {
+                println!("FAILED: {reason}");
+                self.failed += 1;
+            }
+        }
+    }
+
+    /// Prints the last line.
+    pub(crate) fn finish(self) -> bool {
+        println!("{} passed, {} failed", self.passed, self.failed);
+        self.failed == 0 && self.passed > 0
+    }
+
+    /// Reads libtest's `test result: ok. 24 passed; 0 failed; …`.
+    fn count(&mut self, line: &str) {
+        let Some(result) = line.strip_prefix("test result: ") else { return };
+        let number_before = |word: &str| {
+            let (before, _) = result.split_once(word)?;
+            before.rsplit(' ').next()?.parse::<u64>().ok()
+        };
+        self.passed += number_before(" passed").unwrap_or(0);
+        self.failed += number_before(" failed").unwrap_or(0);
+    }
+}
+
+fn announce(command: &Command) {
+    let arguments: Vec<_> = command.get_args().map(|argument| argument.to_string_lossy()).collect();
+    println!("\n$ cargo {}", arguments.join(" "));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Tally;
+
+    #[test]
+    fn libtest_results_are_added_up() {
+        let mut tally = Tally::default();
+        tally.count("running 24 tests");
+        tally.count("test result: ok. 24 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.56s");
+        tally.count("test result: FAILED. 2 passed; 22 failed; 0 ignored; 0 measured; 0 filtered out");
+        assert_eq!(tally, Tally { passed: 26, failed: 22 });
+    }
+}

@@ -1,0 +1,54 @@
+//! `cargo xtask test`: its own servers, every test, one last line.
+
+use std::process::Command;
+
+use crate::install;
+use crate::server::Server;
+use crate::steps::{Tally, cargo};
+
+/// Everything, or with `arguments` only `cargo test` with them. False if something failed.
+pub(crate) fn run(arguments: &[String]) -> Result<bool, String> {
+    let (redis, valkey) = (install::redis()?, install::valkey()?);
+    for program in [&redis, &valkey] {
+        println!("{}: {}", program.display(), install::version(program).unwrap_or_default());
+    }
+    let (redis_server, valkey_server) = (Server::start(&redis)?, Server::start(&valkey)?);
+    let with_servers = |mut command: Command| {
+        command
+            .env("CACHE_TEST_REDIS_BIN", &redis)
+            .env("CACHE_TEST_REDIS_URL", redis_server.url())
+            .env("CACHE_TEST_VALKEY_BIN", &valkey)
+            .env("CACHE_TEST_VALKEY_URL", valkey_server.url());
+        command
+    };
+
+    let mut tally = Tally::default();
+    if arguments.is_empty() {
+        tally.tests(with_servers(cargo(&["test", "--workspace", "--no-fail-fast"])));
+        features(&mut tally);
+    } else {
+        let arguments: Vec<&str> = ["test"].into_iter().chain(arguments.iter().map(String::as_str)).collect();
+        tally.tests(with_servers(cargo(&arguments)));
+    }
+    drop((redis_server, valkey_server));
+    println!();
+    Ok(tally.finish())
+}
+
+/// Every feature only adds, and without `redis` users build no Redis client.
+fn features(tally: &mut Tally) {
+    for features in ["", "macros", "redis", "tls"] {
+        let package = ["check", "--package", "cache-core", "--no-default-features"];
+        tally.command(cargo(&[&package[..], &["--features", features]].concat()));
+    }
+    let features = ["--package", "cache-core", "--no-default-features", "--features", "macros"];
+    let mut tree = cargo(&[&["tree"], &features[..], &["--edges", "normal", "--prefix", "none"]].concat());
+    tally.check(match tree.output() {
+        Ok(output) if output.status.success() => {
+            let redis = String::from_utf8_lossy(&output.stdout).lines().any(|package| package.starts_with("redis "));
+            if redis { Err("without the feature `redis` the tree still holds redis".to_owned()) } else { Ok(()) }
+        }
+        Ok(output) => Err(String::from_utf8_lossy(&output.stderr).into_owned()),
+        Err(error) => Err(format!("cannot run cargo tree: {error}")),
+    });
+}
