@@ -68,6 +68,8 @@ pub struct Server {
 #[derive(Debug)]
 struct Running {
     child: Child,
+    /// Kills the server when our end of its stdin closes: it cannot outlive this process, however that ends.
+    guard: Child,
 }
 
 impl Server {
@@ -189,7 +191,8 @@ impl Server {
         match wait_until_ready(&mut log) {
             Ok(()) => {
                 drain(log);
-                Ok(Running { child })
+                let guard = guard(child.id());
+                Ok(Running { child, guard })
             }
             Err(text) => {
                 let _ = child.kill();
@@ -221,9 +224,12 @@ impl Server {
 
 impl Running {
     fn kill(&mut self) {
-        // Both fail only if it is dead already.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        // The guard first: once the server is gone, its process id may be given to another.
+        for child in [&mut self.guard, &mut self.child] {
+            // Both fail only if it is dead already.
+            let _ = child.kill();
+            let _ = child.wait();
+        }
     }
 }
 
@@ -244,6 +250,16 @@ fn wait_until_ready(log: &mut BufReader<ChildStdout>) -> Result<(), String> {
             Ok(_) => {}
         }
     }
+}
+
+fn guard(pid: u32) -> Child {
+    Command::new("sh")
+        .args(["-c", "trap '' INT TERM HUP; read -r _; kill -9 \"$1\"", "sh", &pid.to_string()])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap_or_else(|error| panic!("cannot run sh: {error}"))
 }
 
 /// Reads the log to its end, or the server would stop at a full pipe.

@@ -27,13 +27,9 @@ each_server! {
         assert_eq!(raw.keys(store.namespace()).await, [key]);
     }
 
-    async fn the_shared_server_is_the_version_that_we_name(store: TestStore) {
+    async fn the_shared_server_is_what_it_is_called(store: TestStore) {
         let info: String = store.raw().await.command("INFO", &["server"]).await;
-        let version = match store.kind().expect("a server") {
-            ServerKind::Redis => "redis_version:7.0.",
-            ServerKind::Valkey => "valkey_version:9.1.",
-        };
-        assert!(info.contains(version), "{info}");
+        assert_eq!(info.contains("valkey_version"), store.kind() == Some(ServerKind::Valkey), "{info}");
     }
 
     async fn a_paused_server_answers_only_after_resume(store: TestStore) {
