@@ -1,6 +1,6 @@
 //! A server of one's own, to torture.
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
@@ -180,6 +180,8 @@ impl Server {
     fn launch(&self) -> Result<Running, String> {
         let configuration = self.directory.path().join("server.conf");
         std::fs::write(&configuration, self.configuration()).expect("the directory is writable");
+        // First, so that hardly a moment is left in which the server would be without it.
+        let guard = guard();
         let mut child = Command::new(&self.program)
             .arg(&configuration)
             .stdin(Stdio::null())
@@ -187,19 +189,13 @@ impl Server {
             .stderr(Stdio::null())
             .spawn()
             .unwrap_or_else(|error| panic!("cannot run {}: {error}", self.program.display()));
+        let pid_for_guard = writeln!(guard.stdin.as_ref().expect("stdin is piped"), "{}", child.id());
+        pid_for_guard.expect("the guard listens");
         let mut log = BufReader::new(child.stdout.take().expect("stdout is piped"));
-        match wait_until_ready(&mut log) {
-            Ok(()) => {
-                drain(log);
-                let guard = guard(child.id());
-                Ok(Running { child, guard })
-            }
-            Err(text) => {
-                let _ = child.kill();
-                let _ = child.wait();
-                Err(text)
-            }
-        }
+        let running = Running { child, guard };
+        wait_until_ready(&mut log)?;
+        drain(log);
+        Ok(running)
     }
 
     fn configuration(&self) -> String {
@@ -252,9 +248,10 @@ fn wait_until_ready(log: &mut BufReader<ChildStdout>) -> Result<(), String> {
     }
 }
 
-fn guard(pid: u32) -> Child {
+/// Reads a process id, and kills that process when stdin closes.
+fn guard() -> Child {
     Command::new("sh")
-        .args(["-c", "trap '' INT TERM HUP; read -r _; kill -9 \"$1\"", "sh", &pid.to_string()])
+        .args(["-c", "trap '' INT TERM HUP; read -r server; read -r _; kill -9 \"$server\""])
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
