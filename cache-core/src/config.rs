@@ -34,7 +34,11 @@ pub(crate) const INVALIDATE_NAMES_PER_CHUNK: usize = 256;
 /// Members one invalidation script visits: about 4 µs each, so a chunk stays near 2 ms.
 pub(crate) const INVALIDATE_MEMBERS_PER_CHUNK: usize = 400;
 /// Keys one pattern page looks at.
-pub(crate) const SWEEP_KEYS_PER_PAGE: usize = 500;
+pub(crate) const SWEEP_KEYS_PER_PAGE: usize = 300;
+/// Memberships one fill registers in a script; further ones are registered by scripts of their own before it.
+pub(crate) const FILL_NAMES_PER_STEP: usize = 256;
+/// A value from this size on is staged under a temporary key and renamed: a script would copy it through Lua.
+pub(crate) const STAGED_BYTES_MIN: usize = 64 << 10;
 /// Fences kept at most; the oldest beyond it are dropped into the floor.
 pub(crate) const FENCES_MAX: usize = 100_000;
 /// Lifetime of an entry whose function names no TTL and whose class is unknown.

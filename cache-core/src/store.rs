@@ -176,6 +176,12 @@ pub(crate) trait Store: Send + Sync + 'static {
     /// One page of a pattern walk; raises the floor first. `pattern` is a Redis glob over logical keys.
     fn sweep<'a>(&'a self, pattern: &'a str, scope: SweepScope, cursor: u64) -> StoreFuture<'a, SweepReply>;
 
-    /// Succeeds when the store answers and is usable: a clear configuration error otherwise.
-    fn ready(&self) -> StoreFuture<'_, ()>;
+    /// Succeeds when the store answers and is usable, within `timeout`. What cannot be cured by waiting (credentials,
+    /// permissions, database) is a configuration error at once.
+    fn ready(&self, timeout: Duration) -> StoreFuture<'_, ()>;
+
+    /// Whether the store may drop bookkeeping that no entry outlives (`allkeys-*` eviction): a health flag.
+    fn evicts_bookkeeping(&self) -> bool {
+        false
+    }
 }
