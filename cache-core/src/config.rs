@@ -47,6 +47,30 @@ pub(crate) const DEFAULT_TTL: Duration = Duration::from_secs(300);
 pub(crate) const JITTER: f64 = 0.05;
 /// Bytes of the embedded store, indexes included.
 pub(crate) const MEMORY_BYTES_MAX: usize = 64 << 20;
+/// Shortest and longest delay before a lost connection is tried again: a full outage costs a few packets a second, and its
+/// end is noticed within two seconds.
+pub(crate) const RECONNECT_DELAY_MIN: Duration = Duration::from_millis(50);
+pub(crate) const RECONNECT_DELAY_MAX: Duration = Duration::from_secs(2);
+/// How often an idle connection is asked whether it is still there, and how long it may take to answer: a half-open socket
+/// is replaced within the sum.
+pub(crate) const PING_INTERVAL: Duration = Duration::from_secs(2);
+pub(crate) const PING_TIMEOUT: Duration = Duration::from_secs(1);
+/// Calls without an answer, and none answered since, that have a connection replaced.
+pub(crate) const UNANSWERED_CALLS_MAX: u32 = 3;
+/// Commands waiting to be written to one connection; more callers wait in line.
+pub(crate) const COMMANDS_QUEUED_MAX: usize = 256;
+/// When the kernel gives up a peer that acknowledges nothing: a second line behind `PING`, for a runtime that is stuck.
+pub(crate) const TCP_USER_TIMEOUT: Duration = Duration::from_secs(10);
+/// When the kernel starts to probe a silent peer.
+pub(crate) const TCP_KEEPALIVE: Duration = Duration::from_secs(15);
+/// How long past its own deadline a supervisor may be silent before it counts as dead: its runtime may be starved,
+/// or no longer polled by anyone.
+pub(crate) const SUPERVISOR_SLACK: Duration = Duration::from_secs(1);
+/// Shortest and longest delay before an open breaker lets one call try the store.
+pub(crate) const BREAKER_PROBE_DELAY_MIN: Duration = Duration::from_millis(100);
+pub(crate) const BREAKER_PROBE_DELAY_MAX: Duration = Duration::from_secs(5);
+/// How long one such call may hold the right to try: far above any operation deadline.
+pub(crate) const BREAKER_PROBE_LEASE: Duration = Duration::from_secs(5);
 /// Prefixes counted apart; further ones share one line of the statistics.
 pub(crate) const STATS_PREFIXES_MAX: usize = 1_024;
 
