@@ -1,0 +1,183 @@
+//! Connections to one Redis primary: opened, watched and replaced in the background; used through [`Pool`].
+//!
+//! Every connection is multiplexed and belongs to a supervisor task: connect, handshake, publish, watch, replace. A call
+//! takes the connection of its key, never waits longer than the operation deadline, and fails at once while that
+//! connection is known to be down or the breaker is open.
+//!
+//! This module knows nothing of keys, entries and what scripts do.
+
+use std::future::Future;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use redis::{Cmd, ToRedisArgs, Value};
+use tokio::time::Instant;
+
+use super::scripts::Script;
+use crate::config::Config;
+use crate::error::{Error, ErrorKind};
+
+mod connection;
+mod dial;
+mod fault;
+mod handshake;
+mod stripe;
+mod supervisor;
+mod url;
+
+pub(crate) use connection::Connection;
+#[allow(unused_imports)] // until the store uses it
+pub(crate) use fault::reply_code;
+
+use connection::Invocation;
+use dial::Dial;
+use fault::Fault;
+use stripe::{Shared, Stripe};
+use url::Target;
+
+/// Runs on a fresh connection to another primary than the one that this process talked to last, before any call may use
+/// it. On an error, or at the end of the connect timeout, the connection is discarded and tried again later, with the
+/// hook. It may run more than once for one primary.
+pub(crate) type OnNewPrimary =
+    Box<dyn Fn(Connection) -> Pin<Box<dyn Future<Output = Result<(), Error>> + Send>> + Send + Sync>;
+
+/// A fixed number of multiplexed connections to one primary; a key always uses the same one.
+///
+/// Connections are opened by tasks on the tokio runtime of whoever needs one first. When that runtime ends, the next
+/// call opens a new connection on its own. Dropping the pool closes them.
+///
+/// # Cost
+/// A call is one round trip (two if the server lost a script), and no task of its own.
+pub(crate) struct Pool {
+    stripes: Vec<Arc<Stripe>>,
+    shared: Arc<Shared>,
+}
+
+impl Pool {
+    /// Does no I/O and needs no runtime: the server may be absent.
+    ///
+    /// # Errors
+    /// A URL that cannot be understood, without repeating it.
+    pub(crate) fn new(
+        url: &str,
+        config: &Config,
+        scripts: &'static [&'static Script],
+        on_new_primary: OnNewPrimary,
+    ) -> Result<Self, Error> {
+        let target = Target::parse(url)?;
+        let dial = dial::to(target.address.clone())?;
+        Ok(Self::with_dial(target, dial, config, scripts, on_new_primary))
+    }
+
+    fn with_dial(
+        target: Target,
+        dial: Dial,
+        config: &Config,
+        scripts: &'static [&'static Script],
+        on_new_primary: OnNewPrimary,
+    ) -> Self {
+        let shared = Arc::new(Shared::new(target, dial, config, scripts, on_new_primary));
+        let stripes =
+            (0..config.connections.max(1)).map(|index| Arc::new(Stripe::new(index, shared.clone()))).collect();
+        Self { stripes, shared }
+    }
+
+    /// Runs a script on the connection of `stripe_key`. `keys` and `args` may be slices, or tuples of different types.
+    ///
+    /// # Errors
+    /// `Unavailable`: no connection, or the breaker is open; nothing was sent unless the message says that the connection
+    /// was lost. `Timeout`: the outcome is unknown. `Limit`: the server is out of memory. `Config`: credentials,
+    /// permissions or database. `Protocol`: any other error reply; [`reply_code`] tells which.
+    ///
+    /// # Cancel safety
+    /// A dropped call leaves its outcome unknown, and counts neither for nor against the server.
+    pub(crate) fn run<'a>(
+        &'a self,
+        script: &'a Script,
+        stripe_key: &str,
+        keys: impl ToRedisArgs,
+        args: impl ToRedisArgs,
+    ) -> impl Future<Output = Result<Value, Error>> + Send {
+        let invocation = Invocation::script(script, &keys, &args);
+        let stripe = self.stripe(stripe_key);
+        async move { self.call(stripe, &invocation).await }
+    }
+
+    /// Sends one command on the connection of `stripe_key`; everything else as for [`run`](Self::run).
+    pub(crate) fn command(&self, stripe_key: &str, command: Cmd) -> impl Future<Output = Result<Value, Error>> + Send {
+        let invocation = Invocation::command(command);
+        let stripe = self.stripe(stripe_key);
+        async move { self.call(stripe, &invocation).await }
+    }
+
+    /// Waits until every connection stands.
+    ///
+    /// # Errors
+    /// At once if the server refuses us for good (`Config`: credentials, permissions, database, not Redis); after
+    /// `timeout` with the reason of the last failure (`Unavailable`).
+    pub(crate) async fn ready(&self, timeout: Duration) -> Result<(), Error> {
+        for stripe in &self.stripes {
+            stripe.start_if_idle()?;
+        }
+        let all = async {
+            for stripe in &self.stripes {
+                stripe.stands().await?;
+            }
+            Ok::<_, Fault>(())
+        };
+        match tokio::time::timeout(timeout, all).await {
+            Ok(outcome) => Ok(outcome?),
+            Err(_) => {
+                let reason = self.stripes.iter().find_map(|stripe| stripe.last_failure());
+                let reason = reason.map_or("no answer".into(), |fault| fault.message);
+                Err(Error::new(ErrorKind::Unavailable, format!("not ready after {timeout:?}: {reason}")))
+            }
+        }
+    }
+
+    /// Whether the server may evict keys that have no TTL (`allkeys-*`), the protocol's clock and indexes among them.
+    /// `false` until a connection stood.
+    pub(crate) fn evicts_any_key(&self) -> bool {
+        self.shared.evicts_any_key()
+    }
+
+    /// Whether calls are refused because the server failed too often.
+    pub(crate) fn breaker_is_open(&self) -> bool {
+        self.shared.breaker.is_open()
+    }
+
+    async fn call(&self, stripe: &Arc<Stripe>, invocation: &Invocation<'_>) -> Result<Value, Error> {
+        let started = Instant::now();
+        let Ok(permit) = self.shared.breaker.admit(started) else {
+            return Err(Error::new(ErrorKind::Unavailable, "Redis failed repeatedly and is not asked for now"));
+        };
+        let outcome = stripe.call(invocation, started + self.shared.operation_deadline).await;
+        match &outcome {
+            Err(fault) if fault.is_failure_of_the_store() => permit.failed(Instant::now()),
+            _ => permit.succeeded(),
+        }
+        Ok(outcome?)
+    }
+
+    fn stripe(&self, key: &str) -> &Arc<Stripe> {
+        let mut hasher = DefaultHasher::new();
+        key.hash(&mut hasher);
+        &self.stripes[(hasher.finish() % self.stripes.len() as u64) as usize]
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        for stripe in &self.stripes {
+            stripe.stop();
+        }
+    }
+}
+
+impl std::fmt::Debug for Pool {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Pool").field("target", &self.shared.target).field("connections", &self.stripes.len()).finish()
+    }
+}

@@ -1,0 +1,91 @@
+//! One connection, and the commands and scripts that are sent on it.
+
+use std::fmt;
+use std::future::Future;
+
+use redis::aio::MultiplexedConnection;
+use redis::{Arg, Cmd, ToRedisArgs, Value};
+
+use super::fault::{Fault, is_noscript};
+use crate::error::Error;
+use crate::store::redis::scripts::Script;
+
+/// One command, ready to be sent, more than once if need be.
+pub(super) struct Invocation<'a> {
+    command: Cmd,
+    script: Option<&'a Script>,
+}
+
+impl<'a> Invocation<'a> {
+    pub(super) fn command(command: Cmd) -> Self {
+        Self { command, script: None }
+    }
+
+    pub(super) fn script(script: &'a Script, keys: &impl ToRedisArgs, args: &impl ToRedisArgs) -> Self {
+        let mut command = redis::cmd("EVALSHA");
+        command.arg(script.sha1()).arg(keys.num_of_args()).arg(keys).arg(args);
+        Self { command, script: Some(script) }
+    }
+
+    /// The same call with the script's text. Rather than `SCRIPT LOAD` and a second `EVALSHA`: one round trip less, and
+    /// `EVAL` loads it as well.
+    fn with_source(&self, script: &Script) -> Cmd {
+        let mut eval = redis::cmd("EVAL");
+        eval.arg(script.source);
+        for arg in self.command.args_iter().skip(2) {
+            if let Arg::Simple(bytes) = arg {
+                eval.arg(bytes);
+            }
+        }
+        eval
+    }
+}
+
+/// A connection to the primary. Clones share it.
+#[derive(Clone)]
+pub(crate) struct Connection {
+    inner: MultiplexedConnection,
+}
+
+impl Connection {
+    pub(super) fn new(inner: MultiplexedConnection) -> Self {
+        Self { inner }
+    }
+
+    /// Runs a script on this very connection, without the pool's deadline and breaker: for hooks of the handshake, which
+    /// has a deadline of its own.
+    pub(crate) fn run<'a>(
+        &'a self,
+        script: &'a Script,
+        keys: impl ToRedisArgs,
+        args: impl ToRedisArgs,
+    ) -> impl Future<Output = Result<Value, Error>> + Send {
+        let invocation = Invocation::script(script, &keys, &args);
+        async move { Ok(self.send(&invocation).await?) }
+    }
+
+    /// Dropping the future leaves the command's outcome unknown and the order of other replies untouched.
+    pub(super) async fn send(&self, invocation: &Invocation<'_>) -> Result<Value, Fault> {
+        let mut inner = self.inner.clone();
+        let error = match inner.send_packed_command(&invocation.command).await.and_then(Value::extract_error) {
+            Ok(value) => return Ok(value),
+            Err(error) => error,
+        };
+        let Some(script) = invocation.script.filter(|_| is_noscript(&error)) else { return Err(Fault::of(&error)) };
+        // SCRIPT FLUSH, or a restart that this connection outlived.
+        let eval = invocation.with_source(script);
+        inner.send_packed_command(&eval).await.and_then(Value::extract_error).map_err(|error| Fault::of(&error))
+    }
+
+    /// Several commands in one write; every reply in its place, errors among them.
+    pub(super) async fn send_all(&self, pipeline: &redis::Pipeline) -> Result<Vec<Value>, Fault> {
+        let mut inner = self.inner.clone();
+        inner.send_packed_commands(pipeline, 0, pipeline.len()).await.map_err(|error| Fault::of(&error))
+    }
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection").finish_non_exhaustive()
+    }
+}

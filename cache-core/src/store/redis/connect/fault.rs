@@ -1,0 +1,171 @@
+//! What the driver's errors mean to us. Messages are written here: a server's own words may repeat keys and values.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::io;
+
+use redis::{RedisError, ServerErrorKind};
+
+use crate::error::{Error, ErrorKind};
+
+/// Why a call or a connection failed. Cheap to clone: while a connection is down every call gets a copy.
+#[derive(Clone, Debug)]
+pub(super) struct Fault {
+    pub(super) kind: ErrorKind,
+    pub(super) message: Cow<'static, str>,
+    /// The first word of a server's error reply.
+    code: Option<Box<str>>,
+    /// The connection is gone, and the outcome of what was sent on it unknown.
+    pub(super) connection_lost: bool,
+}
+
+impl Fault {
+    pub(super) fn new(kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
+        Self { kind, message: message.into(), code: None, connection_lost: false }
+    }
+
+    pub(super) fn config(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(ErrorKind::Config, message)
+    }
+
+    pub(super) fn unavailable(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(ErrorKind::Unavailable, message)
+    }
+
+    pub(super) fn connection_lost() -> Self {
+        Self { connection_lost: true, ..Self::unavailable("the connection to Redis was lost") }
+    }
+
+    /// Whether the store did not answer. A server that answers with an error is there: refusing to ask it would not help.
+    pub(super) fn is_failure_of_the_store(&self) -> bool {
+        self.connection_lost || matches!(self.kind, ErrorKind::Unavailable | ErrorKind::Timeout)
+    }
+
+    /// The server is no longer what this connection was made for.
+    pub(super) fn wants_another_server(&self) -> bool {
+        matches!(self.code.as_deref(), Some("READONLY"))
+    }
+
+    pub(super) fn code(&self) -> Option<&str> {
+        self.code.as_deref()
+    }
+
+    /// An error in reply to a command, or of the connection it was sent on.
+    pub(super) fn of(error: &RedisError) -> Self {
+        use redis::ErrorKind as Driver;
+        match error.kind() {
+            Driver::Io => match error.is_timeout() {
+                true => Self::new(ErrorKind::Timeout, "Redis did not answer in time"),
+                false => Self::connection_lost(),
+            },
+            // The driver gives the connection up after a reply that it cannot parse.
+            Driver::Parse => Self {
+                connection_lost: true,
+                ..Self::new(ErrorKind::Protocol, "what was received is not a reply of Redis")
+            },
+            Driver::Server(_) | Driver::Extension => Self::of_reply(error),
+            Driver::AuthenticationFailed => Self::config("Redis refused the user or password"),
+            Driver::RESP3NotSupported => Self::config("the server does not speak RESP3: Redis 6 or later is needed"),
+            Driver::InvalidClientConfig => Self::config("the Redis client refused its configuration"),
+            _ => Self::new(ErrorKind::Protocol, "the answer of Redis was not understood"),
+        }
+    }
+
+    fn of_reply(error: &RedisError) -> Self {
+        let code = error.code().filter(|code| is_plain_code(code)).unwrap_or("ERR");
+        let detail = error.detail().unwrap_or_default();
+        // Redis 6 reports the error of a command inside a script as `ERR Error running script … -OOM …`.
+        let (kind, message): (ErrorKind, Cow<'static, str>) = match code {
+            "OOM" => (ErrorKind::Limit, "Redis is out of memory (OOM)".into()),
+            "ERR" if detail.contains("OOM command not allowed") => {
+                (ErrorKind::Limit, "Redis is out of memory (OOM)".into())
+            }
+            "NOAUTH" => (ErrorKind::Config, "Redis asks for a password (NOAUTH)".into()),
+            "WRONGPASS" => (ErrorKind::Config, "Redis refused the user or password (WRONGPASS)".into()),
+            "NOPERM" => (ErrorKind::Config, "the Redis user lacks a permission that the cache needs (NOPERM)".into()),
+            "ERR" if detail.contains("ACL failure in script") => {
+                (ErrorKind::Config, "the Redis user lacks a permission that the cache needs".into())
+            }
+            "DENIED" => (ErrorKind::Config, "Redis is in protected mode (DENIED)".into()),
+            "NOPROTO" => (ErrorKind::Config, "the server does not speak RESP3: Redis 6 or later is needed".into()),
+            "MOVED" | "ASK" | "CROSSSLOT" => {
+                (ErrorKind::Config, format!("the server is a node of a Redis Cluster ({code})").into())
+            }
+            "READONLY" => (ErrorKind::Unavailable, "the server is a read-only replica (READONLY)".into()),
+            "ERR" if detail.contains("max number of clients") => {
+                (ErrorKind::Unavailable, "Redis has no connection left (maxclients)".into())
+            }
+            "LOADING" | "BUSY" | "MASTERDOWN" | "CLUSTERDOWN" | "TRYAGAIN" | "MISCONF" | "NOREPLICAS" => {
+                (ErrorKind::Unavailable, format!("Redis cannot serve the call now ({code})").into())
+            }
+            _ => (ErrorKind::Protocol, format!("Redis answered with an error ({code})").into()),
+        };
+        Self { kind, message, code: Some(code.into()), connection_lost: false }
+    }
+
+    /// An error while the connection was opened: refused, not found, not trusted.
+    pub(super) fn of_dial(address: &impl fmt::Display, error: &io::Error) -> Self {
+        match error.kind() {
+            // rustls reports a certificate that does not verify as `InvalidData`.
+            io::ErrorKind::InvalidData => Self::config(format!("no trusted TLS connection to {address}")),
+            kind if error.raw_os_error().is_some() => Self::unavailable(format!("cannot connect to {address}: {kind}")),
+            // What the resolver says has no error number.
+            _ => Self::unavailable(format!("cannot connect to {address}: the name may be wrong, or the network down")),
+        }
+    }
+
+    /// An error in reply to the greeting, where it tells who is there.
+    pub(super) fn of_greeting(address: &impl fmt::Display, error: &RedisError) -> Self {
+        let fault = Self::of(error);
+        match fault.kind {
+            ErrorKind::Protocol if fault.connection_lost => {
+                Self::config(format!("what answers at {address} is not a Redis server"))
+            }
+            ErrorKind::Protocol => Self { kind: ErrorKind::Config, ..fault },
+            _ if fault.connection_lost => {
+                Self::unavailable(format!("{address} closed the connection during the handshake"))
+            }
+            _ => fault,
+        }
+    }
+}
+
+/// A server's words are shown only if they cannot hold anything but a code.
+fn is_plain_code(code: &str) -> bool {
+    code.len() <= 32 && code.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_')
+}
+
+pub(super) fn is_noscript(error: &RedisError) -> bool {
+    error.kind() == redis::ErrorKind::Server(ServerErrorKind::NoScript)
+}
+
+impl From<Fault> for Error {
+    fn from(fault: Fault) -> Self {
+        let error = Error::new(fault.kind, fault.message);
+        match fault.code {
+            Some(code) => error.with_source(ServerReply { code }),
+            None => error,
+        }
+    }
+}
+
+/// The code of a server's error reply, kept as the source of an [`Error`].
+#[derive(Debug)]
+struct ServerReply {
+    code: Box<str>,
+}
+
+impl fmt::Display for ServerReply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "error reply {}", self.code)
+    }
+}
+
+impl std::error::Error for ServerReply {}
+
+/// The first word of the error reply that an error comes from: `WRONGTYPE`, or a code of our own scripts (upper case and
+/// `_` only). `None` if the server did not answer.
+pub(crate) fn reply_code(error: &Error) -> Option<&str> {
+    let reply = std::error::Error::source(error)?.downcast_ref::<ServerReply>()?;
+    Some(&reply.code)
+}

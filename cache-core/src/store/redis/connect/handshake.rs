@@ -1,0 +1,83 @@
+//! What is said on a fresh connection before any call may use it.
+
+use redis::{FromRedisValue, Pipeline, RedisError, Value};
+
+use super::connection::Connection;
+use super::fault::Fault;
+use super::stripe::Shared;
+
+/// What a server says of itself.
+#[derive(Debug, PartialEq, Eq)]
+struct ServerInfo {
+    run_id: String,
+    is_primary: bool,
+    /// `allkeys-lru` and its like.
+    evicts_any_key: bool,
+}
+
+/// Selects the database, names the connection, loads the scripts, and makes sure that the server is the primary that
+/// this process talked to last, or is prepared as a new one. Returns the primary's run id.
+pub(super) async fn handshake(connection: &Connection, shared: &Shared) -> Result<Box<str>, Fault> {
+    let mut greeting = Pipeline::new();
+    greeting.cmd("SELECT").arg(shared.target.database);
+    greeting.cmd("CLIENT").arg("SETNAME").arg("cache-core");
+    for section in ["server", "replication", "memory"] {
+        greeting.cmd("INFO").arg(section);
+    }
+    for script in shared.scripts {
+        greeting.cmd("SCRIPT").arg("LOAD").arg(script.source);
+    }
+    let replies = connection.send_all(&greeting).await?;
+    let [select, _name, server, replication, memory, scripts @ ..] = &replies[..] else {
+        return Err(Fault::config(format!("what answers at {} is not a Redis server", shared.target.address)));
+    };
+    if let Value::ServerError(error) = select {
+        let fault = Fault::of(&RedisError::from(error.clone()));
+        // Anything without a code of its own is about the number.
+        return Err(match fault.code() {
+            Some("ERR") => Fault::config(format!("Redis has no database {}", shared.target.database)),
+            _ => fault,
+        });
+    }
+    let info = ServerInfo::parse(&[text(server)?, text(replication)?, text(memory)?].concat())?;
+    if !info.is_primary {
+        return Err(Fault::unavailable(format!("{} is a replica", shared.target.address)));
+    }
+    for reply in scripts {
+        check(reply)?;
+    }
+    shared.note_eviction(info.evicts_any_key);
+    let run_id = info.run_id.into_boxed_str();
+    shared.adopt_primary(connection, &run_id).await?;
+    Ok(run_id)
+}
+
+fn check(reply: &Value) -> Result<(), Fault> {
+    match reply {
+        Value::ServerError(error) => Err(Fault::of(&RedisError::from(error.clone()))),
+        _ => Ok(()),
+    }
+}
+
+fn text(reply: &Value) -> Result<String, Fault> {
+    check(reply)?;
+    String::from_redis_value(reply.clone())
+        .map_err(|_| Fault::config("the server's INFO is not text: it is not Redis or Valkey"))
+}
+
+impl ServerInfo {
+    fn parse(text: &str) -> Result<Self, Fault> {
+        let field = |name: &str| {
+            text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim).unwrap_or_default()
+        };
+        let run_id = field("run_id");
+        if run_id.is_empty() {
+            return Err(Fault::config("the server's INFO has no run_id: it is not Redis or Valkey"));
+        }
+        Ok(Self {
+            run_id: run_id.to_owned(),
+            is_primary: field("role") != "slave",
+            evicts_any_key: field("maxmemory_policy").starts_with("allkeys-"),
+        })
+    }
+}

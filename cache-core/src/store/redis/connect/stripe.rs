@@ -1,0 +1,364 @@
+//! One connection as its callers see it: standing, on its way, or down.
+
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use redis::Value;
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+use tokio::task::AbortHandle;
+use tokio::time::{Instant, timeout_at};
+
+use super::connection::{Connection, Invocation};
+use super::dial::Dial;
+use super::fault::Fault;
+use super::url::Target;
+use super::{OnNewPrimary, supervisor};
+use crate::breaker::Breaker;
+use crate::config::{Config, SUPERVISOR_SLACK, UNANSWERED_CALLS_MAX};
+use crate::error::ErrorKind;
+use crate::store::redis::scripts::Script;
+
+/// What all connections of a pool have in common.
+pub(super) struct Shared {
+    pub(super) target: Target,
+    pub(super) dial: Dial,
+    pub(super) scripts: &'static [&'static Script],
+    pub(super) operation_deadline: Duration,
+    pub(super) connect_timeout: Duration,
+    pub(super) breaker: Breaker,
+    on_new_primary: OnNewPrimary,
+    /// Run id of the primary that was talked to last. The last and not every one ever met: a primary that comes back
+    /// after another one took over may have missed what the other one was told.
+    pub(super) primary: watch::Sender<Option<Box<str>>>,
+    /// One connection at a time decides whether a primary is new.
+    adopting: tokio::sync::Mutex<()>,
+    evicts_any_key: AtomicBool,
+}
+
+impl Shared {
+    pub(super) fn new(
+        target: Target,
+        dial: Dial,
+        config: &Config,
+        scripts: &'static [&'static Script],
+        on_new_primary: OnNewPrimary,
+    ) -> Self {
+        Self {
+            target,
+            dial,
+            scripts,
+            operation_deadline: config.operation_deadline,
+            connect_timeout: config.connect_timeout,
+            breaker: Breaker::new(config.breaker_failures),
+            on_new_primary,
+            primary: watch::Sender::new(None),
+            adopting: tokio::sync::Mutex::new(()),
+            evicts_any_key: AtomicBool::new(false),
+        }
+    }
+
+    pub(super) async fn adopt_primary(&self, connection: &Connection, run_id: &str) -> Result<(), Fault> {
+        let _one_at_a_time = self.adopting.lock().await;
+        let known = self.primary.borrow().clone();
+        match known.as_deref() {
+            Some(known) if known == run_id => return Ok(()),
+            Some(_) => {
+                tracing::info!(address = %self.target.address, "another Redis primary took over");
+                (self.on_new_primary)(connection.clone())
+                    .await
+                    .map_err(|error| Fault::new(error.kind(), format!("the new primary was not prepared: {error}")))?;
+            }
+            None => {}
+        }
+        self.primary.send_replace(Some(run_id.into()));
+        Ok(())
+    }
+
+    pub(super) fn note_eviction(&self, evicts_any_key: bool) {
+        let before = self.evicts_any_key.swap(evicts_any_key, Ordering::Relaxed);
+        if evicts_any_key && !before {
+            tracing::warn!(
+                address = %self.target.address,
+                "Redis may evict any key (maxmemory-policy allkeys-*): the cache's clock and indexes among them, and then \
+                 invalidations miss entries; use volatile-* or noeviction"
+            );
+        }
+    }
+
+    pub(super) fn evicts_any_key(&self) -> bool {
+        self.evicts_any_key.load(Ordering::Relaxed)
+    }
+}
+
+/// One connection, with the task that keeps it.
+pub(super) struct Stripe {
+    pub(super) index: usize,
+    pub(super) shared: Arc<Shared>,
+    link: watch::Sender<Link>,
+    task: Mutex<Option<AbortHandle>>,
+    /// Counts replies, so that a busy connection needs no `PING` to prove that it lives.
+    pub(super) replies: AtomicU64,
+    /// Calls without an answer since the last reply. Not zero: `silent_since` is set.
+    unanswered: AtomicU32,
+    silent_since: Mutex<Option<Instant>>,
+}
+
+struct Link {
+    /// Which supervisor it belongs to; one that was replaced may not touch it any more.
+    run: u64,
+    state: State,
+    /// When the supervisor counts as dead if nothing has changed.
+    overdue_at: Option<Instant>,
+}
+
+#[derive(Clone)]
+pub(super) enum State {
+    /// Never used, or the supervisor's runtime has ended.
+    Idle,
+    /// No attempt has failed yet: worth waiting for.
+    Connecting,
+    Live(Connection),
+    Down(Fault),
+}
+
+impl Stripe {
+    pub(super) fn new(index: usize, shared: Arc<Shared>) -> Self {
+        Self {
+            index,
+            shared,
+            link: watch::Sender::new(Link { run: 0, state: State::Idle, overdue_at: None }),
+            task: Mutex::new(None),
+            replies: AtomicU64::new(0),
+            unanswered: AtomicU32::new(0),
+            silent_since: Mutex::new(None),
+        }
+    }
+
+    /// Sends one command and waits for its reply until `deadline`, waiting for a connection included.
+    pub(super) async fn call(self: &Arc<Self>, invocation: &Invocation<'_>, deadline: Instant) -> Result<Value, Fault> {
+        let mut may_repeat = true;
+        loop {
+            let (run, connection) = match self.live() {
+                Some(live) => live,
+                None => timeout_at(deadline, self.connection()).await.unwrap_or_else(|_| {
+                    Err(Fault::unavailable("no connection to Redis within the operation deadline"))
+                })?,
+            };
+            let Ok(outcome) = timeout_at(deadline, connection.send(invocation)).await else {
+                self.note_unanswered(run);
+                return Err(Fault::new(ErrorKind::Timeout, "Redis did not answer within the operation deadline"));
+            };
+            match outcome {
+                // Lost with the runtime that kept it, for no fault of the server. Commands may be sent twice.
+                Err(fault) if fault.connection_lost && may_repeat && self.was_orphaned(run) => may_repeat = false,
+                Err(fault) => {
+                    if fault.wants_another_server() {
+                        self.abandon(run);
+                    }
+                    if !fault.connection_lost {
+                        self.note_reply();
+                    }
+                    return Err(fault);
+                }
+                Ok(value) => {
+                    self.note_reply();
+                    return Ok(value);
+                }
+            }
+        }
+    }
+
+    /// Waits until the connection stands, or until it is known that the server refuses us.
+    pub(super) async fn stands(self: &Arc<Self>) -> Result<(), Fault> {
+        loop {
+            match self.connection().await {
+                Ok(_) => return Ok(()),
+                Err(fault) if fault.kind == ErrorKind::Config => return Err(fault),
+                Err(fault) => {
+                    let mut link = self.link.subscribe();
+                    let next_try = {
+                        let seen = link.borrow_and_update();
+                        match &seen.state {
+                            State::Down(_) => seen.overdue_at,
+                            // No supervisor could be started here, and trying again would not help.
+                            State::Idle => return Err(fault),
+                            State::Connecting | State::Live(_) => continue,
+                        }
+                    };
+                    wait_for_change(&mut link, next_try).await;
+                }
+            }
+        }
+    }
+
+    pub(super) fn start_if_idle(self: &Arc<Self>) -> Result<(), Fault> {
+        let idle_run = {
+            let link = self.link.borrow();
+            matches!(link.state, State::Idle).then_some(link.run)
+        };
+        idle_run.map_or(Ok(()), |run| self.start(run))
+    }
+
+    pub(super) fn last_failure(&self) -> Option<Fault> {
+        match &self.link.borrow().state {
+            State::Down(fault) => Some(fault.clone()),
+            _ => None,
+        }
+    }
+
+    pub(super) fn stop(&self) {
+        if let Some(task) = self.lock_task().take() {
+            task.abort();
+        }
+    }
+
+    fn live(&self) -> Option<(u64, Connection)> {
+        let link = self.link.borrow();
+        match &link.state {
+            State::Live(connection) => Some((link.run, connection.clone())),
+            _ => None,
+        }
+    }
+
+    /// The connection, or why there is none. Waits only while the first attempt is under way.
+    async fn connection(self: &Arc<Self>) -> Result<(u64, Connection), Fault> {
+        enum Next {
+            Start { replaced: u64 },
+            Wait { until: Option<Instant> },
+        }
+        let mut link = self.link.subscribe();
+        let mut starts = 0;
+        loop {
+            let next = {
+                let seen = link.borrow_and_update();
+                let overdue = seen.overdue_at.is_some_and(|overdue_at| overdue_at <= Instant::now());
+                match &seen.state {
+                    State::Live(connection) => return Ok((seen.run, connection.clone())),
+                    State::Down(fault) if !overdue => return Err(fault.clone()),
+                    State::Connecting if !overdue => Next::Wait { until: seen.overdue_at },
+                    State::Idle | State::Connecting | State::Down(_) => Next::Start { replaced: seen.run },
+                }
+            };
+            match next {
+                // A supervisor that ends as soon as it starts: its runtime is shutting down, or has no I/O.
+                Next::Start { .. } if starts == 2 => return Err(Fault::unavailable("the connection's task ended")),
+                Next::Start { replaced } => {
+                    starts += 1;
+                    self.start(replaced)?;
+                }
+                Next::Wait { until } => wait_for_change(&mut link, until).await,
+            }
+        }
+    }
+
+    fn start(self: &Arc<Self>, replaced: u64) -> Result<(), Fault> {
+        let runtime =
+            Handle::try_current().map_err(|_| Fault::unavailable("not called from within a tokio runtime"))?;
+        let mut task = self.lock_task();
+        if self.link.borrow().run != replaced {
+            return Ok(());
+        }
+        if let Some(old) = task.take() {
+            old.abort();
+        }
+        let run = replaced + 1;
+        let overdue_at = Some(Instant::now() + self.shared.connect_timeout + SUPERVISOR_SLACK);
+        self.link.send_replace(Link { run, state: State::Connecting, overdue_at });
+        *task = Some(
+            runtime.spawn(supervisor::supervise(self.clone(), Tenure { stripe: self.clone(), run })).abort_handle(),
+        );
+        Ok(())
+    }
+
+    /// Gives a connection up, task and all; the next call starts anew. From outside, for the supervisor's own runtime may
+    /// be stuck.
+    fn abandon(&self, run: u64) {
+        let mut task = self.lock_task();
+        if self.link.borrow().run != run {
+            return;
+        }
+        if let Some(task) = task.take() {
+            task.abort();
+        }
+        self.link.send_replace(Link { run: run + 1, state: State::Idle, overdue_at: None });
+    }
+
+    fn was_orphaned(&self, run: u64) -> bool {
+        let link = self.link.borrow();
+        link.run != run || matches!(link.state, State::Idle)
+    }
+
+    fn note_reply(&self) {
+        self.replies.fetch_add(1, Ordering::Relaxed);
+        if self.unanswered.load(Ordering::Relaxed) != 0 {
+            self.forget_silence();
+        }
+    }
+
+    fn forget_silence(&self) {
+        let mut silent_since = self.silent_since.lock().unwrap_or_else(PoisonError::into_inner);
+        *silent_since = None;
+        self.unanswered.store(0, Ordering::Relaxed);
+    }
+
+    /// Many calls that time out at once are one slow moment of the server; the connection is given up when the silence
+    /// lasts for as many deadlines as calls are needed.
+    fn note_unanswered(&self, run: u64) {
+        let now = Instant::now();
+        let mut silent_since = self.silent_since.lock().unwrap_or_else(PoisonError::into_inner);
+        let since = *silent_since.get_or_insert(now);
+        let unanswered = self.unanswered.fetch_add(1, Ordering::Relaxed) + 1;
+        drop(silent_since);
+        let patience = self.shared.operation_deadline * (UNANSWERED_CALLS_MAX - 1);
+        if unanswered >= UNANSWERED_CALLS_MAX && now.duration_since(since) >= patience {
+            tracing::warn!(stripe = self.index, unanswered, "Redis connection given up: calls remain unanswered");
+            self.forget_silence();
+            self.abandon(run);
+        }
+    }
+
+    fn lock_task(&self) -> MutexGuard<'_, Option<AbortHandle>> {
+        self.task.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Returns at `until` at the latest. The sender cannot be gone: it is the stripe's own.
+async fn wait_for_change(link: &mut watch::Receiver<Link>, until: Option<Instant>) {
+    let changed = async { drop(link.changed().await) };
+    match until {
+        Some(until) => drop(timeout_at(until, changed).await),
+        None => changed.await,
+    }
+}
+
+/// A supervisor's right to say how its connection is. Dropped with the supervisor, wherever its runtime ends, it leaves
+/// the stripe idle, for the next call to start another one.
+pub(super) struct Tenure {
+    stripe: Arc<Stripe>,
+    run: u64,
+}
+
+impl Tenure {
+    /// `false`: another supervisor has taken over. `due_in`: when the next change is expected at the latest.
+    pub(super) fn publish(&self, state: State, due_in: Option<Duration>) -> bool {
+        let overdue_at = due_in.map(|due_in| Instant::now() + due_in + SUPERVISOR_SLACK);
+        if matches!(state, State::Live(_)) {
+            self.stripe.forget_silence();
+        }
+        self.stripe.link.send_if_modified(|link| {
+            let ours = link.run == self.run;
+            if ours {
+                *link = Link { run: self.run, state, overdue_at };
+            }
+            ours
+        })
+    }
+}
+
+impl Drop for Tenure {
+    fn drop(&mut self) {
+        self.publish(State::Idle, None);
+    }
+}

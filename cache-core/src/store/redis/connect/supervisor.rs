@@ -1,0 +1,129 @@
+//! The task that keeps one connection: connect, handshake, publish, watch, replace.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use redis::AsyncConnectionConfig;
+use redis::aio::MultiplexedConnection;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep, timeout};
+
+use super::connection::{Connection, Invocation};
+use super::fault::Fault;
+use super::handshake::handshake;
+use super::stripe::{Shared, State, Stripe, Tenure};
+use crate::backoff::Backoff;
+use crate::config::{COMMANDS_QUEUED_MAX, PING_INTERVAL, PING_TIMEOUT, RECONNECT_DELAY_MAX, RECONNECT_DELAY_MIN};
+
+/// Reads and writes the socket. It runs inside the supervisor's task, so that neither outlives the other.
+type Driver = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+pub(super) async fn supervise(stripe: Arc<Stripe>, tenure: Tenure) {
+    let shared = &stripe.shared;
+    let mut backoff = Backoff::new(RECONNECT_DELAY_MIN, RECONNECT_DELAY_MAX);
+    let mut known_down = false;
+    loop {
+        let fault = match attempt(shared).await {
+            Err(fault) => fault,
+            Ok((mut driver, connection, run_id)) => {
+                if !tenure.publish(State::Live(connection.clone()), None) {
+                    return;
+                }
+                tracing::info!(address = %shared.target.address, stripe = stripe.index, "Redis connection stands");
+                known_down = false;
+                shared.breaker.probe_soon(Instant::now());
+                let stood_since = Instant::now();
+                let fault = watch_over(&mut driver, &connection, &run_id, &stripe).await;
+                // A connection that falls again and again is not worth an attempt at once.
+                if stood_since.elapsed() >= RECONNECT_DELAY_MAX {
+                    backoff.reset();
+                    tracing::warn!(address = %shared.target.address, stripe = stripe.index, reason = %fault.message,
+                        "Redis connection lost");
+                    if !tenure.publish(State::Connecting, Some(shared.connect_timeout)) {
+                        return;
+                    }
+                    continue;
+                }
+                fault
+            }
+        };
+        if !known_down {
+            tracing::warn!(address = %shared.target.address, stripe = stripe.index, reason = %fault.message,
+                "Redis connection down");
+            known_down = true;
+        }
+        let delay = backoff.next_delay();
+        if !tenure.publish(State::Down(fault), Some(delay + shared.connect_timeout)) {
+            return;
+        }
+        sleep(delay).await;
+    }
+}
+
+async fn attempt(shared: &Shared) -> Result<(Driver, Connection, Box<str>), Fault> {
+    timeout(shared.connect_timeout, open(shared)).await.unwrap_or_else(|_| {
+        let (address, limit) = (&shared.target.address, shared.connect_timeout);
+        Err(Fault::unavailable(format!("{address} did not complete the handshake within {limit:?}")))
+    })
+}
+
+async fn open(shared: &Shared) -> Result<(Driver, Connection, Box<str>), Fault> {
+    let address = &shared.target.address;
+    let stream = (shared.dial)().await.map_err(|error| Fault::of_dial(address, &error))?;
+    // Deadlines are ours: they cover waiting for a connection as well.
+    let config = AsyncConnectionConfig::new()
+        .set_response_timeout(None)
+        .set_connection_timeout(None)
+        .set_pipeline_buffer_size(COMMANDS_QUEUED_MAX);
+    let (inner, driver) = MultiplexedConnection::new_with_config(&shared.target.login, stream, config)
+        .await
+        .map_err(|error| Fault::of_greeting(address, &error))?;
+    let mut driver: Driver = Box::pin(driver);
+    let connection = Connection::new(inner);
+    let run_id = {
+        let mut greeting = std::pin::pin!(handshake(&connection, shared));
+        tokio::select! {
+            biased;
+            outcome = &mut greeting => outcome?,
+            () = &mut driver => {
+                // The last reply may be there already; without the driver nothing is waited for.
+                driver = Box::pin(std::future::ready(()));
+                greeting.await?
+            }
+        }
+    };
+    Ok((driver, connection, run_id))
+}
+
+/// Returns when the connection is no good any more, and why.
+async fn watch_over(driver: &mut Driver, connection: &Connection, run_id: &str, stripe: &Stripe) -> Fault {
+    let mut primary = stripe.shared.primary.subscribe();
+    tokio::select! {
+        biased;
+        () = driver => Fault::connection_lost(),
+        () = replaced(&mut primary, run_id) => Fault::unavailable("another Redis primary took over"),
+        () = falls_silent(connection, stripe) => Fault::unavailable("Redis does not answer PING"),
+    }
+}
+
+async fn replaced(primary: &mut watch::Receiver<Option<Box<str>>>, run_id: &str) {
+    // An error means that the pool is gone, and this task with it.
+    let _ = primary.wait_for(|primary| primary.as_deref() != Some(run_id)).await;
+}
+
+/// A half-open socket reports nothing, and a response timeout leaves it in place: only asking tells.
+async fn falls_silent(connection: &Connection, stripe: &Stripe) {
+    let ping = Invocation::command(redis::cmd("PING"));
+    loop {
+        let replies_before = stripe.replies.load(Ordering::Relaxed);
+        sleep(PING_INTERVAL).await;
+        if stripe.replies.load(Ordering::Relaxed) == replies_before
+            && timeout(PING_TIMEOUT, connection.send(&ping)).await.is_err()
+            && stripe.replies.load(Ordering::Relaxed) == replies_before
+        {
+            return;
+        }
+    }
+}

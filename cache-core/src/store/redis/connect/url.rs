@@ -1,0 +1,141 @@
+//! What a Redis URL says: where to connect, and as whom.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use redis::{IntoConnectionInfo, ProtocolVersion, RedisConnectionInfo};
+
+use super::fault::Fault;
+
+/// Where a server listens. `Display` is safe to log: no user, no password.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Address {
+    Tcp { host: String, port: u16, tls: bool },
+    Unix(PathBuf),
+}
+
+/// Where to connect, as whom, and to which database.
+#[derive(Clone)]
+pub(super) struct Target {
+    pub(super) address: Address,
+    /// User and password; the database is selected by our own handshake, to tell its errors apart.
+    pub(super) login: RedisConnectionInfo,
+    pub(super) database: i64,
+}
+
+const DEFAULT_PORT: u16 = 6379;
+
+impl Target {
+    /// Reads `redis://[[user]:password@]host[:port][/database]`, the same with `rediss://`, or
+    /// `redis+unix:///path[?db=…&user=…&pass=…]`. `valkey` may stand for `redis`. `?protocol=resp3` is accepted, for it
+    /// is what we speak anyway.
+    ///
+    /// # Errors
+    /// Everything else is a configuration error; none repeats what it was given, for it may hold a password.
+    pub(super) fn parse(text: &str) -> Result<Self, Fault> {
+        let scheme = text.split_once("://").map_or("", |(scheme, _)| scheme);
+        let (tls, unix) = match scheme {
+            "redis" | "valkey" => (false, false),
+            "rediss" | "valkeys" => (true, false),
+            "redis+unix" | "valkey+unix" | "unix" => (false, true),
+            _ => {
+                return Err(Fault::config(
+                    "unknown scheme in the cache URL: expected memory://, redis://, rediss:// or redis+unix://",
+                ));
+            }
+        };
+        if tls && !cfg!(feature = "tls") {
+            return Err(Fault::config("rediss:// needs the feature `tls` of cache-core"));
+        }
+        let Some(url) = redis::parse_redis_url(text) else { return Err(malformed()) };
+        check_query(url.query_pairs(), unix)?;
+        if url.fragment().is_some() {
+            return Err(Fault::config("a Redis URL takes no fragment; TLS certificates are always verified"));
+        }
+        if unix {
+            let info = url.into_connection_info().map_err(|error| explain(&error))?;
+            let redis::ConnectionAddr::Unix(path) = info.addr().clone() else { return Err(malformed()) };
+            return Self::new(Address::Unix(path), info.redis_settings());
+        }
+        let port = url.port().unwrap_or(DEFAULT_PORT);
+        // The driver's reading of `rediss` depends on its own TLS features, which we do not use.
+        let mut plain = url;
+        if plain.set_scheme("redis").is_err() {
+            return Err(malformed());
+        }
+        let info = plain.into_connection_info().map_err(|error| explain(&error))?;
+        let redis::ConnectionAddr::Tcp(host, _) = info.addr().clone() else { return Err(malformed()) };
+        if host.is_empty() || port == 0 {
+            return Err(malformed());
+        }
+        Self::new(Address::Tcp { host, port, tls }, info.redis_settings())
+    }
+
+    fn new(address: Address, settings: &RedisConnectionInfo) -> Result<Self, Fault> {
+        let database = settings.db();
+        if database < 0 {
+            return Err(bad_database());
+        }
+        let login = settings.clone().set_db(0).set_protocol(ProtocolVersion::RESP3).set_skip_set_lib_name();
+        Ok(Self { address, login, database })
+    }
+}
+
+fn check_query<'a>(
+    pairs: impl Iterator<Item = (std::borrow::Cow<'a, str>, std::borrow::Cow<'a, str>)>,
+    unix: bool,
+) -> Result<(), Fault> {
+    for (name, value) in pairs {
+        match (&*name, &*value) {
+            ("protocol", "3" | "resp3") => {}
+            ("protocol", _) => return Err(Fault::config("the only `protocol` in a Redis URL is resp3")),
+            ("db" | "user" | "pass", _) if unix => {}
+            // A misspelled or misplaced database must not silently become database 0.
+            ("db", _) => return Err(Fault::config("the database of a Redis URL is its path: redis://host:6379/1")),
+            _ => return Err(Fault::config("unknown parameter in the Redis URL: only `protocol` is known")),
+        }
+    }
+    Ok(())
+}
+
+fn explain(error: &redis::RedisError) -> Fault {
+    // The driver's text is compared, never shown.
+    let text = error.to_string();
+    if text.contains("database number") {
+        bad_database()
+    } else if text.contains("wildcard") {
+        Fault::config("cannot connect to a wildcard address (0.0.0.0 or ::)")
+    } else {
+        malformed()
+    }
+}
+
+fn bad_database() -> Fault {
+    Fault::config("the database in the Redis URL is not a number from 0 on")
+}
+
+fn malformed() -> Fault {
+    Fault::config(
+        "malformed Redis URL: expected redis://[[user]:password@]host[:port][/database] with a port from 1 to 65535, and \
+         special characters in user and password percent-encoded",
+    )
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp { host, port, .. } if host.contains(':') => write!(f, "[{host}]:{port}"),
+            Self::Tcp { host, port, .. } => write!(f, "{host}:{port}"),
+            Self::Unix(path) => write!(f, "{}", path.display()),
+        }
+    }
+}
+
+impl fmt::Debug for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Target")
+            .field("address", &self.address)
+            .field("database", &self.database)
+            .finish_non_exhaustive()
+    }
+}
