@@ -1,0 +1,178 @@
+//! What generated code may name, and nothing else does. No stability is promised for any of it.
+
+use std::future::Future;
+use std::marker::PhantomData;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::cache::Cache;
+use crate::codec;
+use crate::fingerprint::fingerprint;
+use crate::invalidate::{self, Invalidation, Unsettled};
+use crate::key::{Key, Names, Policy};
+use crate::read::{Loading, Missed, Read};
+
+tokio::task_local! {
+    /// Set while the next lookup of this task is to ignore what is stored.
+    static REFRESHING: std::cell::Cell<bool>;
+}
+
+/// One call of a cached function.
+#[must_use]
+pub struct Call<T> {
+    cache: Cache,
+    key: Key<T>,
+    policy: Policy,
+}
+
+/// How a call goes on.
+pub enum Step<T> {
+    /// The value is here.
+    Return(T),
+    /// The body has to run.
+    Load(Load<T>),
+}
+
+/// The body of a cached function, about to run. To be ended by [`fill`](Self::fill), [`unstored_value`](Self::unstored_value) or
+/// [`unstored`](Self::unstored); dropped before, its call was cancelled or panicked, and a follower takes over.
+#[must_use]
+pub struct Load<T> {
+    loading: Loading,
+    // A load holds no `T`, so it is `Send` whatever `T` is.
+    value: PhantomData<fn() -> T>,
+}
+
+impl<T> Call<T> {
+    /// `None`: the installed cache.
+    pub fn new(cache: Option<&Cache>, key: Key<T>, policy: Policy) -> Self {
+        Self { cache: cache.cloned().unwrap_or_else(Cache::global), key, policy }
+    }
+
+    /// Takes what is stored, waits for whoever loads it, or is told to load.
+    pub async fn lookup(self) -> Step<T>
+    where
+        T: DeserializeOwned,
+    {
+        let refresh = REFRESHING.try_with(|refreshing| refreshing.replace(false)).unwrap_or(false);
+        let fingerprint = fingerprint::<T>(self.policy.version);
+        let mut read = Read::begin(&self.cache.inner, self.key.text().cloned(), self.policy, fingerprint, refresh);
+        let mut found = read.stored().await;
+        loop {
+            if let Some(entry) = found {
+                match codec::decode(&entry) {
+                    Ok(value) => {
+                        read.served();
+                        return Step::Return(value);
+                    }
+                    Err(_) => read.undecodable(),
+                }
+            }
+            // Boxed: misses are rare, and every cached function's future would be as large as this one.
+            match Box::pin(read.miss()).await {
+                Missed::Found(entry) => found = Some(entry),
+                Missed::Load(loading) => return Step::Load(Load { loading, value: PhantomData }),
+            }
+        }
+    }
+}
+
+impl<T> Load<T> {
+    /// Names of the entry that are known before the body runs. Handed to the enclosing load at once, so that it falls with
+    /// them even if this load ends with an error.
+    pub fn known(&mut self, names: Names) {
+        self.loading.declare(names);
+    }
+
+    /// Runs the body: cached calls inside hand their names to this load, the time it takes is measured, the lease renewed.
+    pub async fn run<F: Future>(&mut self, body: F) -> F::Output {
+        self.loading.run(body).await
+    }
+
+    /// Stores the value, or counts why not. The future holds no `T`: it is `Send` also if `T` is not `Sync`.
+    pub fn fill(mut self, value: &T, declared: Names) -> impl Future<Output = ()> + Send + use<T>
+    where
+        T: Serialize,
+    {
+        self.loading.declare(declared);
+        let filling = self.loading.prepare().map(|prepared| prepared.encoded(codec::encode(value)));
+        async move {
+            if let Some(filling) = filling {
+                filling.send().await;
+            }
+        }
+    }
+
+    /// `when` said no: the value is not stored, but the enclosing load was made from it.
+    pub fn unstored_value(mut self, declared: Names) {
+        self.loading.declare(declared);
+        self.unstored();
+    }
+
+    /// The body failed.
+    pub fn unstored(self) {
+        self.loading.end_unstored();
+    }
+}
+
+/// Runs a call of a cached function that loads and fills, whatever is stored.
+pub async fn refresh<F: Future>(call: F) -> F::Output {
+    REFRESHING.scope(std::cell::Cell::new(true), call).await
+}
+
+/// Whether the caller of an invalidating function waits for the invalidation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Until it is done.
+    Wait,
+    /// Not at all.
+    Background,
+}
+
+/// Watches over the body of an invalidating function. Made when the function's future is first polled: one that is never
+/// polled invalidates nothing.
+///
+/// Dropped before [`complete`](Self::complete) or [`disarm`](Self::disarm), the body was cancelled or panicked, and the outcome of
+/// its write is unknown: what is known already is invalidated.
+#[must_use]
+pub struct Invalidating {
+    cache: Cache,
+    mode: Mode,
+    /// `None`: nothing is left to do.
+    known: Option<Invalidation>,
+}
+
+impl Invalidating {
+    /// `None`: the installed cache.
+    pub fn new(cache: Option<&Cache>, mode: Mode) -> Self {
+        Self { cache: cache.cloned().unwrap_or_else(Cache::global), mode, known: Some(Invalidation::new()) }
+    }
+
+    /// What needs the parameters alone; before the body runs, which may move them.
+    pub fn known(&mut self, invalidation: Invalidation) {
+        self.known = Some(self.known.take().unwrap_or_default().and(invalidation));
+    }
+
+    /// The body returned: invalidates what was known and what the result adds. Begun on the first poll, it goes on if the
+    /// caller is dropped. Failures are counted, said at ERROR, and retried in the background.
+    pub async fn complete(mut self, from_result: Invalidation) {
+        let invalidation = self.known.take().unwrap_or_default().and(from_result);
+        let done = invalidate::begin_and_report(&self.cache.inner, invalidation);
+        if self.mode == Mode::Wait {
+            done.await;
+        }
+    }
+
+    /// The function failed, and `when = ok`: nothing was written.
+    pub fn disarm(mut self) {
+        self.known = None;
+    }
+}
+
+impl Drop for Invalidating {
+    fn drop(&mut self) {
+        if let Some(known) = self.known.take() {
+            drop(invalidate::begin_and_report(&self.cache.inner, known));
+        }
+    }
+}
