@@ -27,6 +27,15 @@ pub(crate) const TAGS_MAX: usize = 128;
 pub(crate) const NAMES_MAX: usize = 4_096;
 /// Longest name (key, tag or pattern) in bytes.
 pub(crate) const NAME_BYTES_MAX: usize = 1_024;
+/// Longest logical key that is spelled out; a longer one ends in a digest. Readable in a terminal, and a small share of
+/// what an entry costs.
+pub(crate) const KEY_BYTES_MAX: usize = 120;
+/// Deepest nesting of one key parameter; beyond it the call is not cached. A hostile argument must not end the process.
+pub(crate) const KEY_DEPTH_MAX: usize = 128;
+/// Deepest nesting that a type fingerprint looks at.
+pub(crate) const SHAPE_DEPTH_MAX: usize = 32;
+/// Most values that the walks over one type ask for: a few milliseconds, once per type. What lies beyond does not count.
+pub(crate) const SHAPE_STEPS_MAX: usize = 20_000;
 /// Most names waiting for a retried invalidation; beyond it they collapse into one `clear`.
 pub(crate) const RECOVERY_NAMES_MAX: usize = 10_000;
 /// Names sent in one invalidation chunk.

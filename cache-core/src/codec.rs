@@ -1,0 +1,238 @@
+//! Values to payloads and back. The payload is JSON; `Some(x)` is stored as `x`, and `None` as a flag in the header, so that
+//! a function that returns `Option<T>` and one that returns `T` can share entries.
+
+use std::fmt;
+
+use serde::de::value::Error as NoValue;
+use serde::de::{DeserializeOwned, Deserializer, Visitor};
+use serde::forward_to_deserialize_any;
+use serde::ser::{Impossible, Serialize, Serializer};
+
+use crate::entry::Entry;
+use crate::error::{Error, ErrorKind};
+
+/// What a loaded value is, seen through its serialization.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Encoded {
+    /// A value, encoded.
+    Value(Vec<u8>),
+    /// `None`: stored only where negative entries are wanted.
+    None,
+    /// An `Err` that generic code could not tell from a value: never stored.
+    Err,
+}
+
+/// Encodes a value to be stored.
+///
+/// # Errors
+/// `Encode`: the value's own `Serialize` failed, or it has no JSON (a map whose keys are not scalars).
+pub(crate) fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Encoded, Error> {
+    match value.serialize(Probe) {
+        Ok(encoded) => Ok(encoded),
+        Err(Probed::Plain) => to_json(value).map(Encoded::Value),
+        Err(Probed::Failed(error)) => Err(error),
+    }
+}
+
+// serde_json's own message may quote the value, so it is not kept.
+fn to_json<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, Error> {
+    serde_json::to_vec(value).map_err(|_| Error::new(ErrorKind::Encode, "the value could not be encoded as JSON"))
+}
+
+/// Decodes a stored value. Compare the fingerprint first.
+///
+/// # Errors
+/// `Encode`: the payload is not the JSON of a `T`, or the entry is negative and `T` has no `None`.
+pub(crate) fn decode<T: DeserializeOwned>(entry: &Entry) -> Result<T, Error> {
+    let undecodable = || Error::new(ErrorKind::Encode, "the stored value could not be decoded");
+    if entry.header().negative {
+        return T::deserialize(Negative).map_err(|_| undecodable());
+    }
+    let payload = entry.payload();
+    let mut json = serde_json::Deserializer::from_slice(&payload);
+    let value = T::deserialize(Peeled(&mut json)).map_err(|_| undecodable())?;
+    json.end().map_err(|_| undecodable())?;
+    Ok(value)
+}
+
+/// A negative entry: `None` for whoever asks for an option, and nothing for anyone else.
+struct Negative;
+
+impl<'de> Deserializer<'de> for Negative {
+    type Error = NoValue;
+
+    fn deserialize_any<V: Visitor<'de>>(self, _visitor: V) -> Result<V::Value, NoValue> {
+        Err(serde::de::Error::custom("the entry is negative"))
+    }
+
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, NoValue> {
+        visitor.visit_none()
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'de>>(self, _: &'static str, visitor: V) -> Result<V::Value, NoValue> {
+        visitor.visit_newtype_struct(self)
+    }
+
+    forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit unit_struct seq tuple
+        tuple_struct map struct enum identifier ignored_any
+    }
+}
+
+/// A stored payload: whoever asks for an option gets `Some`, also of `null`, which is how `Some(())` is stored.
+struct Peeled<D>(D);
+
+macro_rules! pass_on {
+    ($($method:ident($($argument:ident: $type:ty),*);)*) => {$(
+        fn $method<V: Visitor<'de>>(self, $($argument: $type,)* visitor: V) -> Result<V::Value, D::Error> {
+            self.0.$method($($argument,)* visitor)
+        }
+    )*};
+}
+
+impl<'de, D: Deserializer<'de>> Deserializer<'de> for Peeled<D> {
+    type Error = D::Error;
+
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
+        visitor.visit_some(self.0)
+    }
+
+    pass_on! {
+        deserialize_any();
+        deserialize_bool();
+        deserialize_i8();
+        deserialize_i16();
+        deserialize_i32();
+        deserialize_i64();
+        deserialize_i128();
+        deserialize_u8();
+        deserialize_u16();
+        deserialize_u32();
+        deserialize_u64();
+        deserialize_u128();
+        deserialize_f32();
+        deserialize_f64();
+        deserialize_char();
+        deserialize_str();
+        deserialize_string();
+        deserialize_bytes();
+        deserialize_byte_buf();
+        deserialize_unit();
+        deserialize_unit_struct(name: &'static str);
+        deserialize_newtype_struct(name: &'static str);
+        deserialize_seq();
+        deserialize_tuple(len: usize);
+        deserialize_tuple_struct(name: &'static str, len: usize);
+        deserialize_map();
+        deserialize_struct(name: &'static str, fields: &'static [&'static str]);
+        deserialize_enum(name: &'static str, variants: &'static [&'static str]);
+        deserialize_identifier();
+        deserialize_ignored_any();
+    }
+
+    fn is_human_readable(&self) -> bool {
+        self.0.is_human_readable()
+    }
+}
+
+/// Looks at the outermost layer of a value only; answers before anything is written.
+struct Probe;
+
+/// Why the probe has no answer.
+#[derive(Debug)]
+enum Probed {
+    /// Neither `None`, `Some` nor `Err`.
+    Plain,
+    Failed(Error),
+}
+
+impl fmt::Display for Probed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("no answer")
+    }
+}
+
+impl std::error::Error for Probed {}
+
+impl serde::ser::Error for Probed {
+    fn custom<T: fmt::Display>(_message: T) -> Self {
+        Self::Failed(Error::new(ErrorKind::Encode, "the value's own serialization failed"))
+    }
+}
+
+macro_rules! plain {
+    ($($method:ident($($type:ty),*) -> $ok:ty;)*) => {$(
+        fn $method(self, $(_: $type),*) -> Result<$ok, Probed> {
+            Err(Probed::Plain)
+        }
+    )*};
+}
+
+type Nothing = Impossible<Encoded, Probed>;
+
+impl Serializer for Probe {
+    type Ok = Encoded;
+    type Error = Probed;
+    type SerializeSeq = Nothing;
+    type SerializeTuple = Nothing;
+    type SerializeTupleStruct = Nothing;
+    type SerializeTupleVariant = Nothing;
+    type SerializeMap = Nothing;
+    type SerializeStruct = Nothing;
+    type SerializeStructVariant = Nothing;
+
+    fn serialize_none(self) -> Result<Encoded, Probed> {
+        Ok(Encoded::None)
+    }
+
+    fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<Encoded, Probed> {
+        to_json(value).map(Encoded::Value).map_err(Probed::Failed)
+    }
+
+    fn serialize_newtype_variant<T: Serialize + ?Sized>(
+        self,
+        name: &'static str,
+        _: u32,
+        variant: &'static str,
+        _: &T,
+    ) -> Result<Encoded, Probed> {
+        if name == "Result" && variant == "Err" { Ok(Encoded::Err) } else { Err(Probed::Plain) }
+    }
+
+    fn serialize_newtype_struct<T: Serialize + ?Sized>(self, _: &'static str, _: &T) -> Result<Encoded, Probed> {
+        Err(Probed::Plain)
+    }
+
+    fn collect_str<T: fmt::Display + ?Sized>(self, _: &T) -> Result<Encoded, Probed> {
+        Err(Probed::Plain)
+    }
+
+    plain! {
+        serialize_bool(bool) -> Encoded;
+        serialize_i8(i8) -> Encoded;
+        serialize_i16(i16) -> Encoded;
+        serialize_i32(i32) -> Encoded;
+        serialize_i64(i64) -> Encoded;
+        serialize_i128(i128) -> Encoded;
+        serialize_u8(u8) -> Encoded;
+        serialize_u16(u16) -> Encoded;
+        serialize_u32(u32) -> Encoded;
+        serialize_u64(u64) -> Encoded;
+        serialize_u128(u128) -> Encoded;
+        serialize_f32(f32) -> Encoded;
+        serialize_f64(f64) -> Encoded;
+        serialize_char(char) -> Encoded;
+        serialize_str(&str) -> Encoded;
+        serialize_bytes(&[u8]) -> Encoded;
+        serialize_unit() -> Encoded;
+        serialize_unit_struct(&'static str) -> Encoded;
+        serialize_unit_variant(&'static str, u32, &'static str) -> Encoded;
+        serialize_seq(Option<usize>) -> Nothing;
+        serialize_tuple(usize) -> Nothing;
+        serialize_tuple_struct(&'static str, usize) -> Nothing;
+        serialize_tuple_variant(&'static str, u32, &'static str, usize) -> Nothing;
+        serialize_map(Option<usize>) -> Nothing;
+        serialize_struct(&'static str, usize) -> Nothing;
+        serialize_struct_variant(&'static str, u32, &'static str, usize) -> Nothing;
+    }
+}

@@ -1,0 +1,303 @@
+//! The bytes of one entry: a header of fixed layout, the names the entry belongs to, the payload.
+//!
+//! Little endian. The invalidation script reads the names as well, so the layout is part of the store's contract and
+//! pinned by golden bytes:
+//!
+//! | bytes | what |
+//! |---|---|
+//! | 0 | format version, 1 |
+//! | 1 | codec, 1 = JSON |
+//! | 2 | flags, bit 0 = negative entry (`None`, no payload) |
+//! | 3 | reserved, 0 |
+//! | 4..20 | type fingerprint |
+//! | 20..28 | stored at, ms since the epoch |
+//! | 28..36 | soft expiry, ms since the epoch |
+//! | 36..44 | hard expiry, ms since the epoch |
+//! | 44..48 | load cost, µs, saturating |
+//! | 48..52 | bytes of the payload |
+//! | 52..56 | bytes of the names |
+//! | 56.. | names: nothing, or `\n` name `\n` name … `\n` |
+//! | then | payload |
+
+use std::fmt;
+
+use bytes::Bytes;
+
+use crate::fingerprint::Fingerprint;
+use crate::name::Name;
+
+const FORMAT_VERSION: u8 = 1;
+const CODEC_JSON: u8 = 1;
+const FLAG_NEGATIVE: u8 = 1;
+pub(crate) const HEADER_BYTES: usize = 56;
+
+/// What is known of an entry beside its names and its payload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Header {
+    pub(crate) fingerprint: Fingerprint,
+    /// `None` was loaded; there is no payload.
+    pub(crate) negative: bool,
+    pub(crate) stored_at_ms: u64,
+    pub(crate) soft_expires_at_ms: u64,
+    pub(crate) hard_expires_at_ms: u64,
+    /// How long the load took; `u32::MAX` is 71 minutes or more.
+    pub(crate) load_cost_us: u32,
+}
+
+/// Why stored bytes are not an entry of ours: a miss, counted, overwritten.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum BadEntry {
+    /// Shorter than a header, or not as long as the header says.
+    Truncated,
+    /// Written by another version of the format, or with a codec or flags that are unknown here.
+    Foreign,
+    /// Contradicts itself.
+    Corrupt,
+}
+
+impl fmt::Display for BadEntry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Truncated => "stored bytes are truncated",
+            Self::Foreign => "stored bytes are in an unknown format",
+            Self::Corrupt => "stored bytes are corrupt",
+        })
+    }
+}
+
+impl std::error::Error for BadEntry {}
+
+/// Writes an entry; `None` if payload or names do not fit their 32-bit lengths, which is far beyond every limit.
+pub(crate) fn encode(header: &Header, names: &[Name], payload: &[u8]) -> Option<Bytes> {
+    let names_bytes = match names {
+        [] => 0,
+        names => 1 + names.iter().map(|name| name.as_str().len() + 1).sum::<usize>(),
+    };
+    let payload = if header.negative { &[] } else { payload };
+    let mut out = Vec::with_capacity(HEADER_BYTES + names_bytes + payload.len());
+    out.extend_from_slice(&[FORMAT_VERSION, CODEC_JSON, if header.negative { FLAG_NEGATIVE } else { 0 }, 0]);
+    out.extend_from_slice(&header.fingerprint.0);
+    out.extend_from_slice(&header.stored_at_ms.to_le_bytes());
+    out.extend_from_slice(&header.soft_expires_at_ms.to_le_bytes());
+    out.extend_from_slice(&header.hard_expires_at_ms.to_le_bytes());
+    out.extend_from_slice(&header.load_cost_us.to_le_bytes());
+    out.extend_from_slice(&u32::try_from(payload.len()).ok()?.to_le_bytes());
+    out.extend_from_slice(&u32::try_from(names_bytes).ok()?.to_le_bytes());
+    for name in names {
+        out.push(b'\n');
+        out.extend_from_slice(name.as_str().as_bytes());
+    }
+    if !names.is_empty() {
+        out.push(b'\n');
+    }
+    out.extend_from_slice(payload);
+    Some(out.into())
+}
+
+/// Stored bytes whose layout was checked.
+#[derive(Clone, Debug)]
+pub(crate) struct Entry {
+    header: Header,
+    bytes: Bytes,
+    names_end: usize,
+}
+
+impl Entry {
+    /// Reads the header and checks every length; allocates nothing. The names are checked by [`names`](Self::names), the
+    /// payload by the codec.
+    pub(crate) fn decode(bytes: Bytes) -> Result<Self, BadEntry> {
+        let (&[version, codec, flags, reserved], rest) = split::<4>(&bytes)?;
+        if version != FORMAT_VERSION || codec != CODEC_JSON || flags & !FLAG_NEGATIVE != 0 || reserved != 0 {
+            return Err(BadEntry::Foreign);
+        }
+        let (fingerprint, rest) = split::<16>(rest)?;
+        let (stored_at, rest) = split::<8>(rest)?;
+        let (soft_expires_at, rest) = split::<8>(rest)?;
+        let (hard_expires_at, rest) = split::<8>(rest)?;
+        let (load_cost, rest) = split::<4>(rest)?;
+        let (payload_bytes, rest) = split::<4>(rest)?;
+        let (names_bytes, rest) = split::<4>(rest)?;
+
+        let header = Header {
+            fingerprint: Fingerprint(*fingerprint),
+            negative: flags & FLAG_NEGATIVE != 0,
+            stored_at_ms: u64::from_le_bytes(*stored_at),
+            soft_expires_at_ms: u64::from_le_bytes(*soft_expires_at),
+            hard_expires_at_ms: u64::from_le_bytes(*hard_expires_at),
+            load_cost_us: u32::from_le_bytes(*load_cost),
+        };
+        let payload_bytes = u64::from(u32::from_le_bytes(*payload_bytes));
+        let names_bytes = u32::from_le_bytes(*names_bytes);
+        match (payload_bytes + u64::from(names_bytes)).cmp(&(rest.len() as u64)) {
+            std::cmp::Ordering::Greater => return Err(BadEntry::Truncated),
+            std::cmp::Ordering::Less => return Err(BadEntry::Corrupt),
+            std::cmp::Ordering::Equal => {}
+        }
+        let names_end = bytes.len() - payload_bytes as usize;
+        let out_of_order = header.soft_expires_at_ms > header.hard_expires_at_ms;
+        if out_of_order || (header.negative && payload_bytes > 0) {
+            return Err(BadEntry::Corrupt);
+        }
+        Ok(Self { header, bytes, names_end })
+    }
+
+    pub(crate) fn header(&self) -> &Header {
+        &self.header
+    }
+
+    /// The names as stored.
+    pub(crate) fn names_block(&self) -> &[u8] {
+        &self.bytes[HEADER_BYTES..self.names_end]
+    }
+
+    /// What the entry belongs to: what an enclosing load inherits.
+    pub(crate) fn names(&self) -> Result<Vec<Name>, BadEntry> {
+        let block = std::str::from_utf8(self.names_block()).map_err(|_| BadEntry::Corrupt)?;
+        if block.is_empty() {
+            return Ok(Vec::new());
+        }
+        let inner = block.strip_prefix('\n').and_then(|block| block.strip_suffix('\n')).ok_or(BadEntry::Corrupt)?;
+        inner.split('\n').map(|name| Name::parse(name).ok_or(BadEntry::Corrupt)).collect()
+    }
+
+    /// The encoded value; shares the stored bytes.
+    pub(crate) fn payload(&self) -> Bytes {
+        self.bytes.slice(self.names_end..)
+    }
+}
+
+fn split<const N: usize>(bytes: &[u8]) -> Result<(&[u8; N], &[u8]), BadEntry> {
+    bytes.split_first_chunk().ok_or(BadEntry::Truncated)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn header() -> Header {
+        Header {
+            fingerprint: Fingerprint(*b"0123456789abcdef"),
+            negative: false,
+            stored_at_ms: 1_700_000_000_000,
+            soft_expires_at_ms: 1_700_000_030_000,
+            hard_expires_at_ms: 1_700_000_060_000,
+            load_cost_us: 1_500,
+        }
+    }
+
+    fn names() -> Vec<Name> {
+        vec![Name::key("flight:42").unwrap(), Name::tag("airport:DFW").unwrap()]
+    }
+
+    fn entry() -> Bytes {
+        encode(&header(), &names(), br#"{"id":42}"#).unwrap()
+    }
+
+    #[test]
+    fn golden_bytes() {
+        let golden = b"\x01\x01\x00\x000123456789abcdef\
+            \x00\x68\xe5\xcf\x8b\x01\x00\x00\x30\xdd\xe5\xcf\x8b\x01\x00\x00\x60\x52\xe6\xcf\x8b\x01\x00\x00\
+            \xdc\x05\x00\x00\x09\x00\x00\x00\x18\x00\x00\x00\
+            \nkflight:42\ntairport:DFW\n{\"id\":42}";
+        assert_eq!(&entry()[..], golden);
+
+        let negative = encode(&Header { negative: true, ..header() }, &[], b"ignored").unwrap();
+        assert_eq!(&negative[..4], b"\x01\x01\x01\x00");
+        assert_eq!(&negative[48..], b"\0\0\0\0\0\0\0\0");
+    }
+
+    #[test]
+    fn what_was_written_is_read_back() {
+        let entry = Entry::decode(entry()).unwrap();
+        assert_eq!(*entry.header(), header());
+        assert_eq!(entry.names().unwrap(), names());
+        assert_eq!(entry.names_block(), b"\nkflight:42\ntairport:DFW\n");
+        assert_eq!(&entry.payload()[..], br#"{"id":42}"#);
+
+        let bare = Entry::decode(encode(&header(), &[], b"").unwrap()).unwrap();
+        assert!(bare.names().unwrap().is_empty());
+        assert!(bare.payload().is_empty());
+    }
+
+    #[test]
+    fn every_truncation_is_refused() {
+        let whole = entry();
+        for length in 0..whole.len() {
+            assert_eq!(Entry::decode(whole.slice(..length)).unwrap_err(), BadEntry::Truncated, "{length} bytes");
+        }
+        let longer = Bytes::from([&whole[..], b"x"].concat());
+        assert_eq!(Entry::decode(longer).unwrap_err(), BadEntry::Corrupt);
+    }
+
+    #[test]
+    fn every_flipped_bit_of_version_codec_flags_and_lengths_is_noticed() {
+        let whole = entry();
+        for at in 0..HEADER_BYTES {
+            for bit in 0..8 {
+                let mut bytes = whole.to_vec();
+                bytes[at] ^= 1 << bit;
+                match Entry::decode(bytes.into()) {
+                    // A foreign fingerprint, other times and costs are read as they are; the caller compares.
+                    Ok(entry) => {
+                        assert!((4..48).contains(&at), "byte {at}, bit {bit}");
+                        assert_ne!(*entry.header(), header());
+                    }
+                    Err(error) => assert!(
+                        if at < 4 { matches!(error, BadEntry::Foreign | BadEntry::Corrupt) } else { true },
+                        "byte {at}, bit {bit}: {error}"
+                    ),
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn lengths_that_were_never_checked_are_never_allocated() {
+        let mut bytes = entry().to_vec();
+        bytes[48..56].fill(0xff);
+        assert_eq!(Entry::decode(bytes.into()).unwrap_err(), BadEntry::Truncated);
+    }
+
+    #[test]
+    fn corrupt_names_are_refused_one_by_one() {
+        for block in
+            ["x", "\n\n", "\nkflight:42", "kflight:42\n", "\nxflight\n", "\nk\n", "\nk~a\n", "\nka\n\nkb\n", "\n"]
+        {
+            let mut bytes = encode(&header(), &[], b"").unwrap().to_vec();
+            bytes[52..56].copy_from_slice(&(block.len() as u32).to_le_bytes());
+            bytes.extend_from_slice(block.as_bytes());
+            let entry = Entry::decode(bytes.into()).unwrap();
+            assert_eq!(entry.names(), Err(BadEntry::Corrupt), "{block:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn random_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            if let Ok(entry) = Entry::decode(bytes.into()) {
+                let _ = entry.names();
+                let _ = entry.payload();
+            }
+        }
+
+        #[test]
+        fn random_bytes_behind_a_valid_start_never_panic(
+            tail in proptest::collection::vec(any::<u8>(), 0..120),
+            at in 0usize..100,
+            byte in any::<u8>(),
+        ) {
+            let mut bytes = entry().to_vec();
+            bytes.truncate(at);
+            bytes.extend_from_slice(&tail);
+            if let Some(place) = bytes.get_mut(at / 2) {
+                *place = byte;
+            }
+            if let Ok(entry) = Entry::decode(bytes.into()) {
+                let _ = entry.names();
+                let _ = entry.payload();
+            }
+        }
+    }
+}

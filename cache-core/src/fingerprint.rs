@@ -1,0 +1,47 @@
+//! The fingerprint of a stored type: two types of one fingerprint read each other's entries.
+//!
+//! Made of the `version` of the function and of the type, of the shape that the type's `Deserialize` asks for, and of the
+//! fields that a `Cacheable` type declares. Type names are no part of it: moving a module must not empty the cache.
+
+mod record;
+mod shape;
+
+use std::any::TypeId;
+use std::collections::HashMap;
+use std::sync::{OnceLock, PoisonError, RwLock};
+
+use serde::de::DeserializeOwned;
+
+pub use self::shape::{OpaqueField, Shape, ShapeOf};
+
+/// 128 bits of blake3 over the shape.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Fingerprint(pub(crate) [u8; 16]);
+
+/// Shapes do not change while a program runs, and to walk one costs microseconds.
+type Memo = RwLock<HashMap<(TypeId, u32, bool), Fingerprint>>;
+
+/// The fingerprint of `T`, remembered. `Option<T>` and `T` share one, for `Some(x)` is stored as `x`.
+///
+/// `declared` is `<T as Cacheable>::shape` where the type is known to be `Cacheable`.
+pub(crate) fn fingerprint<T: DeserializeOwned>(version: u32, declared: Option<fn(&mut Shape)>) -> Fingerprint {
+    static MEMO: OnceLock<Memo> = OnceLock::new();
+    let memo = MEMO.get_or_init(Memo::default);
+    let key = (typeid::of::<T>(), version, declared.is_some());
+    if let Some(known) = memo.read().unwrap_or_else(PoisonError::into_inner).get(&key) {
+        return *known;
+    }
+    let fingerprint = compute::<T>(version, declared);
+    memo.write().unwrap_or_else(PoisonError::into_inner).insert(key, fingerprint);
+    fingerprint
+}
+
+fn compute<T: DeserializeOwned>(version: u32, declared: Option<fn(&mut Shape)>) -> Fingerprint {
+    let mut shape = Shape::new();
+    shape.line("version", &version.to_string());
+    shape.stored::<T>();
+    if let Some(declared) = declared {
+        shape.within("declared", declared);
+    }
+    shape.fingerprint()
+}

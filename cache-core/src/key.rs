@@ -1,0 +1,312 @@
+//! Logical keys: what names an entry.
+//!
+//! `prefix:part:part`, each part the readable text of a scalar or the digest of anything else, built so that two different
+//! argument lists never share a key. This module knows nothing of namespaces and stores.
+
+mod canonical;
+mod digest;
+mod escape;
+mod names;
+mod readable;
+mod recipe;
+mod text;
+
+use std::borrow::Cow;
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::marker::PhantomData;
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use self::escape::escape_glob;
+pub use self::names::Names;
+pub(crate) use self::readable::Unencodable;
+pub(crate) use self::recipe::Recipe;
+pub use self::recipe::{Captured, Policy};
+pub(crate) use self::text::NameText;
+pub use self::text::{KeyPart, KeyText, Part, Template, part};
+use crate::error::Error;
+use crate::name::{Name, check_name_text};
+use crate::tag::IntoTag;
+use crate::ttl::Ttl;
+
+/// The key of one entry, typed by what is stored under it.
+///
+/// Made by the companion of a cached function, `get_flight::key(&42)`, and printed as the logical key, `flight:42`.
+///
+/// # Spelling
+/// The prefix, then `:` and a part per parameter:
+/// - integers, `bool`, `char`, strings and types that serialize as one are readable; in strings `: % # * ? [ ] \ { }`,
+///   whitespace, control characters and a leading `~` are percent-escaped;
+/// - `None` is `!`, `Some(x)` is `+` and x, `()` is `!()`, a unit variant is `.Name`;
+/// - a string that reads like another scalar (digits, `true`, `false`, or starting with `'`, `+`, `.` or `!`) starts with
+///   `'`, unless the parameter's own type is a string or `char`;
+/// - everything else is `#` and 32 hex digits, 128 bits of blake3 over a canonical encoding: maps and `HashSet`s are
+///   sorted, `-0.0` is `0.0`, enum variants count by name;
+/// - of a key over 120 bytes all that follows the first `:` becomes one such digest of the whole.
+///
+/// Different argument lists have different keys as far as serde shows a difference. Integers count by value whatever their
+/// width, and a newtype counts as what it holds. A `HashSet` inside a hand-written `Serialize` that passes its items on
+/// one by one is a list in iteration order: equal sets may then miss each other's entries.
+///
+/// # Arguments that cannot be encoded
+/// NaN and a failing `Serialize` make a key that names no entry: it prints as nothing, its calls are not cached (and
+/// counted), and to invalidate it does nothing.
+pub struct Key<T> {
+    text: NameText,
+    recipe: Option<Arc<Recipe<T>>>,
+    stored: PhantomData<fn() -> T>,
+}
+
+impl<T> Key<T> {
+    /// The logical key; empty if an argument could not be encoded.
+    pub fn as_str(&self) -> &str {
+        self.text.as_deref().unwrap_or_default()
+    }
+
+    /// The same key with a TTL of its own, used by whoever fills it through this key.
+    pub fn with_ttl(self, ttl: Duration) -> Self {
+        self.refined(|recipe| recipe.policy.ttl = Ttl::Fixed(ttl))
+    }
+
+    /// The same key with further tags, used by whoever fills it through this key.
+    pub fn with_tags(self, tags: impl IntoIterator<Item = impl IntoTag>) -> Self {
+        self.refined(|recipe| recipe.captured.names.tags(tags))
+    }
+
+    /// What the key says about how its entry is stored; `None`: the cache's defaults.
+    pub(crate) fn recipe(&self) -> Option<&Arc<Recipe<T>>> {
+        self.recipe.as_ref()
+    }
+
+    /// The logical key, or why there is none.
+    pub(crate) fn text(&self) -> Result<&Arc<str>, Unencodable> {
+        self.text.as_ref().map_err(|error| *error)
+    }
+
+    /// What fences and indexes call it; `None`: it names no entry.
+    pub(crate) fn name(&self) -> Option<Name> {
+        self.untyped().name()
+    }
+
+    /// What the statistics count it under: the function's prefix, or the text before the first `:`.
+    pub(crate) fn prefix(&self) -> &str {
+        match &self.recipe {
+            Some(recipe) => &recipe.policy.prefix,
+            None => prefix_of(self.as_str()),
+        }
+    }
+
+    pub(crate) fn untyped(&self) -> TextKey {
+        TextKey { text: self.text.clone() }
+    }
+
+    pub(crate) fn with_recipe(
+        mut self,
+        policy: Policy,
+        captured: Captured,
+        declared: fn(&Captured, &T) -> Names,
+    ) -> Self {
+        self.recipe = Some(Arc::new(Recipe { policy, captured, declared }));
+        self
+    }
+
+    fn refined(mut self, refine: impl FnOnce(&mut Recipe<T>)) -> Self {
+        let mut recipe = match self.recipe.take() {
+            Some(shared) => Arc::unwrap_or_clone(shared),
+            None => Recipe::plain(prefix_of(self.as_str())),
+        };
+        refine(&mut recipe);
+        self.recipe = Some(Arc::new(recipe));
+        self
+    }
+}
+
+fn prefix_of(text: &str) -> &str {
+    text.split(':').next().unwrap_or(text)
+}
+
+impl<T> Clone for Key<T> {
+    fn clone(&self) -> Self {
+        Self { text: self.text.clone(), recipe: self.recipe.clone(), stored: PhantomData }
+    }
+}
+
+impl<T> fmt::Display for Key<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl<T> fmt::Debug for Key<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.untyped().fmt_named("Key", f)
+    }
+}
+
+impl<T> PartialEq for Key<T> {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+impl<T> Eq for Key<T> {}
+
+impl<T> Hash for Key<T> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.text.hash(state);
+    }
+}
+
+/// A key made from text, of values of any type: what `key!` makes.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct TextKey {
+    text: NameText,
+}
+
+impl TextKey {
+    /// Takes text literally; a text over 120 bytes names the entry of the shortened key (see [`Key`]).
+    pub(crate) fn literal(text: &str) -> Result<Self, Error> {
+        check_name_text(text)?;
+        Ok(Self::from_encoded(Ok(text.to_owned())))
+    }
+
+    pub(crate) fn from_encoded(text: Result<String, Unencodable>) -> Self {
+        Self { text: text.map(|text| digest::shorten(text).into()) }
+    }
+
+    /// The logical key; empty if a value in it could not be encoded.
+    pub fn as_str(&self) -> &str {
+        self.text.as_deref().unwrap_or_default()
+    }
+
+    /// As the key of values of one type.
+    pub fn typed<T>(self) -> Key<T> {
+        Key { text: self.text, recipe: None, stored: PhantomData }
+    }
+
+    /// The same key with a TTL of its own, used by whoever fills it through this key.
+    pub fn with_ttl<T>(self, ttl: Duration) -> Key<T> {
+        self.typed().with_ttl(ttl)
+    }
+
+    /// The same key with tags, used by whoever fills it through this key.
+    pub fn with_tags<T>(self, tags: impl IntoIterator<Item = impl IntoTag>) -> Key<T> {
+        self.typed().with_tags(tags)
+    }
+
+    /// What fences and indexes call it; `None`: it names no entry.
+    pub(crate) fn name(&self) -> Option<Name> {
+        Name::key(self.text.as_ref().ok()?).ok()
+    }
+
+    fn fmt_named(&self, name: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.text {
+            Ok(text) => write!(f, "{name}({text})"),
+            Err(error) => write!(f, "{name}(none: {error})"),
+        }
+    }
+}
+
+impl fmt::Display for TextKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl fmt::Debug for TextKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.fmt_named("TextKey", f)
+    }
+}
+
+impl<T> From<TextKey> for Key<T> {
+    fn from(key: TextKey) -> Self {
+        key.typed()
+    }
+}
+
+mod sealed {
+    pub trait Sealed {}
+}
+
+/// What names the entry of a value of type `T`: a [`Key<T>`], a [`TextKey`], or text, taken literally.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not the key of a `{T}`",
+    note = "pass the key that the function's companion makes, `key!(\"...\")`, or the logical key as text"
+)]
+pub trait IntoKey<T>: sealed::Sealed {
+    /// The key.
+    ///
+    /// # Errors
+    /// Text that is empty, longer than 1,024 bytes, starts with `~` or holds control characters.
+    fn into_key(self) -> Result<Key<T>, Error>;
+}
+
+/// What names an entry, whatever its type: a [`Key`], a [`TextKey`], or text, taken literally.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not name an entry",
+    note = "pass the key that a function's companion makes, `key!(\"...\")`, or the logical key as text"
+)]
+pub trait IntoKeyName: sealed::Sealed {
+    /// The key, its type forgotten.
+    ///
+    /// # Errors
+    /// As for [`IntoKey::into_key`].
+    fn into_key_name(self) -> Result<TextKey, Error>;
+}
+
+impl<T> sealed::Sealed for Key<T> {}
+impl<T> sealed::Sealed for &Key<T> {}
+
+impl<T> IntoKey<T> for Key<T> {
+    fn into_key(self) -> Result<Key<T>, Error> {
+        Ok(self)
+    }
+}
+
+impl<T> IntoKey<T> for &Key<T> {
+    fn into_key(self) -> Result<Key<T>, Error> {
+        Ok(self.clone())
+    }
+}
+
+impl<T> IntoKeyName for Key<T> {
+    fn into_key_name(self) -> Result<TextKey, Error> {
+        Ok(self.untyped())
+    }
+}
+
+impl<T> IntoKeyName for &Key<T> {
+    fn into_key_name(self) -> Result<TextKey, Error> {
+        Ok(self.untyped())
+    }
+}
+
+/// Everything that is a key of any type is one of a given type.
+macro_rules! untyped_keys {
+    ($($key:ty: |$this:ident| $name:expr;)*) => {$(
+        impl sealed::Sealed for $key {}
+        impl IntoKeyName for $key {
+            fn into_key_name(self) -> Result<TextKey, Error> {
+                let $this = self;
+                $name
+            }
+        }
+        impl<T> IntoKey<T> for $key {
+            fn into_key(self) -> Result<Key<T>, Error> {
+                self.into_key_name().map(TextKey::typed)
+            }
+        }
+    )*};
+}
+
+untyped_keys! {
+    TextKey: |key| Ok(key);
+    &TextKey: |key| Ok(key.clone());
+    &str: |text| TextKey::literal(text);
+    &&str: |text| TextKey::literal(text);
+    String: |text| TextKey::literal(&text);
+    &String: |text| TextKey::literal(text);
+    Cow<'_, str>: |text| TextKey::literal(&text);
+}

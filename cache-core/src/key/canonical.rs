@@ -1,0 +1,417 @@
+//! The canonical bytes of a value that is not a scalar: what its digest is taken over.
+//!
+//! Every value is a type tag followed by its content; texts carry their length and lists their count, so no two values
+//! share their bytes. Enum variants are told apart by name: reordering them must not mix up keys. Maps are sorted by the
+//! bytes of their keys.
+//!
+//! serde shows no difference between a list and a set. `HashSet` (of std and of hashbrown) is recognised by the type that
+//! it hands to `collect_seq`, which every `Serialize` of it does unless a hand-written one hides it; hidden, it is a list
+//! in iteration order, and equal sets may have different keys: a miss more, never a wrong value.
+
+use std::any::type_name;
+use std::fmt::{self, Write as _};
+
+use serde::ser::{self, Serialize, Serializer};
+
+use super::readable::Unencodable;
+use crate::config::KEY_DEPTH_MAX;
+
+/// What is hashed here never meets what is hashed for another purpose.
+const CONTEXT: &[u8] = b"part\0";
+
+mod tag {
+    pub(super) const NONE: u8 = 0;
+    pub(super) const SOME: u8 = 1;
+    pub(super) const UNIT: u8 = 2;
+    pub(super) const BOOL: u8 = 3;
+    pub(super) const NEGATIVE: u8 = 4;
+    pub(super) const NATURAL: u8 = 5;
+    pub(super) const F32: u8 = 6;
+    pub(super) const F64: u8 = 7;
+    pub(super) const CHAR: u8 = 8;
+    pub(super) const STR: u8 = 9;
+    pub(super) const BYTES: u8 = 10;
+    pub(super) const UNIT_VARIANT: u8 = 11;
+    pub(super) const NEWTYPE_VARIANT: u8 = 12;
+    pub(super) const TUPLE_VARIANT: u8 = 13;
+    pub(super) const STRUCT_VARIANT: u8 = 14;
+    pub(super) const SEQ: u8 = 15;
+    pub(super) const TUPLE: u8 = 16;
+    pub(super) const STRUCT: u8 = 17;
+    pub(super) const MAP: u8 = 18;
+    pub(super) const SET: u8 = 19;
+}
+
+pub(super) fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, Unencodable> {
+    let mut out = Vec::with_capacity(128);
+    out.extend_from_slice(CONTEXT);
+    value.serialize(Canonical { out: &mut out, depth: 0 })?;
+    Ok(out)
+}
+
+struct Canonical<'a> {
+    out: &'a mut Vec<u8>,
+    depth: usize,
+}
+
+impl<'a> Canonical<'a> {
+    fn tagged(self, tag: u8, content: &[u8]) -> Result<(), Unencodable> {
+        self.out.push(tag);
+        self.out.extend_from_slice(content);
+        Ok(())
+    }
+
+    fn sized(self, tag: u8, content: &[u8]) -> Result<(), Unencodable> {
+        self.out.push(tag);
+        push_sized(self.out, content);
+        Ok(())
+    }
+
+    /// Integers by value: `1u8` and `1i64` are one, as in readable keys.
+    fn signed(self, v: i128) -> Result<(), Unencodable> {
+        match u128::try_from(v) {
+            Ok(natural) => self.tagged(tag::NATURAL, &natural.to_le_bytes()),
+            Err(_) => self.tagged(tag::NEGATIVE, &v.to_le_bytes()),
+        }
+    }
+
+    fn natural(self, v: u128) -> Result<(), Unencodable> {
+        self.tagged(tag::NATURAL, &v.to_le_bytes())
+    }
+
+    fn deeper(self) -> Result<Self, Unencodable> {
+        if self.depth == KEY_DEPTH_MAX {
+            return Err(Unencodable::TooDeep);
+        }
+        Ok(Self { out: self.out, depth: self.depth + 1 })
+    }
+
+    fn list(self, tag: u8, variant: Option<&str>) -> Result<List<'a>, Unencodable> {
+        let Canonical { out, depth } = self.deeper()?;
+        out.push(tag);
+        if let Some(variant) = variant {
+            push_sized(out, variant.as_bytes());
+        }
+        let count_at = out.len();
+        out.extend_from_slice(&0u64.to_le_bytes());
+        Ok(List { out, depth, count_at, count: 0 })
+    }
+}
+
+fn push_sized(out: &mut Vec<u8>, content: &[u8]) {
+    out.extend_from_slice(&(content.len() as u64).to_le_bytes());
+    out.extend_from_slice(content);
+}
+
+/// Whether `I` is a reference to a hash set. The spelling of type names is not guaranteed by the compiler; a change would
+/// turn sets into lists, and `hash_sets_are_sorted` would fail.
+fn is_hash_set<I>() -> bool {
+    let name = type_name::<I>().trim_start_matches('&');
+    let path = name.split('<').next().unwrap_or(name);
+    path.ends_with("::HashSet") && (path.starts_with("std::") || path.starts_with("hashbrown::"))
+}
+
+impl<'a> Serializer for Canonical<'a> {
+    type Ok = ();
+    type Error = Unencodable;
+    type SerializeSeq = List<'a>;
+    type SerializeTuple = List<'a>;
+    type SerializeTupleStruct = List<'a>;
+    type SerializeTupleVariant = List<'a>;
+    type SerializeMap = Map<'a>;
+    type SerializeStruct = List<'a>;
+    type SerializeStructVariant = List<'a>;
+
+    fn is_human_readable(&self) -> bool {
+        true
+    }
+
+    fn serialize_bool(self, v: bool) -> Result<(), Unencodable> {
+        self.tagged(tag::BOOL, &[u8::from(v)])
+    }
+    fn serialize_i8(self, v: i8) -> Result<(), Unencodable> {
+        self.signed(v.into())
+    }
+    fn serialize_i16(self, v: i16) -> Result<(), Unencodable> {
+        self.signed(v.into())
+    }
+    fn serialize_i32(self, v: i32) -> Result<(), Unencodable> {
+        self.signed(v.into())
+    }
+    fn serialize_i64(self, v: i64) -> Result<(), Unencodable> {
+        self.signed(v.into())
+    }
+    fn serialize_i128(self, v: i128) -> Result<(), Unencodable> {
+        self.signed(v)
+    }
+    fn serialize_u8(self, v: u8) -> Result<(), Unencodable> {
+        self.natural(v.into())
+    }
+    fn serialize_u16(self, v: u16) -> Result<(), Unencodable> {
+        self.natural(v.into())
+    }
+    fn serialize_u32(self, v: u32) -> Result<(), Unencodable> {
+        self.natural(v.into())
+    }
+    fn serialize_u64(self, v: u64) -> Result<(), Unencodable> {
+        self.natural(v.into())
+    }
+    fn serialize_u128(self, v: u128) -> Result<(), Unencodable> {
+        self.natural(v)
+    }
+
+    fn serialize_f32(self, v: f32) -> Result<(), Unencodable> {
+        if v.is_nan() {
+            return Err(Unencodable::NotANumber);
+        }
+        self.tagged(tag::F32, &(v + 0.0).to_le_bytes()) // -0.0 + 0.0 is 0.0
+    }
+
+    fn serialize_f64(self, v: f64) -> Result<(), Unencodable> {
+        if v.is_nan() {
+            return Err(Unencodable::NotANumber);
+        }
+        self.tagged(tag::F64, &(v + 0.0).to_le_bytes())
+    }
+
+    fn serialize_char(self, v: char) -> Result<(), Unencodable> {
+        self.tagged(tag::CHAR, &u32::from(v).to_le_bytes())
+    }
+    fn serialize_str(self, v: &str) -> Result<(), Unencodable> {
+        self.sized(tag::STR, v.as_bytes())
+    }
+    fn serialize_bytes(self, v: &[u8]) -> Result<(), Unencodable> {
+        self.sized(tag::BYTES, v)
+    }
+    fn serialize_none(self) -> Result<(), Unencodable> {
+        self.tagged(tag::NONE, &[])
+    }
+
+    fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<(), Unencodable> {
+        let inner = self.deeper()?;
+        inner.out.push(tag::SOME);
+        value.serialize(inner)
+    }
+
+    fn serialize_unit(self) -> Result<(), Unencodable> {
+        self.tagged(tag::UNIT, &[])
+    }
+    fn serialize_unit_struct(self, _: &'static str) -> Result<(), Unencodable> {
+        self.serialize_unit()
+    }
+    fn serialize_unit_variant(self, _: &'static str, _: u32, variant: &'static str) -> Result<(), Unencodable> {
+        self.sized(tag::UNIT_VARIANT, variant.as_bytes())
+    }
+
+    fn serialize_newtype_struct<T: Serialize + ?Sized>(self, _: &'static str, value: &T) -> Result<(), Unencodable> {
+        value.serialize(self.deeper()?)
+    }
+
+    fn serialize_newtype_variant<T: Serialize + ?Sized>(
+        self,
+        _: &'static str,
+        _: u32,
+        variant: &'static str,
+        value: &T,
+    ) -> Result<(), Unencodable> {
+        let inner = self.deeper()?;
+        inner.out.push(tag::NEWTYPE_VARIANT);
+        push_sized(inner.out, variant.as_bytes());
+        value.serialize(inner)
+    }
+
+    fn serialize_seq(self, _: Option<usize>) -> Result<List<'a>, Unencodable> {
+        self.list(tag::SEQ, None)
+    }
+    fn serialize_tuple(self, _: usize) -> Result<List<'a>, Unencodable> {
+        self.list(tag::TUPLE, None)
+    }
+    fn serialize_tuple_struct(self, _: &'static str, _: usize) -> Result<List<'a>, Unencodable> {
+        self.list(tag::TUPLE, None)
+    }
+    fn serialize_tuple_variant(
+        self,
+        _: &'static str,
+        _: u32,
+        variant: &'static str,
+        _: usize,
+    ) -> Result<List<'a>, Unencodable> {
+        self.list(tag::TUPLE_VARIANT, Some(variant))
+    }
+
+    fn serialize_map(self, _: Option<usize>) -> Result<Map<'a>, Unencodable> {
+        let Canonical { out, depth } = self.deeper()?;
+        Ok(Map { out, depth, entries: Vec::new() })
+    }
+
+    fn serialize_struct(self, _: &'static str, _: usize) -> Result<List<'a>, Unencodable> {
+        self.list(tag::STRUCT, None)
+    }
+    fn serialize_struct_variant(
+        self,
+        _: &'static str,
+        _: u32,
+        variant: &'static str,
+        _: usize,
+    ) -> Result<List<'a>, Unencodable> {
+        self.list(tag::STRUCT_VARIANT, Some(variant))
+    }
+
+    fn collect_seq<I>(self, iter: I) -> Result<(), Unencodable>
+    where
+        I: IntoIterator,
+        I::Item: Serialize,
+    {
+        if !is_hash_set::<I>() {
+            let mut list = self.list(tag::SEQ, None)?;
+            iter.into_iter().try_for_each(|item| list.item(&item))?;
+            return list.finish();
+        }
+        let Canonical { out, depth } = self.deeper()?;
+        let mut items = Vec::new();
+        for item in iter {
+            let mut bytes = Vec::new();
+            item.serialize(Canonical { out: &mut bytes, depth })?;
+            items.push(bytes);
+        }
+        items.sort_unstable();
+        out.push(tag::SET);
+        out.extend_from_slice(&(items.len() as u64).to_le_bytes());
+        items.iter().for_each(|item| out.extend_from_slice(item));
+        Ok(())
+    }
+
+    fn collect_str<T: fmt::Display + ?Sized>(self, value: &T) -> Result<(), Unencodable> {
+        let mut text = String::new();
+        // `to_string` would panic on a failing `Display`.
+        write!(text, "{value}").map_err(|_| Unencodable::Failed)?;
+        self.serialize_str(&text)
+    }
+}
+
+/// Items in order, counted: lists, tuples, and the fields of structs with their names.
+struct List<'a> {
+    out: &'a mut Vec<u8>,
+    depth: usize,
+    count_at: usize,
+    count: u64,
+}
+
+impl List<'_> {
+    fn item<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Unencodable> {
+        self.count += 1;
+        value.serialize(Canonical { out: self.out, depth: self.depth })
+    }
+
+    fn field<T: Serialize + ?Sized>(&mut self, name: &'static str, value: &T) -> Result<(), Unencodable> {
+        push_sized(self.out, name.as_bytes());
+        self.item(value)
+    }
+
+    fn finish(self) -> Result<(), Unencodable> {
+        self.out[self.count_at..self.count_at + 8].copy_from_slice(&self.count.to_le_bytes());
+        Ok(())
+    }
+}
+
+impl ser::SerializeSeq for List<'_> {
+    type Ok = ();
+    type Error = Unencodable;
+    fn serialize_element<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Unencodable> {
+        self.item(value)
+    }
+    fn end(self) -> Result<(), Unencodable> {
+        self.finish()
+    }
+}
+
+impl ser::SerializeTuple for List<'_> {
+    type Ok = ();
+    type Error = Unencodable;
+    fn serialize_element<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Unencodable> {
+        self.item(value)
+    }
+    fn end(self) -> Result<(), Unencodable> {
+        self.finish()
+    }
+}
+
+impl ser::SerializeTupleStruct for List<'_> {
+    type Ok = ();
+    type Error = Unencodable;
+    fn serialize_field<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Unencodable> {
+        self.item(value)
+    }
+    fn end(self) -> Result<(), Unencodable> {
+        self.finish()
+    }
+}
+
+impl ser::SerializeTupleVariant for List<'_> {
+    type Ok = ();
+    type Error = Unencodable;
+    fn serialize_field<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Unencodable> {
+        self.item(value)
+    }
+    fn end(self) -> Result<(), Unencodable> {
+        self.finish()
+    }
+}
+
+impl ser::SerializeStruct for List<'_> {
+    type Ok = ();
+    type Error = Unencodable;
+    fn serialize_field<T: Serialize + ?Sized>(&mut self, name: &'static str, value: &T) -> Result<(), Unencodable> {
+        self.field(name, value)
+    }
+    fn end(self) -> Result<(), Unencodable> {
+        self.finish()
+    }
+}
+
+impl ser::SerializeStructVariant for List<'_> {
+    type Ok = ();
+    type Error = Unencodable;
+    fn serialize_field<T: Serialize + ?Sized>(&mut self, name: &'static str, value: &T) -> Result<(), Unencodable> {
+        self.field(name, value)
+    }
+    fn end(self) -> Result<(), Unencodable> {
+        self.finish()
+    }
+}
+
+/// Entries kept apart until all are there and can be sorted.
+struct Map<'a> {
+    out: &'a mut Vec<u8>,
+    depth: usize,
+    entries: Vec<(Vec<u8>, Vec<u8>)>,
+}
+
+impl ser::SerializeMap for Map<'_> {
+    type Ok = ();
+    type Error = Unencodable;
+
+    fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), Unencodable> {
+        let mut bytes = Vec::new();
+        key.serialize(Canonical { out: &mut bytes, depth: self.depth })?;
+        self.entries.push((bytes, Vec::new()));
+        Ok(())
+    }
+
+    fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Unencodable> {
+        let (_, bytes) = self.entries.last_mut().ok_or(Unencodable::Failed)?;
+        value.serialize(Canonical { out: bytes, depth: self.depth })
+    }
+
+    fn end(mut self) -> Result<(), Unencodable> {
+        // Stable and by key alone: the values of a multimap keep their order, which may matter.
+        self.entries.sort_by(|(a, _), (b, _)| a.cmp(b));
+        self.out.push(tag::MAP);
+        self.out.extend_from_slice(&(self.entries.len() as u64).to_le_bytes());
+        for (key, value) in &self.entries {
+            self.out.extend_from_slice(key);
+            self.out.extend_from_slice(value);
+        }
+        Ok(())
+    }
+}

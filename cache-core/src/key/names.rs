@@ -1,0 +1,120 @@
+//! The names that one entry belongs to, while they are collected.
+
+use std::collections::BTreeSet;
+
+use super::IntoKeyName;
+use crate::name::Name;
+use crate::tag::IntoTag;
+
+/// Tags and dependencies of one entry, each once, in order.
+///
+/// One name that cannot be spelled (an argument that cannot be encoded, an empty or overlong text) poisons the whole: the
+/// entry could not be reached through it, so it must not be stored.
+#[derive(Clone, Debug, Default)]
+pub struct Names {
+    names: BTreeSet<Name>,
+    tags: usize,
+    poisoned: bool,
+}
+
+impl Names {
+    /// None yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a tag.
+    pub fn tag(&mut self, tag: impl IntoTag) {
+        match tag.into_tag().ok().and_then(|tag| tag.name()) {
+            Some(name) => self.tags += usize::from(self.names.insert(name)),
+            None => self.poisoned = true,
+        }
+    }
+
+    /// Adds several tags.
+    pub fn tags(&mut self, tags: impl IntoIterator<Item = impl IntoTag>) {
+        tags.into_iter().for_each(|tag| self.tag(tag));
+    }
+
+    /// Adds a dependency.
+    pub fn key(&mut self, key: impl IntoKeyName) {
+        match key.into_key_name().ok().and_then(|key| key.name()) {
+            Some(name) => {
+                self.names.insert(name);
+            }
+            None => self.poisoned = true,
+        }
+    }
+
+    /// Adds several dependencies.
+    pub fn keys(&mut self, keys: impl IntoIterator<Item = impl IntoKeyName>) {
+        keys.into_iter().for_each(|key| self.key(key));
+    }
+
+    /// Adds what was collected elsewhere.
+    pub fn extend(&mut self, other: Self) {
+        for name in other.names {
+            let is_tag = name.as_key().is_none();
+            self.tags += usize::from(self.names.insert(name) && is_tag);
+        }
+        self.poisoned |= other.poisoned;
+    }
+
+    /// Whether a name could not be spelled.
+    pub(crate) fn is_poisoned(&self) -> bool {
+        self.poisoned
+    }
+
+    /// Tags among the names: what `tags_max` bounds. Count before names are inherited.
+    pub(crate) fn tag_count(&self) -> usize {
+        self.tags
+    }
+
+    /// Sorted, each once.
+    pub(crate) fn into_sorted(self) -> BTreeSet<Name> {
+        self.names
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_counted_once_and_sorted() {
+        let mut names = Names::new();
+        names.tags(["b", "a", "b"]);
+        names.key("flight:1");
+        let mut more = Names::new();
+        more.tag("a");
+        more.tag("c");
+        names.extend(more);
+        assert_eq!(names.tag_count(), 3);
+        assert!(!names.is_poisoned());
+        let spelled: Vec<_> = names.into_sorted().iter().map(|name| name.as_str().to_owned()).collect();
+        assert_eq!(spelled, ["kflight:1", "ta", "tb", "tc"]);
+    }
+
+    #[test]
+    fn a_name_that_cannot_be_spelled_poisons_the_whole() {
+        let unencodable = || super::super::Template::new().text("x:").part(&f64::NAN);
+        for poison in [
+            |names: &mut Names| names.tag(""),
+            |names: &mut Names| names.key("a\nb"),
+            |names: &mut Names| names.tag("x".repeat(2_000)),
+        ] {
+            let mut names = Names::new();
+            names.tag("fine");
+            poison(&mut names);
+            let mut outer = Names::new();
+            outer.extend(names);
+            assert!(outer.is_poisoned());
+        }
+        let mut names = Names::new();
+        names.tag(unencodable().finish_tag());
+        assert!(names.is_poisoned());
+        let mut names = Names::new();
+        names.key(unencodable().finish_key());
+        assert!(names.is_poisoned());
+    }
+}

@@ -1,0 +1,253 @@
+//! One key parameter as readable text; what is not a scalar becomes a digest.
+
+use std::borrow::Cow;
+use std::fmt::{self, Write as _};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use serde::ser::{Impossible, Serialize, Serializer};
+
+use super::canonical;
+use super::digest::push_digest;
+use super::escape::{is_ambiguous, push_escaped};
+
+/// Why a value cannot be part of a key. Carries no message of the value's own: that could hold the value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Unencodable {
+    /// Not a scalar: the caller hashes it instead. Never leaves this module.
+    Composite,
+    /// Two NaN are different, and so would be the keys of two equal calls.
+    NotANumber,
+    /// The value's own `Serialize` failed.
+    Failed,
+    /// Nested deeper than `KEY_DEPTH_MAX`.
+    TooDeep,
+    /// Two different types print the same name, so their keys could not be told apart.
+    SameTypeName,
+}
+
+impl fmt::Display for Unencodable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Composite => "not a scalar",
+            Self::NotANumber => "not a number",
+            Self::Failed => "its serialization failed",
+            Self::TooDeep => "nested too deeply",
+            Self::SameTypeName => "another type parameter has the same name",
+        })
+    }
+}
+
+impl std::error::Error for Unencodable {}
+
+impl serde::ser::Error for Unencodable {
+    fn custom<T: fmt::Display>(_message: T) -> Self {
+        Self::Failed
+    }
+}
+
+/// Appends the spelling of one parameter.
+pub(crate) fn push_part<T: Serialize + ?Sized>(out: &mut String, value: &T) -> Result<(), Unencodable> {
+    push_value(out, value, is_text::<T>)
+}
+
+fn push_value<T: Serialize + ?Sized>(out: &mut String, value: &T, is_text: fn() -> bool) -> Result<(), Unencodable> {
+    match value.serialize(Readable { out, is_text }) {
+        Err(Unencodable::Composite) => {
+            let bytes = canonical::encode(value)?;
+            push_digest(out, &bytes);
+            Ok(())
+        }
+        other => other,
+    }
+}
+
+/// Whether nothing but text can stand where a `T` stands, so that no text needs a quote. Asked only when it matters.
+fn is_text<T: ?Sized>() -> bool {
+    let id = typeid::of::<T>();
+    id == typeid::of::<&str>()
+        || id == typeid::of::<String>()
+        || id == typeid::of::<str>()
+        || id == typeid::of::<&String>()
+        || id == typeid::of::<&&str>()
+        || id == typeid::of::<&&String>()
+        || id == typeid::of::<Cow<'_, str>>()
+        || id == typeid::of::<&Cow<'_, str>>()
+        || id == typeid::of::<Arc<str>>()
+        || id == typeid::of::<&Arc<str>>()
+        || id == typeid::of::<Rc<str>>()
+        || id == typeid::of::<&Rc<str>>()
+        || id == typeid::of::<Box<str>>()
+        || id == typeid::of::<&Box<str>>()
+        || id == typeid::of::<Arc<String>>()
+        || id == typeid::of::<Box<String>>()
+        || id == typeid::of::<&mut str>()
+        || id == typeid::of::<&mut String>()
+        || id == typeid::of::<char>()
+        || id == typeid::of::<&char>()
+}
+
+struct Readable<'a> {
+    out: &'a mut String,
+    is_text: fn() -> bool,
+}
+
+impl Readable<'_> {
+    fn print(self, value: impl fmt::Display) -> Result<(), Unencodable> {
+        write!(self.out, "{value}").map_err(|_| Unencodable::Failed)
+    }
+}
+
+type Composite = Impossible<(), Unencodable>;
+
+impl Serializer for Readable<'_> {
+    type Ok = ();
+    type Error = Unencodable;
+    type SerializeSeq = Composite;
+    type SerializeTuple = Composite;
+    type SerializeTupleStruct = Composite;
+    type SerializeTupleVariant = Composite;
+    type SerializeMap = Composite;
+    type SerializeStruct = Composite;
+    type SerializeStructVariant = Composite;
+
+    fn is_human_readable(&self) -> bool {
+        true
+    }
+
+    fn serialize_bool(self, v: bool) -> Result<(), Unencodable> {
+        self.print(v)
+    }
+    fn serialize_i8(self, v: i8) -> Result<(), Unencodable> {
+        self.print(v)
+    }
+    fn serialize_i16(self, v: i16) -> Result<(), Unencodable> {
+        self.print(v)
+    }
+    fn serialize_i32(self, v: i32) -> Result<(), Unencodable> {
+        self.print(v)
+    }
+    fn serialize_i64(self, v: i64) -> Result<(), Unencodable> {
+        self.print(v)
+    }
+    fn serialize_i128(self, v: i128) -> Result<(), Unencodable> {
+        self.print(v)
+    }
+    fn serialize_u8(self, v: u8) -> Result<(), Unencodable> {
+        self.print(v)
+    }
+    fn serialize_u16(self, v: u16) -> Result<(), Unencodable> {
+        self.print(v)
+    }
+    fn serialize_u32(self, v: u32) -> Result<(), Unencodable> {
+        self.print(v)
+    }
+    fn serialize_u64(self, v: u64) -> Result<(), Unencodable> {
+        self.print(v)
+    }
+    fn serialize_u128(self, v: u128) -> Result<(), Unencodable> {
+        self.print(v)
+    }
+    fn serialize_f32(self, _v: f32) -> Result<(), Unencodable> {
+        Err(Unencodable::Composite)
+    }
+    fn serialize_f64(self, _v: f64) -> Result<(), Unencodable> {
+        Err(Unencodable::Composite)
+    }
+
+    fn serialize_char(self, v: char) -> Result<(), Unencodable> {
+        self.serialize_str(v.encode_utf8(&mut [0; 4]))
+    }
+
+    fn serialize_str(self, v: &str) -> Result<(), Unencodable> {
+        if is_ambiguous(v) && !(self.is_text)() {
+            self.out.push('\'');
+        }
+        push_escaped(self.out, v);
+        Ok(())
+    }
+
+    fn serialize_bytes(self, _v: &[u8]) -> Result<(), Unencodable> {
+        Err(Unencodable::Composite)
+    }
+
+    fn serialize_none(self) -> Result<(), Unencodable> {
+        self.out.push('!');
+        Ok(())
+    }
+
+    fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<(), Unencodable> {
+        self.out.push('+');
+        push_value(self.out, value, || false)
+    }
+
+    fn serialize_unit(self) -> Result<(), Unencodable> {
+        self.out.push_str("!()");
+        Ok(())
+    }
+
+    fn serialize_unit_struct(self, _name: &'static str) -> Result<(), Unencodable> {
+        self.serialize_unit()
+    }
+
+    fn serialize_unit_variant(self, _: &'static str, _: u32, variant: &'static str) -> Result<(), Unencodable> {
+        self.out.push('.');
+        push_escaped(self.out, variant);
+        Ok(())
+    }
+
+    fn serialize_newtype_struct<T: Serialize + ?Sized>(self, _: &'static str, value: &T) -> Result<(), Unencodable> {
+        value.serialize(self)
+    }
+
+    fn serialize_newtype_variant<T: Serialize + ?Sized>(
+        self,
+        _: &'static str,
+        _: u32,
+        _: &'static str,
+        _: &T,
+    ) -> Result<(), Unencodable> {
+        Err(Unencodable::Composite)
+    }
+
+    fn serialize_seq(self, _: Option<usize>) -> Result<Composite, Unencodable> {
+        Err(Unencodable::Composite)
+    }
+    fn serialize_tuple(self, _: usize) -> Result<Composite, Unencodable> {
+        Err(Unencodable::Composite)
+    }
+    fn serialize_tuple_struct(self, _: &'static str, _: usize) -> Result<Composite, Unencodable> {
+        Err(Unencodable::Composite)
+    }
+    fn serialize_tuple_variant(
+        self,
+        _: &'static str,
+        _: u32,
+        _: &'static str,
+        _: usize,
+    ) -> Result<Composite, Unencodable> {
+        Err(Unencodable::Composite)
+    }
+    fn serialize_map(self, _: Option<usize>) -> Result<Composite, Unencodable> {
+        Err(Unencodable::Composite)
+    }
+    fn serialize_struct(self, _: &'static str, _: usize) -> Result<Composite, Unencodable> {
+        Err(Unencodable::Composite)
+    }
+    fn serialize_struct_variant(
+        self,
+        _: &'static str,
+        _: u32,
+        _: &'static str,
+        _: usize,
+    ) -> Result<Composite, Unencodable> {
+        Err(Unencodable::Composite)
+    }
+
+    fn collect_str<T: fmt::Display + ?Sized>(self, value: &T) -> Result<(), Unencodable> {
+        let mut text = String::new();
+        // `to_string` would panic on a failing `Display`.
+        write!(text, "{value}").map_err(|_| Unencodable::Failed)?;
+        self.serialize_str(&text)
+    }
+}

@@ -1,0 +1,147 @@
+//! How the entry of a key is stored, so that `put` through a companion stores what the function itself would.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::time::Duration;
+
+use super::{IntoKeyName, Names, Part};
+use crate::fingerprint::Shape;
+use crate::tag::{IntoTag, Tag};
+use crate::ttl::Ttl;
+
+/// What the options of a cached function say about its entries.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    pub(crate) prefix: Cow<'static, str>,
+    pub(crate) ttl: Ttl,
+    pub(crate) negative_ttl: Option<Duration>,
+    pub(crate) version: u32,
+    pub(crate) jitter: Option<f64>,
+    pub(crate) shape: Option<fn(&mut Shape)>,
+}
+
+impl Policy {
+    /// Default TTL, no negative entries, version 0.
+    pub fn new(prefix: impl Into<Cow<'static, str>>) -> Self {
+        Self { prefix: prefix.into(), ttl: Ttl::Default, negative_ttl: None, version: 0, jitter: None, shape: None }
+    }
+
+    /// How long entries live.
+    pub fn ttl(mut self, ttl: Duration) -> Self {
+        self.ttl = Ttl::Fixed(ttl);
+        self
+    }
+
+    /// The data class that says how long entries live.
+    pub fn class(mut self, class: impl Into<Cow<'static, str>>) -> Self {
+        self.ttl = Ttl::Class(class.into());
+        self
+    }
+
+    /// Stores `None` for this long.
+    pub fn negative_ttl(mut self, ttl: Duration) -> Self {
+        self.negative_ttl = Some(ttl);
+        self
+    }
+
+    /// The `version` option.
+    pub fn version(mut self, version: u32) -> Self {
+        self.version = version;
+        self
+    }
+
+    /// The share by which the TTL is shortened at random, instead of the cache's own.
+    pub fn jitter(mut self, share: f64) -> Self {
+        self.jitter = Some(share);
+        self
+    }
+
+    /// The fields of a `Cacheable` type, for the fingerprint: `<T as Cacheable>::shape`.
+    pub fn shape(mut self, shape: fn(&mut Shape)) -> Self {
+        self.shape = Some(shape);
+        self
+    }
+}
+
+/// What `tags` and `depends_on` need of the parameters, encoded before the body may move them.
+#[derive(Clone, Debug, Default)]
+pub struct Captured {
+    pub(crate) parts: Vec<Part>,
+    pub(crate) names: Names,
+}
+
+impl Captured {
+    /// Nothing yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Keeps an encoded parameter for names that also need the result; returned by [`at`](Self::at) in order.
+    pub fn part(mut self, part: Part) -> Self {
+        self.parts.push(part);
+        self
+    }
+
+    /// Adds a tag that needs only parameters.
+    pub fn tag(mut self, tag: impl IntoTag) -> Self {
+        self.names.tag(tag);
+        self
+    }
+
+    /// Adds a dependency that needs only parameters.
+    pub fn key(mut self, key: impl IntoKeyName) -> Self {
+        self.names.key(key);
+        self
+    }
+
+    /// Adds names that were collected elsewhere.
+    pub fn names(mut self, names: Names) -> Self {
+        self.names.extend(names);
+        self
+    }
+
+    /// The n-th encoded parameter.
+    ///
+    /// # Panics
+    /// If fewer were captured: a mistake of the generated code.
+    pub fn at(&self, n: usize) -> &Part {
+        &self.parts[n]
+    }
+}
+
+/// How the entry of one key is stored.
+pub(crate) struct Recipe<T> {
+    pub(crate) policy: Policy,
+    pub(crate) captured: Captured,
+    pub(crate) declared: fn(&Captured, &T) -> Names,
+}
+
+impl<T> Recipe<T> {
+    /// Of a key that no function made.
+    pub(super) fn plain(prefix: &str) -> Self {
+        Self { policy: Policy::new(prefix.to_owned()), captured: Captured::default(), declared: |_, _| Names::new() }
+    }
+
+    /// Everything the value is declared to belong to: names from parameters alone, and names that need the value.
+    pub(crate) fn names(&self, value: &T) -> Names {
+        let mut names = self.captured.names.clone();
+        names.extend((self.declared)(&self.captured, value));
+        names
+    }
+
+    pub(super) fn add_tags(&mut self, tags: impl IntoIterator<Item = Tag>) {
+        tags.into_iter().for_each(|tag| self.captured.names.tag(tag));
+    }
+}
+
+impl<T> Clone for Recipe<T> {
+    fn clone(&self) -> Self {
+        Self { policy: self.policy.clone(), captured: self.captured.clone(), declared: self.declared }
+    }
+}
+
+impl<T> fmt::Debug for Recipe<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Recipe").field("policy", &self.policy).field("captured", &self.captured).finish_non_exhaustive()
+    }
+}

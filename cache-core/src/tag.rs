@@ -1,0 +1,95 @@
+//! Tags: names of groups of entries.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use crate::error::Error;
+use crate::key::{NameText, Unencodable};
+use crate::name::{Name, check_name_text};
+
+/// The name of a group of entries that fall together.
+///
+/// Made by `tag!`, which escapes the values in it as keys do, or from text, taken literally. A tag with a
+/// value that cannot be encoded (NaN, a failing `Serialize`) names nothing: an entry that should carry it is not stored,
+/// and to invalidate it does nothing.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Tag(NameText);
+
+impl Tag {
+    /// Takes text literally.
+    ///
+    /// # Errors
+    /// Text that is empty, longer than 1,024 bytes, starts with `~` or holds control characters.
+    pub fn new(text: impl AsRef<str>) -> Result<Self, Error> {
+        check_name_text(text.as_ref())?;
+        Ok(Self(Ok(text.as_ref().into())))
+    }
+
+    pub(crate) fn from_encoded(text: Result<String, Unencodable>) -> Self {
+        Self(text.map(Into::into))
+    }
+
+    /// The text of the tag; empty if a value in it could not be encoded.
+    pub fn as_str(&self) -> &str {
+        self.0.as_deref().unwrap_or_default()
+    }
+
+    /// What fences and indexes call it; `None`: it names nothing.
+    pub(crate) fn name(&self) -> Option<Name> {
+        Name::tag(self.0.as_ref().ok()?).ok()
+    }
+}
+
+impl fmt::Display for Tag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl fmt::Debug for Tag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Ok(text) => write!(f, "Tag({text})"),
+            Err(error) => write!(f, "Tag(none: {error})"),
+        }
+    }
+}
+
+mod sealed {
+    pub trait Sealed {}
+}
+
+/// What names a group of entries: a [`Tag`], or text, taken literally.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a tag",
+    note = "pass a `Tag`, `tag!(\"...\")`, or the tag as text"
+)]
+pub trait IntoTag: sealed::Sealed {
+    /// The tag.
+    ///
+    /// # Errors
+    /// As for [`Tag::new`].
+    fn into_tag(self) -> Result<Tag, Error>;
+}
+
+macro_rules! tags {
+    ($($tag:ty: |$this:ident| $made:expr;)*) => {$(
+        impl sealed::Sealed for $tag {}
+        impl IntoTag for $tag {
+            fn into_tag(self) -> Result<Tag, Error> {
+                let $this = self;
+                $made
+            }
+        }
+    )*};
+}
+
+tags! {
+    Tag: |tag| Ok(tag);
+    &Tag: |tag| Ok(tag.clone());
+    &str: |text| Tag::new(text);
+    &&str: |text| Tag::new(text);
+    String: |text| Tag::new(text);
+    &String: |text| Tag::new(text);
+    Cow<'_, str>: |text| Tag::new(text);
+}
