@@ -1,1 +1,144 @@
-//! The embedded store.
+//! The embedded store: one partition of the protocol in this process.
+//!
+//! This module and [`state`] divide the work: here are the lock and the time, there is everything that happens.
+//! Nothing here awaits, so no lock is ever held across one; a hit takes the read lock and writes nothing but one flag.
+
+use std::sync::{RwLock, RwLockWriteGuard};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use tokio::time::Instant;
+
+use self::rules::Rules;
+use self::state::{Now, Settings, State};
+use super::{
+    ClockReading, Drained, Fill, FillReply, IfPresent, LeaseReply, Store, StoreFuture, SweepReply, SweepScope, Token,
+    Written,
+};
+use crate::config::Config;
+use crate::error::Error;
+use crate::name::Name;
+
+mod cascade;
+mod entries;
+mod fences;
+mod glob;
+mod indexes;
+mod leases;
+mod rules;
+mod state;
+mod tidy;
+
+#[cfg(test)]
+mod tests;
+
+/// Lives as long as its last handle; nothing is written to disk, no other process sees it.
+///
+/// # Limits
+/// `memory_bytes_max` for entries and bookkeeping together, as accounted by [`State::bytes`]. Beyond it entries are evicted
+/// (SIEVE); without any entry left, bookkeeping is dropped into the floor.
+///
+/// # Cost
+/// A hit: one hash look-up under a read lock. Everything else takes the write lock for O(names · log n) or one chunk.
+pub(crate) struct MemoryStore {
+    state: RwLock<State>,
+    started: Instant,
+    started_wall: Duration,
+}
+
+impl MemoryStore {
+    pub(crate) fn new(config: &Config) -> Self {
+        let started = Instant::now();
+        // A clock before 1970 costs nothing but odd-looking times: no ordering rests on it.
+        let started_wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let now = Now { at: started, wall_us: started_wall.as_micros() as u64 };
+        let state = State::new(Settings::new(config), Rules::default(), fastrand::u128(..), now);
+        Self { state: RwLock::new(state), started, started_wall }
+    }
+
+    /// Wall time runs on the monotonic clock, so that both stand still together in tests and neither ever steps back.
+    fn now(&self) -> Now {
+        let at = Instant::now();
+        let wall = self.started_wall + at.saturating_duration_since(self.started);
+        Now { at, wall_us: wall.as_micros() as u64 }
+    }
+
+    /// A panic inside may have left indexes that miss an entry: then the partition is lost, which the protocol knows how to
+    /// survive, rather than trusted.
+    fn write_state(&self) -> RwLockWriteGuard<'_, State> {
+        self.state.write().unwrap_or_else(|poisoned| {
+            let mut state = poisoned.into_inner();
+            *state = State::new(state.settings.clone(), state.rules, fastrand::u128(..), self.now());
+            self.state.clear_poison();
+            state
+        })
+    }
+
+    fn run<'a, T: Send + 'a>(&'a self, step: impl FnOnce(&mut State, Now) -> T + Send + 'a) -> StoreFuture<'a, T> {
+        Box::pin(async move { Ok(step(&mut self.write_state(), self.now())) })
+    }
+
+    fn run_on<'a, T: Send + 'a>(
+        &'a self,
+        key: &'a str,
+        step: impl FnOnce(&mut State, &Name, Now) -> T + Send + 'a,
+    ) -> StoreFuture<'a, T> {
+        Box::pin(async move {
+            let key = Name::key(key)?;
+            Ok(step(&mut self.write_state(), &key, self.now()))
+        })
+    }
+}
+
+impl Store for MemoryStore {
+    fn get<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<Bytes>> {
+        Box::pin(async move {
+            match self.state.read() {
+                Ok(state) => Ok(state.get(key, self.now())),
+                Err(_) => Ok(None), // see `write_state`
+            }
+        })
+    }
+
+    fn take_lease<'a>(
+        &'a self,
+        key: &'a str,
+        token: Token,
+        lease: Duration,
+        if_present: IfPresent,
+    ) -> StoreFuture<'a, LeaseReply> {
+        self.run_on(key, move |state, key, now| state.take_lease(key, token, lease, if_present, now))
+    }
+
+    fn renew_lease<'a>(&'a self, key: &'a str, token: Token, lease: Duration) -> StoreFuture<'a, bool> {
+        self.run_on(key, move |state, key, now| state.renew_lease(key, token, lease, now))
+    }
+
+    fn release_lease<'a>(&'a self, key: &'a str, token: Token) -> StoreFuture<'a, ()> {
+        self.run_on(key, move |state, key, _| state.release_lease(key, token))
+    }
+
+    fn read_clock(&self) -> StoreFuture<'_, ClockReading> {
+        self.run(|state, now| state.read_clock(now))
+    }
+
+    fn fill<'a>(&'a self, fill: Fill<'a>) -> StoreFuture<'a, FillReply> {
+        self.run_on(fill.key, move |state, key, now| state.fill(key, &fill, now))
+    }
+
+    fn write<'a>(&'a self, fill: Fill<'a>) -> StoreFuture<'a, Written> {
+        self.run_on(fill.key, move |state, key, now| state.write(key, &fill, now))
+    }
+
+    fn invalidate<'a>(&'a self, names: &'a [Name]) -> StoreFuture<'a, Drained> {
+        self.run(move |state, now| state.invalidate(names, now))
+    }
+
+    fn sweep<'a>(&'a self, pattern: &'a str, scope: SweepScope, cursor: u64) -> StoreFuture<'a, SweepReply> {
+        self.run(move |state, now| state.sweep(pattern, scope, cursor, now))
+    }
+
+    fn ready(&self, _: Duration) -> StoreFuture<'_, ()> {
+        Box::pin(async { Ok::<(), Error>(()) })
+    }
+}

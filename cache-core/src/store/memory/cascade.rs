@@ -1,0 +1,147 @@
+//! Removal: of names, of what depends on them, and of what matches a pattern.
+
+use super::glob::Glob;
+use super::rules::Rule;
+use super::state::{Now, State};
+use crate::name::Name;
+use crate::store::{Drained, SweepReply, SweepScope};
+
+/// Memberships that cost as much as one visit: an entry may have thousands of them to leave.
+const MEMBERSHIPS_PER_VISIT: usize = 16;
+
+impl State {
+    pub(super) fn invalidate(&mut self, names: &[Name], now: Now) -> Drained {
+        debug_assert!(names.len() <= self.settings.names_per_chunk);
+        let seq = self.fences.advance(now);
+        let mut removed = 0;
+        for name in names {
+            if self.rules.keep(Rule::GivenNamesAreFenced) {
+                self.fences.fence(name, seq, now);
+            }
+            removed += u64::from(self.remove(name, now));
+            self.push_pending(name);
+        }
+        let mut budget = self.settings.members_per_chunk;
+        removed += self.drain(seq, &mut budget, now);
+        let drained = Drained { removed, pending: self.pending.len() };
+        self.tidy(0, now);
+        drained
+    }
+
+    /// Every page raises the floor, not the first alone: a load that began between two pages may have read an entry that a
+    /// later page removes, or that expires before its page comes.
+    ///
+    /// A page does not go on while anything is pending, so what waits stays bounded; `next` is the same cursor then.
+    pub(super) fn sweep(&mut self, pattern: &str, scope: SweepScope, cursor: u64, now: Now) -> SweepReply {
+        let seq = self.fences.advance(now);
+        if self.rules.keep(Rule::SweepRaisesTheFloor) {
+            self.fences.raise_floor(seq);
+        }
+        let mut budget = self.settings.members_per_chunk;
+        let mut removed = self.drain(seq, &mut budget, now);
+        let mut next = Some(cursor);
+        if self.pending.len() == 0 {
+            let (page, end) = self.page(scope, cursor);
+            next = end;
+            let glob = Glob::new(pattern);
+            for name in page {
+                let matches = name.as_key().is_some_and(|key| glob.matches(key));
+                match scope {
+                    SweepScope::Values if matches => {
+                        self.fences.fence(&name, seq, now);
+                        removed += u64::from(self.remove(&name, now));
+                        self.push_pending(&name);
+                    }
+                    SweepScope::Dependents if matches && self.rules.keep(Rule::SweepFollowsEntriesThatAreGone) => {
+                        self.push_pending(&name);
+                    }
+                    SweepScope::AllIndexes => self.push_pending(&name),
+                    SweepScope::Values | SweepScope::Dependents => {}
+                }
+            }
+            removed += self.drain(seq, &mut budget, now);
+        }
+        let drained = Drained { removed, pending: self.pending.len() };
+        self.tidy(0, now);
+        SweepReply { next, drained }
+    }
+
+    fn page(&self, scope: SweepScope, cursor: u64) -> (Vec<Name>, Option<u64>) {
+        let count = self.settings.keys_per_page;
+        let page = match scope {
+            SweepScope::Values => self.entries.page(cursor, count),
+            SweepScope::Dependents | SweepScope::AllIndexes => self.indexes.page(cursor, count),
+        };
+        let next = page.last().filter(|_| page.len() == count).map(|(position, _)| *position);
+        (page.into_iter().map(|(_, name)| name).collect(), next)
+    }
+
+    /// Empties pending indexes, of this invalidation and of any that was left, until `budget` members were visited. Ends,
+    /// circles or not: every visit takes a membership away. Returns how many live entries were removed.
+    pub(super) fn drain(&mut self, seq: u64, budget: &mut usize, now: Now) -> u64 {
+        let mut removed = 0;
+        let again = self.rules.keep(Rule::EveryChunkFencesAgain);
+        while let Some(name) = self.pending.last().cloned() {
+            if again {
+                self.fences.fence(&name, seq, now);
+            }
+            let Some(member) = self.indexes.first_member(&name) else {
+                self.pending.pop();
+                continue;
+            };
+            if *budget == 0 {
+                break;
+            }
+            removed += u64::from(self.visit(&name, &member, seq, budget, now));
+        }
+        // Between two chunks loads begin that read what is still there. What they make of it may come after the last chunk.
+        if again {
+            for left in self.pending.iter() {
+                self.fences.fence(left, seq, now);
+            }
+        }
+        if !self.rules.keep(Rule::PendingWorkIsKept) {
+            self.pending.clear();
+        }
+        removed
+    }
+
+    /// Takes `member` out of the index of `name`, the last that is pending. What depends on the member falls as well, whether its entry has expired, was
+    /// replaced by one that no longer depends on `name`, or is removed now: the dependents may have been made from what `name`
+    /// invalidates. It is fenced even if nothing depends on it: somebody may have read it a moment ago and be loading.
+    fn visit(&mut self, name: &Name, member: &Name, seq: u64, budget: &mut usize, now: Now) -> bool {
+        let entry = self.entries.get(member);
+        let (present, falls) = (entry.is_some(), entry.is_some_and(|entry| entry.depends_on(name)));
+        let memberships = entry.filter(|_| falls).map_or(1, |entry| entry.names.len());
+        *budget = budget.saturating_sub(1 + memberships / MEMBERSHIPS_PER_VISIT);
+        let removed = falls && self.remove(member, now);
+        self.indexes.leave(name, member);
+        // Before what depends on its last member is pushed: in a chain as deep as the store, one name waits.
+        if !self.indexes.has_members(name) {
+            self.pending.pop();
+        }
+        if self.rules.keep(Rule::RemovedNamesAreFenced) {
+            self.fences.fence(member, seq, now);
+        }
+        if present || self.rules.keep(Rule::MembersWithoutEntryCount) {
+            self.push_pending(member);
+        }
+        removed
+    }
+
+    pub(super) fn push_pending(&mut self, name: &Name) {
+        if self.indexes.has_members(name) {
+            self.pending.push(name);
+        }
+    }
+
+    /// Removes the entry of a key with its memberships, if there is one; whether it was alive. It may leave its indexes only
+    /// because every caller fences the key and empties the index of its dependents: nothing is left that is reached through it.
+    pub(super) fn remove(&mut self, key: &Name, now: Now) -> bool {
+        let Some(entry) = self.entries.remove(key) else { return false };
+        for index in &entry.names {
+            self.indexes.leave(index, key);
+        }
+        entry.is_live(now.at)
+    }
+}

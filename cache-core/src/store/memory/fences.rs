@@ -1,0 +1,159 @@
+//! The partition's clock and its fences, which only make sense together.
+
+use std::collections::{BTreeSet, HashMap};
+
+use tokio::time::Instant;
+
+use super::rules::{Rule, Rules};
+use super::state::{Now, Settings};
+use crate::name::Name;
+use crate::store::{ClockReading, Refusal};
+
+/// Accounted for one fence beside its text: two table slots, two pointers, the allocation.
+const FENCE_BYTES: usize = 160;
+
+/// `seq` orders loads against invalidations; a fence keeps the `seq` of the last invalidation of one name, the floor stands
+/// for all fences that were dropped.
+#[derive(Clone)]
+pub(super) struct Fences {
+    incarnation: Box<str>,
+    seq: u64,
+    floor: u64,
+    by_name: HashMap<Name, Fence>,
+    /// The same, oldest first.
+    by_age: BTreeSet<(u64, Name)>,
+    bytes: usize,
+    rules: Rules,
+}
+
+#[derive(Clone, Copy)]
+struct Fence {
+    seq: u64,
+    at: Instant,
+}
+
+impl Fences {
+    /// A new clock refuses every reading of an earlier one: nobody knows what was invalidated before it.
+    pub(super) fn new(incarnation: u128, now: Now, rules: Rules) -> Self {
+        Self {
+            incarnation: format!("{incarnation:032x}").into(),
+            seq: now.wall_us,
+            floor: now.wall_us,
+            by_name: HashMap::new(),
+            by_age: BTreeSet::new(),
+            bytes: 0,
+            rules,
+        }
+    }
+
+    pub(super) fn reading(&self, now: Now) -> ClockReading {
+        let incarnation = self.incarnation.clone();
+        ClockReading { incarnation, seq: self.seq, read_at_ms: now.wall_us / 1_000, read_at: now.at }
+    }
+
+    /// The next `seq`. Wall time in it only keeps a clock that was lost and made new ahead of itself; order never rests on it.
+    pub(super) fn advance(&mut self, now: Now) -> u64 {
+        self.seq = now.wall_us.max(self.seq + 1);
+        self.seq
+    }
+
+    pub(super) fn fence(&mut self, name: &Name, seq: u64, now: Now) {
+        if seq <= self.floor {
+            return; // the floor refuses more
+        }
+        self.drop_fence(name);
+        self.bytes += FENCE_BYTES + name.as_str().len();
+        self.by_name.insert(name.clone(), Fence { seq, at: now.at });
+        self.by_age.insert((seq, name.clone()));
+    }
+
+    /// From now on every load that has begun is refused.
+    pub(super) fn raise_floor(&mut self, seq: u64) {
+        self.floor = self.floor.max(seq);
+        while self.by_age.first().is_some_and(|(seq, _)| *seq <= self.floor) {
+            let (_, name) = self.by_age.pop_first().expect("looked at above");
+            self.forget(&name);
+        }
+    }
+
+    /// Whether `name` was invalidated after `seq`, as far as is still known: a dropped fence counts for every name.
+    pub(super) fn overtook(&self, name: &Name, seq: u64) -> bool {
+        seq < self.floor || self.by_name.get(name).is_some_and(|fence| fence.seq > seq)
+    }
+
+    /// Why a value loaded since `reading` that depends on `names` must not be stored.
+    pub(super) fn refusal<'a>(
+        &self,
+        reading: &ClockReading,
+        mut names: impl Iterator<Item = &'a Name>,
+        settings: &Settings,
+        now: Now,
+    ) -> Option<Refusal> {
+        let foreign = reading.incarnation != self.incarnation && self.rules.keep(Rule::IncarnationIsChecked);
+        if foreign {
+            return Some(Refusal::ForeignIncarnation);
+        }
+        if reading.seq < self.floor {
+            return Some(Refusal::BelowFloor);
+        }
+        // Members that died during a load are only known to be in their indexes for this long.
+        let too_old = now.at.saturating_duration_since(reading.read_at) > settings.fence_retention;
+        if too_old && self.rules.keep(Rule::OldLoadsAreRefused) {
+            return Some(Refusal::TooOld);
+        }
+        names.any(|name| self.overtook(name, reading.seq)).then_some(Refusal::Fenced)
+    }
+
+    /// Drops fences that are old or too many, oldest first.
+    pub(super) fn drop_old(&mut self, settings: &Settings, now: Now) {
+        while let Some((seq, name)) = self.by_age.first() {
+            let old = now.at.saturating_duration_since(self.by_name[name].at) >= settings.fence_retention;
+            let many = self.by_age.len() > settings.fences_max || self.bytes > settings.bytes_max / 4;
+            if !old && !many {
+                return;
+            }
+            let (seq, name) = (*seq, name.clone());
+            if self.rules.keep(Rule::DroppedFencesRaiseTheFloor) {
+                self.raise_floor(seq);
+            } else {
+                self.drop_fence(&name);
+            }
+        }
+    }
+
+    fn drop_fence(&mut self, name: &Name) {
+        if let Some(fence) = self.forget(name) {
+            self.by_age.remove(&(fence.seq, name.clone()));
+        }
+    }
+
+    fn forget(&mut self, name: &Name) -> Option<Fence> {
+        let fence = self.by_name.remove(name)?;
+        self.bytes -= FENCE_BYTES + name.as_str().len();
+        Some(fence)
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+}
+
+#[cfg(test)]
+impl Fences {
+    pub(super) fn len(&self) -> usize {
+        assert_eq!(self.by_name.len(), self.by_age.len());
+        self.by_name.len()
+    }
+
+    pub(super) fn floor(&self) -> u64 {
+        self.floor
+    }
+
+    pub(super) fn of(&self, name: &Name) -> Option<u64> {
+        self.by_name.get(name).map(|fence| fence.seq)
+    }
+
+    pub(super) fn snapshot(&self) -> (u64, u64, Vec<(u64, Name)>) {
+        (self.seq, self.floor, self.by_age.iter().cloned().collect())
+    }
+}

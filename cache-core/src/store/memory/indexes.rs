@@ -1,0 +1,172 @@
+//! Who belongs to what: for every tag and every key, the keys of the entries that depend on it.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use tokio::time::Instant;
+
+use super::entries::page;
+use crate::name::Name;
+
+/// Accounted for one index beside its text, and for one membership: slots in ordered maps, half full at worst.
+const INDEX_BYTES: usize = 200;
+const MEMBERSHIP_BYTES: usize = 160;
+
+/// # Invariant
+/// A live entry is a member of the index of every name it depends on. The reverse does not hold: a membership outlives its
+/// entry, see `tidy`. An index without members does not exist.
+#[derive(Clone, Default)]
+pub(super) struct Indexes {
+    by_name: HashMap<Name, Index>,
+    /// By creation; what pattern walks go through.
+    by_position: BTreeMap<u64, Name>,
+    /// When to look at a membership, then its index and its member: each membership is in it once.
+    due: BTreeSet<(Instant, Name, Name)>,
+    last_position: u64,
+    memberships: usize,
+    text_bytes: usize,
+}
+
+#[derive(Clone)]
+struct Index {
+    position: u64,
+    /// Ordered, so that a drained index is drained in the same order everywhere.
+    members: BTreeMap<Name, Membership>,
+}
+
+#[derive(Clone, Copy)]
+struct Membership {
+    /// When its entry has expired; the `score` of the Redis store.
+    dead_at: Instant,
+    /// When to see whether it can go.
+    due: Instant,
+}
+
+impl Indexes {
+    /// Makes `member` depend on `index`, at least until `dead_at`: the time is only ever raised, because an earlier value
+    /// that others were made from may have lived longer. Returns the name as the index spells it, to be shared.
+    pub(super) fn join(&mut self, index: &Name, member: &Name, dead_at: Instant, due: Instant) -> Name {
+        if !self.by_name.contains_key(index) {
+            self.last_position += 1;
+            self.by_position.insert(self.last_position, index.clone());
+            self.text_bytes += index.as_str().len();
+            let position = self.last_position;
+            self.by_name.insert(index.clone(), Index { position, members: BTreeMap::new() });
+        }
+        let before = self.by_name[index].members.get(member).copied();
+        let dead_at = before.map_or(dead_at, |before| before.dead_at.max(dead_at));
+        let due = before.map_or(due, |before| before.due.max(due));
+        self.set(index, member, Membership { dead_at, due });
+        self.by_name.get_key_value(index).map_or_else(|| index.clone(), |(name, _)| name.clone())
+    }
+
+    /// Lets a membership be looked at again at `due`.
+    pub(super) fn postpone(&mut self, index: &Name, member: &Name, due: Instant) {
+        if let Some(membership) = self.membership(index, member) {
+            self.set(index, member, Membership { due, ..membership });
+        }
+    }
+
+    /// The entry is gone before its time.
+    pub(super) fn bury(&mut self, index: &Name, member: &Name, dead_at: Instant, due: Instant) {
+        if self.membership(index, member).is_some() {
+            self.set(index, member, Membership { dead_at, due });
+        }
+    }
+
+    pub(super) fn leave(&mut self, index: &Name, member: &Name) {
+        let Some(found) = self.by_name.get_mut(index) else { return };
+        let Some(membership) = found.members.remove(member) else { return };
+        self.memberships -= 1;
+        self.due.remove(&(membership.due, index.clone(), member.clone()));
+        if found.members.is_empty() {
+            self.by_position.remove(&found.position);
+            self.by_name.remove(index);
+            self.text_bytes -= index.as_str().len();
+        }
+    }
+
+    pub(super) fn has_members(&self, index: &Name) -> bool {
+        self.by_name.contains_key(index)
+    }
+
+    pub(super) fn first_member(&self, index: &Name) -> Option<Name> {
+        self.by_name.get(index)?.members.first_key_value().map(|(member, _)| member.clone())
+    }
+
+    pub(super) fn first_due(&self, now: Instant) -> Option<(Name, Name)> {
+        let (due, index, member) = self.due.first()?;
+        (*due <= now).then(|| (index.clone(), member.clone()))
+    }
+
+    /// Whether anything that has not been dead for `retention` depends on `name`, however indirectly. Members that are dead
+    /// may depend on each other in circles, so to ask only whether there are any would keep a circle for ever.
+    /// Looks at `at_most` members and then says yes.
+    pub(super) fn is_depended_on(&self, name: &Name, dead_since: Instant, at_most: usize) -> bool {
+        let mut seen = BTreeSet::from([name]);
+        let mut left = vec![name];
+        let mut looked_at = 0;
+        while let Some(name) = left.pop() {
+            for (member, membership) in self.by_name.get(name).into_iter().flat_map(|index| &index.members) {
+                looked_at += 1;
+                if membership.dead_at > dead_since || looked_at > at_most {
+                    return true;
+                }
+                if seen.insert(member) {
+                    left.push(member);
+                }
+            }
+        }
+        false
+    }
+
+    /// As [`Entries::page`](super::entries::Entries::page).
+    pub(super) fn page(&self, cursor: u64, count: usize) -> Vec<(u64, Name)> {
+        page(&self.by_position, cursor, count)
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.text_bytes + self.by_name.len() * INDEX_BYTES + self.memberships * MEMBERSHIP_BYTES
+    }
+
+    fn membership(&self, index: &Name, member: &Name) -> Option<Membership> {
+        self.by_name.get(index)?.members.get(member).copied()
+    }
+
+    fn set(&mut self, index: &Name, member: &Name, membership: Membership) {
+        let Some(found) = self.by_name.get_mut(index) else { return };
+        match found.members.insert(member.clone(), membership) {
+            Some(before) if before.due == membership.due => return,
+            Some(before) => {
+                self.due.remove(&(before.due, index.clone(), member.clone()));
+            }
+            None => self.memberships += 1,
+        }
+        self.due.insert((membership.due, index.clone(), member.clone()));
+    }
+}
+
+#[cfg(test)]
+impl Indexes {
+    pub(super) fn is_member(&self, index: &Name, member: &Name) -> bool {
+        self.membership(index, member).is_some()
+    }
+
+    pub(super) fn memberships(&self) -> impl Iterator<Item = (&Name, &Name, Instant)> {
+        self.due.iter().map(|(due, index, member)| (index, member, *due))
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.by_name.len()
+    }
+
+    pub(super) fn check(&self) {
+        assert_eq!(self.by_name.len(), self.by_position.len());
+        assert_eq!(self.memberships, self.due.len());
+        assert_eq!(self.memberships, self.by_name.values().map(|index| index.members.len()).sum::<usize>());
+        assert_eq!(self.text_bytes, self.by_name.keys().map(|name| name.as_str().len()).sum::<usize>());
+        assert!(self.by_name.values().all(|index| !index.members.is_empty()));
+        for (due, index, member) in &self.due {
+            assert_eq!(self.membership(index, member).map(|membership| membership.due), Some(*due));
+        }
+    }
+}

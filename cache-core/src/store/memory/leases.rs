@@ -1,0 +1,76 @@
+//! Who may load what, and until when.
+
+use std::collections::{BTreeSet, HashMap};
+
+use tokio::time::Instant;
+
+use crate::name::Name;
+use crate::store::Token;
+
+/// Accounted for one lease beside its text.
+const LEASE_BYTES: usize = 160;
+
+#[derive(Clone, Copy)]
+pub(super) struct Lease {
+    pub(super) token: Token,
+    /// The clock when it was granted: a later invalidation of the key makes it worthless.
+    pub(super) seq: u64,
+    pub(super) ends: Instant,
+}
+
+#[derive(Clone, Default)]
+pub(super) struct Leases {
+    by_key: HashMap<Name, Lease>,
+    by_end: BTreeSet<(Instant, Name)>,
+    bytes: usize,
+}
+
+impl Leases {
+    pub(super) fn get(&self, key: &Name) -> Option<Lease> {
+        self.by_key.get(key).copied()
+    }
+
+    pub(super) fn grant(&mut self, key: &Name, lease: Lease) {
+        self.remove(key);
+        self.bytes += LEASE_BYTES + key.as_str().len();
+        self.by_key.insert(key.clone(), lease);
+        self.by_end.insert((lease.ends, key.clone()));
+    }
+
+    /// Only its own fill gives a lease back, or a late one would end its successor's.
+    pub(super) fn release(&mut self, key: &Name, token: Token) {
+        if self.get(key).is_some_and(|lease| lease.token == token) {
+            self.remove(key);
+        }
+    }
+
+    pub(super) fn drop_ended(&mut self, now: Instant, at_most: usize) {
+        for _ in 0..at_most {
+            let Some((ends, key)) = self.by_end.first() else { return };
+            if *ends > now {
+                return;
+            }
+            let key = key.clone();
+            self.remove(&key);
+        }
+    }
+
+    fn remove(&mut self, key: &Name) {
+        if let Some(lease) = self.by_key.remove(key) {
+            self.by_end.remove(&(lease.ends, key.clone()));
+            self.bytes -= LEASE_BYTES + key.as_str().len();
+        }
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+}
+
+#[cfg(test)]
+impl Leases {
+    pub(super) fn len(&self) -> usize {
+        assert_eq!(self.by_key.len(), self.by_end.len());
+        self.by_key.len()
+    }
+}

@@ -1,0 +1,62 @@
+//! The rules of the protocol that cost a stale read when they are broken, each named where it is kept.
+
+/// One rule. The model explorer shows for each that breaking it lets a stale value be read; the tests have one case for each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Rule {
+    /// An invalidation fences the names it was given: loads in flight are older than it.
+    GivenNamesAreFenced,
+    /// What a cascade removes is fenced, also if nothing depends on it yet: somebody may have read it and be loading.
+    RemovedNamesAreFenced,
+    /// Every chunk fences again what it worked on or left: between chunks loads begin that read what is still there.
+    EveryChunkFencesAgain,
+    /// Work left over is kept by the store: its client may have crashed.
+    PendingWorkIsKept,
+    /// A fill is refused for a fence of any name it depends on, not of its key alone.
+    FillChecksEveryName,
+    /// A dropped fence lives on in the floor.
+    DroppedFencesRaiseTheFloor,
+    /// A reading of a clock that was lost is worth nothing.
+    IncarnationIsChecked,
+    /// A member without an entry still leads to its dependents.
+    MembersWithoutEntryCount,
+    /// A dead member with dependents stays in its indexes.
+    DependedOnMembersStay,
+    /// A dead member stays for as long as a load may take that read it alive.
+    DeadMembersStayAWhile,
+    /// A load that took longer than that does not fill.
+    OldLoadsAreRefused,
+    /// An evicted entry that leaves its indexes is fenced: a load that read it is no longer reached through it.
+    EvictedNamesAreFenced,
+    /// A write fences its key even if it stores nothing.
+    WriteFencesItsKey,
+    /// A write checks every name its value depends on, before it fences.
+    WriteChecksEveryName,
+    /// Every page of a pattern walk raises the floor.
+    SweepRaisesTheFloor,
+    /// A pattern walk follows dependents' indexes whose entry is gone.
+    SweepFollowsEntriesThatAreGone,
+}
+
+/// Which rules are kept: all of them, outside the model explorer.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Rules {
+    #[cfg(test)]
+    broken: Option<Rule>,
+}
+
+impl Rules {
+    #[cfg(not(test))]
+    pub(super) const fn keep(self, _: Rule) -> bool {
+        true
+    }
+
+    #[cfg(test)]
+    pub(super) fn keep(self, rule: Rule) -> bool {
+        self.broken != Some(rule)
+    }
+
+    #[cfg(test)]
+    pub(super) fn all_but(rule: Rule) -> Self {
+        Self { broken: Some(rule) }
+    }
+}

@@ -1,0 +1,242 @@
+//! The partition as a pure state machine: no lock, no clock, no randomness inside, so that every interleaving can be tried.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::time::Instant;
+
+use super::entries::Entries;
+use super::fences::Fences;
+use super::indexes::Indexes;
+use super::leases::{Lease, Leases};
+use super::rules::{Rule, Rules};
+use crate::config::{
+    Config, FENCES_MAX, INVALIDATE_MEMBERS_PER_CHUNK, INVALIDATE_NAMES_PER_CHUNK, SWEEP_KEYS_PER_PAGE,
+};
+use crate::name::Name;
+use crate::store::{ClockReading, Drained, Fill, FillReply, IfPresent, LeaseReply, Refusal, Token, Written};
+
+/// The moment of an operation.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Now {
+    /// What expiry is measured by.
+    pub(super) at: Instant,
+    /// What readings of the clock tell.
+    pub(super) wall_us: u64,
+}
+
+/// The limits of one store.
+#[derive(Clone, Debug)]
+pub(super) struct Settings {
+    pub(super) fence_retention: Duration,
+    pub(super) bytes_max: usize,
+    pub(super) fences_max: usize,
+    pub(super) names_per_chunk: usize,
+    pub(super) members_per_chunk: usize,
+    pub(super) keys_per_page: usize,
+}
+
+impl Settings {
+    pub(super) fn new(config: &Config) -> Self {
+        Self {
+            fence_retention: config.fence_retention,
+            bytes_max: config.memory_bytes_max,
+            fences_max: FENCES_MAX,
+            names_per_chunk: INVALIDATE_NAMES_PER_CHUNK,
+            members_per_chunk: INVALIDATE_MEMBERS_PER_CHUNK,
+            keys_per_page: SWEEP_KEYS_PER_PAGE,
+        }
+    }
+}
+
+#[derive(Clone)]
+pub(super) struct State {
+    pub(super) settings: Settings,
+    pub(super) rules: Rules,
+    pub(super) fences: Fences,
+    pub(super) leases: Leases,
+    pub(super) entries: Entries,
+    pub(super) indexes: Indexes,
+    pub(super) pending: Pending,
+}
+
+impl State {
+    /// An empty partition. `incarnation` must be new each time, or readings from before a loss would count after it.
+    pub(super) fn new(settings: Settings, rules: Rules, incarnation: u128, now: Now) -> Self {
+        Self {
+            settings,
+            rules,
+            fences: Fences::new(incarnation, now, rules),
+            leases: Leases::default(),
+            entries: Entries::default(),
+            indexes: Indexes::default(),
+            pending: Pending::default(),
+        }
+    }
+
+    pub(super) fn get(&self, key: &str, now: Now) -> Option<Bytes> {
+        self.entries.read(key, now.at)
+    }
+
+    pub(super) fn read_clock(&self, now: Now) -> ClockReading {
+        self.fences.reading(now)
+    }
+
+    pub(super) fn take_lease(
+        &mut self,
+        key: &Name,
+        token: Token,
+        lease: Duration,
+        if_present: IfPresent,
+        now: Now,
+    ) -> LeaseReply {
+        if if_present == IfPresent::Return
+            && let Some(value) = key.as_key().and_then(|key| self.get(key, now))
+        {
+            return LeaseReply::Hit(value);
+        }
+        let clock = self.fences.reading(now);
+        let reply = match self.lease(key, now) {
+            Some(held) if held.token != token => {
+                LeaseReply::Held { clock, remaining: held.ends.saturating_duration_since(now.at) }
+            }
+            _ => {
+                self.leases.grant(key, Lease { token, seq: clock.seq, ends: now.at + lease });
+                LeaseReply::Granted(clock)
+            }
+        };
+        self.tidy(0, now);
+        reply
+    }
+
+    pub(super) fn renew_lease(&mut self, key: &Name, token: Token, lease: Duration, now: Now) -> bool {
+        let ours = self.lease(key, now).filter(|held| held.token == token);
+        if let Some(held) = ours {
+            self.leases.grant(key, Lease { ends: now.at + lease, ..held });
+        }
+        ours.is_some()
+    }
+
+    pub(super) fn release_lease(&mut self, key: &Name, token: Token) {
+        self.leases.release(key, token);
+    }
+
+    /// What still keeps others from loading `key`: not what has ended, nor what an invalidation has overtaken, for that
+    /// fill would be refused.
+    fn lease(&self, key: &Name, now: Now) -> Option<Lease> {
+        self.leases.get(key).filter(|held| held.ends > now.at && !self.fences.overtook(key, held.seq))
+    }
+
+    pub(super) fn fill(&mut self, key: &Name, fill: &Fill<'_>, now: Now) -> FillReply {
+        self.leases.release(key, fill.token);
+        let dependencies = if self.rules.keep(Rule::FillChecksEveryName) { fill.names } else { &[] };
+        let reply = match self.refusal(key, dependencies, fill.clock, now) {
+            Some(refusal) => FillReply::Refused(refusal),
+            None => {
+                self.store(key, fill, now);
+                FillReply::Stored
+            }
+        };
+        self.tidy(fill.names.len(), now);
+        reply
+    }
+
+    pub(super) fn write(&mut self, key: &Name, fill: &Fill<'_>, now: Now) -> Written {
+        self.leases.release(key, fill.token);
+        // Against the fences as they were: the one set below is this write's own.
+        let dependencies = if self.rules.keep(Rule::WriteChecksEveryName) { fill.names } else { &[] };
+        let refusal = self.refusal(key, dependencies, fill.clock, now);
+        let seq = self.fences.advance(now);
+        if self.rules.keep(Rule::WriteFencesItsKey) {
+            self.fences.fence(key, seq, now);
+        }
+        let mut removed = u64::from(self.remove(key, now));
+        self.push_pending(key);
+        let mut budget = self.settings.members_per_chunk;
+        removed += self.drain(seq, &mut budget, now);
+        let reply = match refusal {
+            Some(refusal) => FillReply::Refused(refusal),
+            None => {
+                self.store(key, fill, now);
+                FillReply::Stored
+            }
+        };
+        let drained = Drained { removed, pending: self.pending.len() };
+        self.tidy(fill.names.len(), now);
+        Written { fill: reply, drained }
+    }
+
+    fn refusal(&self, key: &Name, names: &[Name], clock: &ClockReading, now: Now) -> Option<Refusal> {
+        self.fences.refusal(clock, std::iter::once(key).chain(names), &self.settings, now)
+    }
+
+    /// Value and memberships together.
+    fn store(&mut self, key: &Name, fill: &Fill<'_>, now: Now) {
+        let expires = now.at + fill.ttl;
+        let due = expires + self.dead_members_stay();
+        let names: Box<[Name]> = fill.names.iter().map(|index| self.indexes.join(index, key, expires, due)).collect();
+        // Not while something depends on the key: it may have been made from the replaced entry, and be reached through these
+        // memberships alone. They are dead then, and are reaped.
+        if let Some(replaced) = self.entries.get(key)
+            && !self.indexes.has_members(key)
+        {
+            for index in replaced.names.iter().filter(|index| names.binary_search(index).is_err()) {
+                self.indexes.leave(index, key);
+            }
+        }
+        self.entries.insert(key, fill.value.clone(), names, expires);
+        // Before it pushes everything else out and goes itself in the end.
+        if self.entries.get(key).is_some_and(|entry| entry.bytes(key) > self.settings.bytes_max) {
+            self.evict_entry(key, now);
+        }
+    }
+
+    /// Accounted, not measured: what the parts hold, plus a generous constant for each table slot.
+    pub(super) fn bytes(&self) -> usize {
+        self.entries.bytes() + self.indexes.bytes() + self.fences.bytes() + self.leases.bytes() + self.pending.bytes()
+    }
+}
+
+/// Names whose indexes are to be emptied, by invalidations that may not have a client any more.
+///
+/// Last in, first out: a cascade goes down before it goes on, so what waits is not as long as the cascade is wide.
+#[derive(Clone, Default)]
+pub(super) struct Pending {
+    stack: Vec<Name>,
+    members: BTreeSet<Name>,
+}
+
+impl Pending {
+    pub(super) fn push(&mut self, name: &Name) {
+        if self.members.insert(name.clone()) {
+            self.stack.push(name.clone());
+        }
+    }
+
+    pub(super) fn last(&self) -> Option<&Name> {
+        self.stack.last()
+    }
+
+    pub(super) fn pop(&mut self) {
+        if let Some(name) = self.stack.pop() {
+            self.members.remove(&name);
+        }
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Name> {
+        self.stack.iter()
+    }
+
+    pub(super) fn clear(&mut self) {
+        *self = Self::default();
+    }
+
+    pub(super) fn len(&self) -> u64 {
+        self.stack.len() as u64
+    }
+
+    fn bytes(&self) -> usize {
+        self.stack.len() * 4 * size_of::<Name>()
+    }
+}

@@ -1,0 +1,173 @@
+//! What one partition promises, each rule in a case of its own.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::time::Instant;
+
+use super::rules::Rules;
+use super::state::{Now, Settings, State};
+use crate::config::Config;
+use crate::name::Name;
+use crate::store::{ClockReading, Drained, Fill, FillReply, IfPresent, LeaseReply, SweepScope, Token, Written};
+
+mod bounds;
+mod invalidations;
+mod loads;
+mod shell;
+mod sweeps;
+
+const TTL: Duration = Duration::from_secs(10);
+const LEASE: Duration = Duration::from_secs(2);
+
+/// A state whose time moves when a test says so, and whose tables are checked after every operation.
+struct Partition {
+    state: State,
+    now: Now,
+    tokens: u128,
+}
+
+/// A load on its way: what its caller holds.
+#[derive(Clone)]
+struct Load {
+    key: String,
+    clock: ClockReading,
+    token: Token,
+}
+
+fn key(logical: &str) -> Name {
+    Name::key(logical).expect("a good key")
+}
+
+fn tag(text: &str) -> Name {
+    Name::tag(text).expect("a good tag")
+}
+
+impl Partition {
+    fn new() -> Self {
+        Self::with(|_| {})
+    }
+
+    fn with(change: impl FnOnce(&mut Settings)) -> Self {
+        let mut settings = Settings::new(&Config::default());
+        change(&mut settings);
+        let now = Now { at: Instant::now(), wall_us: 1_000_000_000 };
+        Self { state: State::new(settings, Rules::default(), 1, now), now, tokens: 0 }
+    }
+
+    fn pass(&mut self, time: Duration) {
+        self.now.at += time;
+        self.now.wall_us += time.as_micros() as u64;
+    }
+
+    /// Asks for a lease although a value may be there, and begins to load whether or not it is granted.
+    fn load(&mut self, logical: &str) -> Load {
+        self.tokens += 1;
+        let token = Token(self.tokens);
+        match self.state.take_lease(&key(logical), token, LEASE, IfPresent::Ignore, self.now) {
+            LeaseReply::Granted(clock) | LeaseReply::Held { clock, .. } => Load { key: logical.into(), clock, token },
+            LeaseReply::Hit(_) => unreachable!("asked to ignore what is present"),
+        }
+    }
+
+    fn is_free(&mut self, logical: &str) -> bool {
+        let reply = self.state.clone().take_lease(&key(logical), Token(0), LEASE, IfPresent::Ignore, self.now);
+        matches!(reply, LeaseReply::Granted(_))
+    }
+
+    fn fill_for(&mut self, load: &Load, names: &[Name], ttl: Duration) -> FillReply {
+        let value = Bytes::from(load.key.clone());
+        let fill = Fill { key: &load.key, value, names: &sorted(names), ttl, clock: &load.clock, token: load.token };
+        let reply = self.state.fill(&key(&load.key), &fill, self.now);
+        self.check();
+        reply
+    }
+
+    fn fill(&mut self, load: &Load, names: &[Name]) -> FillReply {
+        self.fill_for(load, names, TTL)
+    }
+
+    /// Loads and fills at once.
+    fn stored(&mut self, logical: &str, names: &[Name]) {
+        self.stored_for(logical, names, TTL);
+    }
+
+    fn stored_for(&mut self, logical: &str, names: &[Name], ttl: Duration) {
+        let load = self.load(logical);
+        assert_eq!(self.fill_for(&load, names, ttl), FillReply::Stored);
+    }
+
+    fn write(&mut self, logical: &str, names: &[Name], clock: &ClockReading) -> Written {
+        self.tokens += 1;
+        let (value, token) = (Bytes::from(logical.to_owned()), Token(self.tokens));
+        let fill = Fill { key: logical, value, names: &sorted(names), ttl: TTL, clock, token };
+        let written = self.state.write(&key(logical), &fill, self.now);
+        self.check();
+        written
+    }
+
+    fn chunk(&mut self, names: &[Name]) -> Drained {
+        let drained = self.state.invalidate(names, self.now);
+        self.check();
+        drained
+    }
+
+    /// Until nothing is pending; how many live entries were removed.
+    fn invalidate(&mut self, names: &[Name]) -> u64 {
+        let mut drained = self.chunk(names);
+        let mut removed = drained.removed;
+        while drained.pending > 0 {
+            drained = self.chunk(&[]);
+            removed += drained.removed;
+        }
+        removed
+    }
+
+    fn page(&mut self, pattern: &str, scope: SweepScope, cursor: u64) -> (Option<u64>, u64) {
+        let reply = self.state.sweep(pattern, scope, cursor, self.now);
+        self.check();
+        (reply.next, reply.drained.removed)
+    }
+
+    /// The whole walk of one scope, and what it leaves pending.
+    fn sweep(&mut self, pattern: &str, scope: SweepScope) -> u64 {
+        let (mut next, mut removed) = self.page(pattern, scope, 0);
+        while let Some(cursor) = next {
+            let (further, more) = self.page(pattern, scope, cursor);
+            (next, removed) = (further, removed + more);
+        }
+        removed + self.invalidate(&[])
+    }
+
+    fn has(&self, logical: &str) -> bool {
+        self.state.get(logical, self.now).is_some()
+    }
+
+    /// Operations that touch nothing of interest, so that everything due is collected.
+    fn settle(&mut self) {
+        for _ in 0..1_000 {
+            self.state.tidy(0, self.now);
+        }
+        self.check();
+    }
+
+    /// The tables agree with each other, and no entry is without its memberships.
+    fn check(&self) {
+        let state = &self.state;
+        state.entries.check();
+        state.indexes.check();
+        for (key, entry) in state.entries.iter() {
+            for index in &entry.names {
+                assert!(state.indexes.is_member(index, key), "{key:?} is not in the index of {index:?}");
+            }
+        }
+        assert!(state.bytes() <= state.settings.bytes_max);
+        assert!(state.fences.len() <= state.settings.fences_max);
+    }
+}
+
+fn sorted(names: &[Name]) -> Vec<Name> {
+    let mut names = names.to_vec();
+    names.sort();
+    names
+}

@@ -1,0 +1,84 @@
+//! The lock and the time around the state.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::{LEASE, TTL, key};
+use crate::config::Config;
+use crate::error::ErrorKind;
+use crate::store::memory::MemoryStore;
+use crate::store::{Fill, FillReply, IfPresent, LeaseReply, Refusal, Store, Token};
+
+async fn fill(store: &MemoryStore, clock: &crate::store::ClockReading, token: Token) -> FillReply {
+    let fill = Fill { key: "a", value: Bytes::from_static(b"1"), names: &[], ttl: TTL, clock, token };
+    store.fill(fill).await.expect("the embedded store answers")
+}
+
+#[tokio::test(start_paused = true)]
+async fn time_is_the_runtimes() {
+    let store = MemoryStore::new(&Config::default());
+    let clock = store.read_clock().await.expect("a reading");
+    assert_eq!(fill(&store, &clock, Token::new()).await, FillReply::Stored);
+    assert_eq!(store.get("a").await.expect("an answer"), Some(Bytes::from_static(b"1")));
+    tokio::time::advance(TTL).await;
+    assert_eq!(store.get("a").await.expect("an answer"), None);
+    let later = store.read_clock().await.expect("a reading");
+    assert_eq!(later.read_at_ms - clock.read_at_ms, TTL.as_millis() as u64);
+}
+
+#[tokio::test]
+async fn a_hit_needs_the_read_lock_only() {
+    let store = MemoryStore::new(&Config::default());
+    let clock = store.read_clock().await.expect("a reading");
+    fill(&store, &clock, Token::new()).await;
+    let reader = store.state.read().expect("not poisoned");
+    // Would never return if it asked for the write lock.
+    let other = std::thread::scope(|scope| {
+        scope.spawn(|| store.state.try_read().is_ok_and(|state| state.get("a", store.now()).is_some())).join()
+    });
+    assert!(other.expect("no panic"));
+    drop(reader);
+}
+
+#[tokio::test]
+async fn nothing_happens_before_the_answer_is_asked_for() {
+    let store = MemoryStore::new(&Config::default());
+    drop(store.take_lease("a", Token(1), LEASE, IfPresent::Return));
+    let reply = store.take_lease("a", Token(2), LEASE, IfPresent::Return).await.expect("an answer");
+    assert!(matches!(reply, LeaseReply::Granted(_)));
+}
+
+#[tokio::test]
+async fn a_panic_inside_costs_the_partition_and_no_stale_read() {
+    let store = MemoryStore::new(&Config::default());
+    let clock = store.read_clock().await.expect("a reading");
+    fill(&store, &clock, Token::new()).await;
+    let panicked = catch_unwind(AssertUnwindSafe(|| {
+        let _state = store.state.write().expect("not poisoned");
+        panic!("in the middle of a change");
+    }));
+    assert!(panicked.is_err());
+    assert_eq!(store.get("a").await.expect("an answer"), None);
+    assert_eq!(fill(&store, &clock, Token::new()).await, FillReply::Refused(Refusal::ForeignIncarnation));
+    let clock = store.read_clock().await.expect("a reading");
+    assert_eq!(fill(&store, &clock, Token::new()).await, FillReply::Stored);
+    assert!(store.get("a").await.expect("an answer").is_some());
+}
+
+#[tokio::test]
+async fn a_key_that_is_no_name_is_an_error() {
+    let store = MemoryStore::new(&Config::default());
+    let error = store.take_lease("", Token(1), LEASE, IfPresent::Return).await.expect_err("no name");
+    assert_eq!(error.kind(), ErrorKind::Config);
+}
+
+#[tokio::test]
+async fn the_store_is_always_ready() {
+    let store = MemoryStore::new(&Config::default());
+    store.ready(Duration::from_secs(1)).await.expect("ready");
+    let drained = store.invalidate(&[key("a")]).await.expect("an answer");
+    assert_eq!(drained, Default::default());
+    assert!(store.now().at.elapsed() < Duration::from_secs(60));
+}

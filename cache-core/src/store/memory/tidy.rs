@@ -1,0 +1,102 @@
+//! What keeps the store small: dropping old fences, collecting what has expired, reaping dead members, evicting.
+//!
+//! A membership outlives its entry, because through it its dependents are found. It may end only when nothing is reached through
+//! it any more, and that is what each way to end one shows:
+//! - **removed by an invalidation**: the key is fenced and the index of its dependents emptied;
+//! - **reaped** after its entry expired: everything that depended on it is gone or dead, and loads that may have read it are
+//!   older than `fence_retention`, so that their fills are refused;
+//! - **evicted**: nothing depends on it, and it is fenced, so that fills of loads that have read it are refused. If something
+//!   depends on it, only the value goes, and its memberships are dead members like any other.
+
+use std::time::Duration;
+
+use super::rules::Rule;
+use super::state::{Now, State};
+use crate::name::Name;
+
+/// Expired entries, dead members and ended leases looked at in one operation, beside twice as many memberships as it added:
+/// collecting is faster than storing, so nothing accumulates although nothing runs in the background.
+const REAPED_PER_OPERATION: usize = 16;
+/// How far to look for something alive behind a dead member. Beyond it the member stays for another `fence_retention`.
+const DEPENDENTS_LOOKED_AT_MAX: usize = 64;
+
+impl State {
+    /// After every operation that changes anything; `added` memberships.
+    pub(super) fn tidy(&mut self, added: usize, now: Now) {
+        self.fences.drop_old(&self.settings, now);
+        let budget = REAPED_PER_OPERATION + 2 * added;
+        self.leases.drop_ended(now.at, budget);
+        self.collect_expired(budget, now);
+        self.reap(budget, now);
+        self.evict(now);
+    }
+
+    /// As long as a load may take that has read the member alive.
+    pub(super) fn dead_members_stay(&self) -> Duration {
+        if self.rules.keep(Rule::DeadMembersStayAWhile) { self.settings.fence_retention } else { Duration::ZERO }
+    }
+
+    /// Only the value: memberships stay until reaped.
+    fn collect_expired(&mut self, at_most: usize, now: Now) {
+        for _ in 0..at_most {
+            let Some(key) = self.entries.first_expired(now.at) else { return };
+            self.entries.remove(&key);
+        }
+    }
+
+    pub(super) fn reap(&mut self, at_most: usize, now: Now) {
+        let retention = self.dead_members_stay();
+        // No instant lies before the first: nothing can be dead for so long yet.
+        let Some(dead_since) = now.at.checked_sub(retention) else { return };
+        for _ in 0..at_most {
+            let Some((index, member)) = self.indexes.first_due(now.at) else { return };
+            let depended_on = self.indexes.is_depended_on(&member, dead_since, DEPENDENTS_LOOKED_AT_MAX);
+            if depended_on && self.rules.keep(Rule::DependedOnMembersStay) {
+                self.indexes.postpone(&index, &member, now.at + retention);
+            } else {
+                self.indexes.leave(&index, &member);
+            }
+        }
+    }
+
+    fn evict(&mut self, now: Now) {
+        while self.bytes() > self.settings.bytes_max {
+            let Some(victim) = self.entries.next_victim() else {
+                self.forget_bookkeeping(now);
+                return;
+            };
+            self.evict_entry(&victim, now);
+        }
+    }
+
+    pub(super) fn evict_entry(&mut self, key: &Name, now: Now) {
+        let Some(entry) = self.entries.remove(key) else { return };
+        if entry.names.is_empty() {
+            return; // nothing was reached through it
+        }
+        if self.indexes.has_members(key) {
+            let due = now.at + self.dead_members_stay();
+            for index in &entry.names {
+                self.indexes.bury(index, key, now.at, due);
+            }
+        } else {
+            for index in &entry.names {
+                self.indexes.leave(index, key);
+            }
+            if self.rules.keep(Rule::EvictedNamesAreFenced) {
+                let seq = self.fences.advance(now);
+                self.fences.fence(key, seq, now);
+            }
+        }
+    }
+
+    /// Without entries nothing is left to be reached: the floor stands for everything that indexes and fences say. Leases
+    /// are only worth the loads they save.
+    fn forget_bookkeeping(&mut self, now: Now) {
+        let seq = self.fences.advance(now);
+        self.fences.raise_floor(seq);
+        self.indexes = Default::default();
+        self.pending.clear();
+        self.leases = Default::default();
+    }
+}
