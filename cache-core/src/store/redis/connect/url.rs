@@ -139,3 +139,6 @@ impl fmt::Debug for Target {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,115 @@
+use super::*;
+use crate::error::{Error, ErrorKind};
+
+const SECRET: &str = "s3cr3t";
+
+fn parse(url: &str) -> Target {
+    Target::parse(url).unwrap_or_else(|fault| panic!("{url}: {}", fault.message))
+}
+
+fn tcp(host: &str, port: u16) -> Address {
+    Address::Tcp { host: host.to_owned(), port, tls: false }
+}
+
+#[test]
+fn addresses_and_databases() {
+    for (url, address, database) in [
+        ("redis://localhost", tcp("localhost", 6379), 0),
+        ("redis://localhost/", tcp("localhost", 6379), 0),
+        ("redis://127.0.0.1:7000/3", tcp("127.0.0.1", 7000), 3),
+        ("redis://[::1]:7000", tcp("::1", 7000), 0),
+        ("valkey://cache.example/15", tcp("cache.example", 6379), 15),
+        ("redis://localhost?protocol=resp3", tcp("localhost", 6379), 0),
+        ("redis://localhost/2?protocol=3", tcp("localhost", 6379), 2),
+        ("redis+unix:///run/redis.sock", Address::Unix("/run/redis.sock".into()), 0),
+        ("unix:///run/redis.sock?db=4", Address::Unix("/run/redis.sock".into()), 4),
+    ] {
+        let target = parse(url);
+        assert_eq!((target.address, target.database), (address, database), "{url}");
+    }
+}
+
+#[test]
+fn users_and_passwords_are_percent_decoded() {
+    for (url, user, password) in [
+        ("redis://localhost", None, None),
+        ("redis://:pw@localhost", None, Some("pw")),
+        ("redis://ann:pw@localhost", Some("ann"), Some("pw")),
+        ("redis://ann:p%40%3A%2F%3Fw@localhost:1/1", Some("ann"), Some("p@:/?w")),
+        ("redis+unix:///run/redis.sock?user=ann&pass=p%40w", Some("ann"), Some("p@w")),
+    ] {
+        let login = parse(url).login;
+        assert_eq!((login.username(), login.password()), (user, password), "{url}");
+    }
+}
+
+#[test]
+fn the_driver_speaks_resp3_and_leaves_the_database_to_us() {
+    let login = parse("redis://localhost/7").login;
+    assert_eq!((login.protocol(), login.db()), (ProtocolVersion::RESP3, 0));
+}
+
+#[test]
+fn wrong_urls_are_configuration_errors_that_repeat_nothing() {
+    for (url, expected) in [
+        ("", "unknown scheme"),
+        ("localhost:6379", "unknown scheme"),
+        ("http://ann:s3cr3t@localhost", "unknown scheme"),
+        ("s3cr3t://localhost", "unknown scheme"),
+        ("redis:/localhost", "unknown scheme"),
+        ("redis://ann:s3cr3t@localhost:70000", "malformed"),
+        ("redis://ann:s3cr3t@localhost:port", "malformed"),
+        ("redis://ann:s3cr3t@localhost:0", "malformed"),
+        ("redis://ann:s3cr3t@", "malformed"),
+        ("redis://", "malformed"),
+        ("redis://ann:s3cr3t%@loc alhost", "malformed"),
+        ("redis://ann:s3cr3t%ff@localhost", "malformed"),
+        ("redis://ann:s3cr3t/with-slash@localhost", "malformed"),
+        ("redis://ann:s3cr3t@0.0.0.0", "wildcard"),
+        ("redis://ann:s3cr3t@localhost/one", "database"),
+        ("redis://ann:s3cr3t@localhost/-1", "database"),
+        ("redis://ann:s3cr3t@localhost/1/2", "database"),
+        ("redis://ann:s3cr3t@localhost/99999999999999999999", "database"),
+        ("redis://ann:s3cr3t@localhost?db=1", "database"),
+        ("redis+unix:///run/redis.sock?db=s3cr3t", "database"),
+        ("redis+unix://host/run/redis.sock?pass=s3cr3t", "malformed"),
+        ("redis://ann:s3cr3t@localhost?protocol=resp2", "resp3"),
+        ("redis://ann:s3cr3t@localhost?s3cr3t=1", "unknown parameter"),
+        ("redis://ann:s3cr3t@localhost#insecure", "fragment"),
+        ("redis://ann:s3cr3t@localhost#s3cr3t", "fragment"),
+    ] {
+        let error = match Target::parse(url) {
+            Ok(_) => panic!("{url} was accepted"),
+            Err(fault) => Error::from(fault),
+        };
+        assert_eq!(error.kind(), ErrorKind::Config, "{url}");
+        let shown = format!("{error} {error:?}");
+        assert!(shown.contains(expected), "{url}: {shown}");
+        assert!(!shown.contains(SECRET), "{url}: {shown}");
+    }
+}
+
+#[test]
+fn nothing_shows_a_password() {
+    let target = parse("redis://ann:s3cr3t@localhost/1");
+    let shown = format!("{target:?} {} {:?}", target.address, target.login);
+    assert!(!shown.contains(SECRET), "{shown}");
+    assert!(!format!("{target:?}").contains("ann"));
+}
+
+#[cfg(not(feature = "tls"))]
+#[test]
+fn tls_without_its_feature_names_the_feature() {
+    let fault = Target::parse("rediss://ann:s3cr3t@localhost").unwrap_err();
+    assert_eq!(fault.kind, ErrorKind::Config);
+    assert!(fault.message.contains("feature `tls`") && !fault.message.contains(SECRET), "{}", fault.message);
+}
+
+#[cfg(feature = "tls")]
+#[test]
+fn tls_urls_are_the_same_with_encryption() {
+    let target = parse("rediss://ann:s3cr3t@cache.example/2");
+    assert_eq!(target.address, Address::Tcp { host: "cache.example".to_owned(), port: 6379, tls: true });
+    assert_eq!((target.database, target.login.password()), (2, Some(SECRET)));
+    Target::parse("rediss://localhost#insecure").unwrap_err();
+}
