@@ -60,8 +60,8 @@ pub(crate) const MEMORY_BYTES_MAX: usize = 64 << 20;
 /// end is noticed within two seconds.
 pub(crate) const RECONNECT_DELAY_MIN: Duration = Duration::from_millis(50);
 pub(crate) const RECONNECT_DELAY_MAX: Duration = Duration::from_secs(2);
-/// How often an idle connection is asked whether it is still there, and how long it may take to answer: a half-open socket
-/// is replaced within the sum.
+/// After how long without a reply a connection is asked whether it is still there, and how long it may take to answer: a
+/// half-open socket is replaced within two intervals and the timeout.
 pub(crate) const PING_INTERVAL: Duration = Duration::from_secs(2);
 pub(crate) const PING_TIMEOUT: Duration = Duration::from_secs(1);
 /// Calls without an answer, and none answered since, that have a connection replaced.

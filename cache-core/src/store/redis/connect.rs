@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use redis::{Cmd, ToRedisArgs, Value};
+use tokio::runtime::Handle;
 use tokio::time::Instant;
 
 use super::scripts::Script;
@@ -26,6 +27,9 @@ mod handshake;
 mod stripe;
 mod supervisor;
 mod url;
+
+#[cfg(test)]
+mod tests;
 
 pub(crate) use connection::Connection;
 #[allow(unused_imports)] // until the store uses it
@@ -149,6 +153,10 @@ impl Pool {
     }
 
     async fn call(&self, stripe: &Arc<Stripe>, invocation: &Invocation<'_>) -> Result<Value, Error> {
+        // Timers panic without a runtime; a cached function must not.
+        if Handle::try_current().is_err() {
+            return Err(Fault::no_runtime().into());
+        }
         let started = Instant::now();
         let Ok(permit) = self.shared.breaker.admit(started) else {
             return Err(Error::new(ErrorKind::Unavailable, "Redis failed repeatedly and is not asked for now"));

@@ -36,6 +36,10 @@ impl Fault {
         Self { connection_lost: true, ..Self::unavailable("the connection to Redis was lost") }
     }
 
+    pub(super) fn no_runtime() -> Self {
+        Self::unavailable("not called from within a tokio runtime")
+    }
+
     /// Whether the store did not answer. A server that answers with an error is there: refusing to ask it would not help.
     pub(super) fn is_failure_of_the_store(&self) -> bool {
         self.connection_lost || matches!(self.kind, ErrorKind::Unavailable | ErrorKind::Timeout)
@@ -58,6 +62,8 @@ impl Fault {
                 true => Self::new(ErrorKind::Timeout, "Redis did not answer in time"),
                 false => Self::connection_lost(),
             },
+            // How the driver reports a connection that ends in the middle of a reply.
+            Driver::Parse if error.to_string().contains("end of input") => Self::connection_lost(),
             // The driver gives the connection up after a reply that it cannot parse.
             Driver::Parse => Self {
                 connection_lost: true,

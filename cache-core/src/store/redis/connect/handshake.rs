@@ -39,7 +39,7 @@ pub(super) async fn handshake(connection: &Connection, shared: &Shared) -> Resul
             _ => fault,
         });
     }
-    let info = ServerInfo::parse(&[text(server)?, text(replication)?, text(memory)?].concat())?;
+    let info = ServerInfo::parse(&[text(server)?, text(replication)?, text(memory)?].join("\n"))?;
     if !info.is_primary {
         return Err(Fault::unavailable(format!("{} is a replica", shared.target.address)));
     }

@@ -254,8 +254,7 @@ impl Stripe {
     }
 
     fn start(self: &Arc<Self>, replaced: u64) -> Result<(), Fault> {
-        let runtime =
-            Handle::try_current().map_err(|_| Fault::unavailable("not called from within a tokio runtime"))?;
+        let runtime = Handle::try_current().map_err(|_| Fault::no_runtime())?;
         let mut task = self.lock_task();
         if self.link.borrow().run != replaced {
             return Ok(());

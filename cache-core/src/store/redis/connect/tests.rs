@@ -1,0 +1,55 @@
+//! Against a server that misbehaves on command, in memory and in paused time.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::*;
+
+mod calls;
+mod fake;
+mod handshake;
+mod supervision;
+
+use crate::store::redis::scripts;
+use fake::{Answer, Fake};
+
+const DEADLINE: Duration = crate::config::OPERATION_DEADLINE;
+
+fn config(connections: usize) -> Config {
+    Config { connections, ..Config::default() }
+}
+
+fn pool_with(fake: &Arc<Fake>, config: &Config, hook: OnNewPrimary) -> Pool {
+    let target = Target::parse("redis://zoe:s3cr3t@fake.test/1").unwrap();
+    Pool::with_dial(target, fake.dial(), config, scripts::ALL, hook)
+}
+
+fn pool(fake: &Arc<Fake>) -> Pool {
+    pool_with(fake, &config(1), Box::new(|_| Box::pin(async { Ok(()) })))
+}
+
+async fn get(pool: &Pool, key: &str) -> Result<String, Error> {
+    let mut command = redis::cmd("GET");
+    command.arg(key);
+    let value = pool.command(key, command).await?;
+    Ok(redis::from_redis_value(value).unwrap())
+}
+
+/// How long it took in paused time.
+async fn timed<T>(future: impl Future<Output = T>) -> (T, Duration) {
+    let started = Instant::now();
+    let output = future.await;
+    (output, started.elapsed())
+}
+
+/// Shown to users: neither credentials, nor what was sent, nor the server's own words.
+fn check_discreet(error: &Error) {
+    let mut shown = format!("{error} {error:?}");
+    let mut source = std::error::Error::source(error);
+    while let Some(error) = source {
+        shown += &format!(" {error} {error:?}");
+        source = error.source();
+    }
+    for secret in ["s3cr3t", "zoe", "private"] {
+        assert!(!shown.contains(secret), "{shown}");
+    }
+}

@@ -1,0 +1,176 @@
+//! What one call sees: its deadline, its own reply, and errors that act and tell as they should.
+
+use super::fake::Door;
+use super::*;
+use crate::config::BREAKER_FAILURES;
+
+#[tokio::test(start_paused = true)]
+async fn replies_belong_to_their_calls() {
+    let fake = Fake::new();
+    let pool = pool(&fake);
+    let (a, b, c) = tokio::join!(get(&pool, "a"), get(&pool, "b"), get(&pool, "c"));
+    assert_eq!((a.unwrap().as_str(), b.unwrap().as_str(), c.unwrap().as_str()), ("a", "b", "c"));
+    assert_eq!(fake.dials(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_late_reply_is_not_given_to_another_call() {
+    let fake = Fake::new();
+    let pool = pool(&fake);
+    let allowed = Arc::new(tokio::sync::Notify::new());
+    fake.on("GET late", Answer::EchoAfter(allowed.clone()));
+    let (late, took) = timed(get(&pool, "late")).await;
+    assert_eq!(late.unwrap_err().kind(), ErrorKind::Timeout);
+    assert_eq!(took, DEADLINE);
+    let (next, ()) = tokio::join!(get(&pool, "next"), async { allowed.notify_one() });
+    assert_eq!(next.unwrap(), "next");
+    assert_eq!(fake.dials(), 1, "one call without an answer does not cost the connection");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dropped_call_leaves_the_others_in_order() {
+    let fake = Fake::new();
+    let pool = pool(&fake);
+    let allowed = Arc::new(tokio::sync::Notify::new());
+    fake.on("GET dropped", Answer::EchoAfter(allowed.clone()));
+    let mut dropped = Box::pin(get(&pool, "dropped"));
+    let (next, ()) = tokio::join!(get(&pool, "next"), async {
+        tokio::select! {
+            biased;
+            _ = &mut dropped => panic!("not answered yet"),
+            () = sent(&fake, "GET dropped") => {}
+        }
+        drop(dropped);
+        allowed.notify_one();
+    });
+    assert_eq!(next.unwrap(), "next");
+}
+
+/// Yields until the server has seen a command; paused time stands still meanwhile.
+async fn sent(fake: &Fake, command: &str) {
+    while fake.seen(command).is_empty() {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn waiting_for_a_connection_is_part_of_the_deadline() {
+    let fake = Fake::new();
+    fake.set_door(Door::Lost);
+    let (outcome, took) = timed(get(&pool(&fake), "k")).await;
+    assert_eq!(outcome.unwrap_err().kind(), ErrorKind::Unavailable);
+    assert_eq!(took, DEADLINE);
+}
+
+#[tokio::test(start_paused = true)]
+async fn calls_fail_at_once_while_the_connection_is_down() {
+    let fake = Fake::new();
+    fake.set_door(Door::Refuse);
+    let pool = pool(&fake);
+    for _ in 0..BREAKER_FAILURES - 1 {
+        let (outcome, took) = timed(get(&pool, "k")).await;
+        let error = outcome.unwrap_err();
+        assert_eq!((error.kind(), took), (ErrorKind::Unavailable, Duration::ZERO));
+        assert!(error.to_string().contains("refused"), "{error}");
+    }
+    assert!(!pool.breaker_is_open());
+    assert_eq!(fake.dials(), 1, "calls cause no attempts of their own");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_open_breaker_refuses_without_asking_and_closes_when_the_server_is_back() {
+    let fake = Fake::new();
+    let pool = pool(&fake);
+    get(&pool, "k").await.unwrap();
+    fake.on("GET", Answer::Stall);
+    for _ in 0..BREAKER_FAILURES {
+        get(&pool, "k").await.unwrap_err();
+    }
+    assert!(pool.breaker_is_open());
+    let asked = fake.seen("GET").len();
+    let (outcome, took) = timed(get(&pool, "k")).await;
+    assert_eq!((outcome.unwrap_err().kind(), took), (ErrorKind::Unavailable, Duration::ZERO));
+    assert_eq!(fake.seen("GET").len(), asked);
+    fake.on("GET", Answer::Echo);
+    tokio::time::sleep(crate::config::BREAKER_PROBE_DELAY_MAX).await;
+    get(&pool, "k").await.unwrap();
+    assert!(!pool.breaker_is_open());
+}
+
+#[tokio::test(start_paused = true)]
+async fn error_replies_tell_what_to_do_and_never_repeat_the_server() {
+    for (reply, kind, code) in [
+        ("-OOM command not allowed: private", ErrorKind::Limit, "OOM"),
+        ("-ERR Error running script: private: -OOM command not allowed", ErrorKind::Limit, "ERR"),
+        ("-NOPERM private", ErrorKind::Config, "NOPERM"),
+        ("-NOAUTH private", ErrorKind::Config, "NOAUTH"),
+        ("-WRONGTYPE private", ErrorKind::Protocol, "WRONGTYPE"),
+        ("-MOVED 1 private:1", ErrorKind::Config, "MOVED"),
+        ("-LOADING private", ErrorKind::Unavailable, "LOADING"),
+        ("-BUSY private", ErrorKind::Unavailable, "BUSY"),
+        ("-ERR unknown command 'private'", ErrorKind::Protocol, "ERR"),
+        ("-CACHE_CLOCK_LOST private", ErrorKind::Protocol, "CACHE_CLOCK_LOST"),
+        ("-private", ErrorKind::Protocol, "ERR"),
+    ] {
+        let fake = Fake::new();
+        fake.on("GET", Answer::raw(&format!("{reply}\r\n")));
+        let error = get(&pool(&fake), "k").await.unwrap_err();
+        assert_eq!((error.kind(), reply_code(&error)), (kind, Some(code)), "{reply}");
+        check_discreet(&error);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_answers_with_errors_does_not_open_the_breaker() {
+    for reply in ["-OOM x\r\n", "-WRONGTYPE x\r\n", "-NOPERM x\r\n", "-ERR x\r\n"] {
+        let fake = Fake::new();
+        fake.on("GET", Answer::raw(reply));
+        let pool = pool(&fake);
+        for _ in 0..10 * BREAKER_FAILURES {
+            get(&pool, "k").await.unwrap_err();
+        }
+        assert!(!pool.breaker_is_open(), "{reply}");
+        assert_eq!(fake.dials(), 1);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn dropped_calls_do_not_open_the_breaker() {
+    let fake = Fake::new();
+    let pool = pool(&fake);
+    get(&pool, "k").await.unwrap();
+    fake.on("GET", Answer::Stall);
+    for _ in 0..10 * BREAKER_FAILURES {
+        tokio::time::timeout(DEADLINE / 100, get(&pool, "k")).await.unwrap_err();
+    }
+    assert!(!pool.breaker_is_open());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_script_that_the_server_lost_is_sent_as_text_once() {
+    let fake = Fake::new();
+    fake.on("EVALSHA", Answer::raw("-NOSCRIPT No matching script\r\n"));
+    fake.on("EVAL ", Answer::raw(":7\r\n"));
+    let pool = pool(&fake);
+    let value = pool.run(&scripts::READ_CLOCK, "k", &["key"], (1, "two")).await.unwrap();
+    assert_eq!(value, Value::Int(7));
+    let [(_, eval)] = &fake.seen("EVAL ")[..] else { panic!() };
+    assert_eq!(*eval, format!("EVAL {} 1 key 1 two", scripts::READ_CLOCK.source));
+    assert_eq!(fake.seen("EVALSHA")[0].1, format!("EVALSHA {} 1 key 1 two", scripts::READ_CLOCK.sha1()));
+
+    fake.on("EVAL ", Answer::raw("-NOSCRIPT still not\r\n"));
+    let error = pool.run(&scripts::READ_CLOCK, "k", &["key"], None::<&str>).await.unwrap_err();
+    assert_eq!((error.kind(), reply_code(&error)), (ErrorKind::Protocol, Some("NOSCRIPT")));
+    assert_eq!(fake.seen("EVALSHA").len(), 2);
+}
+
+#[test]
+fn a_call_outside_a_runtime_is_an_error_and_no_panic() {
+    let fake = Fake::new();
+    let pool = pool(&fake);
+    let call = std::pin::pin!(get(&pool, "k"));
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    let std::task::Poll::Ready(outcome) = call.poll(&mut context) else { panic!("waits for nobody") };
+    assert_eq!(outcome.unwrap_err().kind(), ErrorKind::Unavailable);
+    assert_eq!(fake.dials(), 0);
+}

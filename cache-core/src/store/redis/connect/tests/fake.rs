@@ -1,0 +1,188 @@
+//! A server that speaks just enough RESP, and misbehaves as told.
+
+use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+use tokio::sync::{Notify, watch};
+
+use crate::store::redis::connect::dial::{Dial, Transport};
+
+#[derive(Clone)]
+pub(super) enum Answer {
+    /// These bytes.
+    Reply(Vec<u8>),
+    /// The first argument, as a bulk string.
+    Echo,
+    /// The same, once it is allowed to; later commands wait behind it.
+    EchoAfter(Arc<Notify>),
+    /// These bytes, then the end of the connection.
+    Cut(Vec<u8>),
+    /// Never anything again: a half-open connection.
+    Stall,
+}
+
+impl Answer {
+    pub(super) fn text(text: &str) -> Self {
+        Self::Reply(bulk(text))
+    }
+
+    pub(super) fn raw(text: &str) -> Self {
+        Self::Reply(text.as_bytes().to_vec())
+    }
+}
+
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum Door {
+    Open,
+    Refuse,
+    /// Packets are lost: neither accepted nor refused.
+    Lost,
+}
+
+pub(super) struct Fake {
+    door: Mutex<Door>,
+    /// The last one that a command begins with counts.
+    answers: Mutex<Vec<(String, Answer)>>,
+    pub(super) dials: AtomicUsize,
+    closed: watch::Sender<usize>,
+    /// Every command, with the number of its connection.
+    seen: Mutex<Vec<(usize, Vec<String>)>>,
+}
+
+impl Fake {
+    pub(super) fn new() -> Arc<Self> {
+        let fake = Self {
+            door: Mutex::new(Door::Open),
+            answers: Mutex::new(Vec::new()),
+            dials: AtomicUsize::new(0),
+            closed: watch::Sender::new(0),
+            seen: Mutex::new(Vec::new()),
+        };
+        fake.on("HELLO 3", Answer::raw("%0\r\n"));
+        fake.on("INFO replication", Answer::text("# Replication\r\nrole:master\r\n"));
+        fake.on("INFO memory", Answer::text("maxmemory_policy:volatile-lru\r\n"));
+        fake.on("GET", Answer::Echo);
+        fake.become_primary("a");
+        Arc::new(fake)
+    }
+
+    pub(super) fn on(&self, command: &str, answer: Answer) {
+        self.answers.lock().unwrap().push((command.to_owned(), answer));
+    }
+
+    pub(super) fn become_primary(&self, run_id: &str) {
+        self.on("INFO server", Answer::text(&format!("# Server\r\nrun_id:{run_id}\r\n")));
+    }
+
+    pub(super) fn set_door(&self, door: Door) {
+        *self.door.lock().unwrap() = door;
+    }
+
+    pub(super) fn dials(&self) -> usize {
+        self.dials.load(Ordering::SeqCst)
+    }
+
+    /// Commands that begin so, by connection.
+    pub(super) fn seen(&self, command: &str) -> Vec<(usize, String)> {
+        let seen = self.seen.lock().unwrap();
+        let joined = seen.iter().map(|(connection, words)| (*connection, words.join(" ")));
+        joined.filter(|(_, text)| text.starts_with(command)).collect()
+    }
+
+    pub(super) async fn closed(&self, connections: usize) {
+        self.closed.subscribe().wait_for(|closed| *closed >= connections).await.unwrap();
+    }
+
+    pub(super) fn dial(self: &Arc<Self>) -> Dial {
+        let fake = self.clone();
+        Box::new(move || {
+            let fake = fake.clone();
+            Box::pin(async move {
+                let connection = fake.dials.fetch_add(1, Ordering::SeqCst) + 1;
+                let door = *fake.door.lock().unwrap();
+                match door {
+                    Door::Open => {}
+                    Door::Refuse => return Err(io::Error::from_raw_os_error(111)),
+                    Door::Lost => std::future::pending().await,
+                }
+                let (ours, theirs) = tokio::io::duplex(64 << 10);
+                tokio::spawn(async move {
+                    fake.serve(connection, ours).await;
+                    fake.closed.send_modify(|closed| *closed += 1);
+                });
+                Ok(Box::new(theirs) as Box<dyn Transport>)
+            })
+        })
+    }
+
+    async fn serve(&self, connection: usize, mut stream: DuplexStream) {
+        let mut received = Vec::new();
+        while let Some(words) = next_command(&mut stream, &mut received).await {
+            let answer = self.answer(&words);
+            self.seen.lock().unwrap().push((connection, words.clone()));
+            let echo = || bulk(words.get(1).map_or("", String::as_str));
+            let reply = match answer {
+                Answer::Reply(bytes) => bytes,
+                Answer::Echo => echo(),
+                Answer::EchoAfter(allowed) => {
+                    allowed.notified().await;
+                    echo()
+                }
+                Answer::Cut(bytes) => {
+                    let _ = stream.write_all(&bytes).await;
+                    return;
+                }
+                Answer::Stall => {
+                    while stream.read(&mut [0; 1024]).await.is_ok_and(|bytes| bytes > 0) {}
+                    return;
+                }
+            };
+            if stream.write_all(&reply).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    fn answer(&self, words: &[String]) -> Answer {
+        let text = words.join(" ");
+        let answers = self.answers.lock().unwrap();
+        let answer = answers.iter().rev().find(|(command, _)| text.starts_with(command.as_str()));
+        answer.map_or_else(|| Answer::raw("+OK\r\n"), |(_, answer)| answer.clone())
+    }
+}
+
+fn bulk(text: &str) -> Vec<u8> {
+    format!("${}\r\n{text}\r\n", text.len()).into_bytes()
+}
+
+/// An array of bulk strings; `None` at the end of the stream.
+async fn next_command(stream: &mut DuplexStream, received: &mut Vec<u8>) -> Option<Vec<String>> {
+    loop {
+        if let Some((words, length)) = parse(received) {
+            received.drain(..length);
+            return Some(words);
+        }
+        if stream.read_buf(received).await.ok()? == 0 {
+            return None;
+        }
+    }
+}
+
+fn parse(bytes: &[u8]) -> Option<(Vec<String>, usize)> {
+    let mut at = 0;
+    let line = |at: &mut usize| {
+        let end = *at + bytes[*at..].windows(2).position(|pair| pair == b"\r\n")?;
+        let number: usize = std::str::from_utf8(&bytes[*at + 1..end]).unwrap().parse().unwrap();
+        *at = end + 2;
+        Some(number)
+    };
+    let mut words = Vec::new();
+    for _ in 0..line(&mut at)? {
+        let length = line(&mut at)?;
+        words.push(String::from_utf8_lossy(bytes.get(at..at + length)?).into_owned());
+        at += length + 2;
+    }
+    (at <= bytes.len()).then_some((words, at))
+}

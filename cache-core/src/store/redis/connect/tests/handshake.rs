@@ -1,0 +1,203 @@
+//! What must be so before a connection is used, and what is told when it is not.
+
+use super::fake::Door;
+use super::*;
+
+const LONG: Duration = Duration::from_secs(60);
+
+#[tokio::test(start_paused = true)]
+async fn the_handshake_logs_in_and_loads_every_script_before_any_call() {
+    let fake = Fake::new();
+    let pool = pool(&fake);
+    assert_eq!(fake.dials(), 0, "nothing is opened before it is needed");
+    get(&pool, "k").await.unwrap();
+    let seen: Vec<String> = fake.seen("").into_iter().map(|(_, command)| command).collect();
+    assert_eq!(seen[0], "HELLO 3 AUTH zoe s3cr3t");
+    assert_eq!(seen[1], "SELECT 1");
+    assert_eq!(seen.last().unwrap(), "GET k");
+    assert_eq!(fake.seen("SCRIPT LOAD").len(), scripts::ALL.len());
+    assert!(fake.seen("CLIENT SETNAME cache-core").len() == 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_refuses_for_good_is_reported_at_once() {
+    let garbage = "HTTP/1.1 400 Bad Request\r\nprivate\r\n\r\n";
+    for (command, reply, expected) in [
+        ("HELLO", "-WRONGPASS private\r\n", "password"),
+        ("HELLO", "-NOAUTH private\r\n", "password"),
+        ("HELLO", "-NOPROTO private\r\n", "RESP3"),
+        ("HELLO", "-ERR unknown command `HELLO`, private\r\n", "RESP3"),
+        ("HELLO", "-DENIED private\r\n", "protected mode"),
+        ("HELLO", garbage, "not a Redis server"),
+        ("SELECT", "-ERR DB index is out of range private\r\n", "database 1"),
+        ("SELECT", "-NOPERM private\r\n", "permission"),
+        ("INFO server", "-NOPERM private\r\n", "permission"),
+        ("INFO server", "$0\r\n\r\n", "run_id"),
+        ("SCRIPT LOAD", "-NOPERM private\r\n", "permission"),
+    ] {
+        let fake = Fake::new();
+        fake.on(command, Answer::raw(reply));
+        let pool = pool(&fake);
+        let (outcome, took) = timed(pool.ready(LONG)).await;
+        let error = outcome.expect_err(reply);
+        assert_eq!((error.kind(), took), (ErrorKind::Config, Duration::ZERO), "{reply}: {error}");
+        assert!(error.to_string().contains(expected), "{reply}: {error}");
+        check_discreet(&error);
+        let error = get(&pool, "k").await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Config, "{reply}: calls say the same");
+        check_discreet(&error);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_may_come_round_is_waited_for() {
+    for (command, reply, expected) in [
+        ("HELLO", "-ERR max number of clients reached\r\n", "maxclients"),
+        ("SELECT", "-LOADING private\r\n", "LOADING"),
+        ("SCRIPT LOAD", "-LOADING private\r\n", "LOADING"),
+        ("INFO replication", "$10\r\nrole:slave\r\n", "replica"),
+    ] {
+        let fake = Fake::new();
+        fake.on(command, Answer::raw(reply));
+        let pool = pool(&fake);
+        let (outcome, took) = timed(pool.ready(LONG)).await;
+        let error = outcome.expect_err(reply);
+        assert_eq!((error.kind(), took), (ErrorKind::Unavailable, LONG), "{reply}: {error}");
+        assert!(error.to_string().contains(expected), "{reply}: {error}");
+        check_discreet(&error);
+        fake.on("", Answer::raw("+OK\r\n"));
+        for (command, answer) in healthy() {
+            fake.on(command, answer);
+        }
+        pool.ready(LONG).await.unwrap();
+    }
+}
+
+fn healthy() -> [(&'static str, Answer); 3] {
+    [
+        ("HELLO", Answer::raw("%0\r\n")),
+        ("INFO server", Answer::text("run_id:a\r\n")),
+        ("INFO replication", Answer::text("role:master\r\n")),
+    ]
+}
+
+#[tokio::test(start_paused = true)]
+async fn ready_gives_up_with_the_reason() {
+    for (door, expected) in [(Door::Refuse, "refused"), (Door::Lost, "within 1s")] {
+        let fake = Fake::new();
+        fake.set_door(door);
+        let (outcome, took) = timed(pool(&fake).ready(LONG)).await;
+        let error = outcome.unwrap_err();
+        assert_eq!((error.kind(), took), (ErrorKind::Unavailable, LONG));
+        assert!(error.to_string().contains(expected), "{error}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn ready_means_that_every_connection_stands() {
+    let fake = Fake::new();
+    let pool = pool_with(&fake, &config(3), Box::new(|_| Box::pin(async { Ok(()) })));
+    pool.ready(LONG).await.unwrap();
+    assert_eq!(fake.seen("SELECT").len(), 3);
+    fake.set_door(Door::Refuse);
+    pool.ready(Duration::ZERO).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_policy_that_evicts_any_key_is_noticed() {
+    let fake = Fake::new();
+    let pool = pool(&fake);
+    pool.ready(LONG).await.unwrap();
+    assert!(!pool.evicts_any_key());
+    let fake = Fake::new();
+    fake.on("INFO memory", Answer::text("maxmemory_policy:allkeys-lru\r\n"));
+    let pool = pool_with(&fake, &config(2), Box::new(|_| Box::pin(async { Ok(()) })));
+    pool.ready(LONG).await.unwrap();
+    assert!(pool.evicts_any_key());
+}
+
+/// Counts its runs, and fails while told to.
+struct Hook {
+    runs: AtomicUsize,
+    fails: std::sync::atomic::AtomicBool,
+}
+
+fn counting_hook() -> (Arc<Hook>, OnNewPrimary) {
+    let hook = Arc::new(Hook { runs: AtomicUsize::new(0), fails: false.into() });
+    let counted = hook.clone();
+    let on_new_primary = move |connection: Connection| {
+        let hook = counted.clone();
+        let prepare = async move {
+            hook.runs.fetch_add(1, Ordering::SeqCst);
+            connection.run(&scripts::RENEW_CLOCK, &["clock"], ("root", "nonce")).await?;
+            match hook.fails.load(Ordering::SeqCst) {
+                true => Err(Error::new(ErrorKind::Protocol, "not prepared")),
+                false => Ok(()),
+            }
+        };
+        Box::pin(prepare) as Pin<Box<dyn Future<Output = Result<(), Error>> + Send>>
+    };
+    (hook, Box::new(on_new_primary))
+}
+
+/// The connection ends, and the next one leads to another primary.
+async fn fail_over(fake: &Arc<Fake>, pool: &Pool, run_id: &str) {
+    fake.become_primary(run_id);
+    fake.on("GET", Answer::Cut(Vec::new()));
+    get(pool, "k").await.unwrap_err();
+    fake.on("GET", Answer::Echo);
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_primary_is_prepared_before_any_call_may_use_it() {
+    let fake = Fake::new();
+    let (hook, on_new_primary) = counting_hook();
+    let pool = pool_with(&fake, &config(1), on_new_primary);
+    pool.ready(LONG).await.unwrap();
+    fail_over(&fake, &pool, "a").await;
+    pool.ready(LONG).await.unwrap();
+    assert_eq!(hook.runs.load(Ordering::SeqCst), 0, "the first one, met again");
+
+    fail_over(&fake, &pool, "b").await;
+    pool.ready(LONG).await.unwrap();
+    get(&pool, "after").await.unwrap();
+    assert_eq!(hook.runs.load(Ordering::SeqCst), 1);
+    let order: Vec<_> = fake.seen("").into_iter().map(|(_, command)| command).collect();
+    let renewed = order.iter().position(|command| command.starts_with("EVALSHA")).unwrap();
+    assert_eq!(order[renewed + 1], "GET after");
+
+    fail_over(&fake, &pool, "a").await;
+    pool.ready(LONG).await.unwrap();
+    assert_eq!(hook.runs.load(Ordering::SeqCst), 2, "one that comes back may have missed something");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_primary_that_cannot_be_prepared_is_not_used() {
+    let fake = Fake::new();
+    let (hook, on_new_primary) = counting_hook();
+    let pool = pool_with(&fake, &config(1), on_new_primary);
+    pool.ready(LONG).await.unwrap();
+    hook.fails.store(true, Ordering::SeqCst);
+    fail_over(&fake, &pool, "b").await;
+    let calls = fake.seen("GET").len();
+    let error = pool.ready(LONG).await.unwrap_err();
+    assert!(error.to_string().contains("not prepared"), "{error}");
+    get(&pool, "k").await.unwrap_err();
+    assert_eq!(fake.seen("GET").len(), calls);
+    hook.fails.store(false, Ordering::SeqCst);
+    pool.ready(LONG).await.unwrap();
+    get(&pool, "k").await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn when_one_connection_meets_another_primary_the_others_follow() {
+    let fake = Fake::new();
+    let (hook, on_new_primary) = counting_hook();
+    let pool = pool_with(&fake, &config(3), on_new_primary);
+    pool.ready(LONG).await.unwrap();
+    fail_over(&fake, &pool, "b").await;
+    fake.closed(3).await;
+    pool.ready(LONG).await.unwrap();
+    assert_eq!(fake.dials(), 6);
+    assert_eq!(hook.runs.load(Ordering::SeqCst), 1, "prepared once");
+}

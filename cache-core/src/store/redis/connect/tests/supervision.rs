@@ -1,0 +1,226 @@
+//! Connections that end, fall silent or lose their runtime are replaced.
+
+use super::fake::Door;
+use super::*;
+use crate::config::{CONNECT_TIMEOUT, PING_INTERVAL, PING_TIMEOUT, RECONNECT_DELAY_MAX, UNANSWERED_CALLS_MAX};
+
+const LONG: Duration = Duration::from_secs(60);
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_appears_later_is_found() {
+    let fake = Fake::new();
+    fake.set_door(Door::Refuse);
+    let pool = pool(&fake);
+    get(&pool, "k").await.unwrap_err();
+    tokio::time::sleep(LONG).await;
+    let dials = fake.dials();
+    let expected = (LONG.as_secs() / RECONNECT_DELAY_MAX.as_secs()) as usize;
+    assert!((expected..10 * expected).contains(&dials), "{dials} attempts in {LONG:?}");
+    fake.set_door(Door::Open);
+    let ((), took) = timed(async { pool.ready(LONG).await.unwrap() }).await;
+    assert!(took <= RECONNECT_DELAY_MAX, "found after {took:?}");
+    get(&pool, "k").await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_cut_anywhere_in_a_reply_is_replaced() {
+    let reply = b"*2\r\n$3\r\nabc\r\n:1\r\n";
+    for sent in 0..reply.len() {
+        let fake = Fake::new();
+        let pool = pool(&fake);
+        fake.on("GET cut", Answer::Cut(reply[..sent].to_vec()));
+        let error = get(&pool, "cut").await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unavailable, "after {sent} bytes: {error}");
+        pool.ready(LONG).await.unwrap();
+        assert_eq!(get(&pool, "k").await.unwrap(), "k");
+        assert_eq!(fake.dials(), 2);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_talks_nonsense_is_replaced() {
+    for nonsense in ["nonsense\r\n", ":12a\r\n", "$x\r\n", "*1\r\n#maybe\r\n", "\0\0\0\0"] {
+        let fake = Fake::new();
+        let pool = pool(&fake);
+        fake.on("GET bad", Answer::raw(nonsense));
+        let error = get(&pool, "bad").await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Protocol, "{nonsense:?}: {error}");
+        pool.ready(LONG).await.unwrap();
+        assert_eq!(get(&pool, "k").await.unwrap(), "k");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_long_lived_connection_that_is_lost_is_replaced_without_a_failed_call() {
+    let fake = Fake::new();
+    let pool = pool(&fake);
+    get(&pool, "k").await.unwrap();
+    tokio::time::sleep(LONG).await;
+    fake.on("GET cut", Answer::Cut(Vec::new()));
+    get(&pool, "cut").await.unwrap_err();
+    assert_eq!(get(&pool, "k").await.unwrap(), "k");
+    assert_eq!(fake.dials(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn calls_without_answers_get_the_connection_replaced() {
+    let fake = Fake::new();
+    let pool = pool(&fake);
+    get(&pool, "k").await.unwrap();
+    fake.on("GET stuck", Answer::Stall);
+    for _ in 0..UNANSWERED_CALLS_MAX {
+        assert_eq!(get(&pool, "stuck").await.unwrap_err().kind(), ErrorKind::Timeout);
+    }
+    assert_eq!(get(&pool, "k").await.unwrap(), "k");
+    assert_eq!(fake.dials(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_calls_in_one_slow_moment_do_not_cost_the_connection() {
+    let fake = Fake::new();
+    let pool = pool_with(&fake, &Config { breaker_failures: 100, ..config(1) }, counting_nothing());
+    let allowed = Arc::new(tokio::sync::Notify::new());
+    fake.on("GET slow", Answer::EchoAfter(allowed.clone()));
+    let call = || async { get(&pool, "slow").await.unwrap_err().kind() };
+    let kinds: [ErrorKind; 4] = tokio::join!(call(), call(), call(), call()).into();
+    assert_eq!(kinds, [ErrorKind::Timeout; 4]);
+    fake.on("GET slow", Answer::Echo);
+    allowed.notify_one();
+    assert_eq!(get(&pool, "k").await.unwrap(), "k");
+    assert_eq!(fake.dials(), 1);
+}
+
+fn counting_nothing() -> OnNewPrimary {
+    Box::new(|_| Box::pin(async { Ok(()) }))
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_idle_half_open_connection_is_replaced() {
+    let fake = Fake::new();
+    let pool = pool(&fake);
+    get(&pool, "k").await.unwrap();
+    fake.on("PING", Answer::Stall);
+    let ((), took) = timed(fake.closed(1)).await;
+    assert!(took <= 2 * PING_INTERVAL + PING_TIMEOUT, "noticed after {took:?}");
+    pool.ready(LONG).await.unwrap();
+    assert_eq!(get(&pool, "k").await.unwrap(), "k");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_answers_is_kept() {
+    let fake = Fake::new();
+    let pool = pool(&fake);
+    get(&pool, "k").await.unwrap();
+    tokio::time::sleep(LONG).await;
+    let pings = fake.seen("PING").len();
+    assert!(pings >= 20, "{pings} pings");
+    for _ in 0..600 {
+        tokio::time::sleep(LONG / 600).await;
+        get(&pool, "k").await.unwrap();
+    }
+    assert!(fake.seen("PING").len() <= pings + 1, "calls prove that it lives");
+    assert_eq!(fake.dials(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_primary_that_became_a_replica_is_left() {
+    let fake = Fake::new();
+    let pool = pool(&fake);
+    get(&pool, "k").await.unwrap();
+    fake.on("GET", Answer::raw("-READONLY private\r\n"));
+    let error = get(&pool, "k").await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    fake.on("GET", Answer::Echo);
+    assert_eq!(get(&pool, "k").await.unwrap(), "k");
+    assert_eq!(fake.dials(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_keeps_its_connection_and_keys_are_spread() {
+    let fake = Fake::new();
+    let pool = pool_with(&fake, &config(4), counting_nothing());
+    for round in 0..3 {
+        for key in 0..64 {
+            get(&pool, &format!("k{key}")).await.unwrap();
+        }
+        assert_eq!(fake.dials(), 4, "round {round}");
+    }
+    let mut used: Vec<_> = fake.seen("GET");
+    used.sort();
+    used.dedup();
+    assert_eq!(used.len(), 64, "every key on one connection");
+}
+
+#[tokio::test(start_paused = true)]
+async fn dropping_the_pool_closes_its_connections() {
+    let fake = Fake::new();
+    let pool = pool_with(&fake, &config(2), counting_nothing());
+    pool.ready(LONG).await.unwrap();
+    drop(pool);
+    fake.closed(2).await;
+    tokio::time::sleep(LONG).await;
+    assert_eq!(fake.dials(), 2);
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
+}
+
+#[test]
+fn a_connection_outlives_the_runtime_that_opened_it() {
+    let fake = Fake::new();
+    let pool = pool(&fake);
+    for round in 1..=3 {
+        assert_eq!(runtime().block_on(get(&pool, "k")).unwrap(), "k");
+        assert_eq!(fake.dials(), round);
+    }
+}
+
+#[test]
+fn a_call_in_flight_when_another_runtime_ends_is_repeated_on_its_own() {
+    let fake = Fake::new();
+    let pool = pool(&fake);
+    let first = runtime();
+    first.block_on(get(&pool, "k")).unwrap();
+    fake.on("GET slow", Answer::Stall);
+    runtime().block_on(async {
+        let call = get(&pool, "slow");
+        let end = async {
+            tokio::task::yield_now().await;
+            fake.on("GET slow", Answer::Echo);
+            first.shutdown_background();
+        };
+        let (outcome, ()) = tokio::join!(biased; call, end);
+        assert_eq!(outcome.unwrap(), "slow");
+    });
+}
+
+#[test]
+fn a_connection_whose_runtime_is_not_polled_any_more_is_replaced() {
+    let fake = Fake::new();
+    let config = Config { operation_deadline: Duration::from_millis(20), ..config(1) };
+    let pool = pool_with(&fake, &config, counting_nothing());
+    let stuck = runtime();
+    stuck.block_on(pool.ready(LONG)).unwrap();
+    runtime().block_on(async {
+        for _ in 0..UNANSWERED_CALLS_MAX {
+            assert_eq!(get(&pool, "k").await.unwrap_err().kind(), ErrorKind::Timeout);
+        }
+        pool.ready(LONG).await.unwrap();
+        assert_eq!(get(&pool, "k").await.unwrap(), "k");
+    });
+    drop(stuck);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_supervisor_that_went_silent_while_down_is_replaced() {
+    let fake = Fake::new();
+    fake.set_door(Door::Refuse);
+    let pool = pool(&fake);
+    get(&pool, "k").await.unwrap_err();
+    pool.stripes[0].stop();
+    // Stopped before it could say so: the same as a runtime that is not polled.
+    fake.set_door(Door::Open);
+    tokio::time::advance(RECONNECT_DELAY_MAX + CONNECT_TIMEOUT + crate::config::SUPERVISOR_SLACK).await;
+    get(&pool, "k").await.unwrap();
+}
