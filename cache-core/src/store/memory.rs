@@ -22,7 +22,7 @@ use crate::name::Name;
 mod cascade;
 mod entries;
 mod fences;
-mod glob;
+pub(crate) mod glob;
 mod indexes;
 mod leases;
 mod rules;

@@ -7,7 +7,7 @@
 /// Text × pattern at worst. Every token but `*` takes exactly one byte, so what an earlier `*` took never needs to be
 /// tried again once a later one is reached: remembering the last `*` replaces the recursion that makes the original
 /// exponential.
-pub(super) struct Glob(Vec<Token>);
+pub(crate) struct Glob(Vec<Token>);
 
 enum Token {
     AnyText,
@@ -30,7 +30,7 @@ impl Token {
 }
 
 impl Glob {
-    pub(super) fn new(pattern: &str) -> Self {
+    pub(crate) fn new(pattern: &str) -> Self {
         let mut tokens = Vec::new();
         let mut rest = pattern.as_bytes();
         while let Some((&first, after)) = rest.split_first() {
@@ -50,7 +50,7 @@ impl Glob {
         Self(tokens)
     }
 
-    pub(super) fn matches(&self, text: &str) -> bool {
+    pub(crate) fn matches(&self, text: &str) -> bool {
         let (text, tokens) = (text.as_bytes(), &self.0);
         let (mut at, mut token) = (0, 0);
         // Where to go on when a match fails: the token after the last `*`, and the text from which it was tried.
