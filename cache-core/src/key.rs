@@ -97,6 +97,21 @@ impl<T> Key<T> {
         }
     }
 
+    /// How its entry is stored: as its recipe says, or by the cache's defaults.
+    pub(crate) fn policy(&self) -> Policy {
+        self.recipe.as_ref().map_or_else(|| Policy::new(self.prefix().to_owned()), |recipe| recipe.policy.clone())
+    }
+
+    /// Its text and its name; `None`: it names no entry.
+    pub(crate) fn entry(&self) -> Option<(Arc<str>, Name)> {
+        Some((self.text.as_ref().ok()?.clone(), self.name()?))
+    }
+
+    /// A key that names no entry.
+    pub(crate) fn unencodable() -> Self {
+        Self { text: Err(Unencodable::Failed), recipe: None, stored: PhantomData }
+    }
+
     pub(crate) fn untyped(&self) -> TextKey {
         TextKey { text: self.text.clone() }
     }

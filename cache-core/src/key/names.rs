@@ -70,6 +70,11 @@ impl Names {
         self.tags
     }
 
+    /// In order, each once.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Name> + Clone {
+        self.names.iter()
+    }
+
     /// Sorted, each once.
     pub(crate) fn into_sorted(self) -> BTreeSet<Name> {
         self.names
