@@ -82,6 +82,22 @@ pub(crate) const BREAKER_PROBE_DELAY_MAX: Duration = Duration::from_secs(5);
 pub(crate) const BREAKER_PROBE_LEASE: Duration = Duration::from_secs(5);
 /// Prefixes counted apart; further ones share one line of the statistics.
 pub(crate) const STATS_PREFIXES_MAX: usize = 1_024;
+/// How much later than a store's own deadline the backstop around it fires, so that the store counts its own failures.
+pub(crate) const DEADLINE_GRACE: Duration = Duration::from_millis(20);
+/// How far another host's clock may be off before its stored expiry is believed over the store's own TTL.
+pub(crate) const CLOCK_SKEW_MAX: Duration = Duration::from_secs(60);
+/// Keys with a load in flight that callers of one process share; beyond it callers share through the lease alone.
+pub(crate) const FLIGHTS_MAX: usize = 65_536;
+/// First and longest pause between two looks at another process's lease: short loads are met soon, long ones not asked
+/// for more than ten times a second.
+pub(crate) const LEASE_POLL_MIN: Duration = Duration::from_millis(4);
+pub(crate) const LEASE_POLL_MAX: Duration = Duration::from_millis(100);
+/// Longest time one invalidation goes on by itself; what is left then is retried in the background. At 400 members a
+/// chunk of 2 ms this is a cascade of twelve million entries.
+pub(crate) const INVALIDATE_DEADLINE: Duration = Duration::from_secs(60);
+/// First and longest pause between two attempts at a failed invalidation.
+pub(crate) const RECOVERY_PAUSE_MIN: Duration = Duration::from_millis(100);
+pub(crate) const RECOVERY_PAUSE_MAX: Duration = Duration::from_secs(5);
 
 /// The settings of one cache; the builder changes them.
 #[derive(Clone, Debug)]

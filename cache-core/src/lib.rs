@@ -5,20 +5,45 @@ mod backoff;
 #[cfg(feature = "redis")]
 #[allow(dead_code)] // until the store uses it
 mod breaker;
+mod builder;
+mod cache;
 mod cacheable;
+mod clock;
 mod codec;
 mod config;
 mod entry;
 mod error;
 mod fingerprint;
+mod invalidate;
 mod key;
+mod lease;
+mod load;
 mod name;
+mod private;
+mod provenance;
+mod read;
+mod recovery;
+mod single_flight;
+mod stamp;
+mod stats;
 mod store;
 mod tag;
 mod ttl;
+mod write_through;
 
+#[doc(hidden)]
+pub mod __private {
+    pub use crate::private::*;
+}
+
+pub use builder::Builder;
+pub use cache::Cache;
 pub use cacheable::Cacheable;
 pub use error::{Error, ErrorKind};
+pub use invalidate::{Invalidated, Invalidation};
 pub use key::{IntoKey, IntoKeyName, Key, TextKey, escape_glob};
+pub use provenance::in_current_load;
+pub use stats::{PrefixStats, Stats};
 pub use tag::{IntoTag, Tag};
 pub use ttl::{Ttl, TtlClasses};
+pub use write_through::Put;

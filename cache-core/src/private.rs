@@ -6,12 +6,24 @@ use std::marker::PhantomData;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::cache::Cache;
+pub use std::borrow::Cow;
+pub use std::string::String;
+pub use std::sync::OnceLock;
+pub use std::time::Duration;
+
+pub use crate::cache::Cache;
+pub use crate::cacheable::Cacheable;
+pub use crate::fingerprint::{OpaqueField, Shape, ShapeOf};
+pub use crate::invalidate::Invalidation;
+pub use crate::key::{Captured, Key, KeyPart, KeyText, Names, Part, Policy, Template, TextKey, part};
+pub use crate::tag::Tag;
+pub use crate::ttl::Ttl;
+
 use crate::codec;
 use crate::fingerprint::fingerprint;
-use crate::invalidate::{self, Invalidation, Unsettled};
-use crate::key::{Key, Names, Policy};
-use crate::read::{Loading, Missed, Read};
+use crate::invalidate;
+use crate::load::Loading;
+use crate::read::{Missed, Read};
 
 tokio::task_local! {
     /// Set while the next lookup of this task is to ignore what is stored.
@@ -55,8 +67,8 @@ impl<T> Call<T> {
         T: DeserializeOwned,
     {
         let refresh = REFRESHING.try_with(|refreshing| refreshing.replace(false)).unwrap_or(false);
-        let fingerprint = fingerprint::<T>(self.policy.version);
-        let mut read = Read::begin(&self.cache.inner, self.key.text().cloned(), self.policy, fingerprint, refresh);
+        let fingerprint = fingerprint::<T>(self.policy.version, self.policy.shape);
+        let mut read = Read::begin(&self.cache.inner, self.key.entry(), self.policy, fingerprint, refresh);
         let mut found = read.stored().await;
         loop {
             if let Some(entry) = found {
@@ -95,7 +107,7 @@ impl<T> Load<T> {
         T: Serialize,
     {
         self.loading.declare(declared);
-        let filling = self.loading.prepare().map(|prepared| prepared.encoded(codec::encode(value)));
+        let filling = self.loading.prepare().and_then(|prepared| prepared.encoded(codec::encode(value)));
         async move {
             if let Some(filling) = filling {
                 filling.send().await;

@@ -1,0 +1,179 @@
+//! How a cache is configured and opened.
+
+use std::time::Duration;
+
+use crate::cache::Cache;
+use crate::config::{Config, NAME_BYTES_MAX};
+use crate::error::{Error, ErrorKind};
+use crate::store::Store;
+use crate::store::memory::MemoryStore;
+use crate::ttl::TtlClasses;
+
+/// Settings of a cache that is not open yet. Made by [`Cache::builder`].
+///
+/// # Example
+/// ```
+/// # use std::time::Duration;
+/// use cache_core::Cache;
+///
+/// let cache = Cache::builder()
+///     .url("memory://")
+///     .namespace("shop")
+///     .ttl_class("inventory", Duration::from_secs(60))
+///     .default_ttl(Duration::from_secs(120))
+///     .build()?;
+/// # Ok::<(), cache_core::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "nothing is opened before `build`"]
+pub struct Builder {
+    url: String,
+    config: Config,
+    classes: TtlClasses,
+}
+
+macro_rules! settings {
+    ($($(#[$doc:meta])* $name:ident: $type:ty,)*) => {
+        $($(#[$doc])*
+        pub fn $name(mut self, $name: $type) -> Self {
+            self.config.$name = $name;
+            self
+        })*
+    };
+}
+
+impl Builder {
+    pub(crate) fn new() -> Self {
+        Self { url: "memory://".to_owned(), config: Config::default(), classes: TtlClasses::default() }
+    }
+
+    /// Where entries live: `memory://` (default), `redis://`, `rediss://` (feature `tls`) or `redis+unix://`.
+    pub fn url(mut self, url: impl Into<String>) -> Self {
+        self.url = url.into();
+        self
+    }
+
+    /// What stands before every key of this cache in the store, and keeps it apart from other caches there: `cache` by
+    /// default. Letters, digits, `-`, `_`, `.` and `/`.
+    pub fn namespace(mut self, namespace: impl Into<String>) -> Self {
+        self.config.namespace = namespace.into();
+        self
+    }
+
+    /// The lifetime of one data class: what functions with `class = "…"` use. It may be changed while the cache is in use
+    /// ([`Cache::set_ttl_class`]); a class that is in no table has the [default lifetime](Self::default_ttl), said once at WARN.
+    ///
+    /// # Example
+    /// ```
+    /// # use std::time::Duration;
+    /// # use cache_core::Cache;
+    /// let cache = Cache::builder()
+    ///     .ttl_class("user_profile", Duration::from_secs(3600))
+    ///     .ttl_class("user_settings", Duration::from_secs(1800))
+    ///     .ttl_class("product_list", Duration::from_secs(300))
+    ///     .ttl_class("inventory", Duration::from_secs(60))
+    ///     .ttl_class("live_scores", Duration::from_secs(10))
+    ///     .build()?;
+    /// # Ok::<(), cache_core::Error>(())
+    /// ```
+    pub fn ttl_class(mut self, class: impl Into<String>, ttl: Duration) -> Self {
+        self.classes.set(class.into(), ttl);
+        self
+    }
+
+    /// The lifetimes of many classes at once, such as a table read from a configuration file; adds to those set before.
+    pub fn ttl_classes(mut self, classes: TtlClasses) -> Self {
+        self.classes.extend(classes.iter().map(|(class, ttl)| (class.to_owned(), ttl)));
+        self
+    }
+
+    settings! {
+        /// Lifetime of entries whose function names none: 300 seconds by default.
+        default_ttl: Duration,
+        /// Longest time a call waits for the store before it goes on without it: 250 ms by default, because a slow cache must
+        /// cost less than the load that it saves.
+        operation_deadline: Duration,
+        /// Longest time to open a connection: 1 s by default.
+        connect_timeout: Duration,
+        /// How long the store remembers invalidations one by one: 60 s by default. A load that takes longer returns its value
+        /// but does not store it.
+        fence_retention: Duration,
+        /// How long the right to load a key outlives a process that died with it: 2 s by default. A living one renews it.
+        lease: Duration,
+        /// Longest time a call waits for another's load of the same key: 2 s by default. Not shorter than the lease.
+        lease_wait: Duration,
+        /// Consecutive failures after which the store is left alone for a while: 5 by default.
+        breaker_failures: u32,
+        /// Connections to Redis: 4 by default. Commands share them; more help only where one core cannot feed the server.
+        connections: usize,
+        /// Largest stored value with its header: 8 MiB by default. Larger ones are returned but not stored.
+        value_bytes_max: usize,
+        /// Most tags of one entry, inherited ones not counted: 128 by default. Beyond it the value is not stored.
+        tags_max: usize,
+        /// Most names (tags and dependencies, inherited ones included) of one entry: 4,096 by default. Beyond it the value is
+        /// not stored, said once at WARN.
+        names_max: usize,
+        /// Most names of failed invalidations that are remembered one by one: 10,000 by default. Beyond it the whole namespace
+        /// is cleared once the store is back.
+        recovery_names_max: usize,
+        /// Lifetimes are shortened by up to this share at random, so that entries filled together do not expire together:
+        /// 0.05 by default; from 0 (off) to below 1.
+        jitter: f64,
+        /// Size of the embedded store, indexes included: 64 MiB by default. The least recently used entries give way.
+        memory_bytes_max: usize,
+    }
+
+    /// Opens the cache.
+    ///
+    /// Never needs the server to be up, and never waits for it: calls load until it is ([`Cache::ready`] waits). A Redis cache
+    /// needs a tokio runtime from here on.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`] for a URL or a setting that can never work.
+    pub fn build(self) -> Result<Cache, Error> {
+        check(&self.config)?;
+        let store = open(&self.url, &self.config)?;
+        Ok(Cache::new(Some(store), self.config, self.classes))
+    }
+}
+
+fn check(config: &Config) -> Result<(), Error> {
+    let refuse = |message: &str| Err(Error::new(ErrorKind::Config, message));
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "-_./".contains(c);
+    if config.namespace.is_empty() || !config.namespace.chars().all(allowed) {
+        return refuse("a namespace is made of letters, digits, `-`, `_`, `.` and `/`, at least one");
+    }
+    if config.namespace.len() > NAME_BYTES_MAX {
+        return refuse("the namespace is too long");
+    }
+    if !(0.0..1.0).contains(&config.jitter) {
+        return refuse("jitter is a share of the lifetime: from 0 to below 1");
+    }
+    let durations =
+        [config.operation_deadline, config.connect_timeout, config.fence_retention, config.lease, config.default_ttl];
+    if durations.iter().any(Duration::is_zero) || config.connections == 0 || config.breaker_failures == 0 {
+        return refuse("a deadline, a lifetime, the number of connections and that of failures must not be zero");
+    }
+    if config.lease_wait < config.lease {
+        return refuse("lease_wait must not be shorter than the lease, or waiters give up before they can take over");
+    }
+    Ok(())
+}
+
+fn open(url: &str, config: &Config) -> Result<Box<dyn Store>, Error> {
+    // Only the scheme is ever named in an error: the rest may hold a password.
+    let scheme = url.split_once(':').map_or("", |(scheme, _)| scheme);
+    match scheme {
+        "memory" => Ok(Box::new(MemoryStore::new(config))),
+        #[cfg(feature = "redis")]
+        "redis" | "rediss" | "redis+unix" => Err(Error::new(ErrorKind::Config, "the Redis store is not there yet")),
+        #[cfg(not(feature = "redis"))]
+        "redis" | "rediss" | "redis+unix" => {
+            Err(Error::new(ErrorKind::Config, "a Redis URL needs the feature `redis` of cache-core"))
+        }
+        _ => Err(Error::new(
+            ErrorKind::Config,
+            "a cache URL starts with memory://, redis://, rediss:// or redis+unix://",
+        )),
+    }
+}

@@ -1,0 +1,339 @@
+//! The handle that users hold.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::future::Future;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
+use std::time::Duration;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::builder::Builder;
+use crate::clock::within;
+use crate::config::Config;
+use crate::error::{Error, ErrorKind};
+use crate::invalidate::{self, Invalidated, Invalidation};
+use crate::key::{IntoKey, IntoKeyName, Key, Names};
+use crate::private::{Call, Step};
+use crate::read;
+use crate::recovery::Recovery;
+use crate::single_flight::Flights;
+use crate::stats::{Counted, Stats};
+use crate::store::Store;
+use crate::tag::IntoTag;
+use crate::ttl::TtlClasses;
+use crate::write_through::{self, Put};
+
+/// The cache that functions without a `cache = …` option use.
+static GLOBAL: OnceLock<Cache> = OnceLock::new();
+
+/// A cache: a store, and everything that this process knows about it. Cheap to clone; clones are the same cache.
+///
+/// # Consistency
+/// Once an invalidation has returned `Ok`, no call that starts later, in any process, returns a value whose load began before
+/// that invalidation began.
+///
+/// # Example
+/// ```
+/// # use cache_core::Cache;
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), cache_core::Error> {
+/// let cache = Cache::in_memory();
+/// let first: Result<u32, std::io::Error> = cache.get_or_load("answer", || async { Ok(42) }).await;
+/// assert_eq!(first.unwrap(), 42);
+/// assert_eq!(cache.invalidate_key("answer").await?.entries, 1);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Cache {
+    pub(crate) inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    /// Tells caches of one process apart: a load of one that calls another is not stored.
+    pub(crate) id: u64,
+    pub(crate) config: Config,
+    /// `None`: every call loads.
+    pub(crate) store: Option<Box<dyn Store>>,
+    pub(crate) flights: Arc<Flights>,
+    pub(crate) recovery: Recovery,
+    pub(crate) counted: Counted,
+    pub(crate) classes: RwLock<TtlClasses>,
+    warned_of_names: AtomicBool,
+    /// Classes that were asked for and are in no table: names in source code, so there are few.
+    warned_of_classes: Mutex<BTreeSet<String>>,
+}
+
+impl Inner {
+    pub(crate) fn store(&self) -> Result<&dyn Store, Error> {
+        self.store.as_deref().ok_or_else(|| Error::new(ErrorKind::Unavailable, "this cache is disabled"))
+    }
+
+    /// True the first time.
+    pub(crate) fn warns_of_names_once(&self) -> bool {
+        !self.warned_of_names.swap(true, Ordering::Relaxed)
+    }
+
+    /// True the first time for each class.
+    pub(crate) fn warns_of_class_once(&self, class: &str) -> bool {
+        self.warned_of_classes.lock().unwrap_or_else(PoisonError::into_inner).insert(class.to_owned())
+    }
+}
+
+impl Cache {
+    pub(crate) fn new(store: Option<Box<dyn Store>>, config: Config, classes: TtlClasses) -> Self {
+        static LAST_ID: AtomicU64 = AtomicU64::new(0);
+        Self {
+            inner: Arc::new(Inner {
+                id: LAST_ID.fetch_add(1, Ordering::Relaxed),
+                store,
+                flights: Arc::default(),
+                recovery: Recovery::new(config.recovery_names_max),
+                counted: Counted::default(),
+                classes: RwLock::new(classes),
+                warned_of_names: AtomicBool::new(false),
+                warned_of_classes: Mutex::default(),
+                config,
+            }),
+        }
+    }
+
+    /// A cache inside this process: the same semantics, no server, at most 64 MiB
+    /// ([`memory_bytes_max`](Builder::memory_bytes_max)).
+    pub fn in_memory() -> Self {
+        Self::builder().build().expect("the default settings are valid")
+    }
+
+    /// A cache that holds nothing: every call loads, every invalidation removes nothing. For tests of code that is cached.
+    pub fn disabled() -> Self {
+        Self::new(None, Config::default(), TtlClasses::default())
+    }
+
+    /// A cache at a URL, with the default settings.
+    ///
+    /// The server need not be up: calls load until it is. A Redis cache needs a tokio runtime from here on.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`] for a URL that can never work.
+    pub fn open(url: &str) -> Result<Self, Error> {
+        Self::builder().url(url).build()
+    }
+
+    /// Settings first: [`Builder`].
+    pub fn builder() -> Builder {
+        Builder::new()
+    }
+
+    /// Makes this the cache of all functions that name no other. To be called once, before the first of them.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`] if there is one already, also one that a call came across first and made for itself: entries
+    /// would be spread over both.
+    pub fn install(&self) -> Result<Cache, Error> {
+        GLOBAL.set(self.clone()).map_err(|_| {
+            Error::new(ErrorKind::Config, "a cache is installed already: install once, before the first cached call")
+        })?;
+        Ok(self.clone())
+    }
+
+    /// The installed cache. Without one: a cache at `CACHE_URL`, if that variable is set, else one in memory; made on the
+    /// first call, and said at WARN.
+    pub fn global() -> Cache {
+        GLOBAL.get_or_init(fallback).clone()
+    }
+
+    /// Waits until the store answers and is usable, at most `timeout`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`] at once if it answers but can never be used (a wrong password, a wrong database);
+    /// the last failure after `timeout`.
+    pub async fn ready(&self, timeout: Duration) -> Result<(), Error> {
+        match &self.inner.store {
+            Some(store) => within(timeout, store.ready(timeout)).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Removes entries by key, tag and pattern, and everything that depends on them.
+    ///
+    /// # Consistency
+    /// After `Ok`, in every process: no value whose load began before this was called.
+    ///
+    /// # Cancel safety
+    /// Once polled it runs to its end, also if the returned future is dropped.
+    ///
+    /// # Cost
+    /// One round trip for every 256 names and for every 400 entries reached; patterns as in [`Invalidation::pattern`].
+    ///
+    /// # Errors
+    /// If the store could not be reached or did not answer. The invalidation is then retried in the background until it
+    /// succeeds, and this process bypasses the affected names meanwhile; other processes may serve old values until then.
+    /// [`ErrorKind::Config`] or [`ErrorKind::Limit`] if a name can never name anything; all others were invalidated.
+    pub async fn invalidate(&self, invalidation: Invalidation) -> Result<Invalidated, Error> {
+        let (targets, invalid) = invalidation.into_parts();
+        let invalidated = invalidate::invalidate(&self.inner, targets).await?;
+        match invalid {
+            Some(error) => Err(error),
+            None => Ok(invalidated),
+        }
+    }
+
+    /// Removes one entry, and everything that depends on it. As [`invalidate`](Self::invalidate).
+    pub async fn invalidate_key(&self, key: impl IntoKeyName) -> Result<Invalidated, Error> {
+        self.invalidate(Invalidation::new().key(key)).await
+    }
+
+    /// Removes every entry with this tag, and everything that depends on them. As [`invalidate`](Self::invalidate).
+    pub async fn invalidate_tag(&self, tag: impl IntoTag) -> Result<Invalidated, Error> {
+        self.invalidate(Invalidation::new().tag(tag)).await
+    }
+
+    /// Removes every entry whose key matches, and everything that depends on them. As [`invalidate`](Self::invalidate);
+    /// see [`Invalidation::pattern`].
+    pub async fn invalidate_pattern(&self, pattern: impl Into<String>) -> Result<Invalidated, Error> {
+        self.invalidate(Invalidation::new().pattern(pattern)).await
+    }
+
+    /// Removes every entry of this cache's namespace. As [`invalidate`](Self::invalidate).
+    pub async fn clear(&self) -> Result<Invalidated, Error> {
+        self.invalidate(Invalidation::everything()).await
+    }
+
+    /// The value stored under `key`, or the one that `load` returns, which is then stored. What `#[cached]` does, without a
+    /// function.
+    ///
+    /// A text key is a literal logical key, and its entry lives for the cache's default lifetime;
+    /// a companion's key (`get_flight::key(&42)`) brings the lifetime and the tags of its function.
+    /// Cached calls inside `load` become dependencies of the entry.
+    ///
+    /// # Errors
+    /// Those of `load` alone: a cache that cannot be reached is a cache that holds nothing.
+    pub async fn get_or_load<T, E, F>(&self, key: impl IntoKey<T>, load: impl FnOnce() -> F) -> Result<T, E>
+    where
+        T: Serialize + DeserializeOwned,
+        F: Future<Output = Result<T, E>>,
+    {
+        // A key that can name nothing is a call that is not cached.
+        let key = key.into_key().unwrap_or_else(|_| Key::unencodable());
+        match Call::new(Some(self), key.clone(), key.policy()).lookup().await {
+            Step::Return(value) => Ok(value),
+            Step::Load(mut loading) => match loading.run(load()).await {
+                Ok(value) => {
+                    let declared = key.recipe().map_or_else(Names::new, |recipe| recipe.names(&value));
+                    loading.fill(&value, declared).await;
+                    Ok(value)
+                }
+                Err(error) => {
+                    loading.unstored();
+                    Err(error)
+                }
+            },
+        }
+    }
+
+    /// The value stored under `key`, without loading.
+    ///
+    /// # Errors
+    /// If the store could not be reached or did not answer, or the key can name nothing.
+    pub async fn peek<T: DeserializeOwned>(&self, key: impl IntoKey<T>) -> Result<Option<T>, Error> {
+        read::peek(&self.inner, key.into_key()?).await
+    }
+
+    /// Stores a value that the caller knows to be current, such as one it has just written to its database.
+    ///
+    /// The entry under `key` is removed with everything that depends on it; then the value is stored, unless anything that it
+    /// belongs to was invalidated since this was called. So two concurrent writers end in a miss, never in the older value.
+    /// Call it *before* the value can be changed by others, that is within the transaction or right after it; what was read
+    /// long before may be old already.
+    ///
+    /// # Cancel safety
+    /// Dropped before it completes, it either has no effect or runs to its end.
+    ///
+    /// # Errors
+    /// As [`invalidate`](Self::invalidate), and if the value cannot be encoded or is too large; the old entry is removed then.
+    pub async fn put<T: Serialize + DeserializeOwned>(&self, key: impl IntoKey<T>, value: &T) -> Result<Put, Error> {
+        write_through::put(&self.inner, key.into_key(), value).await
+    }
+
+    /// What this cache did in this process.
+    pub fn stats(&self) -> Stats {
+        self.inner.counted.snapshot()
+    }
+
+    /// Changes the lifetime of a data class; entries that are stored already keep theirs.
+    pub fn set_ttl_class(&self, class: impl Into<String>, ttl: Duration) {
+        self.inner.classes.write().unwrap_or_else(PoisonError::into_inner).set(class.into(), ttl);
+    }
+}
+
+fn fallback() -> Cache {
+    let Ok(url) = std::env::var("CACHE_URL") else {
+        tracing::warn!("no cache is installed: using one in memory, of this process alone");
+        return Cache::in_memory();
+    };
+    match Cache::open(&url) {
+        Ok(cache) => {
+            tracing::warn!("no cache is installed: using the one at CACHE_URL");
+            cache
+        }
+        Err(error) => {
+            tracing::error!(%error, "CACHE_URL cannot be used: using a cache in memory, of this process alone");
+            Cache::in_memory()
+        }
+    }
+}
+
+impl fmt::Debug for Cache {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cache").field("namespace", &self.inner.config.namespace).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn answer(cache: &Cache, value: u32) -> u32 {
+        cache.get_or_load("answer", || async move { Ok::<_, Error>(value) }).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn cache_aside_loads_once_and_invalidation_removes() {
+        let cache = Cache::in_memory();
+        assert_eq!(answer(&cache, 1).await, 1);
+        assert_eq!(answer(&cache, 2).await, 1);
+        assert_eq!(cache.peek::<u32>("answer").await.unwrap(), Some(1));
+        assert_eq!(cache.invalidate_key("answer").await.unwrap().entries, 1);
+        assert_eq!(cache.peek::<u32>("answer").await.unwrap(), None);
+        assert_eq!(answer(&cache, 3).await, 3);
+        let put = cache.put("answer", &4u32).await.unwrap();
+        assert!(put.stored && put.entries == 1, "{put:?}");
+        assert_eq!(answer(&cache, 5).await, 4);
+        let stats = cache.stats().prefix("answer");
+        assert_eq!((stats.hits, stats.misses, stats.loads, stats.fills), (2, 2, 2, 3));
+    }
+
+    #[tokio::test]
+    async fn a_disabled_cache_loads_every_time() {
+        let cache = Cache::disabled();
+        assert_eq!(answer(&cache, 1).await, 1);
+        assert_eq!(answer(&cache, 2).await, 2);
+        assert_eq!(cache.clear().await.unwrap().entries, 0);
+        assert!(!cache.put("answer", &3).await.unwrap().stored);
+    }
+
+    #[test]
+    fn the_embedded_store_needs_no_runtime() {
+        let cache = Cache::in_memory();
+        let mut both = std::pin::pin!(async {
+            answer(&cache, 1).await;
+            cache.invalidate_key("answer").await.unwrap();
+            answer(&cache, 2).await
+        });
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        assert!(matches!(both.as_mut().poll(&mut context), std::task::Poll::Ready(2)));
+    }
+}

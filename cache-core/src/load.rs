@@ -1,0 +1,171 @@
+//! A load: the body of a cached function while it runs, and what becomes of its value.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::cache::Inner;
+use crate::clock::Instant;
+use crate::codec::Encoded;
+use crate::error::Error;
+use crate::fingerprint::Fingerprint;
+use crate::key::{Names, Policy};
+use crate::lease::Lease;
+use crate::name::Name;
+use crate::provenance::Scope;
+use crate::read::Spent;
+use crate::single_flight::{End, Leader};
+use crate::stamp::{self, Stamped, Unstorable};
+use crate::store::{ClockReading, Fill, FillReply, Token};
+
+/// Dropped before it is ended: the lease goes back in the background, and a follower takes over.
+pub(crate) struct Loading {
+    inner: Arc<Inner>,
+    key: Option<(Arc<str>, Name)>,
+    policy: Policy,
+    fingerprint: Fingerprint,
+    scope: Arc<Scope>,
+    declared: Names,
+    /// Read before the load. Without it there is no fill: the value might be older than an invalidation.
+    clock: Option<ClockReading>,
+    lease: Option<Lease>,
+    leader: Option<Leader>,
+    spent: Spent,
+    cost: Duration,
+}
+
+impl Loading {
+    #[expect(clippy::too_many_arguments, reason = "one caller, which has all of it")]
+    pub(crate) fn new(
+        inner: Arc<Inner>,
+        key: Option<(Arc<str>, Name)>,
+        policy: Policy,
+        fingerprint: Fingerprint,
+        clock: Option<ClockReading>,
+        lease: Option<Lease>,
+        leader: Option<Leader>,
+        spent: Spent,
+    ) -> Self {
+        let scope = Scope::new(inner.id, key.as_ref().map(|(key, _)| key.clone()), inner.config.names_max);
+        let (declared, cost) = (Names::new(), Duration::ZERO);
+        Self { inner, key, policy, fingerprint, scope, declared, clock, lease, leader, spent, cost }
+    }
+
+    /// Adds names that the entry is declared to belong to. The enclosing loads get them whatever becomes of the value.
+    pub(crate) fn declare(&mut self, names: Names) {
+        if names.is_poisoned() {
+            self.scope.taint_outwards();
+        }
+        self.scope.hand_outwards(names.iter());
+        self.declared.extend(names);
+    }
+
+    pub(crate) async fn run<F: Future>(&mut self, body: F) -> F::Output {
+        // Before the body: a follower that joins from here on may not have an unstored value of it.
+        self.leader.iter().for_each(Leader::load_begins);
+        self.lease.iter_mut().for_each(Lease::keep_alive);
+        self.spent.counters.loads(1);
+        let begun = Instant::now();
+        let output = self.scope.clone().run(body).await;
+        self.cost = begun.elapsed();
+        self.spent.counters.load_time(self.cost);
+        self.lease.iter_mut().for_each(Lease::end_renewal);
+        output
+    }
+
+    /// There is no value to store: followers load for themselves, all at once.
+    pub(crate) fn end_unstored(mut self) {
+        if let Some(leader) = self.leader.take() {
+            leader.end(End::Nothing);
+        }
+    }
+
+    /// What can be decided before the value is encoded. `None`: it will not be stored.
+    pub(crate) fn prepare(mut self) -> Option<Prepared> {
+        let (Some((_, key)), Some(_)) = (&self.key, &self.clock) else {
+            self.end_unstored();
+            return None;
+        };
+        let declared = std::mem::take(&mut self.declared);
+        match stamp::names(&self.inner, key, declared, self.scope.take()) {
+            Ok(names) => Some(Prepared { loading: self, names }),
+            Err(reason) => {
+                self.unstorable(reason);
+                None
+            }
+        }
+    }
+
+    fn unstorable(self, reason: Unstorable) {
+        if reason != Unstorable::NotWanted {
+            self.spent.counters.unstored(1);
+        }
+        self.end_unstored();
+    }
+}
+
+/// A load that has ended, with the names of its entry.
+pub(crate) struct Prepared {
+    loading: Loading,
+    names: Vec<Name>,
+}
+
+impl Prepared {
+    pub(crate) fn encoded(self, encoded: Result<Encoded, Error>) -> Option<Filling> {
+        let Self { loading, names } = self;
+        let stamped = match encoded {
+            Ok(encoded) => {
+                let Loading { inner, policy, fingerprint, cost, .. } = &loading;
+                stamp::stamp(inner, policy, *fingerprint, &names, encoded, *cost)
+            }
+            Err(_) => Err(Unstorable::Unencodable),
+        };
+        match stamped {
+            Ok(stamped) => Some(Filling { loading, names, stamped }),
+            Err(reason) => {
+                loading.unstorable(reason);
+                None
+            }
+        }
+    }
+}
+
+/// A value on its way to the store.
+pub(crate) struct Filling {
+    loading: Loading,
+    names: Vec<Name>,
+    stamped: Stamped,
+}
+
+impl Filling {
+    pub(crate) async fn send(self) {
+        let Self { mut loading, names, stamped: Stamped { value, ttl } } = self;
+        let inner = loading.inner.clone();
+        let (Some((key, _)), Some(clock), Ok(store)) = (&loading.key, &loading.clock, inner.store()) else { return };
+        // Before it is sent: a stored fill proves the value fresh only to those who have joined by now.
+        loading.leader.iter().for_each(Leader::close);
+        // A load without a lease has a token that holds none.
+        let token = loading.lease.as_ref().map_or_else(Token::new, |lease| lease.token);
+        let fill = Fill { key, value: value.clone(), names: &names, ttl, clock, token };
+        let reply = loading.spent.ask(store.fill(fill)).await;
+        if reply.is_ok() {
+            // The fill gave it back. After a failure nobody knows, so dropping it does.
+            loading.lease.iter_mut().for_each(Lease::forget);
+        }
+        let counters = &loading.spent.counters;
+        let end = match reply {
+            Ok(FillReply::Stored) => {
+                counters.fills(1);
+                End::Stored(value)
+            }
+            Ok(FillReply::Refused(_)) => {
+                counters.refused_fills(1);
+                End::NotStored(value)
+            }
+            Err(_) => End::NotStored(value),
+        };
+        if let Some(leader) = loading.leader.take() {
+            leader.end(end);
+        }
+    }
+}

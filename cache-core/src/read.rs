@@ -1,0 +1,332 @@
+//! The read path: look, share or take the lease, load, fill. Nothing in it is generic: it is compiled once.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde::de::DeserializeOwned;
+
+use crate::cache::Inner;
+use crate::clock::{Instant, can_wait, wall_ms, within};
+use crate::codec;
+use crate::config::{CLOCK_SKEW_MAX, LEASE_POLL_MAX, LEASE_POLL_MIN};
+use crate::entry::Entry;
+use crate::error::Error;
+use crate::fingerprint::{Fingerprint, fingerprint};
+use crate::key::{Key, Policy};
+use crate::lease::Lease;
+use crate::load::Loading;
+use crate::name::Name;
+use crate::provenance;
+use crate::single_flight::{End, Followed, Leader, Role};
+use crate::stats::Counters;
+use crate::store::{ClockReading, IfPresent, LeaseReply, StoreFuture};
+
+/// One call, until it has a value or has to load.
+pub(crate) struct Read {
+    inner: Arc<Inner>,
+    key: Option<(Arc<str>, Name)>,
+    policy: Policy,
+    fingerprint: Fingerprint,
+    way: Way,
+    if_present: IfPresent,
+    from_flight: bool,
+    /// When it stops waiting for others.
+    deadline: Option<Instant>,
+    spent: Spent,
+}
+
+/// How a call that missed goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    /// Join the flight of the key, or lead one.
+    Share,
+    /// Alone, but wait for whoever has the lease.
+    WaitForLease,
+    /// Alone, now: with a clock reading, and with the lease only if it is free.
+    Alone,
+    /// The store failed this call: load and store nothing.
+    FailOpen,
+    /// Leave the cache alone: load and store nothing.
+    Bypass,
+}
+
+/// A stored value, or a load to run.
+pub(crate) enum Missed {
+    Found(Entry),
+    Load(Loading),
+}
+
+/// What the store has cost one call: all of its answers together may take one operation deadline.
+pub(crate) struct Spent {
+    left: Duration,
+    pub(crate) counters: Arc<Counters>,
+}
+
+impl Spent {
+    pub(crate) fn new(left: Duration, counters: Arc<Counters>) -> Self {
+        Self { left, counters }
+    }
+
+    pub(crate) async fn ask<T>(&mut self, operation: StoreFuture<'_, T>) -> Result<T, Error> {
+        let begun = Instant::now();
+        let answer = within(self.left, operation).await;
+        let took = begun.elapsed();
+        self.left = self.left.saturating_sub(took);
+        self.counters.store_time(took);
+        if answer.is_err() {
+            self.counters.errors(1);
+        }
+        answer
+    }
+}
+
+impl Read {
+    /// `key`: `None` if it could not be encoded.
+    pub(crate) fn begin(
+        inner: &Arc<Inner>,
+        key: Option<(Arc<str>, Name)>,
+        policy: Policy,
+        fingerprint: Fingerprint,
+        refresh: bool,
+    ) -> Self {
+        let counters = inner.counted.prefix(&policy.prefix);
+        // First of all: the enclosing load depends on this key whatever comes, also if this call is dropped right away.
+        if provenance::in_load() {
+            provenance::hand_over(inner.id, key.iter().map(|(_, name)| name));
+        }
+        let way = match &key {
+            _ if inner.store.is_none() => Way::Bypass,
+            None => Way::Bypass,
+            Some((_, name)) if inner.recovery.affects(inner, [name]) => Way::Bypass,
+            // Waiting for the load that it is part of, it would wait for itself.
+            Some((key, _)) if provenance::is_loading(inner.id, key) => Way::Alone,
+            // A load that has begun is not the one that was asked for.
+            Some(_) if refresh => Way::Alone,
+            Some(_) => Way::Share,
+        };
+        if way == Way::Bypass && inner.store.is_some() {
+            counters.bypasses(1);
+        }
+        Self {
+            spent: Spent::new(inner.config.operation_deadline, counters),
+            inner: inner.clone(),
+            key,
+            policy,
+            fingerprint,
+            way,
+            if_present: if refresh { IfPresent::Ignore } else { IfPresent::Return },
+            from_flight: false,
+            deadline: None,
+        }
+    }
+
+    /// What is stored, if it can be used. One round trip, under the caller's own future: a shared answer could be older than
+    /// the caller.
+    pub(crate) async fn stored(&mut self) -> Option<Entry> {
+        let (Some((key, _)), Ok(store)) = (&self.key, self.inner.store()) else { return None };
+        if self.way == Way::Bypass || self.if_present == IfPresent::Ignore {
+            return None;
+        }
+        match self.spent.ask(store.get(key)).await {
+            Ok(bytes) => self.usable(bytes?),
+            Err(_) => {
+                self.way = Way::FailOpen;
+                None
+            }
+        }
+    }
+
+    /// The entry was decoded and goes to the caller.
+    pub(crate) fn served(&self) {
+        let counters = &self.spent.counters;
+        if self.from_flight {
+            counters.misses(1);
+            counters.shared(1);
+        } else {
+            counters.hits(1);
+        }
+    }
+
+    /// The payload is not what the type expects.
+    pub(crate) fn undecodable(&mut self) {
+        self.spent.counters.bad_entries(1);
+        self.if_present = IfPresent::Ignore;
+        if self.from_flight {
+            self.way = Way::Alone;
+        }
+    }
+
+    /// Takes what others load, or comes back with a load to run.
+    pub(crate) async fn miss(&mut self) -> Missed {
+        self.from_flight = false;
+        let leader = match self.share().await {
+            Shared::Found(entry) => return Missed::Found(entry),
+            Shared::Lead(leader) => Some(leader),
+            Shared::Alone => None,
+        };
+        self.lease(leader).await
+    }
+
+    async fn share(&mut self) -> Shared {
+        let Some((key, _)) = self.key.clone() else { return Shared::Alone };
+        while self.way == Way::Share {
+            let follower = match self.inner.flights.join(&key) {
+                Role::Lead(leader) => return Shared::Lead(leader),
+                Role::Follow(follower) => follower,
+                Role::Crowded => {
+                    self.way = Way::WaitForLease;
+                    break;
+                }
+            };
+            if !can_wait() {
+                self.way = Way::Alone;
+                break;
+            }
+            match tokio::time::timeout_at(self.deadline(), follower.followed()).await {
+                Ok(Followed::Take(bytes)) => {
+                    if let Some(entry) = self.usable(bytes) {
+                        self.from_flight = true;
+                        return Shared::Found(entry);
+                    }
+                    if self.way == Way::Share {
+                        self.way = Way::Alone;
+                    }
+                }
+                Ok(Followed::Ask) => self.way = Way::WaitForLease,
+                Ok(Followed::Abandoned) => {}
+                // Everyone at once: the next leader's value may be as little to share, and so on.
+                Ok(Followed::Load) | Err(_) => self.way = Way::Alone,
+            }
+        }
+        Shared::Alone
+    }
+
+    async fn lease(&mut self, leader: Option<Leader>) -> Missed {
+        let (Some((key, _)), inner) = (self.key.clone(), self.inner.clone()) else { return self.load_unfilled(leader) };
+        let Ok(store) = inner.store() else { return self.load_unfilled(leader) };
+        if matches!(self.way, Way::FailOpen | Way::Bypass) {
+            return self.load_unfilled(leader);
+        }
+        let mut lease = Lease::new(&inner, &key);
+        let mut pause = LEASE_POLL_MIN;
+        let left = self.spent.left;
+        loop {
+            let asked = store.take_lease(&key, lease.token, inner.config.lease, self.if_present);
+            match self.spent.ask(asked).await {
+                Ok(LeaseReply::Hit(bytes)) if self.if_present == IfPresent::Return => match self.usable(bytes) {
+                    Some(entry) => {
+                        lease.forget();
+                        // Older than those who joined since: they look for themselves.
+                        leader.into_iter().for_each(|leader| leader.end(End::Elsewhere));
+                        return Missed::Found(entry);
+                    }
+                    None if self.way == Way::Bypass => return self.load_unfilled(leader),
+                    // Bad bytes do not count from here on.
+                    None => self.if_present = IfPresent::Ignore,
+                },
+                Ok(LeaseReply::Granted(clock)) => return self.load(clock, Some(lease), leader),
+                Ok(LeaseReply::Held { clock, remaining }) => {
+                    let now = Instant::now();
+                    if self.way == Way::Alone || now >= self.deadline() || !can_wait() {
+                        lease.forget();
+                        return self.load(clock, None, leader);
+                    }
+                    // From half to all of the pause, so that those who wait do not ask in step; no longer than the lease.
+                    let jittered = pause.mul_f64(0.5 + fastrand::f64() / 2.0);
+                    let jittered = jittered.min(remaining.max(LEASE_POLL_MIN));
+                    tokio::time::sleep_until(self.deadline().min(now + jittered)).await;
+                    pause = (pause * 2).min(LEASE_POLL_MAX);
+                    // The wait has a limit of its own.
+                    self.spent.left = left;
+                }
+                Ok(LeaseReply::Hit(_)) | Err(_) => {
+                    self.way = Way::FailOpen;
+                    return self.load_unfilled(leader);
+                }
+            }
+        }
+    }
+
+    /// The entry in stored bytes, if this call may be served it. Hands its names to the enclosing load.
+    fn usable(&mut self, bytes: Bytes) -> Option<Entry> {
+        let Ok(entry) = Entry::decode(bytes) else { return self.bad() };
+        if entry.header().fingerprint != self.fingerprint {
+            return self.bad();
+        }
+        // The store's own TTL decides. This is for bytes that lost it, and not for hosts whose clocks differ.
+        let skew_ms = CLOCK_SKEW_MAX.as_millis() as u64;
+        if entry.header().hard_expires_at_ms.saturating_add(skew_ms) < wall_ms() {
+            self.if_present = IfPresent::Ignore;
+            return None;
+        }
+        if provenance::in_load() || self.inner.recovery.is_owing() {
+            let Ok(names) = entry.names() else { return self.bad() };
+            if self.inner.recovery.affects(&self.inner, &names) {
+                self.spent.counters.bypasses(1);
+                self.way = Way::Bypass;
+                return None;
+            }
+            provenance::hand_over(self.inner.id, &names);
+        }
+        Some(entry)
+    }
+
+    fn bad(&mut self) -> Option<Entry> {
+        self.spent.counters.bad_entries(1);
+        self.if_present = IfPresent::Ignore;
+        None
+    }
+
+    fn deadline(&mut self) -> Instant {
+        *self.deadline.get_or_insert_with(|| Instant::now() + self.inner.config.lease_wait)
+    }
+
+    fn load(&self, clock: ClockReading, lease: Option<Lease>, leader: Option<Leader>) -> Missed {
+        self.spent.counters.misses(1);
+        Missed::Load(self.loading(Some(clock), lease, leader))
+    }
+
+    /// Without a clock reading there is no fill, so there is nothing that followers could wait for.
+    fn load_unfilled(&self, leader: Option<Leader>) -> Missed {
+        leader.into_iter().for_each(|leader| leader.end(End::Nothing));
+        if self.way != Way::Bypass {
+            self.spent.counters.misses(1);
+        }
+        Missed::Load(self.loading(None, None, None))
+    }
+
+    fn loading(&self, clock: Option<ClockReading>, lease: Option<Lease>, leader: Option<Leader>) -> Loading {
+        Loading::new(
+            self.inner.clone(),
+            self.key.clone(),
+            self.policy.clone(),
+            self.fingerprint,
+            clock,
+            lease,
+            leader,
+            Spent::new(self.spent.left, self.spent.counters.clone()),
+        )
+    }
+}
+
+/// What is stored under a key, without loading. A cached call like any other to the load around it.
+pub(crate) async fn peek<T: DeserializeOwned>(inner: &Arc<Inner>, key: Key<T>) -> Result<Option<T>, Error> {
+    let policy = key.policy();
+    let fingerprint = fingerprint::<T>(policy.version, policy.shape);
+    let mut read = Read::begin(inner, key.entry(), policy, fingerprint, false);
+    let (Some((key, _)), Ok(store)) = (read.key.clone(), inner.store()) else { return Ok(None) };
+    if read.way == Way::Bypass {
+        return Ok(None);
+    }
+    let Some(bytes) = read.spent.ask(store.get(&key)).await? else { return Ok(None) };
+    let Some(entry) = read.usable(bytes) else { return Ok(None) };
+    let value = codec::decode(&entry).inspect_err(|_| read.undecodable()).ok();
+    Ok(value)
+}
+
+enum Shared {
+    Found(Entry),
+    Lead(Leader),
+    Alone,
+}

@@ -1,0 +1,110 @@
+//! A value made ready for the store: its names counted, its lifetime decided, its header written.
+
+use std::collections::BTreeSet;
+use std::sync::PoisonError;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::cache::Inner;
+use crate::clock::wall_ms;
+use crate::codec::Encoded;
+use crate::entry::{self, Header};
+use crate::fingerprint::Fingerprint;
+use crate::key::{Names, Policy};
+use crate::name::Name;
+use crate::provenance::Collected;
+use crate::ttl::Ttl;
+
+/// Why a value is not offered to the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unstorable {
+    /// Not meant to be: an `Err`, a `None` without a negative lifetime, a lifetime of zero.
+    NotWanted,
+    /// It cannot be encoded.
+    Unencodable,
+    /// Larger than `value_bytes_max`.
+    TooLarge,
+    /// More than `tags_max` or `names_max`, or a name that cannot be written, or a load that used another cache: an
+    /// invalidation could not reach it.
+    Unreachable,
+}
+
+/// What an entry belongs to, sorted, without its own key.
+pub(crate) fn names(inner: &Inner, key: &Name, declared: Names, inherited: Collected) -> Result<Vec<Name>, Unstorable> {
+    if declared.is_poisoned() || inherited.untraceable || declared.tag_count() > inner.config.tags_max {
+        return Err(Unstorable::Unreachable);
+    }
+    let mut names: BTreeSet<Name> = inherited.names;
+    names.extend(declared.into_sorted());
+    names.remove(key);
+    if inherited.overflowed || names.len() > inner.config.names_max {
+        if inner.warns_of_names_once() {
+            tracing::warn!(
+                key = key.as_key(),
+                names_max = inner.config.names_max,
+                "an entry belongs to too many names to be stored; said once"
+            );
+        }
+        return Err(Unstorable::Unreachable);
+    }
+    Ok(names.into_iter().collect())
+}
+
+/// What is sent.
+pub(crate) struct Stamped {
+    pub(crate) value: Bytes,
+    pub(crate) ttl: Duration,
+}
+
+/// Adds the header.
+pub(crate) fn stamp(
+    inner: &Inner,
+    policy: &Policy,
+    fingerprint: Fingerprint,
+    names: &[Name],
+    encoded: Encoded,
+    cost: Duration,
+) -> Result<Stamped, Unstorable> {
+    let (payload, negative, ttl) = match encoded {
+        Encoded::Value(payload) => (payload, false, ttl(inner, &policy.ttl)),
+        Encoded::None => (Vec::new(), true, policy.negative_ttl.ok_or(Unstorable::NotWanted)?),
+        Encoded::Err => return Err(Unstorable::NotWanted),
+    };
+    let jitter = policy.jitter.unwrap_or(inner.config.jitter);
+    let ttl = ttl.mul_f64(1.0 - jitter.clamp(0.0, 1.0) * fastrand::f64());
+    let ttl_ms = ttl.as_millis() as u64;
+    if ttl_ms == 0 {
+        return Err(Unstorable::NotWanted);
+    }
+    let now_ms = wall_ms();
+    let expires_at_ms = now_ms.saturating_add(ttl_ms);
+    let header = Header {
+        negative,
+        fingerprint,
+        stored_at_ms: now_ms,
+        soft_expires_at_ms: expires_at_ms,
+        hard_expires_at_ms: expires_at_ms,
+        load_cost_us: u32::try_from(cost.as_micros()).unwrap_or(u32::MAX),
+    };
+    let value = entry::encode(&header, names, &payload).ok_or(Unstorable::TooLarge)?;
+    if value.len() > inner.config.value_bytes_max {
+        return Err(Unstorable::TooLarge);
+    }
+    Ok(Stamped { value, ttl: Duration::from_millis(ttl_ms) })
+}
+
+fn ttl(inner: &Inner, ttl: &Ttl) -> Duration {
+    let class = match ttl {
+        Ttl::Fixed(ttl) => return *ttl,
+        Ttl::Default => return inner.config.default_ttl,
+        Ttl::Class(class) => class,
+    };
+    let known = inner.classes.read().unwrap_or_else(PoisonError::into_inner).get(class);
+    known.unwrap_or_else(|| {
+        if inner.warns_of_class_once(class) {
+            tracing::warn!(%class, default_ttl = ?inner.config.default_ttl, "no such TTL class: using the default; said once");
+        }
+        inner.config.default_ttl
+    })
+}

@@ -1,0 +1,238 @@
+//! What the cache did, counted per prefix.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use crate::config::STATS_PREFIXES_MAX;
+
+/// The line of prefixes beyond [`STATS_PREFIXES_MAX`]. No prefix looks like this: `~` is reserved.
+const OTHER_PREFIXES: &str = "~other";
+
+macro_rules! counters {
+    ($($(#[$doc:meta])* $name:ident,)*) => {
+        /// The counters of one prefix, or of all.
+        #[derive(Clone, Debug, Default, PartialEq, Eq)]
+        #[non_exhaustive]
+        pub struct PrefixStats {
+            $($(#[$doc])* pub $name: u64,)*
+            /// Time spent in loads, summed.
+            pub load_time: Duration,
+            /// Time spent waiting for the store, summed.
+            pub store_time: Duration,
+        }
+
+        #[derive(Default)]
+        pub(crate) struct Counters {
+            $($name: AtomicU64,)*
+            load_time_us: AtomicU64,
+            store_time_us: AtomicU64,
+        }
+
+        impl Counters {
+            fn snapshot(&self) -> PrefixStats {
+                PrefixStats {
+                    $($name: self.$name.load(Ordering::Relaxed),)*
+                    load_time: Duration::from_micros(self.load_time_us.load(Ordering::Relaxed)),
+                    store_time: Duration::from_micros(self.store_time_us.load(Ordering::Relaxed)),
+                }
+            }
+
+            $(pub(crate) fn $name(&self, count: u64) {
+                self.$name.fetch_add(count, Ordering::Relaxed);
+            })*
+        }
+
+        impl PrefixStats {
+            fn add(&mut self, other: &Self) {
+                $(self.$name += other.$name;)*
+                self.load_time += other.load_time;
+                self.store_time += other.store_time;
+            }
+        }
+    };
+}
+
+counters! {
+    /// Calls that were served what the store held.
+    hits,
+    /// Calls that were not: they loaded, or took the value that another call in this process was loading.
+    misses,
+    /// Of the misses, those that took another call's value.
+    shared,
+    /// Hits past their soft lifetime.
+    stale_hits,
+    /// Times the wrapped function ran, for whatever reason.
+    loads,
+    /// Values stored.
+    fills,
+    /// Values that the store refused, because something they depend on was invalidated meanwhile.
+    refused_fills,
+    /// Values not offered to the store: a limit was reached, a name or the value could not be encoded, or the load used
+    /// another cache.
+    unstored,
+    /// Store operations that failed or timed out.
+    errors,
+    /// Calls that left the cache alone, because an invalidation of a name of theirs has failed and is being retried, or
+    /// because their key could not be encoded.
+    bypasses,
+    /// Stored bytes that could not be used: corrupt, of another type, or of another version.
+    bad_entries,
+    /// Entries removed by invalidations that named keys of this prefix; in the total, by all.
+    invalidated,
+    /// Invalidations that failed and went to the background.
+    failed_invalidations,
+}
+
+impl Counters {
+    pub(crate) fn load_time(&self, time: Duration) {
+        self.load_time_us.fetch_add(time.as_micros() as u64, Ordering::Relaxed);
+    }
+
+    pub(crate) fn store_time(&self, time: Duration) {
+        self.store_time_us.fetch_add(time.as_micros() as u64, Ordering::Relaxed);
+    }
+}
+
+impl PrefixStats {
+    /// The share of calls that were hits, from 0 to 1; 0 before the first call. Bypasses are not counted.
+    pub fn hit_rate(&self) -> f64 {
+        match self.hits + self.misses {
+            0 => 0.0,
+            calls => self.hits as f64 / calls as f64,
+        }
+    }
+}
+
+/// The live counters of one cache.
+#[derive(Default)]
+pub(crate) struct Counted {
+    by_prefix: RwLock<HashMap<Box<str>, Arc<Counters>>>,
+    /// What belongs to no prefix, such as the entries that a tag reached.
+    pub(crate) unprefixed: Counters,
+}
+
+impl Counted {
+    pub(crate) fn prefix(&self, prefix: &str) -> Arc<Counters> {
+        if let Some(counters) = self.by_prefix.read().unwrap_or_else(PoisonError::into_inner).get(prefix) {
+            return counters.clone();
+        }
+        let mut by_prefix = self.by_prefix.write().unwrap_or_else(PoisonError::into_inner);
+        // Text keys may be made of user input: their prefixes must not grow this table for ever.
+        let full = by_prefix.len() >= STATS_PREFIXES_MAX && !by_prefix.contains_key(prefix);
+        by_prefix.entry(if full { OTHER_PREFIXES } else { prefix }.into()).or_default().clone()
+    }
+
+    pub(crate) fn snapshot(&self) -> Stats {
+        let by_prefix = self.by_prefix.read().unwrap_or_else(PoisonError::into_inner);
+        let by_prefix: BTreeMap<_, _> =
+            by_prefix.iter().map(|(prefix, counters)| (prefix.to_string(), counters.snapshot())).collect();
+        let mut total = self.unprefixed.snapshot();
+        by_prefix.values().for_each(|prefix| total.add(prefix));
+        Stats { by_prefix, total }
+    }
+}
+
+/// What a cache did since it was made, in this process. Prints as a table.
+///
+/// Counters are read one by one: calls that run meanwhile may be in some of them and not yet in others.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    by_prefix: BTreeMap<String, PrefixStats>,
+    total: PrefixStats,
+}
+
+impl Stats {
+    /// All prefixes together.
+    pub fn total(&self) -> &PrefixStats {
+        &self.total
+    }
+
+    /// One prefix; all zero if it was never used.
+    pub fn prefix(&self, prefix: &str) -> PrefixStats {
+        self.by_prefix.get(prefix).cloned().unwrap_or_default()
+    }
+
+    /// Every prefix that was used, in order. The 1,025th and further share the line `~other`.
+    pub fn prefixes(&self) -> impl Iterator<Item = (&str, &PrefixStats)> {
+        self.by_prefix.iter().map(|(prefix, stats)| (prefix.as_str(), stats))
+    }
+
+    /// The share of all calls that were hits, from 0 to 1.
+    pub fn hit_rate(&self) -> f64 {
+        self.total.hit_rate()
+    }
+}
+
+impl fmt::Display for Stats {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let widest = self.by_prefix.keys().map(String::len).max().unwrap_or(0).max("prefix".len());
+        writeln!(
+            f,
+            "{:widest$} {:>8} {:>8} {:>7} {:>8} {:>8} {:>8} {:>7} {:>8} {:>11}",
+            "prefix", "hits", "misses", "rate", "loads", "fills", "refused", "errors", "bypasses", "invalidated"
+        )?;
+        let lines = self.prefixes().chain(std::iter::once(("total", &self.total)));
+        for (at, (prefix, line)) in lines.enumerate() {
+            if at > 0 {
+                writeln!(f)?;
+            }
+            let rate = format!("{:.1}%", line.hit_rate() * 100.0);
+            write!(
+                f,
+                "{prefix:widest$} {:>8} {:>8} {rate:>7} {:>8} {:>8} {:>8} {:>7} {:>8} {:>11}",
+                line.hits,
+                line.misses,
+                line.loads,
+                line.fills,
+                line.refused_fills,
+                line.errors,
+                line.bypasses,
+                line.invalidated
+            )?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hit_rate_is_the_share_of_hits() {
+        let counted = Counted::default();
+        counted.prefix("flight").hits(3);
+        counted.prefix("flight").misses(1);
+        let stats = counted.snapshot();
+        assert_eq!(stats.prefix("flight").hit_rate(), 0.75);
+        assert_eq!(stats.hit_rate(), 0.75);
+        assert_eq!(stats.prefix("unused").hit_rate(), 0.0);
+    }
+
+    #[test]
+    fn the_table_of_prefixes_is_bounded() {
+        let counted = Counted::default();
+        for prefix in 0..STATS_PREFIXES_MAX + 10 {
+            counted.prefix(&format!("p{prefix}")).hits(1);
+        }
+        let stats = counted.snapshot();
+        assert_eq!(stats.prefixes().count(), STATS_PREFIXES_MAX + 1);
+        assert_eq!(stats.prefix(OTHER_PREFIXES).hits, 10);
+        assert_eq!(stats.total().hits, STATS_PREFIXES_MAX as u64 + 10);
+    }
+
+    #[test]
+    fn it_prints_one_aligned_line_per_prefix_and_a_total() {
+        let counted = Counted::default();
+        counted.prefix("airport").hits(1);
+        counted.prefix("flight").misses(2);
+        let table = counted.snapshot().to_string();
+        let lines: Vec<_> = table.lines().collect();
+        assert_eq!(lines.len(), 4);
+        assert!(lines[1].starts_with("airport") && lines[3].starts_with("total"), "{table}");
+        assert!(lines.iter().all(|line| line.len() == lines[0].len()), "{table}");
+    }
+}
