@@ -3,7 +3,6 @@
 #[cfg(feature = "redis")]
 mod backoff;
 #[cfg(feature = "redis")]
-#[allow(dead_code)] // until the store uses it
 mod breaker;
 mod builder;
 mod cache;

@@ -1,6 +1,274 @@
-//! The Redis store.
+//! The Redis store: each method of [`Store`] is one script or one plain command on one connection.
+//!
+//! A hit is a plain `GET`: at saturation it costs the server half of a script.
 
-#[allow(dead_code)] // until the store uses it
+use std::time::Duration;
+
+use bytes::Bytes;
+use redis::Value;
+
+use crate::config::{
+    Config, FENCES_MAX, FILL_NAMES_PER_STEP, INVALIDATE_MEMBERS_PER_CHUNK, STAGED_BYTES_MIN, SWEEP_KEYS_PER_PAGE,
+};
+use crate::error::Error;
+use crate::name::Name;
+use crate::store::{
+    ClockReading, Drained, Fill, FillReply, IfPresent, LeaseReply, Refusal, Store, StoreFuture, SweepReply, SweepScope,
+    Token, Written,
+};
+
 mod connect;
 mod layout;
+mod reply;
 mod scripts;
+
+use connect::{OnNewPrimary, Pool, reply_code};
+use layout::Layout;
+use scripts::Script;
+
+/// How long a staged value may wait for the script that puts it in its place.
+const STAGING_TTL: Duration = Duration::from_secs(10);
+
+/// Entries, indexes and clock in one Redis, under one namespace.
+pub(crate) struct RedisStore {
+    pool: Pool,
+    layout: Layout,
+    fence_retention: Duration,
+}
+
+impl RedisStore {
+    /// Reads the URL; opens no connection.
+    pub(crate) fn open(url: &str, config: &Config) -> Result<Self, Error> {
+        let layout = Layout::new(&config.namespace);
+        Ok(Self {
+            pool: Pool::new(url, config, scripts::ALL, renew_clock(&layout))?,
+            layout,
+            fence_retention: config.fence_retention,
+        })
+    }
+
+    /// One chunk or page: the clock's connection, root and nonce, the bounds, then `rest`.
+    async fn run_invalidation(&self, script: &'static Script, rest: &[&[u8]]) -> Result<Value, Error> {
+        let (clock, nonce) = (self.layout.clock(), nonce());
+        let (retention, fences, budget) = (
+            millis(self.fence_retention).to_string(),
+            FENCES_MAX.to_string(),
+            INVALIDATE_MEMBERS_PER_CHUNK.to_string(),
+        );
+        let mut args: Vec<&[u8]> = vec![
+            self.layout.root().as_bytes(),
+            nonce.as_bytes(),
+            retention.as_bytes(),
+            fences.as_bytes(),
+            budget.as_bytes(),
+        ];
+        args.extend_from_slice(rest);
+        self.pool.run(script, &clock, &[&clock], &args).await
+    }
+
+    /// `fill.lua` or `write.lua`: staging of a large value and registration of many names come first, in round trips of
+    /// their own; the last script checks every fence and puts the value in its place.
+    async fn run_fill(&self, script: &'static Script, last_step: &str, fill: &Fill<'_>) -> Result<Value, Error> {
+        let staging = if fill.value.len() >= STAGED_BYTES_MIN {
+            let staging = self.layout.staging(fill.token);
+            let mut set = redis::cmd("SET");
+            set.arg(&staging).arg(&fill.value[..]).arg("PX").arg(millis(STAGING_TTL));
+            self.pool.command(fill.key, set).await?;
+            staging
+        } else {
+            String::new()
+        };
+        let value = if staging.is_empty() { &fill.value[..] } else { &[] };
+
+        let mut registered = 0;
+        while fill.names.len() - registered > FILL_NAMES_PER_STEP {
+            let slice = &fill.names[registered..registered + FILL_NAMES_PER_STEP];
+            let reply = self.run_fill_step(&scripts::FILL, "register", fill, "", &[], slice, 0).await?;
+            if reply::fill(&reply)? != FillReply::Stored {
+                break; // the last step finds the same reason, and gives the lease back
+            }
+            registered += FILL_NAMES_PER_STEP;
+        }
+        self.run_fill_step(script, last_step, fill, &staging, value, fill.names, registered).await
+    }
+
+    #[allow(clippy::too_many_arguments)] // private, and each is one argument of the script
+    async fn run_fill_step(
+        &self,
+        script: &'static Script,
+        step: &str,
+        fill: &Fill<'_>,
+        staging: &str,
+        value: &[u8],
+        names: &[Name],
+        registered: usize,
+    ) -> Result<Value, Error> {
+        let keys = [self.layout.clock(), self.layout.value(fill.key), self.layout.lease(fill.key)];
+        let keys = [keys[0].as_str(), &keys[1], &keys[2]];
+        let numbers = [
+            fill.clock.seq.to_string(),
+            fill.clock.read_at_ms.to_string(),
+            millis(self.fence_retention).to_string(),
+            FENCES_MAX.to_string(),
+            millis(fill.ttl).max(1).to_string(),
+            (registered + 1).to_string(),
+        ];
+        let (nonce, token) = (nonce(), token_text(fill.token));
+        let mut args: Vec<&[u8]> = vec![
+            self.layout.root().as_bytes(),
+            nonce.as_bytes(),
+            fill.key.as_bytes(),
+            token.as_bytes(),
+            fill.clock.incarnation.as_bytes(),
+            numbers[0].as_bytes(),
+            numbers[1].as_bytes(),
+            numbers[2].as_bytes(),
+            numbers[3].as_bytes(),
+            numbers[4].as_bytes(),
+            step.as_bytes(),
+            numbers[5].as_bytes(),
+            staging.as_bytes(),
+            value,
+        ];
+        args.extend(names.iter().map(|name| name.as_str().as_bytes()));
+        self.pool.run(script, fill.key, &keys, &args).await
+    }
+
+    /// The server's clock may have been set back since the reading; this process's monotonic clock was not.
+    fn is_too_old(&self, clock: &ClockReading) -> bool {
+        clock.read_at.elapsed() > self.fence_retention
+    }
+}
+
+impl Store for RedisStore {
+    fn get<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<Bytes>> {
+        Box::pin(async move {
+            let mut get = redis::cmd("GET");
+            get.arg(self.layout.value(key));
+            match self.pool.command(key, get).await {
+                // Another program's list or hash under our key: unreadable, to be overwritten like any foreign bytes.
+                Err(error) if reply_code(&error) == Some("WRONGTYPE") => Ok(Some(Bytes::new())),
+                answer => reply::value(answer?),
+            }
+        })
+    }
+
+    fn take_lease<'a>(
+        &'a self,
+        key: &'a str,
+        token: Token,
+        lease: Duration,
+        if_present: IfPresent,
+    ) -> StoreFuture<'a, LeaseReply> {
+        Box::pin(async move {
+            let keys = [self.layout.clock(), self.layout.value(key), self.layout.lease(key)];
+            let (nonce, token, lease_ms) = (nonce(), token_text(token), millis(lease).max(1).to_string());
+            let present: &[u8] = match if_present {
+                IfPresent::Return => b"return",
+                IfPresent::Ignore => b"ignore",
+            };
+            let args: [&[u8]; 6] = [
+                self.layout.root().as_bytes(),
+                nonce.as_bytes(),
+                key.as_bytes(),
+                token.as_bytes(),
+                lease_ms.as_bytes(),
+                present,
+            ];
+            let reply = self.pool.run(&scripts::TAKE_LEASE, key, &[&keys[0], &keys[1], &keys[2]], &args).await?;
+            reply::lease(reply)
+        })
+    }
+
+    fn renew_lease<'a>(&'a self, key: &'a str, token: Token, lease: Duration) -> StoreFuture<'a, bool> {
+        Box::pin(async move {
+            let (token, lease_ms) = (token_text(token), millis(lease).max(1).to_string());
+            let args: [&[u8]; 2] = [token.as_bytes(), lease_ms.as_bytes()];
+            let reply = self.pool.run(&scripts::RENEW_LEASE, key, &[&self.layout.lease(key)], &args).await?;
+            Ok(reply::integer(&reply)? == 1)
+        })
+    }
+
+    fn release_lease<'a>(&'a self, key: &'a str, token: Token) -> StoreFuture<'a, ()> {
+        Box::pin(async move {
+            let token = token_text(token);
+            self.pool.run(&scripts::RELEASE_LEASE, key, &[&self.layout.lease(key)], &[token.as_bytes()]).await?;
+            Ok(())
+        })
+    }
+
+    fn read_clock(&self) -> StoreFuture<'_, ClockReading> {
+        Box::pin(async move {
+            let (clock, nonce) = (self.layout.clock(), nonce());
+            let args: [&[u8]; 2] = [self.layout.root().as_bytes(), nonce.as_bytes()];
+            reply::clock(&self.pool.run(&scripts::READ_CLOCK, &clock, &[&clock], &args).await?)
+        })
+    }
+
+    fn fill<'a>(&'a self, fill: Fill<'a>) -> StoreFuture<'a, FillReply> {
+        Box::pin(async move {
+            if self.is_too_old(fill.clock) {
+                self.release_lease(fill.key, fill.token).await?;
+                return Ok(FillReply::Refused(Refusal::TooOld));
+            }
+            reply::fill(&self.run_fill(&scripts::FILL, "store", &fill).await?)
+        })
+    }
+
+    fn write<'a>(&'a self, fill: Fill<'a>) -> StoreFuture<'a, Written> {
+        Box::pin(async move {
+            let budget = INVALIDATE_MEMBERS_PER_CHUNK.to_string();
+            reply::written(&self.run_fill(&scripts::WRITE, &budget, &fill).await?)
+        })
+    }
+
+    fn invalidate<'a>(&'a self, names: &'a [Name]) -> StoreFuture<'a, Drained> {
+        Box::pin(async move {
+            let names: Vec<&[u8]> = names.iter().map(|name| name.as_str().as_bytes()).collect();
+            reply::drained(&self.run_invalidation(&scripts::INVALIDATE, &names).await?)
+        })
+    }
+
+    fn sweep<'a>(&'a self, pattern: &'a str, scope: SweepScope, cursor: u64) -> StoreFuture<'a, SweepReply> {
+        Box::pin(async move {
+            let (walked, glob): (&[u8], String) = match scope {
+                SweepScope::Values => (b"values", self.layout.values_matching(pattern)),
+                SweepScope::Dependents => (b"indexes", self.layout.dependents_matching(pattern)),
+                SweepScope::AllIndexes => (b"indexes", self.layout.all_indexes()),
+            };
+            let (cursor, count) = (cursor.to_string(), SWEEP_KEYS_PER_PAGE.to_string());
+            let rest: [&[u8]; 4] = [walked, glob.as_bytes(), cursor.as_bytes(), count.as_bytes()];
+            reply::sweep(&self.run_invalidation(&scripts::SWEEP, &rest).await?)
+        })
+    }
+
+    fn ready(&self, timeout: Duration) -> StoreFuture<'_, ()> {
+        Box::pin(self.pool.ready(timeout))
+    }
+
+    fn evicts_bookkeeping(&self) -> bool {
+        self.pool.evicts_any_key()
+    }
+}
+
+/// For a primary that this process has not talked to last: see `renew_clock.lua`.
+fn renew_clock(layout: &Layout) -> OnNewPrimary {
+    let (root, clock) = (layout.root().to_owned(), layout.clock());
+    Box::new(move |connection| {
+        let (root, clock) = (root.clone(), clock.clone());
+        Box::pin(async move { connection.run(&scripts::RENEW_CLOCK, &clock, (&root, nonce())).await.map(drop) })
+    })
+}
+
+/// New for every send, so that an incarnation made from it is too.
+fn nonce() -> String {
+    format!("{:016x}", fastrand::u64(..))
+}
+
+fn token_text(token: Token) -> String {
+    format!("{:032x}", token.0)
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

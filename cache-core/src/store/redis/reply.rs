@@ -1,0 +1,142 @@
+//! What the scripts answer, as types. Anything unexpected is an error of kind `Protocol`, never a panic.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use redis::Value;
+use tokio::time::Instant;
+
+use crate::error::{Error, ErrorKind};
+use crate::store::{ClockReading, Drained, FillReply, LeaseReply, Refusal, SweepReply, Written};
+
+pub(super) fn value(reply: Value) -> Result<Option<Bytes>, Error> {
+    match reply {
+        Value::Nil => Ok(None),
+        Value::BulkString(bytes) => Ok(Some(bytes.into())),
+        _ => Err(unexpected()),
+    }
+}
+
+pub(super) fn lease(reply: Value) -> Result<LeaseReply, Error> {
+    let Value::Array(mut items) = reply else { return Err(unexpected()) };
+    match text(items.first())? {
+        "hit" => match items.pop() {
+            Some(Value::BulkString(bytes)) if items.len() == 1 => Ok(LeaseReply::Hit(bytes.into())),
+            _ => Err(unexpected()),
+        },
+        "granted" => Ok(LeaseReply::Granted(reading(&items[1..])?)),
+        "held" => Ok(LeaseReply::Held {
+            clock: reading(&items[1..])?,
+            remaining: Duration::from_millis(integer(items.get(4).ok_or_else(unexpected)?)?),
+        }),
+        _ => Err(unexpected()),
+    }
+}
+
+pub(super) fn clock(reply: &Value) -> Result<ClockReading, Error> {
+    reading(array(reply)?)
+}
+
+fn reading(items: &[Value]) -> Result<ClockReading, Error> {
+    let [incarnation, seq, now_ms, ..] = items else { return Err(unexpected()) };
+    Ok(ClockReading {
+        incarnation: text(Some(incarnation))?.into(),
+        seq: integer(seq)?,
+        read_at_ms: integer(now_ms)?,
+        read_at: Instant::now(),
+    })
+}
+
+pub(super) fn fill(reply: &Value) -> Result<FillReply, Error> {
+    Ok(match text(Some(reply))? {
+        "stored" => FillReply::Stored,
+        "fenced" => FillReply::Refused(Refusal::Fenced),
+        "floor" => FillReply::Refused(Refusal::BelowFloor),
+        "incarnation" => FillReply::Refused(Refusal::ForeignIncarnation),
+        "old" => FillReply::Refused(Refusal::TooOld),
+        _ => return Err(unexpected()),
+    })
+}
+
+pub(super) fn written(reply: &Value) -> Result<Written, Error> {
+    let [verdict, removed, pending] = array(reply)? else { return Err(unexpected()) };
+    Ok(Written { fill: fill(verdict)?, drained: Drained { removed: integer(removed)?, pending: integer(pending)? } })
+}
+
+pub(super) fn drained(reply: &Value) -> Result<Drained, Error> {
+    let [removed, pending] = array(reply)? else { return Err(unexpected()) };
+    Ok(Drained { removed: integer(removed)?, pending: integer(pending)? })
+}
+
+pub(super) fn sweep(reply: &Value) -> Result<SweepReply, Error> {
+    let [cursor, removed, pending] = array(reply)? else { return Err(unexpected()) };
+    let cursor: u64 = text(Some(cursor))?.parse().map_err(|_| unexpected())?;
+    Ok(SweepReply {
+        next: (cursor != 0).then_some(cursor),
+        drained: Drained { removed: integer(removed)?, pending: integer(pending)? },
+    })
+}
+
+/// A count or a time; below zero (a lease that just ended has no remaining time) it is zero.
+pub(super) fn integer(reply: &Value) -> Result<u64, Error> {
+    match reply {
+        Value::Int(number) => Ok(u64::try_from(*number).unwrap_or(0)),
+        _ => Err(unexpected()),
+    }
+}
+
+fn array(reply: &Value) -> Result<&[Value], Error> {
+    match reply {
+        Value::Array(items) => Ok(items),
+        _ => Err(unexpected()),
+    }
+}
+
+fn text(reply: Option<&Value>) -> Result<&str, Error> {
+    match reply {
+        Some(Value::BulkString(bytes)) => std::str::from_utf8(bytes).map_err(|_| unexpected()),
+        Some(Value::SimpleString(text)) => Ok(text),
+        _ => Err(unexpected()),
+    }
+}
+
+fn unexpected() -> Error {
+    Error::new(ErrorKind::Protocol, "the store answered something unexpected")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bulk(text: &str) -> Value {
+        Value::BulkString(text.as_bytes().to_vec())
+    }
+
+    #[test]
+    fn nonsense_is_a_protocol_error() {
+        let nonsense = [
+            Value::Nil,
+            Value::Okay,
+            Value::Int(-1),
+            bulk("?"),
+            Value::Array(vec![]),
+            Value::Array(vec![bulk("hit")]),
+            Value::Array(vec![bulk("granted"), bulk("x")]),
+            Value::Array(vec![bulk("held"), bulk("x"), Value::Int(1), Value::Int(1)]),
+            Value::Array(vec![Value::Int(1), Value::Nil, bulk("x")]),
+        ];
+        for reply in nonsense {
+            let kinds = [
+                lease(reply.clone()).map(|_| ()),
+                clock(&reply).map(|_| ()),
+                fill(&reply).map(|_| ()),
+                written(&reply).map(|_| ()),
+                drained(&reply).map(|_| ()),
+                sweep(&reply).map(|_| ()),
+            ];
+            for kind in kinds {
+                assert_eq!(kind.unwrap_err().kind(), ErrorKind::Protocol);
+            }
+        }
+    }
+}
