@@ -1,0 +1,307 @@
+//! The protocol's rules, each as a test that runs on every store. The star is the design's: without the rule, a stale read.
+//!
+//! Servers come from `CACHE_TEST_REDIS_URL` and `CACHE_TEST_VALKEY_URL`, which `cargo xtask test` sets.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::time::Instant;
+
+use super::{ClockReading, Drained, Fill, FillReply, IfPresent, LeaseReply, Refusal, Store, SweepScope, Token, Written};
+use crate::config::{Config, INVALIDATE_MEMBERS_PER_CHUNK};
+use crate::name::Name;
+
+mod rig;
+use rig::Rig;
+
+macro_rules! on_every_store {
+    ($($name:ident)+) => {
+        mod embedded {
+            $(#[tokio::test] async fn $name() { super::$name(super::Rig::embedded()).await })+
+        }
+        #[cfg(feature = "redis")]
+        mod redis {
+            $(#[tokio::test] async fn $name() { super::$name(super::Rig::redis("CACHE_TEST_REDIS_URL").await).await })+
+        }
+        #[cfg(feature = "redis")]
+        mod valkey {
+            $(#[tokio::test] async fn $name() { super::$name(super::Rig::redis("CACHE_TEST_VALKEY_URL").await).await })+
+        }
+    };
+}
+
+on_every_store! {
+    a_value_and_its_memberships_appear_together
+    a_fill_is_refused_after_its_key_was_invalidated
+    a_fill_is_refused_after_one_of_its_tags_was_invalidated
+    a_fill_is_refused_after_one_of_its_dependencies_was_invalidated
+    a_fill_that_began_after_the_invalidation_is_stored
+    a_removed_leaf_is_fenced
+    a_membership_counts_when_its_entry_is_gone
+    an_entry_that_left_a_tag_stays_when_the_tag_falls
+    a_cascade_follows_cycles_and_counts_each_entry_once
+    a_dead_clients_cascade_is_finished_by_the_next_invalidation
+    every_chunk_fences_again_what_it_left
+    a_pattern_takes_dependents_whose_entry_is_gone
+    every_page_of_a_pattern_raises_the_floor
+    a_pattern_leaves_other_keys_alone
+    clear_empties_the_namespace
+    a_write_always_fences_its_key
+    a_write_is_not_stored_over_a_fence_of_its_tags
+    two_writers_end_in_a_miss
+    a_write_takes_its_dependents_along
+    a_lease_is_held_by_one_token
+    a_lease_that_a_fence_has_overtaken_is_free
+    a_lease_answers_with_a_value_that_was_filled_meanwhile
+    a_foreign_token_neither_renews_nor_releases_a_lease
+    a_resent_fill_is_harmless
+    a_load_older_than_the_retention_does_not_fill
+    a_fence_is_dropped_only_into_the_floor
+    a_large_value_with_many_names_is_stored_whole
+    many_names_are_checked_again_by_the_last_step
+}
+
+async fn a_value_and_its_memberships_appear_together(rig: Rig) {
+    rig.fill("a:1", &["tT", "kb:1"]).await;
+    assert_eq!(rig.get("a:1").await.as_deref(), Some(&b"a:1"[..]));
+    assert_eq!(rig.invalidate(&["tT"]).await, 1);
+    assert_eq!(rig.get("a:1").await, None);
+    rig.fill("a:1", &["tT", "kb:1"]).await;
+    assert_eq!(rig.invalidate(&["kb:1"]).await, 1);
+}
+
+async fn a_fill_is_refused_after_its_key_was_invalidated(rig: Rig) {
+    let clock = rig.reading("a:1").await;
+    assert_eq!(rig.invalidate(&["ka:1"]).await, 0);
+    assert_eq!(rig.try_fill("a:1", &[], &clock).await, FillReply::Refused(Refusal::Fenced));
+    assert_eq!(rig.get("a:1").await, None);
+}
+
+async fn a_fill_is_refused_after_one_of_its_tags_was_invalidated(rig: Rig) {
+    let clock = rig.reading("a:1").await;
+    assert_eq!(rig.invalidate(&["tT"]).await, 0);
+    assert_eq!(rig.try_fill("a:1", &["tS", "tT"], &clock).await, FillReply::Refused(Refusal::Fenced));
+}
+
+async fn a_fill_is_refused_after_one_of_its_dependencies_was_invalidated(rig: Rig) {
+    let clock = rig.reading("a:1").await;
+    assert_eq!(rig.invalidate(&["kb:1"]).await, 0);
+    assert_eq!(rig.try_fill("a:1", &["kb:1"], &clock).await, FillReply::Refused(Refusal::Fenced));
+}
+
+async fn a_fill_that_began_after_the_invalidation_is_stored(rig: Rig) {
+    rig.invalidate(&["ka:1", "tT"]).await;
+    let clock = rig.reading("a:1").await;
+    assert_eq!(rig.try_fill("a:1", &["tT"], &clock).await, FillReply::Stored);
+}
+
+/// ★ `D` is made from `m` while `T` falls. Nothing depends on `m` yet, so only its own fence can refuse `D`.
+async fn a_removed_leaf_is_fenced(rig: Rig) {
+    rig.fill("m", &["tT"]).await;
+    let clock = rig.reading("D").await;
+    assert_eq!(rig.invalidate(&["tT"]).await, 1);
+    assert_eq!(rig.try_fill("D", &["km"], &clock).await, FillReply::Refused(Refusal::Fenced));
+}
+
+/// ★ `T` reaches `D` through `m`, also when `m` expired first.
+async fn a_membership_counts_when_its_entry_is_gone(rig: Rig) {
+    rig.fill("m", &["tT"]).await;
+    rig.fill("D", &["km"]).await;
+    rig.lose_entry("m").await;
+    assert_eq!(rig.invalidate(&["tT"]).await, 1);
+    assert_eq!(rig.get("D").await, None);
+}
+
+async fn an_entry_that_left_a_tag_stays_when_the_tag_falls(rig: Rig) {
+    rig.fill("a:1", &["tT"]).await;
+    rig.fill("a:1", &["tS"]).await;
+    assert_eq!(rig.invalidate(&["tT"]).await, 0);
+    assert!(rig.get("a:1").await.is_some());
+    // A dead membership of an earlier life does not count either.
+    rig.lose_entry("a:1").await;
+    rig.fill("a:1", &["tU"]).await;
+    assert_eq!(rig.invalidate(&["tS"]).await, 0);
+    assert_eq!(rig.invalidate(&["tU"]).await, 1);
+}
+
+async fn a_cascade_follows_cycles_and_counts_each_entry_once(rig: Rig) {
+    rig.fill("a", &["kc", "tT"]).await;
+    rig.fill("b", &["ka", "tT"]).await;
+    rig.fill("c", &["kb"]).await;
+    rig.fill("other", &["kx"]).await;
+    assert_eq!(rig.invalidate(&["kb"]).await, 3);
+    assert!(rig.get("other").await.is_some());
+}
+
+/// ★ The work that is left is kept in the store, not in the client.
+async fn a_dead_clients_cascade_is_finished_by_the_next_invalidation(rig: Rig) {
+    let members = INVALIDATE_MEMBERS_PER_CHUNK + 50;
+    rig.fill_many(members, &["tT"]).await;
+    let first = rig.chunk(&["tT"]).await;
+    assert!(first.pending > 0, "one chunk must not be enough");
+    assert_eq!(first.removed, INVALIDATE_MEMBERS_PER_CHUNK as u64);
+    // That client sends nothing more. Another invalidates something else.
+    assert_eq!(rig.invalidate(&["kunrelated"]).await, 50);
+}
+
+/// ★ Between two chunks, a load reads an entry that has yet to fall.
+async fn every_chunk_fences_again_what_it_left(rig: Rig) {
+    rig.fill_many(INVALIDATE_MEMBERS_PER_CHUNK + 50, &["tT"]).await;
+    assert!(rig.chunk(&["tT"]).await.pending > 0);
+    let clock = rig.reading("D").await;
+    rig.invalidate(&[]).await;
+    assert_eq!(rig.try_fill("D", &["tT"], &clock).await, FillReply::Refused(Refusal::Fenced));
+}
+
+/// ★ `D` was made from `m:1`, which expired before the pattern came.
+async fn a_pattern_takes_dependents_whose_entry_is_gone(rig: Rig) {
+    rig.fill("m:1", &[]).await;
+    rig.fill("D", &["km:1"]).await;
+    rig.lose_entry("m:1").await;
+    assert_eq!(rig.sweep("m:*", &[SweepScope::Values, SweepScope::Dependents]).await, 1);
+    assert_eq!(rig.get("D").await, None);
+}
+
+/// ★ A load that begins between two pages may read what a later page removes.
+async fn every_page_of_a_pattern_raises_the_floor(rig: Rig) {
+    rig.sweep("m:*", &[SweepScope::Values]).await;
+    let clock = rig.reading("D").await;
+    rig.sweep("m:*", &[SweepScope::Dependents]).await;
+    assert_eq!(rig.try_fill("D", &[], &clock).await, FillReply::Refused(Refusal::BelowFloor));
+}
+
+async fn a_pattern_leaves_other_keys_alone(rig: Rig) {
+    for key in ["board:1", "board:2", "boards:1", "b"] {
+        rig.fill(key, &[]).await;
+    }
+    assert_eq!(rig.sweep("board:*", &[SweepScope::Values, SweepScope::Dependents]).await, 2);
+    assert!(rig.get("boards:1").await.is_some());
+    assert!(rig.get("b").await.is_some());
+}
+
+async fn clear_empties_the_namespace(rig: Rig) {
+    rig.fill_many(1_000, &["tT"]).await;
+    rig.fill("D", &["km:1"]).await;
+    assert_eq!(rig.sweep("*", &[SweepScope::Values, SweepScope::AllIndexes]).await, 1_001);
+    assert_eq!(rig.bookkeeping().await, 0, "indexes and pending work outlived clear");
+}
+
+/// ★ The writer's own value was refused; a load from before it must be as well.
+async fn a_write_always_fences_its_key(rig: Rig) {
+    let load = rig.reading("a").await;
+    let reading = rig.store.read_clock().await.unwrap();
+    rig.invalidate(&["tT"]).await;
+    assert_eq!(rig.write("a", &["tT"], &reading).await.fill, FillReply::Refused(Refusal::Fenced));
+    assert_eq!(rig.try_fill("a", &[], &load).await, FillReply::Refused(Refusal::Fenced));
+}
+
+/// ★ The key alone is not enough.
+async fn a_write_is_not_stored_over_a_fence_of_its_tags(rig: Rig) {
+    let reading = rig.store.read_clock().await.unwrap();
+    rig.invalidate(&["tT"]).await;
+    assert_eq!(rig.write("a", &["tT"], &reading).await.fill, FillReply::Refused(Refusal::Fenced));
+    assert_eq!(rig.get("a").await, None);
+}
+
+async fn two_writers_end_in_a_miss(rig: Rig) {
+    let (first, second) = (rig.store.read_clock().await.unwrap(), rig.store.read_clock().await.unwrap());
+    assert_eq!(rig.write("a", &[], &first).await.fill, FillReply::Stored);
+    assert_eq!(rig.write("a", &[], &second).await.fill, FillReply::Refused(Refusal::Fenced));
+    assert_eq!(rig.get("a").await, None);
+}
+
+async fn a_write_takes_its_dependents_along(rig: Rig) {
+    rig.fill("a", &["tT"]).await;
+    rig.fill("D", &["ka"]).await;
+    rig.fill("E", &["kD"]).await;
+    let reading = rig.store.read_clock().await.unwrap();
+    let written = rig.write("a", &["tT"], &reading).await;
+    assert_eq!((written.fill, written.drained.pending), (FillReply::Stored, 0));
+    assert!(rig.get("a").await.is_some() && rig.get("D").await.is_none() && rig.get("E").await.is_none());
+    assert_eq!(rig.invalidate(&["tT"]).await, 1);
+}
+
+async fn a_lease_is_held_by_one_token(rig: Rig) {
+    let token = Token::new();
+    assert!(matches!(rig.lease("a", token).await, LeaseReply::Granted(_)));
+    assert!(matches!(rig.lease("a", Token::new()).await, LeaseReply::Held { .. }));
+    rig.store.release_lease("a", token).await.unwrap();
+    assert!(matches!(rig.lease("a", Token::new()).await, LeaseReply::Granted(_)));
+}
+
+/// ★ What its holder loads would be refused: nobody should wait for it.
+async fn a_lease_that_a_fence_has_overtaken_is_free(rig: Rig) {
+    assert!(matches!(rig.lease("a", Token::new()).await, LeaseReply::Granted(_)));
+    rig.invalidate(&["ka"]).await;
+    assert!(matches!(rig.lease("a", Token::new()).await, LeaseReply::Granted(_)));
+    rig.sweep("x*", &[SweepScope::Values]).await;
+    assert!(matches!(rig.lease("a", Token::new()).await, LeaseReply::Granted(_)));
+}
+
+async fn a_lease_answers_with_a_value_that_was_filled_meanwhile(rig: Rig) {
+    rig.fill("a", &[]).await;
+    assert!(matches!(rig.lease("a", Token::new()).await, LeaseReply::Hit(value) if value.ends_with(b"a")));
+    let ignoring = rig.store.take_lease("a", Token::new(), Duration::from_secs(1), IfPresent::Ignore).await;
+    assert!(matches!(ignoring.unwrap(), LeaseReply::Granted(_)));
+}
+
+async fn a_foreign_token_neither_renews_nor_releases_a_lease(rig: Rig) {
+    let (mine, foreign) = (Token::new(), Token::new());
+    rig.lease("a", mine).await;
+    assert!(!rig.store.renew_lease("a", foreign, Duration::from_secs(1)).await.unwrap());
+    rig.store.release_lease("a", foreign).await.unwrap();
+    assert!(matches!(rig.lease("a", Token::new()).await, LeaseReply::Held { .. }));
+    assert!(rig.store.renew_lease("a", mine, Duration::from_secs(1)).await.unwrap());
+}
+
+async fn a_resent_fill_is_harmless(rig: Rig) {
+    let clock = rig.reading("a").await;
+    assert_eq!(rig.try_fill("a", &["tT"], &clock).await, FillReply::Stored);
+    assert_eq!(rig.try_fill("a", &["tT"], &clock).await, FillReply::Stored);
+    assert_eq!(rig.invalidate(&["tT"]).await, 1);
+    assert_eq!(rig.try_fill("a", &["tT"], &clock).await, FillReply::Refused(Refusal::Fenced));
+}
+
+async fn a_load_older_than_the_retention_does_not_fill(rig: Rig) {
+    let mut clock = rig.reading("a").await;
+    clock.read_at_ms -= rig.retention_ms() + 1_000;
+    assert_eq!(rig.try_fill("a", &[], &clock).await, FillReply::Refused(Refusal::TooOld));
+}
+
+/// ★ With the retention over at once, the fence itself is gone by the next script; the floor remembers.
+async fn a_fence_is_dropped_only_into_the_floor(rig: Rig) {
+    let rig = rig.without_retention();
+    let mut clock = rig.reading("a").await;
+    clock.read_at_ms += 3_600_000; // never too old: the floor alone may refuse it
+    clock.read_at = Instant::now() + Duration::from_secs(3_600);
+    rig.invalidate(&["ka"]).await;
+    rig.wait_a_tick().await;
+    rig.invalidate(&["kunrelated"]).await;
+    assert_eq!(rig.try_fill("a", &[], &clock).await, FillReply::Refused(Refusal::BelowFloor));
+}
+
+async fn a_large_value_with_many_names_is_stored_whole(rig: Rig) {
+    let names = many_names();
+    let clock = rig.reading("a").await;
+    assert_eq!(rig.try_fill_bytes("a", &names, &clock, &vec![b'x'; 300_000]).await, FillReply::Stored);
+    assert!(rig.get("a").await.is_some_and(|value| value.len() == 300_000));
+    for tag in ["t0000", "t0300", "t0999"] {
+        rig.fill("D", &[tag]).await;
+        assert_eq!(rig.invalidate(&[tag]).await, if tag == "t0000" { 2 } else { 1 });
+    }
+}
+
+async fn many_names_are_checked_again_by_the_last_step(rig: Rig) {
+    let names = many_names();
+    let clock = rig.reading("a").await;
+    rig.invalidate(&["t0001"]).await;
+    assert_eq!(rig.try_fill_bytes("a", &names, &clock, b"x").await, FillReply::Refused(Refusal::Fenced));
+    let clock = rig.reading("a").await;
+    rig.invalidate(&["t0999"]).await;
+    assert_eq!(rig.try_fill_bytes("a", &names, &clock, b"x").await, FillReply::Refused(Refusal::Fenced));
+}
+
+fn many_names() -> Vec<Name> {
+    (0..1_000).map(|at| Name::tag(&format!("{at:04}")).unwrap()).collect()
+}

@@ -1,0 +1,221 @@
+//! One store in one namespace, and the short forms that the tests are written in.
+
+use super::*;
+
+pub(super) struct Rig {
+    pub(super) store: Arc<dyn Store>,
+    config: Config,
+    backend: Backend,
+}
+
+enum Backend {
+    Embedded(Arc<crate::store::memory::MemoryStore>),
+    #[cfg(feature = "redis")]
+    Redis { url: String },
+}
+
+impl Rig {
+    pub(super) fn embedded() -> Self {
+        Self::embedded_with(Config::default())
+    }
+
+    fn embedded_with(config: Config) -> Self {
+        let store = Arc::new(crate::store::memory::MemoryStore::new(&config));
+        Self { store: store.clone(), config, backend: Backend::Embedded(store) }
+    }
+
+    #[cfg(feature = "redis")]
+    pub(super) async fn redis(variable: &str) -> Self {
+        let url = std::env::var(variable)
+            .unwrap_or_else(|_| panic!("{variable} is not set: run the tests with `cargo xtask test`"));
+        let namespace = format!("conformance-{:016x}", fastrand::u64(..));
+        Self::redis_with(url, Config { namespace, connections: 1, ..Config::default() })
+    }
+
+    #[cfg(feature = "redis")]
+    fn redis_with(url: String, config: Config) -> Self {
+        let config = Config { operation_deadline: Duration::from_secs(10), ..config };
+        let store = Arc::new(crate::store::redis::RedisStore::open(&url, &config).unwrap());
+        Self { store, config, backend: Backend::Redis { url } }
+    }
+
+    /// The same namespace, through a client that keeps fences and dead members for no time at all.
+    pub(super) fn without_retention(self) -> Self {
+        let config = Config { fence_retention: Duration::ZERO, ..self.config };
+        match self.backend {
+            Backend::Embedded(_) => Self::embedded_with(config),
+            #[cfg(feature = "redis")]
+            Backend::Redis { url } => Self::redis_with(url, config),
+        }
+    }
+
+    pub(super) fn retention_ms(&self) -> u64 {
+        self.config.fence_retention.as_millis() as u64
+    }
+
+    /// Until the store's clock, in µs, has moved on.
+    pub(super) async fn wait_a_tick(&self) {
+        let before = std::time::Instant::now();
+        while before.elapsed() < Duration::from_micros(100) {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    pub(super) async fn lease(&self, key: &str, token: Token) -> LeaseReply {
+        self.store.take_lease(key, token, Duration::from_secs(5), IfPresent::Return).await.unwrap()
+    }
+
+    /// What a load of `key` that begins now is given.
+    pub(super) async fn reading(&self, key: &str) -> ClockReading {
+        self.reading_as(Token::new(), key).await
+    }
+
+    async fn reading_as(&self, token: Token, key: &str) -> ClockReading {
+        let reply = self.store.take_lease(key, token, Duration::from_secs(5), IfPresent::Ignore).await.unwrap();
+        match reply {
+            LeaseReply::Granted(clock) | LeaseReply::Held { clock, .. } => clock,
+            LeaseReply::Hit(_) => unreachable!("present values are ignored"),
+        }
+    }
+
+    /// By a load that holds no lease.
+    pub(super) async fn try_fill_bytes(
+        &self,
+        key: &str,
+        names: &[Name],
+        clock: &ClockReading,
+        payload: &[u8],
+    ) -> FillReply {
+        self.fill_as(Token::new(), key, names, clock, payload).await
+    }
+
+    async fn fill_as(&self, token: Token, key: &str, names: &[Name], clock: &ClockReading, payload: &[u8]) -> FillReply {
+        let value = stored(names, payload);
+        let fill = Fill { key, value, names, ttl: Duration::from_secs(600), clock, token };
+        self.store.fill(fill).await.unwrap()
+    }
+
+    pub(super) async fn try_fill(&self, key: &str, names: &[&str], clock: &ClockReading) -> FillReply {
+        self.try_fill_bytes(key, &parse(names), clock, key.as_bytes()).await
+    }
+
+    pub(super) async fn fill(&self, key: &str, names: &[&str]) {
+        let token = Token::new();
+        let clock = self.reading_as(token, key).await;
+        assert_eq!(self.fill_as(token, key, &parse(names), &clock, key.as_bytes()).await, FillReply::Stored);
+    }
+
+    /// `m:0`, `m:1`, …
+    pub(super) async fn fill_many(&self, count: usize, names: &[&str]) {
+        let clock = self.store.read_clock().await.unwrap();
+        for at in 0..count {
+            assert_eq!(self.try_fill(&format!("m:{at}"), names, &clock).await, FillReply::Stored);
+        }
+    }
+
+    pub(super) async fn write(&self, key: &str, names: &[&str], clock: &ClockReading) -> Written {
+        let names = parse(names);
+        let value = stored(&names, key.as_bytes());
+        let fill = Fill { key, value, names: &names, ttl: Duration::from_secs(600), clock, token: Token::new() };
+        self.store.write(fill).await.unwrap()
+    }
+
+    /// The payload.
+    pub(super) async fn get(&self, key: &str) -> Option<Bytes> {
+        let value = self.store.get(key).await.unwrap()?;
+        let names_bytes = u32::from_le_bytes(value[52..56].try_into().unwrap()) as usize;
+        Some(value.slice(56 + names_bytes..))
+    }
+
+    pub(super) async fn chunk(&self, names: &[&str]) -> Drained {
+        self.store.invalidate(&parse(names)).await.unwrap()
+    }
+
+    /// To its end; the number of entries removed.
+    pub(super) async fn invalidate(&self, names: &[&str]) -> u64 {
+        let first = self.chunk(names).await;
+        first.removed + self.drain(first).await
+    }
+
+    async fn drain(&self, mut last: Drained) -> u64 {
+        let mut removed = 0;
+        while last.pending > 0 {
+            last = self.chunk(&[]).await;
+            removed += last.removed;
+        }
+        removed
+    }
+
+    pub(super) async fn sweep(&self, pattern: &str, scopes: &[SweepScope]) -> u64 {
+        let mut removed = 0;
+        for &scope in scopes {
+            let mut cursor = Some(0);
+            while let Some(at) = cursor {
+                let page = self.store.sweep(pattern, scope, at).await.unwrap();
+                removed += page.drained.removed + self.drain(page.drained).await;
+                cursor = page.next;
+            }
+        }
+        removed
+    }
+
+    /// The entry expires, or is evicted; its memberships stay.
+    pub(super) async fn lose_entry(&self, key: &str) {
+        match &self.backend {
+            Backend::Embedded(store) => store.lose_entry(key),
+            #[cfg(feature = "redis")]
+            Backend::Redis { .. } => {
+                let mut raw = self.raw().await;
+                let key = format!("{}:{key}", self.config.namespace);
+                ::redis::cmd("DEL").arg(key).query_async::<()>(&mut raw).await.unwrap();
+            }
+        }
+    }
+
+    /// Indexes and pending names that exist.
+    pub(super) async fn bookkeeping(&self) -> usize {
+        match &self.backend {
+            Backend::Embedded(store) => store.bookkeeping(),
+            #[cfg(feature = "redis")]
+            Backend::Redis { .. } => {
+                let mut raw = self.raw().await;
+                let mut found = 0;
+                for glob in ["~index:*", "~pending"] {
+                    let glob = format!("{}:{glob}", self.config.namespace);
+                    let keys: Vec<String> = ::redis::cmd("KEYS").arg(glob).query_async(&mut raw).await.unwrap();
+                    found += keys.len();
+                }
+                found
+            }
+        }
+    }
+
+    #[cfg(feature = "redis")]
+    async fn raw(&self) -> ::redis::aio::MultiplexedConnection {
+        let Backend::Redis { url } = &self.backend else { unreachable!("asked of a Redis alone") };
+        ::redis::Client::open(url.as_str()).unwrap().get_multiplexed_async_connection().await.unwrap()
+    }
+}
+
+fn parse(names: &[&str]) -> Vec<Name> {
+    let mut names: Vec<_> = names.iter().map(|name| Name::parse(name).unwrap()).collect();
+    names.sort();
+    names
+}
+
+/// A stored entry as far as a store looks at it: see the layout in `entry`.
+fn stored(names: &[Name], payload: &[u8]) -> Bytes {
+    let mut block = String::new();
+    for name in names {
+        block.push('\n');
+        block.push_str(name.as_str());
+    }
+    if !names.is_empty() {
+        block.push('\n');
+    }
+    let mut bytes = vec![0; 56];
+    bytes[52..56].copy_from_slice(&(block.len() as u32).to_le_bytes());
+    bytes.extend_from_slice(block.as_bytes());
+    bytes.extend_from_slice(payload);
+    bytes.into()
+}
