@@ -13,6 +13,8 @@ use tokio::time::Instant;
 use crate::error::Error;
 use crate::name::Name;
 
+#[cfg(test)]
+mod conformance;
 pub(crate) mod memory;
 #[cfg(feature = "redis")]
 pub(crate) mod redis;

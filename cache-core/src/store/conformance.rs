@@ -8,11 +8,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::Instant;
 
-use super::{ClockReading, Drained, Fill, FillReply, IfPresent, LeaseReply, Refusal, Store, SweepScope, Token, Written};
+use super::{
+    ClockReading, Drained, Fill, FillReply, IfPresent, LeaseReply, Refusal, Store, SweepScope, Token, Written,
+};
 use crate::config::{Config, INVALIDATE_MEMBERS_PER_CHUNK};
 use crate::name::Name;
 
-mod rig;
+pub(in crate::store) mod rig;
 use rig::Rig;
 
 macro_rules! on_every_store {
@@ -116,6 +118,7 @@ async fn a_membership_counts_when_its_entry_is_gone(rig: Rig) {
 async fn an_entry_that_left_a_tag_stays_when_the_tag_falls(rig: Rig) {
     rig.fill("a:1", &["tT"]).await;
     rig.fill("a:1", &["tS"]).await;
+    assert_eq!(rig.bookkeeping().await, 1, "the index of the tag that it left is gone");
     assert_eq!(rig.invalidate(&["tT"]).await, 0);
     assert!(rig.get("a:1").await.is_some());
     // A dead membership of an earlier life does not count either.
@@ -265,7 +268,7 @@ async fn a_resent_fill_is_harmless(rig: Rig) {
 
 async fn a_load_older_than_the_retention_does_not_fill(rig: Rig) {
     let mut clock = rig.reading("a").await;
-    clock.read_at_ms -= rig.retention_ms() + 1_000;
+    clock.read_at -= rig.retention() + Duration::from_secs(1);
     assert_eq!(rig.try_fill("a", &[], &clock).await, FillReply::Refused(Refusal::TooOld));
 }
 

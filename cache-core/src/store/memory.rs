@@ -25,6 +25,8 @@ mod fences;
 pub(crate) mod glob;
 mod indexes;
 mod leases;
+#[cfg(test)]
+mod rig;
 mod rules;
 mod state;
 mod tidy;

@@ -21,6 +21,8 @@ mod connect;
 mod layout;
 mod reply;
 mod scripts;
+#[cfg(test)]
+mod tests;
 
 use connect::{OnNewPrimary, Pool, reply_code};
 use layout::Layout;
@@ -271,4 +273,13 @@ fn token_text(token: Token) -> String {
 
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Sends what the hook of a new primary sends, on a connection of the test's own.
+#[cfg(test)]
+pub(in crate::store) async fn renew_clock_of(namespace: &str, raw: &mut redis::aio::MultiplexedConnection) {
+    let layout = Layout::new(namespace);
+    let mut eval = redis::cmd("EVAL");
+    eval.arg(scripts::RENEW_CLOCK.source).arg(1).arg(layout.clock()).arg(layout.root()).arg(nonce());
+    eval.query_async::<()>(raw).await.unwrap();
 }

@@ -2,8 +2,8 @@
 
 use super::*;
 
-pub(super) struct Rig {
-    pub(super) store: Arc<dyn Store>,
+pub(in crate::store) struct Rig {
+    pub(in crate::store) store: Arc<dyn Store>,
     config: Config,
     backend: Backend,
 }
@@ -11,11 +11,13 @@ pub(super) struct Rig {
 enum Backend {
     Embedded(Arc<crate::store::memory::MemoryStore>),
     #[cfg(feature = "redis")]
-    Redis { url: String },
+    Redis {
+        url: String,
+    },
 }
 
 impl Rig {
-    pub(super) fn embedded() -> Self {
+    pub(in crate::store) fn embedded() -> Self {
         Self::embedded_with(Config::default())
     }
 
@@ -25,7 +27,7 @@ impl Rig {
     }
 
     #[cfg(feature = "redis")]
-    pub(super) async fn redis(variable: &str) -> Self {
+    pub(in crate::store) async fn redis(variable: &str) -> Self {
         let url = std::env::var(variable)
             .unwrap_or_else(|_| panic!("{variable} is not set: run the tests with `cargo xtask test`"));
         let namespace = format!("conformance-{:016x}", fastrand::u64(..));
@@ -40,7 +42,7 @@ impl Rig {
     }
 
     /// The same namespace, through a client that keeps fences and dead members for no time at all.
-    pub(super) fn without_retention(self) -> Self {
+    pub(in crate::store) fn without_retention(self) -> Self {
         let config = Config { fence_retention: Duration::ZERO, ..self.config };
         match self.backend {
             Backend::Embedded(_) => Self::embedded_with(config),
@@ -49,24 +51,24 @@ impl Rig {
         }
     }
 
-    pub(super) fn retention_ms(&self) -> u64 {
-        self.config.fence_retention.as_millis() as u64
+    pub(in crate::store) fn retention(&self) -> Duration {
+        self.config.fence_retention
     }
 
     /// Until the store's clock, in µs, has moved on.
-    pub(super) async fn wait_a_tick(&self) {
+    pub(in crate::store) async fn wait_a_tick(&self) {
         let before = std::time::Instant::now();
         while before.elapsed() < Duration::from_micros(100) {
             tokio::task::yield_now().await;
         }
     }
 
-    pub(super) async fn lease(&self, key: &str, token: Token) -> LeaseReply {
+    pub(in crate::store) async fn lease(&self, key: &str, token: Token) -> LeaseReply {
         self.store.take_lease(key, token, Duration::from_secs(5), IfPresent::Return).await.unwrap()
     }
 
     /// What a load of `key` that begins now is given.
-    pub(super) async fn reading(&self, key: &str) -> ClockReading {
+    pub(in crate::store) async fn reading(&self, key: &str) -> ClockReading {
         self.reading_as(Token::new(), key).await
     }
 
@@ -79,7 +81,7 @@ impl Rig {
     }
 
     /// By a load that holds no lease.
-    pub(super) async fn try_fill_bytes(
+    pub(in crate::store) async fn try_fill_bytes(
         &self,
         key: &str,
         names: &[Name],
@@ -89,31 +91,47 @@ impl Rig {
         self.fill_as(Token::new(), key, names, clock, payload).await
     }
 
-    async fn fill_as(&self, token: Token, key: &str, names: &[Name], clock: &ClockReading, payload: &[u8]) -> FillReply {
+    async fn fill_as(
+        &self,
+        token: Token,
+        key: &str,
+        names: &[Name],
+        clock: &ClockReading,
+        payload: &[u8],
+    ) -> FillReply {
         let value = stored(names, payload);
         let fill = Fill { key, value, names, ttl: Duration::from_secs(600), clock, token };
         self.store.fill(fill).await.unwrap()
     }
 
-    pub(super) async fn try_fill(&self, key: &str, names: &[&str], clock: &ClockReading) -> FillReply {
+    pub(in crate::store) async fn try_fill(&self, key: &str, names: &[&str], clock: &ClockReading) -> FillReply {
         self.try_fill_bytes(key, &parse(names), clock, key.as_bytes()).await
     }
 
-    pub(super) async fn fill(&self, key: &str, names: &[&str]) {
+    pub(in crate::store) async fn fill(&self, key: &str, names: &[&str]) {
         let token = Token::new();
         let clock = self.reading_as(token, key).await;
         assert_eq!(self.fill_as(token, key, &parse(names), &clock, key.as_bytes()).await, FillReply::Stored);
     }
 
+    /// With another hard TTL.
+    #[cfg(feature = "redis")]
+    pub(in crate::store) async fn fill_for(&self, key: &str, names: &[&str], ttl: Duration) {
+        let (names, clock) = (parse(names), self.reading(key).await);
+        let value = stored(&names, key.as_bytes());
+        let fill = Fill { key, value, names: &names, ttl, clock: &clock, token: Token::new() };
+        assert_eq!(self.store.fill(fill).await.unwrap(), FillReply::Stored);
+    }
+
     /// `m:0`, `m:1`, …
-    pub(super) async fn fill_many(&self, count: usize, names: &[&str]) {
+    pub(in crate::store) async fn fill_many(&self, count: usize, names: &[&str]) {
         let clock = self.store.read_clock().await.unwrap();
         for at in 0..count {
             assert_eq!(self.try_fill(&format!("m:{at}"), names, &clock).await, FillReply::Stored);
         }
     }
 
-    pub(super) async fn write(&self, key: &str, names: &[&str], clock: &ClockReading) -> Written {
+    pub(in crate::store) async fn write(&self, key: &str, names: &[&str], clock: &ClockReading) -> Written {
         let names = parse(names);
         let value = stored(&names, key.as_bytes());
         let fill = Fill { key, value, names: &names, ttl: Duration::from_secs(600), clock, token: Token::new() };
@@ -121,18 +139,18 @@ impl Rig {
     }
 
     /// The payload.
-    pub(super) async fn get(&self, key: &str) -> Option<Bytes> {
+    pub(in crate::store) async fn get(&self, key: &str) -> Option<Bytes> {
         let value = self.store.get(key).await.unwrap()?;
         let names_bytes = u32::from_le_bytes(value[52..56].try_into().unwrap()) as usize;
         Some(value.slice(56 + names_bytes..))
     }
 
-    pub(super) async fn chunk(&self, names: &[&str]) -> Drained {
+    pub(in crate::store) async fn chunk(&self, names: &[&str]) -> Drained {
         self.store.invalidate(&parse(names)).await.unwrap()
     }
 
     /// To its end; the number of entries removed.
-    pub(super) async fn invalidate(&self, names: &[&str]) -> u64 {
+    pub(in crate::store) async fn invalidate(&self, names: &[&str]) -> u64 {
         let first = self.chunk(names).await;
         first.removed + self.drain(first).await
     }
@@ -146,7 +164,7 @@ impl Rig {
         removed
     }
 
-    pub(super) async fn sweep(&self, pattern: &str, scopes: &[SweepScope]) -> u64 {
+    pub(in crate::store) async fn sweep(&self, pattern: &str, scopes: &[SweepScope]) -> u64 {
         let mut removed = 0;
         for &scope in scopes {
             let mut cursor = Some(0);
@@ -160,7 +178,7 @@ impl Rig {
     }
 
     /// The entry expires, or is evicted; its memberships stay.
-    pub(super) async fn lose_entry(&self, key: &str) {
+    pub(in crate::store) async fn lose_entry(&self, key: &str) {
         match &self.backend {
             Backend::Embedded(store) => store.lose_entry(key),
             #[cfg(feature = "redis")]
@@ -173,7 +191,7 @@ impl Rig {
     }
 
     /// Indexes and pending names that exist.
-    pub(super) async fn bookkeeping(&self) -> usize {
+    pub(in crate::store) async fn bookkeeping(&self) -> usize {
         match &self.backend {
             Backend::Embedded(store) => store.bookkeeping(),
             #[cfg(feature = "redis")]
@@ -188,6 +206,45 @@ impl Rig {
                 found
             }
         }
+    }
+
+    /// A command on a key of this namespace, given without the root.
+    #[cfg(feature = "redis")]
+    pub(in crate::store) async fn raw_command(&self, words: &[&str]) -> ::redis::Value {
+        let mut command = ::redis::cmd(words[0]);
+        command.arg(format!("{}:{}", self.config.namespace, words[1])).arg(&words[2..]);
+        command.query_async(&mut self.raw().await).await.unwrap()
+    }
+
+    /// Names `tf0`, `tf1`, … with rising fences.
+    #[cfg(feature = "redis")]
+    pub(in crate::store) async fn add_fences(&self, count: usize, first: u64) {
+        let mut raw = self.raw().await;
+        for slice in (0..count).collect::<Vec<_>>().chunks(10_000) {
+            let mut add = ::redis::cmd("ZADD");
+            add.arg(format!("{}:~clock", self.config.namespace));
+            slice.iter().for_each(|at| {
+                add.arg(first + *at as u64).arg(format!("tf{at}"));
+            });
+            add.query_async::<()>(&mut raw).await.unwrap();
+        }
+    }
+
+    #[cfg(feature = "redis")]
+    pub(in crate::store) async fn script_flush(&self) {
+        ::redis::cmd("SCRIPT").arg("FLUSH").query_async::<()>(&mut self.raw().await).await.unwrap();
+    }
+
+    #[cfg(feature = "redis")]
+    pub(in crate::store) async fn now_ms(&self) -> u64 {
+        let (s, us): (u64, u64) = ::redis::cmd("TIME").query_async(&mut self.raw().await).await.unwrap();
+        s * 1_000 + us / 1_000
+    }
+
+    /// What a client does before it uses a primary that it did not talk to last.
+    #[cfg(feature = "redis")]
+    pub(in crate::store) async fn renew_clock(&self) {
+        crate::store::redis::renew_clock_of(&self.config.namespace, &mut self.raw().await).await;
     }
 
     #[cfg(feature = "redis")]

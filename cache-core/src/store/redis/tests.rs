@@ -1,0 +1,162 @@
+//! What only a server outside this process can lose, or have done to it.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::store::conformance::rig::Rig;
+use crate::store::{FillReply, LeaseReply, Refusal, Token};
+
+macro_rules! on_every_server {
+    ($($name:ident)+) => {
+        mod redis {
+            $(#[tokio::test] async fn $name() { super::$name(super::Rig::redis("CACHE_TEST_REDIS_URL").await).await })+
+        }
+        mod valkey {
+            $(#[tokio::test] async fn $name() { super::$name(super::Rig::redis("CACHE_TEST_VALKEY_URL").await).await })+
+        }
+    };
+}
+
+on_every_server! {
+    a_lost_clock_refuses_every_earlier_reading
+    a_clock_lost_twice_refuses_the_first_reading
+    a_lost_clock_frees_its_leases
+    a_load_that_the_server_finds_too_old_does_not_fill
+    a_new_primary_refuses_every_earlier_reading
+    a_dead_member_is_reaped_by_later_fills
+    a_dead_member_stays_while_something_depends_on_it
+    a_member_that_has_just_died_stays
+    a_short_lived_member_does_not_shorten_anothers_stay
+    bookkeeping_has_no_ttl
+    a_value_of_another_type_is_unreadable_and_overwritten
+    scripts_survive_a_flush
+    fences_beyond_the_limit_are_dropped_into_the_floor
+}
+
+/// ★ Incarnations alone tell: the lost clock's sequence was far ahead of the new one's.
+async fn a_lost_clock_refuses_every_earlier_reading(rig: Rig) {
+    rig.reading("a").await;
+    rig.raw_command(&["ZADD", "~clock", "9000000000000000", "!seq"]).await;
+    let clock = rig.reading("a").await;
+    rig.raw_command(&["DEL", "~clock"]).await;
+    assert_eq!(rig.try_fill("a", &[], &clock).await, FillReply::Refused(Refusal::ForeignIncarnation));
+    assert_eq!(rig.get("a").await, None);
+}
+
+/// ★ An incarnation of the process, not of the call, would be back after the second loss.
+async fn a_clock_lost_twice_refuses_the_first_reading(rig: Rig) {
+    let first = rig.reading("a").await;
+    for _ in 0..2 {
+        rig.raw_command(&["DEL", "~clock"]).await;
+        assert_ne!(rig.reading("b").await.incarnation, first.incarnation);
+    }
+    assert_eq!(rig.try_fill("a", &[], &first).await, FillReply::Refused(Refusal::ForeignIncarnation));
+}
+
+async fn a_lost_clock_frees_its_leases(rig: Rig) {
+    rig.lease("a", Token::new()).await;
+    rig.raw_command(&["DEL", "~clock"]).await;
+    assert!(matches!(rig.lease("a", Token::new()).await, LeaseReply::Granted(_)));
+}
+
+/// Whichever clock stepped back, the server's or this process's, the other one tells.
+async fn a_load_that_the_server_finds_too_old_does_not_fill(rig: Rig) {
+    let mut clock = rig.reading("a").await;
+    clock.read_at_ms -= (rig.retention() + Duration::from_secs(1)).as_millis() as u64;
+    assert_eq!(rig.try_fill("a", &[], &clock).await, FillReply::Refused(Refusal::TooOld));
+}
+
+/// ★ It may lag behind the primary that it replaces, and lack its last fences.
+async fn a_new_primary_refuses_every_earlier_reading(rig: Rig) {
+    let clock = rig.reading("a").await;
+    rig.renew_clock().await;
+    assert_eq!(rig.try_fill("a", &[], &clock).await, FillReply::Refused(Refusal::ForeignIncarnation));
+    let clock = rig.reading("a").await;
+    assert_eq!(rig.try_fill("a", &[], &clock).await, FillReply::Stored);
+}
+
+/// Makes `member` look dead for as long as `age` says, and its index due.
+async fn kill(rig: &Rig, member: &str, index: &str, age: Duration) {
+    let died_at = rig.now_ms().await - age.as_millis() as u64;
+    rig.raw_command(&["UNLINK", member]).await;
+    rig.raw_command(&["ZADD", &format!("~index:{index}"), &died_at.to_string(), member]).await;
+    rig.raw_command(&["ZADD", "~due", "1", index]).await;
+}
+
+const LONG_DEAD: Duration = Duration::from_secs(3_600);
+
+async fn a_dead_member_is_reaped_by_later_fills(rig: Rig) {
+    rig.fill("m", &["tT"]).await;
+    kill(&rig, "m", "tT", LONG_DEAD).await;
+    rig.fill("other", &[]).await;
+    assert_eq!(rig.bookkeeping().await, 0);
+    assert_eq!(rig.raw_command(&["EXISTS", "~due"]).await, ::redis::Value::Int(0));
+}
+
+/// ★ `T` reaches `D` through `m` alone.
+async fn a_dead_member_stays_while_something_depends_on_it(rig: Rig) {
+    rig.fill("m", &["tT"]).await;
+    rig.fill("D", &["km"]).await;
+    kill(&rig, "m", "tT", LONG_DEAD).await;
+    rig.fill("other", &[]).await;
+    assert_eq!(rig.invalidate(&["tT"]).await, 1);
+    assert_eq!(rig.get("D").await, None);
+}
+
+/// ★ A load that read `m` in its last moment has not filled yet.
+async fn a_member_that_has_just_died_stays(rig: Rig) {
+    rig.fill("m", &["tT"]).await;
+    let clock = rig.reading("D").await;
+    kill(&rig, "m", "tT", Duration::from_secs(1)).await;
+    rig.fill("other", &[]).await;
+    assert_eq!(rig.try_fill("D", &["km"], &clock).await, FillReply::Stored);
+    assert_eq!(rig.invalidate(&["tT"]).await, 1);
+}
+
+async fn a_short_lived_member_does_not_shorten_anothers_stay(rig: Rig) {
+    rig.fill("m", &["tT"]).await;
+    let score = rig.raw_command(&["ZSCORE", "~index:tT", "m"]).await;
+    rig.fill_for("m", &["tT"], Duration::from_millis(1)).await;
+    assert_eq!(rig.raw_command(&["ZSCORE", "~index:tT", "m"]).await, score);
+}
+
+async fn bookkeeping_has_no_ttl(rig: Rig) {
+    rig.fill("m", &["tT", "kb"]).await;
+    rig.invalidate(&["tother"]).await;
+    for key in ["~clock", "~due", "~index:tT", "~index:kb"] {
+        assert_eq!(rig.raw_command(&["PTTL", key]).await, ::redis::Value::Int(-1), "{key}");
+    }
+}
+
+async fn a_value_of_another_type_is_unreadable_and_overwritten(rig: Rig) {
+    rig.raw_command(&["LPUSH", "a", "x"]).await;
+    assert_eq!(rig.store.get("a").await.unwrap(), Some(Bytes::new()));
+    assert!(matches!(rig.lease("a", Token::new()).await, LeaseReply::Granted(_)));
+    rig.fill("a", &["tT"]).await;
+    assert_eq!(rig.get("a").await.as_deref(), Some(&b"a"[..]));
+    rig.raw_command(&["DEL", "a"]).await;
+    rig.raw_command(&["LPUSH", "a", "x"]).await;
+    rig.invalidate(&["tT"]).await;
+    rig.invalidate(&["ka"]).await;
+    assert_eq!(rig.raw_command(&["EXISTS", "a"]).await, ::redis::Value::Int(0));
+}
+
+async fn scripts_survive_a_flush(rig: Rig) {
+    rig.fill("a", &["tT"]).await;
+    rig.script_flush().await;
+    rig.fill("b", &["tT"]).await;
+    rig.script_flush().await;
+    assert_eq!(rig.invalidate(&["tT"]).await, 2);
+}
+
+async fn fences_beyond_the_limit_are_dropped_into_the_floor(rig: Rig) {
+    rig.invalidate(&["t0"]).await;
+    let clock = rig.reading("a").await;
+    let over = crate::config::FENCES_MAX + 500;
+    rig.add_fences(over, clock.seq + 1).await;
+    rig.invalidate(&["tx"]).await;
+    let ::redis::Value::Int(left) = rig.raw_command(&["ZCARD", "~clock"]).await else { panic!() };
+    assert!((left as usize) < over, "{left} fences are left");
+    assert_eq!(rig.try_fill("a", &[], &clock).await, FillReply::Refused(Refusal::BelowFloor));
+}
