@@ -1,8 +1,15 @@
 //! One store for one test.
 
+use std::time::Duration;
+
+use cache_core::{Builder, Cache};
 use redis::aio::MultiplexedConnection;
+use tokio::sync::OnceCell;
 
 use crate::ServerKind;
+
+/// Far longer than an answer takes, even on a busy machine: tests of what is cached are not tests of deadlines.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A store with a namespace that no other test uses.
 #[derive(Debug)]
@@ -10,6 +17,7 @@ pub struct TestStore {
     kind: Option<ServerKind>,
     url: String,
     namespace: String,
+    cache: OnceCell<Cache>,
 }
 
 impl TestStore {
@@ -29,7 +37,7 @@ impl TestStore {
     }
 
     fn new(kind: Option<ServerKind>, url: String) -> Self {
-        Self { kind, url, namespace: format!("t{:016x}", fastrand::u64(..)) }
+        Self { kind, url, namespace: format!("t{:016x}", fastrand::u64(..)), cache: OnceCell::new() }
     }
 
     /// Which server it is; `None` is the embedded store.
@@ -47,6 +55,28 @@ impl TestStore {
         &self.namespace
     }
 
+    /// Settings of a cache in this store and namespace. Each cache built from it has its own connections, flights and
+    /// counters, as another process would; on the embedded store its own entries, too.
+    ///
+    /// The operation deadline is long, and nothing is shortened at random.
+    pub fn builder(&self) -> Builder {
+        Cache::builder().url(&self.url).namespace(&self.namespace).operation_deadline(PATIENCE).jitter(0.0)
+    }
+
+    /// The one cache of this test, ready.
+    pub async fn cache(&self) -> Cache {
+        self.cache.get_or_init(|| ready(self.builder())).await.clone()
+    }
+
+    /// A cache as another process has it, ready.
+    ///
+    /// # Panics
+    /// On the embedded store, which no other process can see.
+    pub async fn another_process(&self) -> Cache {
+        assert!(self.kind.is_some(), "no other process sees the embedded store");
+        ready(self.builder()).await
+    }
+
     /// A driver connection, for assertions on bytes.
     ///
     /// # Panics
@@ -55,6 +85,12 @@ impl TestStore {
         assert!(self.kind.is_some(), "the embedded store has no bytes to look at");
         Raw::connect(&self.url).await
     }
+}
+
+async fn ready(builder: Builder) -> Cache {
+    let cache = builder.build().expect("valid settings");
+    cache.ready(PATIENCE).await.expect("a store that answers");
+    cache
 }
 
 /// A plain driver connection. Commands that this type does not name go through [`connection`](Raw::connection).
