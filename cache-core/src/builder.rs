@@ -166,7 +166,7 @@ fn open(url: &str, config: &Config) -> Result<Box<dyn Store>, Error> {
     match scheme {
         "memory" => Ok(Box::new(MemoryStore::new(config))),
         #[cfg(feature = "redis")]
-        "redis" | "rediss" | "redis+unix" => Err(Error::new(ErrorKind::Config, "the Redis store is not there yet")),
+        "redis" | "rediss" | "redis+unix" => Ok(Box::new(crate::store::redis::RedisStore::open(url, config)?)),
         #[cfg(not(feature = "redis"))]
         "redis" | "rediss" | "redis+unix" => {
             Err(Error::new(ErrorKind::Config, "a Redis URL needs the feature `redis` of cache-core"))

@@ -11,9 +11,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::builder::Builder;
-use crate::clock::within;
 use crate::config::Config;
 use crate::error::{Error, ErrorKind};
+use crate::health::Health;
 use crate::invalidate::{self, Invalidated, Invalidation};
 use crate::key::{IntoKey, IntoKeyName, Key, Names};
 use crate::private::{Call, Step};
@@ -152,8 +152,18 @@ impl Cache {
     /// the last failure after `timeout`.
     pub async fn ready(&self, timeout: Duration) -> Result<(), Error> {
         match &self.inner.store {
-            Some(store) => within(timeout, store.ready(timeout)).await,
+            Some(store) => store.ready(timeout).await,
             None => Ok(()),
+        }
+    }
+
+    /// What is known of the store and of this cache, without asking: for readiness probes and dashboards.
+    pub fn health(&self) -> Health {
+        let store = self.inner.store.as_ref().map(|store| store.health()).unwrap_or_default();
+        Health {
+            breaker_open: store.breaker_open,
+            owes_invalidations: self.inner.recovery.is_owing(),
+            evicts_bookkeeping: store.evicts_bookkeeping,
         }
     }
 

@@ -136,6 +136,14 @@ pub(crate) struct SweepReply {
     pub(crate) drained: Drained,
 }
 
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct StoreHealth {
+    /// The store failed repeatedly and is not asked for now.
+    pub(crate) breaker_open: bool,
+    /// An `allkeys-*` eviction policy: bookkeeping may be dropped while entries that need it live.
+    pub(crate) evicts_bookkeeping: bool,
+}
+
 /// A place where entries, their indexes and the protocol's clock live.
 ///
 /// Every method is idempotent, for a driver may send a command twice, and atomic.
@@ -182,8 +190,8 @@ pub(crate) trait Store: Send + Sync + 'static {
     /// permissions, database) is a configuration error at once.
     fn ready(&self, timeout: Duration) -> StoreFuture<'_, ()>;
 
-    /// Whether the store may drop bookkeeping that no entry outlives (`allkeys-*` eviction): a health flag.
-    fn evicts_bookkeeping(&self) -> bool {
-        false
+    /// What is known without asking.
+    fn health(&self) -> StoreHealth {
+        StoreHealth::default()
     }
 }

@@ -13,8 +13,8 @@ use crate::config::{
 use crate::error::Error;
 use crate::name::Name;
 use crate::store::{
-    ClockReading, Drained, Fill, FillReply, IfPresent, LeaseReply, Refusal, Store, StoreFuture, SweepReply, SweepScope,
-    Token, Written,
+    ClockReading, Drained, Fill, FillReply, IfPresent, LeaseReply, Refusal, Store, StoreFuture, StoreHealth,
+    SweepReply, SweepScope, Token, Written,
 };
 
 mod connect;
@@ -248,8 +248,8 @@ impl Store for RedisStore {
         Box::pin(self.pool.ready(timeout))
     }
 
-    fn evicts_bookkeeping(&self) -> bool {
-        self.pool.evicts_any_key()
+    fn health(&self) -> StoreHealth {
+        StoreHealth { breaker_open: self.pool.breaker_is_open(), evicts_bookkeeping: self.pool.evicts_any_key() }
     }
 }
 
