@@ -6,7 +6,11 @@
 mod canonical;
 mod digest;
 mod escape;
+#[cfg(test)]
+mod golden_tests;
 mod names;
+#[cfg(test)]
+mod property_tests;
 mod readable;
 mod recipe;
 mod text;

@@ -4,8 +4,10 @@ use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
+use serde::de::DeserializeOwned;
+
 use super::{IntoKeyName, Names, Part};
-use crate::fingerprint::Shape;
+use crate::fingerprint::{Fingerprint, Shape, fingerprint};
 use crate::tag::{IntoTag, Tag};
 use crate::ttl::Ttl;
 
@@ -54,6 +56,11 @@ impl Policy {
     pub fn jitter(mut self, share: f64) -> Self {
         self.jitter = Some(share);
         self
+    }
+
+    /// What stored values of `T` must have been written with.
+    pub(crate) fn fingerprint<T: DeserializeOwned>(&self) -> Fingerprint {
+        fingerprint::<T>(self.version, self.shape)
     }
 
     /// The fields of a `Cacheable` type, for the fingerprint: `<T as Cacheable>::shape`.
