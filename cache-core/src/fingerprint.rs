@@ -5,6 +5,8 @@
 
 mod record;
 mod shape;
+#[cfg(test)]
+mod tests;
 
 use std::any::TypeId;
 use std::collections::HashMap;

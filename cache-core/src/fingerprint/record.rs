@@ -163,10 +163,7 @@ impl<'w> Recorder<'w> {
             let path = self.below(field);
             self.walk.line(&path, "named");
         }
-        self.enter::<V, _>(what, |recorder| {
-            let names = fields.iter().copied().collect();
-            recorder.entries(names, None, visitor)
-        })
+        self.enter::<V, _>(what, |recorder| recorder.entries(fields.to_vec(), None, visitor))
     }
 
     /// Answers as a map of the named entries, and of one dummy entry.
@@ -248,7 +245,8 @@ impl<'de> Deserializer<'de> for Recorder<'_> {
     }
 
     fn deserialize_option<V: Visitor<'de>>(mut self, visitor: V) -> Result<V::Value, Refused> {
-        if std::mem::take(&mut self.walk.peel_option) {
+        let outermost = self.path.is_empty() && self.walk.open.is_empty();
+        if std::mem::take(&mut self.walk.peel_option) && outermost {
             return visitor.visit_some(self);
         }
         self.walk.steps += 1;
@@ -263,7 +261,8 @@ impl<'de> Deserializer<'de> for Recorder<'_> {
     }
 
     fn deserialize_newtype_struct<V: Visitor<'de>>(self, _name: &'static str, visitor: V) -> Result<V::Value, Refused> {
-        // Stored as what it holds, so it is no part of the shape.
+        // Stored as what it holds, so it is no part of the shape. An option inside it is not the outermost layer.
+        self.walk.peel_option = false;
         visitor.visit_newtype_struct(self)
     }
 
