@@ -4,6 +4,7 @@
 //! argument lists never share a key. This module knows nothing of namespaces and stores.
 
 mod canonical;
+mod conversion;
 mod digest;
 mod escape;
 #[cfg(test)]
@@ -15,13 +16,13 @@ mod readable;
 mod recipe;
 mod text;
 
-use std::borrow::Cow;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use self::conversion::{IntoKey, IntoKeyName};
 pub use self::escape::escape_glob;
 pub use self::names::Names;
 pub(crate) use self::readable::Unencodable;
@@ -84,6 +85,7 @@ impl<T> Key<T> {
     }
 
     /// The logical key, or why there is none.
+    #[cfg(test)]
     pub(crate) fn text(&self) -> Result<&Arc<str>, Unencodable> {
         self.text.as_ref().map_err(|error| *error)
     }
@@ -243,89 +245,4 @@ impl<T> From<TextKey> for Key<T> {
     fn from(key: TextKey) -> Self {
         key.typed()
     }
-}
-
-mod sealed {
-    pub trait Sealed {}
-}
-
-/// What names the entry of a value of type `T`: a [`Key<T>`], a [`TextKey`], or text, taken literally.
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` is not the key of a `{T}`",
-    note = "pass the key that the function's companion makes, `key!(\"...\")`, or the logical key as text"
-)]
-pub trait IntoKey<T>: sealed::Sealed {
-    /// The key.
-    ///
-    /// # Errors
-    /// Text that is empty, longer than 1,024 bytes, starts with `~` or holds control characters.
-    fn into_key(self) -> Result<Key<T>, Error>;
-}
-
-/// What names an entry, whatever its type: a [`Key`], a [`TextKey`], or text, taken literally.
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` does not name an entry",
-    note = "pass the key that a function's companion makes, `key!(\"...\")`, or the logical key as text"
-)]
-pub trait IntoKeyName: sealed::Sealed {
-    /// The key, its type forgotten.
-    ///
-    /// # Errors
-    /// As for [`IntoKey::into_key`].
-    fn into_key_name(self) -> Result<TextKey, Error>;
-}
-
-impl<T> sealed::Sealed for Key<T> {}
-impl<T> sealed::Sealed for &Key<T> {}
-
-impl<T> IntoKey<T> for Key<T> {
-    fn into_key(self) -> Result<Key<T>, Error> {
-        Ok(self)
-    }
-}
-
-impl<T> IntoKey<T> for &Key<T> {
-    fn into_key(self) -> Result<Key<T>, Error> {
-        Ok(self.clone())
-    }
-}
-
-impl<T> IntoKeyName for Key<T> {
-    fn into_key_name(self) -> Result<TextKey, Error> {
-        Ok(self.untyped())
-    }
-}
-
-impl<T> IntoKeyName for &Key<T> {
-    fn into_key_name(self) -> Result<TextKey, Error> {
-        Ok(self.untyped())
-    }
-}
-
-/// Everything that is a key of any type is one of a given type.
-macro_rules! untyped_keys {
-    ($($key:ty: |$this:ident| $name:expr;)*) => {$(
-        impl sealed::Sealed for $key {}
-        impl IntoKeyName for $key {
-            fn into_key_name(self) -> Result<TextKey, Error> {
-                let $this = self;
-                $name
-            }
-        }
-        impl<T> IntoKey<T> for $key {
-            fn into_key(self) -> Result<Key<T>, Error> {
-                self.into_key_name().map(TextKey::typed)
-            }
-        }
-    )*};
-}
-
-untyped_keys! {
-    TextKey: |key| Ok(key);
-    &TextKey: |key| Ok(key.clone());
-    &str: |text| TextKey::literal(text);
-    &&str: |text| TextKey::literal(text);
-    String: |text| TextKey::literal(&text);
-    &String: |text| TextKey::literal(text);
-    Cow<'_, str>: |text| TextKey::literal(&text);
 }

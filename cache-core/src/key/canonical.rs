@@ -8,11 +8,14 @@
 //! it hands to `collect_seq`, which every `Serialize` of it does unless a hand-written one hides it; hidden, it is a list
 //! in iteration order, and equal sets may have different keys: a miss more, never a wrong value.
 
+mod compound;
+
 use std::any::type_name;
 use std::fmt::{self, Write as _};
 
-use serde::ser::{self, Serialize, Serializer};
+use serde::ser::{Serialize, Serializer};
 
+use self::compound::{List, Map};
 use super::readable::Unencodable;
 use crate::config::KEY_DEPTH_MAX;
 
@@ -92,9 +95,7 @@ impl<'a> Canonical<'a> {
         if let Some(variant) = variant {
             push_sized(out, variant.as_bytes());
         }
-        let count_at = out.len();
-        out.extend_from_slice(&0u64.to_le_bytes());
-        Ok(List { out, depth, count_at, count: 0 })
+        Ok(List::new(out, depth))
     }
 }
 
@@ -241,7 +242,7 @@ impl<'a> Serializer for Canonical<'a> {
 
     fn serialize_map(self, _: Option<usize>) -> Result<Map<'a>, Unencodable> {
         let Canonical { out, depth } = self.deeper()?;
-        Ok(Map { out, depth, entries: Vec::new() })
+        Ok(Map::new(out, depth))
     }
 
     fn serialize_struct(self, _: &'static str, _: usize) -> Result<List<'a>, Unencodable> {
@@ -286,132 +287,5 @@ impl<'a> Serializer for Canonical<'a> {
         // `to_string` would panic on a failing `Display`.
         write!(text, "{value}").map_err(|_| Unencodable::Failed)?;
         self.serialize_str(&text)
-    }
-}
-
-/// Items in order, counted: lists, tuples, and the fields of structs with their names.
-struct List<'a> {
-    out: &'a mut Vec<u8>,
-    depth: usize,
-    count_at: usize,
-    count: u64,
-}
-
-impl List<'_> {
-    fn item<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Unencodable> {
-        self.count += 1;
-        value.serialize(Canonical { out: self.out, depth: self.depth })
-    }
-
-    fn field<T: Serialize + ?Sized>(&mut self, name: &'static str, value: &T) -> Result<(), Unencodable> {
-        push_sized(self.out, name.as_bytes());
-        self.item(value)
-    }
-
-    fn finish(self) -> Result<(), Unencodable> {
-        self.out[self.count_at..self.count_at + 8].copy_from_slice(&self.count.to_le_bytes());
-        Ok(())
-    }
-}
-
-impl ser::SerializeSeq for List<'_> {
-    type Ok = ();
-    type Error = Unencodable;
-    fn serialize_element<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Unencodable> {
-        self.item(value)
-    }
-    fn end(self) -> Result<(), Unencodable> {
-        self.finish()
-    }
-}
-
-impl ser::SerializeTuple for List<'_> {
-    type Ok = ();
-    type Error = Unencodable;
-    fn serialize_element<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Unencodable> {
-        self.item(value)
-    }
-    fn end(self) -> Result<(), Unencodable> {
-        self.finish()
-    }
-}
-
-impl ser::SerializeTupleStruct for List<'_> {
-    type Ok = ();
-    type Error = Unencodable;
-    fn serialize_field<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Unencodable> {
-        self.item(value)
-    }
-    fn end(self) -> Result<(), Unencodable> {
-        self.finish()
-    }
-}
-
-impl ser::SerializeTupleVariant for List<'_> {
-    type Ok = ();
-    type Error = Unencodable;
-    fn serialize_field<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Unencodable> {
-        self.item(value)
-    }
-    fn end(self) -> Result<(), Unencodable> {
-        self.finish()
-    }
-}
-
-impl ser::SerializeStruct for List<'_> {
-    type Ok = ();
-    type Error = Unencodable;
-    fn serialize_field<T: Serialize + ?Sized>(&mut self, name: &'static str, value: &T) -> Result<(), Unencodable> {
-        self.field(name, value)
-    }
-    fn end(self) -> Result<(), Unencodable> {
-        self.finish()
-    }
-}
-
-impl ser::SerializeStructVariant for List<'_> {
-    type Ok = ();
-    type Error = Unencodable;
-    fn serialize_field<T: Serialize + ?Sized>(&mut self, name: &'static str, value: &T) -> Result<(), Unencodable> {
-        self.field(name, value)
-    }
-    fn end(self) -> Result<(), Unencodable> {
-        self.finish()
-    }
-}
-
-/// Entries kept apart until all are there and can be sorted.
-struct Map<'a> {
-    out: &'a mut Vec<u8>,
-    depth: usize,
-    entries: Vec<(Vec<u8>, Vec<u8>)>,
-}
-
-impl ser::SerializeMap for Map<'_> {
-    type Ok = ();
-    type Error = Unencodable;
-
-    fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), Unencodable> {
-        let mut bytes = Vec::new();
-        key.serialize(Canonical { out: &mut bytes, depth: self.depth })?;
-        self.entries.push((bytes, Vec::new()));
-        Ok(())
-    }
-
-    fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Unencodable> {
-        let (_, bytes) = self.entries.last_mut().ok_or(Unencodable::Failed)?;
-        value.serialize(Canonical { out: bytes, depth: self.depth })
-    }
-
-    fn end(mut self) -> Result<(), Unencodable> {
-        // Stable and by key alone: the values of a multimap keep their order, which may matter.
-        self.entries.sort_by(|(a, _), (b, _)| a.cmp(b));
-        self.out.push(tag::MAP);
-        self.out.extend_from_slice(&(self.entries.len() as u64).to_le_bytes());
-        for (key, value) in &self.entries {
-            self.out.extend_from_slice(key);
-            self.out.extend_from_slice(value);
-        }
-        Ok(())
     }
 }

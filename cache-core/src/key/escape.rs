@@ -7,7 +7,8 @@ use std::fmt::Write as _;
 pub(crate) fn push_escaped(out: &mut String, text: &str) {
     let mut plain_from = 0;
     for (at, c) in text.char_indices() {
-        if !must_escape(c) && !(c == '~' && at == 0) {
+        let opens_bookkeeping = c == '~' && at == 0;
+        if !must_escape(c) && !opens_bookkeeping {
             continue;
         }
         out.push_str(&text[plain_from..at]);

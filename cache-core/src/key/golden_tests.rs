@@ -263,7 +263,7 @@ fn types_of_one_name_are_not_mixed_up() {
         struct Same;
         KeyText::new("g").type_part::<Same>().finish()
     }
-    fn generic<T>() -> (Key<()>, Key<()>) {
+    fn twins() -> (Key<()>, Key<()>) {
         let a = {
             struct Twin;
             KeyText::new("g").type_part::<Twin>().finish()
@@ -276,7 +276,7 @@ fn types_of_one_name_are_not_mixed_up() {
     }
     assert!(first().text().is_ok());
     assert_eq!(first(), first());
-    let (a, b) = generic::<u8>();
+    let (a, b) = twins();
     assert!(a.text().is_ok());
     assert_eq!(b.text(), Err(Unencodable::SameTypeName));
 }

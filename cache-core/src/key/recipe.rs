@@ -4,11 +4,9 @@ use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
-use serde::de::DeserializeOwned;
-
 use super::{IntoKeyName, Names, Part};
-use crate::fingerprint::{Fingerprint, Shape, fingerprint};
-use crate::tag::{IntoTag, Tag};
+use crate::fingerprint::Shape;
+use crate::tag::IntoTag;
 use crate::ttl::Ttl;
 
 /// What the options of a cached function say about its entries.
@@ -56,11 +54,6 @@ impl Policy {
     pub fn jitter(mut self, share: f64) -> Self {
         self.jitter = Some(share);
         self
-    }
-
-    /// What stored values of `T` must have been written with.
-    pub(crate) fn fingerprint<T: DeserializeOwned>(&self) -> Fingerprint {
-        fingerprint::<T>(self.version, self.shape)
     }
 
     /// The fields of a `Cacheable` type, for the fingerprint: `<T as Cacheable>::shape`.
@@ -134,10 +127,6 @@ impl<T> Recipe<T> {
         let mut names = self.captured.names.clone();
         names.extend((self.declared)(&self.captured, value));
         names
-    }
-
-    pub(super) fn add_tags(&mut self, tags: impl IntoIterator<Item = Tag>) {
-        tags.into_iter().for_each(|tag| self.captured.names.tag(tag));
     }
 }
 
