@@ -15,10 +15,21 @@ each_store! {
         let other = TestStore::embedded();
         assert_ne!(store.namespace(), other.namespace());
     }
+
+    async fn a_test_has_one_cache(store: TestStore) {
+        store.cache().await.put("key", &1).await.unwrap();
+        assert_eq!(store.cache().await.peek("key").await.unwrap(), Some(1));
+    }
 }
 
 each_server! {
     #![multi_thread]
+    async fn processes_share_what_is_stored(store: TestStore) {
+        store.cache().await.put("key", &1).await.unwrap();
+        assert_eq!(store.another_process().await.peek("key").await.unwrap(), Some(1));
+        assert_eq!(store.another_process().await.stats().prefix("key").hits, 0);
+    }
+
     async fn the_shared_server_answers(store: TestStore) {
         let key = format!("{}:key", store.namespace());
         let mut raw = store.raw().await;
