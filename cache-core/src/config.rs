@@ -56,6 +56,15 @@ pub(crate) const DEFAULT_TTL: Duration = Duration::from_secs(300);
 pub(crate) const JITTER: f64 = 0.05;
 /// Bytes of the embedded store, indexes included.
 pub(crate) const MEMORY_BYTES_MAX: usize = 64 << 20;
+/// Part of them that fences may take, one in so many: what is invalidated must not push out what is read.
+pub(crate) const MEMORY_FENCES_SHARE: usize = 4;
+/// Expired entries, dead members and ended leases that one operation of the embedded store collects, beside twice as many
+/// memberships as it adds: collecting is faster than storing, so nothing accumulates although nothing runs in the background.
+pub(crate) const MEMORY_REAPED_PER_OPERATION: usize = 16;
+/// Dependents looked at to see whether a dead member leads to something alive; beyond it the member stays for another while.
+pub(crate) const MEMORY_DEPENDENTS_LOOKED_AT: usize = 64;
+/// Memberships that cost a chunk as much as one more member: an entry may have thousands of them to leave.
+pub(crate) const MEMORY_MEMBERSHIPS_PER_VISIT: usize = 16;
 /// Shortest and longest delay before a lost connection is tried again: a full outage costs a few packets a second, and its
 /// end is noticed within two seconds.
 pub(crate) const RECONNECT_DELAY_MIN: Duration = Duration::from_millis(50);

@@ -15,7 +15,7 @@ use super::{
     ClockReading, Drained, Fill, FillReply, IfPresent, LeaseReply, Store, StoreFuture, SweepReply, SweepScope, Token,
     Written,
 };
-use crate::config::Config;
+use crate::config::{Config, INVALIDATE_NAMES_PER_CHUNK};
 use crate::error::Error;
 use crate::name::Name;
 
@@ -31,6 +31,8 @@ mod rules;
 mod state;
 mod tidy;
 
+#[cfg(test)]
+mod model;
 #[cfg(test)]
 mod tests;
 
@@ -133,6 +135,7 @@ impl Store for MemoryStore {
     }
 
     fn invalidate<'a>(&'a self, names: &'a [Name]) -> StoreFuture<'a, Drained> {
+        debug_assert!(names.len() <= INVALIDATE_NAMES_PER_CHUNK);
         self.run(move |state, now| state.invalidate(names, now))
     }
 

@@ -3,15 +3,12 @@
 use super::glob::Glob;
 use super::rules::Rule;
 use super::state::{Now, State};
+use crate::config::MEMORY_MEMBERSHIPS_PER_VISIT;
 use crate::name::Name;
 use crate::store::{Drained, SweepReply, SweepScope};
 
-/// Memberships that cost as much as one visit: an entry may have thousands of them to leave.
-const MEMBERSHIPS_PER_VISIT: usize = 16;
-
 impl State {
     pub(super) fn invalidate(&mut self, names: &[Name], now: Now) -> Drained {
-        debug_assert!(names.len() <= self.settings.names_per_chunk);
         let seq = self.fences.advance(now);
         let mut removed = 0;
         for name in names {
@@ -113,7 +110,7 @@ impl State {
         let entry = self.entries.get(member);
         let (present, falls) = (entry.is_some(), entry.is_some_and(|entry| entry.depends_on(name)));
         let memberships = entry.filter(|_| falls).map_or(1, |entry| entry.names.len());
-        *budget = budget.saturating_sub(1 + memberships / MEMBERSHIPS_PER_VISIT);
+        *budget = budget.saturating_sub(1 + memberships / MEMORY_MEMBERSHIPS_PER_VISIT);
         let removed = falls && self.remove(member, now);
         self.indexes.leave(name, member);
         // Before what depends on its last member is pushed: in a chain as deep as the store, one name waits.

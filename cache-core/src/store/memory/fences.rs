@@ -6,6 +6,7 @@ use tokio::time::Instant;
 
 use super::rules::{Rule, Rules};
 use super::state::{Now, Settings};
+use crate::config::MEMORY_FENCES_SHARE;
 use crate::name::Name;
 use crate::store::{ClockReading, Refusal};
 
@@ -108,7 +109,7 @@ impl Fences {
     pub(super) fn drop_old(&mut self, settings: &Settings, now: Now) {
         while let Some((seq, name)) = self.by_age.first() {
             let old = now.at.saturating_duration_since(self.by_name[name].at) >= settings.fence_retention;
-            let many = self.by_age.len() > settings.fences_max || self.bytes > settings.bytes_max / 4;
+            let many = self.by_age.len() > settings.fences_max || self.bytes > settings.bytes_max / MEMORY_FENCES_SHARE;
             if !old && !many {
                 return;
             }

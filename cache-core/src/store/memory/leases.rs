@@ -69,6 +69,10 @@ impl Leases {
 
 #[cfg(test)]
 impl Leases {
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&Name, &Lease)> {
+        self.by_end.iter().map(|(_, key)| (key, &self.by_key[key]))
+    }
+
     pub(super) fn len(&self) -> usize {
         assert_eq!(self.by_key.len(), self.by_end.len());
         self.by_key.len()

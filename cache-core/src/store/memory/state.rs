@@ -11,9 +11,7 @@ use super::fences::Fences;
 use super::indexes::Indexes;
 use super::leases::{Lease, Leases};
 use super::rules::{Rule, Rules};
-use crate::config::{
-    Config, FENCES_MAX, INVALIDATE_MEMBERS_PER_CHUNK, INVALIDATE_NAMES_PER_CHUNK, SWEEP_KEYS_PER_PAGE,
-};
+use crate::config::{Config, FENCES_MAX, INVALIDATE_MEMBERS_PER_CHUNK, SWEEP_KEYS_PER_PAGE};
 use crate::name::Name;
 use crate::store::{ClockReading, Drained, Fill, FillReply, IfPresent, LeaseReply, Refusal, Token, Written};
 
@@ -32,7 +30,6 @@ pub(super) struct Settings {
     pub(super) fence_retention: Duration,
     pub(super) bytes_max: usize,
     pub(super) fences_max: usize,
-    pub(super) names_per_chunk: usize,
     pub(super) members_per_chunk: usize,
     pub(super) keys_per_page: usize,
 }
@@ -43,7 +40,6 @@ impl Settings {
             fence_retention: config.fence_retention,
             bytes_max: config.memory_bytes_max,
             fences_max: FENCES_MAX,
-            names_per_chunk: INVALIDATE_NAMES_PER_CHUNK,
             members_per_chunk: INVALIDATE_MEMBERS_PER_CHUNK,
             keys_per_page: SWEEP_KEYS_PER_PAGE,
         }
@@ -195,6 +191,30 @@ impl State {
     /// Accounted, not measured: what the parts hold, plus a generous constant for each table slot.
     pub(super) fn bytes(&self) -> usize {
         self.entries.bytes() + self.indexes.bytes() + self.fences.bytes() + self.leases.bytes() + self.pending.bytes()
+    }
+}
+
+#[cfg(test)]
+impl State {
+    /// The tables agree with each other, and no entry is without its memberships.
+    pub(super) fn check(&self) {
+        self.entries.check();
+        self.indexes.check();
+        for (key, entry) in self.entries.iter() {
+            for index in &entry.names {
+                assert!(self.indexes.is_member(index, key), "{key:?} is not in the index of {index:?}");
+            }
+        }
+        assert!(self.bytes() <= self.settings.bytes_max);
+        assert!(self.fences.len() <= self.settings.fences_max);
+    }
+
+    /// As if the TTL of the entry had been chosen to end now.
+    pub(super) fn expire(&mut self, key: &Name, now: Now) {
+        let Some(entry) = self.entries.remove(key) else { return };
+        for index in &entry.names {
+            self.indexes.bury(index, key, now.at, now.at + self.dead_members_stay());
+        }
     }
 }
 

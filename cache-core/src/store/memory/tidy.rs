@@ -12,19 +12,14 @@ use std::time::Duration;
 
 use super::rules::Rule;
 use super::state::{Now, State};
+use crate::config::{MEMORY_DEPENDENTS_LOOKED_AT, MEMORY_REAPED_PER_OPERATION};
 use crate::name::Name;
-
-/// Expired entries, dead members and ended leases looked at in one operation, beside twice as many memberships as it added:
-/// collecting is faster than storing, so nothing accumulates although nothing runs in the background.
-const REAPED_PER_OPERATION: usize = 16;
-/// How far to look for something alive behind a dead member. Beyond it the member stays for another `fence_retention`.
-const DEPENDENTS_LOOKED_AT_MAX: usize = 64;
 
 impl State {
     /// After every operation that changes anything; `added` memberships.
     pub(super) fn tidy(&mut self, added: usize, now: Now) {
         self.fences.drop_old(&self.settings, now);
-        let budget = REAPED_PER_OPERATION + 2 * added;
+        let budget = MEMORY_REAPED_PER_OPERATION + 2 * added;
         self.leases.drop_ended(now.at, budget);
         self.collect_expired(budget, now);
         self.reap(budget, now);
@@ -50,7 +45,7 @@ impl State {
         let Some(dead_since) = now.at.checked_sub(retention) else { return };
         for _ in 0..at_most {
             let Some((index, member)) = self.indexes.first_due(now.at) else { return };
-            let depended_on = self.indexes.is_depended_on(&member, dead_since, DEPENDENTS_LOOKED_AT_MAX);
+            let depended_on = self.indexes.is_depended_on(&member, dead_since, MEMORY_DEPENDENTS_LOOKED_AT);
             if depended_on && self.rules.keep(Rule::DependedOnMembersStay) {
                 self.indexes.postpone(&index, &member, now.at + retention);
             } else {

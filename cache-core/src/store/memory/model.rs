@@ -1,0 +1,144 @@
+//! Every interleaving of small programs, tried on the real [`State`].
+//!
+//! The oracle is G1: once an invalidation has returned, no read returns a value made from data as it was before the invalidation
+//! began. It is asked after every step and for every key, so no readers need to be part of a program.
+//!
+//! Sequence numbers are hashed by rank, for only their order matters, and states by 64 bits: among a million states, the chance
+//! that one is taken for another is about 10⁻⁸.
+
+use std::collections::HashSet;
+
+use super::rules::{Rule, Rules};
+use world::World;
+
+mod digest;
+mod process;
+mod programs;
+mod world;
+
+use process::Process;
+use programs::PROGRAMS;
+
+/// What happens, and what may happen meanwhile at any moment and how often.
+#[derive(Clone, Debug)]
+struct Program {
+    name: &'static str,
+    /// Called to completion before anything else starts.
+    stored: &'static [&'static str],
+    processes: &'static [Process],
+    /// A load inherits all names of what it called, and not the key alone.
+    inherits: bool,
+    /// The tag of a leaf is part of its data, so that it changes with it.
+    tag_follows_data: bool,
+    expiries: u8,
+    evictions: u8,
+    /// The retention passes: loads in flight become too old, fences are dropped, dead members come due.
+    retentions: u8,
+    fence_drops: u8,
+    clock_losses: u8,
+    crashes: u8,
+    resends: u8,
+}
+
+const PROGRAM: Program = Program {
+    name: "",
+    stored: &[],
+    processes: &[],
+    inherits: false,
+    tag_follows_data: false,
+    expiries: 0,
+    evictions: 0,
+    retentions: 0,
+    fence_drops: 0,
+    clock_losses: 0,
+    crashes: 0,
+    resends: 0,
+};
+
+#[derive(Debug, Default)]
+struct Explored {
+    states: usize,
+    steps: usize,
+    /// The steps that led to a stale read, if one was found.
+    stale: Option<Vec<String>>,
+}
+
+fn explore(program: &'static Program, rules: Rules) -> Explored {
+    let start = World::new(program, rules);
+    let mut explored = Explored::default();
+    let mut seen = HashSet::from([start.digest()]);
+    // How each world was reached: from which step, by what.
+    let mut trace: Vec<(usize, String)> = vec![(0, String::new())];
+    let mut left = vec![(start, 0)];
+    while let Some((world, reached_by)) = left.pop() {
+        explored.states += 1;
+        for (action, next) in world.successors() {
+            explored.steps += 1;
+            if !seen.insert(next.digest()) {
+                continue;
+            }
+            trace.push((reached_by, action));
+            if let Some(stale) = next.stale_read() {
+                trace.push((trace.len() - 1, stale));
+                explored.stale = Some(unwind(&trace));
+                return explored;
+            }
+            left.push((next, trace.len() - 1));
+        }
+    }
+    explored
+}
+
+fn unwind(trace: &[(usize, String)]) -> Vec<String> {
+    let mut steps = Vec::new();
+    let mut at = trace.len() - 1;
+    while at > 0 {
+        steps.push(trace[at].1.clone());
+        at = trace[at].0;
+    }
+    steps.reverse();
+    steps
+}
+
+#[test]
+fn no_interleaving_reads_what_was_invalidated() {
+    let mut states = 0;
+    for program in PROGRAMS {
+        let explored = explore(program, Rules::default());
+        println!("{:>8} states {:>8} steps  {}", explored.states, explored.steps, program.name);
+        assert_eq!(explored.stale, None, "a stale read in `{}`", program.name);
+        states += explored.states;
+    }
+    println!("{states:>8} states");
+    assert!(states > 20_000, "only {states} states: the programs do not interleave as they should");
+}
+
+/// A rule that can be broken without a stale read is not needed, or the programs do not reach it.
+#[test]
+fn each_rule_is_needed() {
+    use Rule::*;
+    for (rule, needed_in) in [
+        (GivenNamesAreFenced, "a tag and its cascade"),
+        (RemovedNamesAreFenced, "a tag and its cascade"),
+        (FillChecksEveryName, "a tag and its cascade"),
+        (EveryChunkFencesAgain, "refresh between two chunks"),
+        (PendingWorkIsKept, "a crashed invalidation"),
+        (DroppedFencesRaiseTheFloor, "dropped fences"),
+        (IncarnationIsChecked, "a lost clock"),
+        (MembersWithoutEntryCount, "entries that expire"),
+        (DependedOnMembersStay, "dead members with dependents"),
+        (DeadMembersStayAWhile, "dead members and loads in flight"),
+        (OldLoadsAreRefused, "dead members and loads in flight"),
+        (EvictedNamesAreFenced, "eviction"),
+        (WriteFencesItsKey, "two writers of a key"),
+        (WriteChecksEveryName, "a write of what depends on a key"),
+        (SweepRaisesTheFloor, "a pattern"),
+        (SweepFollowsEntriesThatAreGone, "a pattern"),
+    ] {
+        let program = PROGRAMS.iter().find(|program| program.name == needed_in).expect("a program of this name");
+        let explored = explore(program, Rules::all_but(rule));
+        let stale =
+            explored.stale.unwrap_or_else(|| panic!("without {rule:?} `{needed_in}` still reads nothing stale"));
+        println!("without {rule:?}, after {} states of `{needed_in}`:\n    {}", explored.states, stale.join("\n    "));
+    }
+}

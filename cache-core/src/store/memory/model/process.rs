@@ -1,0 +1,287 @@
+//! What one caller does, step by step; a step is one command to the store or one look at the data.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::world::{SOURCES, World};
+use crate::name::Name;
+use crate::store::memory::state::State;
+use crate::store::{ClockReading, Fill, FillReply, IfPresent, LeaseReply, SweepScope, Token};
+
+/// Nothing expires by itself: the explorer says when.
+const TTL: Duration = Duration::from_secs(1_000_000);
+
+/// Functions that call each other: `c` → `b` → `a`, `y` → `z`, and `w` → `a`. The leaves `a` and `z` read the first source and have a
+/// tag; `w` reads the second; `b`, `c` and `y` only pass on what they got.
+#[derive(Clone, Debug)]
+pub(super) enum Process {
+    /// Calls a cached function.
+    Call(&'static str),
+    /// Calls it although a value is there.
+    Refresh(&'static str),
+    /// Changes the first source, then invalidates the tag (`t`) of the leaves, or (`k`) the key `a`.
+    Invalidate(&'static str),
+    /// As `Invalidate`, by pattern, which should match `a`.
+    Sweep(&'static str),
+    /// Changes the source of `a` or `w` and writes the new value through.
+    Put(&'static str),
+}
+
+/// The version of each source that a value was made from.
+pub(super) type Value = [Option<u8>; SOURCES];
+
+/// A function on its way.
+#[derive(Clone, Debug)]
+pub(super) struct Frame {
+    pub(super) key: &'static str,
+    pub(super) if_present: IfPresent,
+    pub(super) clock: Option<ClockReading>,
+    pub(super) token: Token,
+    pub(super) has_read: bool,
+    pub(super) has_called: bool,
+    pub(super) value: Value,
+    pub(super) names: BTreeSet<Name>,
+}
+
+/// Where a process is.
+#[derive(Clone, Debug)]
+pub(super) enum Progress {
+    Loading(Vec<Frame>),
+    Invalidating {
+        names: Vec<Name>,
+        began: Option<u8>,
+        pattern: Option<(&'static str, SweepScope, u64)>,
+    },
+    Writing(Frame),
+    /// Written; what is left of the cascade is pending.
+    Written {
+        source: usize,
+        version: u8,
+    },
+    Done,
+}
+
+/// A command that may reach the store again at any later time.
+#[derive(Clone, Debug)]
+pub(super) struct Sent {
+    pub(super) frame: Frame,
+    pub(super) is_write: bool,
+}
+
+pub(super) fn key(logical: &str) -> Name {
+    Name::key(logical).expect("a good key")
+}
+
+fn callee(logical: &str) -> Option<&'static str> {
+    match logical {
+        "c" => Some("b"),
+        "b" | "w" => Some("a"),
+        "y" => Some("z"),
+        _ => None,
+    }
+}
+
+fn source(logical: &str) -> Option<usize> {
+    match logical {
+        "a" | "z" => Some(0),
+        "w" => Some(1),
+        _ => None,
+    }
+}
+
+impl Frame {
+    fn new(key: &'static str, if_present: IfPresent, token: Token) -> Self {
+        let (has_read, has_called) = (source(key).is_none(), callee(key).is_none());
+        let (clock, value, names) = (None, [None; SOURCES], BTreeSet::new());
+        Self { key, if_present, clock, token, has_read, has_called, value, names }
+    }
+
+    pub(super) fn send(&self, state: &mut State, is_write: bool, world: &WorldTime) -> (FillReply, u64) {
+        let clock = self.clock.as_ref().expect("read before");
+        let names: Vec<Name> = self.names.iter().cloned().collect();
+        let value = Bytes::from_iter(self.value.iter().map(|version| version.unwrap_or(u8::MAX)));
+        let fill = Fill { key: self.key, value, names: &names, ttl: TTL, clock, token: self.token };
+        if is_write {
+            let written = state.write(&key(self.key), &fill, world.now);
+            (written.fill, written.drained.pending)
+        } else {
+            (state.fill(&key(self.key), &fill, world.now), 0)
+        }
+    }
+}
+
+pub(super) struct WorldTime {
+    pub(super) now: crate::store::memory::state::Now,
+}
+
+pub(super) fn value_of(bytes: &Bytes) -> Value {
+    std::array::from_fn(|source| Some(bytes[source]).filter(|version| *version != u8::MAX))
+}
+
+impl Process {
+    pub(super) fn start(&self, number: usize) -> Progress {
+        let token = Token((number as u128 + 1) << 8);
+        match *self {
+            Self::Call(key) => Progress::Loading(vec![Frame::new(key, IfPresent::Return, token)]),
+            Self::Refresh(key) => Progress::Loading(vec![Frame::new(key, IfPresent::Ignore, token)]),
+            Self::Invalidate("k") => Progress::Invalidating { names: vec![key("a")], began: None, pattern: None },
+            Self::Invalidate(_) => Progress::Invalidating { names: vec![leaf_tag(0)], began: None, pattern: None },
+            Self::Sweep(pattern) => {
+                let pattern = Some((pattern, SweepScope::Values, 0));
+                Progress::Invalidating { names: Vec::new(), began: None, pattern }
+            }
+            Self::Put(key) => Progress::Writing(Frame::new(key, IfPresent::Ignore, token)),
+        }
+    }
+}
+
+fn leaf_tag(version: u8) -> Name {
+    Name::tag(&format!("{version}")).expect("a good tag")
+}
+
+impl World {
+    /// One step of one process, if it is not done; what it did.
+    pub(super) fn step(&mut self, process: usize) -> Option<String> {
+        let progress = std::mem::replace(&mut self.progress[process], Progress::Done);
+        let (what, progress) = match progress {
+            Progress::Done => return None,
+            Progress::Loading(frames) => self.step_load(frames),
+            Progress::Invalidating { names, began, pattern } => self.step_invalidation(names, began, pattern),
+            Progress::Writing(frame) => self.step_write(frame),
+            Progress::Written { source, version } => {
+                let pending = self.state.invalidate(&[], self.now).pending;
+                ("drains after its write".to_owned(), self.after_write(source, version, pending))
+            }
+        };
+        self.progress[process] = progress;
+        Some(format!("process {process} {what}"))
+    }
+
+    fn step_load(&mut self, mut frames: Vec<Frame>) -> (String, Progress) {
+        let mut frame = frames.pop().expect("a load has a frame until it is done");
+        let name = frame.key;
+        let Some(_) = &frame.clock else {
+            let reply = self.state.take_lease(&key(name), frame.token, TTL, frame.if_present, self.now);
+            return match reply {
+                LeaseReply::Hit(bytes) => {
+                    let stored = self.state.entries.get(&key(name)).expect("hit").names.to_vec();
+                    let names = if self.program.inherits { stored } else { Vec::new() };
+                    (format!("hits {name}"), deliver(frames, name, value_of(&bytes), names))
+                }
+                // Who gives up waiting loads all the same.
+                LeaseReply::Granted(clock) | LeaseReply::Held { clock, .. } => {
+                    frame.clock = Some(clock);
+                    frames.push(frame);
+                    (format!("begins to load {name}"), Progress::Loading(self.call(frames)))
+                }
+            };
+        };
+        if !frame.has_read {
+            self.read_data(&mut frame);
+            frames.push(frame);
+            return (format!("reads the data of {name}"), Progress::Loading(self.call(frames)));
+        }
+        let (reply, _) = frame.send(&mut self.state, false, &WorldTime { now: self.now });
+        self.may_resend(&frame, false);
+        // An entry that is stored is reached through its key; what is not stored passes all its names on.
+        let passed_on = self.program.inherits || reply != FillReply::Stored;
+        let names = if passed_on { frame.names.iter().cloned().collect() } else { Vec::new() };
+        (format!("fills {name}: {reply:?}"), deliver(frames, name, frame.value, names))
+    }
+
+    /// Calls the function that the innermost one calls, once its own data is read.
+    fn call(&self, mut frames: Vec<Frame>) -> Vec<Frame> {
+        if let Some(frame) = frames.last_mut()
+            && frame.has_read
+            && !frame.has_called
+            && let Some(callee) = callee(frame.key)
+        {
+            frame.has_called = true;
+            let token = Token(frame.token.0 + 1);
+            frames.push(Frame::new(callee, IfPresent::Return, token));
+        }
+        frames
+    }
+
+    fn read_data(&self, frame: &mut Frame) {
+        let Some(source) = source(frame.key) else { return };
+        frame.value[source] = Some(self.versions[source]);
+        frame.has_read = true;
+        if callee(frame.key).is_none() {
+            frame.names.insert(self.tag_of(self.versions[source]));
+        }
+    }
+
+    fn tag_of(&self, version: u8) -> Name {
+        leaf_tag(if self.program.tag_follows_data { version } else { 0 })
+    }
+
+    fn step_invalidation(
+        &mut self,
+        names: Vec<Name>,
+        began: Option<u8>,
+        pattern: Option<(&'static str, SweepScope, u64)>,
+    ) -> (String, Progress) {
+        let version = began.unwrap_or_else(|| {
+            self.versions[0] += 1;
+            self.versions[0]
+        });
+        let (pending, pattern) = match pattern {
+            None => (self.state.invalidate(if began.is_none() { &names } else { &[] }, self.now).pending, None),
+            Some((glob, scope, cursor)) => {
+                let reply = self.state.sweep(glob, scope, cursor, self.now);
+                let then = (scope == SweepScope::Values).then_some((glob, SweepScope::Dependents, 0));
+                (reply.drained.pending, reply.next.map(|next| (glob, scope, next)).or(then))
+            }
+        };
+        let chunk = format!("invalidates, {pending} pending");
+        if pending > 0 || pattern.is_some() {
+            return (chunk, Progress::Invalidating { names, began: Some(version), pattern });
+        }
+        self.required[0] = self.required[0].max(version);
+        (chunk, Progress::Done)
+    }
+
+    fn step_write(&mut self, mut frame: Frame) -> (String, Progress) {
+        let name = frame.key;
+        if frame.clock.is_none() {
+            frame.clock = Some(self.state.read_clock(self.now));
+            return (format!("is about to write {name}"), Progress::Writing(frame));
+        }
+        let source = source(name).expect("only functions with data are written");
+        if !frame.has_read {
+            self.versions[source] += 1;
+            self.read_data(&mut frame);
+            if let Some(callee) = callee(name) {
+                frame.value[0] = Some(self.versions[0]);
+                frame.names.extend([key(callee), self.tag_of(self.versions[0])]);
+            }
+            return (format!("changes the data of {name}"), Progress::Writing(frame));
+        }
+        let (reply, pending) = frame.send(&mut self.state, true, &WorldTime { now: self.now });
+        self.may_resend(&frame, true);
+        let version = frame.value[source].expect("read");
+        (format!("writes {name}: {reply:?}"), self.after_write(source, version, pending))
+    }
+
+    fn after_write(&mut self, source: usize, version: u8, pending: u64) -> Progress {
+        if pending > 0 {
+            return Progress::Written { source, version };
+        }
+        self.required[source] = self.required[source].max(version);
+        Progress::Done
+    }
+}
+
+/// Hands a result to the caller, with what it depends on.
+fn deliver(mut frames: Vec<Frame>, callee: &str, value: Value, names: Vec<Name>) -> Progress {
+    let Some(caller) = frames.last_mut() else { return Progress::Done };
+    for (own, called) in caller.value.iter_mut().zip(value) {
+        *own = own.or(called);
+    }
+    caller.names.insert(key(callee));
+    caller.names.extend(names);
+    Progress::Loading(frames)
+}

@@ -1,0 +1,113 @@
+//! The programs. Kept small: what matters is who overtakes whom, not how many.
+
+use super::process::Process::{Call, Invalidate, Put, Refresh, Sweep};
+use super::{PROGRAM, Program};
+
+pub(super) const PROGRAMS: &[Program] = &[
+    Program {
+        name: "a tag and its cascade",
+        processes: &[Call("c"), Call("c"), Invalidate("t")],
+        expiries: 1,
+        ..PROGRAM
+    },
+    Program {
+        name: "a key and its cascade",
+        stored: &["c"],
+        processes: &[Call("c"), Call("b"), Invalidate("k")],
+        expiries: 2,
+        ..PROGRAM
+    },
+    Program {
+        name: "refresh between two chunks",
+        stored: &["a", "z"],
+        processes: &[Call("y"), Refresh("z"), Invalidate("t")],
+        inherits: true,
+        tag_follows_data: true,
+        expiries: 1,
+        ..PROGRAM
+    },
+    Program {
+        name: "tags that change with the data",
+        stored: &["c"],
+        processes: &[Call("c"), Refresh("b"), Refresh("a"), Invalidate("t")],
+        inherits: true,
+        tag_follows_data: true,
+        ..PROGRAM
+    },
+    Program {
+        name: "a crashed invalidation",
+        stored: &["c"],
+        processes: &[Call("c"), Call("y"), Invalidate("t"), Invalidate("t")],
+        crashes: 1,
+        ..PROGRAM
+    },
+    Program {
+        name: "dropped fences",
+        stored: &["c"],
+        processes: &[Call("c"), Call("b"), Invalidate("t")],
+        fence_drops: 1,
+        expiries: 1,
+        ..PROGRAM
+    },
+    Program { name: "a lost clock", processes: &[Call("c"), Call("b"), Invalidate("t")], clock_losses: 1, ..PROGRAM },
+    Program {
+        name: "entries that expire",
+        stored: &["c"],
+        processes: &[Call("c"), Invalidate("t")],
+        expiries: 3,
+        ..PROGRAM
+    },
+    Program {
+        name: "dead members with dependents",
+        stored: &["c"],
+        processes: &[Call("c"), Invalidate("t")],
+        expiries: 2,
+        retentions: 2,
+        ..PROGRAM
+    },
+    Program {
+        name: "dead members and loads in flight",
+        stored: &["a"],
+        processes: &[Call("c"), Call("y"), Invalidate("t")],
+        expiries: 1,
+        retentions: 1,
+        ..PROGRAM
+    },
+    Program {
+        name: "eviction",
+        stored: &["b"],
+        processes: &[Call("c"), Call("b"), Invalidate("t")],
+        evictions: 1,
+        expiries: 1,
+        ..PROGRAM
+    },
+    Program {
+        name: "two writers of a key",
+        stored: &["b"],
+        processes: &[Call("c"), Put("a"), Put("a")],
+        expiries: 1,
+        ..PROGRAM
+    },
+    Program {
+        name: "a write of what depends on a key",
+        stored: &["a"],
+        processes: &[Call("w"), Put("w"), Invalidate("k")],
+        expiries: 1,
+        evictions: 1,
+        ..PROGRAM
+    },
+    Program {
+        name: "a pattern",
+        stored: &["b"],
+        processes: &[Call("c"), Call("a"), Sweep("[a]")],
+        expiries: 2,
+        ..PROGRAM
+    },
+    Program {
+        name: "resent commands",
+        stored: &["b"],
+        processes: &[Call("c"), Put("a"), Invalidate("t")],
+        resends: 1,
+        ..PROGRAM
+    },
+];

@@ -1,0 +1,150 @@
+//! The store, its callers, and what may happen to them.
+
+use tokio::time::Instant;
+
+use super::Program;
+use super::process::{Progress, Sent, Value, WorldTime, key, value_of};
+use crate::config::Config;
+use crate::store::memory::rules::Rules;
+use crate::store::memory::state::{Now, Settings, State};
+
+pub(super) const SOURCES: usize = 2;
+const KEYS: [&str; 6] = ["a", "b", "c", "w", "y", "z"];
+
+#[derive(Clone)]
+pub(super) struct World {
+    /// With what is left of its budgets.
+    pub(super) program: Program,
+    pub(super) state: State,
+    pub(super) began: Instant,
+    pub(super) now: Now,
+    pub(super) progress: Vec<Progress>,
+    /// Of the data, now.
+    pub(super) versions: [u8; SOURCES],
+    /// What every read must be made from at least: the version of the data when the last returned invalidation began.
+    pub(super) required: [u8; SOURCES],
+    pub(super) may_be_resent: Option<Sent>,
+    pub(super) resent: Option<Sent>,
+}
+
+impl World {
+    pub(super) fn new(program: &Program, rules: Rules) -> Self {
+        let began = Instant::now();
+        // Wall time stands still: `seq` counts.
+        let now = Now { at: began, wall_us: 0 };
+        let mut settings = Settings::new(&Config::default());
+        settings.members_per_chunk = 1;
+        settings.keys_per_page = 1;
+        let mut world = Self {
+            program: program.clone(),
+            state: State::new(settings, rules, 0, now),
+            began,
+            now,
+            progress: Vec::new(),
+            versions: [0; SOURCES],
+            required: [0; SOURCES],
+            may_be_resent: None,
+            resent: None,
+        };
+        for stored in program.stored {
+            world.progress = vec![super::Process::Call(stored).start(100)];
+            while world.step(0).is_some() {}
+        }
+        (world.may_be_resent, world.resent) = (None, None);
+        world.progress = program.processes.iter().enumerate().map(|(number, process)| process.start(number)).collect();
+        world
+    }
+
+    /// What a read that starts now would return, if it must not.
+    pub(super) fn stale_read(&self) -> Option<String> {
+        self.state.check();
+        KEYS.iter().find_map(|logical| {
+            let value: Value = value_of(&self.state.get(logical, self.now)?);
+            let stale = value.iter().zip(self.required).any(|(got, required)| got.is_some_and(|got| got < required));
+            stale.then(|| format!("a read of {logical} returns {value:?}, required is {:?}", self.required))
+        })
+    }
+
+    /// Everything that may happen next.
+    pub(super) fn successors(&self) -> Vec<(String, Self)> {
+        let mut next = Vec::new();
+        for (process, progress) in self.progress.iter().enumerate() {
+            if matches!(progress, Progress::Done) {
+                continue;
+            }
+            let mut world = self.clone();
+            if let Some(what) = world.step(process) {
+                if let Some(sent) = world.may_be_resent.take() {
+                    let mut twice = world.clone();
+                    twice.program.resends -= 1;
+                    twice.resent = Some(sent);
+                    next.push((format!("{what}, to be resent"), twice));
+                }
+                next.push((what, world));
+            }
+            let chunks_left = matches!(progress, Progress::Invalidating { began: Some(_), .. });
+            if chunks_left && self.program.crashes > 0 {
+                let mut world = self.clone();
+                world.program.crashes -= 1;
+                world.progress[process] = Progress::Done;
+                next.push((format!("process {process} crashes"), world));
+            }
+        }
+        self.misfortunes(&mut next);
+        next
+    }
+
+    fn misfortunes(&self, next: &mut Vec<(String, Self)>) {
+        let mut add = |what: String, happen: &dyn Fn(&mut Self)| {
+            let mut world = self.clone();
+            happen(&mut world);
+            next.push((what, world));
+        };
+        for logical in KEYS.iter().filter(|logical| self.state.get(logical, self.now).is_some()) {
+            if self.program.expiries > 0 {
+                add(format!("{logical} expires"), &|world| {
+                    world.program.expiries -= 1;
+                    world.state.expire(&key(logical), world.now);
+                });
+            }
+            if self.program.evictions > 0 {
+                add(format!("{logical} is evicted"), &|world| {
+                    world.program.evictions -= 1;
+                    world.state.evict_entry(&key(logical), world.now);
+                });
+            }
+        }
+        if self.program.retentions > 0 {
+            add("the retention passes".to_owned(), &|world| {
+                world.program.retentions -= 1;
+                world.now.at += world.state.settings.fence_retention + std::time::Duration::from_millis(1);
+            });
+        }
+        if self.program.fence_drops > 0 && self.state.fences.len() > 0 {
+            add("all fences are dropped".to_owned(), &|world| {
+                world.program.fence_drops -= 1;
+                let kept = std::mem::replace(&mut world.state.settings.fences_max, 0);
+                world.state.tidy(0, world.now);
+                world.state.settings.fences_max = kept;
+            });
+        }
+        if self.program.clock_losses > 0 {
+            add("everything is lost".to_owned(), &|world| {
+                world.program.clock_losses -= 1;
+                world.state = State::new(world.state.settings.clone(), world.state.rules, 1, world.now);
+            });
+        }
+        if let Some(sent) = &self.resent {
+            add(format!("{} arrives again", sent.frame.key), &|world| {
+                world.resent = None;
+                sent.frame.send(&mut world.state, sent.is_write, &WorldTime { now: world.now });
+            });
+        }
+    }
+
+    pub(super) fn may_resend(&mut self, frame: &super::process::Frame, is_write: bool) {
+        if self.program.resends > 0 {
+            self.may_be_resent = Some(Sent { frame: frame.clone(), is_write });
+        }
+    }
+}
