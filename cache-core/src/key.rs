@@ -48,7 +48,8 @@ use crate::ttl::Ttl;
 ///   `'`, unless the parameter's own type is a string or `char`;
 /// - everything else is `#` and 32 hex digits, 128 bits of blake3 over a canonical encoding: maps and `HashSet`s are
 ///   sorted, `-0.0` is `0.0`, enum variants count by name;
-/// - of a key over 120 bytes all that follows the first `:` becomes one such digest of the whole.
+/// - of a key over 120 bytes all that follows the first `:` becomes one such digest of the whole, so that patterns find it
+///   by its prefix alone.
 ///
 /// Different argument lists have different keys as far as serde shows a difference. Integers count by value whatever their
 /// width, and a newtype counts as what it holds. A `HashSet` inside a hand-written `Serialize` that passes its items on
