@@ -28,6 +28,8 @@ mod stamp;
 mod stats;
 mod store;
 mod tag;
+#[cfg(test)]
+mod tests;
 mod ttl;
 mod write_through;
 

@@ -1,0 +1,111 @@
+//! The rules of the paths, each a claim. Time is paused, tasks run on one thread, and nothing sleeps to wait for another.
+
+mod faulty;
+mod guard;
+mod invalidation;
+mod limits;
+mod lineage;
+mod outage;
+mod reading;
+mod recovery;
+mod sharing;
+mod writing;
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+
+use self::faulty::{Faulty, Op};
+use crate::cache::Cache;
+use crate::config::Config;
+use crate::key::{Key, TextKey};
+use crate::ttl::TtlClasses;
+
+/// A cache and the store under it. Another one on the same store is another process.
+fn rig() -> (Cache, Faulty) {
+    let store = Faulty::new();
+    (on(&store), store)
+}
+
+fn on(store: &Faulty) -> Cache {
+    with(store, |_| ())
+}
+
+fn with(store: &Faulty, change: impl FnOnce(&mut Config)) -> Cache {
+    let mut config = Config { jitter: 0.0, ..Config::default() };
+    change(&mut config);
+    Cache::new(Some(Box::new(store.clone())), config, TtlClasses::default())
+}
+
+fn tagged(key: &str, tags: &[&str]) -> Key<u32> {
+    TextKey::literal(key).unwrap().typed().with_tags(tags)
+}
+
+async fn get(cache: &Cache, key: &str, value: u32) -> u32 {
+    load(cache, key, async move { value }).await
+}
+
+async fn load(cache: &Cache, key: &str, body: impl Future<Output = u32>) -> u32 {
+    load_key(cache, tagged(key, &[]), body).await
+}
+
+async fn load_key(cache: &Cache, key: Key<u32>, body: impl Future<Output = u32>) -> u32 {
+    let Ok(value) = cache.get_or_load(key, || async { Ok::<_, Infallible>(body.await) }).await;
+    value
+}
+
+/// A call in a task of its own.
+fn spawn(cache: &Cache, key: &str, body: impl Future<Output = u32> + Send + 'static) -> JoinHandle<u32> {
+    let (cache, key) = (cache.clone(), key.to_owned());
+    tokio::spawn(async move { load(&cache, &key, body).await })
+}
+
+async fn stored(cache: &Cache, key: &str) -> Option<u32> {
+    cache.peek::<u32>(key).await.unwrap()
+}
+
+/// Lets every other task run until it waits for something.
+async fn idle() {
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+}
+
+/// A place where somebody waits, and that the test waits for somebody to reach.
+#[derive(Clone, Default)]
+struct Gate(Arc<(Notify, Notify)>);
+
+impl Gate {
+    async fn pass(&self) {
+        self.0.0.notify_one();
+        self.0.1.notified().await;
+    }
+
+    async fn reached(&self) {
+        self.0.0.notified().await;
+    }
+
+    fn open(&self) {
+        self.0.1.notify_one();
+    }
+
+    /// A load that waits here.
+    fn body(&self, value: u32) -> impl Future<Output = u32> + Send + 'static {
+        let gate = self.clone();
+        async move {
+            gate.pass().await;
+            value
+        }
+    }
+}
+
+fn forbidden() -> impl Future<Output = u32> + Send + 'static {
+    async { panic!("this call must not load") }
+}
+
+const LEASE_WAIT: Duration = crate::config::LEASE_WAIT;
+const DEADLINE: Duration = crate::config::OPERATION_DEADLINE;

@@ -1,0 +1,209 @@
+//! The embedded store behind a switchboard: chosen operations fail, hang, or wait before or after they take effect.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::Gate;
+use crate::config::Config;
+use crate::error::{Error, ErrorKind};
+use crate::name::Name;
+use crate::store::memory::MemoryStore;
+use crate::store::{
+    ClockReading, Drained, Fill, FillReply, IfPresent, LeaseReply, Store, StoreFuture, SweepReply, SweepScope, Token,
+    Written,
+};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Op {
+    Get,
+    TakeLease,
+    RenewLease,
+    ReleaseLease,
+    ReadClock,
+    Fill,
+    Write,
+    Invalidate,
+    Sweep,
+}
+
+#[derive(Clone)]
+pub(super) struct Faulty(Arc<Board>);
+
+struct Board {
+    store: MemoryStore,
+    plan: Mutex<Plan>,
+}
+
+#[derive(Default)]
+struct Plan {
+    calls: HashMap<Op, usize>,
+    failing: HashSet<Op>,
+    hanging: HashSet<Op>,
+    before: HashMap<Op, VecDeque<Gate>>,
+    after: HashMap<Op, VecDeque<Gate>>,
+    never_done: bool,
+    sweeps: Vec<SweepScope>,
+    last_ttl: Option<Duration>,
+}
+
+impl Faulty {
+    pub(super) fn new() -> Self {
+        Self(Arc::new(Board { store: MemoryStore::new(&Config::default()), plan: Mutex::default() }))
+    }
+
+    pub(super) fn calls(&self, op: Op) -> usize {
+        self.plan(|plan| plan.calls.get(&op).copied().unwrap_or(0))
+    }
+
+    pub(super) fn all_calls(&self) -> usize {
+        self.plan(|plan| plan.calls.values().sum())
+    }
+
+    /// Every call fails from now on.
+    pub(super) fn fail(&self, op: Op) {
+        self.plan(|plan| plan.failing.insert(op));
+    }
+
+    /// No call is answered from now on.
+    pub(super) fn hang(&self, op: Op) {
+        self.plan(|plan| plan.hanging.insert(op));
+    }
+
+    pub(super) fn heal(&self, op: Op) {
+        self.plan(|plan| plan.failing.remove(&op) | plan.hanging.remove(&op));
+    }
+
+    /// The next call waits before it takes effect.
+    pub(super) fn hold(&self, op: Op) -> Gate {
+        let gate = Gate::default();
+        self.plan(|plan| plan.before.entry(op).or_default().push_back(gate.clone()));
+        gate
+    }
+
+    /// The next call takes effect, and its answer waits.
+    pub(super) fn hold_answer(&self, op: Op) -> Gate {
+        let gate = Gate::default();
+        self.plan(|plan| plan.after.entry(op).or_default().push_back(gate.clone()));
+        gate
+    }
+
+    /// Something always stays pending.
+    pub(super) fn never_done(&self) {
+        self.plan(|plan| plan.never_done = true);
+    }
+
+    pub(super) fn sweeps(&self) -> Vec<SweepScope> {
+        self.plan(|plan| plan.sweeps.clone())
+    }
+
+    pub(super) fn last_ttl(&self) -> Option<Duration> {
+        self.plan(|plan| plan.last_ttl)
+    }
+
+    /// Puts bytes under a key, whatever they are.
+    pub(super) async fn forge(&self, key: &str, value: Bytes) {
+        let store = &self.0.store;
+        let clock = store.read_clock().await.unwrap();
+        let ttl = Duration::from_secs(60);
+        let fill = Fill { key, value, names: &[], ttl, clock: &clock, token: Token::new() };
+        assert_eq!(store.fill(fill).await.unwrap(), FillReply::Stored);
+    }
+
+    /// What lies under a key.
+    pub(super) async fn bytes(&self, key: &str) -> Option<Bytes> {
+        self.0.store.get(key).await.unwrap()
+    }
+
+    fn plan<T>(&self, change: impl FnOnce(&mut Plan) -> T) -> T {
+        change(&mut self.0.plan.lock().unwrap())
+    }
+
+    fn through<'a, T: Send + 'a>(&'a self, op: Op, operation: StoreFuture<'a, T>) -> StoreFuture<'a, T> {
+        Box::pin(async move {
+            let (failing, hanging, before) = self.plan(|plan| {
+                *plan.calls.entry(op).or_default() += 1;
+                let before = plan.before.get_mut(&op).and_then(VecDeque::pop_front);
+                (plan.failing.contains(&op), plan.hanging.contains(&op), before)
+            });
+            if let Some(gate) = before {
+                gate.pass().await;
+            }
+            if failing {
+                return Err(Error::new(ErrorKind::Unavailable, "the test says so"));
+            }
+            if hanging {
+                std::future::pending::<()>().await;
+            }
+            let answer = operation.await;
+            if let Some(gate) = self.plan(|plan| plan.after.get_mut(&op).and_then(VecDeque::pop_front)) {
+                gate.pass().await;
+            }
+            answer
+        })
+    }
+
+    fn pending(&self, drained: Drained) -> Drained {
+        if self.plan(|plan| plan.never_done) { Drained { pending: 1, ..drained } } else { drained }
+    }
+}
+
+impl Store for Faulty {
+    fn get<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<Bytes>> {
+        self.through(Op::Get, Box::pin(async move { self.0.store.get(key).await }))
+    }
+
+    fn take_lease<'a>(
+        &'a self,
+        key: &'a str,
+        token: Token,
+        lease: Duration,
+        if_present: IfPresent,
+    ) -> StoreFuture<'a, LeaseReply> {
+        self.through(
+            Op::TakeLease,
+            Box::pin(async move { self.0.store.take_lease(key, token, lease, if_present).await }),
+        )
+    }
+
+    fn renew_lease<'a>(&'a self, key: &'a str, token: Token, lease: Duration) -> StoreFuture<'a, bool> {
+        self.through(Op::RenewLease, Box::pin(async move { self.0.store.renew_lease(key, token, lease).await }))
+    }
+
+    fn release_lease<'a>(&'a self, key: &'a str, token: Token) -> StoreFuture<'a, ()> {
+        self.through(Op::ReleaseLease, Box::pin(async move { self.0.store.release_lease(key, token).await }))
+    }
+
+    fn read_clock(&self) -> StoreFuture<'_, ClockReading> {
+        self.through(Op::ReadClock, Box::pin(async move { self.0.store.read_clock().await }))
+    }
+
+    fn fill<'a>(&'a self, fill: Fill<'a>) -> StoreFuture<'a, FillReply> {
+        self.plan(|plan| plan.last_ttl = Some(fill.ttl));
+        self.through(Op::Fill, Box::pin(async move { self.0.store.fill(fill).await }))
+    }
+
+    fn write<'a>(&'a self, fill: Fill<'a>) -> StoreFuture<'a, Written> {
+        let work = async move {
+            let written = self.0.store.write(fill).await?;
+            Ok(Written { drained: self.pending(written.drained), ..written })
+        };
+        self.through(Op::Write, Box::pin(work))
+    }
+
+    fn invalidate<'a>(&'a self, names: &'a [Name]) -> StoreFuture<'a, Drained> {
+        let work = async move { Ok(self.pending(self.0.store.invalidate(names).await?)) };
+        self.through(Op::Invalidate, Box::pin(work))
+    }
+
+    fn sweep<'a>(&'a self, pattern: &'a str, scope: SweepScope, cursor: u64) -> StoreFuture<'a, SweepReply> {
+        self.plan(|plan| plan.sweeps.push(scope));
+        self.through(Op::Sweep, Box::pin(async move { self.0.store.sweep(pattern, scope, cursor).await }))
+    }
+
+    fn ready(&self, timeout: Duration) -> StoreFuture<'_, ()> {
+        self.0.store.ready(timeout)
+    }
+}
