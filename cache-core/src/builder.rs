@@ -1,5 +1,6 @@
 //! How a cache is configured and opened.
 
+use std::fmt;
 use std::time::Duration;
 
 use crate::cache::Cache;
@@ -24,7 +25,7 @@ use crate::ttl::TtlClasses;
 ///     .build()?;
 /// # Ok::<(), cache_core::Error>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 #[must_use = "nothing is opened before `build`"]
 pub struct Builder {
     url: String,
@@ -134,6 +135,13 @@ impl Builder {
         check(&self.config)?;
         let store = open(&self.url, &self.config)?;
         Ok(Cache::new(Some(store), self.config, self.classes))
+    }
+}
+
+impl fmt::Debug for Builder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The URL may hold a password.
+        f.debug_struct("Builder").field("config", &self.config).field("classes", &self.classes).finish_non_exhaustive()
     }
 }
 

@@ -221,16 +221,25 @@ impl Cache {
     ///
     /// # Errors
     /// Those of `load` alone: a cache that cannot be reached is a cache that holds nothing.
-    pub async fn get_or_load<T, E, F>(&self, key: impl IntoKey<T>, load: impl FnOnce() -> F) -> Result<T, E>
+    // Not an `async fn`: that would hold `load`, and all it captured, twice.
+    pub fn get_or_load<T, E, F>(
+        &self,
+        key: impl IntoKey<T>,
+        load: impl FnOnce() -> F,
+    ) -> impl Future<Output = Result<T, E>>
     where
         T: Serialize + DeserializeOwned,
         F: Future<Output = Result<T, E>>,
     {
         // A key that can name nothing is a call that is not cached.
         let key = key.into_key().unwrap_or_else(|_| Key::unencodable());
-        match Call::new(Some(self), key.clone(), key.policy()).lookup().await {
-            Step::Return(value) => Ok(value),
-            Step::Load(mut loading) => match loading.run(load()).await {
+        let call = Call::new(Some(self), key.clone(), key.policy());
+        async move {
+            let mut loading = match call.lookup().await {
+                Step::Return(value) => return Ok(value),
+                Step::Load(loading) => loading,
+            };
+            match loading.run(load()).await {
                 Ok(value) => {
                     let declared = key.recipe().map_or_else(Names::new, |recipe| recipe.names(&value));
                     loading.fill(&value, declared).await;
@@ -240,7 +249,7 @@ impl Cache {
                     loading.unstored();
                     Err(error)
                 }
-            },
+            }
         }
     }
 

@@ -60,17 +60,22 @@ impl Loading {
         self.declared.extend(names);
     }
 
-    pub(crate) async fn run<F: Future>(&mut self, body: F) -> F::Output {
-        // Before the body: a follower that joins from here on may not have an unstored value of it.
-        self.leader.iter().for_each(Leader::load_begins);
-        self.lease.iter_mut().for_each(Lease::keep_alive);
-        self.spent.counters.loads(1);
-        let begun = Instant::now();
-        let output = self.scope.clone().run(body).await;
-        self.cost = begun.elapsed();
-        self.spent.counters.load_time(self.cost);
-        self.lease.iter_mut().for_each(Lease::end_renewal);
-        output
+    /// The body is boxed: an async function that awaits one of its arguments holds it twice, and nested cached calls would
+    /// multiply that. A load costs more than an allocation.
+    pub(crate) fn run<F: Future>(&mut self, body: F) -> impl Future<Output = F::Output> + use<'_, F> {
+        let mut body = Box::pin(self.scope.clone().run(body));
+        async move {
+            // Before the body: a follower that joins from here on may not have an unstored value of it.
+            self.leader.iter().for_each(Leader::load_begins);
+            self.lease.iter_mut().for_each(Lease::keep_alive);
+            self.spent.counters.loads(1);
+            let begun = Instant::now();
+            let output = body.as_mut().await;
+            self.cost = begun.elapsed();
+            self.spent.counters.load_time(self.cost);
+            self.lease.iter_mut().for_each(Lease::end_renewal);
+            output
+        }
     }
 
     /// There is no value to store: followers load for themselves, all at once.

@@ -97,8 +97,8 @@ impl<T> Load<T> {
     }
 
     /// Runs the body: cached calls inside hand their names to this load, the time it takes is measured, the lease renewed.
-    pub async fn run<F: Future>(&mut self, body: F) -> F::Output {
-        self.loading.run(body).await
+    pub fn run<F: Future>(&mut self, body: F) -> impl Future<Output = F::Output> + use<'_, T, F> {
+        self.loading.run(body)
     }
 
     /// Stores the value, or counts why not. The future holds no `T`: it is `Send` also if `T` is not `Sync`.

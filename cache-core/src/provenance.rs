@@ -40,8 +40,8 @@ impl Scope {
     }
 
     /// Runs a load's body: cached calls in it hand their names to this scope and all around it.
-    pub(crate) async fn run<F: Future>(self: Arc<Self>, body: F) -> F::Output {
-        CURRENT.scope(self, body).await
+    pub(crate) fn run<F: Future>(self: Arc<Self>, body: F) -> impl Future<Output = F::Output> + use<F> {
+        CURRENT.scope(self, body)
     }
 
     /// What has been collected; the scope is empty after.
@@ -141,11 +141,7 @@ pub(crate) fn is_loading(cache_id: u64, key: &str) -> bool {
 /// # }
 /// ```
 pub fn in_current_load<F: Future>(future: F) -> impl Future<Output = F::Output> {
-    let scope = current();
-    async move {
-        match scope {
-            Some(scope) => CURRENT.scope(scope, future).await,
-            None => future.await,
-        }
-    }
+    // Outside a load: a scope that belongs to no cache's load and hands its names to nobody.
+    let scope = current().unwrap_or_else(|| Scope::new(u64::MAX, None, 0));
+    CURRENT.scope(scope, future)
 }
