@@ -50,7 +50,8 @@ pub enum Step<T> {
 /// [`unstored`](Self::unstored); dropped before, its call was cancelled or panicked, and a follower takes over.
 #[must_use]
 pub struct Load<T> {
-    loading: Loading,
+    // Boxed: the future of every cached function would be as large otherwise.
+    loading: Box<Loading>,
     // A load holds no `T`, so it is `Send` whatever `T` is.
     value: PhantomData<fn() -> T>,
 }

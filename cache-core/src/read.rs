@@ -54,7 +54,7 @@ enum Way {
 /// A stored value, or a load to run.
 pub(crate) enum Missed {
     Found(Entry),
-    Load(Loading),
+    Load(Box<Loading>),
 }
 
 /// What the store has cost one call: all of its answers together may take one operation deadline.
@@ -284,7 +284,7 @@ impl Read {
 
     fn load(&self, clock: ClockReading, lease: Option<Lease>, leader: Option<Leader>) -> Missed {
         self.spent.counters.misses(1);
-        Missed::Load(self.loading(Some(clock), lease, leader))
+        Missed::Load(Box::new(self.loading(Some(clock), lease, leader)))
     }
 
     /// Without a clock reading there is no fill, so there is nothing that followers could wait for.
@@ -293,7 +293,7 @@ impl Read {
         if self.way != Way::Bypass {
             self.spent.counters.misses(1);
         }
-        Missed::Load(self.loading(None, None, None))
+        Missed::Load(Box::new(self.loading(None, None, None)))
     }
 
     fn loading(&self, clock: Option<ClockReading>, lease: Option<Lease>, leader: Option<Leader>) -> Loading {

@@ -40,7 +40,8 @@ macro_rules! counters {
                 }
             }
 
-            $(pub(crate) fn $name(&self, count: u64) {
+            $(#[allow(dead_code)] // stale hits come with the freshness policies
+            pub(crate) fn $name(&self, count: u64) {
                 self.$name.fetch_add(count, Ordering::Relaxed);
             })*
         }
