@@ -64,3 +64,11 @@ pub fn run(workers: usize, body: impl Future<Output = ()>) {
     runtime.shutdown_background();
     assert!(ended.is_ok(), "the test did not end within {TEST_DEADLINE:?}");
 }
+
+/// Asks again until the answer is yes: for what happens in a server, or on its clock, which no test can pause. The test's own
+/// deadline bounds it.
+pub async fn until(mut condition: impl AsyncFnMut() -> bool) {
+    while !condition().await {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}

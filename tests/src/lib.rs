@@ -11,7 +11,7 @@ mod probe;
 mod server;
 mod test_store;
 
-pub use env::{ServerKind, run};
+pub use env::{ServerKind, run, until};
 pub use fault_proxy::{Fault, FaultProxy};
 pub use gate::Gate;
 pub use probe::Probe;

@@ -1,0 +1,303 @@
+//! Redis absent, frozen, cut off, restarted, full: every call answers, and nothing old comes back after it.
+
+use std::time::{Duration, Instant};
+
+use cache_core::{Cache, ErrorKind, IntoKey, Key};
+use cache_tests::{Fault, FaultProxy, Gate, Probe, Server, ServerOptions, TestStore, each_server, run, until};
+
+const DEADLINE: Duration = Duration::from_millis(250);
+
+fn open(url: &str) -> Cache {
+    Cache::builder().url(url).operation_deadline(DEADLINE).jitter(0.0).build().unwrap()
+}
+
+async fn ready(url: &str) -> Cache {
+    let cache = open(url);
+    cache.ready(Duration::from_secs(10)).await.unwrap();
+    cache
+}
+
+/// Loads `value` if nothing is stored.
+async fn get(cache: &Cache, key: &str, value: u32) -> u32 {
+    cache.get_or_load::<u32, (), _>(key, || async move { Ok(value) }).await.unwrap()
+}
+
+async fn stored(cache: &Cache, key: &str) -> Option<u32> {
+    cache.peek::<u32>(key).await.ok().flatten()
+}
+
+/// A load that reads `old` before `meanwhile` happens and ends after it.
+async fn load_across(cache: &Cache, key: &'static str, meanwhile: impl AsyncFnOnce()) {
+    let gate = Gate::new();
+    let load = tokio::spawn({
+        let (cache, gate) = (cache.clone(), gate.clone());
+        async move {
+            let load = || async move {
+                gate.pass().await;
+                Ok::<u32, ()>(1)
+            };
+            cache.get_or_load(key, load).await
+        }
+    });
+    gate.reached().await;
+    meanwhile().await;
+    gate.open_for_good();
+    assert_eq!(load.await.unwrap(), Ok(1));
+}
+
+each_server! {
+    #![multi_thread]
+
+    async fn an_absent_server_is_used_once_it_appears(store: TestStore) {
+        let kind = store.kind().unwrap();
+        let mut server = Server::start(kind);
+        server.stop();
+        let cache = open(&server.url());
+        assert_eq!(get(&cache, "a:1", 1).await, 1);
+        assert_eq!(cache.ready(Duration::from_millis(100)).await.unwrap_err().kind(), ErrorKind::Unavailable);
+        server.start_again();
+        cache.ready(Duration::from_secs(20)).await.unwrap();
+        until(async || get(&cache, "a:1", 2).await == 2 && stored(&cache, "a:1").await == Some(2)).await;
+    }
+
+    async fn a_frozen_server_costs_a_call_no_more_than_the_deadline(store: TestStore) {
+        let kind = store.kind().unwrap();
+        let server = Server::start(kind);
+        let cache = Cache::builder().url(server.url()).operation_deadline(Duration::from_secs(2)).build().unwrap();
+        cache.ready(Duration::from_secs(10)).await.unwrap();
+        server.pause();
+        let begun = Instant::now();
+        assert_eq!(get(&cache, "a:1", 1).await, 1);
+        // Not GET, lease and fill with a deadline each: one for all of them.
+        assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());
+        server.resume();
+    }
+
+    async fn an_open_breaker_asks_nothing_of_the_server(store: TestStore) {
+        let kind = store.kind().unwrap();
+        let server = Server::start(kind);
+        let proxy = FaultProxy::start(server.address()).await;
+        let cache = ready(&proxy.url()).await;
+        server.pause();
+        until(async || {
+            get(&cache, "a:1", 1).await;
+            cache.health().breaker_open
+        })
+        .await;
+        // Hundreds of calls in less time than two of them would take to run into the deadline, probes left aside.
+        let begun = Instant::now();
+        for _ in 0..500 {
+            assert_eq!(get(&cache, "a:1", 1).await, 1);
+        }
+        assert!(begun.elapsed() < DEADLINE * 100, "{:?}", begun.elapsed());
+        assert!(cache.stats().total().errors >= 500);
+        server.resume();
+        until(async || {
+            get(&cache, "a:2", 2).await;
+            !cache.health().breaker_open && stored(&cache, "a:2").await == Some(2)
+        })
+        .await;
+    }
+
+    async fn many_first_calls_without_a_server_all_answer(store: TestStore) {
+        let kind = store.kind().unwrap();
+        let mut server = Server::start(kind);
+        server.stop();
+        let cache = open(&server.url());
+        let calls: Vec<_> = (0..200)
+            .map(|at| {
+                let cache = cache.clone();
+                tokio::spawn(async move { get(&cache, &format!("a:{}", at % 7), at).await })
+            })
+            .collect();
+        for call in calls {
+            call.await.unwrap();
+        }
+        assert_eq!(cache.stats().total().hits, 0);
+    }
+
+    async fn lost_replies_and_garbage_let_calls_answer(store: TestStore) {
+        let kind = store.kind().unwrap();
+        let server = Server::start(kind);
+        let proxy = FaultProxy::start(server.address()).await;
+        let cache = ready(&proxy.url()).await;
+        for fault in [Fault::LoseReplies, Fault::Garbage, Fault::CutAfter(3), Fault::HalfOpen, Fault::Refuse] {
+            proxy.set(fault).await;
+            for value in 0..3 {
+                assert_eq!(get(&cache, &format!("a:{fault:?}:{value}"), value).await, value, "{fault:?}");
+            }
+        }
+        proxy.set(Fault::None).await;
+        until(async || get(&cache, "a:1", 9).await == 9 && stored(&cache, "a:1").await == Some(9)).await;
+    }
+
+    async fn a_restart_during_a_load_leaves_nothing_stale(store: TestStore) {
+        let kind = store.kind().unwrap();
+        let mut server = Server::start(kind);
+        let cache = ready(&server.url()).await;
+        let other = ready(&server.url()).await;
+        load_across(&cache, "a:1", async || {
+            server.restart();
+            other.ready(Duration::from_secs(10)).await.unwrap();
+            until(async || other.invalidate_key("a:1").await.is_ok()).await;
+            until(async || cache.peek::<u32>("a:other").await.is_ok()).await;
+        })
+        .await;
+        assert_eq!(stored(&other, "a:1").await, None);
+        assert_eq!(get(&other, "a:1", 2).await, 2);
+    }
+
+    async fn a_flush_during_a_load_leaves_nothing_stale(store: TestStore) {
+        let kind = store.kind().unwrap();
+        let server = Server::start(kind);
+        let cache = ready(&server.url()).await;
+        load_across(&cache, "a:1", async || {
+            cache.invalidate_key("a:1").await.unwrap();
+            server.raw().await.command::<()>("FLUSHALL", &[]).await;
+        })
+        .await;
+        assert_eq!(cache.stats().total().refused_fills, 1);
+        assert_eq!(get(&cache, "a:1", 2).await, 2);
+    }
+
+    /// Like a failover to a replica that lags: it has the clock, and lacks the last fences.
+    async fn a_server_restored_from_before_an_invalidation_refuses_older_loads(store: TestStore) {
+        let kind = store.kind().unwrap();
+        let mut server = Server::with(kind, ServerOptions::new().line("dbfilename dump.rdb"));
+        let cache = ready(&server.url()).await;
+        load_across(&cache, "a:1", async || {
+            server.raw().await.command::<()>("SAVE", &[]).await;
+            cache.invalidate_key("a:1").await.unwrap();
+            server.restart();
+            until(async || cache.peek::<u32>("a:other").await.is_ok()).await;
+        })
+        .await;
+        assert_eq!(cache.stats().total().refused_fills, 1, "{}", cache.stats());
+        assert_eq!(stored(&cache, "a:1").await, None);
+    }
+
+    async fn scripts_come_back_after_a_flush(store: TestStore) {
+        let kind = store.kind().unwrap();
+        let server = Server::start(kind);
+        let cache = ready(&server.url()).await;
+        for value in 0..3 {
+            server.raw().await.command::<()>("SCRIPT", &["FLUSH"]).await;
+            assert_eq!(get(&cache, "a:1", value).await, value);
+            assert_eq!(stored(&cache, "a:1").await, Some(value));
+            server.raw().await.command::<()>("SCRIPT", &["FLUSH"]).await;
+            assert_eq!(cache.invalidate_key("a:1").await.unwrap().entries, 1);
+        }
+        assert_eq!(cache.stats().total().errors, 0);
+    }
+
+    async fn a_full_server_serves_and_invalidates_but_stores_nothing(store: TestStore) {
+        let kind = store.kind().unwrap();
+        let server = Server::with(kind, ServerOptions::new().memory(64 << 20, "noeviction"));
+        let cache = ready(&server.url()).await;
+        get(&cache, "a:1", 1).await;
+        let mut raw = server.raw().await;
+        raw.command::<()>("CONFIG", &["SET", "maxmemory", "1"]).await;
+        assert_eq!(get(&cache, "a:2", 2).await, 2);
+        assert_eq!(stored(&cache, "a:2").await, None);
+        assert_eq!(cache.invalidate_key("a:1").await.unwrap().entries, 1);
+        assert_eq!(cache.invalidate_pattern("a:*").await.unwrap().entries, 0);
+        assert!(!cache.health().breaker_open, "a full server is not a dead one");
+        raw.command::<()>("CONFIG", &["SET", "maxmemory", "0"]).await;
+        get(&cache, "a:2", 3).await;
+        assert_eq!(stored(&cache, "a:2").await, Some(3));
+    }
+
+    async fn a_failed_invalidation_is_bypassed_and_made_good(store: TestStore) {
+        let kind = store.kind().unwrap();
+        let server = Server::start(kind);
+        let proxy = FaultProxy::start(server.address()).await;
+        let (cut_off, other) = (ready(&proxy.url()).await, ready(&server.url()).await);
+        get(&cut_off, "a:1", 1).await;
+        get(&cut_off, "b:1", 1).await;
+        proxy.set(Fault::Refuse).await;
+        assert!(cut_off.invalidate_key("a:1").await.is_err());
+        assert!(cut_off.health().owes_invalidations);
+        // The write has happened, and this process knows it.
+        assert_eq!(get(&cut_off, "a:1", 2).await, 2);
+        assert!(cut_off.stats().prefix("a").bypasses > 0);
+        assert_eq!(stored(&other, "a:1").await, Some(1), "the others cannot know");
+        proxy.set(Fault::None).await;
+        until(async || stored(&other, "a:1").await.is_none()).await;
+        until(async || !cut_off.health().owes_invalidations).await;
+        until(async || get(&cut_off, "a:1", 3).await == 3 && stored(&other, "a:1").await == Some(3)).await;
+        assert_eq!(stored(&other, "b:1").await, Some(1), "nothing else fell");
+    }
+
+    async fn a_lost_reply_of_an_invalidation_is_made_good(store: TestStore) {
+        let kind = store.kind().unwrap();
+        let server = Server::start(kind);
+        let proxy = FaultProxy::start(server.address()).await;
+        let (cut_off, other) = (ready(&proxy.url()).await, ready(&server.url()).await);
+        get(&cut_off, "a:1", 1).await;
+        proxy.set(Fault::LoseReplies).await;
+        assert!(cut_off.invalidate_key("a:1").await.is_err(), "its outcome is unknown");
+        until(async || stored(&other, "a:1").await.is_none()).await;
+        proxy.set(Fault::None).await;
+        until(async || !cut_off.health().owes_invalidations).await;
+        until(async || get(&cut_off, "a:1", 2).await == 2 && stored(&other, "a:1").await == Some(2)).await;
+    }
+
+    /// ★ The client sends one chunk, and then nothing ever again.
+    async fn a_cascade_whose_client_died_is_finished_by_the_next(store: TestStore) {
+        let kind = store.kind().unwrap();
+        const MEMBERS: u64 = 1_000;
+        let server = Server::start(kind);
+        let proxy = FaultProxy::start(server.address()).await;
+        let other = ready(&server.url()).await;
+        for at in 0..MEMBERS {
+    let key: Key<u64> = format!("m:{at}").into_key().unwrap();
+            let key = key.with_tags(["T"]);
+            other.get_or_load::<u64, (), _>(key, || async { Ok(1) }).await.unwrap();
+        }
+        let url = proxy.url();
+        let (chunk_sent, is_sent) = tokio::sync::oneshot::channel();
+        let died = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async {
+                let cache = ready(&url).await;
+                proxy.set(Fault::LoseReplies).await;
+                tokio::select! {
+                    _ = cache.invalidate_tag("T") => unreachable!("it never learns of its first chunk"),
+                    _ = is_sent => {}
+                }
+                std::mem::forget(cache); // as a killed process leaves it: nothing of it runs any more
+            });
+            runtime.shutdown_background();
+        });
+        let mut raw = server.raw().await;
+        until(async || raw.command::<u64>("SCARD", &["cache:~pending"]).await > 0).await;
+        chunk_sent.send(()).unwrap();
+        died.join().unwrap();
+        let removed = other.invalidate_key("unrelated").await.unwrap().entries;
+        assert!(removed > 0 && removed < MEMBERS, "{removed} were left");
+        assert_eq!(raw.keys("cache").await.iter().filter(|key| key.starts_with("cache:m:")).count(), 0);
+    }
+
+    async fn eviction_of_bookkeeping_is_reported(store: TestStore) {
+        let kind = store.kind().unwrap();
+        let server = Server::with(kind, ServerOptions::new().memory(64 << 20, "allkeys-lru"));
+        assert!(ready(&server.url()).await.health().evicts_bookkeeping);
+        let server = Server::with(kind, ServerOptions::new().memory(64 << 20, "volatile-lru"));
+        let cache = ready(&server.url()).await;
+        assert!(cache.health().is_good(), "{:?}", cache.health());
+    }
+}
+
+#[test]
+fn a_call_without_redis_runs_the_function_each_time() {
+    run(0, async {
+        let loads = Probe::new();
+        let cache = open("redis://127.0.0.1:1");
+        for _ in 0..3 {
+            let loads = loads.clone();
+            let load = || async move { Ok::<u64, ()>(loads.mark()) };
+            assert!(cache.get_or_load("a:1", load).await.is_ok());
+        }
+        assert_eq!(loads.count(), 3);
+    });
+}
