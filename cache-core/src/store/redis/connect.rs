@@ -24,6 +24,7 @@ mod connection;
 mod dial;
 mod fault;
 mod handshake;
+mod shared;
 mod stripe;
 mod supervisor;
 mod url;
@@ -38,7 +39,8 @@ pub(crate) use fault::reply_code;
 use connection::Invocation;
 use dial::Dial;
 use fault::Fault;
-use stripe::{Shared, Stripe};
+use shared::Shared;
+use stripe::Stripe;
 use url::Target;
 
 /// Runs on a fresh connection to another primary than the one that this process talked to last, before any call may use

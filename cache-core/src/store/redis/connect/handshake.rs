@@ -4,7 +4,7 @@ use redis::{FromRedisValue, Pipeline, RedisError, Value};
 
 use super::connection::Connection;
 use super::fault::Fault;
-use super::stripe::Shared;
+use super::shared::Shared;
 
 /// What a server says of itself.
 #[derive(Debug, PartialEq, Eq)]

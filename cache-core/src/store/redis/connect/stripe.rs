@@ -1,6 +1,6 @@
 //! One connection as its callers see it: standing, on its way, or down.
 
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -11,86 +11,11 @@ use tokio::task::AbortHandle;
 use tokio::time::{Instant, timeout_at};
 
 use super::connection::{Connection, Invocation};
-use super::dial::Dial;
 use super::fault::Fault;
-use super::url::Target;
-use super::{OnNewPrimary, supervisor};
-use crate::breaker::Breaker;
-use crate::config::{Config, SUPERVISOR_SLACK, UNANSWERED_CALLS_MAX};
+use super::shared::Shared;
+use super::supervisor;
+use crate::config::{SUPERVISOR_SLACK, UNANSWERED_CALLS_MAX};
 use crate::error::ErrorKind;
-use crate::store::redis::scripts::Script;
-
-/// What all connections of a pool have in common.
-pub(super) struct Shared {
-    pub(super) target: Target,
-    pub(super) dial: Dial,
-    pub(super) scripts: &'static [&'static Script],
-    pub(super) operation_deadline: Duration,
-    pub(super) connect_timeout: Duration,
-    pub(super) breaker: Breaker,
-    on_new_primary: OnNewPrimary,
-    /// Run id of the primary that was talked to last. The last and not every one ever met: a primary that comes back
-    /// after another one took over may have missed what the other one was told.
-    pub(super) primary: watch::Sender<Option<Box<str>>>,
-    /// One connection at a time decides whether a primary is new.
-    adopting: tokio::sync::Mutex<()>,
-    evicts_any_key: AtomicBool,
-}
-
-impl Shared {
-    pub(super) fn new(
-        target: Target,
-        dial: Dial,
-        config: &Config,
-        scripts: &'static [&'static Script],
-        on_new_primary: OnNewPrimary,
-    ) -> Self {
-        Self {
-            target,
-            dial,
-            scripts,
-            operation_deadline: config.operation_deadline,
-            connect_timeout: config.connect_timeout,
-            breaker: Breaker::new(config.breaker_failures),
-            on_new_primary,
-            primary: watch::Sender::new(None),
-            adopting: tokio::sync::Mutex::new(()),
-            evicts_any_key: AtomicBool::new(false),
-        }
-    }
-
-    pub(super) async fn adopt_primary(&self, connection: &Connection, run_id: &str) -> Result<(), Fault> {
-        let _one_at_a_time = self.adopting.lock().await;
-        let known = self.primary.borrow().clone();
-        match known.as_deref() {
-            Some(known) if known == run_id => return Ok(()),
-            Some(_) => {
-                tracing::info!(address = %self.target.address, "another Redis primary took over");
-                (self.on_new_primary)(connection.clone())
-                    .await
-                    .map_err(|error| Fault::new(error.kind(), format!("the new primary was not prepared: {error}")))?;
-            }
-            None => {}
-        }
-        self.primary.send_replace(Some(run_id.into()));
-        Ok(())
-    }
-
-    pub(super) fn note_eviction(&self, evicts_any_key: bool) {
-        let before = self.evicts_any_key.swap(evicts_any_key, Ordering::Relaxed);
-        if evicts_any_key && !before {
-            tracing::warn!(
-                address = %self.target.address,
-                "Redis may evict any key (maxmemory-policy allkeys-*): the cache's clock and indexes among them, and then \
-                 invalidations miss entries; use volatile-* or noeviction"
-            );
-        }
-    }
-
-    pub(super) fn evicts_any_key(&self) -> bool {
-        self.evicts_any_key.load(Ordering::Relaxed)
-    }
-}
 
 /// One connection, with the task that keeps it.
 pub(super) struct Stripe {

@@ -13,7 +13,8 @@ use tokio::time::{Instant, sleep, timeout};
 use super::connection::{Connection, Invocation};
 use super::fault::Fault;
 use super::handshake::handshake;
-use super::stripe::{Shared, State, Stripe, Tenure};
+use super::shared::Shared;
+use super::stripe::{State, Stripe, Tenure};
 use crate::backoff::Backoff;
 use crate::config::{COMMANDS_QUEUED_MAX, PING_INTERVAL, PING_TIMEOUT, RECONNECT_DELAY_MAX, RECONNECT_DELAY_MIN};
 

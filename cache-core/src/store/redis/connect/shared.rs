@@ -1,0 +1,88 @@
+//! What all connections of a pool have in common: where they lead, what is loaded, and which primary is known.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use super::OnNewPrimary;
+use super::connection::Connection;
+use super::dial::Dial;
+use super::fault::Fault;
+use super::url::Target;
+use crate::breaker::Breaker;
+use crate::config::Config;
+use crate::store::redis::scripts::Script;
+
+/// Shared by all connections of a pool.
+pub(super) struct Shared {
+    pub(super) target: Target,
+    pub(super) dial: Dial,
+    pub(super) scripts: &'static [&'static Script],
+    pub(super) operation_deadline: Duration,
+    pub(super) connect_timeout: Duration,
+    pub(super) breaker: Breaker,
+    on_new_primary: OnNewPrimary,
+    /// Run id of the primary that was talked to last. The last and not every one ever met: a primary that comes back
+    /// after another one took over may have missed what the other one was told.
+    pub(super) primary: watch::Sender<Option<Box<str>>>,
+    /// One connection at a time decides whether a primary is new.
+    adopting: tokio::sync::Mutex<()>,
+    evicts_any_key: AtomicBool,
+}
+
+impl Shared {
+    pub(super) fn new(
+        target: Target,
+        dial: Dial,
+        config: &Config,
+        scripts: &'static [&'static Script],
+        on_new_primary: OnNewPrimary,
+    ) -> Self {
+        Self {
+            target,
+            dial,
+            scripts,
+            operation_deadline: config.operation_deadline,
+            connect_timeout: config.connect_timeout,
+            breaker: Breaker::new(config.breaker_failures),
+            on_new_primary,
+            primary: watch::Sender::new(None),
+            adopting: tokio::sync::Mutex::new(()),
+            evicts_any_key: AtomicBool::new(false),
+        }
+    }
+
+    /// Makes `run_id` the known primary, prepared by the hook if another one was known before.
+    pub(super) async fn adopt_primary(&self, connection: &Connection, run_id: &str) -> Result<(), Fault> {
+        let _one_at_a_time = self.adopting.lock().await;
+        let known = self.primary.borrow().clone();
+        match known.as_deref() {
+            Some(known) if known == run_id => return Ok(()),
+            Some(_) => {
+                tracing::info!(address = %self.target.address, "another Redis primary took over");
+                (self.on_new_primary)(connection.clone())
+                    .await
+                    .map_err(|error| Fault::new(error.kind(), format!("the new primary was not prepared: {error}")))?;
+            }
+            None => {}
+        }
+        self.primary.send_replace(Some(run_id.into()));
+        Ok(())
+    }
+
+    pub(super) fn note_eviction(&self, evicts_any_key: bool) {
+        let before = self.evicts_any_key.swap(evicts_any_key, Ordering::Relaxed);
+        if evicts_any_key && !before {
+            tracing::warn!(
+                address = %self.target.address,
+                "Redis may evict any key (maxmemory-policy allkeys-*): the cache's clock and indexes among them, and then \
+                 invalidations miss entries; use volatile-* or noeviction"
+            );
+        }
+    }
+
+    pub(super) fn evicts_any_key(&self) -> bool {
+        self.evicts_any_key.load(Ordering::Relaxed)
+    }
+}
