@@ -19,7 +19,11 @@ struct ServerInfo {
 /// this process talked to last, or is prepared as a new one. Returns the primary's run id.
 pub(super) async fn handshake(connection: &Connection, shared: &Shared) -> Result<Box<str>, Fault> {
     let mut greeting = Pipeline::new();
-    greeting.cmd("SELECT").arg(shared.target.database);
+    // Database 0 is where a connection begins; a user need not have the permission to select it.
+    let selects = shared.target.database != 0;
+    if selects {
+        greeting.cmd("SELECT").arg(shared.target.database);
+    }
     greeting.cmd("CLIENT").arg("SETNAME").arg("cache-core");
     for section in ["server", "replication", "memory"] {
         greeting.cmd("INFO").arg(section);
@@ -28,10 +32,11 @@ pub(super) async fn handshake(connection: &Connection, shared: &Shared) -> Resul
         greeting.cmd("SCRIPT").arg("LOAD").arg(script.source);
     }
     let replies = connection.send_all(&greeting).await?;
-    let [select, _name, server, replication, memory, scripts @ ..] = &replies[..] else {
+    let (select, replies) = replies.split_at(usize::from(selects));
+    let [_name, server, replication, memory, scripts @ ..] = replies else {
         return Err(Fault::config(format!("what answers at {} is not a Redis server", shared.target.address)));
     };
-    if let Value::ServerError(error) = select {
+    if let [Value::ServerError(error)] = select {
         let fault = Fault::of(&RedisError::from(error.clone()));
         // Anything without a code of its own is about the number.
         return Err(match fault.code() {

@@ -31,7 +31,7 @@ async fn get(pool: &Pool, key: &str) -> Result<String, Error> {
     let mut command = redis::cmd("GET");
     command.arg(key);
     let value = pool.command(key, command).await?;
-    Ok(redis::from_redis_value(value).unwrap())
+    Ok(redis::from_redis_value(value).unwrap_or_default())
 }
 
 /// How long it took in paused time.

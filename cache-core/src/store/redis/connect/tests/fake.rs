@@ -91,8 +91,12 @@ impl Fake {
         joined.filter(|(_, text)| text.starts_with(command)).collect()
     }
 
+    /// Waits until so many connections have ended.
     pub(super) async fn closed(&self, connections: usize) {
-        self.closed.subscribe().wait_for(|closed| *closed >= connections).await.unwrap();
+        let mut closed = self.closed.subscribe();
+        let enough = closed.wait_for(|closed| *closed >= connections);
+        let hour = std::time::Duration::from_secs(3_600);
+        drop(tokio::time::timeout(hour, enough).await.expect("connections should have been closed").unwrap());
     }
 
     pub(super) fn dial(self: &Arc<Self>) -> Dial {

@@ -2,7 +2,9 @@
 
 use super::fake::Door;
 use super::*;
-use crate::config::{CONNECT_TIMEOUT, PING_INTERVAL, PING_TIMEOUT, RECONNECT_DELAY_MAX, UNANSWERED_CALLS_MAX};
+use crate::config::{
+    CONNECT_TIMEOUT, PING_INTERVAL, PING_TIMEOUT, RECONNECT_DELAY_MAX, SUPERVISOR_SLACK, UNANSWERED_CALLS_MAX,
+};
 
 const LONG: Duration = Duration::from_secs(60);
 
@@ -45,6 +47,20 @@ async fn a_connection_that_talks_nonsense_is_replaced() {
         fake.on("GET bad", Answer::raw(nonsense));
         let error = get(&pool, "bad").await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Protocol, "{nonsense:?}: {error}");
+        pool.ready(LONG).await.unwrap();
+        assert_eq!(get(&pool, "k").await.unwrap(), "k");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn lengths_that_nobody_can_mean_cost_one_call() {
+    for length in ["*2147483647\r\n", "$9223372036854775807\r\n", "%4611686018427387904\r\n", "*-7\r\n"] {
+        let fake = Fake::new();
+        let pool = pool(&fake);
+        get(&pool, "k").await.unwrap();
+        tokio::time::sleep(LONG).await;
+        fake.on("GET bad", Answer::Cut(length.as_bytes().to_vec()));
+        drop(get(&pool, "bad").await);
         pool.ready(LONG).await.unwrap();
         assert_eq!(get(&pool, "k").await.unwrap(), "k");
     }
@@ -212,15 +228,19 @@ fn a_connection_whose_runtime_is_not_polled_any_more_is_replaced() {
     drop(stuck);
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_supervisor_that_went_silent_while_down_is_replaced() {
+#[test]
+fn a_supervisor_whose_runtime_is_not_polled_any_more_is_replaced_while_down() {
     let fake = Fake::new();
     fake.set_door(Door::Refuse);
     let pool = pool(&fake);
-    get(&pool, "k").await.unwrap_err();
-    pool.stripes[0].stop();
-    // Stopped before it could say so: the same as a runtime that is not polled.
+    let stuck = runtime();
+    stuck.block_on(get(&pool, "k")).unwrap_err();
     fake.set_door(Door::Open);
-    tokio::time::advance(RECONNECT_DELAY_MAX + CONNECT_TIMEOUT + crate::config::SUPERVISOR_SLACK).await;
-    get(&pool, "k").await.unwrap();
+    let paused = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+    paused.block_on(async {
+        get(&pool, "k").await.unwrap_err();
+        tokio::time::advance(RECONNECT_DELAY_MAX + CONNECT_TIMEOUT + SUPERVISOR_SLACK).await;
+        get(&pool, "k").await.unwrap();
+    });
+    drop(stuck);
 }
