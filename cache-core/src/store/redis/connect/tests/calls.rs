@@ -98,6 +98,23 @@ async fn an_open_breaker_refuses_without_asking_and_closes_when_the_server_is_ba
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_new_connection_lets_the_breaker_try_at_once() {
+    let fake = Fake::new();
+    fake.set_door(Door::Refuse);
+    let pool = pool(&fake);
+    for _ in 0..BREAKER_FAILURES {
+        get(&pool, "k").await.unwrap_err();
+    }
+    assert!(pool.breaker_is_open());
+    fake.set_door(Door::Open);
+    // The first attempt comes before the first probe is due.
+    let ((), took) = timed(async { pool.ready(Duration::from_secs(1)).await.unwrap() }).await;
+    assert!(took <= crate::config::BREAKER_PROBE_DELAY_MIN, "{took:?}");
+    get(&pool, "k").await.unwrap();
+    assert!(!pool.breaker_is_open());
+}
+
+#[tokio::test(start_paused = true)]
 async fn error_replies_tell_what_to_do_and_never_repeat_the_server() {
     for (reply, kind, code) in [
         ("-OOM command not allowed: private", ErrorKind::Limit, "OOM"),

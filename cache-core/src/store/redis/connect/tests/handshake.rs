@@ -50,6 +50,15 @@ async fn a_server_that_refuses_for_good_is_reported_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_last_words_before_a_hang_up_are_heard() {
+    let fake = Fake::new();
+    let last = format!("SCRIPT LOAD {}", scripts::ALL.last().unwrap().source);
+    fake.on(&last, Answer::Cut(b"-NOPERM private\r\n".to_vec()));
+    let error = pool(&fake).ready(LONG).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Config, "{error}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_server_that_may_come_round_is_waited_for() {
     for (command, reply, expected) in [
         ("HELLO", "-ERR max number of clients reached\r\n", "maxclients"),
