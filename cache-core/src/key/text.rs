@@ -84,6 +84,11 @@ impl Template {
         self
     }
 
+    /// Back to the key it was begun from by [`KeyText::template`]: further parts may follow.
+    pub fn into_key(self) -> KeyText {
+        KeyText(self)
+    }
+
     /// As the name of a group of entries.
     pub fn finish_tag(self) -> Tag {
         Tag::from_encoded(self.finish())
