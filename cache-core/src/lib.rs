@@ -19,6 +19,8 @@ mod key;
 mod lease;
 mod load;
 mod name;
+#[cfg(feature = "macros")]
+mod name_macros;
 mod private;
 mod provenance;
 mod read;
@@ -40,6 +42,15 @@ pub mod __private {
 
 pub use builder::Builder;
 pub use cache::Cache;
+#[cfg(feature = "macros")]
+#[doc = include_str!("../docs/cacheable.md")]
+pub use cache_macros::Cacheable;
+#[cfg(feature = "macros")]
+#[doc = include_str!("../docs/cached.md")]
+pub use cache_macros::cached;
+#[cfg(feature = "macros")]
+#[doc = include_str!("../docs/invalidates.md")]
+pub use cache_macros::invalidates;
 pub use cacheable::Cacheable;
 pub use error::{Error, ErrorKind};
 pub use health::Health;

@@ -1,5 +1,8 @@
 //! What generated code may name, and nothing else does. No stability is promised for any of it.
 
+mod bounds;
+mod returns;
+
 use std::future::Future;
 use std::marker::PhantomData;
 
@@ -10,6 +13,10 @@ pub use std::borrow::Cow;
 pub use std::string::String;
 pub use std::sync::OnceLock;
 pub use std::time::Duration;
+pub use std::vec::Vec;
+
+#[cfg(feature = "macros")]
+pub use cache_macros::{__key, __tag};
 
 pub use crate::cache::Cache;
 pub use crate::cacheable::Cacheable;
@@ -18,6 +25,9 @@ pub use crate::invalidate::Invalidation;
 pub use crate::key::{Captured, Key, KeyPart, KeyText, Names, Part, Policy, Template, TextKey, part};
 pub use crate::tag::Tag;
 pub use crate::ttl::Ttl;
+
+pub use self::bounds::*;
+pub use self::returns::*;
 
 use crate::codec;
 use crate::fingerprint::fingerprint;

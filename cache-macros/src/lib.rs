@@ -1,1 +1,54 @@
-//! The attribute macros of `cache-core`; use them through that crate.
+//! The attribute macros of `cache-core`; use them through that crate, where they are documented.
+//!
+//! Each attribute is parsed, checked against the item, and expanded. Everything that can be wrong is found before
+//! expansion; after an error the item is still emitted.
+
+mod cacheable;
+mod cached;
+mod duration;
+mod errors;
+mod evaluate;
+mod fallback;
+mod invalidates;
+mod literal_names;
+mod mentions;
+mod names;
+mod options;
+mod runtime_path;
+mod signature;
+mod template;
+mod wrapper;
+
+use proc_macro::TokenStream;
+
+/// Caches what an `async fn` returns. Documented at `cache_core::cached`.
+#[proc_macro_attribute]
+pub fn cached(options: TokenStream, item: TokenStream) -> TokenStream {
+    cached::cached(options.into(), item.into()).into()
+}
+
+/// Invalidates what an `async fn` changes. Documented at `cache_core::invalidates`.
+#[proc_macro_attribute]
+pub fn invalidates(options: TokenStream, item: TokenStream) -> TokenStream {
+    invalidates::invalidates(options.into(), item.into()).into()
+}
+
+/// Declares how values of a type are cached. Documented at `cache_core::Cacheable`.
+#[proc_macro_derive(Cacheable, attributes(cacheable))]
+pub fn derive_cacheable(input: TokenStream) -> TokenStream {
+    cacheable::cacheable(input.into()).into()
+}
+
+/// Behind `cache_core::key!`.
+#[doc(hidden)]
+#[proc_macro]
+pub fn __key(input: TokenStream) -> TokenStream {
+    literal_names::literal_name(names::Kind::Key, input.into()).into()
+}
+
+/// Behind `cache_core::tag!`.
+#[doc(hidden)]
+#[proc_macro]
+pub fn __tag(input: TokenStream) -> TokenStream {
+    literal_names::literal_name(names::Kind::Tag, input.into()).into()
+}

@@ -1,0 +1,123 @@
+//! Bounds of generated code, each with the message that a user should read, and the names of functions and types.
+
+use std::any::type_name;
+use std::time::Duration;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::cacheable::Cacheable;
+use crate::key::{KeyText, Template};
+use crate::tag::{IntoTag, Tag};
+
+/// What can be stored and read back.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be cached: it does not implement `Serialize` and `DeserializeOwned`",
+    label = "cannot be stored and read back",
+    note = "derive `serde::Serialize` and `serde::Deserialize` for it, without borrowed fields"
+)]
+pub trait Storable: Serialize + DeserializeOwned {}
+
+#[diagnostic::do_not_recommend]
+impl<T: Serialize + DeserializeOwned> Storable for T {}
+
+/// Compiles for what can be stored.
+pub fn storable<T: Storable>() {}
+
+/// A type that says how long its values live.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` says no ttl, and neither does this attribute",
+    label = "not `Cacheable`",
+    note = "write `ttl = \"60s\"` (or `class = \"...\"`) here, or derive `Cacheable` for `{Self}` with `#[cacheable(ttl = \"...\")]`"
+)]
+pub trait DeclaresTtl {
+    /// How long.
+    fn declared_ttl() -> Duration;
+}
+
+#[diagnostic::do_not_recommend]
+impl<T: Cacheable> DeclaresTtl for T {
+    fn declared_ttl() -> Duration {
+        T::ttl()
+    }
+}
+
+/// The TTL that the type declares.
+pub fn declared_ttl<T: DeclaresTtl>() -> Duration {
+    T::declared_ttl()
+}
+
+/// Asks the `when` closure. The bound gives its parameter a type.
+pub fn when<T, F: FnOnce(&T) -> bool>(when: F, value: &T) -> bool {
+    when(value)
+}
+
+/// A tag that a type declares. A text that can be no tag becomes one that names nothing, so that the value is not stored.
+pub fn declared_tag(tag: impl IntoTag) -> Tag {
+    tag.into_tag().unwrap_or_else(|_| Template::new().part(&f64::NAN).finish_tag())
+}
+
+/// The default prefix of a free function: its path with `.` between the segments. `Beside` is a type declared where the
+/// function is; a type's name tells apart functions inside functions, which `module_path!` does not.
+pub fn function_path<Beside: ?Sized>(function: &str) -> String {
+    let path = type_name::<Beside>();
+    let module = path.rsplit_once("::").map_or("", |(module, _)| module);
+    spelled(module.strip_suffix("::{{closure}}").unwrap_or(module), function)
+}
+
+/// The default prefix of a method: the path of its type, without type arguments, and its name.
+pub fn method_path<This: ?Sized>(function: &str) -> String {
+    let path = type_name::<This>();
+    spelled(path.split_once('<').filter(|(path, _)| !path.is_empty()).map_or(path, |(path, _)| path), function)
+}
+
+fn spelled(path: &str, function: &str) -> String {
+    let mut prefix = String::with_capacity(path.len() + 1 + function.len());
+    for (at, segment) in path.split("::").enumerate() {
+        if at > 0 {
+            prefix.push('.');
+        }
+        // Paths of closures and implementations hold characters that a prefix must not.
+        prefix.extend(segment.chars().map(|c| if c.is_alphanumeric() || c == '_' { c } else { '_' }));
+    }
+    prefix.push('.');
+    prefix.push_str(function);
+    prefix
+}
+
+/// Instantiations of a generic type share a method, so its key tells them apart.
+pub fn generic_self<This: ?Sized>(key: KeyText) -> KeyText {
+    let arguments = type_name::<This>().split_once('<').map_or("", |(_, arguments)| arguments);
+    // Lifetimes tell nothing apart.
+    let lifetimes_only = arguments.chars().all(|c| matches!(c, '\'' | '_' | ',' | ' ' | '>'));
+    if lifetimes_only { key } else { key.type_part::<This>() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Repo<T>(T);
+
+    #[test]
+    fn a_method_is_named_by_its_type_without_arguments() {
+        assert_eq!(method_path::<Repo<u8>>("get"), "cache_core.private.bounds.tests.Repo.get");
+        assert_eq!(method_path::<Repo<Repo<u8>>>("get"), method_path::<Repo<u8>>("get"));
+    }
+
+    #[test]
+    fn a_function_is_named_by_its_path_also_inside_functions() {
+        struct Beside;
+        let inside = "cache_core.private.bounds.tests.a_function_is_named_by_its_path_also_inside_functions.get";
+        assert_eq!(function_path::<Beside>("get"), inside);
+    }
+
+    #[test]
+    fn only_type_arguments_make_a_part() {
+        let key = || KeyText::new("p");
+        assert_eq!(generic_self::<String>(key()).finish::<()>().as_str(), "p");
+        let (a, b) = (generic_self::<Repo<u8>>(key()).finish::<()>(), generic_self::<Repo<u16>>(key()).finish::<()>());
+        assert_ne!(a.as_str(), "p");
+        assert_ne!(a, b);
+    }
+}

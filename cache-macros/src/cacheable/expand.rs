@@ -1,0 +1,75 @@
+//! The implementation of `Cacheable`: lifetime, tags, and the type's fields for the fingerprint.
+
+use proc_macro2::{Ident, Span, TokenStream};
+use quote::{quote, quote_spanned};
+use syn::ext::IdentExt;
+use syn::{Data, DeriveInput, Fields};
+
+use super::parse::Options;
+use crate::evaluate::Evaluator;
+use crate::names::Kind;
+use crate::runtime_path::private_path;
+
+pub(crate) fn expand(input: &DeriveInput, options: &Options) -> TokenStream {
+    let private = private_path(options.krate.as_ref());
+    let name = &input.ident;
+    let (impl_generics, type_generics, where_clause) = input.generics.split_for_impl();
+    let ttl = options.ttl.as_ref().map(|ttl| ttl.tokens(&private));
+    let version = options.version;
+    let items: Vec<_> = options.tags.iter().map(|item| (Kind::Tag, item)).collect();
+    let tags = Ident::new("tags", Span::mixed_site());
+    let statements = Evaluator::of_type(&private).before(&tags, &items);
+    // `self` in the user's items has the span of the derive.
+    let this = quote!(&self);
+    let fields = shape(&input.data, &private);
+    quote_spanned! { Span::mixed_site() =>
+        #[automatically_derived]
+        impl #impl_generics #private::Cacheable for #name #type_generics #where_clause {
+            const VERSION: u32 = #version;
+
+            fn ttl() -> #private::Duration {
+                #ttl
+            }
+
+            fn tags(#this) -> #private::Vec<#private::Tag> {
+                #[allow(unused_mut)]
+                let mut #tags = #private::Vec::new();
+                #statements
+                #tags
+            }
+
+            #[allow(unused_variables)]
+            fn shape(shape: &mut #private::Shape) {
+                #[allow(unused_imports)]
+                use #private::OpaqueField as _;
+                #fields
+            }
+        }
+    }
+}
+
+fn shape(data: &Data, private: &TokenStream) -> TokenStream {
+    match data {
+        Data::Struct(data) => fields(&data.fields, private),
+        Data::Enum(data) => {
+            let variants = data.variants.iter().map(|variant| {
+                let name = variant.ident.unraw().to_string();
+                let fields = fields(&variant.fields, private);
+                quote_spanned!(Span::mixed_site() => shape.within(#name, |shape| { #fields });)
+            });
+            variants.collect()
+        }
+        Data::Union(_) => TokenStream::new(),
+    }
+}
+
+fn fields(fields: &Fields, private: &TokenStream) -> TokenStream {
+    let fields = fields.iter().enumerate().map(|(at, field)| {
+        let name = field.ident.as_ref().map_or_else(|| at.to_string(), |ident| ident.unraw().to_string());
+        let ty = &field.ty;
+        quote_spanned! { Span::mixed_site() =>
+            shape.within(#name, |shape| #private::ShapeOf::<#ty>::new().record(shape));
+        }
+    });
+    fields.collect()
+}

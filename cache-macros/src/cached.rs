@@ -1,0 +1,27 @@
+//! `#[cached]`: parse → check → expand.
+
+mod check;
+mod companion;
+mod expand;
+mod parse;
+
+use proc_macro2::TokenStream;
+
+use crate::errors::Errors;
+use crate::fallback;
+use crate::mentions::mentions;
+use crate::signature::Function;
+
+pub(crate) fn cached(options: TokenStream, item: TokenStream) -> TokenStream {
+    let mut errors = Errors::default();
+    let mentions_self = mentions(&options, "Self");
+    let options = parse::Options::parse(options, &mut errors);
+    let Some(function) = errors.keep(syn::parse2::<Function>(item.clone())) else {
+        return fallback::unchanged(item, errors);
+    };
+    let plan = check::Plan::check(function, options, mentions_self, &mut errors);
+    match errors.finish() {
+        Ok(()) => expand::expand(&plan),
+        Err(errors) => fallback::with_errors(item, errors),
+    }
+}

@@ -1,0 +1,293 @@
+//! `get_flight::key(&id)` and `get_flight::refresh(…)`, or `Self::get_flight_key` and `Self::get_flight_refresh`.
+
+use proc_macro2::{Ident, Span, TokenStream};
+use quote::{ToTokens, format_ident, quote, quote_spanned};
+use syn::spanned::Spanned;
+use syn::visit_mut::VisitMut;
+use syn::{FnArg, GenericParam, Generics, Lifetime, Pat, ReceiverKind, Type, TypeParamBound};
+
+use super::check::{Place, Plan};
+use super::expand::Generator;
+use crate::mentions::mentions;
+use crate::names::associated_name;
+use crate::signature::{Param, peel_type};
+use crate::wrapper;
+
+/// What the function's own documentation says about its companion; nothing if there is none to add to.
+pub(crate) fn docs(plan: &Plan) -> Option<String> {
+    if !plan.function.attrs.iter().any(|attr| attr.path().is_ident("doc")) {
+        return None;
+    }
+    let name = plan.function.sig.ident.to_string();
+    let (key, refresh) = match &plan.place {
+        Place::Type(companion) => (format!("{companion}::key"), format!("{companion}::refresh")),
+        Place::Associated => (format!("Self::{name}_key"), format!("Self::{name}_refresh")),
+        Place::None => return Some("\n\n# Caching\n\nResults are cached.".to_owned()),
+    };
+    Some(format!(
+        "\n\n# Caching\n\nResults are cached. `{key}` is the key of an entry, `{refresh}` loads and fills now."
+    ))
+}
+
+pub(crate) fn expand(generator: &Generator<'_>) -> TokenStream {
+    let plan = generator.plan;
+    let function = &plan.function;
+    let cfgs: Vec<_> = function.attrs.iter().filter(|attr| attr.path().is_ident("cfg")).collect();
+    let vis = &function.vis;
+    match &plan.place {
+        Place::None => TokenStream::new(),
+        Place::Associated => {
+            let name = &function.sig.ident;
+            let key = key(generator, &associated_name(name, "key"));
+            let refresh = refresh(generator, &associated_name(name, "refresh"));
+            quote!(#(#cfgs)* #key #(#cfgs)* #refresh)
+        }
+        Place::Type(name) => {
+            let key = key(generator, &Ident::new("key", function.sig.ident.span()));
+            let refresh = refresh(generator, &Ident::new("refresh", function.sig.ident.span()));
+            // Braced, it lives in the type namespace only. Hidden, or links to the function would be ambiguous.
+            quote! {
+                #(#cfgs)*
+                #[doc(hidden)]
+                #[allow(non_camel_case_types, dead_code, clippy::all, clippy::pedantic, clippy::nursery)]
+                #vis struct #name {}
+
+                #(#cfgs)*
+                #[allow(clippy::all, clippy::pedantic, clippy::nursery)]
+                impl #name {
+                    #key
+                    #refresh
+                }
+            }
+        }
+    }
+}
+
+fn key(generator: &Generator<'_>, name: &Ident) -> TokenStream {
+    let Generator { plan, private } = generator;
+    let function = &plan.function;
+    let vis = &function.vis;
+    let mut value_type: TokenStream = generator.value_type();
+    if let Ok(mut ty) = syn::parse2::<Type>(value_type.clone()) {
+        StaticElided.visit_type_mut(&mut ty);
+        value_type = ty.to_token_stream();
+    }
+    let params: Vec<(usize, &Param)> =
+        function.params.iter().enumerate().filter(|(_, param)| plan.is_key_param(param)).collect();
+    let args = params.iter().map(|(at, param)| {
+        let (arg, ty) = (arg_name(*at, param), by_reference(&param.ty));
+        quote!(#arg: #ty)
+    });
+    let this = plan.key_uses_self().then(|| quote_spanned!(this_span(plan) => &self,)).into_iter();
+    let patterns = params.iter().filter(|(_, param)| param.name().is_none()).map(|(at, param)| {
+        let (arg, mut pat) = (arg_name(*at, param), param.pat.clone());
+        PlainBindings.visit_pat_mut(&mut pat);
+        quote!(#[allow(unused_variables)] let #pat = #arg;)
+    });
+    let generics = key_generics(plan, &value_type, &params);
+    let where_clause = &generics.where_clause;
+    let (prefix, key) = (generator.prefix(), generator.key());
+    let finish = finish(generator, &value_type);
+    let docs = format!("The key of one call of `{}`.", function.sig.ident);
+    quote_spanned! { Span::mixed_site() =>
+        #[doc = #docs]
+        #[allow(dead_code, clippy::all, clippy::pedantic, clippy::nursery)]
+        #vis fn #name #generics (#(#this)* #(#args),*) -> #private::Key<#value_type> #where_clause {
+            #(#patterns)*
+            let prefix = #prefix;
+            let key = #key;
+            #finish
+        }
+    }
+}
+
+/// The key with its recipe: how the function itself would store its entry.
+fn finish(generator: &Generator<'_>, value_type: &TokenStream) -> TokenStream {
+    let Generator { plan, private } = generator;
+    let items = generator.items();
+    let evaluator = generator.evaluator();
+    let names = Ident::new("names", Span::mixed_site());
+    let unknown = plan.unknown_to_companion();
+    let uses_unknown = |tokens: &TokenStream| unknown.iter().any(|name| mentions(tokens, name));
+    let lifetimes = [&plan.options.ttl, &plan.options.negative_ttl].into_iter().flatten();
+    let lifetime_unknown =
+        lifetimes.filter_map(|ttl| ttl.value.computed()).any(|expr| uses_unknown(&expr.to_token_stream()));
+    let items_unknown = plan
+        .items()
+        .any(|item| evaluator.needs_live_parameters(item) || unknown.iter().any(|name| item.mentions(name)));
+    let default_policy = quote_spanned!(Span::mixed_site() => #private::Policy::new(prefix));
+    if lifetime_unknown || items_unknown {
+        // Part of the recipe is not at hand here. A name that cannot be spelled keeps `put` from storing a value that
+        // its tags could not reach; invalidation needs no recipe.
+        return quote_spanned! { Span::mixed_site() =>
+            key.finish_with(#default_policy, #private::Captured::new(), |_, _| {
+                let mut #names = #private::Names::new();
+                #names.tag("");
+                #names
+            })
+        };
+    }
+    let policy = generator.policy(value_type);
+    let (captured, value) = (Ident::new("captured", Span::mixed_site()), Ident::new("value", Span::mixed_site()));
+    let known: Vec<_> = items.iter().filter(|(_, item)| evaluator.is_known_before(item)).copied().collect();
+    let before = evaluator.before(&names, &known);
+    let parts = evaluator.captured_parts(&items);
+    let declared = evaluator.declared(&names, &captured, &value, &items);
+    let cacheability = wrapper::cacheability(value_type, private);
+    quote_spanned! { Span::mixed_site() =>
+        #[allow(unused_mut)]
+        let mut #names = #private::Names::new();
+        #before
+        let policy = #policy;
+        let captured = #private::Captured::new().names(#names) #parts;
+        #[allow(unused_variables)]
+        key.finish_with(policy, captured, |#captured, #value: &#value_type| {
+            let mut #names = #private::Names::new();
+            #cacheability.own_names::<#value_type>(#value, &mut #names);
+            #declared
+            #names
+        })
+    }
+}
+
+fn refresh(generator: &Generator<'_>, name: &Ident) -> TokenStream {
+    let Generator { plan, private } = generator;
+    let function = &plan.function;
+    let (vis, sig) = (&function.vis, &function.sig);
+    let (generics, where_clause, output) = (&sig.generics, &sig.generics.where_clause, &sig.output);
+    let mut args = Vec::new();
+    let mut passed = Vec::new();
+    let mut path = sig.ident.to_token_stream();
+    for arg in &sig.inputs {
+        if let FnArg::Receiver(receiver) = arg {
+            let mut receiver = receiver.clone();
+            receiver.attrs.clear();
+            if !matches!(receiver.kind, ReceiverKind::Reference(..)) {
+                receiver.mutability = None;
+            }
+            passed.push(receiver.self_token.to_token_stream());
+            args.push(receiver.to_token_stream());
+        }
+    }
+    for (at, param) in function.params.iter().enumerate() {
+        let (arg, ty) = (arg_name(at, param), &param.ty);
+        args.push(quote!(#arg: #ty));
+        passed.push(arg.to_token_stream());
+    }
+    if matches!(plan.place, Place::Associated) {
+        path = quote_spanned!(sig.ident.span() => Self::#path);
+    }
+    let explicit: Vec<TokenStream> = generics.params.iter().filter_map(explicit_argument).collect();
+    if !explicit.is_empty() {
+        path = quote!(#path::<#(#explicit),*>);
+    }
+    let docs = format!("Calls `{}`, whatever is stored, and fills the cache.", sig.ident);
+    quote_spanned! { Span::mixed_site() =>
+        #[doc = #docs]
+        #[allow(dead_code, clippy::all, clippy::pedantic, clippy::nursery)]
+        #vis async fn #name #generics (#(#args),*) #output #where_clause {
+            #private::refresh(#path(#(#passed),*)).await
+        }
+    }
+}
+
+fn explicit_argument(param: &GenericParam) -> Option<TokenStream> {
+    match param {
+        GenericParam::Type(param) => Some(param.ident.to_token_stream()),
+        GenericParam::Const(param) => Some(param.ident.to_token_stream()),
+        GenericParam::Lifetime(_) => None,
+    }
+}
+
+fn arg_name(at: usize, param: &Param) -> Ident {
+    match param.name() {
+        Some(name) => name.clone(),
+        None => format_ident!("arg_{at}", span = Span::mixed_site()),
+    }
+}
+
+fn this_span(plan: &Plan) -> Span {
+    plan.function.receiver().map_or_else(Span::call_site, |receiver| receiver.self_token.span)
+}
+
+/// What is a reference stays one; everything else is borrowed.
+fn by_reference(ty: &Type) -> TokenStream {
+    match peel_type(ty) {
+        Type::Reference(reference) => {
+            let mut reference = reference.clone();
+            reference.mutability = None;
+            reference.to_token_stream()
+        }
+        // `&impl A + B` is ambiguous.
+        ty @ (Type::ImplTrait(_) | Type::TraitObject(_)) => quote_spanned!(ty.span() => &(#ty)),
+        ty => quote_spanned!(ty.span() => &#ty),
+    }
+}
+
+/// Generics that the key's parameters, value or text need: one that occurs in skipped parameters only could not be
+/// inferred by a caller of `key`.
+fn key_generics(plan: &Plan, value_type: &TokenStream, params: &[(usize, &Param)]) -> Generics {
+    let mut generics = plan.function.sig.generics.clone();
+    let used = |name: &str| {
+        plan.generic_parts.iter().any(|part| part == name)
+            || mentions(value_type, name)
+            || params.iter().any(|(_, param)| mentions(&param.ty, name))
+    };
+    let name = |param: &GenericParam| match param {
+        GenericParam::Type(param) => param.ident.to_string(),
+        GenericParam::Const(param) => param.ident.to_string(),
+        GenericParam::Lifetime(param) => param.lifetime.ident.to_string(),
+    };
+    let dropped: Vec<String> = generics.params.iter().map(name).filter(|name| !used(name)).collect();
+    let stays = |tokens: &dyn ToTokens| !dropped.iter().any(|name| mentions(&tokens.to_token_stream(), name));
+    generics.params = generics.params.into_iter().filter(|param| !dropped.contains(&name(param))).collect();
+    for param in &mut generics.params {
+        match param {
+            GenericParam::Type(param) => {
+                let bounds = std::mem::take(&mut param.bounds);
+                param.bounds = bounds.into_iter().filter(|bound: &TypeParamBound| stays(bound)).collect();
+            }
+            GenericParam::Lifetime(param) => {
+                let bounds = std::mem::take(&mut param.bounds);
+                param.bounds = bounds.into_iter().filter(|bound| stays(bound)).collect();
+            }
+            GenericParam::Const(_) => {}
+        }
+    }
+    if let Some(clause) = &mut generics.where_clause {
+        let predicates = std::mem::take(&mut clause.predicates);
+        clause.predicates = predicates.into_iter().filter(|predicate| stays(predicate)).collect();
+    }
+    generics
+}
+
+/// The stored type never borrows, so an elided lifetime in it stands for any.
+struct StaticElided;
+
+impl VisitMut for StaticElided {
+    fn visit_lifetime_mut(&mut self, lifetime: &mut Lifetime) {
+        if lifetime.ident == "_" {
+            *lifetime = Lifetime::new("'static", lifetime.span());
+        }
+    }
+
+    fn visit_type_reference_mut(&mut self, reference: &mut syn::TypeReference) {
+        if reference.lifetime.is_none() {
+            reference.lifetime = Some(Lifetime::new("'static", reference.and_token.span));
+        }
+        syn::visit_mut::visit_type_reference_mut(self, reference);
+    }
+}
+
+/// `key` matches references with the user's pattern, where `mut` and `ref` have no place.
+struct PlainBindings;
+
+impl VisitMut for PlainBindings {
+    fn visit_pat_mut(&mut self, pat: &mut Pat) {
+        if let Pat::Ident(pat) = pat {
+            pat.mutability = None;
+            pat.by_ref = None;
+        }
+        syn::visit_mut::visit_pat_mut(self, pat);
+    }
+}

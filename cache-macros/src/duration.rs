@@ -1,0 +1,112 @@
+//! `"250ms" "60s" "5m" "1h" "1d"`, or a `Duration` expression.
+
+use proc_macro2::TokenStream;
+use quote::{quote, quote_spanned};
+use syn::parse::ParseStream;
+use syn::spanned::Spanned;
+use syn::{Expr, ExprLit, Ident, Lit};
+
+use crate::options::{self, peel};
+
+/// A lifetime as written.
+pub(crate) enum Lifetime {
+    Millis(u64),
+    /// Computed by the user's expression.
+    Computed(Box<Expr>),
+}
+
+impl Lifetime {
+    /// Reads `= "60s"` or `= expression`.
+    pub(crate) fn read(name: &Ident, input: ParseStream<'_>) -> syn::Result<Self> {
+        let expr: Expr = options::value(name, input)?;
+        match peel(&expr) {
+            Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) => {
+                let millis = parse_millis(&text.value());
+                millis.map(Self::Millis).map_err(|message| syn::Error::new_spanned(text, message))
+            }
+            Expr::Lit(ExprLit { lit: Lit::Int(number), .. }) => {
+                let digits = number.base10_digits();
+                Err(syn::Error::new_spanned(
+                    number,
+                    format!("a duration needs its unit: write `{name} = \"{digits}s\"`"),
+                ))
+            }
+            literal @ (Expr::Lit(_) | Expr::Unary(_)) => Err(syn::Error::new_spanned(literal, expected())),
+            _ => Ok(Self::Computed(Box::new(expr))),
+        }
+    }
+
+    /// The user's expression, if it is one: it may use parameters.
+    pub(crate) fn computed(&self) -> Option<&Expr> {
+        match self {
+            Self::Millis(_) => None,
+            Self::Computed(expr) => Some(expr),
+        }
+    }
+
+    /// An expression of type `Duration`.
+    pub(crate) fn tokens(&self, private: &TokenStream) -> TokenStream {
+        match self {
+            Self::Millis(millis) => quote!(#private::Duration::from_millis(#millis)),
+            // The ascription puts a wrong type on the user's expression.
+            Self::Computed(expr) => quote_spanned!(expr.span() => { let ttl: #private::Duration = #expr; ttl }),
+        }
+    }
+}
+
+fn expected() -> String {
+    "a duration is a whole number and a unit, such as \"250ms\", \"60s\", \"5m\", \"1h\" or \"1d\", or a `Duration` \
+     expression"
+        .to_owned()
+}
+
+fn parse_millis(text: &str) -> Result<u64, String> {
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let unit_millis: u64 = match unit {
+        "ms" => 1,
+        "s" => 1_000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        "d" => 86_400_000,
+        "" if !number.is_empty() => return Err(format!("a duration needs its unit: write \"{number}s\"")),
+        _ => return Err(expected()),
+    };
+    if number.is_empty() {
+        return Err(expected());
+    }
+    let millis = number.parse::<u64>().ok().and_then(|number| number.checked_mul(unit_millis));
+    match millis {
+        // Times are added to a clock in milliseconds: a century leaves room.
+        Some(millis) if millis <= 36_525 * 86_400_000 => match millis {
+            0 => {
+                Err("a lifetime of zero would store nothing: remove the attribute, or use `Cache::disabled()` in tests"
+                    .to_owned())
+            }
+            millis => Ok(millis),
+        },
+        _ => Err("a duration is at most a hundred years, \"36525d\"".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parse_millis;
+
+    #[test]
+    fn every_unit_is_read() {
+        let read = |text| parse_millis(text).unwrap();
+        assert_eq!(read("250ms"), 250);
+        assert_eq!(read("60s"), 60_000);
+        assert_eq!(read("5m"), 300_000);
+        assert_eq!(read("1h"), 3_600_000);
+        assert_eq!(read("1d"), 86_400_000);
+    }
+
+    #[test]
+    fn what_is_not_a_whole_number_and_a_unit_is_refused() {
+        for text in ["", "s", "60", "1.5h", "-1s", "60 s", "60sec", "0s", "99999999999999999999s", "36526d", "٣s"] {
+            assert!(parse_millis(text).is_err(), "{text:?} was accepted");
+        }
+    }
+}

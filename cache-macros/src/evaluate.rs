@@ -1,0 +1,299 @@
+//! When and how the items of a list become names.
+//!
+//! What needs only parameters is evaluated before the body, which may move them. What needs the result comes after it;
+//! parameters that it also needs are encoded or cloned before.
+
+use proc_macro2::{Ident, Span, TokenStream};
+use quote::{format_ident, quote, quote_spanned};
+use syn::Expr;
+use syn::spanned::Spanned;
+
+use crate::errors::Errors;
+use crate::names::{Item, Kind};
+use crate::signature::Function;
+use crate::template::{Piece, Placeholder, Template};
+
+/// Gives the placeholders of all templates the hygiene of what they name: a parameter, `self`, or `result`.
+pub(crate) fn resolve_items<'a>(function: &Function, items: impl Iterator<Item = &'a mut Item>, errors: &mut Errors) {
+    let mut known = function.names();
+    known.retain(|name| name != "result");
+    known.push(Ident::new("result", Span::mixed_site()));
+    for item in items {
+        if let Item::Template(template) = item {
+            template.resolve(&known, errors);
+        }
+    }
+}
+
+/// The collection that names go to.
+#[derive(Clone, Copy)]
+pub(crate) enum Sink {
+    /// `Names`, for an entry.
+    Names,
+    /// `Invalidation`, a builder by value.
+    Invalidation,
+    /// `Vec<Tag>`, for a type's own tags.
+    Tags,
+}
+
+impl Sink {
+    fn add(self, private: &TokenStream, target: &Ident, kind: Kind, value: &TokenStream, span: Span) -> TokenStream {
+        let method = match kind {
+            Kind::Key => quote!(key),
+            Kind::Tag => quote!(tag),
+            Kind::Pattern => quote!(pattern),
+        };
+        // Errors belong to the user's text; lints must know that the statement is not theirs.
+        let span = Span::mixed_site().located_at(span);
+        match self {
+            Self::Names => quote_spanned!(span => #target.#method(#value);),
+            Self::Invalidation => quote_spanned!(span => #target = #target.#method(#value);),
+            Self::Tags => quote_spanned!(span => #target.push(#private::declared_tag(#value));),
+        }
+    }
+}
+
+/// What an item needs.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Needs {
+    Parameters,
+    Result,
+    Both,
+}
+
+/// Generates the statements for lists of names.
+pub(crate) struct Evaluator<'a> {
+    private: &'a TokenStream,
+    sink: Sink,
+    /// Everything but `result` that items may mention.
+    names: Vec<String>,
+    /// Parameters that the body may move away: not the shared references.
+    owned: Vec<Ident>,
+    value_is_option: bool,
+}
+
+impl<'a> Evaluator<'a> {
+    pub(crate) fn of_function(function: &Function, private: &'a TokenStream, sink: Sink) -> Self {
+        let owned = function.params.iter().filter(|param| !param.is_shared_reference());
+        Self {
+            private,
+            sink,
+            names: function.names().iter().map(Ident::to_string).filter(|name| name != "result").collect(),
+            owned: owned.flat_map(|param| param.bindings.clone()).collect(),
+            value_is_option: function.value_is_option(),
+        }
+    }
+
+    /// Of a type, whose items mention `self` alone.
+    pub(crate) fn of_type(private: &'a TokenStream) -> Self {
+        Self { private, sink: Sink::Tags, names: Vec::new(), owned: Vec::new(), value_is_option: false }
+    }
+
+    /// Whether the item can be evaluated before the body.
+    pub(crate) fn is_known_before(&self, item: &Item) -> bool {
+        self.needs(item) == Needs::Parameters
+    }
+
+    fn needs(&self, item: &Item) -> Needs {
+        if !item.mentions("result") {
+            return Needs::Parameters;
+        }
+        if self.names.iter().any(|name| item.mentions(name)) { Needs::Both } else { Needs::Result }
+    }
+
+    /// Adds what needs only parameters to `target`; keeps, in locals, what else will be needed of them.
+    pub(crate) fn before(&self, target: &Ident, items: &[(Kind, &Item)]) -> TokenStream {
+        let statements = items.iter().enumerate().map(|(at, (kind, item))| match self.needs(item) {
+            Needs::Parameters => self.add(target, *kind, item, &mut |_| None),
+            Needs::Result => TokenStream::new(),
+            Needs::Both => match item {
+                Item::Template(template) => {
+                    let parts = self.captured_placeholders(template).enumerate().map(|(n, placeholder)| {
+                        let local = part_local(at, n);
+                        let part = self.part(placeholder);
+                        quote_spanned!(Span::mixed_site() => let #local = #part;)
+                    });
+                    parts.collect()
+                }
+                Item::Typed(_) | Item::Spread(_) => self
+                    .captured_parameters(item)
+                    .into_iter()
+                    .map(|name| {
+                        let local = clone_local(at, &name);
+                        quote_spanned!(name.span() => let #local = ::core::clone::Clone::clone(&#name);)
+                    })
+                    .collect(),
+            },
+        });
+        statements.collect()
+    }
+
+    /// Adds what needs the result, of which `value` is a reference.
+    pub(crate) fn after(&self, target: &Ident, value: &Ident, items: &[(Kind, &Item)]) -> TokenStream {
+        let statements = items.iter().enumerate().map(|(at, (kind, item))| {
+            if self.needs(item) == Needs::Parameters {
+                return TokenStream::new();
+            }
+            let mut n = 0;
+            let add = self.add(target, *kind, item, &mut |_| {
+                n += 1;
+                let local = part_local(at, n - 1);
+                Some(quote!(&#local))
+            });
+            let clones = match item {
+                Item::Template(_) => Vec::new(),
+                Item::Typed(_) | Item::Spread(_) => self.captured_parameters(item),
+            };
+            let clones = clones.iter().map(|name| {
+                let local = clone_local(at, name);
+                quote!(let #name = #local;)
+            });
+            self.with_result(item, value, &quote!(#(#clones)* #add))
+        });
+        statements.collect()
+    }
+
+    /// The same for a companion: `captured` holds the encoded parameters, in order; nothing else is at hand.
+    pub(crate) fn declared(
+        &self,
+        target: &Ident,
+        captured: &Ident,
+        value: &Ident,
+        items: &[(Kind, &Item)],
+    ) -> TokenStream {
+        let mut n = 0usize;
+        let statements = items.iter().map(|(kind, item)| match (self.needs(item), item) {
+            (Needs::Parameters, _) => TokenStream::new(),
+            // A function pointer cannot carry values of the user's types: see `companion` for what happens then.
+            (Needs::Both, Item::Typed(_) | Item::Spread(_)) => TokenStream::new(),
+            _ => {
+                let add = self.add(target, *kind, item, &mut |_| {
+                    n += 1;
+                    let at = n - 1;
+                    Some(quote_spanned!(Span::mixed_site() => #captured.at(#at)))
+                });
+                self.with_result(item, value, &add)
+            }
+        });
+        statements.collect()
+    }
+
+    /// `.part(…)` for everything that [`declared`](Self::declared) finds in `captured`.
+    pub(crate) fn captured_parts(&self, items: &[(Kind, &Item)]) -> TokenStream {
+        let both = items.iter().filter(|(_, item)| self.needs(item) == Needs::Both);
+        let parts = both.filter_map(|(_, item)| match item {
+            Item::Template(template) => Some(template),
+            Item::Typed(_) | Item::Spread(_) => None,
+        });
+        let parts = parts.flat_map(|template| self.captured_placeholders(template)).map(|placeholder| {
+            let part = self.part(placeholder);
+            quote_spanned!(Span::mixed_site() => .part(#part))
+        });
+        parts.collect()
+    }
+
+    /// Whether [`declared`](Self::declared) has to leave the item out.
+    pub(crate) fn needs_live_parameters(&self, item: &Item) -> bool {
+        !matches!(item, Item::Template(_)) && self.needs(item) == Needs::Both
+    }
+
+    /// Names the value `result`, once for every hygiene under which the item says it. Of an `Option`, templates and typed
+    /// calls see what is inside; a `None` adds nothing.
+    fn with_result(&self, item: &Item, value: &Ident, add: &TokenStream) -> TokenStream {
+        let results = item.spans_of("result").into_iter().map(|span| Ident::new("result", span));
+        let body = quote_spanned! { Span::mixed_site() =>
+            #( #[allow(unused_variables)] let #results = #value; )*
+            #add
+        };
+        if self.value_is_option && !matches!(item, Item::Spread(_)) {
+            quote_spanned!(Span::mixed_site() => if let ::core::option::Option::Some(#value) = #value { #body })
+        } else {
+            quote_spanned!(Span::mixed_site() => { #body })
+        }
+    }
+
+    fn add(
+        &self,
+        target: &Ident,
+        kind: Kind,
+        item: &Item,
+        captured: &mut dyn FnMut(&Placeholder) -> Option<TokenStream>,
+    ) -> TokenStream {
+        match item {
+            Item::Template(template) => {
+                let needs_both = self.needs(item) == Needs::Both;
+                let text = self.template(template, &mut |placeholder| {
+                    (needs_both && placeholder.root != "result").then(|| captured(placeholder)).flatten()
+                });
+                let span = template.literal.span();
+                match kind {
+                    Kind::Key => self.sink.add(self.private, target, kind, &quote!(#text.finish_key()), span),
+                    Kind::Tag => self.sink.add(self.private, target, kind, &quote!(#text.finish_tag()), span),
+                    Kind::Pattern => {
+                        let pattern = Ident::new("pattern", Span::mixed_site());
+                        let add = self.sink.add(self.private, target, kind, &quote!(#pattern), span);
+                        quote!(if let ::core::option::Option::Some(#pattern) = #text.finish_pattern() { #add })
+                    }
+                }
+            }
+            Item::Typed(key) => self.sink.add(self.private, target, kind, &quote!(#key), key.span()),
+            Item::Spread(iterator) => {
+                let name = Ident::new("name", Span::mixed_site());
+                let add = self.sink.add(self.private, target, kind, &quote!(#name), iterator.span());
+                let span = Span::mixed_site().located_at(iterator.span());
+                quote_spanned!(span => for #name in #iterator { #add })
+            }
+        }
+    }
+
+    /// `Template::new().text(…).part(…)`.
+    pub(crate) fn template(
+        &self,
+        template: &Template,
+        captured: &mut dyn FnMut(&Placeholder) -> Option<TokenStream>,
+    ) -> TokenStream {
+        let private = self.private;
+        let pieces = template_pieces(template, captured);
+        quote!(#private::Template::new() #pieces)
+    }
+
+    fn part(&self, placeholder: &Placeholder) -> TokenStream {
+        let (private, expr) = (self.private, &placeholder.expr);
+        quote_spanned!(placeholder.span() => #private::part(&#expr))
+    }
+
+    fn captured_placeholders<'t>(&self, template: &'t Template) -> impl Iterator<Item = &'t Placeholder> {
+        template.placeholders().filter(|placeholder| placeholder.root != "result")
+    }
+
+    /// Parameters whose values must outlive the body; a shared reference does so by itself.
+    fn captured_parameters(&self, item: &Item) -> Vec<Ident> {
+        self.owned.iter().filter(|name| item.mentions(&name.to_string())).cloned().collect()
+    }
+}
+
+/// `.text(…)` and `.part(…)`, one after the other.
+pub(crate) fn template_pieces(
+    template: &Template,
+    captured: &mut dyn FnMut(&Placeholder) -> Option<TokenStream>,
+) -> TokenStream {
+    let pieces = template.pieces.iter().map(|piece| match piece {
+        Piece::Text(text) => quote_spanned!(Span::mixed_site() => .text(#text)),
+        Piece::Placeholder(placeholder) => match captured(placeholder) {
+            Some(part) => quote_spanned!(Span::mixed_site() => .encoded(#part)),
+            None => {
+                let expr: &Expr = &placeholder.expr;
+                quote_spanned!(placeholder.span() => .part(&#expr))
+            }
+        },
+    });
+    pieces.collect()
+}
+
+fn part_local(item: usize, n: usize) -> Ident {
+    format_ident!("part_{item}_{n}", span = Span::mixed_site())
+}
+
+fn clone_local(item: usize, name: &Ident) -> Ident {
+    format_ident!("clone_{item}_{name}", span = Span::mixed_site())
+}

@@ -1,0 +1,34 @@
+//! Options and signature together make a plan.
+
+use super::parse::Options;
+use crate::errors::Errors;
+use crate::evaluate::resolve_items;
+use crate::names::{Item, Kind};
+use crate::signature::Function;
+
+/// What to generate.
+pub(crate) struct Plan {
+    pub(crate) function: Function,
+    pub(crate) options: Options,
+}
+
+impl Plan {
+    pub(crate) fn check(function: Function, mut options: Options, errors: &mut Errors) -> Self {
+        function.check("invalidates", errors);
+        let Options { keys, tags, patterns, .. } = &mut options;
+        let empty = keys.is_empty() && tags.is_empty() && patterns.is_empty();
+        resolve_items(&function, keys.iter_mut().chain(tags).chain(patterns), errors);
+        if empty && !options.list_was_wrong {
+            let message = "nothing to invalidate: name what the function changes in `keys`, `tags` or `patterns`";
+            errors.at_span(proc_macro2::Span::call_site(), message);
+        }
+        Self { function, options }
+    }
+
+    pub(crate) fn items(&self) -> Vec<(Kind, &Item)> {
+        let keys = self.options.keys.iter().map(|item| (Kind::Key, item));
+        let tags = self.options.tags.iter().map(|item| (Kind::Tag, item));
+        let patterns = self.options.patterns.iter().map(|item| (Kind::Pattern, item));
+        keys.chain(tags).chain(patterns).collect()
+    }
+}

@@ -1,0 +1,86 @@
+//! `#[invalidates(…)]` as written.
+
+use proc_macro2::TokenStream;
+use syn::parse::ParseStream;
+use syn::{Expr, Ident, Path, Token};
+
+use crate::errors::Errors;
+use crate::names::{Item, Kind, read_items};
+use crate::options;
+
+const KNOWN: &[&str] = &["keys", "tags", "patterns", "when", "background", "cache", "crate"];
+
+#[derive(Default)]
+pub(crate) struct Options {
+    pub(crate) keys: Vec<Item>,
+    pub(crate) tags: Vec<Item>,
+    pub(crate) patterns: Vec<Item>,
+    pub(crate) when: When,
+    /// Do not wait.
+    pub(crate) background: bool,
+    pub(crate) cache: Option<Expr>,
+    pub(crate) krate: Option<Path>,
+    /// A list was written wrongly: its own errors are enough.
+    pub(crate) list_was_wrong: bool,
+}
+
+/// After which outcome of the function.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum When {
+    /// `Ok`, `Some`, or anything plain.
+    #[default]
+    Ok,
+    Always,
+}
+
+impl Options {
+    pub(crate) fn parse(tokens: TokenStream, errors: &mut Errors) -> Self {
+        let mut found = Self::default();
+        options::read_options(tokens, KNOWN, errors, |name, input, errors| found.read(name, input, errors));
+        found
+    }
+
+    fn read(&mut self, name: &Ident, input: ParseStream<'_>, errors: &mut Errors) -> syn::Result<()> {
+        match name.to_string().as_str() {
+            "keys" => self.keys = self.list(name, Kind::Key, input, errors)?,
+            "tags" => self.tags = self.list(name, Kind::Tag, input, errors)?,
+            "patterns" => self.patterns = self.list(name, Kind::Pattern, input, errors)?,
+            "when" => self.when = read_when(name, input)?,
+            "background" => {
+                if input.peek(Token![=]) {
+                    let message = "`background` takes no value: write it alone, or leave it out";
+                    return Err(syn::Error::new_spanned(name, message));
+                }
+                self.background = true;
+            }
+            "cache" => self.cache = Some(options::value(name, input)?),
+            _ => self.krate = Some(options::value(name, input)?),
+        }
+        Ok(())
+    }
+
+    fn list(
+        &mut self,
+        name: &Ident,
+        kind: Kind,
+        input: ParseStream<'_>,
+        errors: &mut Errors,
+    ) -> syn::Result<Vec<Item>> {
+        let before = errors.count();
+        let items = read_items(name, kind, input, errors);
+        self.list_was_wrong |= items.is_err() || errors.count() > before;
+        items
+    }
+}
+
+fn read_when(name: &Ident, input: ParseStream<'_>) -> syn::Result<When> {
+    let when: Expr = options::value(name, input)?;
+    match options::peel(&when) {
+        Expr::Path(path) if path.path.is_ident("ok") => Ok(When::Ok),
+        Expr::Path(path) if path.path.is_ident("always") => Ok(When::Always),
+        other => Err(syn::Error::new_spanned(
+            other,
+            "`when` is `ok` (only if the function succeeded) or `always`: `when = always`",
+        )),
+    }
+}

@@ -1,0 +1,179 @@
+//! Lists of names: string templates, typed calls, spreads.
+
+use proc_macro2::Span;
+use syn::parse::ParseStream;
+use syn::punctuated::Punctuated;
+use syn::spanned::Spanned;
+use syn::{Expr, ExprCall, ExprLit, ExprPath, ExprRange, Ident, Lit, LitStr, PathArguments, RangeLimits, Token};
+
+use crate::errors::Errors;
+use crate::mentions::{mentions, spans_of};
+use crate::options::{self, peel};
+use crate::template::Template;
+
+/// What the names in a list are.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Key,
+    Tag,
+    Pattern,
+}
+
+/// One item of a list.
+pub(crate) enum Item {
+    Template(Template),
+    /// `get_flight(id)`, already turned into a call of its companion.
+    Typed(Expr),
+    /// The iterator behind `..`.
+    Spread(Expr),
+}
+
+/// Reads `= [item, …]`.
+pub(crate) fn read_items(
+    name: &Ident,
+    kind: Kind,
+    input: ParseStream<'_>,
+    errors: &mut Errors,
+) -> syn::Result<Vec<Item>> {
+    let expr: Expr = options::value(name, input)?;
+    let Expr::Array(array) = peel(&expr) else {
+        return Err(syn::Error::new_spanned(&expr, format!("`{name}` is a list: `{name} = [\"…\"]`")));
+    };
+    Ok(array.elems.iter().filter_map(|elem| errors.keep(Item::read(elem, kind))?.finish(errors)).collect())
+}
+
+/// An item whose template is still to be split.
+enum Read {
+    Literal(LitStr),
+    Done(Item),
+}
+
+impl Read {
+    fn finish(self, errors: &mut Errors) -> Option<Item> {
+        Some(match self {
+            Self::Literal(literal) => Item::Template(Template::parse(&literal, errors)),
+            Self::Done(item) => item,
+        })
+    }
+}
+
+impl Item {
+    fn read(expr: &Expr, kind: Kind) -> syn::Result<Read> {
+        match peel(expr) {
+            Expr::Lit(ExprLit { lit: Lit::Str(literal), .. }) => Ok(Read::Literal(literal.clone())),
+            Expr::Range(ExprRange { start: None, limits: RangeLimits::HalfOpen(_), end: Some(iterator), .. }) => {
+                Ok(Read::Done(Self::Spread((**iterator).clone())))
+            }
+            call @ (Expr::Call(_) | Expr::MethodCall(_)) if kind == Kind::Key => {
+                companion_key(call).map(|key| Read::Done(Self::Typed(key)))
+            }
+            call @ (Expr::Call(_) | Expr::MethodCall(_)) => Err(syn::Error::new_spanned(
+                call,
+                "a typed call names a key, and this list holds no keys: write it in `keys` or `depends_on`",
+            )),
+            other => Err(syn::Error::new_spanned(
+                other,
+                "a list holds string templates, typed calls such as `get_flight(id)`, and `..iterator`: write one of these",
+            )),
+        }
+    }
+
+    /// Where it mentions a name.
+    pub(crate) fn spans_of(&self, name: &str) -> Vec<Span> {
+        match self {
+            Self::Template(template) => {
+                template.placeholders().filter(|found| found.root == name).map(|found| found.root.span()).collect()
+            }
+            Self::Typed(expr) | Self::Spread(expr) => spans_of(expr, name),
+        }
+    }
+
+    pub(crate) fn mentions(&self, name: &str) -> bool {
+        match self {
+            Self::Template(template) => template.mentions(name),
+            Self::Typed(expr) | Self::Spread(expr) => mentions(expr, name),
+        }
+    }
+}
+
+/// Turns `f(id)` into the call of its companion that makes the key; arguments are borrowed for the user.
+///
+/// Nothing can ask whether a path prefix is a module or a type: UpperCamel decides, and `<T>::f(id)` is the way out.
+fn companion_key(call: &Expr) -> syn::Result<Expr> {
+    match call {
+        Expr::MethodCall(call) => {
+            let mut call = call.clone();
+            call.method = associated_name(&call.method, "key");
+            call.args = borrowed(&call.args);
+            Ok(Expr::MethodCall(call))
+        }
+        Expr::Call(ExprCall { func, .. }) if !matches!(peel(func), Expr::Path(_)) => Err(syn::Error::new_spanned(
+            func,
+            "a typed call names a cached function by its path: write `get_flight(id)`, or spread an iterator with `..`",
+        )),
+        Expr::Call(call) => {
+            let mut call = call.clone();
+            let Expr::Path(path) = peel(&call.func) else { return Ok(Expr::Call(call)) };
+            let mut path = path.clone();
+            name_companion(&mut path);
+            call.func = Box::new(Expr::Path(path));
+            call.args = borrowed(&call.args);
+            Ok(Expr::Call(call))
+        }
+        other => Ok(other.clone()),
+    }
+}
+
+fn name_companion(function: &mut ExprPath) {
+    let qualified = function.qself.is_some();
+    let segments = &mut function.path.segments;
+    let of_type = segments.iter().rev().nth(1).is_some_and(|owner| {
+        let name = owner.ident.to_string();
+        name.starts_with(char::is_uppercase) || !matches!(owner.arguments, PathArguments::None)
+    });
+    let count = segments.len();
+    let Some(last) = segments.last_mut() else { return };
+    if qualified || of_type {
+        last.ident = associated_name(&last.ident, "key");
+    } else if count == 1 || last.ident != "key" {
+        let arguments = std::mem::take(&mut last.arguments);
+        let ident = Ident::new("key", last.ident.span());
+        segments.push(syn::PathSegment { ident, arguments });
+    }
+}
+
+/// `get_flight_key`.
+pub(crate) fn associated_name(function: &Ident, suffix: &str) -> Ident {
+    let name = function.to_string();
+    let name = name.strip_prefix("r#").unwrap_or(&name);
+    Ident::new(&format!("{name}_{suffix}"), function.span())
+}
+
+fn borrowed(args: &Punctuated<Expr, Token![,]>) -> Punctuated<Expr, Token![,]> {
+    let borrow = |arg: &Expr| match peel(arg) {
+        Expr::Reference(_) => arg.clone(),
+        _ => Expr::Reference(syn::ExprReference {
+            attrs: Vec::new(),
+            and_token: Token![&](arg.span()),
+            mutability: None,
+            expr: Box::new(arg.clone()),
+        }),
+    };
+    args.iter().map(borrow).collect()
+}
+
+/// The rules for a prefix: it must not be able to reach into bookkeeping, or be mistaken for a part.
+pub(crate) fn check_prefix(prefix: &LitStr, errors: &mut Errors) {
+    let text = prefix.value();
+    let forbidden = text.chars().find(|c| [':', '{', '}'].contains(c) || c.is_whitespace() || c.is_control());
+    if text.is_empty() {
+        errors
+            .at(prefix, "a prefix must not be empty: name the data, or leave `prefix` out to use the function's path");
+    } else if text.starts_with('~') {
+        errors
+            .at(prefix, "a prefix must not start with `~`, which is reserved for bookkeeping: start it with a letter");
+    } else if let Some(forbidden) = forbidden {
+        let shown = forbidden.escape_debug();
+        errors.at(prefix, format!("a prefix must not contain `{shown}`: use letters, digits, `_`, `-`, `.` or `/`"));
+    }
+}

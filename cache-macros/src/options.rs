@@ -1,0 +1,108 @@
+//! Reads `name = value, name(list), flag`: one reader for every attribute, so that repeats and typos are treated alike.
+
+use proc_macro2::{TokenStream, TokenTree};
+use syn::ext::IdentExt;
+use syn::parse::{Parse, ParseStream, Parser};
+use syn::{Expr, ExprLit, Ident, Lit, LitStr, Token};
+
+use crate::errors::{Errors, listed, nearest};
+
+/// An option's value beside the name as written: most errors belong on one of the two.
+pub(crate) struct Given<T> {
+    pub(crate) name: Ident,
+    pub(crate) value: T,
+}
+
+/// Reads all options, giving each known one, once, to `read`, which takes everything up to the next comma.
+pub(crate) fn read_options(
+    tokens: TokenStream,
+    known: &[&str],
+    errors: &mut Errors,
+    mut read: impl FnMut(&Ident, ParseStream<'_>, &mut Errors) -> syn::Result<()>,
+) {
+    let mut seen: Vec<Ident> = Vec::new();
+    let parsed = (|input: ParseStream<'_>| {
+        while !input.is_empty() {
+            let name = input
+                .call(Ident::parse_any)
+                .map_err(|error| syn::Error::new(error.span(), "an option starts with its name: `name = value`"))?;
+            if !known.iter().any(|known| name == known) {
+                errors.at(&name, unknown_option(&name, known));
+                skip_value(input)?;
+            } else if seen.contains(&name) {
+                errors.at(&name, format!("`{name}` is given twice: keep one"));
+                skip_value(input)?;
+            } else if let Err(error) = read(&name, input, errors) {
+                errors.push(error);
+                skip_value(input)?;
+            }
+            seen.push(name);
+            if input.is_empty() {
+                break;
+            }
+            if !input.peek(Token![,]) {
+                errors.at_span(input.span(), "options are separated by commas");
+                skip_value(input)?;
+            }
+            input.parse::<Option<Token![,]>>()?;
+        }
+        Ok(())
+    })
+    .parse2(tokens);
+    if let Err(error) = parsed {
+        errors.push(error);
+    }
+}
+
+fn unknown_option(name: &Ident, known: &[&str]) -> String {
+    match nearest(&name.to_string(), known.iter().copied()) {
+        Some(meant) => format!("unknown option `{name}`: did you mean `{meant}`?"),
+        None => format!("unknown option `{name}`: the options are {}", listed(known)),
+    }
+}
+
+/// After a mistake: on to the next comma, so that the options behind it are still checked.
+fn skip_value(input: ParseStream<'_>) -> syn::Result<()> {
+    while !input.is_empty() && !input.peek(Token![,]) {
+        input.parse::<TokenTree>()?;
+    }
+    Ok(())
+}
+
+/// `= value`.
+pub(crate) fn value<T: Parse>(name: &Ident, input: ParseStream<'_>) -> syn::Result<T> {
+    if !input.peek(Token![=]) {
+        return Err(syn::Error::new_spanned(name, format!("`{name}` needs a value: `{name} = …`")));
+    }
+    input.parse::<Token![=]>()?;
+    input.parse()
+}
+
+/// `= "text"`.
+pub(crate) fn string(name: &Ident, input: ParseStream<'_>) -> syn::Result<LitStr> {
+    let expr: Expr = value(name, input)?;
+    match peel(&expr) {
+        Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) => Ok(text.clone()),
+        other => Err(syn::Error::new_spanned(other, format!("`{name}` is a string: `{name} = \"…\"`"))),
+    }
+}
+
+/// `= 3`.
+pub(crate) fn version(name: &Ident, input: ParseStream<'_>) -> syn::Result<u32> {
+    let expr: Expr = value(name, input)?;
+    let number = match peel(&expr) {
+        Expr::Lit(ExprLit { lit: Lit::Int(number), .. }) => number.base10_parse().ok(),
+        _ => None,
+    };
+    number
+        .ok_or_else(|| syn::Error::new_spanned(&expr, format!("`{name}` is an integer that fits `u32`: `{name} = 2`")))
+}
+
+/// The expression inside the invisible group in which `macro_rules` hands fragments over, and inside parentheses.
+pub(crate) fn peel(expr: &Expr) -> &Expr {
+    match expr {
+        Expr::Group(group) => peel(&group.expr),
+        Expr::Paren(paren) => peel(&paren.expr),
+        other => other,
+    }
+}

@@ -1,0 +1,93 @@
+//! What wrapped functions share: the user's signature around our body, and the user's body inside it.
+
+use proc_macro2::{Delimiter, Group, Span, TokenStream};
+use quote::{quote, quote_spanned};
+use syn::spanned::Spanned;
+use syn::{AttrStyle, Attribute, Expr, Type};
+
+use crate::signature::{Form, Function, peel_type};
+
+/// The function as written, with another body.
+pub(crate) fn function(function: &Function, body: &TokenStream, docs: Option<String>) -> TokenStream {
+    let Function { attrs, vis, sig, .. } = function;
+    let inner = function.body.inner_attrs.iter().map(|attr| Attribute { style: AttrStyle::Outer, ..attr.clone() });
+    let docs = docs.map(|docs| quote!(#[doc = #docs]));
+    let body = match &function.form {
+        Form::Boxed(pin) => {
+            let block = braced(body.clone(), function);
+            quote_spanned!(Span::mixed_site() => #pin(async move #block))
+        }
+        Form::Async | Form::Sync => body.clone(),
+    };
+    // The user's span: without it dead_code and clippy fall silent on the function.
+    let body = braced(body, function);
+    quote!(#(#attrs)* #docs #(#inner)* #vis #sig #body)
+}
+
+fn braced(tokens: TokenStream, function: &Function) -> Group {
+    let mut group = Group::new(Delimiter::Brace, tokens);
+    group.set_span(function.body.span.join());
+    group
+}
+
+/// The body as a future. A `return` of the declared type comes first, so that type errors stay on the user's line.
+pub(crate) fn typed_body(function: &Function) -> TokenStream {
+    let (output, statements) = (&function.output, &function.body.statements);
+    let expected = match peel_type(output) {
+        Type::ImplTrait(_) => None,
+        _ => Some(quote_spanned! { output.span() =>
+            #[allow(
+                unreachable_code,
+                clippy::diverging_sub_expression,
+                clippy::empty_loop,
+                clippy::let_unit_value,
+                clippy::needless_return
+            )]
+            if false {
+                let __expected: #output = loop {};
+                return __expected;
+            }
+        }),
+    };
+    let expected = expected.into_iter();
+    let block = braced(quote!(#(#expected)* #statements), function);
+    quote_spanned!(Span::mixed_site() => async move #block)
+}
+
+/// The `cache` option as `Option<&Cache>`; `call` is evaluated while the borrow lives.
+pub(crate) fn with_cache(cache: Option<&Expr>, private: &TokenStream, call: &TokenStream) -> TokenStream {
+    match cache {
+        Some(expr) => {
+            // Coercion makes `Cache`, `&Cache` and `Arc<Cache>` alike; errors land on the user's expression.
+            let borrowed =
+                quote_spanned!(Span::mixed_site().located_at(expr.span()) => let cache: &#private::Cache = &#expr;);
+            quote_spanned!(Span::mixed_site() => {
+                #borrowed
+                let cache = ::core::option::Option::Some(cache);
+                #call
+            })
+        }
+        None => quote_spanned!(Span::mixed_site() => {
+            let cache: ::core::option::Option<&#private::Cache> = ::core::option::Option::None;
+            #call
+        }),
+    }
+}
+
+/// The compiler's proof that a type that is not named `Result` is none.
+pub(crate) fn plain_check(output: &Type, private: &TokenStream) -> TokenStream {
+    quote_spanned! { output.span() => {
+        #[allow(unused_imports)]
+        use #private::PlainKind as _;
+        #private::plain(#private::Probe::<#output>::new().kind());
+    } }
+}
+
+/// Whether the type is `Cacheable`, found out by the compiler: an inherent method beats a trait's.
+pub(crate) fn cacheability(value_type: &TokenStream, private: &TokenStream) -> TokenStream {
+    quote_spanned! { Span::mixed_site() => {
+        #[allow(unused_imports)]
+        use #private::NotCacheableKind as _;
+        #private::Probe::<#value_type>::new().cacheability()
+    } }
+}
