@@ -255,6 +255,12 @@ impl Cache {
 
     /// The value stored under `key`, without loading.
     ///
+    /// A typed key reads what its function stored for this version of the type, and nothing else. A key given as text takes what
+    /// decodes as a `T`.
+    ///
+    /// # Cost
+    /// One round trip.
+    ///
     /// # Errors
     /// If the store could not be reached or did not answer, or the key can name nothing.
     pub async fn peek<T: DeserializeOwned>(&self, key: impl IntoKey<T>) -> Result<Option<T>, Error> {

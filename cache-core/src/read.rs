@@ -28,6 +28,8 @@ pub(crate) struct Read {
     key: Option<(Arc<str>, Name)>,
     policy: Policy,
     fingerprint: Fingerprint,
+    /// Whether bytes of another type count as bad. Not for a key given as text: see [`peek`].
+    checks_type: bool,
     way: Way,
     if_present: IfPresent,
     from_flight: bool,
@@ -114,6 +116,7 @@ impl Read {
             key,
             policy,
             fingerprint,
+            checks_type: true,
             way,
             if_present: if refresh { IfPresent::Ignore } else { IfPresent::Return },
             from_flight: false,
@@ -251,7 +254,7 @@ impl Read {
     /// The entry in stored bytes, if this call may be served it. Hands its names to the enclosing load.
     fn usable(&mut self, bytes: Bytes) -> Option<Entry> {
         let Ok(entry) = Entry::decode(bytes) else { return self.bad() };
-        if entry.header().fingerprint != self.fingerprint {
+        if self.checks_type && entry.header().fingerprint != self.fingerprint {
             return self.bad();
         }
         // The store's own TTL decides. This is for bytes that lost it, and not for hosts whose clocks differ.
@@ -311,10 +314,14 @@ impl Read {
 }
 
 /// What is stored under a key, without loading. A cached call like any other to the load around it.
+///
+/// A key given as text does not know the version and the declared fields that the function's fingerprint is made with: there,
+/// what decodes is taken.
 pub(crate) async fn peek<T: DeserializeOwned>(inner: &Arc<Inner>, key: Key<T>) -> Result<Option<T>, Error> {
     let policy = key.policy();
     let fingerprint = fingerprint::<T>(policy.version, policy.shape);
     let mut read = Read::begin(inner, key.entry(), policy, fingerprint, false);
+    read.checks_type = key.recipe().is_some();
     let (Some((key, _)), Ok(store)) = (read.key.clone(), inner.store()) else { return Ok(None) };
     if read.way == Way::Bypass {
         return Ok(None);

@@ -1,0 +1,169 @@
+//! Wrong settings are told at once, clearly, and without a credential.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use cache_core::{Cache, ErrorKind};
+use cache_tests::{Server, ServerOptions, TestStore, each_server};
+
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What the README tells users to allow.
+const LEAST_PRIVILEGE: &[&str] = &[
+    "resetkeys",
+    "~shop:*",
+    "-@all",
+    // connections
+    "+hello",
+    "+auth",
+    "+select",
+    "+client|setname",
+    "+ping",
+    "+info",
+    "+script|load",
+    // calls
+    "+get",
+    "+set",
+    "+eval",
+    "+evalsha",
+    // scripts
+    "+time",
+    "+del",
+    "+unlink",
+    "+exists",
+    "+getrange",
+    "+pexpire",
+    "+pttl",
+    "+rename",
+    "+scan",
+    "+sadd",
+    "+srem",
+    "+scard",
+    "+smembers",
+    "+srandmember",
+    "+zadd",
+    "+zrem",
+    "+zcard",
+    "+zrange",
+    "+zrangebyscore",
+    "+zscore",
+    "+zmscore",
+];
+
+#[test]
+fn a_wrong_url_is_told_without_its_password() {
+    for url in [
+        "http://user:hunter2@host",
+        "redis://user:hunter2@host:notaport",
+        "redis://user:hunter2@host:6379/notadb",
+        "redis://",
+        "hunter2",
+        "",
+    ] {
+        let error = Cache::open(url).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Config, "{url}");
+        let told = format!("{error} {error:?} {:?}", std::error::Error::source(&error));
+        assert!(!told.contains("hunter2"), "{told}");
+    }
+}
+
+each_server! {
+    async fn a_wrong_password_is_a_configuration_error(store: TestStore) {
+        let server = Server::with(store.kind().unwrap(), ServerOptions::new().password("hunter2"));
+        Cache::open(&server.url()).unwrap().ready(PATIENCE).await.unwrap();
+        for wrong in [server.url().replace("hunter2", "swordfish"), server.url().replace(":hunter2@", "")] {
+            let error = Cache::open(&wrong).unwrap().ready(PATIENCE).await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Config, "{error}");
+            let told = format!("{error} {error:?}");
+            assert!(!told.contains("swordfish") && !told.contains("hunter2"), "{told}");
+        }
+    }
+
+    async fn a_wrong_database_is_a_configuration_error(store: TestStore) {
+        let server = Server::start(store.kind().unwrap());
+        let error = Cache::open(&format!("{}/99", server.url())).unwrap().ready(PATIENCE).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Config, "{error}");
+        Cache::open(&format!("{}/3", server.url())).unwrap().ready(PATIENCE).await.unwrap();
+    }
+
+    async fn a_unix_socket_serves_as_well(store: TestStore) {
+        let server = Server::with(store.kind().unwrap(), ServerOptions::new().unix_socket().password("pw"));
+        let cache = Cache::open(&server.unix_url()).unwrap();
+        cache.ready(PATIENCE).await.unwrap();
+        cache.put("a:1", &1u32).await.unwrap();
+        assert_eq!(cache.peek::<u32>("a:1").await.unwrap(), Some(1));
+    }
+
+    async fn no_log_line_holds_a_credential_or_a_value(store: TestStore) {
+        let mut server = Server::with(store.kind().unwrap(), ServerOptions::new().password("hunter2"));
+        let log = Log::default();
+        let subscriber = tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_writer(log.clone()).finish();
+        let guard = tracing::subscriber::set_default(subscriber);
+        let cache = Cache::builder().url(server.url()).connect_timeout(Duration::from_millis(300)).build().unwrap();
+        cache.ready(PATIENCE).await.unwrap();
+        let load = || async { Ok::<String, ()>("very secret value".to_owned()) };
+        cache.get_or_load("a:1", load).await.unwrap();
+        server.stop();
+        for _ in 0..10 {
+            cache.get_or_load("a:1", load).await.unwrap();
+        }
+        cache.invalidate_key("a:1").await.unwrap_err();
+        let wrong = Cache::open(&server.url().replace("hunter2", "swordfish")).unwrap();
+        server.start_again();
+        wrong.ready(PATIENCE).await.unwrap_err();
+        drop(guard);
+        let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+        assert!(log.contains("cache_core"), "the outage was not logged:\n{log}");
+        for secret in ["hunter2", "swordfish", "very secret value"] {
+            assert!(!log.contains(secret), "{secret} in\n{log}");
+        }
+    }
+
+    async fn a_least_privilege_user_can_do_everything(store: TestStore) {
+        let server = Server::start(store.kind().unwrap());
+        let mut raw = server.raw().await;
+        let mut rules = vec!["SETUSER", "cacheuser", "on", ">pw"];
+        rules.extend(LEAST_PRIVILEGE);
+        raw.command::<()>("ACL", &rules).await;
+        let url = server.url().replace("redis://", "redis://cacheuser:pw@");
+        let cache = Cache::builder().url(url).namespace("shop").build().unwrap();
+        cache.ready(PATIENCE).await.unwrap();
+        let load = || async { Ok::<String, ()>("x".repeat(100_000)) };
+        cache.get_or_load("a:1", load).await.unwrap();
+        assert_eq!(cache.peek::<String>("a:1").await.unwrap().map(|text| text.len()), Some(100_000));
+        cache.put("a:2", &2u32).await.unwrap();
+        assert_eq!(cache.invalidate_pattern("a:*").await.unwrap().entries, 2);
+        cache.put("a:2", &2u32).await.unwrap();
+        assert_eq!(cache.clear().await.unwrap().entries, 1);
+        assert_eq!(cache.stats().total().errors, 0);
+        // And nothing else: not even a look at other keys.
+        let client = cache_tests::redis::Client::open(server.url().replace("redis://", "redis://cacheuser:pw@")).unwrap();
+        let mut foreign = client.get_multiplexed_async_connection().await.unwrap();
+        let denied = cache_tests::redis::cmd("GET").arg("other:1").query_async::<Option<String>>(&mut foreign).await;
+        assert!(denied.is_err());
+        let denied = cache_tests::redis::cmd("FLUSHALL").query_async::<()>(&mut foreign).await;
+        assert!(denied.is_err());
+    }
+}
+
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'a> tracing_subscriber::fmt::MakeWriter<'a> for Log {
+    type Writer = Self;
+
+    fn make_writer(&'a self) -> Self {
+        self.clone()
+    }
+}

@@ -1,0 +1,167 @@
+//! What stands in the server: bytes that are not ours, values over the limit, bookkeeping that comes and goes.
+
+use std::time::Duration;
+
+use cache_core::{Cache, IntoKey, Key};
+use cache_tests::{Raw, TestStore, each_server, each_store, until};
+
+async fn get(cache: &Cache, key: &str, value: u32) -> u32 {
+    cache.get_or_load::<u32, (), _>(key, || async move { Ok(value) }).await.unwrap()
+}
+
+async fn fill_tagged(cache: &Cache, key: &str, tag: &str, ttl: Duration) {
+    let key: Key<u64> = key.into_key().unwrap();
+    let key = key.with_tags([tag]).with_ttl(ttl);
+    cache.get_or_load::<u64, (), _>(key, || async { Ok(1) }).await.unwrap();
+}
+
+async fn physical(store: &TestStore, raw: &mut Raw, key: &str) -> Vec<u8> {
+    raw.get(&format!("{}:{key}", store.namespace())).await.expect("the entry is stored")
+}
+
+each_server! {
+    async fn an_entry_stands_under_namespace_and_logical_key(store: TestStore) {
+        let cache = store.cache().await;
+        get(&cache, "flight:42", 7).await;
+        let bytes = physical(&store, &mut store.raw().await, "flight:42").await;
+        assert_eq!(bytes[0], 1, "the format version comes first");
+        assert!(bytes.ends_with(b"7"), "the payload is JSON");
+    }
+
+    /// Corrupt, truncated, foreign, from the future: a miss, counted, overwritten.
+    async fn bytes_that_are_not_ours_are_a_miss_and_overwritten(store: TestStore) {
+        let cache = store.cache().await;
+        let mut raw = store.raw().await;
+        get(&cache, "a:1", 1).await;
+        let good = physical(&store, &mut raw, "a:1").await;
+        let mut future = good.clone();
+        future[0] = 99;
+        let mut foreign = good.clone();
+        foreign[4] ^= 0xff;
+        let mut long_names = good.clone();
+        long_names[52..56].copy_from_slice(&u32::MAX.to_le_bytes());
+        let mut bad_payload = good.clone();
+        *bad_payload.last_mut().unwrap() = b'{';
+        let truncated = good[..good.len() - 1].to_vec();
+        let cases = [Vec::new(), b"x".to_vec(), b"another program's text".to_vec(), future, foreign, long_names, bad_payload, truncated];
+        for (at, bytes) in cases.iter().enumerate() {
+            raw.set(&format!("{}:a:1", store.namespace()), bytes).await;
+            let before = cache.stats().prefix("a");
+            assert_eq!(get(&cache, "a:1", 2).await, 2, "case {at}");
+            let after = cache.stats().prefix("a");
+            assert!(after.bad_entries > before.bad_entries, "case {at} is not counted");
+            assert_eq!(after.errors, before.errors, "case {at} is no error");
+            assert_eq!(get(&cache, "a:1", 3).await, 2, "case {at} is not overwritten");
+        }
+    }
+
+    async fn a_key_of_another_type_is_a_miss_and_overwritten(store: TestStore) {
+        let cache = store.cache().await;
+        let mut raw = store.raw().await;
+        raw.command::<()>("LPUSH", &[&format!("{}:a:1", store.namespace()), "x"]).await;
+        assert_eq!(get(&cache, "a:1", 1).await, 1);
+        assert_eq!(get(&cache, "a:1", 2).await, 1);
+        assert_eq!(cache.stats().prefix("a").bad_entries, 1);
+    }
+
+    /// A deploy that changes the type reads a miss, not garbage; back and forth.
+    async fn another_type_under_the_same_key_is_a_miss(store: TestStore) {
+        let cache = store.cache().await;
+        get(&cache, "a:1", 1).await;
+        let text = cache.get_or_load::<String, (), _>("a:1", || async { Ok("one".to_owned()) }).await;
+        assert_eq!(text.unwrap(), "one");
+        assert_eq!(cache.stats().prefix("a").bad_entries, 1);
+    }
+
+    async fn an_entry_and_its_lease_have_a_ttl_and_bookkeeping_has_none(store: TestStore) {
+        let cache = store.cache().await;
+        fill_tagged(&cache, "a:1", "T", Duration::from_secs(60)).await;
+        cache.invalidate_tag("other").await.unwrap();
+        let mut raw = store.raw().await;
+        for key in raw.keys(store.namespace()).await {
+            let ttl_ms = raw.ttl_ms(&key).await;
+            match key.ends_with(":a:1") {
+                true => assert!((1..=60_000).contains(&ttl_ms), "{key}: {ttl_ms}"),
+                false => assert_eq!(ttl_ms, -1, "{key}"),
+            }
+        }
+    }
+
+    /// `CACHE_TEST_FILLS` asks for more of them.
+    async fn bookkeeping_goes_back_to_nearly_nothing_through_fills_alone(store: TestStore) {
+        let fills: u64 = std::env::var("CACHE_TEST_FILLS").map_or(10_000, |fills| fills.parse().unwrap());
+        let short = Duration::from_millis(200);
+        let cache = store.builder().fence_retention(short).build().unwrap();
+        cache.ready(Duration::from_secs(10)).await.unwrap();
+        let workers: Vec<_> = (0..32u64)
+            .map(|worker| {
+                let cache = cache.clone();
+                tokio::spawn(async move {
+                    for at in (worker..fills).step_by(32) {
+                        fill_tagged(&cache, &format!("a:{at}"), &format!("tag:{at}"), short).await;
+                    }
+                })
+            })
+            .collect();
+        for worker in workers {
+            worker.await.unwrap();
+        }
+        // Fills of one and the same key, which add nothing.
+        let mut raw = store.raw().await;
+        let due = format!("{}:~due", store.namespace());
+        until(async || {
+            for _ in 0..200 {
+                fill_tagged(&cache, "b:1", "one", short).await;
+                cache.invalidate_key("b:1").await.unwrap();
+            }
+            raw.command::<u64>("ZCARD", &[&due]).await <= 2
+        })
+        .await;
+        let left = raw.keys(store.namespace()).await;
+        assert!(left.len() < 10, "{left:?}");
+    }
+}
+
+each_store! {
+    async fn a_value_over_the_limit_is_returned_and_not_stored(store: TestStore) {
+        let cache = store.builder().value_bytes_max(1_000).build().unwrap();
+        let load = || async { Ok::<String, ()>("x".repeat(2_000)) };
+        for _ in 0..2 {
+            assert_eq!(cache.get_or_load("a:1", load).await.unwrap().len(), 2_000);
+        }
+        let stats = cache.stats().prefix("a");
+        assert_eq!((stats.loads, stats.fills, stats.unstored), (2, 0, 2));
+        assert_eq!(cache.put("a:1", &"x".repeat(2_000)).await.unwrap_err().kind(), cache_core::ErrorKind::Limit);
+    }
+
+    async fn a_large_value_is_stored_whole(store: TestStore) {
+        let cache = store.cache().await;
+        let text = "flight ".repeat(300_000);
+        let load = || async { Ok::<String, ()>(text.clone()) };
+        assert_eq!(cache.get_or_load("a:1", load).await.unwrap(), text);
+        assert_eq!(cache.peek::<String>("a:1").await.unwrap().as_ref(), Some(&text));
+        assert_eq!(cache.invalidate_key("a:1").await.unwrap().entries, 1);
+    }
+
+    async fn more_tags_than_allowed_are_not_stored(store: TestStore) {
+        let cache = store.builder().tags_max(3).build().unwrap();
+        for (count, stored) in [(3, true), (4, false)] {
+            let key: Key<u32> = format!("a:{count}").into_key().unwrap();
+            let key = key.with_tags((0..count).map(|tag| format!("t{tag}")));
+            cache.get_or_load::<u32, (), _>(&key, || async { Ok(1) }).await.unwrap();
+            assert_eq!(cache.peek(&key).await.unwrap().is_some(), stored, "{count}");
+        }
+    }
+
+    async fn clear_removes_this_namespace_alone(store: TestStore) {
+        let cache = store.cache().await;
+        let neighbour = Cache::builder().url(store.url()).namespace(format!("{}-2", store.namespace())).build().unwrap();
+        neighbour.ready(Duration::from_secs(10)).await.unwrap();
+        for at in 0..700 {
+            get(&cache, &format!("a:{at}"), 1).await;
+        }
+        get(&neighbour, "a:1", 5).await;
+        assert_eq!(cache.clear().await.unwrap().entries, 700);
+        assert_eq!(neighbour.peek::<u32>("a:1").await.unwrap(), Some(5));
+    }
+}
