@@ -33,7 +33,6 @@ mod url;
 mod tests;
 
 pub(crate) use connection::Connection;
-#[allow(unused_imports)] // until the store uses it
 pub(crate) use fault::reply_code;
 
 use connection::Invocation;

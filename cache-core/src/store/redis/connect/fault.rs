@@ -89,7 +89,8 @@ impl Fault {
             "NOAUTH" => (ErrorKind::Config, "Redis asks for a password (NOAUTH)".into()),
             "WRONGPASS" => (ErrorKind::Config, "Redis refused the user or password (WRONGPASS)".into()),
             "NOPERM" => (ErrorKind::Config, "the Redis user lacks a permission that the cache needs (NOPERM)".into()),
-            "ERR" if detail.contains("ACL failure in script") => {
+            // Inside a script: Redis 7.0's words, then those of later servers.
+            "ERR" if detail.contains("The user executing the script") || detail.contains("ACL failure in script") => {
                 (ErrorKind::Config, "the Redis user lacks a permission that the cache needs".into())
             }
             "DENIED" => (ErrorKind::Config, "Redis is in protected mode (DENIED)".into()),

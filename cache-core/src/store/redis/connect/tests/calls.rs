@@ -120,6 +120,8 @@ async fn error_replies_tell_what_to_do_and_never_repeat_the_server() {
         ("-OOM command not allowed: private", ErrorKind::Limit, "OOM"),
         ("-ERR Error running script: private: -OOM command not allowed", ErrorKind::Limit, "ERR"),
         ("-NOPERM private", ErrorKind::Config, "NOPERM"),
+        ("-ERR The user executing the script can't run this command private", ErrorKind::Config, "ERR"),
+        ("-ERR ACL failure in script: private", ErrorKind::Config, "ERR"),
         ("-NOAUTH private", ErrorKind::Config, "NOAUTH"),
         ("-WRONGTYPE private", ErrorKind::Protocol, "WRONGTYPE"),
         ("-MOVED 1 private:1", ErrorKind::Config, "MOVED"),
