@@ -351,6 +351,18 @@ mod tests {
     }
 
     #[test]
+    fn a_call_inside_a_load_does_not_make_the_future_larger() {
+        async fn inner(cache: &Cache) -> u32 {
+            cache.get_or_load("inner", || async { Ok::<_, Error>(size_of_val(cache) as u32) }).await.unwrap()
+        }
+        async fn outer(cache: &Cache) -> u32 {
+            cache.get_or_load("outer", || async { Ok::<_, Error>(inner(cache).await) }).await.unwrap()
+        }
+        let cache = Cache::in_memory();
+        assert_eq!(size_of_val(&inner(&cache)), size_of_val(&outer(&cache)));
+    }
+
+    #[test]
     fn the_embedded_store_needs_no_runtime() {
         let cache = Cache::in_memory();
         let mut both = std::pin::pin!(async {
