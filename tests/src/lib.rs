@@ -3,6 +3,7 @@
 //! `cargo xtask test` starts the shared servers and says where they and their programs are (see [`env`]).
 //! A missing server fails a test; it is never skipped in silence.
 
+mod data;
 mod env;
 mod fault_proxy;
 mod gate;
@@ -11,6 +12,7 @@ mod probe;
 mod server;
 mod test_store;
 
+pub use data::Data;
 pub use env::{ServerKind, run, until};
 pub use fault_proxy::{Fault, FaultProxy};
 pub use gate::Gate;

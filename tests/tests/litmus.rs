@@ -1,0 +1,469 @@
+//! The litmus: a load reads "old" and is held, the data changes, something invalidates, the load goes on. Whoever reads
+//! after the invalidation has returned gets "new", and the late fill is refused and counted.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use cache_core::{Cache, IntoKey, Invalidation, Key};
+use cache_tests::{Data, Probe, TestStore, each_server, each_store};
+use tokio::task::JoinHandle;
+
+const MOMENT: Duration = Duration::from_millis(100);
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Entries of text: `user:1` and what is made from it.
+#[derive(Clone)]
+struct App {
+    cache: Cache,
+    data: Data,
+}
+
+fn key(text: &str) -> Key<String> {
+    text.into_key().expect("a valid key")
+}
+
+impl App {
+    async fn new(store: &TestStore) -> Self {
+        let data = Data::new();
+        data.set("row", "old");
+        Self { cache: store.cache().await, data }
+    }
+
+    /// With a cache that waits for a held load for a moment only: an invalidation frees the lease of a key that it names,
+    /// but it cannot know the leases of loads that it reaches through a tag.
+    async fn impatient(store: &TestStore) -> Self {
+        let cache = store.builder().lease(MOMENT).lease_wait(MOMENT).build().unwrap();
+        cache.ready(PATIENCE).await.unwrap();
+        Self { cache, ..Self::new(store).await }
+    }
+
+    /// The same data through a cache that shares nothing but the server with this one.
+    async fn elsewhere(&self, store: &TestStore) -> Self {
+        Self { cache: store.another_process().await, data: self.data.clone() }
+    }
+
+    async fn load(&self, key: Key<String>, load: impl AsyncFnOnce() -> String) -> String {
+        self.cache.get_or_load(key, || async { Ok::<_, Infallible>(load().await) }).await.unwrap_or_else(|e| match e {})
+    }
+
+    /// An entry of its own, which others are made from.
+    async fn user(&self) -> String {
+        self.load(key("user:1"), async || self.data.read("user").await).await
+    }
+
+    /// The entry that is raced for: has a tag, and depends on a user.
+    async fn profile(&self) -> String {
+        self.load(key("profile:1").with_tags(["team:7"]), async || {
+            self.user().await;
+            self.data.read("row").await
+        })
+        .await
+    }
+
+    fn begin_profile(&self) -> JoinHandle<String> {
+        let app = self.clone();
+        tokio::spawn(async move { app.profile().await })
+    }
+
+    fn refused_fills(&self) -> u64 {
+        self.cache.stats().total().refused_fills
+    }
+}
+
+/// How the entry falls.
+#[derive(Clone, Copy, Debug)]
+enum By {
+    Key,
+    Tag,
+    Dependency,
+    Pattern,
+    Clear,
+}
+
+impl By {
+    async fn invalidate(self, cache: &Cache) {
+        match self {
+            Self::Key => cache.invalidate_key("profile:1").await,
+            Self::Tag => cache.invalidate_tag("team:7").await,
+            Self::Dependency => cache.invalidate_key("user:1").await,
+            Self::Pattern => cache.invalidate_pattern("prof*").await,
+            Self::Clear => cache.clear().await,
+        }
+        .expect("the store answers");
+    }
+}
+
+/// `writer` invalidates while a load of `app` is held.
+async fn litmus(app: &App, writer: &Cache, by: By) {
+    let held = app.data.hold("row");
+    let late = app.begin_profile();
+    held.reached().await;
+    app.data.set("row", "new");
+    by.invalidate(writer).await;
+    // While the overtaken load is still held: nobody joins it, nobody waits for its lease.
+    assert_eq!(app.profile().await, "new", "{by:?}: read while the load is held");
+    by.invalidate(writer).await;
+    held.open();
+    assert_eq!(late.await.unwrap(), "old", "its own caller gets what it loaded");
+    assert_eq!(app.refused_fills(), 1, "{by:?}: the late fill");
+    assert_eq!(app.profile().await, "new", "{by:?}: read after the load");
+    assert_eq!(app.profile().await, "new");
+    assert_eq!(app.data.reads("row"), 3, "the fresh value is cached");
+}
+
+each_store! {
+    async fn a_load_overtaken_by_its_key_is_refused(store: TestStore) {
+        let app = App::impatient(&store).await;
+        litmus(&app, &app.cache, By::Key).await;
+    }
+
+    async fn a_load_overtaken_by_its_tag_is_refused(store: TestStore) {
+        let app = App::impatient(&store).await;
+        litmus(&app, &app.cache, By::Tag).await;
+    }
+
+    async fn a_load_overtaken_by_what_it_was_made_from_is_refused(store: TestStore) {
+        let app = App::impatient(&store).await;
+        litmus(&app, &app.cache, By::Dependency).await;
+    }
+
+    async fn a_load_overtaken_by_a_pattern_is_refused(store: TestStore) {
+        let app = App::impatient(&store).await;
+        litmus(&app, &app.cache, By::Pattern).await;
+    }
+
+    async fn a_load_overtaken_by_clear_is_refused(store: TestStore) {
+        let app = App::impatient(&store).await;
+        litmus(&app, &app.cache, By::Clear).await;
+    }
+}
+
+each_server! {
+    async fn another_cache_s_load_is_refused_after_its_key_was_invalidated(store: TestStore) {
+        let app = App::impatient(&store).await;
+        litmus(&app, &app.elsewhere(&store).await.cache, By::Key).await;
+    }
+
+    async fn another_cache_s_load_is_refused_after_its_tag_was_invalidated(store: TestStore) {
+        let app = App::impatient(&store).await;
+        litmus(&app, &app.elsewhere(&store).await.cache, By::Tag).await;
+    }
+
+    async fn another_cache_s_load_is_refused_after_what_it_was_made_from_was_invalidated(store: TestStore) {
+        let app = App::impatient(&store).await;
+        litmus(&app, &app.elsewhere(&store).await.cache, By::Dependency).await;
+    }
+
+    async fn another_cache_s_load_is_refused_after_a_pattern(store: TestStore) {
+        let app = App::impatient(&store).await;
+        litmus(&app, &app.elsewhere(&store).await.cache, By::Pattern).await;
+    }
+
+    async fn another_cache_s_load_is_refused_after_clear(store: TestStore) {
+        let app = App::impatient(&store).await;
+        litmus(&app, &app.elsewhere(&store).await.cache, By::Clear).await;
+    }
+}
+
+/// Invalidates one thing, and says how many entries that removed.
+async fn removed(cache: &Cache, invalidation: Invalidation) -> u64 {
+    cache.invalidate(invalidation).await.expect("the store answers").entries
+}
+
+each_store! {
+    /// A fill without a fence on a name that the entry gained by the load alone would pass.
+    async fn an_invalidation_before_any_read_reaches_the_load_that_runs_meanwhile(store: TestStore) {
+        let app = App::new(&store).await;
+        let held = app.data.hold("row");
+        let late = app.begin_profile();
+        held.reached().await;
+        assert_eq!(removed(&app.cache, Invalidation::new().tag("team:7").tag("team:8")).await, 0, "nothing is stored yet");
+        held.open();
+        late.await.unwrap();
+        assert_eq!(app.refused_fills(), 1);
+        assert_eq!(app.cache.peek::<String>("profile:1").await.unwrap(), None);
+    }
+
+    async fn an_unrelated_invalidation_refuses_nothing(store: TestStore) {
+        let app = App::new(&store).await;
+        let held = app.data.hold("row");
+        let load = app.begin_profile();
+        held.reached().await;
+        removed(&app.cache, Invalidation::new().tag("team:8").key("profile:2").key("user:2")).await;
+        held.open();
+        load.await.unwrap();
+        assert_eq!(app.refused_fills(), 0);
+        assert_eq!(app.cache.peek::<String>("profile:1").await.unwrap().as_deref(), Some("old"));
+    }
+}
+
+/// Three levels over one row: `c` is made from `b`, `b` from `a`, `a` from the row. Each level then reads a row of its own,
+/// where it can be held.
+impl App {
+    async fn a(&self) -> String {
+        self.load(key("a"), async || self.data.read("row").await).await
+    }
+
+    async fn b(&self) -> String {
+        self.load(key("b"), async || {
+            let value = self.a().await;
+            self.data.read("b").await;
+            value
+        })
+        .await
+    }
+
+    async fn c(&self) -> String {
+        self.load(key("c"), async || {
+            let value = self.b().await;
+            self.data.read("c").await;
+            value
+        })
+        .await
+    }
+
+    async fn d(&self) -> String {
+        self.load(key("d"), async || {
+            let value = self.c().await;
+            self.data.read("d").await;
+            value
+        })
+        .await
+    }
+}
+
+/// `d` is loaded and held where `held` says; the innermost entry falls; nothing made from it is ever served.
+async fn nested_litmus(app: &App, writer: &Cache, held: &str, refused: u64) {
+    let gate = app.data.hold(held);
+    let late = tokio::spawn({
+        let app = app.clone();
+        async move { app.d().await }
+    });
+    gate.reached().await;
+    app.data.set("row", "new");
+    writer.invalidate_key("a").await.unwrap();
+    gate.open();
+    assert_eq!(late.await.unwrap(), "old");
+    assert_eq!(app.refused_fills(), refused, "held at {held}");
+    for (level, value) in [("a", app.a().await), ("b", app.b().await), ("c", app.c().await), ("d", app.d().await)] {
+        assert_eq!(value, "new", "{level}, held at {held}");
+    }
+    assert_eq!(writer.invalidate_key("a").await.unwrap().entries, 4);
+}
+
+each_store! {
+    async fn a_load_held_in_its_innermost_call_is_refused_at_every_level(store: TestStore) {
+        let app = App::new(&store).await;
+        nested_litmus(&app, &app.cache, "row", 4).await;
+    }
+
+    async fn a_load_held_one_level_above_the_invalidated_entry_is_refused(store: TestStore) {
+        let app = App::new(&store).await;
+        nested_litmus(&app, &app.cache, "b", 3).await;
+    }
+
+    async fn a_load_held_two_levels_above_the_invalidated_entry_is_refused(store: TestStore) {
+        let app = App::new(&store).await;
+        nested_litmus(&app, &app.cache, "c", 2).await;
+    }
+
+    async fn a_load_held_three_levels_above_the_invalidated_entry_is_refused(store: TestStore) {
+        let app = App::new(&store).await;
+        nested_litmus(&app, &app.cache, "d", 1).await;
+    }
+}
+
+each_server! {
+    async fn a_nested_load_is_refused_after_another_cache_invalidated(store: TestStore) {
+        let app = App::new(&store).await;
+        nested_litmus(&app, &app.elsewhere(&store).await.cache, "c", 2).await;
+    }
+}
+
+each_store! {
+    /// Also of those that arrive while it is under way: a local invalidation closes every earlier flight.
+    async fn a_caller_after_an_invalidation_joins_no_earlier_flight(store: TestStore) {
+        let app = App::new(&store).await;
+        let held = app.data.hold("row");
+        let late = app.begin_profile();
+        held.reached().await;
+        app.data.set("row", "new");
+        app.cache.invalidate_key("profile:1").await.unwrap();
+        let next = app.data.hold("row");
+        let follower = app.begin_profile();
+        next.reached().await;
+        held.open();
+        next.open();
+        assert_eq!((late.await.unwrap().as_str(), follower.await.unwrap().as_str()), ("old", "new"));
+        assert_eq!(app.profile().await, "new");
+    }
+
+    /// Two fills of one key by one process: the overtaken one neither overwrites the other's value nor gives its lease back.
+    async fn the_overtaken_one_of_two_fills_of_one_process_changes_nothing(store: TestStore) {
+        for overtaken_first in [true, false] {
+            let app = App { cache: store.cache().await, data: Data::new() };
+            app.cache.clear().await.unwrap();
+            let refused_before = app.refused_fills();
+            app.data.set("row", "old");
+            let held_old = app.data.hold("row");
+            let old = app.begin_profile();
+            held_old.reached().await;
+            app.data.set("row", "new");
+            app.cache.invalidate_key("profile:1").await.unwrap();
+            let held_new = app.data.hold("row");
+            let new = app.begin_profile();
+            held_new.reached().await;
+            if overtaken_first {
+                held_old.open();
+                assert_eq!(old.await.unwrap(), "old");
+                // The lease is still the second load's: this one waits for it.
+                let third = app.begin_profile();
+                tokio::task::yield_now().await;
+                held_new.open();
+                assert_eq!(new.await.unwrap(), "new");
+                assert_eq!(third.await.unwrap(), "new");
+            } else {
+                held_new.open();
+                assert_eq!(new.await.unwrap(), "new");
+                held_old.open();
+                assert_eq!(old.await.unwrap(), "old");
+            }
+            assert_eq!(app.profile().await, "new");
+            assert_eq!(app.refused_fills() - refused_before, 1);
+            assert_eq!(app.data.reads("row"), 2, "the second load's value is cached, and nobody loaded beside it");
+        }
+    }
+}
+
+each_server! {
+    /// The follower comes after another process's invalidation has returned, of which this process knows nothing.
+    async fn a_follower_that_joined_late_does_not_take_an_overtaken_value(store: TestStore) {
+        // One connection answers in order, so an answered question proves that the one before it was answered, too.
+        let cache = store.builder().connections(1).build().unwrap();
+        let app = App { cache, ..App::new(&store).await };
+        app.cache.ready(PATIENCE).await.unwrap();
+        let writer = store.another_process().await;
+        let held = app.data.hold("row");
+        let leader = app.begin_profile();
+        held.reached().await;
+        app.data.set("row", "new");
+        writer.invalidate_key("profile:1").await.unwrap();
+        let follower = app.begin_profile();
+        tokio::task::yield_now().await;
+        app.cache.peek::<String>("another").await.unwrap();
+        assert_eq!(app.data.reads("row"), 1, "it waits for the leader");
+        held.open();
+        assert_eq!(leader.await.unwrap(), "old");
+        assert_eq!(follower.await.unwrap(), "new");
+        assert_eq!(app.profile().await, "new");
+        assert_eq!(app.data.reads("row"), 2);
+    }
+}
+
+each_store! {
+    async fn a_load_overtaken_by_a_put_is_refused(store: TestStore) {
+        let app = App::new(&store).await;
+        let held = app.data.hold("row");
+        let late = app.begin_profile();
+        held.reached().await;
+        app.data.set("row", "new");
+        let put = app.cache.put(key("profile:1").with_tags(["team:7"]), &"new".to_owned()).await.unwrap();
+        assert!(put.stored);
+        held.open();
+        assert_eq!(late.await.unwrap(), "old");
+        assert_eq!(app.refused_fills(), 1);
+        assert_eq!(app.profile().await, "new");
+        assert_eq!(app.data.reads("row"), 1, "the value that was put is served");
+    }
+
+    /// Its dependents were made from the value that it replaces.
+    async fn a_put_takes_the_loads_of_its_dependents_along(store: TestStore) {
+        let app = App::new(&store).await;
+        app.a().await;
+        let held = app.data.hold("b");
+        let late = tokio::spawn({
+            let app = app.clone();
+            async move { app.b().await }
+        });
+        held.reached().await;
+        app.data.set("row", "new");
+        app.cache.put("a", &"new".to_owned()).await.unwrap();
+        held.open();
+        assert_eq!(late.await.unwrap(), "old");
+        assert_eq!(app.b().await, "new");
+    }
+}
+
+/// A text that is held while it is encoded: that is after `put` has read the clock and before it writes.
+struct Held {
+    text: String,
+    encoding: Probe,
+    go_on: std::sync::Mutex<std::sync::mpsc::Receiver<()>>,
+}
+
+impl serde::Serialize for Held {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.encoding.mark();
+        // An error is a sender that is gone: the way is free.
+        let _ = self.go_on.lock().unwrap().recv();
+        serializer.serialize_str(&self.text)
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for Held {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let (_, closed) = std::sync::mpsc::channel();
+        let text = String::deserialize(deserializer)?;
+        Ok(Self { text, encoding: Probe::new(), go_on: std::sync::Mutex::new(closed) })
+    }
+}
+
+/// A put that is under way, on a thread of its own: encoding blocks.
+struct Putting {
+    encoding: Probe,
+    go_on: std::sync::mpsc::Sender<()>,
+    done: JoinHandle<cache_core::Put>,
+}
+
+impl Putting {
+    async fn begin(cache: &Cache, text: &str) -> Self {
+        let (go_on, waits) = std::sync::mpsc::channel();
+        let held = Held { text: text.to_owned(), encoding: Probe::new(), go_on: std::sync::Mutex::new(waits) };
+        let (encoding, cache) = (held.encoding.clone(), cache.clone());
+        let runtime = tokio::runtime::Handle::current();
+        let done = tokio::task::spawn_blocking(move || runtime.block_on(cache.put("a", &held)).unwrap());
+        encoding.reached(1).await;
+        Self { encoding, go_on, done }
+    }
+
+    async fn finish(self) -> cache_core::Put {
+        assert!(self.encoding.count() >= 1);
+        drop(self.go_on);
+        self.done.await.unwrap()
+    }
+}
+
+each_store! {
+    #![multi_thread]
+    /// Nobody knows whose write came last in the database, so neither value stays.
+    async fn two_concurrent_puts_end_in_a_miss_in_either_order(store: TestStore) {
+        let cache = store.cache().await;
+        for first_writes_first in [true, false] {
+            let first = Putting::begin(&cache, "first").await;
+            let second = Putting::begin(&cache, "second").await;
+            let (earlier, later) = if first_writes_first { (first, second) } else { (second, first) };
+            assert!(earlier.finish().await.stored);
+            let later = later.finish().await;
+            assert_eq!((later.stored, later.entries), (false, 1), "it removes the earlier one's value");
+            assert_eq!(cache.peek::<String>("a").await.unwrap(), None);
+        }
+    }
+
+    async fn a_put_overtaken_by_an_invalidation_is_not_stored(store: TestStore) {
+        let cache = store.cache().await;
+        let put = Putting::begin(&cache, "old").await;
+        cache.invalidate_key("a").await.unwrap();
+        assert!(!put.finish().await.stored);
+        assert_eq!(cache.peek::<String>("a").await.unwrap(), None);
+    }
+}
