@@ -103,16 +103,26 @@ async fn a_put_drains_a_cascade_to_its_end() {
     assert_eq!(stored(&cache, "k").await, Some(2), "draining the cascade must leave the new value");
 }
 
+/// A put that the store refuses: the entry is gone, and only the epoch keeps callers from the load that began before.
 #[tokio::test(start_paused = true)]
 async fn nobody_joins_a_load_from_before_a_put() {
-    let (cache, _) = rig();
+    let (cache, store) = rig();
     let gate = Gate::default();
     let before = spawn(&cache, "k", gate.body(1));
     gate.reached().await;
-    cache.put("k", &2u32).await.unwrap();
-    cache.invalidate_key("other").await.unwrap();
-    assert_eq!(load(&cache, "k", forbidden()).await, 2);
+    let read = store.hold_answer(Op::ReadClock);
+    let put = {
+        let cache = cache.clone();
+        tokio::spawn(async move { cache.put(tagged("k", &["t"]), &2).await })
+    };
+    read.reached().await;
+    on(&store).invalidate_tag("t").await.unwrap();
+    read.open();
+    assert!(!put.await.unwrap().unwrap().stored);
+    let begun = tokio::time::Instant::now();
+    assert_eq!(get(&cache, "k", 3).await, 3);
+    assert_eq!(begun.elapsed(), Duration::ZERO, "it waited for a load that it may not share");
     gate.open();
     assert_eq!(before.await.unwrap(), 1);
-    assert_eq!(stored(&cache, "k").await, Some(2), "the load began before the write");
+    assert_eq!(stored(&cache, "k").await, Some(3), "the first load began before the write");
 }
