@@ -373,4 +373,14 @@ mod tests {
         let mut context = std::task::Context::from_waker(std::task::Waker::noop());
         assert!(matches!(both.as_mut().poll(&mut context), std::task::Poll::Ready(2)));
     }
+
+    #[test]
+    fn a_cache_is_installed_once_and_is_the_global_one() {
+        let cache = Cache::in_memory();
+        let installed = cache.install().unwrap();
+        assert_eq!(installed.inner.id, cache.inner.id);
+        assert_eq!(Cache::global().inner.id, cache.inner.id);
+        assert_eq!(Cache::in_memory().install().unwrap_err().kind(), ErrorKind::Config);
+        assert_eq!(Cache::global().inner.id, cache.inner.id);
+    }
 }

@@ -165,7 +165,7 @@ impl Filling {
             }
             Ok(FillReply::Refused(_)) => {
                 counters.refused_fills(1);
-                End::NotStored(value)
+                End::Refused(value)
             }
             Err(_) => End::NotStored(value),
         };

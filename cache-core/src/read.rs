@@ -173,6 +173,7 @@ impl Read {
 
     async fn share(&mut self) -> Shared {
         let Some((key, _)) = self.key.clone() else { return Shared::Alone };
+        let mut joined_again = false;
         while self.way == Way::Share {
             let follower = match self.inner.flights.join(&key) {
                 Role::Lead(leader) => return Shared::Lead(leader),
@@ -198,8 +199,10 @@ impl Read {
                 }
                 Ok(Followed::Ask) => self.way = Way::WaitForLease,
                 Ok(Followed::Abandoned) => {}
+                // Once: a value that is refused over and over must not make callers queue up.
+                Ok(Followed::Again) if !joined_again => joined_again = true,
                 // Everyone at once: the next leader's value may be as little to share, and so on.
-                Ok(Followed::Load) | Err(_) => self.way = Way::Alone,
+                Ok(Followed::Again | Followed::Load) | Err(_) => self.way = Way::Alone,
             }
         }
         Shared::Alone

@@ -33,7 +33,10 @@ struct Flight {
 pub(crate) enum End {
     /// The fill was stored: every follower may take the bytes.
     Stored(Bytes),
-    /// A value that the store refused or never saw: for those who joined before the load began.
+    /// A value that the store refused, as an invalidation overtook it: for those who joined before the load began. The
+    /// others join once more, so that an invalidation of a key that many want costs one more load, and not one for each.
+    Refused(Bytes),
+    /// A value whose fill failed: for those who joined before the load began.
     NotStored(Bytes),
     /// Nothing to share (an error, a value that cannot be stored): everyone loads now, without waiting for each other.
     Nothing,
@@ -48,6 +51,8 @@ pub(crate) enum Followed {
     Load,
     /// Ask the store again.
     Ask,
+    /// The value was too old for this follower: join again, if for the first time.
+    Again,
     /// The leader was dropped or panicked: join again, and one of the followers leads.
     Abandoned,
 }
@@ -131,9 +136,8 @@ impl Leader {
 
 impl Drop for Leader {
     fn drop(&mut self) {
+        // The map and the leader alone hold the flight, and it holds the sender: followers who still wait learn of it.
         self.close();
-        // Followers hold receivers alone, and the sender lives in the flight: tell those who still wait.
-        self.flight.end.send_if_modified(|end| end.is_none());
     }
 }
 
@@ -147,7 +151,8 @@ impl Follower {
         let end = self.end.borrow().clone();
         match end {
             Some(End::Stored(bytes)) => Followed::Take(bytes),
-            Some(End::NotStored(bytes)) if self.before_load => Followed::Take(bytes),
+            Some(End::Refused(bytes) | End::NotStored(bytes)) if self.before_load => Followed::Take(bytes),
+            Some(End::Refused(_)) => Followed::Again,
             Some(End::NotStored(_) | End::Nothing) => Followed::Load,
             Some(End::Elsewhere) => Followed::Ask,
             None => Followed::Abandoned,

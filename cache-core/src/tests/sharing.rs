@@ -101,6 +101,25 @@ async fn who_joined_during_the_load_does_not_take_a_value_that_was_refused() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn followers_of_a_refused_fill_share_one_more_load() {
+    let (cache, store) = rig();
+    let (first, second) = (Gate::default(), Gate::default());
+    let leader = spawn(&cache, "k", first.body(1));
+    first.reached().await;
+    on(&store).invalidate_key("k").await.unwrap();
+    let followers: Vec<_> = (0..FOLLOWERS).map(|_| spawn(&cache, "k", second.body(2))).collect();
+    idle().await;
+    first.open();
+    second.reached().await;
+    idle().await;
+    assert_eq!(cache.stats().prefix("k").loads, 2);
+    second.open();
+    assert_eq!(leader.await.unwrap(), 1);
+    assert_eq!(all(followers).await, [2; FOLLOWERS]);
+    assert_eq!(cache.stats().prefix("k").loads, 2);
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_error_is_not_shared_and_followers_do_not_queue_up() {
     let (cache, _) = rig();
     let gate = Gate::default();
