@@ -4,8 +4,8 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
-use cache_core::{Cache, IntoKey, Invalidation, Key};
-use cache_tests::{Data, Probe, TestStore, each_server, each_store};
+use cache_core::{Cache, IntoKey, Invalidation, Key, cached, invalidates};
+use cache_tests::{Data, TestStore, each_server, each_store};
 use tokio::task::JoinHandle;
 
 const MOMENT: Duration = Duration::from_millis(100);
@@ -162,6 +162,57 @@ each_server! {
     async fn another_cache_s_load_is_refused_after_clear(store: TestStore) {
         let app = App::impatient(&store).await;
         litmus(&app, &app.elsewhere(&store).await.cache, By::Clear).await;
+    }
+}
+
+/// Its tag is known from the result alone.
+#[cached(prefix = "member", ttl = "60s", cache = app.cache, skip(app), tags = ["team:{result.team}"])]
+async fn member(app: &App, id: u64) -> Member {
+    Member { team: id % 10, name: app.data.read("row").await }
+}
+
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Member {
+    team: u64,
+    name: String,
+}
+
+#[invalidates(tags = ["team:{result.team}"], cache = app.cache)]
+async fn rename(app: &App, id: u64, name: &str) -> Member {
+    app.data.set("row", name);
+    Member { team: id % 10, name: name.to_owned() }
+}
+
+/// `writer` changes what a load of `app` has read already.
+async fn litmus_of_the_attributes(app: &App, writer: &App) {
+    let held = app.data.hold("row");
+    let late = tokio::spawn({
+        let app = app.clone();
+        async move { member(&app, 17).await.name }
+    });
+    held.reached().await;
+    rename(writer, 17, "new").await;
+    assert_eq!(member(app, 17).await.name, "new", "read while the load is held");
+    rename(writer, 17, "newer").await;
+    held.open();
+    assert_eq!(late.await.unwrap(), "old");
+    assert_eq!(app.refused_fills(), 1);
+    assert_eq!(member(app, 17).await.name, "newer");
+    assert_eq!(member(writer, 17).await.name, "newer");
+    assert_eq!(app.data.reads("row"), 3, "the fresh value is cached, for everyone");
+}
+
+each_store! {
+    async fn a_load_overtaken_by_a_tag_of_its_result_is_refused(store: TestStore) {
+        let app = App::impatient(&store).await;
+        litmus_of_the_attributes(&app, &app).await;
+    }
+}
+
+each_server! {
+    async fn another_cache_s_load_is_refused_after_a_tag_of_its_result_was_invalidated(store: TestStore) {
+        let app = App::impatient(&store).await;
+        litmus_of_the_attributes(&app, &app.elsewhere(&store).await).await;
     }
 }
 
@@ -357,113 +408,5 @@ each_server! {
         assert_eq!(follower.await.unwrap(), "new");
         assert_eq!(app.profile().await, "new");
         assert_eq!(app.data.reads("row"), 2);
-    }
-}
-
-each_store! {
-    async fn a_load_overtaken_by_a_put_is_refused(store: TestStore) {
-        let app = App::new(&store).await;
-        let held = app.data.hold("row");
-        let late = app.begin_profile();
-        held.reached().await;
-        app.data.set("row", "new");
-        let put = app.cache.put(key("profile:1").with_tags(["team:7"]), &"new".to_owned()).await.unwrap();
-        assert!(put.stored);
-        held.open();
-        assert_eq!(late.await.unwrap(), "old");
-        assert_eq!(app.refused_fills(), 1);
-        assert_eq!(app.profile().await, "new");
-        assert_eq!(app.data.reads("row"), 1, "the value that was put is served");
-    }
-
-    /// Its dependents were made from the value that it replaces.
-    async fn a_put_takes_the_loads_of_its_dependents_along(store: TestStore) {
-        let app = App::new(&store).await;
-        app.a().await;
-        let held = app.data.hold("b");
-        let late = tokio::spawn({
-            let app = app.clone();
-            async move { app.b().await }
-        });
-        held.reached().await;
-        app.data.set("row", "new");
-        app.cache.put("a", &"new".to_owned()).await.unwrap();
-        held.open();
-        assert_eq!(late.await.unwrap(), "old");
-        assert_eq!(app.b().await, "new");
-    }
-}
-
-/// A text that is held while it is encoded: that is after `put` has read the clock and before it writes.
-struct Held {
-    text: String,
-    encoding: Probe,
-    go_on: std::sync::Mutex<std::sync::mpsc::Receiver<()>>,
-}
-
-impl serde::Serialize for Held {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.encoding.mark();
-        // An error is a sender that is gone: the way is free.
-        let _ = self.go_on.lock().unwrap().recv();
-        serializer.serialize_str(&self.text)
-    }
-}
-
-impl<'de> serde::Deserialize<'de> for Held {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let (_, closed) = std::sync::mpsc::channel();
-        let text = String::deserialize(deserializer)?;
-        Ok(Self { text, encoding: Probe::new(), go_on: std::sync::Mutex::new(closed) })
-    }
-}
-
-/// A put that is under way, on a thread of its own: encoding blocks.
-struct Putting {
-    encoding: Probe,
-    go_on: std::sync::mpsc::Sender<()>,
-    done: JoinHandle<cache_core::Put>,
-}
-
-impl Putting {
-    async fn begin(cache: &Cache, text: &str) -> Self {
-        let (go_on, waits) = std::sync::mpsc::channel();
-        let held = Held { text: text.to_owned(), encoding: Probe::new(), go_on: std::sync::Mutex::new(waits) };
-        let (encoding, cache) = (held.encoding.clone(), cache.clone());
-        let runtime = tokio::runtime::Handle::current();
-        let done = tokio::task::spawn_blocking(move || runtime.block_on(cache.put("a", &held)).unwrap());
-        encoding.reached(1).await;
-        Self { encoding, go_on, done }
-    }
-
-    async fn finish(self) -> cache_core::Put {
-        assert!(self.encoding.count() >= 1);
-        drop(self.go_on);
-        self.done.await.unwrap()
-    }
-}
-
-each_store! {
-    #![multi_thread]
-    /// Nobody knows whose write came last in the database, so neither value stays.
-    async fn two_concurrent_puts_end_in_a_miss_in_either_order(store: TestStore) {
-        let cache = store.cache().await;
-        for first_writes_first in [true, false] {
-            let first = Putting::begin(&cache, "first").await;
-            let second = Putting::begin(&cache, "second").await;
-            let (earlier, later) = if first_writes_first { (first, second) } else { (second, first) };
-            assert!(earlier.finish().await.stored);
-            let later = later.finish().await;
-            assert_eq!((later.stored, later.entries), (false, 1), "it removes the earlier one's value");
-            assert_eq!(cache.peek::<String>("a").await.unwrap(), None);
-        }
-    }
-
-    async fn a_put_overtaken_by_an_invalidation_is_not_stored(store: TestStore) {
-        let cache = store.cache().await;
-        let put = Putting::begin(&cache, "old").await;
-        cache.invalidate_key("a").await.unwrap();
-        assert!(!put.finish().await.stored);
-        assert_eq!(cache.peek::<String>("a").await.unwrap(), None);
     }
 }
