@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
-use super::{Partition, TTL, key, tag};
-use crate::store::{FillReply, Refusal};
+use bytes::Bytes;
+
+use super::{LEASE, Partition, TTL, key, tag};
+use crate::store::{Fill, FillReply, Refusal};
 
 fn small() -> Partition {
     Partition::with(|settings| settings.bytes_max = 20_000)
@@ -25,9 +27,9 @@ fn an_entry_larger_than_the_store_pushes_nothing_out() {
     let mut partition = small();
     partition.stored("a", &[]);
     let load = partition.load("large");
-    let fill = crate::store::Fill {
+    let fill = Fill {
         key: "large",
-        value: vec![0; 20_000].into(),
+        value: Bytes::from(vec![0; 20_000]),
         names: &[tag("t")],
         ttl: TTL,
         clock: &load.clock,
@@ -156,29 +158,68 @@ fn a_member_that_was_refilled_is_not_reaped() {
 }
 
 #[test]
+fn a_refill_never_shortens_a_membership() {
+    let mut partition = Partition::new();
+    partition.stored_for("middle", &[tag("t")], TTL);
+    partition.stored_for("outer", &[key("middle")], TTL * 100);
+    partition.stored_for("outer", &[key("middle")], TTL);
+    partition.pass(TTL * 50);
+    partition.settle();
+    assert!(partition.state.indexes.is_member(&key("middle"), &key("outer")), "it is not due");
+    assert!(partition.state.indexes.is_member(&tag("t"), &key("middle")), "what depends on it does not count as dead");
+}
+
+#[test]
+fn leases_that_nobody_gave_back_are_collected() {
+    let mut partition = Partition::new();
+    for number in 0..100 {
+        partition.load(&format!("a:{number}"));
+    }
+    assert_eq!(partition.state.leases.len(), 100);
+    partition.pass(LEASE);
+    partition.settle();
+    assert_eq!(partition.state.leases.len(), 0);
+}
+
+#[test]
+fn bookkeeping_that_is_dropped_for_room_lives_on_in_the_floor() {
+    let mut partition = Partition::new();
+    partition.stored("a", &[tag("t")]);
+    partition.stored("b", &[key("a")]);
+    let load = partition.load("outer"); // and reads `a`
+    partition.state.evict_entry(&key("a"), partition.now);
+    let room = std::mem::replace(&mut partition.state.settings.bytes_max, 0);
+    partition.state.tidy(0, partition.now);
+    partition.state.settings.bytes_max = room;
+    assert_eq!(partition.state.bytes(), 0);
+    // `t` no longer leads to `a`.
+    partition.invalidate(&[tag("t")]);
+    assert_eq!(partition.fill(&load, &[key("a")]), FillReply::Refused(Refusal::BelowFloor));
+}
+
+#[test]
 fn bookkeeping_goes_back_to_nearly_nothing_through_fills_alone() {
     let mut partition = Partition::new();
-    let step = Duration::from_millis(100);
     let mut most = 0;
-    for number in 0..3_000_u32 {
+    for number in 0..150_u32 {
         let load = partition.load(&format!("a:{number}"));
-        let names: Vec<_> = (0..5).map(|tag_number| tag(&format!("{number}:{tag_number}"))).collect();
-        let fill = crate::store::Fill {
+        let names: Vec<_> = (0..50).map(|other| tag(&format!("{number}:{other:02}"))).collect();
+        let fill = Fill {
             key: &load.key,
-            value: bytes::Bytes::new(),
+            value: Bytes::new(),
             names: &names,
             ttl: Duration::from_secs(1),
             clock: &load.clock,
             token: load.token,
         };
         partition.state.fill(&key(&load.key), &fill, partition.now);
-        partition.pass(step);
+        partition.pass(Duration::from_secs(1));
         most = most.max(partition.state.indexes.len());
     }
-    // 61 s of fills at most, 10 a second, 5 tags each.
-    assert!(most <= 61 * 10 * 5 + 50, "{most} indexes");
+    // 61 s of fills at most, one a second, 50 tags each.
+    assert!(most <= (61 + 2) * 50, "{most} indexes");
     partition.pass(partition.state.settings.fence_retention + Duration::from_secs(1));
-    for number in 0..300 {
+    for number in 0..150 {
         partition.stored_for("a", &[tag(&format!("last:{}", number % 2))], TTL);
     }
     assert!(partition.state.indexes.len() <= 2);

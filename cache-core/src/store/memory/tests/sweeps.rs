@@ -16,6 +16,7 @@ fn a_pattern_removes_what_matches_with_its_dependents() {
     assert_eq!(partition.sweep("user:*", Values), 3);
     assert!(partition.has("product:1"));
     assert!(!partition.has("order"));
+    assert_eq!(partition.state.fences.len(), 0, "the floor says it all");
 }
 
 #[test]
