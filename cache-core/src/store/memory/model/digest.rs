@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::process::{Frame, Progress};
 use super::world::World;
-use crate::store::ClockReading;
+use crate::store::{ClockReading, SweepScope};
 
 impl World {
     pub(super) fn digest(&self) -> u64 {
@@ -112,16 +112,17 @@ impl Digest {
                 self.add((1, frames.len()));
                 frames.iter().for_each(|frame| self.frame(frame));
             }
-            Progress::Invalidating { names, began, pattern } => {
+            Progress::Invalidating { names, began, walk } => {
                 self.add((2, names, began));
-                if let Some((_, scope, cursor)) = pattern {
+                if let Some(walk) = walk {
                     // How much of the walk is left, whatever the positions are.
-                    let left = match (cursor, scope) {
+                    let state = &world.state;
+                    let left = match (walk.cursor, walk.scope) {
                         (0, _) => usize::MAX,
-                        (_, crate::store::SweepScope::Values) => world.state.entries.page(*cursor, usize::MAX).len(),
-                        _ => world.state.indexes.page(*cursor, usize::MAX).len(),
+                        (cursor, SweepScope::Values) => state.entries.page(cursor, usize::MAX).len(),
+                        (cursor, _) => state.indexes.page(cursor, usize::MAX).len(),
                     };
-                    self.add((*scope as u8, left));
+                    self.add((walk.scope as u8, left));
                 }
             }
             Progress::Writing(frame) => {

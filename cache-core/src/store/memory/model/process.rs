@@ -25,6 +25,8 @@ pub(super) enum Process {
     Invalidate(&'static str),
     /// As `Invalidate`, by pattern, which should match `a`.
     Sweep(&'static str),
+    /// As `Invalidate`, by removing everything.
+    Clear,
     /// Changes the source of `a` or `w` and writes the new value through.
     Put(&'static str),
 }
@@ -45,6 +47,15 @@ pub(super) struct Frame {
     pub(super) names: BTreeSet<Name>,
 }
 
+/// A pattern walk, first of one scope, then of another.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Walk {
+    pub(super) glob: &'static str,
+    pub(super) scope: SweepScope,
+    pub(super) then: SweepScope,
+    pub(super) cursor: u64,
+}
+
 /// Where a process is.
 #[derive(Clone, Debug)]
 pub(super) enum Progress {
@@ -52,7 +63,7 @@ pub(super) enum Progress {
     Invalidating {
         names: Vec<Name>,
         began: Option<u8>,
-        pattern: Option<(&'static str, SweepScope, u64)>,
+        walk: Option<Walk>,
     },
     Writing(Frame),
     /// Written; what is left of the cascade is pending.
@@ -126,15 +137,19 @@ impl Process {
         match *self {
             Self::Call(key) => Progress::Loading(vec![Frame::new(key, IfPresent::Return, token)]),
             Self::Refresh(key) => Progress::Loading(vec![Frame::new(key, IfPresent::Ignore, token)]),
-            Self::Invalidate("k") => Progress::Invalidating { names: vec![key("a")], began: None, pattern: None },
-            Self::Invalidate(_) => Progress::Invalidating { names: vec![leaf_tag(0)], began: None, pattern: None },
-            Self::Sweep(pattern) => {
-                let pattern = Some((pattern, SweepScope::Values, 0));
-                Progress::Invalidating { names: Vec::new(), began: None, pattern }
+            Self::Invalidate("k") => Progress::Invalidating { names: vec![key("a")], began: None, walk: None },
+            Self::Invalidate(_) => Progress::Invalidating { names: vec![leaf_tag(0)], began: None, walk: None },
+            Self::Sweep(glob) => {
+                walk(Walk { glob, scope: SweepScope::Values, then: SweepScope::Dependents, cursor: 0 })
             }
+            Self::Clear => walk(Walk { glob: "*", scope: SweepScope::Values, then: SweepScope::AllIndexes, cursor: 0 }),
             Self::Put(key) => Progress::Writing(Frame::new(key, IfPresent::Ignore, token)),
         }
     }
+}
+
+fn walk(walk: Walk) -> Progress {
+    Progress::Invalidating { names: Vec::new(), began: None, walk: Some(walk) }
 }
 
 fn leaf_tag(version: u8) -> Name {
@@ -148,7 +163,7 @@ impl World {
         let (what, progress) = match progress {
             Progress::Done => return None,
             Progress::Loading(frames) => self.step_load(frames),
-            Progress::Invalidating { names, began, pattern } => self.step_invalidation(names, began, pattern),
+            Progress::Invalidating { names, began, walk } => self.step_invalidation(names, began, walk),
             Progress::Writing(frame) => self.step_write(frame),
             Progress::Written { source, version } => {
                 let pending = self.state.invalidate(&[], self.now).pending;
@@ -218,27 +233,22 @@ impl World {
         leaf_tag(if self.program.tag_follows_data { version } else { 0 })
     }
 
-    fn step_invalidation(
-        &mut self,
-        names: Vec<Name>,
-        began: Option<u8>,
-        pattern: Option<(&'static str, SweepScope, u64)>,
-    ) -> (String, Progress) {
+    fn step_invalidation(&mut self, names: Vec<Name>, began: Option<u8>, walk: Option<Walk>) -> (String, Progress) {
         let version = began.unwrap_or_else(|| {
             self.versions[0] += 1;
             self.versions[0]
         });
-        let (pending, pattern) = match pattern {
+        let (pending, walk) = match walk {
             None => (self.state.invalidate(if began.is_none() { &names } else { &[] }, self.now).pending, None),
-            Some((glob, scope, cursor)) => {
-                let reply = self.state.sweep(glob, scope, cursor, self.now);
-                let then = (scope == SweepScope::Values).then_some((glob, SweepScope::Dependents, 0));
-                (reply.drained.pending, reply.next.map(|next| (glob, scope, next)).or(then))
+            Some(walk) => {
+                let reply = self.state.sweep(walk.glob, walk.scope, walk.cursor, self.now);
+                let then = (walk.scope != walk.then).then_some(Walk { scope: walk.then, cursor: 0, ..walk });
+                (reply.drained.pending, reply.next.map(|cursor| Walk { cursor, ..walk }).or(then))
             }
         };
         let chunk = format!("invalidates, {pending} pending");
-        if pending > 0 || pattern.is_some() {
-            return (chunk, Progress::Invalidating { names, began: Some(version), pattern });
+        if pending > 0 || walk.is_some() {
+            return (chunk, Progress::Invalidating { names, began: Some(version), walk });
         }
         self.required[0] = self.required[0].max(version);
         (chunk, Progress::Done)

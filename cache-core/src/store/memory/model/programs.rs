@@ -1,6 +1,6 @@
 //! The programs. Kept small: what matters is who overtakes whom, not how many.
 
-use super::process::Process::{Call, Invalidate, Put, Refresh, Sweep};
+use super::process::Process::{Call, Clear, Invalidate, Put, Refresh, Sweep};
 use super::{PROGRAM, Program};
 
 pub(super) const PROGRAMS: &[Program] = &[
@@ -103,6 +103,7 @@ pub(super) const PROGRAMS: &[Program] = &[
         expiries: 2,
         ..PROGRAM
     },
+    Program { name: "clear", stored: &["b"], processes: &[Call("c"), Call("y"), Clear], expiries: 1, ..PROGRAM },
     Program {
         name: "resent commands",
         stored: &["b"],
