@@ -1,0 +1,188 @@
+//! A hit, by callers that do nothing else.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use cache_core::{Cache, cached};
+use cache_tests::Server;
+use cached::AsyncRedisCache;
+use cached::macros::concurrent_cached;
+use redis::aio::MultiplexedConnection;
+use tokio::sync::OnceCell;
+
+use crate::flight::Flight;
+use crate::rounds::Rounds;
+
+/// Enough that no key is special, few enough that filling is quick.
+const KEYS: u64 = 1_000;
+const CALLERS: [usize; 3] = [1, 32, 256];
+/// The default of cache-core, and what a plain client has.
+const CONNECTIONS: [usize; 2] = [1, 4];
+
+static LOADS: AtomicU64 = AtomicU64::new(0);
+
+#[cached(prefix = "flight", ttl = "1h", skip(cache), cache = cache)]
+async fn ours(cache: &Cache, id: u64) -> Result<Flight, Infallible> {
+    LOADS.fetch_add(1, Ordering::Relaxed);
+    Ok(Flight::new(id))
+}
+
+static PEER_URL: OnceCell<String> = OnceCell::const_new();
+
+#[concurrent_cached(
+    map_error = r##"|error| error.to_string()"##,
+    ty = "AsyncRedisCache<u64, Flight>",
+    create = r##"{
+        AsyncRedisCache::builder("peer")
+            .ttl(Duration::from_secs(3600))
+            .connection_string(PEER_URL.get().expect("set before the first call"))
+            .build()
+            .await
+            .expect("the peer's cache")
+    }"##
+)]
+async fn peer(id: u64) -> Result<Flight, String> {
+    LOADS.fetch_add(1, Ordering::Relaxed);
+    Ok(Flight::new(id))
+}
+
+/// What one would write by hand: the same number of connections, a key always on the same one.
+#[derive(Clone)]
+struct Raw {
+    connections: Vec<MultiplexedConnection>,
+}
+
+impl Raw {
+    async fn connect(server: &Server, connections: usize) -> Self {
+        let client = redis::Client::open(server.url()).expect("a redis URL");
+        let mut raw = Self { connections: Vec::new() };
+        for _ in 0..connections {
+            raw.connections.push(client.get_multiplexed_async_connection().await.expect("a server that answers"));
+        }
+        raw
+    }
+
+    async fn get(&mut self, id: u64) -> Flight {
+        let stripe = id as usize % self.connections.len();
+        let mut command = redis::cmd("GET");
+        command.arg(format!("raw:flight:{id}"));
+        let bytes: Vec<u8> = command.query_async(&mut self.connections[stripe]).await.expect("a reply");
+        serde_json::from_slice(&bytes).expect("a flight")
+    }
+}
+
+#[derive(Clone)]
+enum Contestant {
+    Raw(Raw),
+    Ours(Cache),
+    Peer,
+}
+
+impl Contestant {
+    async fn get(&mut self, id: u64) -> Flight {
+        match self {
+            Self::Raw(raw) => raw.get(id).await,
+            Self::Ours(cache) => ours(cache, id).await.expect("infallible"),
+            Self::Peer => peer(id).await.expect("the peer answers"),
+        }
+    }
+
+    /// Hits per second of this many callers, and what one hit costs this process.
+    async fn measure(&self, callers: usize, slice: Duration) -> Measured {
+        let stop = Arc::new(AtomicBool::new(false));
+        let (started_at, cpu_before) = (Instant::now(), cpu_time());
+        let tasks: Vec<_> = (0..callers as u64)
+            .map(|caller| {
+                let (mut contestant, stop) = (self.clone(), Arc::clone(&stop));
+                tokio::spawn(async move {
+                    let mut hits = 0u64;
+                    let mut id = caller * 31 % KEYS;
+                    while !stop.load(Ordering::Relaxed) {
+                        let flight = contestant.get(id).await;
+                        assert_eq!(flight.id, id);
+                        id = (id + 7) % KEYS;
+                        hits += 1;
+                    }
+                    hits
+                })
+            })
+            .collect();
+        tokio::time::sleep(slice).await;
+        stop.store(true, Ordering::Relaxed);
+        let mut hits = 0;
+        for task in tasks {
+            hits += task.await.expect("no caller panics");
+        }
+        let cpu_us = (cpu_time() - cpu_before).as_secs_f64() * 1e6;
+        Measured { per_second: hits as f64 / started_at.elapsed().as_secs_f64(), cpu_us: cpu_us / hits as f64 }
+    }
+}
+
+struct Measured {
+    per_second: f64,
+    cpu_us: f64,
+}
+
+/// Of all threads of this process. Unlike throughput it hardly depends on what else the machine does.
+fn cpu_time() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    time.try_into().expect("time is not negative")
+}
+
+pub async fn run(server: &Server, rounds: usize, slice: Duration) {
+    PEER_URL.set(server.url()).expect("set once");
+    let mut contestants = Vec::new();
+    for connections in CONNECTIONS {
+        let cache = Cache::builder().url(server.url()).connections(connections).build().expect("a cache");
+        cache.ready(Duration::from_secs(5)).await.expect("a server that answers");
+        contestants.push((
+            format!("raw GET + serde_json, {connections}"),
+            Contestant::Raw(Raw::connect(server, connections).await),
+        ));
+        contestants.push((format!("cache-core, {connections}"), Contestant::Ours(cache)));
+    }
+    contestants.push(("cached 4.1, 1".to_owned(), Contestant::Peer));
+
+    let bytes = serde_json::to_vec(&Flight::new(1)).expect("a flight").len();
+    let mut raw = server.raw().await;
+    for id in 0..KEYS {
+        raw.set(&format!("raw:flight:{id}"), &serde_json::to_vec(&Flight::new(id)).expect("a flight")).await;
+    }
+    for (_, contestant) in &mut contestants {
+        for id in 0..KEYS {
+            contestant.get(id).await;
+        }
+    }
+    let loads = LOADS.load(Ordering::Relaxed);
+
+    println!("\n## A hit: {bytes} bytes of JSON, {KEYS} keys, {rounds} rounds of {slice:?} each; median (min..max)\n");
+    println!(
+        "| callers | contestant, connections | hits/s | of raw with as many connections | client CPU, µs a hit | raw / this |"
+    );
+    println!("|---|---|---|---|---|---|");
+    for callers in CALLERS {
+        let mut hits = vec![Rounds::default(); contestants.len()];
+        let mut cpu = vec![Rounds::default(); contestants.len()];
+        for round in 0..rounds {
+            for turn in 0..contestants.len() {
+                // Each begins a round in turn: none always runs after the same one.
+                let index = (round + turn) % contestants.len();
+                let measured = contestants[index].1.measure(callers, slice).await;
+                hits[index].push(measured.per_second);
+                cpu[index].push(measured.cpu_us);
+            }
+        }
+        for (index, (name, contestant)) in contestants.iter().enumerate() {
+            let raw = match contestant {
+                Contestant::Raw(_) => index,
+                Contestant::Ours(_) => index - 1,
+                Contestant::Peer => 0,
+            };
+            let (speed, cost) = (hits[index].over(&hits[raw]), cpu[raw].over(&cpu[index]));
+            println!("| {callers} | {name} | {:.0} | {speed:.2} | {:.2} | {cost:.2} |", hits[index], cpu[index]);
+        }
+    }
+    assert_eq!(LOADS.load(Ordering::Relaxed), loads, "every measured call is a hit");
+}

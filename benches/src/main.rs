@@ -1,0 +1,34 @@
+//! cache-core beside raw redis-rs, `cached` and the naive cascade; prints Markdown. Run by `cargo xtask bench`.
+//!
+//! Every contestant runs in every round, so that what the machine does meanwhile hits all of them; what counts is the
+//! ratio within a round. The server is our own and shares the machine.
+
+use std::time::Duration;
+
+use cache_tests::{Server, ServerKind};
+
+mod cascade;
+mod flight;
+mod hit;
+mod rounds;
+
+/// Two threads, like the machine that the numbers in the README come from.
+const WORKERS: usize = 2;
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let quick = arguments.iter().any(|argument| argument == "--quick");
+    let only = |name: &str| arguments.iter().all(|argument| argument.starts_with("--") || argument == name);
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build();
+    runtime.expect("a tokio runtime").block_on(async {
+        let server = Server::start(ServerKind::Redis);
+        let rounds = if quick { 3 } else { 9 };
+        if only("hit") {
+            let slice = Duration::from_millis(if quick { 200 } else { 700 });
+            hit::run(&server, rounds, slice).await;
+        }
+        if only("cascade") {
+            cascade::run(&server, rounds).await;
+        }
+    });
+}
