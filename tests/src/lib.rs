@@ -9,6 +9,7 @@ mod fault_proxy;
 mod gate;
 mod port;
 mod probe;
+mod process;
 mod server;
 mod test_store;
 
@@ -17,6 +18,7 @@ pub use env::{ServerKind, run, until};
 pub use fault_proxy::{Fault, FaultProxy};
 pub use gate::Gate;
 pub use probe::Probe;
+pub use process::Process;
 pub use server::{Server, ServerOptions};
 pub use test_store::{Raw, TestStore};
 
