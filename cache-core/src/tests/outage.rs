@@ -35,8 +35,10 @@ async fn followers_of_a_leader_without_a_store_do_not_wait_for_its_load() {
     asked.reached().await;
     let follower = spawn(&cache, "k", async { 2 });
     idle().await;
+    let begun = Instant::now();
     asked.open();
     assert_eq!(follower.await.unwrap(), 2);
+    assert_eq!(begun.elapsed(), Duration::ZERO, "it waited for a load that nobody may share");
     gate.open();
     leader.await.unwrap();
 }
