@@ -35,6 +35,11 @@ mod tests;
 mod ttl;
 mod write_through;
 
+// The README's example compiles and runs, or the tests fail.
+#[cfg(all(doctest, feature = "macros"))]
+#[doc = include_str!("../../README.md")]
+mod readme {}
+
 #[doc(hidden)]
 pub mod __private {
     pub use crate::private::*;
