@@ -1,0 +1,199 @@
+//! The board over HTTP, and the header that tells what a response cost.
+
+use std::future::Future;
+
+use axum::extract::{Request, State};
+use axum::http::{HeaderValue, Method, StatusCode};
+use axum::middleware::{self, Next};
+use axum::response::Response;
+use axum::routing::{get, post, put};
+use axum::{Json, Router};
+use cache_core::{Cache, Invalidation};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use crate::db::{self, Db};
+use crate::error::Error;
+use crate::flights;
+use crate::input::{self, Body, Path, Query, Refused};
+use crate::model::{Airport, DeparturesBoard, Flight, Itinerary, Origin, RouteStatistics};
+
+/// `cache`, `database` or `none`.
+pub const SERVED_FROM: &str = "x-served-from";
+/// How many database queries the request ran.
+pub const DATABASE_QUERIES: &str = "x-database-queries";
+
+type Answer<T> = Result<Json<T>, Refused>;
+
+/// What the handlers share. The cached functions use the installed cache; this is the same one, for the two admin routes.
+#[derive(Clone)]
+pub struct App {
+    /// Where the truth is.
+    pub db: Db,
+    /// Where it is remembered.
+    pub cache: Cache,
+}
+
+/// All routes.
+pub fn router(app: App) -> Router {
+    Router::new()
+        .route("/airports/{iata}", get(airport).put(replace_airport))
+        .route("/airports/{iata}/departures", get(departures))
+        .route("/flights/{id}", get(flight).delete(delete_flight))
+        .route("/flights/{id}/delay", put(set_delay))
+        .route("/itineraries", get(itinerary))
+        .route("/statistics/routes/{origin}/{destination}", get(route_statistics))
+        .route("/statistics/busiest-origins", get(busiest_origins))
+        .route_layer(middleware::from_fn(tell_where_it_came_from))
+        .route("/admin/invalidate", post(invalidate))
+        .route("/admin/stats", get(stats))
+        .fallback(async || Refused(StatusCode::NOT_FOUND, "no such path".to_owned()))
+        .method_not_allowed_fallback(async || {
+            Refused(StatusCode::METHOD_NOT_ALLOWED, "this path has no such method".to_owned())
+        })
+        .layer(middleware::map_response(default_to_none))
+        .with_state(app)
+}
+
+/// Counts the queries that really ran. An answer, or the answer that there is none, without any query came from the cache.
+async fn tell_where_it_came_from(request: Request, next: Next) -> Response {
+    let is_read = request.method() == Method::GET;
+    let (mut response, queries) = db::count_queries(next.run(request)).await;
+    let served_from = match (queries, response.status()) {
+        (1.., _) => "database",
+        (0, StatusCode::OK | StatusCode::NOT_FOUND) if is_read => "cache",
+        _ => "none",
+    };
+    response.headers_mut().insert(SERVED_FROM, HeaderValue::from_static(served_from));
+    response.headers_mut().insert(DATABASE_QUERIES, HeaderValue::from(queries));
+    response
+}
+
+/// Everything else shows no data.
+async fn default_to_none(mut response: Response) -> Response {
+    response.headers_mut().entry(SERVED_FROM).or_insert(HeaderValue::from_static("none"));
+    response.headers_mut().entry(DATABASE_QUERIES).or_insert(HeaderValue::from(0));
+    response
+}
+
+async fn airport(State(app): State<App>, Path(iata): Path<String>) -> Answer<Airport> {
+    let iata = input::iata(&iata)?;
+    Ok(Json(flights::get_airport(&app.db, &iata).await?.ok_or(Error::NoSuchAirport(iata))?))
+}
+
+async fn flight(State(app): State<App>, Path(id): Path<u64>) -> Answer<Flight> {
+    Ok(Json(flights::get_flight(&app.db, id).await?.ok_or(Error::NoSuchFlight(id))?))
+}
+
+#[derive(Deserialize)]
+struct OfDay {
+    day: String,
+}
+
+async fn departures(
+    State(app): State<App>,
+    Path(iata): Path<String>,
+    Query(OfDay { day }): Query<OfDay>,
+) -> Answer<DeparturesBoard> {
+    Ok(Json(flights::get_departures(&app.db, &input::iata(&iata)?, input::day(&day)?).await?))
+}
+
+#[derive(Deserialize)]
+struct OfFlights {
+    flights: String,
+}
+
+async fn itinerary(State(app): State<App>, Query(OfFlights { flights: ids }): Query<OfFlights>) -> Answer<Itinerary> {
+    Ok(Json(flights::get_itinerary(&app.db, &input::flight_ids(&ids)?).await?))
+}
+
+async fn route_statistics(State(app): State<App>, Path(route): Path<(String, String)>) -> Answer<RouteStatistics> {
+    let (origin, destination) = (input::iata(&route.0)?, input::iata(&route.1)?);
+    match flights::get_route_statistics(&app.db, &origin, &destination).await? {
+        Some(statistics) => Ok(Json(statistics)),
+        None => Err(Refused(StatusCode::NOT_FOUND, format!("nothing flew from {origin} to {destination}"))),
+    }
+}
+
+#[derive(Deserialize)]
+struct Limit {
+    limit: u8,
+}
+
+async fn busiest_origins(State(app): State<App>, Query(Limit { limit }): Query<Limit>) -> Answer<Vec<Origin>> {
+    Ok(Json(flights::get_busiest_origins(&app.db, limit.into()).await?))
+}
+
+#[derive(Deserialize)]
+struct Delay {
+    delay_min: i32,
+}
+
+async fn set_delay(
+    State(app): State<App>,
+    Path(id): Path<u64>,
+    Body(Delay { delay_min }): Body<Delay>,
+) -> Answer<Flight> {
+    let delay_min = input::delay_min(delay_min)?;
+    Ok(Json(to_the_end(async move { flights::set_delay(&app.db, id, delay_min).await }).await?))
+}
+
+async fn delete_flight(State(app): State<App>, Path(id): Path<u64>) -> Answer<Flight> {
+    Ok(Json(to_the_end(async move { flights::delete_flight(&app.db, id).await }).await?))
+}
+
+async fn replace_airport(
+    State(app): State<App>,
+    Path(iata): Path<String>,
+    Body(new): Body<Airport>,
+) -> Answer<Airport> {
+    if input::iata(&iata)? != new.iata {
+        return Err(Refused(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "the code in the body is not that of the path".to_owned(),
+        ));
+    }
+    Ok(Json(to_the_end(async move { flights::replace_airport(&app.db, new).await }).await?))
+}
+
+/// Runs a change in a task of its own. axum drops a handler when its client hangs up; SQLite would still make the change,
+/// and a tag that only the result names would not be invalidated.
+async fn to_the_end<T: Send + 'static>(change: impl Future<Output = T> + Send + 'static) -> T {
+    let (output, queries) = tokio::spawn(db::count_queries(change)).await.expect("a change does not panic");
+    db::add_queries(queries);
+    output
+}
+
+/// `{"key": "flight:42"}`, `{"tag": "state:TX"}`, `{"pattern": "board:DFW:*"}`, or several of them.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Targets {
+    key: Option<String>,
+    tag: Option<String>,
+    pattern: Option<String>,
+}
+
+async fn invalidate(State(app): State<App>, Body(targets): Body<Targets>) -> Answer<Value> {
+    let mut invalidation = Invalidation::new().keys(targets.key).tags(targets.tag);
+    if let Some(pattern) = targets.pattern {
+        invalidation = invalidation.pattern(pattern);
+    }
+    if invalidation.is_empty() {
+        return Err(Refused(StatusCode::UNPROCESSABLE_ENTITY, "name a key, a tag or a pattern".to_owned()));
+    }
+    let invalidated = app.cache.invalidate(invalidation).await?;
+    Ok(Json(json!({ "removed": invalidated.entries })))
+}
+
+async fn stats(State(app): State<App>) -> Json<Value> {
+    let stats = app.cache.stats();
+    let line = |line: &cache_core::PrefixStats| {
+        json!({
+            "hits": line.hits, "misses": line.misses, "hit_rate": line.hit_rate(), "shared": line.shared,
+            "loads": line.loads, "fills": line.fills, "refused_fills": line.refused_fills,
+            "invalidated": line.invalidated, "errors": line.errors, "bypasses": line.bypasses,
+        })
+    };
+    let prefixes: Map<_, _> = stats.prefixes().map(|(prefix, counted)| (prefix.to_owned(), line(counted))).collect();
+    Json(json!({ "total": line(stats.total()), "prefixes": prefixes }))
+}

@@ -1,0 +1,98 @@
+//! Everything the board shows and everything that changes it: the file to read first.
+//!
+//! A cached read says how long its value may live; its key is made of its parameters. A change says what it makes
+//! untrue. The rest follows: a read that calls other cached reads falls with each of them, and a load that was under way
+//! while something it read was changed is never stored.
+
+use cache_core::{cached, invalidates};
+
+use crate::db::Db;
+use crate::error::{Error, Result};
+use crate::model::{Airport, Departure, DeparturesBoard, Flight, Itinerary, Origin, RouteStatistics};
+
+/// One airport. TTL and tags are declared on [`Airport`]; that a code is unknown is remembered for ten seconds.
+#[cached(prefix = "airport", skip(db), negative_ttl = "10s")]
+pub async fn get_airport(db: &Db, iata: &str) -> Result<Option<Airport>> {
+    db.airport(iata).await
+}
+
+/// One flight, in the same way.
+#[cached(prefix = "flight", skip(db), negative_ttl = "10s")]
+pub async fn get_flight(db: &Db, id: u64) -> Result<Option<Flight>> {
+    db.flight(id).await
+}
+
+/// What leaves an airport on one day.
+///
+/// No dependency is declared. The airports and flights that it reads are cached functions, so the board falls with each of
+/// them, and carries their tags: `state:TX` reaches every board that shows a Texan airport.
+#[cached(prefix = "board", ttl = "30s", skip(db))]
+pub async fn get_departures(db: &Db, iata: &str, day: &str) -> Result<DeparturesBoard> {
+    let airport = get_airport(db, iata).await?.ok_or_else(|| Error::NoSuchAirport(iata.to_owned()))?;
+    let mut departures = Vec::new();
+    for id in db.departures(iata, day).await? {
+        // Deleted since the line above: then this board is not stored either.
+        let Some(flight) = get_flight(db, id).await? else { continue };
+        let to = get_airport(db, &flight.destination).await?.map_or_else(|| flight.destination.clone(), |to| to.name);
+        departures.push(Departure { flight, to });
+    }
+    Ok(DeparturesBoard { airport, day: day.to_owned(), departures })
+}
+
+/// Several flights, one after the other. An unknown one is an error, which is not cached.
+#[cached(prefix = "itinerary", ttl = "60s", skip(db))]
+pub async fn get_itinerary(db: &Db, ids: &[u64]) -> Result<Itinerary> {
+    let mut flights = Vec::with_capacity(ids.len());
+    for &id in ids {
+        flights.push(get_flight(db, id).await?.ok_or(Error::NoSuchFlight(id))?);
+    }
+    let distance_miles = flights.iter().map(|flight| flight.distance_miles).sum();
+    let connected = flights.windows(2).all(|pair| pair[0].destination == pair[1].origin);
+    Ok(Itinerary { flights, distance_miles, connected })
+}
+
+/// How a route did. Its lifetime is that of the class `statistics`, which can be changed while the program runs.
+///
+/// One SQL query reads flights and airports past their cached functions, so what it is made of is declared: its airports as
+/// dependencies, its flights as one tag, for a list of hundreds of flights would say no more.
+#[cached(
+    prefix = "route",
+    class = "statistics",
+    skip(db),
+    tags = ["route:{origin}:{destination}"],
+    depends_on = [get_airport(origin), get_airport(destination)],
+)]
+pub async fn get_route_statistics(db: &Db, origin: &str, destination: &str) -> Result<Option<RouteStatistics>> {
+    db.route_statistics(origin, destination).await
+}
+
+/// The airports that most flights left. Depends on the airports that its value turns out to name.
+#[cached(
+    prefix = "busiest",
+    class = "statistics",
+    skip(db),
+    tags = ["traffic"],
+    depends_on = [..result.iter().map(|origin| get_airport::key(&origin.iata))],
+)]
+pub async fn get_busiest_origins(db: &Db, limit: u32) -> Result<Vec<Origin>> {
+    db.busiest_origins(limit).await
+}
+
+/// Changes a delay. The flight takes its boards and itineraries along; its route is known from the result.
+#[invalidates(keys = [get_flight(id)], tags = ["route:{result.origin}:{result.destination}"])]
+pub async fn set_delay(db: &Db, id: u64, delay_min: i32) -> Result<Flight> {
+    db.set_delay(id, delay_min).await?.ok_or(Error::NoSuchFlight(id))
+}
+
+/// Removes a flight and returns it. The number of flights changes too, so whatever counts them falls.
+#[invalidates(keys = [get_flight(id)], tags = ["route:{result.origin}:{result.destination}", "traffic"])]
+pub async fn delete_flight(db: &Db, id: u64) -> Result<Flight> {
+    db.delete_flight(id).await?.ok_or(Error::NoSuchFlight(id))
+}
+
+/// Replaces an airport. Every board, route and ranking that shows its name falls with it; the flights stay.
+#[invalidates(keys = [get_airport(new.iata)])]
+pub async fn replace_airport(db: &Db, new: Airport) -> Result<Airport> {
+    let iata = new.iata.clone();
+    db.replace_airport(new).await?.ok_or(Error::NoSuchAirport(iata))
+}

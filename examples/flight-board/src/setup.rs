@@ -1,0 +1,35 @@
+//! Which cache, and how the server runs.
+
+use std::env;
+use std::future::Future;
+use std::io;
+use std::time::Duration;
+
+use cache_core::Cache;
+use tokio::net::TcpListener;
+
+use crate::api::{self, App};
+
+/// The data class of everything that is counted over many flights.
+pub const STATISTICS: &str = "statistics";
+
+/// The embedded store, or the server that `CACHE_URL` names; installed for the cached functions of this process.
+///
+/// # Errors
+/// A wrong URL, a wrong password, or a server that is not there. Cached functions would do without it, but whoever asked
+/// for a server wants to know.
+pub async fn install_cache(namespace: &str) -> Result<(Cache, &'static str), cache_core::Error> {
+    let builder = Cache::builder().namespace(namespace).ttl_class(STATISTICS, Duration::from_secs(300));
+    let (builder, store) = match env::var("CACHE_URL") {
+        Ok(url) => (builder.url(url), "Redis (the server of CACHE_URL)"),
+        Err(_) => (builder, "the embedded store"),
+    };
+    let cache = builder.build()?.install()?;
+    cache.ready(Duration::from_secs(2)).await?;
+    Ok((cache, store))
+}
+
+/// Serves until `stop`, then lets the requests that are under way finish.
+pub async fn serve(listener: TcpListener, app: App, stop: impl Future<Output = ()> + Send + 'static) -> io::Result<()> {
+    axum::serve(listener, api::router(app)).with_graceful_shutdown(stop).await
+}

@@ -1,0 +1,248 @@
+//! The board's HTTP interface on the embedded store.
+
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::http::{Method, Request, header};
+use cache_core::Cache;
+use flight_board::api::{self, App, DATABASE_QUERIES, SERVED_FROM};
+use flight_board::db::Db;
+use serde_json::{Value, json};
+use tokio::sync::{Mutex, MutexGuard, OnceCell};
+use tower::ServiceExt;
+
+const BOARD: &str = "/airports/DFW/departures?day=2001-03-09";
+const ITINERARY: &str = "/itineraries?flights=14714,14740";
+const ROUTE: &str = "/statistics/routes/DFW/ORD";
+const BUSIEST: &str = "/statistics/busiest-origins?limit=3";
+
+/// A fresh database and an empty cache. The cached functions use the one cache that is installed in a process, so one test
+/// at a time has it.
+struct Board {
+    router: Router,
+    db: Db,
+    cache: Cache,
+    _turn: MutexGuard<'static, ()>,
+}
+
+#[derive(Debug)]
+struct Answer {
+    status: u16,
+    served_from: String,
+    database_queries: u64,
+    body: Value,
+}
+
+impl Board {
+    async fn new() -> Self {
+        static TURN: Mutex<()> = Mutex::const_new(());
+        static CACHE: OnceCell<Cache> = OnceCell::const_new();
+        let turn = TURN.lock().await;
+        let cache = CACHE.get_or_init(async || Cache::in_memory().install().unwrap()).await.clone();
+        cache.clear().await.unwrap();
+        let db = Db::in_memory().unwrap();
+        Self { router: api::router(App { db: db.clone(), cache: cache.clone() }), db, cache, _turn: turn }
+    }
+
+    async fn get(&self, path: &str) -> Answer {
+        ask(self.router.clone(), Method::GET, path, None).await
+    }
+
+    async fn send(&self, method: Method, path: &str, body: Value) -> Answer {
+        ask(self.router.clone(), method, path, Some(body)).await
+    }
+
+    async fn invalidate(&self, target: Value) -> Answer {
+        self.send(Method::POST, "/admin/invalidate", target).await
+    }
+}
+
+async fn ask(router: Router, method: Method, path: &str, body: Option<Value>) -> Answer {
+    let request = Request::builder()
+        .method(method)
+        .uri(path)
+        .header(header::CONTENT_TYPE, "application/json")
+        .body(body.map_or_else(Body::empty, |body| Body::from(body.to_string())))
+        .unwrap();
+    let (head, body) = router.oneshot(request).await.unwrap().into_parts();
+    let header = |name| head.headers[name].to_str().unwrap();
+    Answer {
+        status: head.status.as_u16(),
+        served_from: header(SERVED_FROM).to_owned(),
+        database_queries: header(DATABASE_QUERIES).parse().unwrap(),
+        body: serde_json::from_slice(&to_bytes(body, usize::MAX).await.unwrap()).unwrap(),
+    }
+}
+
+fn line(board: &Value, flight: u64) -> &Value {
+    board["departures"].as_array().unwrap().iter().find(|line| line["flight"]["id"] == flight).unwrap()
+}
+
+#[tokio::test]
+async fn second_read_of_every_class_runs_no_query() {
+    let board = Board::new().await;
+    for path in ["/airports/LAX", "/flights/42", BOARD, "/itineraries?flights=1,2", ROUTE, BUSIEST] {
+        let first = board.get(path).await;
+        assert_eq!((first.status, first.served_from.as_str()), (200, "database"), "{path}: {}", first.body);
+        let second = board.get(path).await;
+        assert_eq!((second.served_from.as_str(), second.database_queries), ("cache", 0), "{path}");
+        assert_eq!(first.body, second.body, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_code_in_small_letters_shares_the_entry() {
+    let board = Board::new().await;
+    assert_eq!(board.get("/airports/dfw").await.body["city"], "Dallas-Fort Worth");
+    assert_eq!(board.get("/airports/DFW").await.served_from, "cache");
+}
+
+#[tokio::test]
+async fn an_unknown_flight_is_remembered_as_unknown() {
+    let board = Board::new().await;
+    let first = board.get("/flights/20001").await;
+    assert_eq!((first.status, first.database_queries), (404, 1));
+    let second = board.get("/flights/20001").await;
+    assert_eq!((second.status, second.database_queries), (404, 0));
+}
+
+#[tokio::test]
+async fn a_delay_shows_at_once_wherever_its_flight_does() {
+    let board = Board::new().await;
+    for path in ["/flights/14714", BOARD, ITINERARY, ROUTE] {
+        board.get(path).await;
+    }
+    let set = board.send(Method::PUT, "/flights/14714/delay", json!({ "delay_min": 999 })).await;
+    assert_eq!((set.status, set.database_queries), (200, 1));
+    assert_eq!(board.get("/flights/14714").await.body["delay_min"], 999);
+    assert_eq!(line(&board.get(BOARD).await.body, 14_714)["flight"]["delay_min"], 999);
+    assert_eq!(board.get(ITINERARY).await.body["flights"][0]["delay_min"], 999);
+    assert_eq!(board.get(ROUTE).await.body["worst_delay_min"], 999);
+}
+
+#[tokio::test]
+async fn a_renamed_airport_shows_on_the_boards_of_others() {
+    let board = Board::new().await;
+    board.get(BOARD).await;
+    let mut chicago = board.get("/airports/ORD").await.body;
+    chicago["name"] = json!("Orchard Field");
+    assert_eq!(board.send(Method::PUT, "/airports/ORD", chicago).await.status, 200);
+    let anew = board.get(BOARD).await;
+    assert_eq!(line(&anew.body, 14_714)["to"], "Orchard Field");
+    assert_eq!(anew.database_queries, 2, "the list and the airport; the flights stayed");
+}
+
+#[tokio::test]
+async fn a_deleted_flight_is_gone_from_everything() {
+    let board = Board::new().await;
+    for path in ["/flights/14714", BOARD, ITINERARY, ROUTE, BUSIEST] {
+        board.get(path).await;
+    }
+    assert_eq!(board.send(Method::DELETE, "/flights/14714", Value::Null).await.status, 200);
+    assert_eq!(board.get("/flights/14714").await.status, 404);
+    assert_eq!(board.get(ITINERARY).await.status, 404);
+    assert_eq!(board.get(BOARD).await.body["departures"].as_array().unwrap().len(), 20);
+    assert_eq!(board.get(ROUTE).await.body["flights"], 37);
+    assert_eq!(board.get(BUSIEST).await.body[0]["flights"], 1_102);
+}
+
+#[tokio::test]
+async fn admin_invalidation_says_how_many_entries_it_removed() {
+    let board = Board::new().await;
+    board.get(BOARD).await;
+    board.get(ITINERARY).await;
+    // Flight 14714, the board and the itinerary.
+    assert_eq!(board.invalidate(json!({ "key": "flight:14714" })).await.body, json!({ "removed": 3 }));
+    assert_eq!(board.invalidate(json!({ "key": "flight:14714" })).await.body, json!({ "removed": 0 }));
+    board.get(BOARD).await;
+    // 21 flights and the board.
+    assert_eq!(board.invalidate(json!({ "tag": "airport:DFW" })).await.body, json!({ "removed": 22 }));
+    board.get(BOARD).await;
+    assert_eq!(board.invalidate(json!({ "pattern": "board:*" })).await.body, json!({ "removed": 1 }));
+    board.get(BOARD).await;
+    let several = json!({ "key": "airport:LFT", "tag": "state:CA", "pattern": "flight:1471?" });
+    // LFT; LAX, ONT and SFO; flight 14714; the board.
+    assert_eq!(board.invalidate(several).await.body, json!({ "removed": 6 }));
+}
+
+#[tokio::test]
+async fn stats_count_hits_and_misses_of_each_class() {
+    let board = Board::new().await;
+    let before = board.get("/admin/stats").await.body["prefixes"]["flight"].clone();
+    for _ in 0..4 {
+        board.get("/flights/7").await;
+    }
+    let after = board.get("/admin/stats").await.body["prefixes"]["flight"].clone();
+    let more = |counter: &str| after[counter].as_u64().unwrap() - before[counter].as_u64().unwrap_or(0);
+    assert_eq!((more("hits"), more("misses"), more("loads"), more("fills")), (3, 1, 1, 1));
+}
+
+#[tokio::test]
+async fn bad_input_gets_its_status_and_a_json_error() {
+    let board = Board::new().await;
+    let airport =
+        json!({ "iata": "LAX", "name": "", "city": "", "state": "", "country": "", "latitude": 0.0, "longitude": 0.0 });
+    let cases = [
+        (Method::GET, "/flights/soon", Value::Null, 400),
+        (Method::GET, "/flights/-1", Value::Null, 400),
+        (Method::GET, "/airports/DALLAS", Value::Null, 400),
+        (Method::GET, "/airports/D%2AW", Value::Null, 400),
+        (Method::GET, "/airports/ZZZ", Value::Null, 404),
+        (Method::GET, "/airports/ZZZ/departures?day=2001-03-09", Value::Null, 404),
+        (Method::GET, "/airports/DFW/departures", Value::Null, 400),
+        (Method::GET, "/airports/DFW/departures?day=%25", Value::Null, 400),
+        (Method::GET, "/itineraries?flights=", Value::Null, 400),
+        (Method::GET, "/itineraries?flights=1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1", Value::Null, 400),
+        (Method::GET, "/statistics/busiest-origins?limit=1000", Value::Null, 400),
+        (Method::GET, "/nowhere", Value::Null, 404),
+        (Method::PUT, "/airports/DFW", airport, 422),
+        (Method::PUT, "/flights/1/delay", json!({}), 422),
+        (Method::PUT, "/flights/1/delay", json!({ "delay_min": 10_081 }), 422),
+        (Method::PUT, "/flights/99999/delay", json!({ "delay_min": 1 }), 404),
+        (Method::DELETE, "/flights/99999", Value::Null, 404),
+        (Method::DELETE, "/admin/stats", Value::Null, 405),
+        (Method::POST, "/admin/invalidate", json!({}), 422),
+        (Method::POST, "/admin/invalidate", json!({ "tag": "" }), 422),
+    ];
+    for (method, path, body, status) in cases {
+        let answer = board.send(method.clone(), path, body).await;
+        assert_eq!(answer.status, status, "{method} {path}: {}", answer.body);
+        assert!(answer.body["error"].is_string(), "{method} {path}: {}", answer.body);
+    }
+}
+
+#[tokio::test]
+async fn a_load_that_a_change_overtook_is_not_served() {
+    let board = Board::new().await;
+    let mut held = board.db.hold_query(1);
+    let reader = tokio::spawn(ask(board.router.clone(), Method::GET, "/flights/14725", None));
+    held.has_read().await;
+    board.send(Method::PUT, "/flights/14725/delay", json!({ "delay_min": 77 })).await;
+    held.release();
+    assert_eq!(reader.await.unwrap().body["delay_min"], 8, "it read before the change");
+    assert_eq!(board.get("/flights/14725").await.body["delay_min"], 77);
+}
+
+#[tokio::test]
+async fn a_client_that_hangs_up_does_not_leave_a_change_half_done() {
+    let board = Board::new().await;
+    board.get("/flights/14714").await;
+    board.get(ROUTE).await;
+    let before = board.cache.stats().total().invalidated;
+    let mut held = board.db.hold_query(1);
+    let body = json!({ "delay_min": 999 });
+    let client = tokio::spawn(ask(board.router.clone(), Method::PUT, "/flights/14714/delay", Some(body)));
+    held.has_read().await;
+    client.abort();
+    assert!(client.await.unwrap_err().is_cancelled());
+    held.release();
+    // The change goes on in its own task, which nobody can wait for any more.
+    let both_removed = async {
+        while board.cache.stats().total().invalidated < before + 2 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), both_removed).await.expect("the route's statistics fall, too");
+    assert_eq!(board.get(ROUTE).await.body["worst_delay_min"], 999);
+}
