@@ -26,6 +26,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<bool, String> {
     if arguments.is_empty() {
         tally.tests(with_servers(cargo(&["test", "--workspace", "--no-fail-fast"])));
         features(&mut tally);
+        tours(&mut tally, [&redis_server, &valkey_server]);
     } else {
         let arguments: Vec<&str> = ["test"].into_iter().chain(arguments.iter().map(String::as_str)).collect();
         tally.tests(with_servers(cargo(&arguments)));
@@ -33,6 +34,19 @@ pub(crate) fn run(arguments: &[String]) -> Result<bool, String> {
     drop((redis_server, valkey_server));
     println!();
     Ok(tally.finish())
+}
+
+/// The example's tour, which fails if anything that it prints is not true: on the embedded store, and on each server.
+fn tours(tally: &mut Tally, servers: [&Server; 2]) {
+    let tour = || cargo(&["run", "--quiet", "--package", "flight-board"]);
+    let mut embedded = tour();
+    embedded.env_remove("CACHE_URL");
+    tally.command(embedded);
+    for server in servers {
+        let mut shared = tour();
+        shared.env("CACHE_URL", server.url());
+        tally.command(shared);
+    }
 }
 
 /// Every feature only adds, and without `redis` users build no Redis client.
