@@ -26,6 +26,8 @@ on_every_server! {
     a_new_primary_refuses_every_earlier_reading
     a_dead_member_is_reaped_by_later_fills
     a_dead_member_stays_while_something_depends_on_it
+    dead_members_that_depend_on_each_other_are_reaped
+    members_that_have_to_stay_do_not_keep_others
     a_member_that_has_just_died_stays
     a_short_lived_member_does_not_shorten_anothers_stay
     bookkeeping_has_no_ttl
@@ -102,6 +104,39 @@ async fn a_dead_member_stays_while_something_depends_on_it(rig: Rig) {
     rig.fill("other", &[]).await;
     assert_eq!(rig.invalidate(&["tT"]).await, 1);
     assert_eq!(rig.get("D").await, None);
+}
+
+async fn dead_members_that_depend_on_each_other_are_reaped(rig: Rig) {
+    rig.fill("a", &["kb", "tT"]).await;
+    rig.fill("b", &["ka"]).await;
+    kill(&rig, "a", "kb", LONG_DEAD).await;
+    kill(&rig, "a", "tT", LONG_DEAD).await;
+    kill(&rig, "b", "ka", LONG_DEAD).await;
+    for _ in 0..2 {
+        rig.fill("other", &[]).await;
+    }
+    assert_eq!(rig.bookkeeping().await, 0);
+}
+
+async fn members_that_have_to_stay_do_not_keep_others(rig: Rig) {
+    for at in 0..40 {
+        rig.fill(&format!("m:{at:02}"), &["tT"]).await;
+        rig.fill(&format!("D:{at:02}"), &[&format!("km:{at:02}")]).await;
+    }
+    rig.fill("z", &["tT"]).await;
+    for at in 0..40 {
+        kill(&rig, &format!("m:{at:02}"), "tT", LONG_DEAD).await;
+    }
+    kill(&rig, "z", "tT", LONG_DEAD - Duration::from_secs(1)).await;
+    // Each round looks at 16 of 41, from anywhere.
+    for _ in 0..1_000 {
+        rig.raw_command(&["ZADD", "~due", "1", "tT"]).await;
+        rig.fill("other", &[]).await;
+        if rig.raw_command(&["ZSCORE", "~index:tT", "z"]).await == ::redis::Value::Nil {
+            break;
+        }
+    }
+    assert_eq!(rig.raw_command(&["ZCARD", "~index:tT"]).await, ::redis::Value::Int(40));
 }
 
 /// ★ A load that read `m` in its last moment has not filled yet.
