@@ -12,6 +12,8 @@ mod probe;
 mod process;
 mod server;
 mod test_store;
+mod worker;
+mod world;
 
 pub use data::Data;
 pub use env::{ServerKind, run, until};
@@ -21,6 +23,8 @@ pub use probe::Probe;
 pub use process::Process;
 pub use server::{Server, ServerOptions};
 pub use test_store::{Raw, TestStore};
+pub use worker::{Worker, worker_main};
+pub use world::{PAUSE, Source, World};
 
 /// The driver, for assertions on what really is in a server.
 pub use redis;
