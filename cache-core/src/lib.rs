@@ -13,6 +13,7 @@ mod config;
 mod entry;
 mod error;
 mod fingerprint;
+mod freshness;
 mod health;
 mod invalidate;
 mod key;
@@ -43,6 +44,12 @@ mod readme {}
 #[doc(hidden)]
 pub mod __private {
     pub use crate::private::*;
+}
+
+/// The decisions alone, for the simulations of this repository. No stability is promised for any of it.
+#[doc(hidden)]
+pub mod __freshness {
+    pub use crate::freshness::*;
 }
 
 pub use builder::Builder;

@@ -1,0 +1,126 @@
+//! Whether a stored value is served, served and refreshed, or loaded anew; and how long it lives.
+//!
+//! Decisions only: time and randomness are arguments, nothing is read or written. That an invalidated value is never
+//! served is not decided here: it is gone from the store.
+
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+
+
+use crate::config::CLOCK_SKEW_MAX;
+
+/// What the options of a cached function say about values that get old. All off by default.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Freshness {
+    /// After the TTL the value is served for this long, while one refresh runs in the background (RFC 5861, section 3).
+    pub stale_while_revalidate: Duration,
+    /// After the TTL the value is served for this long if the load fails (RFC 5861, section 4).
+    pub stale_if_error: Duration,
+    /// β of XFetch: above 1 refreshes earlier, below 1 later. `None`: no early refresh.
+    pub early_refresh: Option<f64>,
+}
+
+/// What the header of an entry says about its age.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Times {
+    /// End of the TTL, ms since the epoch.
+    pub soft_expires_at_ms: u64,
+    /// End of the last stale window, when the store drops the entry; ms since the epoch.
+    pub hard_expires_at_ms: u64,
+    /// What the load took.
+    pub load_cost_us: u32,
+}
+
+/// What a call does with a stored value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// It is fresh.
+    Serve,
+    /// The caller gets it at once, and one refresh runs in the background.
+    ServeAndRefresh(Reason),
+    /// The caller waits for a load, and gets the stored value if the load fails.
+    LoadOrServe,
+    /// A miss.
+    Expired,
+}
+
+/// Why a value that is served is refreshed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// Its TTL is over, within `stale_while_revalidate`.
+    Stale,
+    /// Its TTL will be over before long.
+    Early,
+}
+
+impl Freshness {
+    /// What to do with a value at `now_ms`; `random` is drawn anew for every call, uniformly from above 0 to 1.
+    ///
+    /// `now_ms` is this host's clock and the times are another's: a difference between them makes a value as much younger or
+    /// older here. It is never served longer than the store keeps it.
+    pub fn step(&self, times: &Times, now_ms: u64, random: f64) -> Step {
+        if now_ms >= times.hard_expires_at_ms.saturating_add(millis(CLOCK_SKEW_MAX)) {
+            return Step::Expired;
+        }
+        if now_ms < times.soft_expires_at_ms {
+            return if self.refreshes_early(times, now_ms, random) {
+                Step::ServeAndRefresh(Reason::Early)
+            } else {
+                Step::Serve
+            };
+        }
+        let stale_ms = now_ms - times.soft_expires_at_ms;
+        if stale_ms < millis(self.stale_while_revalidate) {
+            Step::ServeAndRefresh(Reason::Stale)
+        } else if stale_ms < millis(self.stale_if_error) {
+            Step::LoadOrServe
+        } else if times.soft_expires_at_ms >= times.hard_expires_at_ms {
+            // The store drops such an entry at the end of its TTL, by the store's clock. It has not: this clock is ahead.
+            Step::Serve
+        } else {
+            Step::Expired
+        }
+    }
+
+    /// XFetch (Vattani, Chierichetti, Lowenstein, "Optimal Probabilistic Cache Stampede Prevention", VLDB 2015, figure 3):
+    /// `now − cost · β · ln(random) ≥ expiry`.
+    ///
+    /// The expiry is the soft one: it is the end of the TTL that would make callers wait or be served something stale. With the
+    /// hard one a value with a stale window would go stale in every cycle before anyone refreshed it.
+    fn refreshes_early(&self, times: &Times, now_ms: u64, random: f64) -> bool {
+        let Some(beta) = self.early_refresh else { return false };
+        let remaining_ms = times.soft_expires_at_ms.saturating_sub(now_ms) as f64;
+        let cost_ms = f64::from(times.load_cost_us) / 1_000.0;
+        // A cost of zero times the infinite logarithm of a zero is not a number, and not a reason to refresh.
+        -cost_ms * beta * random.ln() >= remaining_ms
+    }
+
+    /// How long a value is of use after its TTL.
+    pub fn stale_window(&self) -> Duration {
+        self.stale_while_revalidate.max(self.stale_if_error)
+    }
+
+    /// The lifetime of a value that is stored now. Jitter shortens the TTL, and with it the hard lifetime: the stale windows
+    /// keep their length. `random` is drawn uniformly from 0 to 1.
+    pub fn lifetime(&self, ttl: Duration, jitter: f64, random: f64) -> Lifetime {
+        let share = 1.0 - jitter.clamp(0.0, 1.0) * random.clamp(0.0, 1.0);
+        // The longest duration is rounded up on its way through a float, and is no duration then.
+        let soft = Duration::try_from_secs_f64(ttl.as_secs_f64() * share).map_or(ttl, |soft| soft.min(ttl));
+        Lifetime { soft, hard: soft.saturating_add(self.stale_window()) }
+    }
+}
+
+/// How long a value is stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lifetime {
+    /// Until it is stale.
+    pub soft: Duration,
+    /// Until the store drops it.
+    pub hard: Duration,
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
