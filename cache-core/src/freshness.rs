@@ -3,11 +3,13 @@
 //! Decisions only: time and randomness are arguments, nothing is read or written. That an invalidated value is never
 //! served is not decided here: it is gone from the store.
 
+mod adaptive;
 #[cfg(test)]
 mod tests;
 
 use std::time::Duration;
 
+pub use adaptive::{AdaptiveTtl, Learned, Observed, Refill};
 
 use crate::config::CLOCK_SKEW_MAX;
 
