@@ -81,7 +81,9 @@ impl Parse for Function {
     fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
         let attrs = input.call(Attribute::parse_outer)?;
         let vis = input.parse()?;
-        let sig: Signature = input.parse()?;
+        let not_a_function =
+            |error: syn::Error| syn::Error::new(error.span(), "this attribute wraps an `async fn`: put it on one");
+        let sig: Signature = input.parse().map_err(not_a_function)?;
         let (statements, inner_attrs, span) = parse_body(input)?;
         let params = sig.inputs.iter().filter_map(param).collect();
         let output = match &sig.output {
@@ -123,10 +125,14 @@ impl Function {
         name == "Result" || (name.ends_with("Result") && matches!(segment.arguments, PathArguments::AngleBracketed(_)))
     }
 
+    /// What is cached, as far as names tell.
+    pub(crate) fn value_type(&self) -> Option<&Type> {
+        if self.returns_result() { first_type_argument(&self.output) } else { Some(&self.output) }
+    }
+
     /// What is to be cached is an `Option`, by name.
     pub(crate) fn value_is_option(&self) -> bool {
-        let value = if self.returns_result() { first_type_argument(&self.output) } else { Some(&self.output) };
-        value.and_then(last_segment).is_some_and(|segment| segment.ident == "Option")
+        self.value_type().and_then(last_segment).is_some_and(|segment| segment.ident == "Option")
     }
 
     /// What is wrong with a function that neither attribute can wrap.

@@ -119,6 +119,9 @@ impl Template {
 
 fn unknown_placeholder(root: &Ident, known: &[Ident]) -> String {
     let names: Vec<String> = known.iter().map(Ident::to_string).collect();
+    if names == ["self"] {
+        return format!("unknown placeholder `{{{root}}}`: write `{{self.{root}}}`");
+    }
     let meant = nearest(&root.to_string(), names.iter().map(String::as_str));
     let meant = meant.map_or(String::new(), |meant| format!("did you mean `{{{meant}}}`? "));
     if names.is_empty() {

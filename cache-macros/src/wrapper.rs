@@ -1,6 +1,6 @@
 //! What wrapped functions share: the user's signature around our body, and the user's body inside it.
 
-use proc_macro2::{Delimiter, Group, Span, TokenStream};
+use proc_macro2::{Delimiter, Group, Span, TokenStream, TokenTree};
 use quote::{quote, quote_spanned};
 use syn::spanned::Spanned;
 use syn::{AttrStyle, Attribute, Expr, Type};
@@ -76,11 +76,21 @@ pub(crate) fn with_cache(cache: Option<&Expr>, private: &TokenStream, call: &Tok
 
 /// The compiler's proof that a type that is not named `Result` is none.
 pub(crate) fn plain_check(output: &Type, private: &TokenStream) -> TokenStream {
+    let private = located(private, output.span());
     quote_spanned! { output.span() => {
         #[allow(unused_imports)]
         use #private::PlainKind as _;
         #private::plain(#private::Probe::<#output>::new().kind());
     } }
+}
+
+/// The same tokens at another place: an error is at an expression only if all of its tokens are.
+pub(crate) fn located(tokens: &TokenStream, span: Span) -> TokenStream {
+    let relocate = |mut token: TokenTree| {
+        token.set_span(span.resolved_at(token.span()));
+        token
+    };
+    tokens.clone().into_iter().map(relocate).collect()
 }
 
 /// Whether the type is `Cacheable`, found out by the compiler: an inherent method beats a trait's.

@@ -6,8 +6,9 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::{Call, Load, Step};
 use crate::cacheable::Cacheable;
-use crate::key::{KeyText, Template};
+use crate::key::{KeyText, Names, Template};
 use crate::tag::{IntoTag, Tag};
 
 /// What can be stored and read back.
@@ -21,8 +22,15 @@ pub trait Storable: Serialize + DeserializeOwned {}
 #[diagnostic::do_not_recommend]
 impl<T: Serialize + DeserializeOwned> Storable for T {}
 
-/// Compiles for what can be stored.
-pub fn storable<T: Storable>() {}
+/// [`Call::lookup`], with the bound that has the readable message.
+pub fn lookup<T: Storable>(call: Call<T>) -> impl Future<Output = Step<T>> {
+    call.lookup()
+}
+
+/// [`Load::fill`], likewise. The future holds no `T`.
+pub fn fill<T: Storable>(load: Load<T>, value: &T, names: Names) -> impl Future<Output = ()> + Send + use<T> {
+    load.fill(value, names)
+}
 
 /// A type that says how long its values live.
 #[diagnostic::on_unimplemented(

@@ -102,6 +102,12 @@ impl Plan {
         param.bindings.iter().any(|binding| !self.skipped.contains(binding))
     }
 
+    /// Whether the parameter that binds it is a reference, which the companion takes as it is.
+    pub(crate) fn is_reference(&self, binding: &Ident) -> bool {
+        let param = self.function.params.iter().find(|param| param.bindings.contains(binding));
+        param.is_some_and(|param| matches!(peel_type(&param.ty), Type::Reference(_)))
+    }
+
     /// Names that the companion's `key` does not have at hand.
     pub(crate) fn unknown_to_companion(&self) -> Vec<String> {
         let this = (!self.key_uses_self()).then(|| "self".to_owned());
@@ -116,6 +122,12 @@ impl Plan {
 fn check_output(function: &Function, errors: &mut Errors) {
     if let Type::ImplTrait(ty) = peel_type(&function.output) {
         errors.at(ty, "an `impl Trait` cannot be read back from a store: name the type that is returned");
+    }
+    if let Some(reference @ Type::Reference(_)) = function.value_type().map(peel_type) {
+        errors.at(
+            reference,
+            "a reference cannot be read back from a store: return an owned value, such as `String` or `Arc<T>`",
+        );
     }
 }
 

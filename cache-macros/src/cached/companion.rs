@@ -7,7 +7,7 @@ use syn::visit_mut::VisitMut;
 use syn::{FnArg, GenericParam, Generics, Lifetime, Pat, ReceiverKind, Type, TypeParamBound};
 
 use super::check::{Place, Plan};
-use super::expand::Generator;
+use super::expand::{Bindings, Generator};
 use crate::mentions::mentions;
 use crate::names::associated_name;
 use crate::signature::{Param, peel_type};
@@ -86,7 +86,7 @@ fn key(generator: &Generator<'_>, name: &Ident) -> TokenStream {
     });
     let generics = key_generics(plan, &value_type, &params);
     let where_clause = &generics.where_clause;
-    let (prefix, key) = (generator.prefix(), generator.key());
+    let (prefix, key) = (generator.prefix(), generator.key(Bindings::Borrowed));
     let finish = finish(generator, &value_type);
     let docs = format!("The key of one call of `{}`.", function.sig.ident);
     quote_spanned! { Span::mixed_site() =>

@@ -53,7 +53,7 @@ impl Generator<'_> {
         let Self { plan, private } = self;
         let (output, value_type) = (&plan.function.output, self.value_type());
         let checks = self.checks(&value_type);
-        let (prefix, key, policy) = (self.prefix(), self.key(), self.policy(&value_type));
+        let (prefix, key, policy) = (self.prefix(), self.key(Bindings::Owned), self.policy(&value_type));
         let call = quote_spanned!(Span::mixed_site() => #private::Call::<#value_type>::new(cache, key, policy));
         let call = wrapper::with_cache(plan.options.cache.as_ref(), private, &call);
         let body = wrapper::typed_body(&plan.function);
@@ -76,7 +76,13 @@ impl Generator<'_> {
             .map(|when| quote_spanned!(when.span() => #private::when::<#value_type, _>(#when, #value)));
         let keep = keep.unwrap_or_else(|| quote!(true));
         let cacheability = wrapper::cacheability(&value_type, private);
-        let Arms { found, loaded, answer } = self.arms();
+        // At the type, all of it: what cannot be stored is then reported once.
+        let at_type = Span::mixed_site().located_at(value_type.span());
+        let located = wrapper::located(private, value_type.span());
+        let lookup = quote_spanned!(at_type => #located::lookup(call).await);
+        let fill = quote_spanned!(at_type => #located::fill(load, value, names));
+        let run = quote_spanned!(Span::mixed_site() => { let loaded: #output = load.run(#body).await; loaded });
+        let Arms { found, loaded, answer } = self.arms(&run);
         quote_spanned! { Span::mixed_site() =>
             #checks
             let call = {
@@ -85,13 +91,12 @@ impl Generator<'_> {
                 let policy = #policy;
                 #call
             };
-            let mut load = match call.lookup().await {
+            let mut load = match #lookup {
                 #private::Step::Return(found) => return #found,
                 #private::Step::Load(load) => load,
             };
             #known
-            let loaded: #output = load.run(#body).await;
-            #loaded
+            let loaded = #loaded;
             let filling = {
                 let #value = &loaded;
                 let keep: bool = #keep;
@@ -99,7 +104,7 @@ impl Generator<'_> {
                 #cacheability.own_names::<#value_type>(#value, &mut #names);
                 #after
                 if keep {
-                    ::core::option::Option::Some(load.fill(#value, #names))
+                    ::core::option::Option::Some(#fill)
                 } else {
                     load.unstored_value(#names);
                     ::core::option::Option::None
@@ -112,25 +117,26 @@ impl Generator<'_> {
         }
     }
 
-    fn arms(&self) -> Arms {
+    /// `run` ends as an expression of the body's output.
+    fn arms(&self, run: &TokenStream) -> Arms {
+        let span = Span::mixed_site();
         if !self.plan.function.returns_result() {
-            let (found, answer) =
-                (quote_spanned!(Span::mixed_site() => found), quote_spanned!(Span::mixed_site() => loaded));
-            return Arms { found, loaded: TokenStream::new(), answer };
+            let (found, answer) = (quote_spanned!(span => found), quote_spanned!(span => loaded));
+            return Arms { found, loaded: run.clone(), answer };
         }
         Arms {
-            found: quote_spanned!(Span::mixed_site() => ::core::result::Result::Ok(found)),
-            // The error leaves before the next await, so that it need not be `Send`.
-            loaded: quote_spanned! { Span::mixed_site() =>
-                let loaded = match loaded {
+            found: quote_spanned!(span => ::core::result::Result::Ok(found)),
+            // The error leaves before the next await, and no variable of ours ever held it, so it need not be `Send`.
+            loaded: quote_spanned! { span =>
+                match #run {
                     ::core::result::Result::Ok(loaded) => loaded,
                     ::core::result::Result::Err(error) => {
                         load.unstored();
                         return ::core::result::Result::Err(error);
                     }
-                };
+                }
             },
-            answer: quote_spanned!(Span::mixed_site() => ::core::result::Result::Ok(loaded)),
+            answer: quote_spanned!(span => ::core::result::Result::Ok(loaded)),
         }
     }
 
@@ -139,12 +145,11 @@ impl Generator<'_> {
         let Self { plan, private } = self;
         let output = &plan.function.output;
         let span = output.span();
-        let mut checks = quote_spanned!(span => #private::storable::<#value_type>(););
-        if plan.function.returns_result() {
-            checks.extend(quote_spanned!(span => #private::returns_result::<#output>();));
+        let mut checks = if plan.function.returns_result() {
+            quote_spanned!(span => #private::returns_result::<#output>();)
         } else {
-            checks.extend(wrapper::plain_check(output, private));
-        }
+            wrapper::plain_check(output, private)
+        };
         if let Some(negative_ttl) = &plan.options.negative_ttl {
             checks.extend(quote_spanned!(negative_ttl.name.span() => #private::nullable::<#value_type>();));
         }
@@ -179,13 +184,17 @@ impl Generator<'_> {
     }
 
     /// The key, still to be finished; `prefix` is a local.
-    pub(crate) fn key(&self) -> TokenStream {
+    pub(crate) fn key(&self, bindings_are: Bindings) -> TokenStream {
         let Self { plan, private } = self;
         let span = Span::mixed_site();
         let mut key = quote_spanned!(span => #private::KeyText::new(&prefix));
         match &plan.key {
             KeyPlan::Parts(bindings) => {
-                key.extend(bindings.iter().map(|binding| quote_spanned!(binding.span() => .part(&#binding))));
+                key.extend(bindings.iter().map(|binding| {
+                    let borrowed = bindings_are == Bindings::Borrowed && !plan.is_reference(binding);
+                    let borrow = (!borrowed).then(|| quote_spanned!(binding.span() => &));
+                    quote_spanned!(binding.span() => .part(#borrow #binding))
+                }));
             }
             KeyPlan::Template(template) => {
                 let pieces = template_pieces(template, &mut |_| None);
@@ -246,10 +255,18 @@ impl Generator<'_> {
     }
 }
 
+/// How the key's bindings are at hand: as the function takes them, or by reference, as its companion does. Parts are of
+/// the same types either way, so that a type that cannot be one is reported once.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Bindings {
+    Owned,
+    Borrowed,
+}
+
 /// Where a `Result` and a plain value differ.
 struct Arms {
     found: TokenStream,
-    /// Takes the value out, or leaves.
+    /// The value, or leaves.
     loaded: TokenStream,
     answer: TokenStream,
 }

@@ -18,7 +18,7 @@ impl Plan {
         let Options { keys, tags, patterns, .. } = &mut options;
         let empty = keys.is_empty() && tags.is_empty() && patterns.is_empty();
         resolve_items(&function, keys.iter_mut().chain(tags).chain(patterns), errors);
-        if empty && !options.list_was_wrong {
+        if empty && !options.had_errors {
             let message = "nothing to invalidate: name what the function changes in `keys`, `tags` or `patterns`";
             errors.at_span(proc_macro2::Span::call_site(), message);
         }

@@ -42,9 +42,10 @@ impl Generator<'_> {
         let guard = wrapper::with_cache(plan.options.cache.as_ref(), private, &guard);
         let known = self.collected(&names, &before);
         let body = wrapper::typed_body(function);
-        let end = self.end(&names, &value, &after);
         let output = &function.output;
         let ascription = (!opaque).then(|| quote!(: #output));
+        let run = quote_spanned!(Span::mixed_site() => { let outcome #ascription = #body.await; outcome });
+        let end = self.end(&run, &names, &value, &after);
         let checks = (!opaque && !function.returns_result()).then(|| wrapper::plain_check(output, private));
         // What is kept for after the body is declared by `before`, so `names` must not hide it in a block.
         quote_spanned! { Span::mixed_site() =>
@@ -53,7 +54,6 @@ impl Generator<'_> {
             let mut guard = #guard;
             #known
             guard.known(#names);
-            let outcome #ascription = #body.await;
             #end
         }
     }
@@ -68,7 +68,7 @@ impl Generator<'_> {
     }
 
     /// From the outcome on. Everything of the value that is needed is taken before the wait, during which it is only kept.
-    fn end(&self, names: &Ident, value: &Ident, after: &TokenStream) -> TokenStream {
+    fn end(&self, run: &TokenStream, names: &Ident, value: &Ident, after: &TokenStream) -> TokenStream {
         let span = Span::mixed_site();
         let complete = |of_value: &TokenStream| {
             let collected = self.collected(names, of_value);
@@ -79,11 +79,11 @@ impl Generator<'_> {
             false => quote_spanned!(span => { let #value = &outcome; #after }),
         };
         match self.plan.options.when {
-            // The error leaves before the await, so that it need not be `Send`.
+            // The error leaves before the await, and no variable of ours ever held it, so it need not be `Send`.
             When::Ok if self.plan.function.returns_result() => {
                 let complete = complete(&of_outcome);
                 quote_spanned! { span =>
-                    let outcome = match outcome {
+                    let outcome = match #run {
                         ::core::result::Result::Ok(outcome) => outcome,
                         ::core::result::Result::Err(error) => {
                             guard.disarm();
@@ -100,12 +100,12 @@ impl Generator<'_> {
                     false => quote_spanned!(span => if let ::core::result::Result::Ok(#value) = &outcome { #after }),
                 };
                 let complete = complete(&of_ok);
-                quote_spanned!(span => #complete outcome)
+                quote_spanned!(span => let outcome = #run; #complete outcome)
             }
             when => {
                 let complete = complete(&of_outcome);
                 let disarm = (when == When::Ok && !self.opaque).then(|| self.disarm_unless_succeeded());
-                quote_spanned!(span => #disarm #complete outcome)
+                quote_spanned!(span => let outcome = #run; #disarm #complete outcome)
             }
         }
     }

@@ -20,8 +20,8 @@ pub(crate) struct Options {
     pub(crate) background: bool,
     pub(crate) cache: Option<Expr>,
     pub(crate) krate: Option<Path>,
-    /// A list was written wrongly: its own errors are enough.
-    pub(crate) list_was_wrong: bool,
+    /// The errors are enough: what seems missing may have been meant.
+    pub(crate) had_errors: bool,
 }
 
 /// After which outcome of the function.
@@ -36,15 +36,17 @@ pub(crate) enum When {
 impl Options {
     pub(crate) fn parse(tokens: TokenStream, errors: &mut Errors) -> Self {
         let mut found = Self::default();
+        let before = errors.count();
         options::read_options(tokens, KNOWN, errors, |name, input, errors| found.read(name, input, errors));
+        found.had_errors = errors.count() > before;
         found
     }
 
     fn read(&mut self, name: &Ident, input: ParseStream<'_>, errors: &mut Errors) -> syn::Result<()> {
         match name.to_string().as_str() {
-            "keys" => self.keys = self.list(name, Kind::Key, input, errors)?,
-            "tags" => self.tags = self.list(name, Kind::Tag, input, errors)?,
-            "patterns" => self.patterns = self.list(name, Kind::Pattern, input, errors)?,
+            "keys" => self.keys = read_items(name, Kind::Key, input, errors)?,
+            "tags" => self.tags = read_items(name, Kind::Tag, input, errors)?,
+            "patterns" => self.patterns = read_items(name, Kind::Pattern, input, errors)?,
             "when" => self.when = read_when(name, input)?,
             "background" => {
                 if input.peek(Token![=]) {
@@ -57,19 +59,6 @@ impl Options {
             _ => self.krate = Some(options::value(name, input)?),
         }
         Ok(())
-    }
-
-    fn list(
-        &mut self,
-        name: &Ident,
-        kind: Kind,
-        input: ParseStream<'_>,
-        errors: &mut Errors,
-    ) -> syn::Result<Vec<Item>> {
-        let before = errors.count();
-        let items = read_items(name, kind, input, errors);
-        self.list_was_wrong |= items.is_err() || errors.count() > before;
-        items
     }
 }
 
