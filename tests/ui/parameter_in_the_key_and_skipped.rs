@@ -1,0 +1,8 @@
+use cache_core::cached;
+
+#[cached(ttl = "60s", key = "{tenant}:{id}", skip(tenant))]
+async fn get(tenant: u32, id: u64) -> u64 {
+    id + u64::from(tenant)
+}
+
+fn main() {}

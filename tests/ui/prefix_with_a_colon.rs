@@ -1,0 +1,8 @@
+use cache_core::cached;
+
+#[cached(prefix = "shop:flight", ttl = "60s")]
+async fn get(id: u64) -> u64 {
+    id
+}
+
+fn main() {}

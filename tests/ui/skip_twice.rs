@@ -1,0 +1,8 @@
+use cache_core::cached;
+
+#[cached(ttl = "60s", skip(pool, pool))]
+async fn get(pool: u32, id: u64) -> u64 {
+    id + u64::from(pool)
+}
+
+fn main() {}

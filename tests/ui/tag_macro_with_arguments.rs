@@ -1,0 +1,7 @@
+use cache_core::tag;
+
+fn name(a: &str) -> String {
+    tag!("vendor:{}", a).to_string()
+}
+
+fn main() {}
