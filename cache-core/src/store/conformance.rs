@@ -42,6 +42,7 @@ on_every_store! {
     a_removed_leaf_is_fenced
     a_membership_counts_when_its_entry_is_gone
     an_entry_that_left_a_tag_stays_when_the_tag_falls
+    an_entry_that_left_a_tag_still_leads_to_what_was_made_from_it
     a_cascade_follows_cycles_and_counts_each_entry_once
     a_dead_clients_cascade_is_finished_by_the_next_invalidation
     every_chunk_fences_again_what_it_left
@@ -126,6 +127,15 @@ async fn an_entry_that_left_a_tag_stays_when_the_tag_falls(rig: Rig) {
     rig.fill("a:1", &["tU"]).await;
     assert_eq!(rig.invalidate(&["tS"]).await, 0);
     assert_eq!(rig.invalidate(&["tU"]).await, 1);
+}
+
+/// `D` was made from the first `m`, which had `T`.
+async fn an_entry_that_left_a_tag_still_leads_to_what_was_made_from_it(rig: Rig) {
+    rig.fill("m", &["tT"]).await;
+    rig.fill("D", &["km"]).await;
+    rig.fill("m", &[]).await;
+    assert_eq!(rig.invalidate(&["tT"]).await, 1);
+    assert!(rig.get("m").await.is_some() && rig.get("D").await.is_none());
 }
 
 async fn a_cascade_follows_cycles_and_counts_each_entry_once(rig: Rig) {
