@@ -61,20 +61,21 @@ impl Connection {
         args: impl ToRedisArgs,
     ) -> impl Future<Output = Result<Value, Error>> + Send {
         let invocation = Invocation::script(script, &keys, &args);
-        async move { Ok(self.send(&invocation).await?) }
+        async move { Ok(self.clone().send(&invocation).await?) }
     }
 
     /// Dropping the future leaves the command's outcome unknown and the order of other replies untouched.
-    pub(super) async fn send(&self, invocation: &Invocation<'_>) -> Result<Value, Fault> {
-        let mut inner = self.inner.clone();
-        let error = match inner.send_packed_command(&invocation.command).await.and_then(Value::extract_error) {
+    ///
+    /// `&mut` as the driver wants it: callers have a clone of their own, and a second one would cost as much as the rest.
+    pub(super) async fn send(&mut self, invocation: &Invocation<'_>) -> Result<Value, Fault> {
+        let error = match self.inner.send_packed_command(&invocation.command).await.and_then(Value::extract_error) {
             Ok(value) => return Ok(value),
             Err(error) => error,
         };
         let Some(script) = invocation.script.filter(|_| is_noscript(&error)) else { return Err(Fault::of(&error)) };
         // SCRIPT FLUSH, or a restart that this connection outlived.
         let eval = invocation.with_source(script);
-        inner.send_packed_command(&eval).await.and_then(Value::extract_error).map_err(|error| Fault::of(&error))
+        self.inner.send_packed_command(&eval).await.and_then(Value::extract_error).map_err(|error| Fault::of(&error))
     }
 
     /// Several commands in one write; every reply in its place, errors among them.

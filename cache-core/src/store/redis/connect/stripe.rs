@@ -65,7 +65,7 @@ impl Stripe {
     pub(super) async fn call(self: &Arc<Self>, invocation: &Invocation<'_>, deadline: Instant) -> Result<Value, Fault> {
         let mut may_repeat = true;
         loop {
-            let (run, connection) = match self.live() {
+            let (run, mut connection) = match self.live() {
                 Some(live) => live,
                 None => timeout_at(deadline, self.connection()).await.unwrap_or_else(|_| {
                     Err(Fault::unavailable("no connection to Redis within the operation deadline"))
