@@ -49,7 +49,6 @@ impl Db {
     /// A file, filled if it is new, which several processes may share.
     pub fn open(path: &Path) -> Result<Self> {
         let connection = Connection::open(path)?;
-        connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.busy_timeout(Duration::from_secs(5))?;
         Self::new(connection)
     }
