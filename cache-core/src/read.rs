@@ -20,7 +20,7 @@ use crate::name::Name;
 use crate::provenance;
 use crate::single_flight::{End, Followed, Leader, Role};
 use crate::stats::Counters;
-use crate::store::{ClockReading, IfPresent, LeaseReply, StoreFuture};
+use crate::store::{ClockReading, IfPresent, LeaseReply, Store, StoreFuture};
 
 /// One call, until it has a value or has to load.
 pub(crate) struct Read {
@@ -71,8 +71,18 @@ impl Spent {
     }
 
     pub(crate) async fn ask<T>(&mut self, operation: StoreFuture<'_, T>) -> Result<T, Error> {
+        let left = self.left;
+        self.count(within(left, operation)).await
+    }
+
+    /// The first look, which is all that a hit asks for.
+    async fn look(&mut self, store: &dyn Store, key: &str) -> Result<Option<Bytes>, Error> {
+        if store.get_keeps_deadline() { self.count(store.get(key)).await } else { self.ask(store.get(key)).await }
+    }
+
+    async fn count<T>(&mut self, operation: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
         let begun = Instant::now();
-        let answer = within(self.left, operation).await;
+        let answer = operation.await;
         let took = begun.elapsed();
         self.left = self.left.saturating_sub(took);
         self.counters.store_time(took);
@@ -131,7 +141,7 @@ impl Read {
         if self.way == Way::Bypass || self.if_present == IfPresent::Ignore {
             return None;
         }
-        match self.spent.ask(store.get(key)).await {
+        match self.spent.look(store, key).await {
             Ok(bytes) => self.usable(bytes?),
             Err(_) => {
                 self.way = Way::FailOpen;

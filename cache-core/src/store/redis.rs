@@ -155,6 +155,10 @@ impl Store for RedisStore {
         })
     }
 
+    fn get_keeps_deadline(&self) -> bool {
+        true
+    }
+
     fn take_lease<'a>(
         &'a self,
         key: &'a str,
