@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use cache_core::Cache;
 use flight_board::api::App;
 use flight_board::db::Db;
 use flight_board::{setup, tour};
@@ -83,7 +84,7 @@ async fn serve(listen: SocketAddr, database: Option<PathBuf>) -> Result<(), Box<
         Some(file) => (Db::open(file)?, "flight-board".to_owned()),
         None => (Db::in_memory()?, format!("flight-board-{:016x}", fastrand::u64(..))),
     };
-    let (cache, store) = setup::install_cache(&namespace).await?;
+    let (cache, store) = setup::install_cache(Cache::builder().namespace(namespace)).await?;
     if is_new {
         cache.clear().await?;
     }

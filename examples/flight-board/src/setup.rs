@@ -5,7 +5,7 @@ use std::future::Future;
 use std::io;
 use std::time::Duration;
 
-use cache_core::Cache;
+use cache_core::{Builder, Cache};
 use tokio::net::TcpListener;
 
 use crate::api::{self, App};
@@ -18,11 +18,11 @@ pub const STATISTICS: &str = "statistics";
 /// # Errors
 /// A wrong URL, a wrong password, or a server that is not there. Cached functions would do without it, but whoever asked
 /// for a server wants to know.
-pub async fn install_cache(namespace: &str) -> Result<(Cache, &'static str), cache_core::Error> {
-    let builder = Cache::builder().namespace(namespace).ttl_class(STATISTICS, Duration::from_secs(300));
+pub async fn install_cache(settings: Builder) -> Result<(Cache, &'static str), cache_core::Error> {
+    let builder = settings.ttl_class(STATISTICS, Duration::from_secs(300));
     let (builder, store) = match env::var("CACHE_URL") {
-        Ok(url) => (builder.url(url), "Redis (the server of CACHE_URL)"),
-        Err(_) => (builder, "the embedded store"),
+        Ok(url) if !url.starts_with("memory:") => (builder.url(url), "Redis (the server of CACHE_URL)"),
+        _ => (builder, "the embedded store"),
     };
     let cache = builder.build()?.install()?;
     cache.ready(Duration::from_secs(2)).await?;
