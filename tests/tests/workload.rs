@@ -7,10 +7,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use cache_core::Cache;
 use cache_tests::{PAUSE, Probe, Server, Source, TestStore, Worker, World, each_server, redis, run};
 
 const DATA: usize = 6;
-const READERS: usize = 6;
+const READERS: usize = 12;
 const WRITERS: usize = 3;
 const HISTORY_SHOWN: usize = 300;
 
@@ -44,7 +45,7 @@ struct Shared {
     rows: [tokio::sync::Mutex<()>; DATA],
     writes: Probe,
     done: AtomicBool,
-    reads: AtomicU64,
+    reads: Probe,
     overtaken: AtomicU64,
     history: Mutex<Vec<String>>,
 }
@@ -58,19 +59,19 @@ impl Shared {
             rows: Default::default(),
             writes: Probe::new(),
             done: AtomicBool::new(false),
-            reads: AtomicU64::new(0),
+            reads: Probe::new(),
             overtaken: AtomicU64::new(0),
             history: Mutex::default(),
         })
     }
 
-    /// Every third load or pause is held until others have written.
+    /// Every eighth load or pause is held until others have written.
     fn source(self: &Arc<Self>) -> Source {
         let shared = self.clone();
         let random = Mutex::new(fastrand::Rng::with_seed(self.seed));
         Arc::new(move |datum| {
             let shared = shared.clone();
-            let stall = { random.lock().unwrap().u64(0..3) };
+            let stall = { random.lock().unwrap().u64(0..8) };
             Box::pin(async move {
                 let version = match datum {
                     PAUSE.. => 0,
@@ -101,7 +102,7 @@ impl Shared {
         let Some(answer) = node.run(&command).await else { return };
         let answer = answer.expect("a read never fails");
         self.note(format!("reader {who}: {command} is {answer}"));
-        self.reads.fetch_add(1, Ordering::Relaxed);
+        self.reads.mark();
         for seen in answer.split(' ') {
             let (datum, version) = seen.split_once('=').expect("datum=version");
             let (datum, version): (usize, u64) = (datum.parse().unwrap(), version.parse().unwrap());
@@ -122,11 +123,11 @@ impl Shared {
         let datum = random.usize(0..DATA);
         let row = self.rows[datum].lock().await;
         let version = self.versions[datum].fetch_add(1, Ordering::SeqCst) + 1;
-        let command = match random.u32(0..10) {
-            0..4 => format!("key leaf:{datum}"),
-            4..6 => format!("tag group:{}", datum % 2),
-            6 => format!("pattern ?eaf:{datum}*"),
-            7 => "clear".to_owned(),
+        let command = match random.u32(0..20) {
+            0..10 => format!("key leaf:{datum}"),
+            10..14 => format!("tag group:{}", datum % 2),
+            14 => format!("pattern ?eaf:{datum}*"),
+            15 => "clear".to_owned(),
             _ => format!("put {datum} {version}"),
         };
         if !command.starts_with("put") {
@@ -161,9 +162,9 @@ async fn workload(shared: &Arc<Shared>, nodes: &Arc<Vec<Node>>, writes: usize) {
         let (shared, nodes, mut random) = (shared.clone(), nodes.clone(), random.fork());
         writers.spawn(async move {
             for _ in 0..writes {
-                for _ in 0..random.u32(0..20) {
-                    tokio::task::yield_now().await;
-                }
+                // Something is to be stored before it falls; but held readers may be waiting for this very write.
+                let read = shared.reads.reached(shared.reads.count() + random.u64(0..16));
+                _ = tokio::time::timeout(Duration::from_millis(10), read).await;
                 let node = &nodes[random.usize(0..nodes.len())];
                 shared.write(node, who, &mut random).await;
             }
@@ -180,13 +181,20 @@ async fn workload(shared: &Arc<Shared>, nodes: &Arc<Vec<Node>>, writes: usize) {
     while let Some(read) = tasks.join_next().await {
         read.unwrap();
     }
-    let reads = shared.reads.load(Ordering::Relaxed);
-    println!("seed {}: {reads} reads checked, {} writes", shared.seed, shared.writes.count());
+    println!("seed {}: {} reads checked, {} writes", shared.seed, shared.reads.count(), shared.writes.count());
     assert!(shared.overtaken.load(Ordering::Relaxed) > 0, "no load was ever held");
 }
 
 fn seed() -> u64 {
     std::env::var("CACHE_TEST_SEED").map_or_else(|_| fastrand::u64(..), |seed| seed.parse().expect("a number"))
+}
+
+/// A cache that does not wait long for a load that is held.
+async fn impatient(store: &TestStore, server: &Server) -> Cache {
+    let builder = store.builder().url(server.url()).lease(Duration::from_millis(100));
+    let cache = builder.lease_wait(Duration::from_millis(100)).build().unwrap();
+    cache.ready(Duration::from_secs(10)).await.unwrap();
+    cache
 }
 
 #[test]
@@ -208,11 +216,9 @@ each_server! {
         let shared = Shared::new(seed());
         let mut nodes = Vec::new();
         for _ in 0..2 {
-            let cache = store.builder().url(server.url()).build().unwrap();
-            cache.ready(Duration::from_secs(10)).await.unwrap();
-            nodes.push(Node::Here(World::new(cache, shared.source())));
+            nodes.push(Node::Here(World::new(impatient(&store, &server).await, shared.source())));
         }
-        workload(&shared, &Arc::new(nodes), 400).await;
+        workload(&shared, &Arc::new(nodes), 150).await;
     }
 
     /// The server forgets everything, entries, fences and clock together, while loads are under way.
@@ -221,9 +227,7 @@ each_server! {
         let shared = Shared::new(seed());
         let mut nodes = Vec::new();
         for _ in 0..2 {
-            let cache = store.builder().url(server.url()).build().unwrap();
-            cache.ready(Duration::from_secs(10)).await.unwrap();
-            nodes.push(Node::Here(World::new(cache, shared.source())));
+            nodes.push(Node::Here(World::new(impatient(&store, &server).await, shared.source())));
         }
         let (nodes, mut raw) = (Arc::new(nodes), server.raw().await);
         let forgetting = async {
@@ -235,7 +239,7 @@ each_server! {
             }
         };
         tokio::select! {
-            () = workload(&shared, &nodes, 200) => {}
+            () = workload(&shared, &nodes, 150) => {}
             () = forgetting => unreachable!("it goes on for as long as there are writes"),
         }
     }
