@@ -10,6 +10,7 @@ use tokio::task::JoinHandle;
 
 const MOMENT: Duration = Duration::from_millis(100);
 const PATIENCE: Duration = Duration::from_secs(10);
+const LONG: Duration = Duration::from_secs(50);
 
 /// Entries of text: `user:1` and what is made from it.
 #[derive(Clone)]
@@ -334,7 +335,9 @@ each_server! {
 each_store! {
     /// Also of those that arrive while it is under way: a local invalidation closes every earlier flight.
     async fn a_caller_after_an_invalidation_joins_no_earlier_flight(store: TestStore) {
-        let app = App::new(&store).await;
+        let cache = store.builder().lease(LONG).lease_wait(LONG).build().unwrap();
+        cache.ready(PATIENCE).await.unwrap();
+        let app = App { cache, ..App::new(&store).await };
         let held = app.data.hold("row");
         let late = app.begin_profile();
         held.reached().await;
@@ -342,7 +345,7 @@ each_store! {
         app.cache.invalidate_key("profile:1").await.unwrap();
         let next = app.data.hold("row");
         let follower = app.begin_profile();
-        next.reached().await;
+        tokio::time::timeout(PATIENCE, next.reached()).await.expect("it does not wait for the overtaken load");
         held.open();
         next.open();
         assert_eq!((late.await.unwrap().as_str(), follower.await.unwrap().as_str()), ("old", "new"));
@@ -387,6 +390,33 @@ each_store! {
 }
 
 each_server! {
+    /// A lease is a fill's, not a process's: the overtaken fill ends, and the other load keeps its lease.
+    async fn the_overtaken_one_of_two_fills_gives_back_no_lease(store: TestStore) {
+        let cache = store.builder().lease(LONG).lease_wait(LONG).build().unwrap();
+        cache.ready(PATIENCE).await.unwrap();
+        let app = App { cache, ..App::new(&store).await };
+        let other = app.elsewhere(&store).await;
+        let held_old = app.data.hold("row");
+        let old = app.begin_profile();
+        held_old.reached().await;
+        app.data.set("row", "new");
+        app.cache.invalidate_key("profile:1").await.unwrap();
+        let held_new = app.data.hold("row");
+        let new = app.begin_profile();
+        held_new.reached().await;
+        held_old.open();
+        assert_eq!(old.await.unwrap(), "old");
+        // Its answer to a request for the lease comes before that to a later question.
+        let third = other.begin_profile();
+        for _ in 0..20 {
+            other.cache.peek::<String>("another").await.unwrap();
+        }
+        assert_eq!(app.data.reads("row"), 2, "the third call waits for the second");
+        held_new.open();
+        assert_eq!((new.await.unwrap().as_str(), third.await.unwrap().as_str()), ("new", "new"));
+        assert_eq!(app.data.reads("row"), 2);
+    }
+
     /// The follower comes after another process's invalidation has returned, of which this process knows nothing.
     async fn a_follower_that_joined_late_does_not_take_an_overtaken_value(store: TestStore) {
         // One connection answers in order, so an answered question proves that the one before it was answered, too.

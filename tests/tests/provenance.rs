@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
-use cache_core::{Cache, IntoKey, Key, in_current_load};
+use cache_core::{Cache, IntoKey, Key, cached, in_current_load};
 use cache_tests::{Data, TestStore, each_store, until};
 
 fn key(text: &str) -> Key<String> {
@@ -55,6 +55,12 @@ impl App {
     }
 }
 
+/// Has a tag of what it read.
+#[cached(prefix = "city", ttl = "60s", cache = app.cache, skip(app), tags = ["state:{result}"])]
+async fn city(app: &App) -> String {
+    app.data.read("city").await
+}
+
 #[derive(Clone, Copy)]
 enum Name {
     Key(&'static str),
@@ -79,6 +85,26 @@ each_store! {
             assert_eq!(app.data.reads("inner"), 1, "a hit");
             assert!(app.outer_falls(name).await);
         }
+    }
+
+    /// What was read had that tag, whatever is stored in its place by now.
+    async fn names_of_a_hit_count_also_when_the_entry_was_replaced_since(store: TestStore) {
+        let app = App::new(&store).await;
+        app.data.set("city", "TX");
+        city(&app).await;
+        let held = app.data.hold("outer");
+        let load = tokio::spawn({
+            let app = app.clone();
+            async move { app.outer(async || assert_eq!(city(&app).await, "TX")).await }
+        });
+        held.reached().await;
+        app.data.set("city", "OK");
+        assert_eq!(city::refresh(&app).await, "OK");
+        assert_eq!(app.cache.invalidate_tag("state:TX").await.unwrap().entries, 0, "it has left the tag");
+        held.open();
+        load.await.unwrap();
+        assert!(!app.has("outer").await);
+        assert_eq!(app.cache.stats().prefix("outer").refused_fills, 1);
     }
 
     async fn names_are_inherited_from_a_peek(store: TestStore) {
