@@ -23,6 +23,8 @@ pub(super) struct Stripe {
     pub(super) shared: Arc<Shared>,
     link: watch::Sender<Link>,
     task: Mutex<Option<AbortHandle>>,
+    /// Calls under way.
+    pub(super) calls: AtomicU32,
     /// Counts replies, so that a busy connection needs no `PING` to prove that it lives.
     pub(super) replies: AtomicU64,
     /// Calls without an answer since the last reply. Not zero: `silent_since` is set.
@@ -48,6 +50,22 @@ pub(super) enum State {
     Down(Fault),
 }
 
+/// Counts a call for as long as it lives, dropped or not.
+struct UnderWay<'a>(&'a AtomicU32);
+
+impl<'a> UnderWay<'a> {
+    fn new(calls: &'a AtomicU32) -> Self {
+        calls.fetch_add(1, Ordering::Relaxed);
+        Self(calls)
+    }
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 impl Stripe {
     pub(super) fn new(index: usize, shared: Arc<Shared>) -> Self {
         Self {
@@ -55,6 +73,7 @@ impl Stripe {
             shared,
             link: watch::Sender::new(Link { run: 0, state: State::Idle, overdue_at: None }),
             task: Mutex::new(None),
+            calls: AtomicU32::new(0),
             replies: AtomicU64::new(0),
             unanswered: AtomicU32::new(0),
             silent_since: Mutex::new(None),
@@ -63,6 +82,7 @@ impl Stripe {
 
     /// Sends one command and waits for its reply until `deadline`, waiting for a connection included.
     pub(super) async fn call(self: &Arc<Self>, invocation: &Invocation<'_>, deadline: Instant) -> Result<Value, Fault> {
+        let _under_way = UnderWay::new(&self.calls);
         let mut may_repeat = true;
         loop {
             let (run, mut connection) = match self.live() {

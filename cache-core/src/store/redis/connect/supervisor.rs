@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::{Context, Poll};
 
 use redis::AsyncConnectionConfig;
@@ -99,10 +99,12 @@ async fn open(shared: &Shared) -> Result<(Driver, Connection, Box<str>), Fault> 
     Ok((driver, connection, run_id))
 }
 
-/// A driver that lets everything that is ready to run go first, each time it is woken. Commands that tasks send in one go
-/// then leave in one write, instead of one each: a system call for each command would cost more than all the rest of a hit.
+/// A driver that, while several calls are under way, lets everything that is ready to run go first each time it is woken.
+/// Commands that tasks send in one go then leave in one write: a system call for each would cost more than all the rest of
+/// a hit. For a single caller the wait would only cost.
 struct Gathering<'a> {
     driver: &'a mut Driver,
+    calls: &'a AtomicU32,
     waited: bool,
 }
 
@@ -110,7 +112,7 @@ impl Future for Gathering<'_> {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        self.waited = !self.waited;
+        self.waited = !self.waited && self.calls.load(Ordering::Relaxed) > 1;
         if self.waited {
             // The runtime puts a task that wakes itself behind all others.
             context.waker().wake_by_ref();
@@ -125,7 +127,7 @@ async fn watch_over(driver: &mut Driver, connection: &Connection, run_id: &str, 
     let mut primary = stripe.shared.primary.subscribe();
     tokio::select! {
         biased;
-        () = Gathering { driver, waited: false } => Fault::connection_lost(),
+        () = Gathering { driver, calls: &stripe.calls, waited: false } => Fault::connection_lost(),
         () = replaced(&mut primary, run_id) => Fault::unavailable("another Redis primary took over"),
         () = falls_silent(connection, stripe) => Fault::unavailable("Redis does not answer PING"),
     }
