@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use cache_tests::{
-    Fault, FaultProxy, Gate, Probe, Process, Raw, Server, ServerKind, ServerOptions, TestStore, each_server, each_store,
+    Fault, FaultProxy, Gate, Probe, Raw, Server, ServerKind, ServerOptions, TestStore, each_server, each_store,
 };
 use tokio::time::timeout;
 
@@ -41,17 +41,6 @@ each_server! {
     async fn the_shared_server_is_what_it_is_called(store: TestStore) {
         let info: String = store.raw().await.command("INFO", &["server"]).await;
         assert_eq!(info.contains("valkey_version"), store.kind() == Some(ServerKind::Valkey), "{info}");
-    }
-
-    async fn another_process_shares_the_store_and_is_driven_step_by_step(store: TestStore) {
-        let mut process = Process::start(env!("CARGO_BIN_EXE_process"), &store).await;
-        assert_eq!(process.ask("page west 7").await, "loading");
-        assert_eq!(process.ask("first").await, "= first");
-        let cache = store.cache().await;
-        assert_eq!(cache.peek("item:west:7").await.unwrap(), Some("first".to_owned()));
-        assert_eq!(cache.invalidate_tag("group:west").await.unwrap().entries, 2);
-        assert_eq!(process.ask("page west 7").await, "loading");
-        process.kill().await;
     }
 
     async fn a_paused_server_answers_only_after_resume(store: TestStore) {
