@@ -96,8 +96,17 @@ each_server! {
             async move { reader.run("read leaf 1").await }
         });
         held.reached().await;
-        let second = async { all.write("read leaf 1").await };
-        let (second, ()) = tokio::join!(second, async { held.open() });
+        let second = async {
+            tokio::join!(all.write("read leaf 1"), async {
+                // Answers to it come after the answer to the request for the lease.
+                for _ in 0..20 {
+                    all.write("stored leaf:2").await;
+                }
+                assert_eq!(all.data.reads("1"), 1);
+                held.open();
+            })
+        };
+        let (second, ()) = second.await;
         assert_eq!((first.await.unwrap().unwrap().unwrap().as_str(), second.as_str()), ("1=0", "1=0"));
         assert_eq!(all.data.reads("1"), 1);
     }
