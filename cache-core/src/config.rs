@@ -107,6 +107,9 @@ pub(crate) const INVALIDATE_DEADLINE: Duration = Duration::from_secs(60);
 /// First and longest pause between two attempts at a failed invalidation.
 pub(crate) const RECOVERY_PAUSE_MIN: Duration = Duration::from_millis(100);
 pub(crate) const RECOVERY_PAUSE_MAX: Duration = Duration::from_secs(5);
+/// Most names, and most patterns, of an invalidation that is written down: a row of an outbox stays readable, and beyond
+/// it a tag says the same.
+pub(crate) const INVALIDATION_NAMES_MAX: usize = 10_000;
 
 /// The settings of one cache; the builder changes them.
 #[derive(Clone, Debug)]

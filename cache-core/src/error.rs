@@ -14,7 +14,7 @@ pub enum ErrorKind {
     Timeout,
     /// A named limit was reached: a value, a name or a count is too large.
     Limit,
-    /// The store answered something this library does not understand.
+    /// The store answered something, or something stored says something, that this library does not understand.
     Protocol,
     /// A value could not be encoded, or a name could not be made from its parts.
     Encode,

@@ -1,5 +1,7 @@
 //! Invalidation: by key, by tag, by pattern, of everything; driven until nothing is pending.
 
+mod wire;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 

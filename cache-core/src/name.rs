@@ -40,6 +40,11 @@ impl Name {
         &self.0
     }
 
+    /// Without its kind.
+    pub(crate) fn text(&self) -> &str {
+        &self.0[1..]
+    }
+
     /// The logical key, if it names one.
     pub(crate) fn as_key(&self) -> Option<&str> {
         self.0.strip_prefix('k')

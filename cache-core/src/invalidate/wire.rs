@@ -1,0 +1,263 @@
+//! An invalidation as JSON or in any other serde format, for whoever has to remember one: an outbox, a queue.
+//!
+//! Version 1 is `{"version":1,"keys":[…],"tags":[…],"patterns":[…],"everything":false}`. A change of any kind makes a new
+//! version: a reader that would skip what it does not know would lose invalidations.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::de::{Deserializer, Error as _, SeqAccess, Visitor};
+use serde::ser::{Error as _, Serializer};
+use serde::{Deserialize, Serialize};
+
+use super::Invalidation;
+use crate::config::INVALIDATION_NAMES_MAX;
+use crate::error::{Error, ErrorKind};
+use crate::name::{Name, check_name_text};
+
+const VERSION: u32 = 1;
+
+/// All of it is always written, so that formats without field names can read it back.
+#[derive(Serialize)]
+struct Written<'a> {
+    version: u32,
+    keys: Vec<&'a str>,
+    tags: Vec<&'a str>,
+    patterns: Vec<&'a str>,
+    everything: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(rename = "Invalidation", deny_unknown_fields)]
+struct Read {
+    // First, so that another version is known for what it is before its fields are not.
+    #[serde(deserialize_with = "known_version")]
+    #[allow(dead_code)]
+    version: u32,
+    #[serde(default)]
+    keys: Texts,
+    #[serde(default)]
+    tags: Texts,
+    #[serde(default)]
+    patterns: Texts,
+    #[serde(default)]
+    everything: bool,
+}
+
+/// What every version has.
+#[derive(Deserialize)]
+struct Versioned {
+    version: u32,
+}
+
+impl Invalidation {
+    #[doc = include_str!("../../docs/outbox.md")]
+    pub fn to_json(&self) -> Result<String, Error> {
+        let written = self.written()?;
+        serde_json::to_string(&written)
+            .map_err(|_| Error::new(ErrorKind::Encode, "the invalidation could not be written as JSON"))
+    }
+
+    /// Reads back what [`to_json`](Self::to_json) wrote, in this version of the library or an earlier one.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Protocol`] for another version and for text that is no invalidation; [`ErrorKind::Limit`] and
+    /// [`ErrorKind::Config`] for more names than an invalidation may have and for names that can never name anything. Keep what
+    /// cannot be read: a newer version of the library may be able to, and what it names is still to be invalidated.
+    pub fn from_json(json: &str) -> Result<Self, Error> {
+        // serde's own messages would quote what they found.
+        let unreadable = |error: serde_json::Error| {
+            let message = format!("not an invalidation (line {}, column {})", error.line(), error.column());
+            Error::new(ErrorKind::Protocol, message)
+        };
+        let Versioned { version } = serde_json::from_str(json).map_err(unreadable)?;
+        check_version(version)?;
+        serde_json::from_str::<Read>(json).map_err(unreadable)?.into_invalidation()
+    }
+
+    fn written(&self) -> Result<Written<'_>, Error> {
+        if let Some(error) = &self.invalid {
+            // Whoever remembers the rest would lose this one without a word.
+            return Err(Error::new(error.kind(), error.to_string()));
+        }
+        check_count(self.names.len().max(self.patterns.len()))?;
+        let tag = |name: &'_ Name| name.as_key().is_none();
+        Ok(Written {
+            version: VERSION,
+            keys: self.names.iter().filter_map(Name::as_key).collect(),
+            tags: self.names.iter().filter(|name| tag(name)).map(Name::text).collect(),
+            patterns: self.patterns.iter().map(String::as_str).collect(),
+            everything: self.clear,
+        })
+    }
+}
+
+impl Read {
+    fn into_invalidation(self) -> Result<Invalidation, Error> {
+        for texts in [&self.keys, &self.tags, &self.patterns] {
+            check_count(texts.count)?;
+            texts.kept.iter().try_for_each(|text| check_name_text(text))?;
+        }
+        check_count(self.keys.count + self.tags.count)?;
+        let read = Invalidation { clear: self.everything, ..Invalidation::new() };
+        let read = read.keys(self.keys.kept).tags(self.tags.kept);
+        Ok(self.patterns.kept.into_iter().fold(read, Invalidation::pattern))
+    }
+}
+
+fn check_version(version: u32) -> Result<(), Error> {
+    if version == VERSION {
+        return Ok(());
+    }
+    let message = format!("the invalidation is of version {version}, and this library reads version {VERSION}");
+    Err(Error::new(ErrorKind::Protocol, message))
+}
+
+fn check_count(count: usize) -> Result<(), Error> {
+    if count <= INVALIDATION_NAMES_MAX {
+        return Ok(());
+    }
+    let message =
+        format!("an invalidation to be kept has at most {INVALIDATION_NAMES_MAX} names: use a tag or a pattern");
+    Err(Error::new(ErrorKind::Limit, message))
+}
+
+fn known_version<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    let version = u32::deserialize(deserializer)?;
+    check_version(version).map_err(D::Error::custom)?;
+    Ok(version)
+}
+
+impl Serialize for Invalidation {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.written().map_err(S::Error::custom)?.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Invalidation {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Read::deserialize(deserializer)?.into_invalidation().map_err(D::Error::custom)
+    }
+}
+
+/// A list of texts of which no more than allowed are kept, whatever the input claims; the others are counted.
+#[derive(Default)]
+struct Texts {
+    kept: Vec<String>,
+    count: usize,
+}
+
+impl<'de> Deserialize<'de> for Texts {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Bounded;
+
+        impl<'de> Visitor<'de> for Bounded {
+            type Value = Texts;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list of names")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Texts, A::Error> {
+                let mut texts = Texts::default();
+                while let Some(text) = items.next_element::<Cow<'de, str>>()? {
+                    texts.count += 1;
+                    if texts.count <= INVALIDATION_NAMES_MAX {
+                        texts.kept.push(text.into_owned());
+                    }
+                }
+                Ok(texts)
+            }
+        }
+
+        deserializer.deserialize_seq(Bounded)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOLDEN: &str = r#"{"version":1,"keys":["flight:42"],"tags":["airport:DFW","state:TX"],"patterns":["board:*"],"everything":false}"#;
+
+    fn refused(json: &str, kind: ErrorKind, says: &str) {
+        let error = Invalidation::from_json(json).unwrap_err();
+        assert_eq!(error.kind(), kind, "{error}");
+        assert!(error.to_string().contains(says), "{error}");
+        assert!(serde_json::from_str::<Invalidation>(json).is_err());
+    }
+
+    #[test]
+    fn the_format_is_that_of_version_1() {
+        let invalidation =
+            Invalidation::new().key("flight:42").tag("state:TX").tag("airport:DFW").pattern("board:*").key("flight:42");
+        assert_eq!(invalidation.to_json().unwrap(), GOLDEN);
+        assert_eq!(serde_json::to_string(&invalidation).unwrap(), GOLDEN);
+        let everything = r#"{"version":1,"keys":[],"tags":[],"patterns":[],"everything":true}"#;
+        assert_eq!(Invalidation::everything().to_json().unwrap(), everything);
+    }
+
+    #[test]
+    fn what_was_written_reads_back_as_it_was() {
+        for json in [GOLDEN, r#"{"version":1,"keys":[],"tags":[],"patterns":[],"everything":true}"#] {
+            assert_eq!(Invalidation::from_json(json).unwrap().to_json().unwrap(), json);
+            assert_eq!(serde_json::from_str::<Invalidation>(json).unwrap().to_json().unwrap(), json);
+        }
+        // Keys that were shortened to a digest, and escapes.
+        let long = Invalidation::new().key("k:".to_owned() + &"é\"\\".repeat(100)).tag("t: ü\u{1F6EB}");
+        let json = long.to_json().unwrap();
+        assert_eq!(Invalidation::from_json(&json).unwrap().to_json().unwrap(), json);
+        assert!(Invalidation::from_json(r#"{"version":1}"#).unwrap().is_empty());
+    }
+
+    #[test]
+    fn another_version_is_named() {
+        refused(r#"{"version":2,"keys":{"a":1},"everywhere":true}"#, ErrorKind::Protocol, "version 2");
+        refused(r#"{"keys":["a"],"version":0}"#, ErrorKind::Protocol, "version 0");
+        let error = serde_json::from_str::<Invalidation>(r#"{"version":2,"keys":3}"#).unwrap_err();
+        assert!(error.to_string().contains("version 2"), "{error}");
+    }
+
+    #[test]
+    fn garbage_is_refused_and_not_quoted() {
+        for json in [
+            "",
+            "null",
+            "[]",
+            "{}",
+            "42",
+            r#"{"version":"secret"}"#,
+            r#"{"version":1,"keys":"secret"}"#,
+            "{\"version\":1",
+        ] {
+            refused(json, ErrorKind::Protocol, "not an invalidation");
+            assert!(!Invalidation::from_json(json).unwrap_err().to_string().contains("secret"));
+        }
+        // What is not known could be the part that matters.
+        refused(r#"{"version":1,"keys":[],"ranges":["a"]}"#, ErrorKind::Protocol, "not an invalidation");
+    }
+
+    #[test]
+    fn names_are_checked_on_the_way_in() {
+        for (field, name) in [("keys", ""), ("keys", "~clock"), ("tags", "a\\nb"), ("patterns", "")] {
+            refused(&format!(r#"{{"version":1,"{field}":["fine","{name}"]}}"#), ErrorKind::Config, "must not");
+        }
+        refused(&format!(r#"{{"version":1,"tags":["{}"]}}"#, "x".repeat(1_025)), ErrorKind::Limit, "1024 bytes");
+    }
+
+    #[test]
+    fn sizes_are_bounded_on_both_ways() {
+        let most = Invalidation::new().tags((0..INVALIDATION_NAMES_MAX).map(|n| n.to_string()));
+        let json = most.to_json().unwrap();
+        assert_eq!(Invalidation::from_json(&json).unwrap().to_json().unwrap(), json);
+        let more = most.key("one more");
+        assert_eq!(more.to_json().unwrap_err().kind(), ErrorKind::Limit);
+        refused(&json.replace(r#""keys":[]"#, r#""keys":["one more"]"#), ErrorKind::Limit, "at most");
+    }
+
+    #[test]
+    fn an_invalidation_with_a_bad_name_cannot_be_kept() {
+        let error = Invalidation::new().key("fine").tag("").to_json().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Config);
+    }
+}
