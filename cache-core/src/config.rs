@@ -110,6 +110,19 @@ pub(crate) const RECOVERY_PAUSE_MAX: Duration = Duration::from_secs(5);
 /// Most names, and most patterns, of an invalidation that is written down: a row of an outbox stays readable, and beyond
 /// it a tag says the same.
 pub(crate) const INVALIDATION_NAMES_MAX: usize = 10_000;
+/// Warmers and loaders that run at once: most of a connection pool is left to visitors.
+pub(crate) const WARM_CONCURRENCY: usize = 4;
+/// Keys in one call of a batch loader: one `MGET` and one `IN (…)` list, below what databases allow.
+pub(crate) const WARM_BATCH_MAX: usize = 500;
+/// Keys in one run of a warmer, which are held in memory until it ends.
+pub(crate) const WARM_KEYS_MAX: usize = 100_000;
+/// Errors of one run that are kept and logged; further ones are counted.
+pub(crate) const WARM_ERRORS_MAX: usize = 100;
+/// How long a run waits for a store that is not there, before it gives up without having loaded anything: a few attempts to
+/// connect, for a run often comes right after the start.
+pub(crate) const WARM_READY_WAIT: Duration = Duration::from_secs(5);
+/// Shortest pause between two scheduled runs.
+pub(crate) const WARM_PAUSE_MIN: Duration = Duration::from_millis(100);
 
 /// The settings of one cache; the builder changes them.
 #[derive(Clone, Debug)]

@@ -23,7 +23,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use self::conversion::{IntoKey, IntoKeyName};
-pub use self::escape::escape_glob;
+pub use self::escape::{escape_glob, unescape_part};
 pub use self::names::Names;
 pub(crate) use self::readable::Unencodable;
 pub(crate) use self::recipe::Recipe;

@@ -34,6 +34,7 @@ mod tag;
 #[cfg(test)]
 mod tests;
 mod ttl;
+mod warm;
 mod write_through;
 
 // The README's example compiles and runs, or the tests fail.
@@ -67,9 +68,10 @@ pub use cacheable::Cacheable;
 pub use error::{Error, ErrorKind};
 pub use health::Health;
 pub use invalidate::{Invalidated, Invalidation};
-pub use key::{IntoKey, IntoKeyName, Key, TextKey, escape_glob};
+pub use key::{IntoKey, IntoKeyName, Key, TextKey, escape_glob, unescape_part};
 pub use provenance::in_current_load;
 pub use stats::{PrefixStats, Stats};
 pub use tag::{IntoTag, Tag};
 pub use ttl::{Ttl, TtlClasses};
+pub use warm::{WarmError, WarmProgress, WarmSchedule, Warmed, Warmer};
 pub use write_through::Put;

@@ -28,6 +28,42 @@ fn must_escape(c: char) -> bool {
     }
 }
 
+/// The string that a part of a key was spelled from: `New York` for `New%20York`.
+///
+/// Undoes the percent-escapes and nothing else: numbers, `!`, `+`, `.Name` and a leading `'` stay as they are. A `%` that
+/// begins no escape stands for itself.
+///
+/// # Example
+/// ```
+/// assert_eq!(cache_core::unescape_part("a%3Ab%25"), "a:b%");
+/// ```
+pub fn unescape_part(part: &str) -> String {
+    let mut bytes = Vec::with_capacity(part.len());
+    let mut rest = part.as_bytes();
+    while let Some((&first, after)) = rest.split_first() {
+        let escaped = match (first, after) {
+            (b'%', [high, low, ..]) => hex_digit(*high).zip(hex_digit(*low)),
+            _ => None,
+        };
+        match escaped {
+            Some((high, low)) => {
+                bytes.push(high << 4 | low);
+                rest = &after[2..];
+            }
+            None => {
+                bytes.push(first);
+                rest = after;
+            }
+        }
+    }
+    // Escapes that spell no text were not written by this library: then the part stands for itself.
+    String::from_utf8(bytes).unwrap_or_else(|_| part.to_owned())
+}
+
+fn hex_digit(digit: u8) -> Option<u8> {
+    char::from(digit).to_digit(16).map(|digit| digit as u8)
+}
+
 /// Whether a string reads like something that is not a string: a number, a bool, an option, a variant, a quoted string.
 pub(crate) fn is_ambiguous(text: &str) -> bool {
     let digits = text.strip_prefix('-').unwrap_or(text);
@@ -80,6 +116,16 @@ mod tests {
     fn everything_else_stays_readable() {
         assert_eq!(escaped("DFW-2024_01.5+x!'@/(a,b)<c>|$&=;^`\""), "DFW-2024_01.5+x!'@/(a,b)<c>|$&=;^`\"");
         assert_eq!(escaped("München 東京"), "München%20東京");
+    }
+
+    #[test]
+    fn what_was_escaped_reads_back() {
+        for text in ["", "a:b%c#d", "*?[]\\{}", " \n\0\u{85}\u{2028}\u{a0}", "~a~", "München 東京", "%41", "%"] {
+            assert_eq!(unescape_part(&escaped(text)), text);
+        }
+        for text in ["%", "%4", "%zz", "50%!", "%FF", "%é"] {
+            assert_eq!(unescape_part(text), text);
+        }
     }
 
     #[test]

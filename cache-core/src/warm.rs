@@ -1,0 +1,208 @@
+//! Warming: loads what will be asked for before it is. Knows functions and keys as text; what is stored, and how, is the
+//! business of the cached functions that the registered futures call.
+
+mod keys;
+mod outcome;
+mod run;
+mod schedule;
+
+use std::collections::HashMap;
+use std::error::Error;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+
+pub use self::outcome::{WarmError, WarmProgress, Warmed};
+use self::run::Run;
+pub use self::schedule::WarmSchedule;
+use crate::cache::Cache;
+use crate::config::WARM_CONCURRENCY;
+
+type BoxError = Box<dyn Error + Send + Sync>;
+/// What a warmer does; it ends with the keys that are still to be warmed, if it only lists them.
+type Work = Pin<Box<dyn Future<Output = Result<Vec<String>, BoxError>> + Send>>;
+type Task = Arc<dyn Fn() -> Work + Send + Sync>;
+type Loader = Arc<dyn Fn(String) -> Work + Send + Sync>;
+type BatchLoader = Arc<dyn Fn(Vec<String>) -> Work + Send + Sync>;
+type Observer = Arc<dyn Fn(WarmProgress) + Send + Sync>;
+
+#[doc = include_str!("../docs/warming.md")]
+#[derive(Clone)]
+pub struct Warmer {
+    cache: Cache,
+    registered: Arc<Mutex<Registered>>,
+}
+
+#[derive(Clone)]
+struct Registered {
+    /// In the order in which they were registered, which is the order in which they are begun.
+    warmers: Vec<(String, Task)>,
+    loaders: HashMap<String, Loaders>,
+    /// One for all runs of a warmer: what a schedule, a start and an operator want at once counts together.
+    permits: Arc<Semaphore>,
+    observer: Option<Observer>,
+}
+
+/// How the keys of one prefix are loaded.
+#[derive(Clone, Default)]
+struct Loaders {
+    one: Option<Loader>,
+    many: Option<BatchLoader>,
+}
+
+impl Warmer {
+    /// Nothing is registered yet. The functions that are going to be registered should use this `cache`.
+    pub fn new(cache: &Cache) -> Self {
+        let registered = Registered {
+            warmers: Vec::new(),
+            loaders: HashMap::new(),
+            permits: Arc::new(Semaphore::new(WARM_CONCURRENCY)),
+            observer: None,
+        };
+        Self { cache: cache.clone(), registered: Arc::new(Mutex::new(registered)) }
+    }
+
+    /// A warmer: a future that calls cached functions, made anew for each run. A name that is taken is taken over.
+    pub fn register<F, T, E>(&self, name: impl Into<String>, warm: impl Fn() -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = Result<T, E>> + Send + 'static,
+        E: Into<BoxError>,
+    {
+        self.add(name.into(), Arc::new(move || nothing_further(warm())))
+    }
+
+    /// A warmer that only lists keys: each is then warmed by the loader of its prefix, and counts on its own. Many keys of
+    /// one prefix go to its batch loader.
+    pub fn register_keys<F, K, E>(&self, name: impl Into<String>, list: impl Fn() -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = Result<K, E>> + Send + 'static,
+        K: IntoIterator<Item: Into<String>>,
+        E: Into<BoxError>,
+    {
+        let task = move || -> Work {
+            let listing = list();
+            Box::pin(async move { Ok(listing.await.map_err(Into::into)?.into_iter().map(Into::into).collect()) })
+        };
+        self.add(name.into(), Arc::new(task))
+    }
+
+    /// How one key of a prefix is loaded. The loader is given what stands after `prefix:`; what it cannot parse it returns as
+    /// an error.
+    ///
+    /// A single part is given unescaped, `New York` for `city:New%20York`. Several parts are given as they are spelled, to
+    /// be split at `:` and then [unescaped](crate::unescape_part). A key with a digest in it cannot be loaded from its text,
+    /// and never reaches the loader.
+    pub fn loader<F, T, E>(&self, prefix: impl Into<String>, load: impl Fn(String) -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = Result<T, E>> + Send + 'static,
+        E: Into<BoxError>,
+    {
+        let load: Loader = Arc::new(move |id| nothing_further(load(id)));
+        self.lock().loaders.entry(prefix.into()).or_default().one = Some(load);
+        self.clone()
+    }
+
+    /// How many keys of a prefix are loaded at once, 500 at most in one call: by a function with `each`, or by one query.
+    ///
+    /// Beside a [`loader`](Self::loader) of the same prefix it is used for two keys and more, alone for any number. An error
+    /// counts for every key of its call.
+    pub fn batch_loader<F, T, E>(
+        &self,
+        prefix: impl Into<String>,
+        load: impl Fn(Vec<String>) -> F + Send + Sync + 'static,
+    ) -> Self
+    where
+        F: Future<Output = Result<T, E>> + Send + 'static,
+        E: Into<BoxError>,
+    {
+        let load: BatchLoader = Arc::new(move |ids| nothing_further(load(ids)));
+        self.lock().loaders.entry(prefix.into()).or_default().many = Some(load);
+        self.clone()
+    }
+
+    /// How many warmers and loaders may run at once, over all runs: 4 by default, so that most of a connection pool is left
+    /// to visitors. Runs that have begun keep what they began with; 0 counts as 1.
+    pub fn concurrency(&self, most: usize) -> Self {
+        self.lock().permits = Arc::new(Semaphore::new(most.clamp(1, Semaphore::MAX_PERMITS)));
+        self.clone()
+    }
+
+    /// Calls `observe` whenever a run knows more: at its beginning, and after each thing that is done or failed. It is called
+    /// on the way of the run, so it must neither block nor panic.
+    pub fn on_progress(&self, observe: impl Fn(WarmProgress) + Send + Sync + 'static) -> Self {
+        self.lock().observer = Some(Arc::new(observe));
+        self.clone()
+    }
+
+    /// Runs every registered warmer. Cancel safe: dropped, everything that it began is stopped.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime, as all that runs anything here.
+    pub async fn run(&self) -> Warmed {
+        self.begin(|run| run.add_warmers()).end().await
+    }
+
+    /// Runs the registered warmers of these names. A name that nothing is registered under is reported in the outcome.
+    pub async fn run_named(&self, names: impl IntoIterator<Item: Into<String>>) -> Warmed {
+        self.begin(|run| run.add_named(names.into_iter().map(Into::into))).end().await
+    }
+
+    /// Warms single keys, `flight:42`, through the loaders of their prefixes; each once, however often it is named. Keys
+    /// that no loader is registered for, or that no arguments can be read from, are reported in the outcome.
+    pub async fn warm_keys(&self, keys: impl IntoIterator<Item: Into<String>>) -> Warmed {
+        self.begin(|run| _ = run.add_keys(keys.into_iter().map(Into::into))).end().await
+    }
+
+    /// Runs every registered warmer again and again, `pause` after the end of the run before, until the returned handle is
+    /// dropped. The first run begins after one pause: at the start, call [`run`](Self::run).
+    ///
+    /// Each pause is shortened by up to a tenth at random, so that a fleet that started together does not warm together; it
+    /// is at least 100 ms.
+    pub fn schedule(&self, pause: Duration) -> WarmSchedule {
+        WarmSchedule::begin(self.clone(), pause)
+    }
+
+    fn begin(&self, add: impl FnOnce(&mut Run)) -> Run {
+        let mut run = Run::new(self.cache.clone(), self.lock().clone());
+        add(&mut run);
+        run
+    }
+
+    fn add(&self, name: String, task: Task) -> Self {
+        let mut registered = self.lock();
+        match registered.warmers.iter_mut().find(|(taken, _)| *taken == name) {
+            Some((_, taken)) => *taken = task,
+            None => registered.warmers.push((name, task)),
+        }
+        drop(registered);
+        self.clone()
+    }
+
+    // Nothing that is done under the lock leaves it half done.
+    fn lock(&self) -> MutexGuard<'_, Registered> {
+        self.registered.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Warmer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let registered = self.lock();
+        let warmers: Vec<_> = registered.warmers.iter().map(|(name, _)| name).collect();
+        let prefixes: Vec<_> = registered.loaders.keys().collect();
+        f.debug_struct("Warmer").field("warmers", &warmers).field("prefixes", &prefixes).finish_non_exhaustive()
+    }
+}
+
+/// The value is in the cache: nobody needs it here.
+fn nothing_further<T, E: Into<BoxError>>(load: impl Future<Output = Result<T, E>> + Send + 'static) -> Work {
+    Box::pin(async move {
+        match load.await {
+            Ok(_) => Ok(Vec::new()),
+            Err(error) => Err(error.into()),
+        }
+    })
+}

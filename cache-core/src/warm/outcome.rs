@@ -1,0 +1,79 @@
+//! What a run came to, and how far it is.
+
+use std::fmt;
+
+use crate::config::WARM_ERRORS_MAX;
+
+/// How far a run is. A registered warmer counts as one, one that lists keys as the keys that it listed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct WarmProgress {
+    /// All that there is to do, as far as it is known: it grows when a warmer lists keys.
+    pub total: u64,
+    /// Ended well.
+    pub done: u64,
+    /// Ended with an error or a panic, or could not begin.
+    pub failed: u64,
+}
+
+/// What a run came to: `done + failed == total`.
+#[derive(Debug, Default)]
+#[non_exhaustive]
+pub struct Warmed {
+    /// Warmers and keys that there were.
+    pub total: u64,
+    /// Those whose load returned `Ok`. Whether the value could be stored the statistics of the cache tell, not this.
+    pub done: u64,
+    /// Those that failed.
+    pub failed: u64,
+    errors: Vec<WarmError>,
+}
+
+/// Why a warmer or a key failed.
+#[derive(Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct WarmError {
+    /// The name of the warmer, or the key; of the keys of a failed batch the first.
+    pub name: String,
+    /// For how many it counts: 1, or the number of keys in the batch.
+    pub failed: u64,
+    /// What was wrong.
+    pub message: String,
+}
+
+impl Warmed {
+    /// Whether nothing failed.
+    pub fn is_complete(&self) -> bool {
+        self.failed == 0
+    }
+
+    /// The first 100 errors, in the order in which they came. Each was also logged, at WARN.
+    pub fn errors(&self) -> &[WarmError] {
+        &self.errors
+    }
+
+    pub(super) fn progress(&self) -> WarmProgress {
+        WarmProgress { total: self.total, done: self.done, failed: self.failed }
+    }
+
+    /// Counts a failure; keeps and logs it as long as there is room.
+    pub(super) fn failed(&mut self, name: String, failed: u64, message: String) {
+        self.failed += failed;
+        if self.errors.len() < WARM_ERRORS_MAX {
+            tracing::warn!(%name, failed, error = %message, "warming failed; the others go on");
+            self.errors.push(WarmError { name, failed, message });
+        }
+    }
+}
+
+impl fmt::Display for WarmError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, failed, message } = self;
+        match failed {
+            0 | 1 => write!(f, "{name}: {message}"),
+            _ => write!(f, "{name} and {} more: {message}", failed - 1),
+        }
+    }
+}
+
+impl std::error::Error for WarmError {}

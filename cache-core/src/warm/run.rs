@@ -1,0 +1,199 @@
+//! One run: what waits, what is under way, what it came to.
+
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::sync::Arc;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::{Id, JoinError, JoinSet};
+
+use super::keys::{clipped, read};
+use super::outcome::Warmed;
+use super::{BoxError, Registered, Work};
+use crate::cache::Cache;
+use crate::config::{WARM_BATCH_MAX, WARM_KEYS_MAX, WARM_READY_WAIT};
+
+tokio::task_local! {
+    /// Set in what runs under a permit.
+    static PERMITTED: ();
+}
+
+/// One task to be: what it is called, for how many it counts, and how it begins.
+struct Job {
+    name: String,
+    counts: u64,
+    begin: Box<dyn FnOnce() -> Work + Send>,
+}
+
+/// Dropped, it stops what it has begun.
+pub(super) struct Run {
+    cache: Cache,
+    registered: Registered,
+    permits: Arc<Semaphore>,
+    waiting: VecDeque<Job>,
+    running: JoinSet<Result<Vec<String>, BoxError>>,
+    /// What a task that ended was called, and for how many it counts.
+    begun: HashMap<Id, (String, u64)>,
+    keys: HashSet<String>,
+    warmed: Warmed,
+}
+
+impl Run {
+    pub(super) fn new(cache: Cache, registered: Registered) -> Self {
+        // A warmer that warms keys holds a permit already. Waiting for another one it could wait for itself; instead its keys
+        // are loaded one by one under the one it has.
+        let permits = match PERMITTED.try_with(|()| ()) {
+            Ok(()) => Arc::new(Semaphore::new(1)),
+            Err(_) => registered.permits.clone(),
+        };
+        Self {
+            cache,
+            registered,
+            permits,
+            waiting: VecDeque::new(),
+            running: JoinSet::new(),
+            begun: HashMap::new(),
+            keys: HashSet::new(),
+            warmed: Warmed::default(),
+        }
+    }
+
+    pub(super) fn add_warmers(&mut self) {
+        for (name, task) in self.registered.warmers.clone() {
+            self.add(Job { name, counts: 1, begin: Box::new(move || task()) });
+        }
+    }
+
+    pub(super) fn add_named(&mut self, names: impl Iterator<Item = String>) {
+        for name in names {
+            match self.registered.warmers.iter().find(|(registered, _)| *registered == name) {
+                Some((_, task)) => {
+                    let task = task.clone();
+                    self.add(Job { name, counts: 1, begin: Box::new(move || task()) });
+                }
+                None => self.refuse(clipped(name), "no warmer of this name is registered".to_owned()),
+            }
+        }
+    }
+
+    /// Adds the keys that the run does not have yet, and says how many these were.
+    pub(super) fn add_keys(&mut self, keys: impl Iterator<Item = String>) -> u64 {
+        let before = self.warmed.total;
+        // Sorted, so that what runs is a function of what was asked for.
+        let mut by_prefix: BTreeMap<String, Vec<(String, String)>> = BTreeMap::new();
+        for key in keys {
+            if self.keys.contains(&key) {
+                continue;
+            }
+            if self.keys.len() >= WARM_KEYS_MAX {
+                self.refuse(clipped(key), format!("a run warms at most {WARM_KEYS_MAX} keys"));
+                continue;
+            }
+            match read(&key) {
+                Ok((prefix, id)) if self.registered.loaders.contains_key(prefix) => {
+                    self.keys.insert(key.clone());
+                    by_prefix.entry(prefix.to_owned()).or_default().push((key, id));
+                }
+                Ok((prefix, _)) => {
+                    let message = format!("no loader is registered for the prefix `{prefix}`");
+                    self.refuse(clipped(key), message);
+                }
+                Err(message) => self.refuse(clipped(key), message),
+            }
+        }
+        for (prefix, keys) in by_prefix {
+            self.add_loads(&prefix, keys);
+        }
+        self.warmed.total - before
+    }
+
+    fn add_loads(&mut self, prefix: &str, keys: Vec<(String, String)>) {
+        let loaders = self.registered.loaders[prefix].clone();
+        if let Some(load) = loaders.many.filter(|_| keys.len() > 1 || loaders.one.is_none()) {
+            for chunk in keys.chunks(WARM_BATCH_MAX) {
+                let (load, ids) = (load.clone(), chunk.iter().map(|(_, id)| id.clone()).collect());
+                let begin = Box::new(move || load(ids));
+                self.add(Job { name: chunk[0].0.clone(), counts: chunk.len() as u64, begin });
+            }
+        } else if let Some(load) = loaders.one {
+            for (name, id) in keys {
+                let load = load.clone();
+                self.add(Job { name, counts: 1, begin: Box::new(move || load(id)) });
+            }
+        }
+    }
+
+    fn add(&mut self, job: Job) {
+        self.warmed.total += job.counts;
+        self.waiting.push_back(job);
+    }
+
+    fn refuse(&mut self, name: String, message: String) {
+        self.warmed.total += 1;
+        self.warmed.failed(name, 1, message);
+    }
+
+    /// Goes on until everything has ended. Cancel safe: it can be called again.
+    pub(super) async fn drive(&mut self) {
+        self.observe();
+        // What no store can take would burden the database for nothing.
+        if !self.waiting.is_empty()
+            && let Err(error) = self.cache.ready(WARM_READY_WAIT).await
+        {
+            while let Some(job) = self.waiting.pop_front() {
+                self.warmed.failed(job.name, job.counts, format!("the store is not ready: {error}"));
+            }
+            self.observe();
+        }
+        loop {
+            tokio::select! {
+                // What has ended first: what it listed comes before what waits.
+                biased;
+                Some(ended) = self.running.join_next_with_id() => self.ended(ended),
+                Ok(permit) = self.permits.clone().acquire_owned(), if !self.waiting.is_empty() => self.begin(permit),
+                else => return,
+            }
+        }
+    }
+
+    pub(super) async fn end(mut self) -> Warmed {
+        self.drive().await;
+        self.warmed
+    }
+
+    /// Stops what is under way, and waits until it has stopped.
+    pub(super) async fn stop(mut self) {
+        self.running.shutdown().await;
+    }
+
+    fn begin(&mut self, permit: OwnedSemaphorePermit) {
+        let Some(Job { name, counts, begin }) = self.waiting.pop_front() else { return };
+        let task = self.running.spawn(PERMITTED.scope((), async move {
+            let _permit = permit;
+            // In here, so that a closure that panics before there is a future is no different.
+            begin().await
+        }));
+        self.begun.insert(task.id(), (name, counts));
+    }
+
+    fn ended(&mut self, ended: Result<(Id, Result<Vec<String>, BoxError>), JoinError>) {
+        let (id, result) = match ended {
+            Ok((id, result)) => (id, result.map_err(|error| error.to_string())),
+            // The panic hook has said more than may be said here.
+            Err(error) => (error.id(), Err(if error.is_panic() { "panicked" } else { "was stopped" }.to_owned())),
+        };
+        let Some((name, counts)) = self.begun.remove(&id) else { return };
+        match result.map(|keys| self.add_keys(keys.into_iter())) {
+            Ok(0) => self.warmed.done += counts,
+            // It counts as the keys that it listed.
+            Ok(_) => self.warmed.total -= counts,
+            Err(message) => self.warmed.failed(name, counts, message),
+        }
+        self.observe();
+    }
+
+    fn observe(&self) {
+        if let Some(observer) = &self.registered.observer {
+            observer(self.warmed.progress());
+        }
+    }
+}
