@@ -269,6 +269,20 @@ struct Point {
     y: i32,
 }
 
+#[cached(prefix = "named_alike", ttl = "60s", skip(world), cache = world.cache)]
+async fn named_alike(world: &World, named_alike: u64) -> u64 {
+    world.load();
+    named_alike
+}
+
+#[tokio::test]
+async fn a_parameter_may_have_the_name_of_its_function() {
+    let world = World::new();
+    assert_eq!(named_alike(&world, 1).await, 1);
+    assert_eq!(named_alike::refresh(&world, 1).await, 1);
+    assert_eq!(world.loads(), 2);
+}
+
 #[cached(prefix = "point", ttl = "60s", skip(world, y), cache = world.cache)]
 async fn patterns(world: &World, Point { x, y }: Point, (a, mut b): (u8, u8), _: &World) -> i32 {
     world.load();

@@ -170,7 +170,9 @@ fn refresh(generator: &Generator<'_>, name: &Ident) -> TokenStream {
         }
     }
     for (at, param) in function.params.iter().enumerate() {
-        let (arg, ty) = (arg_name(at, param), &param.ty);
+        let (mut arg, ty) = (arg_name(at, param), &param.ty);
+        // Ours: a parameter named like its function must not hide it from the call below.
+        arg.set_span(arg.span().resolved_at(Span::mixed_site()));
         args.push(quote!(#arg: #ty));
         passed.push(arg.to_token_stream());
     }
