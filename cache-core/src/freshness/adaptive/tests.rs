@@ -43,7 +43,7 @@ fn unchanged_is_longer_and_changed_is_shorter_within_the_bounds() {
 
 #[test]
 fn the_mean_step_vanishes_at_the_square_root_law() {
-    let price = bounds().price();
+    let price = 10.0;
     for interval in [30.0_f64, 600.0, 86_400.0] {
         let right: f64 = (price * interval).sqrt();
         for elapsed in [right / 3.0, right, right * 10.0] {
@@ -57,10 +57,21 @@ fn the_mean_step_vanishes_at_the_square_root_law() {
 }
 
 #[test]
+fn a_value_that_does_not_change_lives_for_the_root_of_its_age() {
+    let (mut ttl, mut age) = (bounds().initial(), Duration::ZERO);
+    while age < seconds(86_400.0) {
+        age += ttl;
+        ttl = bounds().next(ttl, ttl, Observed::Unchanged);
+    }
+    let right = (10.0 * age.as_secs_f64()).sqrt();
+    assert!((ttl.as_secs_f64() / right - 1.0).abs() < 0.05, "{ttl:?} and not {right} s");
+}
+
+#[test]
 fn a_new_key_begins_where_a_value_that_changes_at_the_mean_of_the_bounds_stays() {
-    assert!((bounds().initial().as_secs_f64() - (36_000.0_f64).sqrt() / 2.0).abs() < 1e-6);
-    let narrow = AdaptiveTtl::new(seconds(60.0), seconds(61.0)).unwrap();
-    assert_eq!(narrow.initial(), seconds(60.0));
+    assert!((bounds().initial().as_secs_f64() - (10.0 * 36_000.0_f64.sqrt()).sqrt()).abs() < 1e-6);
+    let one = AdaptiveTtl::new(seconds(60.0), seconds(60.0)).unwrap();
+    assert_eq!(one.initial(), seconds(60.0));
     assert_eq!(Learned::after(&bounds(), None, &refill(0)).ttl().as_micros(), bounds().initial().as_micros());
 }
 
