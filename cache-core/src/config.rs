@@ -101,6 +101,11 @@ pub(crate) const FLIGHTS_MAX: usize = 65_536;
 /// for more than ten times a second.
 pub(crate) const LEASE_POLL_MIN: Duration = Duration::from_millis(4);
 pub(crate) const LEASE_POLL_MAX: Duration = Duration::from_millis(100);
+/// Longest pause between two such looks while the store is to say when something changes: what a lost push costs.
+pub(crate) const WATCHED_POLL: Duration = Duration::from_millis(250);
+/// Calls that wait for a change, for each connection; further ones look at the lease again and again. Each costs the server
+/// two tracked keys, of which it keeps a million by default.
+pub(crate) const WATCHES_MAX: usize = 4_096;
 /// Longest time one invalidation goes on by itself; what is left then is retried in the background. At 400 members a
 /// chunk of 2 ms this is a cascade of twelve million entries.
 pub(crate) const INVALIDATE_DEADLINE: Duration = Duration::from_secs(60);

@@ -34,6 +34,7 @@ mod tag;
 #[cfg(test)]
 mod tests;
 mod ttl;
+mod wait;
 mod warm;
 mod write_through;
 

@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use crate::cache::Inner;
 use crate::clock::{Instant, can_wait, wall_ms, within};
 use crate::codec;
-use crate::config::{CLOCK_SKEW_MAX, LEASE_POLL_MAX, LEASE_POLL_MIN};
+use crate::config::CLOCK_SKEW_MAX;
 use crate::entry::Entry;
 use crate::error::Error;
 use crate::fingerprint::{Fingerprint, fingerprint};
@@ -20,7 +20,8 @@ use crate::name::Name;
 use crate::provenance;
 use crate::single_flight::{End, Followed, Leader, Role};
 use crate::stats::Counters;
-use crate::store::{ClockReading, IfPresent, LeaseReply, Store, StoreFuture};
+use crate::store::{Change, ClockReading, IfPresent, LeaseReply, Store, StoreFuture};
+use crate::wait::Wait;
 
 /// One call, until it has a value or has to load.
 pub(crate) struct Read {
@@ -183,7 +184,7 @@ impl Read {
 
     async fn share(&mut self) -> Shared {
         let Some((key, _)) = self.key.clone() else { return Shared::Alone };
-        let mut joined_again = false;
+        let (mut joined_again, mut asked_again) = (false, false);
         while self.way == Way::Share {
             let follower = match self.inner.flights.join(&key) {
                 Role::Lead(leader) => return Shared::Lead(leader),
@@ -207,6 +208,13 @@ impl Read {
                         self.way = Way::Alone;
                     }
                 }
+                // One read for each, as it must be; together they would wait for the lease if it is gone again.
+                Ok(Followed::Ask) if !asked_again && self.if_present == IfPresent::Return => {
+                    asked_again = true;
+                    if let Some(entry) = self.stored().await {
+                        return Shared::Found(entry);
+                    }
+                }
                 Ok(Followed::Ask) => self.way = Way::WaitForLease,
                 Ok(Followed::Abandoned) => {}
                 // Once: a value that is refused over and over must not make callers queue up.
@@ -218,14 +226,14 @@ impl Read {
         Shared::Alone
     }
 
-    async fn lease(&mut self, leader: Option<Leader>) -> Missed {
+    async fn lease(&mut self, mut leader: Option<Leader>) -> Missed {
         let (Some((key, _)), inner) = (self.key.clone(), self.inner.clone()) else { return self.load_unfilled(leader) };
         let Ok(store) = inner.store() else { return self.load_unfilled(leader) };
         if matches!(self.way, Way::FailOpen | Way::Bypass) {
             return self.load_unfilled(leader);
         }
         let mut lease = Lease::new(&inner, &key);
-        let mut pause = LEASE_POLL_MIN;
+        let mut wait = Wait::default();
         let left = self.spent.left;
         loop {
             let asked = store.take_lease(&key, lease.token, inner.config.lease, self.if_present);
@@ -243,16 +251,16 @@ impl Read {
                 },
                 Ok(LeaseReply::Granted(clock)) => return self.load(clock, Some(lease), leader),
                 Ok(LeaseReply::Held { clock, remaining }) => {
-                    let now = Instant::now();
-                    if self.way == Way::Alone || now >= self.deadline() || !can_wait() {
+                    let deadline = self.deadline();
+                    if self.way == Way::Alone || Instant::now() >= deadline || !can_wait() {
                         lease.forget();
                         return self.load(clock, None, leader);
                     }
-                    // From half to all of the pause, so that those who wait do not ask in step; no longer than the lease.
-                    let jittered = pause.mul_f64(0.5 + fastrand::f64() / 2.0);
-                    let jittered = jittered.min(remaining.max(LEASE_POLL_MIN));
-                    tokio::time::sleep_until(self.deadline().min(now + jittered)).await;
-                    pause = (pause * 2).min(LEASE_POLL_MAX);
+                    let change = wait.once(&mut self.spent, store, &key, self.if_present, remaining, deadline).await;
+                    if change == Change::Value {
+                        // Followers need not wait for this call's answer to ask for themselves: it is not theirs.
+                        leader.take().into_iter().for_each(|leader| leader.end(End::Elsewhere));
+                    }
                     // The wait has a limit of its own.
                     self.spent.left = left;
                 }

@@ -18,6 +18,11 @@ mod conformance;
 pub(crate) mod memory;
 #[cfg(feature = "redis")]
 pub(crate) mod redis;
+mod watches;
+
+#[cfg(any(feature = "redis", test))]
+pub(crate) use watches::Watches;
+pub(crate) use watches::{Change, Watch};
 
 /// A boxed answer: the store is chosen at run time, and a hit costs one allocation beside a round trip.
 pub(crate) type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 'a>>;
@@ -173,6 +178,15 @@ pub(crate) trait Store: Send + Sync + 'static {
 
     /// Gives a lease back, if it is still ours.
     fn release_lease<'a>(&'a self, key: &'a str, token: Token) -> StoreFuture<'a, ()>;
+
+    /// Waits for the value or the lease of `key` to change, as seen from a call that was told [`LeaseReply::Held`]: with
+    /// [`IfPresent::Return`] a value that is there by now is a change. `None`: the store cannot tell, or too many wait.
+    ///
+    /// A hint only. A change may be missed, so whoever waits looks again after a while ([`WATCHED_POLL`]), and it need not
+    /// be one of interest, so whoever is woken asks again.
+    ///
+    /// [`WATCHED_POLL`]: crate::config::WATCHED_POLL
+    fn watch<'a>(&'a self, key: &'a str, if_present: IfPresent) -> StoreFuture<'a, Option<Watch>>;
 
     /// A reading for a write ([`write`](Self::write)).
     fn read_clock(&self) -> StoreFuture<'_, ClockReading>;

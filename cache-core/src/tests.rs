@@ -9,6 +9,7 @@ mod outage;
 mod reading;
 mod recovery;
 mod sharing;
+mod waking;
 mod writing;
 
 use std::convert::Infallible;

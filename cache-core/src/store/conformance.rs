@@ -33,6 +33,8 @@ macro_rules! on_every_store {
     };
 }
 
+mod watching;
+
 on_every_store! {
     a_value_and_its_memberships_appear_together
     a_fill_is_refused_after_its_key_was_invalidated

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use self::rules::Rules;
 use self::state::{Now, Settings, State};
+use super::watches::{Change, Watch, Watches};
 use super::{
     ClockReading, Drained, Fill, FillReply, IfPresent, LeaseReply, Store, StoreFuture, SweepReply, SweepScope, Token,
     Written,
@@ -48,6 +49,7 @@ pub(crate) struct MemoryStore {
     state: RwLock<State>,
     started: Instant,
     started_wall: Duration,
+    watches: Watches,
 }
 
 impl MemoryStore {
@@ -57,7 +59,7 @@ impl MemoryStore {
         let started_wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let now = Now { at: started, wall_us: started_wall.as_micros() as u64 };
         let state = State::new(Settings::new(config), Rules::default(), fastrand::u128(..), now);
-        Self { state: RwLock::new(state), started, started_wall }
+        Self { state: RwLock::new(state), started, started_wall, watches: Watches::default() }
     }
 
     /// Wall time runs on the monotonic clock, so that both stand still together in tests and neither ever steps back.
@@ -80,6 +82,17 @@ impl MemoryStore {
 
     fn run<'a, T: Send + 'a>(&'a self, step: impl FnOnce(&mut State, Now) -> T + Send + 'a) -> StoreFuture<'a, T> {
         Box::pin(async move { Ok(step(&mut self.write_state(), self.now())) })
+    }
+
+    #[cfg(test)]
+    pub(crate) fn nobody_watches(&self) -> bool {
+        self.watches.is_empty()
+    }
+
+    /// Stored or refused: it ended the lease, and who is woken finds out.
+    fn filled(&self, key: &str) {
+        self.watches.wake(key.as_bytes());
+        self.watches.wake(lease_name(key).as_bytes());
     }
 
     fn run_on<'a, T: Send + 'a>(
@@ -119,7 +132,26 @@ impl Store for MemoryStore {
     }
 
     fn release_lease<'a>(&'a self, key: &'a str, token: Token) -> StoreFuture<'a, ()> {
-        self.run_on(key, move |state, key, _| state.release_lease(key, token))
+        Box::pin(async move {
+            self.run_on(key, move |state, key, _| state.release_lease(key, token)).await?;
+            self.watches.wake(lease_name(key).as_bytes());
+            Ok(())
+        })
+    }
+
+    fn watch<'a>(&'a self, key: &'a str, if_present: IfPresent) -> StoreFuture<'a, Option<Watch>> {
+        Box::pin(async move {
+            let Some(watch) = self.watches.register(key, &lease_name(key)) else { return Ok(None) };
+            let (filled, held) = self
+                .run_on(key, move |state, name, now| (state.get(key, now).is_some(), state.is_leased(name, now)))
+                .await?;
+            if filled && if_present == IfPresent::Return {
+                watch.tell(Change::Value);
+            } else if !held {
+                watch.tell(Change::Lease);
+            }
+            Ok(Some(watch))
+        })
     }
 
     fn read_clock(&self) -> StoreFuture<'_, ClockReading> {
@@ -127,11 +159,21 @@ impl Store for MemoryStore {
     }
 
     fn fill<'a>(&'a self, fill: Fill<'a>) -> StoreFuture<'a, FillReply> {
-        self.run_on(fill.key, move |state, key, now| state.fill(key, &fill, now))
+        Box::pin(async move {
+            let key = fill.key;
+            let reply = self.run_on(key, move |state, name, now| state.fill(name, &fill, now)).await?;
+            self.filled(key);
+            Ok(reply)
+        })
     }
 
     fn write<'a>(&'a self, fill: Fill<'a>) -> StoreFuture<'a, Written> {
-        self.run_on(fill.key, move |state, key, now| state.write(key, &fill, now))
+        Box::pin(async move {
+            let key = fill.key;
+            let reply = self.run_on(key, move |state, name, now| state.write(name, &fill, now)).await?;
+            self.filled(key);
+            Ok(reply)
+        })
     }
 
     fn invalidate<'a>(&'a self, names: &'a [Name]) -> StoreFuture<'a, Drained> {
@@ -146,4 +188,9 @@ impl Store for MemoryStore {
     fn ready(&self, _: Duration) -> StoreFuture<'_, ()> {
         Box::pin(async { Ok::<(), Error>(()) })
     }
+}
+
+/// What waiters for the lease of a key are registered under. No logical key begins so.
+fn lease_name(key: &str) -> String {
+    ["~lease:", key].concat()
 }

@@ -13,8 +13,8 @@ use crate::config::{
 use crate::error::Error;
 use crate::name::Name;
 use crate::store::{
-    ClockReading, Drained, Fill, FillReply, IfPresent, LeaseReply, Refusal, Store, StoreFuture, StoreHealth,
-    SweepReply, SweepScope, Token, Written,
+    Change, ClockReading, Drained, Fill, FillReply, IfPresent, LeaseReply, Refusal, Store, StoreFuture, StoreHealth,
+    SweepReply, SweepScope, Token, Watch, Written,
 };
 
 mod connect;
@@ -200,6 +200,24 @@ impl Store for RedisStore {
             let token = token_text(token);
             self.pool.run(&scripts::RELEASE_LEASE, key, &[&self.layout.lease(key)], &[token.as_bytes()]).await?;
             Ok(())
+        })
+    }
+
+    fn watch<'a>(&'a self, key: &'a str, if_present: IfPresent) -> StoreFuture<'a, Option<Watch>> {
+        Box::pin(async move {
+            let (value, lease) = (self.layout.value(key), self.layout.lease(key));
+            let Some(watch) = self.pool.register(key, &value, &lease) else { return Ok(None) };
+            // Counts the lease once and the value twice. Not GET: the value may be large, and of any type.
+            let mut exists = redis::cmd("EXISTS");
+            exists.arg(&lease).arg(&value).arg(&value);
+            // Without an answer there is nothing to wait for; the next look at the lease tells what is wrong.
+            let Ok(reply) = self.pool.track(key, exists).await else { return Ok(None) };
+            match (reply::integer(&reply)?, if_present) {
+                (2.., IfPresent::Return) => watch.tell(Change::Value),
+                (0 | 2, _) => watch.tell(Change::Lease),
+                _ => {}
+            }
+            Ok(Some(watch))
         })
     }
 

@@ -13,7 +13,7 @@ use crate::name::Name;
 use crate::store::memory::MemoryStore;
 use crate::store::{
     ClockReading, Drained, Fill, FillReply, IfPresent, LeaseReply, Store, StoreFuture, SweepReply, SweepScope, Token,
-    Written,
+    Watch, Watches, Written,
 };
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -22,6 +22,7 @@ pub(super) enum Op {
     TakeLease,
     RenewLease,
     ReleaseLease,
+    Watch,
     ReadClock,
     Fill,
     Write,
@@ -45,6 +46,7 @@ struct Plan {
     before: HashMap<Op, VecDeque<Gate>>,
     after: HashMap<Op, VecDeque<Gate>>,
     never_done: bool,
+    mute: bool,
     sweeps: Vec<SweepScope>,
     last_ttl: Option<Duration>,
 }
@@ -88,6 +90,15 @@ impl Faulty {
         let gate = Gate::default();
         self.plan(|plan| plan.after.entry(op).or_default().push_back(gate.clone()));
         gate
+    }
+
+    /// Whoever watches hears nothing: every push is lost.
+    pub(super) fn mute(&self) {
+        self.plan(|plan| plan.mute = true);
+    }
+
+    pub(super) fn nobody_watches(&self) -> bool {
+        self.0.store.nobody_watches()
     }
 
     /// Something always stays pending.
@@ -174,6 +185,17 @@ impl Store for Faulty {
 
     fn release_lease<'a>(&'a self, key: &'a str, token: Token) -> StoreFuture<'a, ()> {
         self.through(Op::ReleaseLease, Box::pin(async move { self.0.store.release_lease(key, token).await }))
+    }
+
+    fn watch<'a>(&'a self, key: &'a str, if_present: IfPresent) -> StoreFuture<'a, Option<Watch>> {
+        let deaf = self.plan(|plan| plan.mute).then(|| Watches::default().register("", ""));
+        let work = async move {
+            match deaf {
+                Some(watch) => Ok(watch),
+                None => self.0.store.watch(key, if_present).await,
+            }
+        };
+        self.through(Op::Watch, Box::pin(work))
     }
 
     fn read_clock(&self) -> StoreFuture<'_, ClockReading> {

@@ -41,6 +41,15 @@ impl Rig {
         Self { store, config, backend: Backend::Redis { url } }
     }
 
+    /// The same namespace, through a client of its own.
+    pub(in crate::store) fn another(&self) -> Arc<dyn Store> {
+        match &self.backend {
+            Backend::Embedded(store) => store.clone(),
+            #[cfg(feature = "redis")]
+            Backend::Redis { url } => Self::redis_with(url.clone(), self.config.clone()).store,
+        }
+    }
+
     /// The same namespace, through a client that keeps fences and dead members for no time at all.
     pub(in crate::store) fn without_retention(self) -> Self {
         let config = Config { fence_retention: Duration::ZERO, ..self.config };

@@ -118,6 +118,10 @@ impl State {
         self.leases.release(key, token);
     }
 
+    pub(super) fn is_leased(&self, key: &Name, now: Now) -> bool {
+        self.lease(key, now).is_some()
+    }
+
     /// What still keeps others from loading `key`: not what has ended, nor what an invalidation has overtaken, for that
     /// fill would be refused.
     fn lease(&self, key: &Name, now: Now) -> Option<Lease> {

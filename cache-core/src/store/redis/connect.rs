@@ -19,6 +19,7 @@ use tokio::time::Instant;
 use super::scripts::Script;
 use crate::config::Config;
 use crate::error::{Error, ErrorKind};
+use crate::store::Watch;
 
 mod connection;
 mod dial;
@@ -113,6 +114,20 @@ impl Pool {
     /// Sends one command on the connection of `stripe_key`; everything else as for [`run`](Self::run).
     pub(crate) fn command(&self, stripe_key: &str, command: Cmd) -> impl Future<Output = Result<Value, Error>> + Send {
         let invocation = Invocation::command(command);
+        let stripe = self.stripe(stripe_key);
+        async move { self.call(stripe, &invocation).await }
+    }
+
+    /// A wait for pushes that tell of either name, on the connection of `stripe_key`. They come once [`track`](Self::track)
+    /// has read what the names stand for; the loss of the connection wakes as well. `None`: too many wait already.
+    pub(crate) fn register(&self, stripe_key: &str, value: &str, lease: &str) -> Option<Watch> {
+        self.stripe(stripe_key).watches.register(value, lease)
+    }
+
+    /// As [`command`](Self::command), and has the server push the next change of every key that the command reads. Fails
+    /// where pushes are not to be had.
+    pub(crate) fn track(&self, stripe_key: &str, command: Cmd) -> impl Future<Output = Result<Value, Error>> + Send {
+        let invocation = Invocation::tracked(command);
         let stripe = self.stripe(stripe_key);
         async move { self.call(stripe, &invocation).await }
     }

@@ -14,17 +14,23 @@ use crate::store::redis::scripts::Script;
 pub(super) struct Invocation<'a> {
     command: Cmd,
     script: Option<&'a Script>,
+    /// Has the server push the next change of what it reads.
+    tracked: bool,
 }
 
 impl<'a> Invocation<'a> {
     pub(super) fn command(command: Cmd) -> Self {
-        Self { command, script: None }
+        Self { command, script: None, tracked: false }
     }
 
     pub(super) fn script(script: &'a Script, keys: &impl ToRedisArgs, args: &impl ToRedisArgs) -> Self {
         let mut command = redis::cmd("EVALSHA");
         command.arg(script.sha1()).arg(keys.num_of_args()).arg(keys).arg(args);
-        Self { command, script: Some(script) }
+        Self { command, script: Some(script), tracked: false }
+    }
+
+    pub(super) fn tracked(command: Cmd) -> Self {
+        Self { command, script: None, tracked: true }
     }
 
     /// The same call with the script's text. Rather than `SCRIPT LOAD` and a second `EVALSHA`: one round trip less, and
@@ -45,11 +51,13 @@ impl<'a> Invocation<'a> {
 #[derive(Clone)]
 pub(crate) struct Connection {
     inner: MultiplexedConnection,
+    /// Whether the server pushes changes of what a tracked command reads.
+    pub(super) pushes: bool,
 }
 
 impl Connection {
     pub(super) fn new(inner: MultiplexedConnection) -> Self {
-        Self { inner }
+        Self { inner, pushes: false }
     }
 
     /// Runs a script on this very connection, without the pool's deadline and breaker: for hooks of the handshake, which
@@ -68,6 +76,9 @@ impl Connection {
     ///
     /// `&mut` as the driver wants it: callers have a clone of their own, and a second one would cost as much as the rest.
     pub(super) async fn send(&mut self, invocation: &Invocation<'_>) -> Result<Value, Fault> {
+        if invocation.tracked {
+            return self.send_tracked(&invocation.command).await;
+        }
         let error = match self.inner.send_packed_command(&invocation.command).await.and_then(Value::extract_error) {
             Ok(value) => return Ok(value),
             Err(error) => error,
@@ -76,6 +87,21 @@ impl Connection {
         // SCRIPT FLUSH, or a restart that this connection outlived.
         let eval = invocation.with_source(script);
         self.inner.send_packed_command(&eval).await.and_then(Value::extract_error).map_err(|error| Fault::of(&error))
+    }
+
+    async fn send_tracked(&self, command: &Cmd) -> Result<Value, Fault> {
+        if !self.pushes {
+            return Err(Fault::no_pushes());
+        }
+        // In one write: the permission is for the very next command of the connection.
+        let mut both = redis::Pipeline::new();
+        both.cmd("CLIENT").arg("CACHING").arg("YES");
+        both.add_command(command.clone());
+        let mut reply = Value::Nil;
+        for answer in self.send_all(&both).await? {
+            reply = answer.extract_error().map_err(|error| Fault::of(&error))?;
+        }
+        Ok(reply)
     }
 
     /// Several commands in one write; every reply in its place, errors among them.

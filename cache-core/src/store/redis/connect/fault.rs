@@ -40,6 +40,10 @@ impl Fault {
         Self::unavailable("not called from within a tokio runtime")
     }
 
+    pub(super) fn no_pushes() -> Self {
+        Self::config("the server does not push changes to this connection")
+    }
+
     /// Whether the store did not answer. A server that answers with an error is there: refusing to ask it would not help.
     pub(super) fn is_failure_of_the_store(&self) -> bool {
         self.connection_lost || matches!(self.kind, ErrorKind::Unavailable | ErrorKind::Timeout)

@@ -16,8 +16,9 @@ struct ServerInfo {
 }
 
 /// Selects the database, names the connection, loads the scripts, and makes sure that the server is the primary that
-/// this process talked to last, or is prepared as a new one. Returns the primary's run id.
-pub(super) async fn handshake(connection: &Connection, shared: &Shared) -> Result<Box<str>, Fault> {
+/// this process talked to last, or is prepared as a new one. Asks for pushes of what is tracked, and goes without where it
+/// may not have them. Returns the primary's run id.
+pub(super) async fn handshake(connection: &mut Connection, shared: &Shared) -> Result<Box<str>, Fault> {
     let mut greeting = Pipeline::new();
     // Database 0 is where a connection begins; a user need not have the permission to select it.
     let selects = shared.target.database != 0;
@@ -25,6 +26,8 @@ pub(super) async fn handshake(connection: &Connection, shared: &Shared) -> Resul
         greeting.cmd("SELECT").arg(shared.target.database);
     }
     greeting.cmd("CLIENT").arg("SETNAME").arg("cache-core");
+    // Not NOLOOP: calls of one process wait for each other's leases on the same connection. Nothing else tracks on it.
+    greeting.cmd("CLIENT").arg("TRACKING").arg("ON").arg("OPTIN");
     for section in ["server", "replication", "memory"] {
         greeting.cmd("INFO").arg(section);
     }
@@ -33,7 +36,7 @@ pub(super) async fn handshake(connection: &Connection, shared: &Shared) -> Resul
     }
     let replies = connection.send_all(&greeting).await?;
     let (select, replies) = replies.split_at(usize::from(selects));
-    let [_name, server, replication, memory, scripts @ ..] = replies else {
+    let [_name, tracking, server, replication, memory, scripts @ ..] = replies else {
         return Err(Fault::config(format!("what answers at {} is not a Redis server", shared.target.address)));
     };
     if let [Value::ServerError(error)] = select {
@@ -44,6 +47,7 @@ pub(super) async fn handshake(connection: &Connection, shared: &Shared) -> Resul
             _ => fault,
         });
     }
+    connection.pushes = check(tracking).is_ok();
     let info = ServerInfo::parse(&[text(server)?, text(replication)?, text(memory)?].join("\n"))?;
     if !info.is_primary {
         return Err(Fault::unavailable(format!("{} is a replica", shared.target.address)));

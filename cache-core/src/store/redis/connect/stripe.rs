@@ -16,6 +16,7 @@ use super::shared::Shared;
 use super::supervisor;
 use crate::config::{SUPERVISOR_SLACK, UNANSWERED_CALLS_MAX};
 use crate::error::ErrorKind;
+use crate::store::Watches;
 
 /// One connection, with the task that keeps it.
 pub(super) struct Stripe {
@@ -30,6 +31,8 @@ pub(super) struct Stripe {
     /// Calls without an answer since the last reply. Not zero: `silent_since` is set.
     unanswered: AtomicU32,
     silent_since: Mutex<Option<Instant>>,
+    /// Calls that wait for a push on this connection.
+    pub(super) watches: Watches,
 }
 
 struct Link {
@@ -77,6 +80,7 @@ impl Stripe {
             replies: AtomicU64::new(0),
             unanswered: AtomicU32::new(0),
             silent_since: Mutex::new(None),
+            watches: Watches::default(),
         }
     }
 
@@ -288,8 +292,10 @@ impl Tenure {
     /// `false`: another supervisor has taken over. `due_in`: when the next change is expected at the latest.
     pub(super) fn publish(&self, state: State, due_in: Option<Duration>) -> bool {
         let overdue_at = due_in.map(|due_in| Instant::now() + due_in + SUPERVISOR_SLACK);
-        if matches!(state, State::Live(_)) {
-            self.stripe.forget_silence();
+        match state {
+            State::Live(_) => self.stripe.forget_silence(),
+            // What was tracked on the connection went with it.
+            _ => self.stripe.watches.wake_all(),
         }
         self.stripe.link.send_if_modified(|link| {
             let ours = link.run == self.run;

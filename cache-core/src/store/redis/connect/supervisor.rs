@@ -1,13 +1,14 @@
 //! The task that keeps one connection: connect, handshake, publish, watch, replace.
 
+use std::convert::Infallible;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::{Context, Poll};
 
-use redis::AsyncConnectionConfig;
 use redis::aio::MultiplexedConnection;
+use redis::{AsyncConnectionConfig, PushInfo, PushKind, Value};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -18,6 +19,7 @@ use super::shared::Shared;
 use super::stripe::{State, Stripe, Tenure};
 use crate::backoff::Backoff;
 use crate::config::{COMMANDS_QUEUED_MAX, PING_INTERVAL, PING_TIMEOUT, RECONNECT_DELAY_MAX, RECONNECT_DELAY_MIN};
+use crate::store::Watches;
 
 /// Reads and writes the socket. It runs inside the supervisor's task, so that neither outlives the other.
 type Driver = Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -27,7 +29,7 @@ pub(super) async fn supervise(stripe: Arc<Stripe>, tenure: Tenure) {
     let mut backoff = Backoff::new(RECONNECT_DELAY_MIN, RECONNECT_DELAY_MAX);
     let mut known_down = false;
     loop {
-        let fault = match attempt(shared).await {
+        let fault = match attempt(&stripe).await {
             Err(fault) => fault,
             Ok((mut driver, connection, run_id)) => {
                 if !tenure.publish(State::Live(connection.clone()), None) {
@@ -64,28 +66,34 @@ pub(super) async fn supervise(stripe: Arc<Stripe>, tenure: Tenure) {
     }
 }
 
-async fn attempt(shared: &Shared) -> Result<(Driver, Connection, Box<str>), Fault> {
-    timeout(shared.connect_timeout, open(shared)).await.unwrap_or_else(|_| {
+async fn attempt(stripe: &Stripe) -> Result<(Driver, Connection, Box<str>), Fault> {
+    let shared = &stripe.shared;
+    timeout(shared.connect_timeout, open(shared, &stripe.watches)).await.unwrap_or_else(|_| {
         let (address, limit) = (&shared.target.address, shared.connect_timeout);
         Err(Fault::unavailable(format!("{address} did not complete the handshake within {limit:?}")))
     })
 }
 
-async fn open(shared: &Shared) -> Result<(Driver, Connection, Box<str>), Fault> {
+async fn open(shared: &Shared, watches: &Watches) -> Result<(Driver, Connection, Box<str>), Fault> {
     let address = &shared.target.address;
     let stream = (shared.dial)().await.map_err(|error| Fault::of_dial(address, &error))?;
+    let told = watches.clone();
     // Deadlines are ours: they cover waiting for a connection as well.
     let config = AsyncConnectionConfig::new()
         .set_response_timeout(None)
         .set_connection_timeout(None)
-        .set_pipeline_buffer_size(COMMANDS_QUEUED_MAX);
+        .set_pipeline_buffer_size(COMMANDS_QUEUED_MAX)
+        .set_push_sender(move |push| {
+            wake(&told, push);
+            Ok::<_, Infallible>(())
+        });
     let (inner, driver) = MultiplexedConnection::new_with_config(&shared.target.login, stream, config)
         .await
         .map_err(|error| Fault::of_greeting(address, &error))?;
     let mut driver: Driver = Box::pin(driver);
-    let connection = Connection::new(inner);
+    let mut connection = Connection::new(inner);
     let run_id = {
-        let mut greeting = std::pin::pin!(handshake(&connection, shared));
+        let mut greeting = std::pin::pin!(handshake(&mut connection, shared));
         tokio::select! {
             biased;
             outcome = &mut greeting => outcome?,
@@ -119,6 +127,21 @@ impl Future for Gathering<'_> {
             return Poll::Pending;
         }
         self.driver.as_mut().poll(context)
+    }
+}
+
+/// Runs in stream order, in the driver. A push names the keys that changed, or none if all of them may have.
+fn wake(watches: &Watches, push: PushInfo) {
+    match (push.kind, push.data.first()) {
+        (PushKind::Invalidate, Some(Value::Array(names))) => {
+            for name in names {
+                if let Value::BulkString(name) = name {
+                    watches.wake(name);
+                }
+            }
+        }
+        (PushKind::Invalidate | PushKind::Disconnection, _) => watches.wake_all(),
+        _ => {}
     }
 }
 

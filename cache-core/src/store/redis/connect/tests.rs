@@ -7,6 +7,7 @@ use super::*;
 mod calls;
 mod fake;
 mod handshake;
+mod pushes;
 mod supervision;
 
 use crate::store::redis::scripts;

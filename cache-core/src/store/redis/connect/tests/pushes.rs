@@ -1,0 +1,82 @@
+//! Pushes of what changed, and a server that does without.
+
+use super::fake::Door;
+use super::*;
+use crate::store::Change;
+
+fn exists() -> Cmd {
+    let mut exists = redis::cmd("EXISTS");
+    exists.arg("lease").arg("value").arg("value");
+    exists
+}
+
+async fn told(watch: &Watch) -> Option<Change> {
+    tokio::time::timeout(Duration::from_secs(1), watch.changed()).await.ok()
+}
+
+async fn watching(pool: &Pool) -> Watch {
+    let watch = pool.register("k", "value", "lease").unwrap();
+    pool.track("k", exists()).await.unwrap();
+    watch
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watch_is_woken_by_a_push_of_its_own_key() {
+    let fake = Fake::new();
+    let pool = pool(&fake);
+    fake.on("EXISTS", Answer::raw(":1\r\n"));
+    let watch = watching(&pool).await;
+    let seen: Vec<String> = fake.seen("").into_iter().map(|(_, command)| command).collect();
+    assert_eq!(seen[seen.len() - 2..], ["CLIENT CACHING YES", "EXISTS lease value value"]);
+    fake.on("GET", Answer::raw(">2\r\n$10\r\ninvalidate\r\n*1\r\n$5\r\nother\r\n$1\r\nx\r\n"));
+    get(&pool, "k").await.unwrap();
+    assert_eq!(told(&watch).await, None);
+    fake.on("GET", Answer::raw(">2\r\n$10\r\ninvalidate\r\n*2\r\n$5\r\nlease\r\n$5\r\nvalue\r\n$1\r\nx\r\n"));
+    get(&pool, "k").await.unwrap();
+    assert_eq!(timed(told(&watch)).await, (Some(Change::Value), Duration::ZERO));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_flush_of_everything_wakes_everyone() {
+    let fake = Fake::new();
+    let pool = pool(&fake);
+    fake.on("EXISTS", Answer::raw(":1\r\n"));
+    let watch = watching(&pool).await;
+    fake.on("GET", Answer::raw(">2\r\n$10\r\ninvalidate\r\n_\r\n$1\r\nx\r\n"));
+    get(&pool, "k").await.unwrap();
+    assert_eq!(timed(told(&watch)).await, (Some(Change::Unknown), Duration::ZERO));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_connection_wakes_everyone() {
+    let fake = Fake::new();
+    let pool = pool(&fake);
+    fake.on("EXISTS", Answer::raw(":1\r\n"));
+    let watch = watching(&pool).await;
+    fake.set_door(Door::Refuse);
+    fake.on("GET", Answer::Cut(Vec::new()));
+    get(&pool, "k").await.unwrap_err();
+    assert_eq!(timed(told(&watch)).await, (Some(Change::Unknown), Duration::ZERO));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_without_tracking_serves_everything_else() {
+    let fake = Fake::new();
+    fake.on("CLIENT TRACKING", Answer::raw("-NOPERM private\r\n"));
+    let pool = pool(&fake);
+    pool.ready(Duration::from_secs(1)).await.unwrap();
+    let error = pool.track("k", exists()).await.unwrap_err();
+    check_discreet(&error);
+    assert!(fake.seen("CLIENT CACHING").is_empty() && fake.seen("EXISTS").is_empty(), "no round trip for nothing");
+    assert_eq!(get(&pool, "k").await.unwrap(), "k");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_permission_to_track_is_an_error() {
+    let fake = Fake::new();
+    let pool = pool(&fake);
+    fake.on("EXISTS", Answer::raw(":1\r\n"));
+    fake.on("CLIENT CACHING", Answer::raw("-ERR private\r\n"));
+    check_discreet(&pool.track("k", exists()).await.unwrap_err());
+    assert_eq!(get(&pool, "k").await.unwrap(), "k", "replies stay in step");
+}

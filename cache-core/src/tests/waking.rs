@@ -1,0 +1,116 @@
+//! Calls that wait for another process's lease are woken.
+
+use tokio::time::Instant;
+
+use super::*;
+use crate::config::{LEASE_POLL_MAX, WATCHED_POLL};
+
+const CALLERS: usize = 8;
+
+/// Two processes: one loads, callers of the other wait for it.
+async fn waiting(store: &Faulty) -> (Gate, JoinHandle<u32>, Vec<JoinHandle<u32>>) {
+    let gate = Gate::default();
+    let leader = spawn(&on(store), "k", gate.body(1));
+    gate.reached().await;
+    let other = on(store);
+    let waiters = (0..CALLERS).map(|_| spawn(&other, "k", forbidden())).collect();
+    idle().await;
+    (gate, leader, waiters)
+}
+
+async fn served(waiters: Vec<JoinHandle<u32>>) -> Duration {
+    let begun = Instant::now();
+    for waiter in waiters {
+        assert_eq!(waiter.await.unwrap(), 1);
+    }
+    begun.elapsed()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fill_wakes_who_waits_for_it() {
+    let store = Faulty::new();
+    let (gate, _, waiters) = waiting(&store).await;
+    assert_eq!(store.calls(Op::Watch), 1, "followers wait for their own leader");
+    gate.open();
+    assert_eq!(served(waiters).await, Duration::ZERO);
+    assert!(store.nobody_watches());
+}
+
+#[tokio::test(start_paused = true)]
+async fn followers_of_who_is_woken_look_at_once_and_for_themselves() {
+    let store = Faulty::new();
+    let (gate, _, waiters) = waiting(&store).await;
+    let gets = store.calls(Op::Get);
+    let answered = store.hold(Op::TakeLease);
+    gate.open();
+    answered.reached().await;
+    idle().await;
+    // The one that was woken still has no answer.
+    assert_eq!(waiters.iter().filter(|waiter| waiter.is_finished()).count(), CALLERS - 1);
+    assert_eq!(store.calls(Op::Get) - gets, CALLERS - 1);
+    answered.open();
+    served(waiters).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lease_that_is_given_back_wakes_who_waits_for_it() {
+    let store = Faulty::new();
+    let gate = Gate::default();
+    let leader = spawn(&on(&store), "k", gate.body(1));
+    gate.reached().await;
+    let successor = spawn(&on(&store), "k", async { 2 });
+    idle().await;
+    let begun = Instant::now();
+    leader.abort();
+    assert_eq!(successor.await.unwrap(), 2);
+    assert_eq!(begun.elapsed(), Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fill_between_the_answer_and_the_watch_is_not_missed() {
+    let store = Faulty::new();
+    let gate = Gate::default();
+    let leader = spawn(&on(&store), "k", gate.body(1));
+    gate.reached().await;
+    let watches = store.hold(Op::Watch);
+    let waiter = spawn(&on(&store), "k", forbidden());
+    watches.reached().await;
+    gate.open();
+    leader.await.unwrap();
+    watches.open();
+    assert_eq!(served(vec![waiter]).await, Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_cannot_tell_is_polled() {
+    let store = Faulty::new();
+    store.fail(Op::Watch);
+    let (gate, _, waiters) = waiting(&store).await;
+    tokio::time::sleep(LEASE_POLL_MAX).await;
+    gate.open();
+    assert!(served(waiters).await <= LEASE_POLL_MAX);
+    assert_eq!(store.calls(Op::Watch), 1, "it is not asked again and again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_push_costs_one_poll() {
+    let store = Faulty::new();
+    store.mute();
+    let (gate, _, waiters) = waiting(&store).await;
+    gate.open();
+    let waited = served(waiters).await;
+    assert!(waited > Duration::ZERO && waited <= WATCHED_POLL, "{waited:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_stops_waiting_leaves_nothing_behind() {
+    let store = Faulty::new();
+    let (gate, _, waiters) = waiting(&store).await;
+    assert!(!store.nobody_watches());
+    waiters.iter().for_each(JoinHandle::abort);
+    for waiter in waiters {
+        waiter.await.unwrap_err();
+    }
+    assert!(store.nobody_watches());
+    gate.open();
+}
