@@ -85,6 +85,15 @@ impl Loading {
         }
     }
 
+    /// The body failed: followers load a few at a time.
+    pub(crate) fn end_failed(mut self) {
+        // First of all: the next leader must not meet this one's lease.
+        self.lease = None;
+        if let Some(leader) = self.leader.take() {
+            leader.fail();
+        }
+    }
+
     /// What can be decided before the value is encoded. `None`: it will not be stored.
     pub(crate) fn prepare(mut self) -> Option<Prepared> {
         let (Some((_, key)), Some(_)) = (&self.key, &self.clock) else {

@@ -129,12 +129,12 @@ impl<T> Load<T> {
     /// `when` said no: the value is not stored, but the enclosing load was made from it.
     pub fn unstored_value(mut self, declared: Names) {
         self.loading.declare(declared);
-        self.unstored();
+        self.loading.end_unstored();
     }
 
     /// The body failed.
     pub fn unstored(self) {
-        self.loading.end_unstored();
+        self.loading.end_failed();
     }
 }
 

@@ -48,6 +48,8 @@ enum Way {
     WaitForLease,
     /// Alone, now: with a clock reading, and with the lease only if it is free.
     Alone,
+    /// Alone, now: with a clock reading, and without the lease, which is for whoever leads after a load that failed.
+    Beside,
     /// The store failed this call: load and store nothing.
     FailOpen,
     /// Leave the cache alone: load and store nothing.
@@ -184,9 +186,9 @@ impl Read {
 
     async fn share(&mut self) -> Shared {
         let Some((key, _)) = self.key.clone() else { return Shared::Alone };
-        let (mut joined_again, mut asked_again) = (false, false);
+        let (mut joined_again, mut asked_again, mut failures) = (false, false, 0);
         while self.way == Way::Share {
-            let follower = match self.inner.flights.join(&key) {
+            let follower = match self.inner.flights.join(&key, failures) {
                 Role::Lead(leader) => return Shared::Lead(leader),
                 Role::Follow(follower) => follower,
                 Role::Crowded => {
@@ -216,6 +218,8 @@ impl Read {
                     }
                 }
                 Ok(Followed::Ask) => self.way = Way::WaitForLease,
+                Ok(Followed::TryInTurn(so_many)) => failures = so_many,
+                Ok(Followed::Beside) => self.way = Way::Beside,
                 Ok(Followed::Abandoned) => {}
                 // Once: a value that is refused over and over must not make callers queue up.
                 Ok(Followed::Again) if !joined_again => joined_again = true,
@@ -231,6 +235,15 @@ impl Read {
         let Ok(store) = inner.store() else { return self.load_unfilled(leader) };
         if matches!(self.way, Way::FailOpen | Way::Bypass) {
             return self.load_unfilled(leader);
+        }
+        if self.way == Way::Beside {
+            return match self.spent.ask(store.read_clock()).await {
+                Ok(clock) => self.load(clock, None, leader),
+                Err(_) => {
+                    self.way = Way::FailOpen;
+                    self.load_unfilled(leader)
+                }
+            };
         }
         let mut lease = Lease::new(&inner, &key);
         let mut wait = Wait::default();

@@ -6,13 +6,13 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry as Slot;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use tokio::sync::watch;
 
-use crate::config::FLIGHTS_MAX;
+use crate::config::{FAILED_LOADS_AT_ONCE, FLIGHTS_MAX};
 
 /// The flights of one cache.
 #[derive(Default)]
@@ -25,6 +25,9 @@ pub(crate) struct Flights {
 struct Flight {
     epoch: u64,
     load_began: AtomicBool,
+    /// Loads of this key that failed one after the other before this one, as far as its callers know.
+    failures: AtomicU32,
+    followers: AtomicU32,
     end: watch::Sender<Option<End>>,
 }
 
@@ -38,8 +41,11 @@ pub(crate) enum End {
     Refused(Bytes),
     /// A value whose fill failed: for those who joined before the load began.
     NotStored(Bytes),
-    /// Nothing to share (an error, a value that cannot be stored): everyone loads now, without waiting for each other.
+    /// Nothing to share (a value that cannot be stored): everyone loads now, without waiting for each other.
     Nothing,
+    /// The load failed, so often in a row. Each must find out for itself, but what just failed is not asked by all at once:
+    /// one follower leads the next flight, and a few load beside it, twice as many each time.
+    Failed(u32),
     /// Somebody else had stored it: everyone looks for themselves.
     Elsewhere,
 }
@@ -49,6 +55,10 @@ pub(crate) enum Followed {
     Take(Bytes),
     /// Load now, alone.
     Load,
+    /// The load failed, as others did right before it: load now, beside the next flight.
+    Beside,
+    /// The load failed, so often in a row: join again.
+    TryInTurn(u32),
     /// Ask the store again.
     Ask,
     /// The value was too old for this follower: join again, if for the first time.
@@ -75,10 +85,13 @@ pub(crate) struct Leader {
 pub(crate) struct Follower {
     end: watch::Receiver<Option<End>>,
     before_load: bool,
+    /// How many joined before.
+    place: u32,
 }
 
 impl Flights {
-    pub(crate) fn join(self: &Arc<Self>, key: &Arc<str>) -> Role {
+    /// `failures`: how many loads in a row the caller has seen fail.
+    pub(crate) fn join(self: &Arc<Self>, key: &Arc<str>, failures: u32) -> Role {
         let mut by_key = self.lock();
         // Read under the lock: a flight made after an invalidation began has the new epoch.
         let epoch = self.epoch.load(Ordering::SeqCst);
@@ -86,15 +99,22 @@ impl Flights {
         let flight = match by_key.entry(key.clone()) {
             Slot::Occupied(slot) if slot.get().epoch == epoch => {
                 let flight = slot.get();
+                flight.failures.fetch_max(failures, Ordering::SeqCst);
                 return Role::Follow(Follower {
                     end: flight.end.subscribe(),
                     before_load: !flight.load_began.load(Ordering::SeqCst),
+                    place: flight.followers.fetch_add(1, Ordering::SeqCst),
                 });
             }
             Slot::Vacant(_) if crowded => return Role::Crowded,
             slot => {
-                let flight =
-                    Arc::new(Flight { epoch, load_began: AtomicBool::new(false), end: watch::Sender::new(None) });
+                let flight = Arc::new(Flight {
+                    epoch,
+                    load_began: AtomicBool::new(false),
+                    failures: AtomicU32::new(failures),
+                    followers: AtomicU32::new(0),
+                    end: watch::Sender::new(None),
+                });
                 slot.insert_entry(flight.clone());
                 flight
             }
@@ -128,6 +148,12 @@ impl Leader {
         }
     }
 
+    /// The load failed.
+    pub(crate) fn fail(self) {
+        let failures = self.flight.failures.load(Ordering::SeqCst).saturating_add(1);
+        self.end(End::Failed(failures));
+    }
+
     pub(crate) fn end(self, end: End) {
         self.close();
         self.flight.end.send_replace(Some(end));
@@ -154,8 +180,17 @@ impl Follower {
             Some(End::Refused(bytes) | End::NotStored(bytes)) if self.before_load => Followed::Take(bytes),
             Some(End::Refused(_)) => Followed::Again,
             Some(End::NotStored(_) | End::Nothing) => Followed::Load,
+            Some(End::Failed(failures)) if self.place < beside(failures) => Followed::Beside,
+            Some(End::Failed(failures)) => Followed::TryInTurn(failures),
             Some(End::Elsewhere) => Followed::Ask,
             None => Followed::Abandoned,
         }
     }
+}
+
+/// Followers that load beside the next leader after so many failures: 1, 2, 4, … loads at once. A load that failed once costs
+/// one more; one that goes on failing keeps nobody waiting for as many loads as there are callers.
+fn beside(failures: u32) -> u32 {
+    let at_once = 1_u32.checked_shl(failures.saturating_sub(1)).unwrap_or(u32::MAX);
+    at_once.min(FAILED_LOADS_AT_ONCE) - 1
 }

@@ -1,0 +1,103 @@
+//! Loads that fail while many callers want the key.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use tokio::time::Instant;
+
+use super::*;
+use crate::config::FAILED_LOADS_AT_ONCE;
+
+const CALLERS: usize = 100;
+const LOAD: Duration = Duration::from_millis(10);
+
+/// A source that fails so often before it recovers.
+#[derive(Default)]
+struct Source {
+    fails: u32,
+    loads: AtomicU32,
+    at_once: AtomicU32,
+    at_once_max: AtomicU32,
+}
+
+impl Source {
+    async fn load(&self) -> Result<u32, u32> {
+        let at_once = self.at_once.fetch_add(1, Ordering::SeqCst) + 1;
+        self.at_once_max.fetch_max(at_once, Ordering::SeqCst);
+        let run = self.loads.fetch_add(1, Ordering::SeqCst) + 1;
+        tokio::time::sleep(LOAD).await;
+        self.at_once.fetch_sub(1, Ordering::SeqCst);
+        if run <= self.fails { Err(run) } else { Ok(run) }
+    }
+}
+
+async fn storm(caches: &[Cache], source: Source) -> (Arc<Source>, Vec<Result<u32, u32>>) {
+    let source = Arc::new(source);
+    let mut calls = Vec::new();
+    for _ in 0..CALLERS {
+        for cache in caches {
+            let (cache, source) = (cache.clone(), source.clone());
+            calls.push(tokio::spawn(async move { cache.get_or_load("k", || source.load()).await }));
+        }
+    }
+    let mut answers = Vec::new();
+    for call in calls {
+        answers.push(call.await.unwrap());
+    }
+    (source, answers)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_load_that_fails_once_costs_one_more() {
+    let (cache, _) = rig();
+    let (source, answers) = storm(&[cache], Source { fails: 1, ..Source::default() }).await;
+    assert_eq!(source.loads.load(Ordering::SeqCst), 2);
+    assert_eq!(answers.iter().filter(|answer| **answer == Ok(2)).count(), CALLERS - 1);
+    assert!(answers.contains(&Err(1)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_source_that_is_down_is_asked_by_a_few_at_a_time_and_each_caller_has_its_own_error() {
+    let (cache, _) = rig();
+    let begun = Instant::now();
+    let (source, answers) = storm(&[cache], Source { fails: u32::MAX, ..Source::default() }).await;
+    assert_eq!(source.at_once_max.load(Ordering::SeqCst), FAILED_LOADS_AT_ONCE);
+    let mut errors: Vec<u32> = answers.into_iter().map(Result::unwrap_err).collect();
+    errors.sort_unstable();
+    assert_eq!(errors, (1..=CALLERS as u32).collect::<Vec<_>>());
+    // 1, 1, 2, 4, 8, then 16 at once.
+    assert!(begun.elapsed() <= LOAD * 12, "{:?}", begun.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_source_that_is_down_keeps_nobody_waiting_for_longer_than_lease_wait() {
+    let (cache, _) = rig();
+    let source = Arc::new(Source { fails: u32::MAX, ..Source::default() });
+    let slow = || {
+        let (cache, source) = (cache.clone(), source.clone());
+        tokio::spawn(async move {
+            let load = || async {
+                tokio::time::sleep(Duration::from_millis(900)).await;
+                source.load().await
+            };
+            cache.get_or_load::<u32, u32, _>("k", load).await
+        })
+    };
+    let begun = Instant::now();
+    let calls: Vec<_> = (0..CALLERS).map(|_| slow()).collect();
+    for call in calls {
+        call.await.unwrap().unwrap_err();
+    }
+    assert!(begun.elapsed() <= LEASE_WAIT + Duration::from_millis(950), "{:?}", begun.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn several_processes_ask_a_source_that_recovers_a_few_times() {
+    let (cache, store) = rig();
+    let caches = [cache, on(&store), on(&store), on(&store)];
+    let begun = Instant::now();
+    let (source, answers) = storm(&caches, Source { fails: 3, ..Source::default() }).await;
+    assert_eq!(answers.iter().filter(|answer| answer.is_err()).count(), 3);
+    // The third failure is any process's, and at most two load at once in a process whose loads failed twice.
+    assert!(source.loads.load(Ordering::SeqCst) <= 8, "{:?}", source.loads);
+    assert!(begun.elapsed() <= LOAD * 8, "they woke each other: {:?}", begun.elapsed());
+}
