@@ -11,6 +11,7 @@ mod cascade;
 mod flight;
 mod hit;
 mod rounds;
+mod soak;
 
 /// Two threads, like the machine that the numbers in the README come from.
 const WORKERS: usize = 2;
@@ -29,6 +30,10 @@ fn main() {
         }
         if only("cascade") {
             cascade::run(&server, rounds).await;
+        }
+        // Minutes long: only when asked for by name.
+        if arguments.iter().any(|argument| argument == "soak") {
+            soak::run(&server).await;
         }
     });
 }
