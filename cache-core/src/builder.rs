@@ -120,6 +120,9 @@ impl Builder {
         /// Lifetimes are shortened by up to this share at random, so that entries filled together do not expire together:
         /// 0.05 by default; from 0 (off) to below 1.
         jitter: f64,
+        /// Most background refreshes at once, of this process: 64 by default, because each may hold a connection to a database.
+        /// Beyond it a stale value is served without a refresh, and the next call tries again. 0: callers refresh themselves.
+        refreshes_max: usize,
         /// Size of the embedded store, indexes included: 64 MiB by default. The least recently used entries give way.
         memory_bytes_max: usize,
     }

@@ -19,12 +19,16 @@ use crate::key::{IntoKey, IntoKeyName, Key, Names};
 use crate::private::{Call, Step};
 use crate::read;
 use crate::recovery::Recovery;
+use crate::refresh::Refreshes;
 use crate::single_flight::Flights;
 use crate::stats::{Counted, Stats};
 use crate::store::Store;
 use crate::tag::IntoTag;
 use crate::ttl::TtlClasses;
 use crate::write_through::{self, Put};
+
+/// An error of a type that cannot be printed, as far as is known.
+pub(crate) const UNSAID: &str = "an error";
 
 /// The cache that functions without a `cache = …` option use.
 static GLOBAL: OnceLock<Cache> = OnceLock::new();
@@ -50,6 +54,17 @@ static GLOBAL: OnceLock<Cache> = OnceLock::new();
 #[derive(Clone)]
 pub struct Cache {
     pub(crate) inner: Arc<Inner>,
+    /// Calls and background work hold `inner` alone.
+    _handle: Arc<Handle>,
+}
+
+/// What all handles share. With the last of them background refreshes end.
+struct Handle(Arc<Refreshes>);
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.0.close();
+    }
 }
 
 pub(crate) struct Inner {
@@ -59,6 +74,7 @@ pub(crate) struct Inner {
     /// `None`: every call loads.
     pub(crate) store: Option<Box<dyn Store>>,
     pub(crate) flights: Arc<Flights>,
+    pub(crate) refreshes: Arc<Refreshes>,
     pub(crate) recovery: Recovery,
     pub(crate) counted: Counted,
     pub(crate) classes: RwLock<TtlClasses>,
@@ -86,19 +102,20 @@ impl Inner {
 impl Cache {
     pub(crate) fn new(store: Option<Box<dyn Store>>, config: Config, classes: TtlClasses) -> Self {
         static LAST_ID: AtomicU64 = AtomicU64::new(0);
-        Self {
-            inner: Arc::new(Inner {
-                id: LAST_ID.fetch_add(1, Ordering::Relaxed),
-                store,
-                flights: Arc::default(),
-                recovery: Recovery::new(config.recovery_names_max),
-                counted: Counted::default(),
-                classes: RwLock::new(classes),
-                warned_of_names: AtomicBool::new(false),
-                warned_of_classes: Mutex::default(),
-                config,
-            }),
-        }
+        let refreshes = Arc::<Refreshes>::default();
+        let inner = Arc::new(Inner {
+            id: LAST_ID.fetch_add(1, Ordering::Relaxed),
+            store,
+            flights: Arc::default(),
+            refreshes: refreshes.clone(),
+            recovery: Recovery::new(config.recovery_names_max),
+            counted: Counted::default(),
+            classes: RwLock::new(classes),
+            warned_of_names: AtomicBool::new(false),
+            warned_of_classes: Mutex::default(),
+            config,
+        });
+        Self { inner, _handle: Arc::new(Handle(refreshes)) }
     }
 
     /// A cache inside this process: the same semantics, no server, at most 64 MiB
@@ -236,7 +253,7 @@ impl Cache {
         let call = Call::new(Some(self), key.clone(), key.policy());
         async move {
             let mut loading = match call.lookup().await {
-                Step::Return(value) => return Ok(value),
+                Step::Return(value) | Step::ReturnAndRefresh(value, _) => return Ok(value),
                 Step::Load(loading) => loading,
             };
             match loading.run(load()).await {
@@ -245,10 +262,7 @@ impl Cache {
                     loading.fill(&value, declared).await;
                     Ok(value)
                 }
-                Err(error) => {
-                    loading.unstored();
-                    Err(error)
-                }
+                Err(error) => loading.failed(UNSAID).ok_or(error),
             }
         }
     }

@@ -100,6 +100,11 @@ pub(crate) const FLIGHTS_MAX: usize = 65_536;
 /// Most callers of one process that load one key at once after loads of it failed: a source that is down is not asked by
 /// everyone, and 250 callers of a load that fails within 100 ms still end within two seconds.
 pub(crate) const FAILED_LOADS_AT_ONCE: u32 = 16;
+/// Background refreshes of one process at once. Each runs a load, which may hold a connection to a database; a value that finds
+/// no room is served stale, and the next call tries again.
+pub(crate) const REFRESHES_MAX: usize = 64;
+/// How long after a refresh that failed the next one of the key may begin.
+pub(crate) const REFRESH_RETRY_PAUSE: Duration = Duration::from_millis(250);
 /// First and longest pause between two looks at another process's lease: short loads are met soon, long ones not asked
 /// for more than ten times a second.
 pub(crate) const LEASE_POLL_MIN: Duration = Duration::from_millis(4);
@@ -150,6 +155,7 @@ pub(crate) struct Config {
     pub(crate) default_ttl: Duration,
     pub(crate) jitter: f64,
     pub(crate) memory_bytes_max: usize,
+    pub(crate) refreshes_max: usize,
 }
 
 impl Default for Config {
@@ -170,6 +176,7 @@ impl Default for Config {
             default_ttl: DEFAULT_TTL,
             jitter: JITTER,
             memory_bytes_max: MEMORY_BYTES_MAX,
+            refreshes_max: REFRESHES_MAX,
         }
     }
 }

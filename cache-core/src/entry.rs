@@ -20,16 +20,31 @@
 //! | then | payload |
 
 use std::fmt;
+use std::ops::Range;
 
 use bytes::Bytes;
 
 use crate::fingerprint::Fingerprint;
+use crate::freshness::Times;
 use crate::name::Name;
 
 const FORMAT_VERSION: u8 = 1;
 const CODEC_JSON: u8 = 1;
 const FLAG_NEGATIVE: u8 = 1;
 pub(crate) const HEADER_BYTES: usize = 56;
+/// Where the times stand.
+const TIMES: Range<usize> = 20..44;
+
+/// Tells a stored value from the one that replaces it: the times in its header. `take_lease.lua` compares them too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Version(pub(crate) [u8; 24]);
+
+impl Version {
+    /// `None`: not an entry.
+    pub(crate) fn of(stored: &[u8]) -> Option<Self> {
+        stored.get(TIMES)?.try_into().ok().map(Self)
+    }
+}
 
 /// What is known of an entry beside its names and its payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +57,16 @@ pub(crate) struct Header {
     pub(crate) hard_expires_at_ms: u64,
     /// How long the load took; `u32::MAX` is 71 minutes or more.
     pub(crate) load_cost_us: u32,
+}
+
+impl Header {
+    pub(crate) fn times(&self) -> Times {
+        Times {
+            soft_expires_at_ms: self.soft_expires_at_ms,
+            hard_expires_at_ms: self.hard_expires_at_ms,
+            load_cost_us: self.load_cost_us,
+        }
+    }
 }
 
 /// Why stored bytes are not an entry of ours: a miss, counted, overwritten.
@@ -143,6 +168,11 @@ impl Entry {
 
     pub(crate) fn header(&self) -> &Header {
         &self.header
+    }
+
+    pub(crate) fn version(&self) -> Version {
+        // Every entry is longer than its header.
+        Version::of(&self.bytes).unwrap_or(Version([0; 24]))
     }
 
     /// The names as stored.

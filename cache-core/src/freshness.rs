@@ -86,6 +86,11 @@ impl Freshness {
         }
     }
 
+    /// Whether a value may be served in the place of a load that has failed at `now_ms`.
+    pub fn may_stand_in(&self, times: &Times, now_ms: u64) -> bool {
+        now_ms.saturating_sub(times.soft_expires_at_ms) < millis(self.stale_if_error)
+    }
+
     /// XFetch (Vattani, Chierichetti, Lowenstein, "Optimal Probabilistic Cache Stampede Prevention", VLDB 2015, figure 3):
     /// `now − cost · β · ln(random) ≥ expiry`.
     ///
@@ -97,6 +102,11 @@ impl Freshness {
         let cost_ms = f64::from(times.load_cost_us) / 1_000.0;
         // A cost of zero times the infinite logarithm of a zero is not a number, and not a reason to refresh.
         -cost_ms * beta * random.ln() >= remaining_ms
+    }
+
+    /// The same, with nothing served after its TTL.
+    pub fn without_windows(self) -> Self {
+        Self { stale_while_revalidate: Duration::ZERO, stale_if_error: Duration::ZERO, ..self }
     }
 
     /// How long a value is of use after its TTL.

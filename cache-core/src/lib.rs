@@ -26,6 +26,7 @@ mod private;
 mod provenance;
 mod read;
 mod recovery;
+mod refresh;
 mod single_flight;
 mod stamp;
 mod stats;

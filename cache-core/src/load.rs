@@ -5,14 +5,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::cache::Inner;
-use crate::clock::Instant;
+use crate::clock::{Instant, wall_ms};
 use crate::codec::Encoded;
+use crate::entry::Entry;
 use crate::error::Error;
 use crate::fingerprint::Fingerprint;
 use crate::key::{Names, Policy};
 use crate::lease::Lease;
 use crate::name::Name;
-use crate::provenance::Scope;
+use crate::provenance::{self, Scope};
 use crate::read::Spent;
 use crate::single_flight::{End, Leader};
 use crate::stamp::{self, Stamped, Unstorable};
@@ -32,6 +33,17 @@ pub(crate) struct Loading {
     leader: Option<Leader>,
     spent: Spent,
     cost: Duration,
+    if_failed: IfFailed,
+}
+
+/// What comes of an error of the body.
+enum IfFailed {
+    /// The caller gets it.
+    Returned,
+    /// Nobody waits for this load: it is a refresh.
+    Unseen,
+    /// The caller gets what this very call read before, whose window of `stale_if_error` is still open.
+    Kept(Entry),
 }
 
 impl Loading {
@@ -48,7 +60,22 @@ impl Loading {
     ) -> Self {
         let scope = Scope::new(inner.id, key.as_ref().map(|(key, _)| key.clone()), inner.config.names_max);
         let (declared, cost) = (Names::new(), Duration::ZERO);
-        Self { inner, key, policy, fingerprint, scope, declared, clock, lease, leader, spent, cost }
+        let if_failed = IfFailed::Returned;
+        Self { inner, key, policy, fingerprint, scope, declared, clock, lease, leader, spent, cost, if_failed }
+    }
+
+    /// Of a refresh in the background.
+    pub(crate) fn unseen(mut self) -> Self {
+        self.if_failed = IfFailed::Unseen;
+        self
+    }
+
+    /// `None` changes nothing.
+    pub(crate) fn keeping(mut self, kept: Option<Entry>) -> Self {
+        if let Some(entry) = kept {
+            self.if_failed = IfFailed::Kept(entry);
+        }
+        self
     }
 
     /// Adds names that the entry is declared to belong to. The enclosing loads get them whatever becomes of the value.
@@ -91,6 +118,34 @@ impl Loading {
         self.lease = None;
         if let Some(leader) = self.leader.take() {
             leader.fail();
+        }
+    }
+
+    /// The body failed. What the caller is served instead, if `stale_if_error` allows it; the error is said then.
+    pub(crate) fn end_failed_or_stand_in(mut self, error: &str) -> Option<Entry> {
+        let if_failed = std::mem::replace(&mut self.if_failed, IfFailed::Returned);
+        let (key, cache_id, freshness) = (self.key.clone(), self.inner.id, self.policy.freshness);
+        let counters = self.spent.counters.clone();
+        self.end_failed();
+        let key = key.as_ref().map(|(key, _)| &**key);
+        match if_failed {
+            IfFailed::Kept(entry) if !freshness.may_stand_in(&entry.header().times(), wall_ms()) => None,
+            IfFailed::Returned => None,
+            IfFailed::Unseen => {
+                counters.hidden_failures(1);
+                tracing::warn!(key, error, "a refresh in the background failed");
+                None
+            }
+            IfFailed::Kept(entry) => {
+                // Read by this call: an invalidation that ended before the call began has removed it. What enclosing loads
+                // make of it must not be stored: it would be fresh again.
+                provenance::hand_over(cache_id, &entry.names().ok()?);
+                provenance::taint();
+                counters.hidden_failures(1);
+                counters.stale_hits(1);
+                tracing::warn!(key, error, "a load failed: the value before it is served");
+                Some(entry)
+            }
         }
     }
 

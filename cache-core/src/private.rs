@@ -5,6 +5,7 @@ mod returns;
 
 use std::future::Future;
 use std::marker::PhantomData;
+use std::sync::Arc;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -29,11 +30,13 @@ pub use crate::ttl::Ttl;
 pub use self::bounds::*;
 pub use self::returns::*;
 
+use crate::cache::Inner;
 use crate::codec;
 use crate::fingerprint::fingerprint;
 use crate::invalidate;
 use crate::load::Loading;
 use crate::read::{Missed, Read};
+use crate::refresh::Due;
 
 tokio::task_local! {
     /// Set while the next lookup of this task is to ignore what is stored.
@@ -43,21 +46,31 @@ tokio::task_local! {
 /// One call of a cached function.
 #[must_use]
 pub struct Call<T> {
-    cache: Cache,
+    inner: Arc<Inner>,
     key: Key<T>,
     policy: Policy,
+    background: bool,
 }
 
 /// How a call goes on.
 pub enum Step<T> {
     /// The value is here.
     Return(T),
+    /// The value is here, and is to be refreshed in the background. Only for calls [`in_background`](Call::in_background).
+    ReturnAndRefresh(T, Refresh<T>),
     /// The body has to run.
     Load(Load<T>),
 }
 
-/// The body of a cached function, about to run. To be ended by [`fill`](Self::fill), [`unstored_value`](Self::unstored_value) or
-/// [`unstored`](Self::unstored); dropped before, its call was cancelled or panicked, and a follower takes over.
+/// A value is to be refreshed. Dropped, it is left to another call.
+#[must_use]
+pub struct Refresh<T> {
+    due: Box<Due>,
+    value: PhantomData<fn() -> T>,
+}
+
+/// The body of a cached function, about to run. To be ended by [`fill`](Self::fill), [`unstored_value`](Self::unstored_value),
+/// [`unstored`](Self::unstored) or [`failed`](Self::failed); dropped before, its call was cancelled or panicked, and a follower takes over.
 #[must_use]
 pub struct Load<T> {
     // Boxed: the future of every cached function would be as large otherwise.
@@ -69,7 +82,14 @@ pub struct Load<T> {
 impl<T> Call<T> {
     /// `None`: the installed cache.
     pub fn new(cache: Option<&Cache>, key: Key<T>, policy: Policy) -> Self {
-        Self { cache: cache.cloned().unwrap_or_else(Cache::global), key, policy }
+        let inner = cache.map_or_else(|| Cache::global().inner, |cache| cache.inner.clone());
+        Self { inner, key, policy, background: false }
+    }
+
+    /// The caller spawns what is to be refreshed: a stale value is served at once, if its policy says so.
+    pub fn in_background(mut self) -> Self {
+        self.background = true;
+        self
     }
 
     /// Takes what is stored, waits for whoever loads it, or is told to load.
@@ -79,24 +99,41 @@ impl<T> Call<T> {
     {
         let refresh = REFRESHING.try_with(|refreshing| refreshing.replace(false)).unwrap_or(false);
         let fingerprint = fingerprint::<T>(self.policy.version, self.policy.shape);
-        let mut read = Read::begin(&self.cache.inner, self.key.entry(), self.policy, fingerprint, refresh);
+        let mut read = Read::begin(&self.inner, self.key.entry(), self.policy, fingerprint, refresh);
+        if self.background {
+            read.in_background();
+        }
         let mut found = read.stored().await;
         loop {
-            if let Some(entry) = found {
-                match codec::decode(&entry) {
+            if let Some(usable) = found {
+                match codec::decode(&usable.entry) {
                     Ok(value) => {
-                        read.served();
-                        return Step::Return(value);
+                        return match read.served(usable) {
+                            None => Step::Return(value),
+                            Some(due) => Step::ReturnAndRefresh(value, Refresh { due, value: PhantomData }),
+                        };
                     }
                     Err(_) => read.undecodable(),
                 }
             }
             // Boxed: misses are rare, and every cached function's future would be as large as this one.
             match Box::pin(read.miss()).await {
-                Missed::Found(entry) => found = Some(entry),
+                Missed::Found(usable) => found = Some(usable),
                 Missed::Load(loading) => return Step::Load(Load { loading, value: PhantomData }),
             }
         }
+    }
+}
+
+impl<T> Refresh<T> {
+    /// Runs `reload` in a task of its own, unless another process refreshes. It says whether the body succeeded.
+    pub fn spawn<R, F>(self, reload: R)
+    where
+        R: FnOnce(Load<T>) -> F + Send + 'static,
+        F: Future<Output = bool> + Send + 'static,
+        T: 'static,
+    {
+        self.due.spawn(|loading| reload(Load { loading, value: PhantomData }));
     }
 }
 
@@ -132,9 +169,17 @@ impl<T> Load<T> {
         self.loading.end_unstored();
     }
 
-    /// The body failed.
+    /// The body failed, and its error goes to the caller.
     pub fn unstored(self) {
         self.loading.end_failed();
+    }
+
+    /// The body failed. What the caller gets instead, under `stale_if_error`.
+    pub fn failed(self, error: &str) -> Option<T>
+    where
+        T: DeserializeOwned,
+    {
+        codec::decode(&self.loading.end_failed_or_stand_in(error)?).ok()
     }
 }
 

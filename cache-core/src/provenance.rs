@@ -29,7 +29,7 @@ pub(crate) struct Collected {
     pub(crate) names: BTreeSet<Name>,
     /// More than `names_max`: the value must not be stored.
     pub(crate) overflowed: bool,
-    /// A call inside used another cache, or had a name that cannot be written: likewise.
+    /// A call inside used another cache, or had a name that cannot be written, or was served a stale value: likewise.
     pub(crate) untraceable: bool,
 }
 
@@ -107,6 +107,13 @@ pub(crate) fn hand_over<'a>(cache_id: u64, names: impl IntoIterator<Item = &'a N
         for scope in std::iter::successors(Some(scope), |scope| scope.parent.as_ref()) {
             scope.add(cache_id, names.clone());
         }
+    });
+}
+
+/// No load that this task is in may be stored: it was made from something that is too old.
+pub(crate) fn taint() {
+    let _ = CURRENT.try_with(|scope| {
+        std::iter::successors(Some(scope), |scope| scope.parent.as_ref()).for_each(|scope| scope.taint());
     });
 }
 

@@ -9,15 +9,16 @@ use serde::de::DeserializeOwned;
 use crate::cache::Inner;
 use crate::clock::{Instant, can_wait, wall_ms, within};
 use crate::codec;
-use crate::config::CLOCK_SKEW_MAX;
 use crate::entry::Entry;
 use crate::error::Error;
 use crate::fingerprint::{Fingerprint, fingerprint};
+use crate::freshness::{Reason, Step};
 use crate::key::{Key, Policy};
 use crate::lease::Lease;
 use crate::load::Loading;
 use crate::name::Name;
 use crate::provenance;
+use crate::refresh::Due;
 use crate::single_flight::{End, Followed, Leader, Role};
 use crate::stats::Counters;
 use crate::store::{Change, ClockReading, IfPresent, LeaseReply, Store, StoreFuture};
@@ -33,6 +34,10 @@ pub(crate) struct Read {
     checks_type: bool,
     way: Way,
     if_present: IfPresent,
+    /// Whether the caller can have a value refreshed in the background.
+    background: bool,
+    /// Served if the load fails.
+    kept: Option<Entry>,
     from_flight: bool,
     /// When it stops waiting for others.
     deadline: Option<Instant>,
@@ -56,9 +61,17 @@ enum Way {
     Bypass,
 }
 
+/// A stored value that the caller may be served.
+pub(crate) struct Found {
+    pub(crate) entry: Entry,
+    is_stale: bool,
+    // Boxed: rare, and large.
+    due: Option<Box<Due>>,
+}
+
 /// A stored value, or a load to run.
 pub(crate) enum Missed {
-    Found(Entry),
+    Found(Found),
     Load(Box<Loading>),
 }
 
@@ -132,14 +145,21 @@ impl Read {
             checks_type: true,
             way,
             if_present: if refresh { IfPresent::Ignore } else { IfPresent::Return },
+            background: false,
+            kept: None,
             from_flight: false,
             deadline: None,
         }
     }
 
+    /// The caller will spawn what is due.
+    pub(crate) fn in_background(&mut self) {
+        self.background = can_wait() && self.inner.config.refreshes_max > 0;
+    }
+
     /// What is stored, if it can be used. One round trip, under the caller's own future: a shared answer could be older than
     /// the caller.
-    pub(crate) async fn stored(&mut self) -> Option<Entry> {
+    pub(crate) async fn stored(&mut self) -> Option<Found> {
         let (Some((key, _)), Ok(store)) = (&self.key, self.inner.store()) else { return None };
         if self.way == Way::Bypass || self.if_present == IfPresent::Ignore {
             return None;
@@ -154,14 +174,16 @@ impl Read {
     }
 
     /// The entry was decoded and goes to the caller.
-    pub(crate) fn served(&self) {
+    pub(crate) fn served(&self, found: Found) -> Option<Box<Due>> {
         let counters = &self.spent.counters;
         if self.from_flight {
             counters.misses(1);
             counters.shared(1);
         } else {
             counters.hits(1);
+            counters.stale_hits(u64::from(found.is_stale));
         }
+        found.due
     }
 
     /// The payload is not what the type expects.
@@ -177,7 +199,7 @@ impl Read {
     pub(crate) async fn miss(&mut self) -> Missed {
         self.from_flight = false;
         let leader = match self.share().await {
-            Shared::Found(entry) => return Missed::Found(entry),
+            Shared::Found(found) => return Missed::Found(found),
             Shared::Lead(leader) => Some(leader),
             Shared::Alone => None,
         };
@@ -202,16 +224,17 @@ impl Read {
             }
             match tokio::time::timeout_at(self.deadline(), follower.followed()).await {
                 Ok(Followed::Take(bytes)) => {
-                    if let Some(entry) = self.usable(bytes) {
-                        self.from_flight = true;
-                        return Shared::Found(entry);
+                    self.from_flight = true;
+                    if let Some(found) = self.usable(bytes) {
+                        return Shared::Found(found);
                     }
+                    self.from_flight = false;
                     if self.way == Way::Share {
                         self.way = Way::Alone;
                     }
                 }
                 // One read for each, as it must be; together they would wait for the lease if it is gone again.
-                Ok(Followed::Ask) if !asked_again && self.if_present == IfPresent::Return => {
+                Ok(Followed::Ask) if !asked_again && self.if_present != IfPresent::Ignore => {
                     asked_again = true;
                     if let Some(entry) = self.stored().await {
                         return Shared::Found(entry);
@@ -251,16 +274,16 @@ impl Read {
         loop {
             let asked = store.take_lease(&key, lease.token, inner.config.lease, self.if_present);
             match self.spent.ask(asked).await {
-                Ok(LeaseReply::Hit(bytes)) if self.if_present == IfPresent::Return => match self.usable(bytes) {
-                    Some(entry) => {
+                Ok(LeaseReply::Hit(bytes)) if self.if_present != IfPresent::Ignore => match self.usable(bytes) {
+                    Some(found) => {
                         lease.forget();
                         // Older than those who joined since: they look for themselves.
                         leader.into_iter().for_each(|leader| leader.end(End::Elsewhere));
-                        return Missed::Found(entry);
+                        return Missed::Found(found);
                     }
                     None if self.way == Way::Bypass => return self.load_unfilled(leader),
-                    // Bad bytes do not count from here on.
-                    None => self.if_present = IfPresent::Ignore,
+                    // These bytes do not count from here on.
+                    None => {}
                 },
                 Ok(LeaseReply::Granted(clock)) => return self.load(clock, Some(lease), leader),
                 Ok(LeaseReply::Held { clock, remaining }) => {
@@ -285,31 +308,48 @@ impl Read {
         }
     }
 
-    /// The entry in stored bytes, if this call may be served it. Hands its names to the enclosing load.
-    fn usable(&mut self, bytes: Bytes) -> Option<Entry> {
+    /// The entry in stored bytes, if this call may be served it. Hands its names to the enclosing load. If not, the next
+    /// question to the store leaves it out.
+    fn usable(&mut self, bytes: Bytes) -> Option<Found> {
         let Ok(entry) = Entry::decode(bytes) else { return self.bad() };
         if self.checks_type && entry.header().fingerprint != self.fingerprint {
             return self.bad();
         }
-        // The store's own TTL decides. This is for bytes that lost it, and not for hosts whose clocks differ.
-        let skew_ms = CLOCK_SKEW_MAX.as_millis() as u64;
-        if entry.header().hard_expires_at_ms.saturating_add(skew_ms) < wall_ms() {
-            self.if_present = IfPresent::Ignore;
+        let (in_load, is_owing) = (provenance::in_load(), self.inner.recovery.is_owing());
+        let names = if in_load || is_owing { entry.names().ok() } else { Some(Vec::new()) };
+        let Some(names) = names else { return self.bad() };
+        if is_owing && self.inner.recovery.affects(&self.inner, &names) {
+            self.spent.counters.bypasses(1);
+            self.way = Way::Bypass;
             return None;
         }
-        if provenance::in_load() || self.inner.recovery.is_owing() {
-            let Ok(names) = entry.names() else { return self.bad() };
-            if self.inner.recovery.affects(&self.inner, &names) {
-                self.spent.counters.bypasses(1);
-                self.way = Way::Bypass;
-                return None;
-            }
-            provenance::hand_over(self.inner.id, &names);
-        }
-        Some(entry)
+        let step = match self.from_flight {
+            // Loaded for those who waited, however short its TTL.
+            true => Step::Serve,
+            false => self.policy.freshness.step(&entry.header().times(), wall_ms(), 1.0 - fastrand::f64()),
+        };
+        // What is stale never is what an enclosing load is made from: that entry would be fresh. So it is loaded there and then.
+        let reason = match step {
+            Step::Serve => None,
+            Step::ServeAndRefresh(reason @ Reason::Stale) if self.background && !in_load => Some(reason),
+            Step::ServeAndRefresh(reason @ Reason::Early) if self.background => Some(reason),
+            Step::ServeAndRefresh(Reason::Early) => None,
+            Step::ServeAndRefresh(Reason::Stale) | Step::LoadOrServe | Step::Expired => return self.too_old(entry),
+        };
+        provenance::hand_over(self.inner.id, &names);
+        let key = self.key.as_ref().filter(|_| reason.is_some());
+        let due = key.and_then(|key| Due::new(&self.inner, key, &self.policy, self.fingerprint, entry.version()));
+        Some(Found { entry, is_stale: reason == Some(Reason::Stale), due })
     }
 
-    fn bad(&mut self) -> Option<Entry> {
+    /// Whoever replaces it meanwhile saves this call the load.
+    fn too_old(&mut self, entry: Entry) -> Option<Found> {
+        self.if_present = IfPresent::ReturnOther(entry.version());
+        self.kept = (!self.policy.freshness.stale_if_error.is_zero()).then_some(entry);
+        None
+    }
+
+    fn bad(&mut self) -> Option<Found> {
         self.spent.counters.bad_entries(1);
         self.if_present = IfPresent::Ignore;
         None
@@ -319,13 +359,13 @@ impl Read {
         *self.deadline.get_or_insert_with(|| Instant::now() + self.inner.config.lease_wait)
     }
 
-    fn load(&self, clock: ClockReading, lease: Option<Lease>, leader: Option<Leader>) -> Missed {
+    fn load(&mut self, clock: ClockReading, lease: Option<Lease>, leader: Option<Leader>) -> Missed {
         self.spent.counters.misses(1);
         Missed::Load(Box::new(self.loading(Some(clock), lease, leader)))
     }
 
     /// Without a clock reading there is no fill, so there is nothing that followers could wait for.
-    fn load_unfilled(&self, leader: Option<Leader>) -> Missed {
+    fn load_unfilled(&mut self, leader: Option<Leader>) -> Missed {
         leader.into_iter().for_each(|leader| leader.end(End::Nothing));
         if self.way != Way::Bypass {
             self.spent.counters.misses(1);
@@ -333,8 +373,8 @@ impl Read {
         Missed::Load(Box::new(self.loading(None, None, None)))
     }
 
-    fn loading(&self, clock: Option<ClockReading>, lease: Option<Lease>, leader: Option<Leader>) -> Loading {
-        Loading::new(
+    fn loading(&mut self, clock: Option<ClockReading>, lease: Option<Lease>, leader: Option<Leader>) -> Loading {
+        let loading = Loading::new(
             self.inner.clone(),
             self.key.clone(),
             self.policy.clone(),
@@ -343,7 +383,9 @@ impl Read {
             lease,
             leader,
             Spent::new(self.spent.left, self.spent.counters.clone()),
-        )
+        );
+        // Past a failed invalidation nothing stored counts.
+        loading.keeping(self.kept.take().filter(|_| self.way != Way::Bypass))
     }
 }
 
@@ -361,13 +403,13 @@ pub(crate) async fn peek<T: DeserializeOwned>(inner: &Arc<Inner>, key: Key<T>) -
         return Ok(None);
     }
     let Some(bytes) = read.spent.ask(store.get(&key)).await? else { return Ok(None) };
-    let Some(entry) = read.usable(bytes) else { return Ok(None) };
-    let value = codec::decode(&entry).inspect_err(|_| read.undecodable()).ok();
+    let Some(found) = read.usable(bytes) else { return Ok(None) };
+    let value = codec::decode(&found.entry).inspect_err(|_| read.undecodable()).ok();
     Ok(value)
 }
 
 enum Shared {
-    Found(Entry),
+    Found(Found),
     Lead(Leader),
     Alone,
 }

@@ -54,6 +54,7 @@ pub(crate) fn names(inner: &Inner, key: &Name, declared: Names, inherited: Colle
 /// What is sent.
 pub(crate) struct Stamped {
     pub(crate) value: Bytes,
+    /// Until the store drops it, stale windows included.
     pub(crate) ttl: Duration,
 }
 
@@ -66,32 +67,38 @@ pub(crate) fn stamp(
     encoded: Encoded,
     cost: Duration,
 ) -> Result<Stamped, Unstorable> {
-    let (payload, negative, ttl) = match encoded {
-        Encoded::Value(payload) => (payload, false, ttl(inner, &policy.ttl)),
-        Encoded::None => (Vec::new(), true, policy.negative_ttl.ok_or(Unstorable::NotWanted)?),
+    let (payload, negative, ttl, freshness) = match encoded {
+        Encoded::Value(payload) => (payload, false, ttl(inner, &policy.ttl), policy.freshness),
+        // A stale `None` would hide what has come to exist: when its time is over it is over.
+        Encoded::None => {
+            (Vec::new(), true, policy.negative_ttl.ok_or(Unstorable::NotWanted)?, policy.freshness.without_windows())
+        }
         Encoded::Err => return Err(Unstorable::NotWanted),
     };
     let jitter = policy.jitter.unwrap_or(inner.config.jitter);
-    let ttl = ttl.mul_f64(1.0 - jitter.clamp(0.0, 1.0) * fastrand::f64());
-    let ttl_ms = ttl.as_millis() as u64;
-    if ttl_ms == 0 {
+    let lifetime = freshness.lifetime(ttl, jitter, fastrand::f64());
+    let (soft_ms, hard_ms) = (millis(lifetime.soft), millis(lifetime.hard));
+    if soft_ms == 0 {
         return Err(Unstorable::NotWanted);
     }
     let now_ms = wall_ms();
-    let expires_at_ms = now_ms.saturating_add(ttl_ms);
     let header = Header {
         negative,
         fingerprint,
         stored_at_ms: now_ms,
-        soft_expires_at_ms: expires_at_ms,
-        hard_expires_at_ms: expires_at_ms,
+        soft_expires_at_ms: now_ms.saturating_add(soft_ms),
+        hard_expires_at_ms: now_ms.saturating_add(hard_ms),
         load_cost_us: u32::try_from(cost.as_micros()).unwrap_or(u32::MAX),
     };
     let value = entry::encode(&header, names, &payload).ok_or(Unstorable::TooLarge)?;
     if value.len() > inner.config.value_bytes_max {
         return Err(Unstorable::TooLarge);
     }
-    Ok(Stamped { value, ttl: Duration::from_millis(ttl_ms) })
+    Ok(Stamped { value, ttl: Duration::from_millis(hard_ms) })
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn ttl(inner: &Inner, ttl: &Ttl) -> Duration {

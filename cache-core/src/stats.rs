@@ -40,8 +40,7 @@ macro_rules! counters {
                 }
             }
 
-            $(#[allow(dead_code)] // stale hits come with the freshness policies
-            pub(crate) fn $name(&self, count: u64) {
+            $(pub(crate) fn $name(&self, count: u64) {
                 self.$name.fetch_add(count, Ordering::Relaxed);
             })*
         }
@@ -63,8 +62,13 @@ counters! {
     misses,
     /// Of the misses, those that took another call's value.
     shared,
-    /// Hits past their soft lifetime.
+    /// Calls that were served a value past its TTL: hits within `stale_while_revalidate`, and misses whose load failed within
+    /// `stale_if_error`.
     stale_hits,
+    /// Background refreshes that loaded: of stale values, and early ones.
+    refreshes,
+    /// Loads whose failure no caller saw: background refreshes, and loads that `stale_if_error` stood in for.
+    hidden_failures,
     /// Times the wrapped function ran, for whatever reason.
     loads,
     /// Values stored.

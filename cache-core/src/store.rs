@@ -10,6 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::Instant;
 
+use crate::entry::Version;
 use crate::error::Error;
 use crate::name::Name;
 
@@ -56,8 +57,21 @@ pub(crate) struct ClockReading {
 pub(crate) enum IfPresent {
     /// Somebody filled meanwhile: take it.
     Return,
-    /// What is stored is corrupt, foreign or to be refreshed: it does not count.
+    /// This one is too old, or to be refreshed: take any other.
+    ReturnOther(Version),
+    /// What is stored is corrupt, foreign or to be replaced: it does not count.
     Ignore,
+}
+
+impl IfPresent {
+    /// Whether stored bytes are an answer.
+    pub(crate) fn returns(self, stored: &[u8]) -> bool {
+        match self {
+            Self::Return => true,
+            Self::ReturnOther(old) => Version::of(stored) != Some(old),
+            Self::Ignore => false,
+        }
+    }
 }
 
 #[derive(Clone, Debug)]

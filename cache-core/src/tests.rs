@@ -2,6 +2,7 @@
 
 mod failing;
 mod faulty;
+mod freshness;
 mod guard;
 mod invalidation;
 mod limits;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::{IntoKeyName, Names, Part};
 use crate::fingerprint::Shape;
+use crate::freshness::Freshness;
 use crate::tag::IntoTag;
 use crate::ttl::Ttl;
 
@@ -18,12 +19,21 @@ pub struct Policy {
     pub(crate) version: u32,
     pub(crate) jitter: Option<f64>,
     pub(crate) shape: Option<fn(&mut Shape)>,
+    pub(crate) freshness: Freshness,
 }
 
 impl Policy {
-    /// Default TTL, no negative entries, version 0.
+    /// Default TTL, no negative entries, version 0, nothing served stale.
     pub fn new(prefix: impl Into<Cow<'static, str>>) -> Self {
-        Self { prefix: prefix.into(), ttl: Ttl::Default, negative_ttl: None, version: 0, jitter: None, shape: None }
+        Self {
+            prefix: prefix.into(),
+            ttl: Ttl::Default,
+            negative_ttl: None,
+            version: 0,
+            jitter: None,
+            shape: None,
+            freshness: Freshness::default(),
+        }
     }
 
     /// How long entries live.
@@ -53,6 +63,24 @@ impl Policy {
     /// The share by which the TTL is shortened at random, instead of the cache's own.
     pub fn jitter(mut self, share: f64) -> Self {
         self.jitter = Some(share);
+        self
+    }
+
+    /// After the TTL the value is served for this long, while it is refreshed in the background.
+    pub fn stale_while_revalidate(mut self, window: Duration) -> Self {
+        self.freshness.stale_while_revalidate = window;
+        self
+    }
+
+    /// After the TTL the value is served for this long if the load fails.
+    pub fn stale_if_error(mut self, window: Duration) -> Self {
+        self.freshness.stale_if_error = window;
+        self
+    }
+
+    /// Refreshes in the background before the TTL ends, with this β.
+    pub fn early_refresh(mut self, beta: f64) -> Self {
+        self.freshness.early_refresh = Some(beta);
         self
     }
 

@@ -12,7 +12,10 @@ use super::{
     ClockReading, Drained, Fill, FillReply, IfPresent, LeaseReply, Refusal, Store, SweepScope, Token, Written,
 };
 use crate::config::{Config, INVALIDATE_MEMBERS_PER_CHUNK};
+use crate::entry::Version;
 use crate::name::Name;
+
+const SECOND: Duration = Duration::from_secs(1);
 
 pub(in crate::store) mod rig;
 use rig::Rig;
@@ -59,6 +62,7 @@ on_every_store! {
     a_lease_is_held_by_one_token
     a_lease_that_a_fence_has_overtaken_is_free
     a_lease_answers_with_a_value_that_was_filled_meanwhile
+    a_lease_answers_with_any_value_but_the_one_that_is_too_old
     a_foreign_token_neither_renews_nor_releases_a_lease
     a_resent_fill_is_harmless
     a_load_older_than_the_retention_does_not_fill
@@ -257,17 +261,26 @@ async fn a_lease_that_a_fence_has_overtaken_is_free(rig: Rig) {
 async fn a_lease_answers_with_a_value_that_was_filled_meanwhile(rig: Rig) {
     rig.fill("a", &[]).await;
     assert!(matches!(rig.lease("a", Token::new()).await, LeaseReply::Hit(value) if value.ends_with(b"a")));
-    let ignoring = rig.store.take_lease("a", Token::new(), Duration::from_secs(1), IfPresent::Ignore).await;
+    let ignoring = rig.store.take_lease("a", Token::new(), SECOND, IfPresent::Ignore).await;
     assert!(matches!(ignoring.unwrap(), LeaseReply::Granted(_)));
+}
+
+async fn a_lease_answers_with_any_value_but_the_one_that_is_too_old(rig: Rig) {
+    rig.fill("a", &[]).await;
+    let stored = Version([0; 24]);
+    let other = rig.store.take_lease("a", Token::new(), SECOND, IfPresent::ReturnOther(Version([13; 24]))).await;
+    assert!(matches!(other.unwrap(), LeaseReply::Hit(value) if value.ends_with(b"a")));
+    let same = rig.store.take_lease("a", Token::new(), SECOND, IfPresent::ReturnOther(stored)).await;
+    assert!(matches!(same.unwrap(), LeaseReply::Granted(_)));
 }
 
 async fn a_foreign_token_neither_renews_nor_releases_a_lease(rig: Rig) {
     let (mine, foreign) = (Token::new(), Token::new());
     rig.lease("a", mine).await;
-    assert!(!rig.store.renew_lease("a", foreign, Duration::from_secs(1)).await.unwrap());
+    assert!(!rig.store.renew_lease("a", foreign, SECOND).await.unwrap());
     rig.store.release_lease("a", foreign).await.unwrap();
     assert!(matches!(rig.lease("a", Token::new()).await, LeaseReply::Held { .. }));
-    assert!(rig.store.renew_lease("a", mine, Duration::from_secs(1)).await.unwrap());
+    assert!(rig.store.renew_lease("a", mine, SECOND).await.unwrap());
 }
 
 async fn a_resent_fill_is_harmless(rig: Rig) {

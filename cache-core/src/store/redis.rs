@@ -10,6 +10,7 @@ use redis::Value;
 use crate::config::{
     Config, FENCES_MAX, FILL_NAMES_PER_STEP, INVALIDATE_MEMBERS_PER_CHUNK, STAGED_BYTES_MIN, SWEEP_KEYS_PER_PAGE,
 };
+use crate::entry::Version;
 use crate::error::Error;
 use crate::name::Name;
 use crate::store::{
@@ -169,8 +170,9 @@ impl Store for RedisStore {
         Box::pin(async move {
             let keys = [self.layout.clock(), self.layout.value(key), self.layout.lease(key)];
             let (nonce, token, lease_ms) = (nonce(), token_text(token), millis(lease).max(1).to_string());
-            let present: &[u8] = match if_present {
+            let present: &[u8] = match &if_present {
                 IfPresent::Return => b"return",
+                IfPresent::ReturnOther(Version(times)) => times,
                 IfPresent::Ignore => b"ignore",
             };
             let args: [&[u8]; 6] = [

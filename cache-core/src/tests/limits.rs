@@ -10,7 +10,7 @@ async fn call<T: serde::Serialize + serde::de::DeserializeOwned>(
 ) -> T {
     let key = TextKey::literal(key).unwrap().typed();
     match Call::new(Some(cache), key, policy).lookup().await {
-        Step::Return(value) => value,
+        Step::Return(value) | Step::ReturnAndRefresh(value, _) => value,
         Step::Load(mut load) => {
             let value = load.run(async { value }).await;
             load.fill(&value, Names::new()).await;

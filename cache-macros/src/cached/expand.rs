@@ -92,7 +92,7 @@ impl Generator<'_> {
                 #call
             };
             let mut load = match #lookup {
-                #private::Step::Return(found) => return #found,
+                #private::Step::Return(found) | #private::Step::ReturnAndRefresh(found, _) => return #found,
                 #private::Step::Load(load) => load,
             };
             #known

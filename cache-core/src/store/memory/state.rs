@@ -87,8 +87,9 @@ impl State {
         if_present: IfPresent,
         now: Now,
     ) -> LeaseReply {
-        if if_present == IfPresent::Return
+        if if_present != IfPresent::Ignore
             && let Some(value) = key.as_key().and_then(|key| self.get(key, now))
+            && if_present.returns(&value)
         {
             return LeaseReply::Hit(value);
         }

@@ -1,12 +1,13 @@
 -- Asks for the exclusive right to load a key.
 --
 -- KEYS  1 clock  2 value  3 lease
--- ARGV  1 root  2 nonce  3 key  4 token  5 lease_ms  6 if present: 'return' or 'ignore'
+-- ARGV  1 root  2 nonce  3 key  4 token  5 lease_ms  6 if present: 'return', 'ignore', or the times in the header
+--       of the value that does not count (see the module `entry`): any other is returned
 -- Reply { 'hit', value }, { 'granted', incarnation, seq, now_ms } or { 'held', incarnation, seq, now_ms, remaining_ms }
 -- Cost  O(1). Atomic.
-if ARGV[6] == 'return' then
+if ARGV[6] ~= 'ignore' then
   local value = redis.pcall('GET', KEYS[2])
-  if type(value) == 'string' then
+  if type(value) == 'string' and (ARGV[6] == 'return' or string.sub(value, 21, 44) ~= ARGV[6]) then
     return { 'hit', value }
   end
 end
