@@ -8,7 +8,7 @@ use axum::middleware::{self, Next};
 use axum::response::Response;
 use axum::routing::{get, post, put};
 use axum::{Json, Router};
-use cache_core::{Cache, Invalidation};
+use cache_core::{Cache, Invalidation, Warmer};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -17,6 +17,7 @@ use crate::error::Error;
 use crate::flights;
 use crate::input::{self, Body, Path, Query, Refused};
 use crate::model::{Airport, DeparturesBoard, Flight, Itinerary, Origin, RouteStatistics};
+use crate::warm;
 
 /// `cache`, `database` or `none`.
 pub const SERVED_FROM: &str = "x-served-from";
@@ -36,6 +37,7 @@ pub struct App {
 
 /// All routes.
 pub fn router(app: App) -> Router {
+    let warmer = warm::warmer(&app.db, &app.cache);
     Router::new()
         .route("/airports/{iata}", get(airport).put(replace_airport))
         .route("/airports/{iata}/departures", get(departures))
@@ -46,6 +48,7 @@ pub fn router(app: App) -> Router {
         .route("/statistics/busiest-origins", get(busiest_origins))
         .route_layer(middleware::from_fn(tell_where_it_came_from))
         .route("/admin/invalidate", post(invalidate))
+        .route("/admin/warm", post(move |wanted| warm_now(warmer.clone(), wanted)))
         .route("/admin/stats", get(stats))
         .fallback(async || Refused(StatusCode::NOT_FOUND, "no such path".to_owned()))
         .method_not_allowed_fallback(async || {
@@ -183,6 +186,30 @@ async fn invalidate(State(app): State<App>, Body(targets): Body<Targets>) -> Ans
     }
     let invalidated = app.cache.invalidate(invalidation).await?;
     Ok(Json(json!({ "removed": invalidated.entries })))
+}
+
+/// `{"names": ["busiest boards"]}`, `{"keys": ["flight:42", "board:DFW:2001-03-09"]}`, or both.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Wanted {
+    #[serde(default)]
+    names: Vec<String>,
+    #[serde(default)]
+    keys: Vec<String>,
+}
+
+/// What cannot be warmed is part of the answer, and keeps nothing else from being warmed.
+async fn warm_now(warmer: Warmer, Body(wanted): Body<Wanted>) -> Answer<Value> {
+    if wanted.names.is_empty() && wanted.keys.is_empty() {
+        return Err(Refused(StatusCode::UNPROCESSABLE_ENTITY, "name warmers or keys".to_owned()));
+    }
+    let (named, keys) = tokio::join!(warmer.run_named(wanted.names), warmer.warm_keys(wanted.keys));
+    let errors = named.errors().iter().chain(keys.errors());
+    let errors: Vec<_> = errors.map(|error| json!({ "name": error.name, "error": error.message })).collect();
+    Ok(Json(json!({
+        "total": named.total + keys.total, "done": named.done + keys.done, "failed": named.failed + keys.failed,
+        "errors": errors,
+    })))
 }
 
 async fn stats(State(app): State<App>) -> Json<Value> {

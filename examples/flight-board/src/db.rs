@@ -12,6 +12,7 @@ use tokio::task::spawn_blocking;
 
 use crate::data;
 use crate::error::Result;
+use crate::outbox;
 
 tokio::task_local! {
     static QUERIES: Cell<u64>;
@@ -55,6 +56,7 @@ impl Db {
 
     fn new(mut connection: Connection) -> Result<Self> {
         data::load(&mut connection)?;
+        connection.execute_batch(outbox::SCHEMA)?;
         Ok(Self { connection: Arc::new(Mutex::new(connection)), gate: Arc::default() })
     }
 
@@ -65,13 +67,22 @@ impl Db {
     ) -> Result<T> {
         add_queries(1);
         let gate = self.gate_of_this_query();
-        let connection = self.connection.clone();
-        let answer = spawn_blocking(move || query(&connection.lock().unwrap_or_else(PoisonError::into_inner)))
-            .await
-            .expect("a query neither panics nor is cancelled: the closures in `queries.rs` only read rows");
+        let answer = self.query_unseen(query).await;
         if let Some(gate) = gate {
             gate.pass().await;
         }
+        answer
+    }
+
+    /// Runs one query that belongs to no request: neither counted nor held.
+    pub(crate) async fn query_unseen<T: Send + 'static>(
+        &self,
+        query: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let connection = self.connection.clone();
+        let answer = spawn_blocking(move || query(&connection.lock().unwrap_or_else(PoisonError::into_inner)))
+            .await
+            .expect("a query neither panics nor is cancelled: the closures only read and write rows");
         Ok(answer?)
     }
 

@@ -4,11 +4,12 @@
 //! untrue. The rest follows: a read that calls other cached reads falls with each of them, and a load that was under way
 //! while something it read was changed is never stored.
 
-use cache_core::{cached, invalidates};
+use cache_core::{Invalidation, cached, invalidates, tag};
 
 use crate::db::Db;
 use crate::error::{Error, Result};
 use crate::model::{Airport, Departure, DeparturesBoard, Flight, Itinerary, Origin, RouteStatistics};
+use crate::{outbox, queries};
 
 /// One airport. TTL and tags are declared on [`Airport`]; that a code is unknown is remembered for ten seconds.
 #[cached(prefix = "airport", skip(db), negative_ttl = "10s")]
@@ -78,19 +79,34 @@ pub async fn get_busiest_origins(db: &Db, limit: u32) -> Result<Vec<Origin>> {
     db.busiest_origins(limit).await
 }
 
-/// Changes a delay. The flight takes its boards and itineraries along; its route is known from the result.
-#[invalidates(keys = [get_flight(id)], tags = ["route:{result.origin}:{result.destination}"])]
+/// Changes a delay. The flight takes its boards and itineraries along.
+///
+/// What is untrue from now on is written in the transaction of the change: also a process that dies right after the commit
+/// leaves no old delay behind. Where that does not matter `#[invalidates]` says the same in one line, as below.
 pub async fn set_delay(db: &Db, id: u64, delay_min: i32) -> Result<Flight> {
-    db.set_delay(id, delay_min).await?.ok_or(Error::NoSuchFlight(id))
+    let changed = outbox::change(db, move |transaction| {
+        let flight = queries::set_delay(transaction, id, delay_min)?;
+        Ok(flight.map(|flight| (flight.clone(), shows(&flight))))
+    });
+    changed.await?.ok_or(Error::NoSuchFlight(id))
 }
 
 /// Removes a flight and returns it. The number of flights changes too, so whatever counts them falls.
-#[invalidates(keys = [get_flight(id)], tags = ["route:{result.origin}:{result.destination}", "traffic"])]
 pub async fn delete_flight(db: &Db, id: u64) -> Result<Flight> {
-    db.delete_flight(id).await?.ok_or(Error::NoSuchFlight(id))
+    let deleted = outbox::change(db, move |transaction| {
+        let flight = queries::delete_flight(transaction, id)?;
+        Ok(flight.map(|flight| (flight.clone(), shows(&flight).tag("traffic"))))
+    });
+    deleted.await?.ok_or(Error::NoSuchFlight(id))
 }
 
-/// Replaces an airport. Every board, route and ranking that shows its name falls with it; the flights stay.
+/// All that shows a flight: its entry with what was made from it, and the statistics of its route.
+fn shows(flight: &Flight) -> Invalidation {
+    Invalidation::new().key(get_flight::key(&flight.id)).tag(tag!("route:{flight.origin}:{flight.destination}"))
+}
+
+/// Replaces an airport. Every board, route and ranking that shows its name falls with it; the flights stay. Should the process
+/// die between the change and the invalidation, the old name lives for its hour.
 #[invalidates(keys = [get_airport(new.iata)])]
 pub async fn replace_airport(db: &Db, new: Airport) -> Result<Airport> {
     let iata = new.iata.clone();

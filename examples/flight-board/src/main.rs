@@ -8,8 +8,9 @@ use std::process::ExitCode;
 use cache_core::Cache;
 use flight_board::api::App;
 use flight_board::db::Db;
-use flight_board::{setup, tour};
+use flight_board::{outbox, setup, tour, warm};
 use tokio::net::TcpListener;
+use tokio::task::JoinSet;
 
 const USAGE: &str = "\
 usage: flight-board [tour]
@@ -88,6 +89,12 @@ async fn serve(listen: SocketAddr, database: Option<PathBuf>) -> Result<(), Box<
     if is_new {
         cache.clear().await?;
     }
+    // Before anything is served: what a process that died after a commit had still to invalidate.
+    outbox::relay(&db, &cache).await?;
+    let mut relay = JoinSet::new(); // dropped, it stops
+    relay.spawn(outbox::relay_forever(db.clone(), cache.clone()));
+    let warmed = warm::at_start(&db, &cache).await;
+    println!("{} of the {} busiest boards are warm", warmed.done, warmed.total);
     let listener = TcpListener::bind(listen).await?;
     let address = listener.local_addr()?;
     println!("flight board on http://{address}, cached in {store}; try:");

@@ -1,6 +1,6 @@
 //! The SQL, a function each. Nothing here knows that there is a cache.
 
-use rusqlite::{OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use crate::db::Db;
 use crate::error::Result;
@@ -80,22 +80,22 @@ impl Db {
         .await
     }
 
-    /// The flight as it is now; `None`: there is none.
-    pub(crate) async fn set_delay(&self, id: u64, delay_min: i32) -> Result<Option<Flight>> {
+    /// The airports and days with most departures.
+    pub(crate) async fn busiest_boards(&self, limit: u32) -> Result<Vec<(String, String)>> {
         self.query(move |db| {
-            db.prepare_cached("UPDATE flights SET delay_min = ? WHERE id = ? RETURNING *")?
-                .query_row(params![delay_min, id], flight)
-                .optional()
+            db.prepare_cached(
+                "SELECT origin, substr(scheduled_departure, 1, 10) AS day FROM flights
+                 GROUP BY origin, day ORDER BY count(*) DESC, origin, day LIMIT ?",
+            )?
+            .query_map([limit], |row| Ok((row.get(0)?, row.get(1)?)))?
+            .collect()
         })
         .await
     }
 
-    /// The flight as it was; `None`: there was none.
-    pub(crate) async fn delete_flight(&self, id: u64) -> Result<Option<Flight>> {
-        self.query(move |db| {
-            db.prepare_cached("DELETE FROM flights WHERE id = ? RETURNING *")?.query_row([id], flight).optional()
-        })
-        .await
+    /// The flight as it is now; `None`: there is none.
+    pub(crate) async fn set_delay(&self, id: u64, delay_min: i32) -> Result<Option<Flight>> {
+        self.query(move |db| set_delay(db, id, delay_min)).await
     }
 
     /// The airport as it is now; `None`: there is none of that code.
@@ -113,6 +113,18 @@ impl Db {
         })
         .await
     }
+}
+
+/// The flight as it is now; `None`: there is none.
+pub(crate) fn set_delay(db: &Connection, id: u64, delay_min: i32) -> rusqlite::Result<Option<Flight>> {
+    db.prepare_cached("UPDATE flights SET delay_min = ? WHERE id = ? RETURNING *")?
+        .query_row(params![delay_min, id], flight)
+        .optional()
+}
+
+/// The flight as it was; `None`: there was none.
+pub(crate) fn delete_flight(db: &Connection, id: u64) -> rusqlite::Result<Option<Flight>> {
+    db.prepare_cached("DELETE FROM flights WHERE id = ? RETURNING *")?.query_row([id], flight).optional()
 }
 
 fn airport(row: &Row<'_>) -> rusqlite::Result<Airport> {
