@@ -9,6 +9,7 @@ mod cache;
 mod cacheable;
 mod clock;
 mod codec;
+#[cfg_attr(not(feature = "redis"), expect(dead_code, reason = "limits of the Redis store"))]
 mod config;
 mod entry;
 mod error;
