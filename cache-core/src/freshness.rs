@@ -91,7 +91,7 @@ impl Freshness {
         now_ms.saturating_sub(times.soft_expires_at_ms) < millis(self.stale_if_error)
     }
 
-    /// XFetch (Vattani, Chierichetti, Lowenstein, "Optimal Probabilistic Cache Stampede Prevention", VLDB 2015, figure 3):
+    /// XFetch (Vattani, Chierichetti, Lowenstein, "Optimal Probabilistic Cache Stampede Prevention", VLDB 2015):
     /// `now − cost · β · ln(random) ≥ expiry`.
     ///
     /// The expiry is the soft one: it is the end of the TTL that would make callers wait or be served something stale. With the
