@@ -111,6 +111,10 @@ fn what_was_learned_under_other_bounds_is_brought_within_these() {
         let ttl = Learned::after(&bounds(), Some(&learned(ttl_s)), &refill(60)).ttl();
         assert!((seconds(10.0)..=seconds(3_600.0)).contains(&ttl), "{ttl_s}: {ttl:?}");
     }
+    // From there the step is taken: a change is seen at once.
+    let changed = |ttl| bounds().next(ttl, seconds(60.0), Observed::Changed);
+    assert_eq!(changed(seconds(1_000_000.0)), changed(seconds(3_600.0)));
+    assert_eq!(bounds().next(Duration::ZERO, Duration::ZERO, Observed::Unchanged), seconds(10.0));
 }
 
 #[test]
