@@ -79,6 +79,7 @@ impl Watches {
     }
 
     /// Anything may have changed.
+    #[cfg(any(test, feature = "redis"))]
     pub(crate) fn wake_all(&self) {
         let all = std::mem::take(&mut *self.0.lock());
         all.into_values().flatten().for_each(|told| told.waiter.tell(Change::Unknown));
