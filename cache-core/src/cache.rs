@@ -259,7 +259,11 @@ impl Cache {
             match loading.run(load()).await {
                 Ok(value) => {
                     let declared = key.recipe().map_or_else(Names::new, |recipe| recipe.names(&value));
-                    loading.fill(&value, declared).await;
+                    if key.recipe().is_none_or(|recipe| (recipe.keep)(&value)) {
+                        loading.fill(&value, declared).await;
+                    } else {
+                        loading.unstored_value(declared);
+                    }
                     Ok(value)
                 }
                 Err(error) => loading.failed(UNSAID).ok_or(error),

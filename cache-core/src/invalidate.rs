@@ -238,17 +238,26 @@ pub(crate) fn begin_and_report(
         tracing::error!(%error, "a function invalidates something that can never name an entry");
     }
     let wanted = !targets.is_empty() && inner.store.is_some();
-    let work = wanted.then(|| Unsettled::new(inner, targets).drive());
+    let done = wanted.then(|| begin(Unsettled::new(inner, targets).drive()));
+    async move {
+        if let Some(done) = done {
+            done.await;
+        }
+    }
+}
+
+/// Begins work that owes an invalidation if it fails, and says so at ERROR; as [`begin_and_report`].
+pub(crate) fn begin<T: 'static>(
+    work: impl Future<Output = Result<T, Error>> + Send + 'static,
+) -> impl Future<Output = ()> + Send {
     let work = async move {
-        if let Some(work) = work
-            && let Err(error) = work.await
-        {
+        if let Err(error) = work.await {
             tracing::error!(%error, "an invalidation failed; it is retried in the background");
         }
     };
     let task = match Handle::try_current() {
-        Ok(runtime) if wanted => Ok(runtime.spawn(work)),
-        _ => Err(work),
+        Ok(runtime) => Ok(runtime.spawn(work)),
+        Err(_) => Err(work),
     };
     async move {
         match task {

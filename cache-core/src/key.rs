@@ -123,13 +123,8 @@ impl<T> Key<T> {
         TextKey { text: self.text.clone() }
     }
 
-    pub(crate) fn with_recipe(
-        mut self,
-        policy: Policy,
-        captured: Captured,
-        declared: fn(&Captured, &T) -> Names,
-    ) -> Self {
-        self.recipe = Some(Arc::new(Recipe { policy, captured, declared }));
+    pub(crate) fn with_recipe(mut self, recipe: Recipe<T>) -> Self {
+        self.recipe = Some(Arc::new(recipe));
         self
     }
 

@@ -67,6 +67,9 @@ pub use cache_macros::cached;
 #[cfg(feature = "macros")]
 #[doc = include_str!("../docs/invalidates.md")]
 pub use cache_macros::invalidates;
+#[cfg(feature = "macros")]
+#[doc = include_str!("../docs/write_through.md")]
+pub use cache_macros::write_through;
 pub use cacheable::Cacheable;
 pub use error::{Error, ErrorKind};
 pub use health::Health;

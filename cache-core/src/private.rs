@@ -2,6 +2,7 @@
 
 mod bounds;
 mod returns;
+mod writing;
 
 use std::future::Future;
 use std::marker::PhantomData;
@@ -29,6 +30,7 @@ pub use crate::ttl::Ttl;
 
 pub use self::bounds::*;
 pub use self::returns::*;
+pub use self::writing::*;
 
 use crate::cache::Inner;
 use crate::codec;

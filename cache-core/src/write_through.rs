@@ -1,4 +1,4 @@
-//! `put`: the caller's value replaces the entry, unless somebody else may know better.
+//! `put` and `#[write_through]`: the writer's value replaces the entry, unless somebody else may know better.
 
 use std::sync::Arc;
 
@@ -14,8 +14,9 @@ use crate::fingerprint::fingerprint;
 use crate::invalidate::{self, Targets, Unsettled};
 use crate::key::{Key, Names};
 use crate::name::Name;
-use crate::provenance::Collected;
+use crate::provenance::{Collected, Scope};
 use crate::stamp::{self, Stamped, Unstorable};
+use crate::stats::Counters;
 use crate::store::{ClockReading, Fill, FillReply, Token};
 
 /// What a [`put`](crate::Cache::put) did.
@@ -49,7 +50,7 @@ pub(crate) async fn put<T: Serialize + DeserializeOwned>(
             return Err(error);
         }
     };
-    let (names, stamped) = match stamped(inner, &key, &name, value) {
+    let Ready { names, stamped } = match ready(inner, &key, &name, value, Collected::default()) {
         Ok(ready) => ready,
         Err(reason) => {
             let invalidated = invalidate::invalidate(inner, Targets::of(name)).await?;
@@ -57,9 +58,10 @@ pub(crate) async fn put<T: Serialize + DeserializeOwned>(
                 Unstorable::NotWanted => Ok(Put { stored: false, entries: invalidated.entries }),
                 Unstorable::TooLarge => Err(Error::new(ErrorKind::Limit, "the value is larger than value_bytes_max")),
                 Unstorable::Unencodable => Err(Error::new(ErrorKind::Encode, "the value cannot be encoded")),
-                Unstorable::Unreachable => {
-                    Err(Error::new(ErrorKind::Limit, "the value has a tag that cannot be written, or too many"))
-                }
+                Unstorable::Unreachable => Err(Error::new(
+                    ErrorKind::Limit,
+                    "the value has too many tags, one that cannot be written, or one that the key alone cannot tell",
+                )),
             };
         }
     };
@@ -74,19 +76,30 @@ pub(crate) async fn put<T: Serialize + DeserializeOwned>(
     }
 }
 
-fn stamped<T: Serialize + DeserializeOwned>(
+/// A value that is ready for the store.
+pub(crate) struct Ready {
+    names: Vec<Name>,
+    stamped: Stamped,
+}
+
+fn ready<T: Serialize + DeserializeOwned>(
     inner: &Inner,
     key: &Key<T>,
     name: &Name,
     value: &T,
-) -> Result<(Vec<Name>, Stamped), Unstorable> {
+    inherited: Collected,
+) -> Result<Ready, Unstorable> {
     let policy = key.policy();
-    let declared = key.recipe().map_or_else(Names::new, |recipe| recipe.names(value));
-    let names = stamp::names(inner, name, declared, Collected::default())?;
+    let declared = match key.recipe() {
+        Some(recipe) if !(recipe.keep)(value) => return Err(Unstorable::NotWanted),
+        Some(recipe) => recipe.names(value),
+        None => Names::new(),
+    };
+    let names = stamp::names(inner, name, declared, inherited)?;
     let encoded = codec::encode(value).map_err(|_| Unstorable::Unencodable)?;
     let fingerprint = fingerprint::<T>(policy.version, policy.shape);
     let stamped = stamp::stamp(inner, &policy, fingerprint, &names, encoded, std::time::Duration::ZERO)?;
-    Ok((names, stamped))
+    Ok(Ready { names, stamped })
 }
 
 async fn write(
@@ -98,7 +111,7 @@ async fn write(
     clock: ClockReading,
 ) -> Result<Put, Error> {
     let logical = key.as_key().unwrap_or_default();
-    let counters = inner.counted.prefix(invalidate::prefix_of(logical));
+    let counters = counters_of(&inner, &key);
     inner.flights.close_epoch();
     let fill = Fill { key: logical, value, names: &names, ttl, clock: &clock, token: Token::new() };
     let written = within(inner.config.operation_deadline, inner.store()?.write(fill)).await;
@@ -117,4 +130,113 @@ async fn write(
     }
     unsettled.settled();
     Ok(Put { stored, entries: removed })
+}
+
+/// A function that writes through, from before its body to the end of its write.
+///
+/// Dropped before [`finish`](Self::finish) or [`disarm`](Self::disarm), its body was cancelled or panicked, and nobody knows
+/// whether it wrote: the entry is removed.
+pub(crate) struct Writer {
+    inner: Arc<Inner>,
+    /// `None`: there is nothing to do, or no longer.
+    key: Option<Name>,
+    /// `None`: the store did not say, so the value cannot be proved current.
+    clock: Option<ClockReading>,
+    scope: Arc<Scope>,
+}
+
+impl Writer {
+    /// Reads the clock. Dropped meanwhile, the body has not begun, and nothing was written.
+    pub(crate) async fn begin(inner: Arc<Inner>, key: Option<Name>) -> Self {
+        let mut clock = None;
+        if let (Some(key), Ok(store)) = (&key, inner.store()) {
+            match within(inner.config.operation_deadline, store.read_clock()).await {
+                Ok(reading) => clock = Some(reading),
+                Err(_) => counters_of(&inner, key).errors(1),
+            }
+        }
+        // Not as the load of the key: calls of the target inside the body are calls like any other.
+        let scope = Scope::new(inner.id, None, inner.config.names_max);
+        Self { inner, key, clock, scope }
+    }
+
+    /// Runs the body: the entry will belong to what the cached calls inside it belong to. Boxed, as the body of a load is.
+    pub(crate) fn run<F: Future>(&self, body: F) -> impl Future<Output = F::Output> + use<F> {
+        Box::pin(self.scope.clone().run(body))
+    }
+
+    /// The body returned a value, or that there is none; `key` is the one that this began with. What happens then is under way
+    /// when this returns, as far as there is a runtime; the future waits for its end.
+    pub(crate) fn finish<T: Serialize + DeserializeOwned>(
+        mut self,
+        key: &Key<T>,
+        value: Option<&T>,
+    ) -> impl Future<Output = ()> + Send + use<T> {
+        let work = self.key.take().filter(|_| self.inner.store.is_some()).map(|name| {
+            let ready = match value {
+                Some(value) => self.ready(key, &name, value),
+                None => Err(Unstorable::NotWanted),
+            };
+            self.settle(name, ready)
+        });
+        async move {
+            if let Some(work) = work {
+                work.await;
+            }
+        }
+    }
+
+    fn ready<T: Serialize + DeserializeOwned>(
+        &self,
+        key: &Key<T>,
+        name: &Name,
+        value: &T,
+    ) -> Result<Ready, Unstorable> {
+        let inherited = self.scope.take();
+        // Made from the entry that it replaces, or from something made from it: a read after the write may have been answered
+        // with the old value, and nothing tells it from a read before.
+        if inherited.names.contains(name) {
+            return Err(Unstorable::Unreachable);
+        }
+        ready(&self.inner, key, name, value, inherited)
+    }
+
+    fn settle(&self, name: Name, ready: Result<Ready, Unstorable>) -> impl Future<Output = ()> + Send + use<> {
+        let unsettled = Unsettled::new(&self.inner, Targets::of(name.clone()));
+        let sendable = match (ready, self.clock.clone()) {
+            (Ok(ready), Some(clock)) => Some((ready, clock)),
+            (Err(reason), _) if reason != Unstorable::NotWanted => {
+                counters_of(&self.inner, &name).unstored(1);
+                None
+            }
+            _ => None,
+        };
+        let inner = self.inner.clone();
+        invalidate::begin(async move {
+            match sendable {
+                Some((Ready { names, stamped }, clock)) => {
+                    write(unsettled, inner, name, names, stamped, clock).await?;
+                }
+                None => _ = unsettled.drive().await?,
+            }
+            Ok(())
+        })
+    }
+
+    /// The function failed: nothing was written.
+    pub(crate) fn disarm(mut self) {
+        self.key = None;
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        if let Some(key) = self.key.take().filter(|_| self.inner.store.is_some()) {
+            drop(invalidate::begin(Unsettled::new(&self.inner, Targets::of(key)).drive()));
+        }
+    }
+}
+
+fn counters_of(inner: &Inner, key: &Name) -> Arc<Counters> {
+    inner.counted.prefix(invalidate::prefix_of(key.as_key().unwrap_or_default()))
 }

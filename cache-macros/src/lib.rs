@@ -18,6 +18,7 @@ mod runtime_path;
 mod signature;
 mod template;
 mod wrapper;
+mod write_through;
 
 use proc_macro::TokenStream;
 
@@ -31,6 +32,12 @@ pub fn cached(options: TokenStream, item: TokenStream) -> TokenStream {
 #[proc_macro_attribute]
 pub fn invalidates(options: TokenStream, item: TokenStream) -> TokenStream {
     invalidates::invalidates(options.into(), item.into()).into()
+}
+
+/// Makes what an `async fn` returns the cached value of another. Documented at `cache_core::write_through`.
+#[proc_macro_attribute]
+pub fn write_through(options: TokenStream, item: TokenStream) -> TokenStream {
+    write_through::write_through(options.into(), item.into()).into()
 }
 
 /// Declares how values of a type are cached. Documented at `cache_core::Cacheable`.

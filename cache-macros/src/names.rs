@@ -65,7 +65,7 @@ impl Item {
                 Ok(Read::Done(Self::Spread((**iterator).clone())))
             }
             call @ (Expr::Call(_) | Expr::MethodCall(_)) if kind == Kind::Key => {
-                companion_key(call).map(|key| Read::Done(Self::Typed(key)))
+                companion_call(call, "key").map(|key| Read::Done(Self::Typed(key)))
             }
             call @ (Expr::Call(_) | Expr::MethodCall(_)) => Err(syn::Error::new_spanned(
                 call,
@@ -96,14 +96,14 @@ impl Item {
     }
 }
 
-/// Turns `f(id)` into the call of its companion that makes the key; arguments are borrowed for the user.
+/// Turns `f(id)` into the call of a function of its companion, such as `f::key(&id)`; arguments are borrowed for the user.
 ///
 /// Nothing can ask whether a path prefix is a module or a type: UpperCamel decides, and `<T>::f(id)` is the way out.
-fn companion_key(call: &Expr) -> syn::Result<Expr> {
+pub(crate) fn companion_call(call: &Expr, function: &str) -> syn::Result<Expr> {
     match call {
         Expr::MethodCall(call) => {
             let mut call = call.clone();
-            call.method = associated_name(&call.method, "key");
+            call.method = associated_name(&call.method, function);
             call.args = borrowed(&call.args);
             Ok(Expr::MethodCall(call))
         }
@@ -115,7 +115,7 @@ fn companion_key(call: &Expr) -> syn::Result<Expr> {
             let mut call = call.clone();
             let Expr::Path(path) = peel(&call.func) else { return Ok(Expr::Call(call)) };
             let mut path = path.clone();
-            name_companion(&mut path);
+            name_companion(&mut path, function);
             call.func = Box::new(Expr::Path(path));
             call.args = borrowed(&call.args);
             Ok(Expr::Call(call))
@@ -124,9 +124,9 @@ fn companion_key(call: &Expr) -> syn::Result<Expr> {
     }
 }
 
-fn name_companion(function: &mut ExprPath) {
-    let qualified = function.qself.is_some();
-    let segments = &mut function.path.segments;
+fn name_companion(path: &mut ExprPath, function: &str) {
+    let qualified = path.qself.is_some();
+    let segments = &mut path.path.segments;
     let of_type = segments.iter().rev().nth(1).is_some_and(|owner| {
         let name = owner.ident.to_string();
         name.starts_with(char::is_uppercase) || !matches!(owner.arguments, PathArguments::None)
@@ -134,10 +134,12 @@ fn name_companion(function: &mut ExprPath) {
     let count = segments.len();
     let Some(last) = segments.last_mut() else { return };
     if qualified || of_type {
-        last.ident = associated_name(&last.ident, "key");
-    } else if count == 1 || last.ident != "key" {
+        last.ident = associated_name(&last.ident, function);
+    } else if count > 1 && last.ident == "key" {
+        last.ident = Ident::new(function, last.ident.span());
+    } else {
         let arguments = std::mem::take(&mut last.arguments);
-        let ident = Ident::new("key", last.ident.span());
+        let ident = Ident::new(function, last.ident.span());
         segments.push(syn::PathSegment { ident, arguments });
     }
 }
@@ -148,6 +150,9 @@ pub(crate) fn associated_name(function: &Ident, suffix: &str) -> Ident {
     let name = name.strip_prefix("r#").unwrap_or(&name);
     Ident::new(&format!("{name}_{suffix}"), function.span())
 }
+
+/// The function of a companion that hands its entry to a function that writes through.
+pub(crate) const TARGET: &str = "__target";
 
 fn borrowed(args: &Punctuated<Expr, Token![,]>) -> Punctuated<Expr, Token![,]> {
     let borrow = |arg: &Expr| match peel(arg) {

@@ -298,6 +298,7 @@ fn a_refined_key_keeps_its_name_and_adds_to_its_recipe() {
             names.tag(Template::new().text("v:").part(value).text(":").encoded(captured.at(0)).finish_tag());
             names
         },
+        |_| true,
     );
     let names = companion.clone().with_tags(["y"]).recipe().unwrap().names(&3).into_sorted();
     let names: Vec<_> = names.iter().map(|name| name.as_str().to_owned()).collect();

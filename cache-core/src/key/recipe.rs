@@ -142,12 +142,15 @@ pub(crate) struct Recipe<T> {
     pub(crate) policy: Policy,
     pub(crate) captured: Captured,
     pub(crate) declared: fn(&Captured, &T) -> Names,
+    /// The `when` option: whether the value is to be stored at all.
+    pub(crate) keep: fn(&T) -> bool,
 }
 
 impl<T> Recipe<T> {
     /// Of a key that no function made.
     pub(super) fn plain(prefix: &str) -> Self {
-        Self { policy: Policy::new(prefix.to_owned()), captured: Captured::default(), declared: |_, _| Names::new() }
+        let policy = Policy::new(prefix.to_owned());
+        Self { policy, captured: Captured::default(), declared: |_, _| Names::new(), keep: |_| true }
     }
 
     /// Everything the value is declared to belong to: names from parameters alone, and names that need the value.
@@ -160,7 +163,8 @@ impl<T> Recipe<T> {
 
 impl<T> Clone for Recipe<T> {
     fn clone(&self) -> Self {
-        Self { policy: self.policy.clone(), captured: self.captured.clone(), declared: self.declared }
+        let Self { policy, captured, declared, keep } = self;
+        Self { policy: policy.clone(), captured: captured.clone(), declared: *declared, keep: *keep }
     }
 }
 

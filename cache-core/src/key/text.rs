@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::escape::push_escaped;
 use super::readable::{Unencodable, push_part};
-use super::{Captured, Key, Names, Policy, TextKey};
+use super::{Captured, Key, Names, Policy, Recipe, TextKey};
 use crate::tag::Tag;
 
 /// What can be part of a cache key: everything that serde can serialize.
@@ -150,8 +150,14 @@ impl KeyText {
     }
 
     /// The key of a companion: `put` through it stores what the function itself would store.
-    pub fn finish_with<T>(self, policy: Policy, captured: Captured, declared: fn(&Captured, &T) -> Names) -> Key<T> {
-        self.finish().with_recipe(policy, captured, declared)
+    pub fn finish_with<T>(
+        self,
+        policy: Policy,
+        captured: Captured,
+        declared: fn(&Captured, &T) -> Names,
+        keep: fn(&T) -> bool,
+    ) -> Key<T> {
+        self.finish().with_recipe(Recipe { policy, captured, declared, keep })
     }
 }
 

@@ -1,5 +1,6 @@
 use super::*;
 use crate::error::ErrorKind;
+use crate::private::{Known, Target, write_through};
 
 #[tokio::test(start_paused = true)]
 async fn put_replaces_the_entry_and_removes_what_was_made_of_it() {
@@ -125,4 +126,107 @@ async fn nobody_joins_a_load_from_before_a_put() {
     gate.open();
     assert_eq!(before.await.unwrap(), 1);
     assert_eq!(stored(&cache, "k").await, Some(3), "the first load began before the write");
+}
+
+/// What `#[write_through]` becomes.
+async fn write(cache: Cache, key: Key<u32>, body: impl Future<Output = Result<u32, ()>>) -> Result<u32, ()> {
+    let writing = write_through(Some(&cache), Target::<_, Known, Known>::new(key, None)).await;
+    match writing.run(body).await {
+        Ok(value) => {
+            writing.finish(Some(&value)).await;
+            Ok(value)
+        }
+        Err(()) => {
+            writing.disarm();
+            Err(())
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_function_writes_in_two_round_trips() {
+    let (cache, store) = rig();
+    write(cache, tagged("k", &["t"]), async { Ok(1) }).await.unwrap();
+    assert_eq!((store.calls(Op::ReadClock), store.calls(Op::Write), store.all_calls()), (1, 1, 2));
+}
+
+/// Whatever fails, the function does not, and the old value is gone in the end.
+#[tokio::test(start_paused = true)]
+async fn a_function_whose_write_fails_removes_the_old_value_in_the_end() {
+    for failing in [&[Op::Write][..], &[Op::ReadClock, Op::Invalidate]] {
+        let (cache, store) = rig();
+        get(&cache, "k", 1).await;
+        failing.iter().for_each(|op| store.fail(*op));
+        assert_eq!(write(cache.clone(), tagged("k", &[]), async { Ok(2) }).await, Ok(2));
+        assert_eq!(get(&cache, "k", 3).await, 3, "{failing:?}: the old value is bypassed");
+        let stats = cache.stats();
+        assert!(stats.prefix("k").errors > 0 && stats.total().failed_invalidations == 1, "{failing:?}");
+        failing.iter().for_each(|op| store.heal(*op));
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        assert!(store.bytes("k").await.is_none(), "{failing:?}");
+    }
+}
+
+/// Without a reading nobody knows what overtook the write.
+#[tokio::test(start_paused = true)]
+async fn a_write_without_a_reading_removes_and_stores_nothing() {
+    let (cache, store) = rig();
+    get(&cache, "k", 1).await;
+    store.fail(Op::ReadClock);
+    write(cache.clone(), tagged("k", &[]), async { Ok(2) }).await.unwrap();
+    assert_eq!((store.calls(Op::Write), stored(&cache, "k").await), (0, None));
+    assert_eq!(cache.stats().total().failed_invalidations, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_panicked_removes_the_entry() {
+    let (cache, store) = rig();
+    get(&cache, "k", 1).await;
+    tokio::spawn(write(cache, tagged("k", &[]), async { panic!("in the body") })).await.unwrap_err();
+    idle().await;
+    assert!(store.bytes("k").await.is_none());
+}
+
+/// The body has not begun, so nothing was written.
+#[tokio::test(start_paused = true)]
+async fn a_writer_dropped_before_its_body_changes_nothing() {
+    let (cache, store) = rig();
+    get(&cache, "k", 1).await;
+    let read = store.hold(Op::ReadClock);
+    let call = tokio::spawn(write(cache.clone(), tagged("k", &[]), async { Ok(2) }));
+    read.reached().await;
+    call.abort();
+    call.await.unwrap_err();
+    idle().await;
+    assert_eq!(stored(&cache, "k").await, Some(1));
+}
+
+/// A value that is too large is not stored, and what it replaces is removed.
+#[tokio::test(start_paused = true)]
+async fn a_written_value_beyond_a_limit_removes_the_old_one() {
+    let (_, store) = rig();
+    let cache = with(&store, |config| config.tags_max = 1);
+    get(&cache, "k", 1).await;
+    write(cache.clone(), tagged("k", &["a", "b"]), async { Ok(2) }).await.unwrap();
+    assert!(store.bytes("k").await.is_none());
+    assert_eq!(cache.stats().prefix("k").unstored, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_caller_of_a_writer_does_not_lose_the_names_of_its_body() {
+    let (cache, _) = rig();
+    load(&cache, "outer", async {
+        let body = async { Ok(get(&cache, "inner", 1).await) };
+        write(cache.clone(), tagged("k", &[]), body).await.unwrap()
+    })
+    .await;
+    cache.invalidate_key("inner").await.unwrap();
+    assert_eq!((stored(&cache, "outer").await, stored(&cache, "k").await), (None, None));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_disabled_cache_runs_the_body_and_no_more() {
+    let cache = Cache::disabled();
+    assert_eq!(write(cache.clone(), tagged("k", &[]), async { Ok(2) }).await, Ok(2));
+    assert_eq!(cache.stats().total(), &crate::stats::PrefixStats::default());
 }

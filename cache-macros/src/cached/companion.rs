@@ -4,12 +4,12 @@ use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::spanned::Spanned;
 use syn::visit_mut::VisitMut;
-use syn::{FnArg, GenericParam, Generics, Lifetime, Pat, ReceiverKind, Type, TypeParamBound};
+use syn::{FnArg, GenericParam, Generics, Lifetime, Pat, ReceiverKind, Type, TypeParamBound, Visibility};
 
 use super::check::{Place, Plan};
 use super::expand::{Bindings, Generator};
 use crate::mentions::mentions;
-use crate::names::associated_name;
+use crate::names::{TARGET, associated_name};
 use crate::signature::{Param, peel_type};
 use crate::wrapper;
 
@@ -39,11 +39,13 @@ pub(crate) fn expand(generator: &Generator<'_>) -> TokenStream {
         Place::Associated => {
             let name = &function.sig.ident;
             let key = key(generator, &associated_name(name, "key"));
+            let target = target(generator, &associated_name(name, TARGET));
             let refresh = refresh(generator, &associated_name(name, "refresh"));
-            quote!(#(#cfgs)* #key #(#cfgs)* #refresh)
+            quote!(#(#cfgs)* #key #(#cfgs)* #target #(#cfgs)* #refresh)
         }
         Place::Type(name) => {
             let key = key(generator, &Ident::new("key", function.sig.ident.span()));
+            let target = target(generator, &Ident::new(TARGET, function.sig.ident.span()));
             let refresh = refresh(generator, &Ident::new("refresh", function.sig.ident.span()));
             // Braced, it lives in the type namespace only. Hidden, or links to the function would be ambiguous.
             quote! {
@@ -56,6 +58,7 @@ pub(crate) fn expand(generator: &Generator<'_>) -> TokenStream {
                 #[allow(clippy::all, clippy::pedantic, clippy::nursery)]
                 impl #name {
                     #key
+                    #target
                     #refresh
                 }
             }
@@ -63,10 +66,19 @@ pub(crate) fn expand(generator: &Generator<'_>) -> TokenStream {
     }
 }
 
-fn key(generator: &Generator<'_>, name: &Ident) -> TokenStream {
-    let Generator { plan, private } = generator;
+/// What the functions that name an entry have in common: they take what is in its key, by reference.
+struct Heading<'a> {
+    vis: &'a Visibility,
+    generics: Generics,
+    inputs: TokenStream,
+    value_type: TokenStream,
+    /// What `inputs` takes, beside `self`.
+    params: Vec<(usize, &'a Param)>,
+}
+
+fn heading<'a>(generator: &Generator<'a>) -> Heading<'a> {
+    let plan = generator.plan;
     let function = &plan.function;
-    let vis = &function.vis;
     let mut value_type: TokenStream = generator.value_type();
     if let Ok(mut ty) = syn::parse2::<Type>(value_type.clone()) {
         StaticElided.visit_type_mut(&mut ty);
@@ -78,21 +90,29 @@ fn key(generator: &Generator<'_>, name: &Ident) -> TokenStream {
         let (arg, ty) = (arg_name(*at, param), by_reference(&param.ty));
         quote!(#arg: #ty)
     });
-    let this = plan.key_uses_self().then(|| quote_spanned!(this_span(plan) => &self,)).into_iter();
+    let this = plan.key_uses_self().then(|| quote_spanned!(this_span(plan) => &self,));
+    let inputs = quote!(#this #(#args),*);
+    let generics = key_generics(plan, &value_type, &params);
+    Heading { vis: &function.vis, generics, inputs, value_type, params }
+}
+
+fn key(generator: &Generator<'_>, name: &Ident) -> TokenStream {
+    let Generator { plan, private } = generator;
+    let function = &plan.function;
+    let Heading { vis, generics, inputs, value_type, params } = &heading(generator);
     let patterns = params.iter().filter(|(_, param)| param.name().is_none()).map(|(at, param)| {
         let (arg, mut pat) = (arg_name(*at, param), param.pat.clone());
         PlainBindings.visit_pat_mut(&mut pat);
         quote!(#[allow(unused_variables)] let #pat = #arg;)
     });
-    let generics = key_generics(plan, &value_type, &params);
     let where_clause = &generics.where_clause;
     let (prefix, key) = (generator.prefix(), generator.key(Bindings::Borrowed));
-    let finish = finish(generator, &value_type);
+    let finish = finish(generator, generics, value_type);
     let docs = format!("The key of one call of `{}`.", function.sig.ident);
     quote_spanned! { Span::mixed_site() =>
         #[doc = #docs]
         #[allow(dead_code, clippy::all, clippy::pedantic, clippy::nursery)]
-        #vis fn #name #generics (#(#this)* #(#args),*) -> #private::Key<#value_type> #where_clause {
+        #vis fn #name #generics (#inputs) -> #private::Key<#value_type> #where_clause {
             #(#patterns)*
             let prefix = #prefix;
             let key = #key;
@@ -102,29 +122,22 @@ fn key(generator: &Generator<'_>, name: &Ident) -> TokenStream {
 }
 
 /// The key with its recipe: how the function itself would store its entry.
-fn finish(generator: &Generator<'_>, value_type: &TokenStream) -> TokenStream {
+fn finish(generator: &Generator<'_>, generics: &Generics, value_type: &TokenStream) -> TokenStream {
     let Generator { plan, private } = generator;
     let items = generator.items();
     let evaluator = generator.evaluator();
     let names = Ident::new("names", Span::mixed_site());
-    let unknown = plan.unknown_to_companion();
-    let uses_unknown = |tokens: &TokenStream| unknown.iter().any(|name| mentions(tokens, name));
-    let lifetimes = [&plan.options.ttl, &plan.options.negative_ttl].into_iter().flatten();
-    let lifetime_unknown =
-        lifetimes.filter_map(|ttl| ttl.value.computed()).any(|expr| uses_unknown(&expr.to_token_stream()));
-    let items_unknown = plan
-        .items()
-        .any(|item| evaluator.needs_live_parameters(item) || unknown.iter().any(|name| item.mentions(name)));
-    let default_policy = quote_spanned!(Span::mixed_site() => #private::Policy::new(prefix));
-    if lifetime_unknown || items_unknown {
+    if !knows_recipe(generator, generics) {
         // Part of the recipe is not at hand here. A name that cannot be spelled keeps `put` from storing a value that
         // its tags could not reach; invalidation needs no recipe.
         return quote_spanned! { Span::mixed_site() =>
-            key.finish_with(#default_policy, #private::Captured::new(), |_, _| {
+            let policy = #private::Policy::new(prefix);
+            let declared = |_: &_, _: &_| {
                 let mut #names = #private::Names::new();
                 #names.tag("");
                 #names
-            })
+            };
+            key.finish_with(policy, #private::Captured::new(), declared, |_| true)
         };
     }
     let policy = generator.policy(value_type);
@@ -134,6 +147,12 @@ fn finish(generator: &Generator<'_>, value_type: &TokenStream) -> TokenStream {
     let parts = evaluator.captured_parts(&items);
     let declared = evaluator.declared(&names, &captured, &value, &items);
     let cacheability = wrapper::cacheability(value_type, private);
+    let keep = plan
+        .options
+        .when
+        .as_ref()
+        .map(|when| quote_spanned!(when.span() => #private::when::<#value_type, _>(#when, #value)));
+    let keep = keep.unwrap_or_else(|| quote!(true));
     quote_spanned! { Span::mixed_site() =>
         #[allow(unused_mut)]
         let mut #names = #private::Names::new();
@@ -146,7 +165,83 @@ fn finish(generator: &Generator<'_>, value_type: &TokenStream) -> TokenStream {
             #cacheability.own_names::<#value_type>(#value, &mut #names);
             #declared
             #names
-        })
+        }, |#value: &#value_type| #keep)
+    }
+}
+
+/// Whether the companion has all it takes to store a value as the function itself does.
+fn knows_recipe(generator: &Generator<'_>, generics: &Generics) -> bool {
+    let plan = generator.plan;
+    let evaluator = generator.evaluator();
+    let unknown = plan.unknown_to_companion();
+    let uses_unknown = |tokens: &TokenStream| unknown.iter().any(|name| mentions(tokens, name));
+    let lifetimes = [&plan.options.ttl, &plan.options.negative_ttl].into_iter().flatten();
+    let lifetime_unknown =
+        lifetimes.filter_map(|ttl| ttl.value.computed()).any(|expr| uses_unknown(&expr.to_token_stream()));
+    let items_unknown = plan
+        .items()
+        .any(|item| evaluator.needs_live_parameters(item) || unknown.iter().any(|name| item.mentions(name)));
+    // A function pointer holds no parameters at all. What the closure calls its own argument is none.
+    let when_unknown = plan.options.when.as_ref().is_some_and(|when| {
+        let mut used =
+            plan.function.names().into_iter().map(|name| name.to_string()).chain(out_of_scope(plan, generics));
+        used.any(|name| mentions(&when.body, &name) && !mentions(&when.inputs, &name))
+    });
+    !(lifetime_unknown || items_unknown || when_unknown)
+}
+
+/// Whether the companion can evaluate the `cache` option. What it takes by reference and the function by value may not be
+/// spelled alike.
+fn knows_cache(plan: &Plan, generics: &Generics) -> bool {
+    let Some(cache) = &plan.options.cache else { return true };
+    let by_value = plan.function.bindings().filter(|binding| !plan.is_reference(binding)).map(ToString::to_string);
+    let mut unknown = plan.unknown_to_companion().into_iter().chain(by_value).chain(out_of_scope(plan, generics));
+    !unknown.any(|name| mentions(cache, &name))
+}
+
+/// Type and const parameters of the function that `key` does not have.
+fn out_of_scope(plan: &Plan, generics: &Generics) -> Vec<String> {
+    let names = |generics: &Generics| -> Vec<String> {
+        generics.params.iter().filter_map(explicit_argument).map(|name| name.to_string()).collect()
+    };
+    let known = names(generics);
+    names(&plan.function.sig.generics).into_iter().filter(|name| !known.contains(name)).collect()
+}
+
+/// The entry for a function that writes through; what it is made with is known by type, so that a lack is a compile error.
+fn target(generator: &Generator<'_>, name: &Ident) -> TokenStream {
+    let Generator { plan, private } = generator;
+    let function = &plan.function;
+    let Heading { vis, generics, inputs, value_type, params } = &heading(generator);
+    let where_clause = &generics.where_clause;
+    let marker = |known| if known { quote!(#private::Known) } else { quote!(#private::NotKnown) };
+    let located = knows_cache(plan, generics);
+    let (recipe_is, cache_is) = (marker(knows_recipe(generator, generics)), marker(located));
+    let cache = plan.options.cache.as_ref().filter(|_| located);
+    let cache = wrapper::with_cache(cache, private, &quote_spanned!(Span::mixed_site() => cache.cloned()));
+    let mut key = match &plan.place {
+        _ if plan.key_uses_self() => {
+            let (this, key) = (Ident::new("self", this_span(plan)), associated_name(&function.sig.ident, "key"));
+            quote!(#this.#key)
+        }
+        Place::Associated => {
+            let key = associated_name(&function.sig.ident, "key");
+            quote!(Self::#key)
+        }
+        Place::Type(_) | Place::None => quote!(Self::key),
+    };
+    let explicit: Vec<TokenStream> = generics.params.iter().filter_map(explicit_argument).collect();
+    if !explicit.is_empty() {
+        key = quote!(#key::<#(#explicit),*>);
+    }
+    let args = params.iter().map(|(at, param)| arg_name(*at, param));
+    quote_spanned! { Span::mixed_site() =>
+        #[doc(hidden)]
+        #[allow(dead_code, non_snake_case, clippy::all, clippy::pedantic, clippy::nursery)]
+        #vis fn #name #generics (#inputs) -> #private::Target<#value_type, #recipe_is, #cache_is> #where_clause {
+            let cache = #cache;
+            #private::Target::new(#key(#(#args),*), cache)
+        }
     }
 }
 

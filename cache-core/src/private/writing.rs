@@ -1,0 +1,131 @@
+//! What a function that writes through and the companion of its target say to each other.
+
+use std::future::Future;
+use std::marker::PhantomData;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::cache::Cache;
+use crate::key::Key;
+use crate::write_through::Writer;
+
+/// The entry of one call of a cached function, to be written by another function. The companion says which of what it takes
+/// to store a value it has at hand: [`Known`] or [`NotKnown`].
+#[must_use]
+pub struct Target<T, Recipe, In> {
+    key: Key<T>,
+    cache: Option<Cache>,
+    known: PhantomData<fn() -> (Recipe, In)>,
+}
+
+impl<T, Recipe, In> Target<T, Recipe, In> {
+    /// `cache`: what the option of that name says, if it is known here.
+    pub fn new(key: Key<T>, cache: Option<Cache>) -> Self {
+        Self { key, cache, known: PhantomData }
+    }
+}
+
+/// The companion has it.
+pub struct Known;
+
+/// It takes parameters that the companion does not have.
+pub struct NotKnown;
+
+/// The tags, dependencies, lifetime and `when` of a target.
+#[diagnostic::on_unimplemented(
+    message = "this entry cannot be written through: its tags, `depends_on`, `ttl` or `when` use parameters that its key does not have",
+    label = "its key alone does not say how it is stored",
+    note = "in the target's options use `result` and what is in its key (in `when` only the value), or remove the entry with `#[invalidates(keys = [...])]`"
+)]
+pub trait IsWritable {}
+
+impl IsWritable for Known {}
+
+/// The cache of a target.
+#[diagnostic::on_unimplemented(
+    message = "the cache of this entry is not known here: the target's `cache` uses a parameter",
+    label = "its key alone does not say where it is stored",
+    note = "say it here too: `#[write_through(..., cache = ...)]`"
+)]
+pub trait IsLocated {}
+
+impl IsLocated for Known {}
+
+/// What a function returns, as the value of its target.
+#[diagnostic::on_unimplemented(
+    message = "this function returns `{Self}`, and the entry that it writes through holds `{T}`",
+    label = "not the value of the target",
+    note = "return the target's value, or remove the entry with `#[invalidates(keys = [...])]`"
+)]
+pub trait WrittenAs<T> {
+    /// `None`: there is no value any more.
+    fn written(&self) -> Option<&T>;
+}
+
+impl<T> WrittenAs<T> for T {
+    fn written(&self) -> Option<&T> {
+        Some(self)
+    }
+}
+
+impl<T> WrittenAs<T> for Option<T> {
+    fn written(&self) -> Option<&T> {
+        self.as_ref()
+    }
+}
+
+/// The body of a function that writes through. To be ended by [`finish`](Self::finish) or [`disarm`](Self::disarm);
+/// dropped before, its outcome is unknown, and the entry is removed.
+#[must_use]
+pub struct Writing<T> {
+    // Boxed: the function's future holds it all through the body.
+    writer: Box<Writer>,
+    key: Key<T>,
+}
+
+/// Compiles for a target whose companion knows how it is stored. Bounds are checked here and not where a future is made, which
+/// would report them twice.
+pub fn writable<T, Recipe: IsWritable, In>(_: &Target<T, Recipe, In>) {}
+
+/// Compiles for a target whose companion knows where it is stored.
+pub fn located<T, Recipe, In: IsLocated>(_: &Target<T, Recipe, In>) {}
+
+/// Before the body, in this cache; `None`: in that of the target.
+pub fn write_through<T, Recipe, In>(
+    cache: Option<&Cache>,
+    target: Target<T, Recipe, In>,
+) -> impl Future<Output = Writing<T>> + Send + use<T, Recipe, In> {
+    begin(cache.cloned().or(target.cache).unwrap_or_else(Cache::global), target.key)
+}
+
+async fn begin<T>(cache: Cache, key: Key<T>) -> Writing<T> {
+    let writer = Box::new(Writer::begin(cache.inner, key.name()).await);
+    Writing { writer, key }
+}
+
+impl<T> Writing<T> {
+    /// Runs the body: cached calls inside hand their names to the entry.
+    pub fn run<F: Future>(&self, body: F) -> impl Future<Output = F::Output> + use<T, F> {
+        self.writer.run(body)
+    }
+
+    /// The body returned: the value replaces the entry. Begun at once, it goes on if the caller is dropped. Failures are counted,
+    /// said at ERROR, and made good in the background. The future holds no value: it is `Send` also if that is not `Sync`.
+    pub fn finish(self, value: Option<&T>) -> impl Future<Output = ()> + Send + use<T>
+    where
+        T: Serialize + DeserializeOwned,
+    {
+        self.writer.finish(&self.key, value)
+    }
+
+    /// The function failed: nothing was written.
+    pub fn disarm(self) {
+        self.writer.disarm();
+    }
+}
+
+/// What to write of what the body returned.
+pub fn written<'a, T, V: WrittenAs<T>>(_: &Writing<T>, value: &'a V) -> Option<&'a T> {
+    value.written()
+}

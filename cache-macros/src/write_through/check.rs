@@ -1,0 +1,38 @@
+//! Options and signature together make a plan.
+
+use syn::{Expr, Path, Type};
+
+use super::parse::{Options, Target};
+use crate::errors::Errors;
+use crate::mentions::spans_of;
+use crate::signature::{Function, peel_type};
+
+/// What to generate.
+pub(crate) struct Plan {
+    pub(crate) function: Function,
+    pub(crate) target: Target,
+    pub(crate) cache: Option<Expr>,
+    pub(crate) krate: Option<Path>,
+}
+
+impl Plan {
+    /// `None`: there were errors.
+    pub(crate) fn check(function: Function, options: Options, errors: &mut Errors) -> Option<Self> {
+        function.check("write_through", errors);
+        if let Type::ImplTrait(ty) = peel_type(&function.output) {
+            errors.at(ty, "an `impl Trait` is not the value of an entry: name the type that is returned");
+        }
+        let Options { target, cache, krate } = options;
+        let target = target?;
+        let is_parameter = function.bindings().any(|binding| binding == "result");
+        let results = spans_of(&target.written, "result");
+        if let Some(&result) = results.first().filter(|_| !is_parameter) {
+            errors.at_span(
+                result,
+                "`result` is not known before the body runs, and the entry must be: make its key of parameters, or remove it \
+                 with `#[invalidates(keys = [...])]`",
+            );
+        }
+        Some(Self { function, target, cache, krate })
+    }
+}

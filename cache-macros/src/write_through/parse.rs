@@ -1,0 +1,71 @@
+//! `#[write_through(get_flight(id), …)]` as written.
+
+use proc_macro2::{Span, TokenStream};
+use syn::parse::{ParseStream, Parser};
+use syn::{Expr, Path, Token};
+
+use crate::errors::Errors;
+use crate::names::{TARGET, companion_call};
+use crate::options::{self, peel};
+
+const KNOWN: &[&str] = &["cache", "crate"];
+
+#[derive(Default)]
+pub(crate) struct Options {
+    pub(crate) target: Option<Target>,
+    pub(crate) cache: Option<Expr>,
+    pub(crate) krate: Option<Path>,
+}
+
+/// The entry that is written.
+pub(crate) struct Target {
+    /// For errors.
+    pub(crate) written: Expr,
+    /// The call of its companion.
+    pub(crate) call: Expr,
+}
+
+impl Options {
+    pub(crate) fn parse(tokens: TokenStream, errors: &mut Errors) -> Self {
+        let mut found = Self::default();
+        if tokens.is_empty() {
+            let message = "nothing to write: name the entry by its cached function, `#[write_through(get_flight(id))]`";
+            errors.at_span(Span::call_site(), message);
+            return found;
+        }
+        let split = |input: ParseStream<'_>| {
+            let target: Expr = input.parse()?;
+            if !input.is_empty() {
+                input.parse::<Token![,]>()?;
+            }
+            Ok((target, input.parse::<TokenStream>()?))
+        };
+        let Some((target, rest)) = errors.keep(split.parse2(tokens)) else { return found };
+        found.target = errors.keep(read_target(&target));
+        options::read_options(rest, KNOWN, errors, |name, input, _| {
+            match name.to_string().as_str() {
+                "cache" => found.cache = Some(options::value(name, input)?),
+                _ => found.krate = Some(options::value(name, input)?),
+            }
+            Ok(())
+        });
+        found
+    }
+}
+
+fn read_target(written: &Expr) -> syn::Result<Target> {
+    let message = match peel(written) {
+        call @ (Expr::Call(_) | Expr::MethodCall(_)) => {
+            return Ok(Target { written: call.clone(), call: companion_call(call, TARGET)? });
+        }
+        Expr::Lit(_) => {
+            "a key in text does not say how its entry is stored: name the cached function, `get_flight(id)`, or remove the entry \
+             with `#[invalidates(keys = [\"…\"])]`"
+        }
+        Expr::Array(_) => {
+            "one entry is written: name one call here, and what else falls in `#[invalidates(keys = [...])]`"
+        }
+        _ => "the first thing here is the entry, by its cached function: `#[write_through(get_flight(id))]`",
+    };
+    Err(syn::Error::new_spanned(written, message))
+}

@@ -1,0 +1,15 @@
+use cache_core::{cached, write_through};
+
+#[cached(ttl = "60s")]
+async fn get(id: u64) -> u64 {
+    id
+}
+
+type Answer = Result<u64, ()>;
+
+#[write_through(get(id))]
+async fn set(id: u64) -> Answer {
+    Ok(id)
+}
+
+fn main() {}

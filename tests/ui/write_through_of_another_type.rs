@@ -1,0 +1,13 @@
+use cache_core::{cached, write_through};
+
+#[cached(ttl = "60s")]
+async fn get(id: u64) -> u64 {
+    id
+}
+
+#[write_through(get(id))]
+async fn set(id: u64) -> Result<String, ()> {
+    Ok(id.to_string())
+}
+
+fn main() {}

@@ -1,0 +1,13 @@
+use cache_core::{cached, write_through};
+
+#[cached(ttl = "60s", when = |value| *value > depth, skip(depth))]
+async fn get(id: u64, depth: u64) -> u64 {
+    id + depth
+}
+
+#[write_through(get(id))]
+async fn set(id: u64) -> u64 {
+    id
+}
+
+fn main() {}
