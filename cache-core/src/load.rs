@@ -15,7 +15,7 @@ use crate::lease::Lease;
 use crate::name::Name;
 use crate::provenance::{self, Scope};
 use crate::read::Spent;
-use crate::single_flight::{End, Leader};
+use crate::single_flight::{Beside, End, Leader};
 use crate::stamp::{self, Stamped, Unstorable};
 use crate::store::{ClockReading, Fill, FillReply, Token};
 
@@ -31,6 +31,8 @@ pub(crate) struct Loading {
     clock: Option<ClockReading>,
     lease: Option<Lease>,
     leader: Option<Leader>,
+    /// Held for as long as it loads, if it does so beside a leader.
+    pub(crate) beside: Option<Beside>,
     spent: Spent,
     cost: Duration,
     if_failed: IfFailed,
@@ -61,7 +63,7 @@ impl Loading {
         let scope = Scope::new(inner.id, key.as_ref().map(|(key, _)| key.clone()), inner.config.names_max);
         let (declared, cost) = (Names::new(), Duration::ZERO);
         let if_failed = IfFailed::Returned;
-        Self { inner, key, policy, fingerprint, scope, declared, clock, lease, leader, spent, cost, if_failed }
+        Self { inner, key, policy, fingerprint, scope, declared, clock, lease, leader, beside: None, spent, cost, if_failed }
     }
 
     /// Of a refresh in the background.

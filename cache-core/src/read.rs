@@ -19,7 +19,7 @@ use crate::load::Loading;
 use crate::name::Name;
 use crate::provenance;
 use crate::refresh::Due;
-use crate::single_flight::{End, Followed, Leader, Role};
+use crate::single_flight::{Beside, End, Followed, Leader, Role, Streak};
 use crate::stats::Counters;
 use crate::store::{Change, ClockReading, IfPresent, LeaseReply, Store, StoreFuture};
 use crate::wait::Wait;
@@ -39,6 +39,8 @@ pub(crate) struct Read {
     /// Served if the load fails.
     kept: Option<Entry>,
     from_flight: bool,
+    /// For [`Way::Beside`].
+    beside: Option<Beside>,
     /// When it stops waiting for others.
     deadline: Option<Instant>,
     spent: Spent,
@@ -148,6 +150,7 @@ impl Read {
             background: false,
             kept: None,
             from_flight: false,
+            beside: None,
             deadline: None,
         }
     }
@@ -208,9 +211,9 @@ impl Read {
 
     async fn share(&mut self) -> Shared {
         let Some((key, _)) = self.key.clone() else { return Shared::Alone };
-        let (mut joined_again, mut asked_again, mut failures) = (false, false, 0);
+        let (mut joined_again, mut asked_again, mut streak) = (false, false, Streak::default());
         while self.way == Way::Share {
-            let follower = match self.inner.flights.join(&key, failures) {
+            let follower = match self.inner.flights.join(&key, &streak) {
                 Role::Lead(leader) => return Shared::Lead(leader),
                 Role::Follow(follower) => follower,
                 Role::Crowded => {
@@ -241,8 +244,11 @@ impl Read {
                     }
                 }
                 Ok(Followed::Ask) => self.way = Way::WaitForLease,
-                Ok(Followed::TryInTurn(so_many)) => failures = so_many,
-                Ok(Followed::Beside) => self.way = Way::Beside,
+                Ok(Followed::TryInTurn(failed)) => streak = failed,
+                Ok(Followed::Beside(beside)) => {
+                    self.way = Way::Beside;
+                    self.beside = Some(beside);
+                }
                 Ok(Followed::Abandoned) => {}
                 // Once: a value that is refused over and over must not make callers queue up.
                 Ok(Followed::Again) if !joined_again => joined_again = true,
@@ -261,7 +267,12 @@ impl Read {
         }
         if self.way == Way::Beside {
             return match self.spent.ask(store.read_clock()).await {
-                Ok(clock) => self.load(clock, None, leader),
+                Ok(clock) => {
+                    self.spent.counters.misses(1);
+                    let mut loading = self.loading(Some(clock), None, leader);
+                    loading.beside = self.beside.take();
+                    Missed::Load(Box::new(loading))
+                }
                 Err(_) => {
                     self.way = Way::FailOpen;
                     self.load_unfilled(leader)

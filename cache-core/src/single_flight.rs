@@ -25,9 +25,8 @@ pub(crate) struct Flights {
 struct Flight {
     epoch: u64,
     load_began: AtomicBool,
-    /// Loads of this key that failed one after the other before this one, as far as its callers know.
-    failures: AtomicU32,
-    followers: AtomicU32,
+    /// The loads that failed before this one, as far as its callers know.
+    streak: Mutex<Streak>,
     end: watch::Sender<Option<End>>,
 }
 
@@ -43,9 +42,9 @@ pub(crate) enum End {
     NotStored(Bytes),
     /// Nothing to share (a value that cannot be stored): everyone loads now, without waiting for each other.
     Nothing,
-    /// The load failed, so often in a row. Each must find out for itself, but what just failed is not asked by all at once:
-    /// one follower leads the next flight, and a few load beside it, twice as many each time.
-    Failed(u32),
+    /// The load failed. Each must find out for itself, but what just failed is not asked by all at once: one follower leads
+    /// the next flight, and a few load beside it, twice as many each time.
+    Failed(Streak),
     /// Somebody else had stored it: everyone looks for themselves.
     Elsewhere,
 }
@@ -56,9 +55,9 @@ pub(crate) enum Followed {
     /// Load now, alone.
     Load,
     /// The load failed, as others did right before it: load now, beside the next flight.
-    Beside,
-    /// The load failed, so often in a row: join again.
-    TryInTurn(u32),
+    Beside(Beside),
+    /// The load failed: join again.
+    TryInTurn(Streak),
     /// Ask the store again.
     Ask,
     /// The value was too old for this follower: join again, if for the first time.
@@ -85,13 +84,22 @@ pub(crate) struct Leader {
 pub(crate) struct Follower {
     end: watch::Receiver<Option<End>>,
     before_load: bool,
-    /// How many joined before.
-    place: u32,
 }
 
+/// Loads of one key that failed one after the other.
+#[derive(Clone, Default)]
+pub(crate) struct Streak {
+    failures: u32,
+    /// Loads under way beside the leader's.
+    beside: Arc<AtomicU32>,
+}
+
+/// The right to load beside a leader, until it is dropped.
+pub(crate) struct Beside(Arc<AtomicU32>);
+
 impl Flights {
-    /// `failures`: how many loads in a row the caller has seen fail.
-    pub(crate) fn join(self: &Arc<Self>, key: &Arc<str>, failures: u32) -> Role {
+    /// `streak`: the loads that the caller has seen fail.
+    pub(crate) fn join(self: &Arc<Self>, key: &Arc<str>, streak: &Streak) -> Role {
         let mut by_key = self.lock();
         // Read under the lock: a flight made after an invalidation began has the new epoch.
         let epoch = self.epoch.load(Ordering::SeqCst);
@@ -99,11 +107,10 @@ impl Flights {
         let flight = match by_key.entry(key.clone()) {
             Slot::Occupied(slot) if slot.get().epoch == epoch => {
                 let flight = slot.get();
-                flight.failures.fetch_max(failures, Ordering::SeqCst);
+                flight.note(streak);
                 return Role::Follow(Follower {
                     end: flight.end.subscribe(),
                     before_load: !flight.load_began.load(Ordering::SeqCst),
-                    place: flight.followers.fetch_add(1, Ordering::SeqCst),
                 });
             }
             Slot::Vacant(_) if crowded => return Role::Crowded,
@@ -111,8 +118,7 @@ impl Flights {
                 let flight = Arc::new(Flight {
                     epoch,
                     load_began: AtomicBool::new(false),
-                    failures: AtomicU32::new(failures),
-                    followers: AtomicU32::new(0),
+                    streak: Mutex::new(streak.clone()),
                     end: watch::Sender::new(None),
                 });
                 slot.insert_entry(flight.clone());
@@ -133,6 +139,20 @@ impl Flights {
     }
 }
 
+impl Flight {
+    /// A caller has seen more loads fail than this flight's callers had.
+    fn note(&self, streak: &Streak) {
+        let mut known = self.lock_streak();
+        if known.failures < streak.failures {
+            *known = streak.clone();
+        }
+    }
+
+    fn lock_streak(&self) -> MutexGuard<'_, Streak> {
+        self.streak.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 impl Leader {
     /// To be called before the load begins.
     pub(crate) fn load_begins(&self) {
@@ -150,8 +170,9 @@ impl Leader {
 
     /// The load failed.
     pub(crate) fn fail(self) {
-        let failures = self.flight.failures.load(Ordering::SeqCst).saturating_add(1);
-        self.end(End::Failed(failures));
+        let mut streak = self.flight.lock_streak().clone();
+        streak.failures = streak.failures.saturating_add(1);
+        self.end(End::Failed(streak));
     }
 
     pub(crate) fn end(self, end: End) {
@@ -180,17 +201,29 @@ impl Follower {
             Some(End::Refused(bytes) | End::NotStored(bytes)) if self.before_load => Followed::Take(bytes),
             Some(End::Refused(_)) => Followed::Again,
             Some(End::NotStored(_) | End::Nothing) => Followed::Load,
-            Some(End::Failed(failures)) if self.place < beside(failures) => Followed::Beside,
-            Some(End::Failed(failures)) => Followed::TryInTurn(failures),
+            Some(End::Failed(streak)) => match streak.beside() {
+                Some(beside) => Followed::Beside(beside),
+                None => Followed::TryInTurn(streak),
+            },
             Some(End::Elsewhere) => Followed::Ask,
             None => Followed::Abandoned,
         }
     }
 }
 
-/// Followers that load beside the next leader after so many failures: 1, 2, 4, … loads at once. A load that failed once costs
-/// one more; one that goes on failing keeps nobody waiting for as many loads as there are callers.
-fn beside(failures: u32) -> u32 {
-    let at_once = 1_u32.checked_shl(failures.saturating_sub(1)).unwrap_or(u32::MAX);
-    at_once.min(FAILED_LOADS_AT_ONCE) - 1
+impl Streak {
+    /// 1, 2, 4, … loads at once, the leader's among them. A load that failed once costs one more; one that goes on failing
+    /// keeps nobody waiting for as many loads as there are callers.
+    fn beside(&self) -> Option<Beside> {
+        let at_once = 1_u32.checked_shl(self.failures.saturating_sub(1)).unwrap_or(u32::MAX).min(FAILED_LOADS_AT_ONCE);
+        let one_more = |beside| (beside + 1 < at_once).then_some(beside + 1);
+        let granted = self.beside.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_more);
+        granted.ok().map(|_| Beside(self.beside.clone()))
+    }
+}
+
+impl Drop for Beside {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
 }

@@ -21,10 +21,14 @@ struct Source {
 
 impl Source {
     async fn load(&self) -> Result<u32, u32> {
+        self.load_for(LOAD).await
+    }
+
+    async fn load_for(&self, takes: Duration) -> Result<u32, u32> {
         let at_once = self.at_once.fetch_add(1, Ordering::SeqCst) + 1;
         self.at_once_max.fetch_max(at_once, Ordering::SeqCst);
         let run = self.loads.fetch_add(1, Ordering::SeqCst) + 1;
-        tokio::time::sleep(LOAD).await;
+        tokio::time::sleep(takes).await;
         self.at_once.fetch_sub(1, Ordering::SeqCst);
         if run <= self.fails { Err(run) } else { Ok(run) }
     }
@@ -100,4 +104,25 @@ async fn several_processes_ask_a_source_that_recovers_a_few_times() {
     // The third failure is any process's, and at most two load at once in a process whose loads failed twice.
     assert!(source.loads.load(Ordering::SeqCst) <= 8, "{:?}", source.loads);
     assert!(begun.elapsed() <= LOAD * 8, "they woke each other: {:?}", begun.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn loads_beside_a_leader_are_few_also_if_they_take_longer_than_its_load() {
+    let (cache, _) = rig();
+    let source = Arc::new(Source { fails: u32::MAX, ..Source::default() });
+    let calls: Vec<_> = (0..CALLERS as u32)
+        .map(|number| {
+            let (cache, source) = (cache.clone(), source.clone());
+            tokio::spawn(async move {
+                // Every second caller takes ten times as long.
+                let load = || source.load_for(LOAD * (1 + 9 * (number % 2)));
+                cache.get_or_load::<u32, u32, _>("k", load).await
+            })
+        })
+        .collect();
+    for call in calls {
+        call.await.unwrap().unwrap_err();
+    }
+    let at_once = source.at_once_max.load(Ordering::SeqCst);
+    assert!(at_once <= FAILED_LOADS_AT_ONCE, "{at_once}");
 }

@@ -290,15 +290,17 @@ async fn followers_of_another_type_load_for_themselves() {
 #[test]
 fn a_full_table_of_flights_leaves_callers_alone() {
     use crate::config::FLIGHTS_MAX;
-    use crate::single_flight::{Flights, Role};
+    use crate::single_flight::{Flights, Role, Streak};
     let flights = Arc::new(Flights::default());
     let mut leaders = Vec::new();
     for key in 0..FLIGHTS_MAX {
-        let Role::Lead(leader) = flights.join(&key.to_string().into(), 0) else { panic!("not crowded yet") };
+        let Role::Lead(leader) = flights.join(&key.to_string().into(), &Streak::default()) else {
+            panic!("not crowded yet")
+        };
         leaders.push(leader);
     }
-    assert!(matches!(flights.join(&"one more".into(), 0), Role::Crowded));
-    assert!(matches!(flights.join(&"0".into(), 0), Role::Follow(_)));
+    assert!(matches!(flights.join(&"one more".into(), &Streak::default()), Role::Crowded));
+    assert!(matches!(flights.join(&"0".into(), &Streak::default()), Role::Follow(_)));
     leaders.pop();
-    assert!(matches!(flights.join(&"one more".into(), 0), Role::Lead(_)));
+    assert!(matches!(flights.join(&"one more".into(), &Streak::default()), Role::Lead(_)));
 }
