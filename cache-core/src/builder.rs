@@ -99,7 +99,7 @@ impl Builder {
         /// How long the store remembers invalidations one by one: 60 s by default. A load that takes longer returns its value
         /// but does not store it.
         fence_retention: Duration,
-        /// How long the right to load a key outlives a process that died with it: 2 s by default. A living one renews it.
+        /// How long the right to load a key outlives a process that died with it: 1 s by default. A living one renews it.
         lease: Duration,
         /// Longest time a call waits for another's load of the same key: 2 s by default. Not shorter than the lease.
         lease_wait: Duration,

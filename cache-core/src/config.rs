@@ -10,8 +10,9 @@ pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long fences are kept before the floor takes over, and how long dead members stay in an index.
 /// A load that takes longer returns its value but does not fill.
 pub(crate) const FENCE_RETENTION: Duration = Duration::from_secs(60);
-/// How long a dead leader blocks others; a living one renews at a third of it.
-pub(crate) const LEASE: Duration = Duration::from_secs(2);
+/// How long a dead leader blocks others; a living one renews at a third of it. Half of what others wait, so that they are
+/// still there for the value of its successor.
+pub(crate) const LEASE: Duration = Duration::from_secs(1);
 /// How long a call waits for another's load before it loads for itself. Never below the lease, or every
 /// waiter of a dead leader would give up just before one of them could take over.
 pub(crate) const LEASE_WAIT: Duration = Duration::from_secs(2);
