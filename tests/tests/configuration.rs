@@ -18,6 +18,8 @@ const LEAST_PRIVILEGE: &[&str] = &[
     "+auth",
     "+select",
     "+client|setname",
+    "+client|tracking",
+    "+client|caching",
     "+ping",
     "+info",
     "+script|load",
