@@ -3,6 +3,7 @@
 //! `cargo xtask test` starts the shared servers and says where they and their programs are (see [`env`]).
 //! A missing server fails a test; it is never skipped in silence.
 
+mod crowd;
 mod data;
 mod env;
 mod fault_proxy;
@@ -14,6 +15,7 @@ mod test_store;
 mod worker;
 mod world;
 
+pub use crowd::{Crowd, Done, Said, crowd_main};
 pub use data::Data;
 pub use env::{ServerKind, run, until};
 pub use fault_proxy::{Fault, FaultProxy};
