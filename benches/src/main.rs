@@ -12,12 +12,17 @@ mod flight;
 mod hit;
 mod rounds;
 mod soak;
+mod wake;
 
 /// Two threads, like the machine that the numbers in the README come from.
 const WORKERS: usize = 2;
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let Some(("crowd", rest)) = arguments.split_first().map(|(first, rest)| (first.as_str(), rest)) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        return runtime.expect("a tokio runtime").block_on(cache_tests::crowd_main(rest));
+    }
     let quick = arguments.iter().any(|argument| argument == "--quick");
     let only = |name: &str| arguments.iter().all(|argument| argument.starts_with("--") || argument == name);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build();
@@ -27,6 +32,9 @@ fn main() {
         if only("hit") {
             let slice = Duration::from_millis(if quick { 200 } else { 700 });
             hit::run(&server, rounds, slice).await;
+        }
+        if only("wake") {
+            wake::run(rounds).await;
         }
         if only("cascade") {
             cascade::run(&server, rounds).await;

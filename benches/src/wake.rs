@@ -1,0 +1,88 @@
+//! Many callers of one cold key in four processes: from the end of the one load until each has the value, woken by a push and
+//! polling, beside a round trip of the same run.
+
+use std::time::{Duration, Instant};
+
+use cache_tests::{Crowd, Done, Raw, Said, Server, ServerKind, ServerOptions};
+
+const PROCESSES: usize = 4;
+const CALLERS: usize = 250;
+/// Long enough for those who poll to do so at their slowest.
+const LOAD: Duration = Duration::from_millis(400);
+const PINGS: usize = 2_000;
+
+pub async fn run(rounds: usize) {
+    // A user who may not track: its processes poll.
+    let rules = "user poller on nopass ~* &* +@all -client|tracking";
+    let server = Server::with(ServerKind::Redis, ServerOptions::new().line(rules));
+    let mut raw = server.raw().await;
+    let poller = server.url().replace("redis://", "redis://poller:x@");
+    let (mut pushed, mut polled, mut warm, mut alone) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    for round in 0..rounds {
+        for (url, times) in [(server.url(), &mut pushed), (poller.clone(), &mut polled)] {
+            let mut crowd = start(&url).await;
+            let order = format!("call {CALLERS} k{round}:{}", times.len());
+            times.extend(cold(&mut crowd, &order).await);
+            // The same callers with the value there: one GET each.
+            crowd.order_all(&order).await;
+            let (_, all) = crowd.until_done(PROCESSES).await;
+            warm.extend(all.iter().flat_map(|done| since(done, done.begun_us)));
+        }
+        alone.extend(ping(&mut raw).await);
+    }
+    println!("\n## {PROCESSES} processes x {CALLERS} callers of one cold key: from the end of the load to the value, ms\n");
+    let (one, crowd) = (percentiles(&mut alone), percentiles(&mut warm));
+    println!("| | p50 | p99 | p99 in round trips of one caller | p99 in round trips of such a crowd |\n|---|---|---|---|---|");
+    let rows = [("pushed", &mut pushed), ("polled", &mut polled)];
+    for (name, times) in rows {
+        let (p50, p99) = percentiles(times);
+        println!("| {name} | {p50:.2} | {p99:.2} | {:.1} | {:.2} |", p99 / one.1, p99 / crowd.1);
+    }
+    println!("| GET, one caller | {:.2} | {:.2} | 1 | |", one.0, one.1);
+    println!("| hit, the same callers at once | {:.2} | {:.2} | | 1 |", crowd.0, crowd.1);
+}
+
+async fn start(url: &str) -> Crowd {
+    let program = std::env::current_exe().expect("this program");
+    let minute = Duration::from_secs(60);
+    let program = program.to_str().expect("a path in UTF-8");
+    Crowd::start(program, &["crowd"], PROCESSES, url, Duration::from_secs(2), minute).await
+}
+
+/// µs from the end of the only load, before its fill is sent, until each caller has the value.
+async fn cold(crowd: &mut Crowd, order: &str) -> Vec<f64> {
+    crowd.order_all(order).await;
+    let (leader, said) = crowd.next().await;
+    assert_eq!(said, Said::Loading);
+    tokio::time::sleep(LOAD).await;
+    crowd.order(leader, "ok").await;
+    let (mut loaded_us, mut all) = (0, Vec::new());
+    while all.len() < PROCESSES {
+        match crowd.next().await.1 {
+            Said::Loaded(at) => loaded_us = at,
+            Said::Done(done) => all.push(done),
+            said => panic!("one load, and no other: {said:?}"),
+        }
+    }
+    all.iter().flat_map(|done| since(done, loaded_us)).collect()
+}
+
+fn since(done: &Done, begun_us: u64) -> Vec<f64> {
+    done.answered_us.iter().map(|at| at.saturating_sub(begun_us) as f64 / 1_000.0).collect()
+}
+
+async fn ping(raw: &mut Raw) -> Vec<f64> {
+    let mut times = Vec::new();
+    for _ in 0..PINGS {
+        let begun = Instant::now();
+        raw.get("nothing").await;
+        times.push(begun.elapsed().as_secs_f64() * 1_000.0);
+    }
+    times
+}
+
+/// p50 and p99.
+fn percentiles(times: &mut [f64]) -> (f64, f64) {
+    times.sort_by(f64::total_cmp);
+    (times[times.len() / 2], times[times.len() * 99 / 100])
+}
