@@ -19,9 +19,9 @@ pub async fn run(rounds: usize) {
     let poller = server.url().replace("redis://", "redis://poller:x@");
     let (mut pushed, mut polled, mut warm, mut alone) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for round in 0..rounds {
-        for (url, times) in [(server.url(), &mut pushed), (poller.clone(), &mut polled)] {
+        for (mode, url, times) in [("push", server.url(), &mut pushed), ("poll", poller.clone(), &mut polled)] {
             let mut crowd = start(&url).await;
-            let order = format!("call {CALLERS} k{round}:{}", times.len());
+            let order = format!("call {CALLERS} {mode}:{round}");
             times.extend(cold(&mut crowd, &order).await);
             // The same callers with the value there: one GET each.
             crowd.order_all(&order).await;
