@@ -115,6 +115,14 @@ pub(crate) const WATCHED_POLL: Duration = Duration::from_millis(250);
 /// Calls that wait for a change, for each connection; further ones look at the lease again and again. Each costs the server
 /// two tracked keys, of which it keeps a million by default.
 pub(crate) const WATCHES_MAX: usize = 4_096;
+/// Keys that a batch asks for in one command: a reply of small values takes the server well under a millisecond.
+pub(crate) const BATCH_GET_KEYS: usize = 512;
+/// What the reply to such a command is to hold, judged by the values before: a batch of large ones asks for fewer at a time,
+/// so that it does not hold up what others ask for on the same connection.
+pub(crate) const BATCH_GET_BYTES: usize = 4 << 20;
+/// Leases, fills and waits of one batch that are under way at the same time: enough to fill a pipeline, and half of
+/// [`COMMANDS_QUEUED_MAX`], so that single calls find room beside it.
+pub(crate) const BATCH_WINDOW: usize = 128;
 /// Longest time one invalidation goes on by itself; what is left then is retried in the background. At 400 members a
 /// chunk of 2 ms this is a cascade of twelve million entries.
 pub(crate) const INVALIDATE_DEADLINE: Duration = Duration::from_secs(60);

@@ -1,5 +1,7 @@
 //! The exclusive right to load a key: renewed while its owner loads, given back whatever becomes of the owner.
 
+use std::collections::HashSet;
+use std::ops::ControlFlow;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Waker};
@@ -10,7 +12,9 @@ use tokio::task::AbortHandle;
 
 use crate::cache::Inner;
 use crate::clock::within;
+use crate::config::BATCH_WINDOW;
 use crate::store::Token;
+use crate::window::{self, Boxed};
 
 /// A lease that was asked for. Dropped, it is given back in the background: the answer may be lost, and a token that holds
 /// nothing gives nothing back.
@@ -54,6 +58,48 @@ impl Drop for Lease {
         if self.owed {
             release(self.inner.clone(), self.key.clone(), self.token);
         }
+    }
+}
+
+/// Renews the leases of one batch, until dropped.
+pub(crate) struct Renewal(Option<AbortHandle>);
+
+impl Renewal {
+    /// As [`Lease::keep_alive`] does, by one task for all.
+    pub(crate) fn of_all<'a>(inner: &Arc<Inner>, leases: impl Iterator<Item = &'a Lease>) -> Self {
+        let leases: Vec<(Arc<str>, Token)> = leases.map(|lease| (lease.key.clone(), lease.token)).collect();
+        let runtime = Handle::try_current().ok().filter(|_| !leases.is_empty());
+        Self(runtime.map(|runtime| {
+            let renewals = renew_all(inner.clone(), leases);
+            let bounded = tokio::time::timeout(inner.config.fence_retention, renewals);
+            runtime.spawn(async { _ = bounded.await }).abort_handle()
+        }))
+    }
+}
+
+impl Drop for Renewal {
+    fn drop(&mut self) {
+        self.0.iter().for_each(AbortHandle::abort);
+    }
+}
+
+async fn renew_all(inner: Arc<Inner>, mut leases: Vec<(Arc<str>, Token)>) {
+    let Ok(store) = inner.store() else { return };
+    while !leases.is_empty() {
+        tokio::time::sleep(inner.config.lease / 3).await;
+        let mut lost = HashSet::new();
+        let renewals = leases.iter().map(|(key, token)| -> Boxed<'_, Option<u128>> {
+            let renewal = store.renew_lease(key, *token, inner.config.lease);
+            Box::pin(async {
+                matches!(within(inner.config.operation_deadline, renewal).await, Ok(false)).then_some(token.0)
+            })
+        });
+        window::run(renewals, BATCH_WINDOW, |ended| {
+            lost.extend(ended);
+            ControlFlow::Continue(())
+        })
+        .await;
+        leases.retain(|(_, token)| !lost.contains(&token.0));
     }
 }
 

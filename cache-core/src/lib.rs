@@ -38,6 +38,7 @@ mod tests;
 mod ttl;
 mod wait;
 mod warm;
+mod window;
 mod write_through;
 
 // The README's example compiles and runs, or the tests fail.

@@ -19,6 +19,8 @@ use crate::single_flight::{Beside, End, Leader};
 use crate::stamp::{self, Stamped, Unstorable};
 use crate::store::{ClockReading, Fill, FillReply, Token};
 
+pub(crate) mod batch;
+
 /// Dropped before it is ended: the lease goes back in the background, and a follower takes over.
 pub(crate) struct Loading {
     inner: Arc<Inner>,
@@ -209,17 +211,21 @@ pub(crate) struct Filling {
 }
 
 impl Filling {
-    pub(crate) async fn send(self) {
+    /// `false`: the store did not answer.
+    pub(crate) async fn send(self) -> bool {
         let Self { mut loading, names, stamped: Stamped { value, ttl } } = self;
         let inner = loading.inner.clone();
-        let (Some((key, _)), Some(clock), Ok(store)) = (&loading.key, &loading.clock, inner.store()) else { return };
+        let (Some((key, _)), Some(clock), Ok(store)) = (&loading.key, &loading.clock, inner.store()) else {
+            return false;
+        };
         // Before it is sent: a stored fill proves the value fresh only to those who have joined by now.
         loading.leader.iter().for_each(Leader::close);
         // A load without a lease has a token that holds none.
         let token = loading.lease.as_ref().map_or_else(Token::new, |lease| lease.token);
         let fill = Fill { key, value: value.clone(), names: &names, ttl, clock, token };
         let reply = loading.spent.ask(store.fill(fill)).await;
-        if reply.is_ok() {
+        let is_answered = reply.is_ok();
+        if is_answered {
             // The fill gave it back. After a failure nobody knows, so dropping it does.
             loading.lease.iter_mut().for_each(Lease::forget);
         }
@@ -238,5 +244,6 @@ impl Filling {
         if let Some(leader) = loading.leader.take() {
             leader.end(end);
         }
+        is_answered
     }
 }

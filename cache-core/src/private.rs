@@ -1,6 +1,7 @@
 //! What generated code may name, and nothing else does. No stability is promised for any of it.
 
 mod bounds;
+mod many;
 mod returns;
 mod writing;
 
@@ -29,6 +30,7 @@ pub use crate::tag::Tag;
 pub use crate::ttl::Ttl;
 
 pub use self::bounds::*;
+pub use self::many::*;
 pub use self::returns::*;
 pub use self::writing::*;
 

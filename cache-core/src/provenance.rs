@@ -3,7 +3,7 @@
 //! A name goes to every enclosing load at once, not when the inner call ends: so it does not matter how the inner call ends
 //! (a hit, a load, `None`, an error, a value that was not stored, a dropped future).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -18,6 +18,8 @@ pub(crate) struct Scope {
     /// Which cache loads: names mean nothing in another one.
     cache_id: u64,
     key: Option<Arc<str>>,
+    /// The keys of a batch.
+    keys: HashSet<Arc<str>>,
     names_max: usize,
     parent: Option<Arc<Scope>>,
     collected: Mutex<Collected>,
@@ -36,12 +38,30 @@ pub(crate) struct Collected {
 impl Scope {
     /// A load that begins inside the current one, if there is one.
     pub(crate) fn new(cache_id: u64, key: Option<Arc<str>>, names_max: usize) -> Arc<Self> {
-        Arc::new(Self { cache_id, key, names_max, parent: current(), collected: Mutex::default() })
+        let (keys, parent) = (HashSet::new(), current());
+        Arc::new(Self { cache_id, key, keys, names_max, parent, collected: Mutex::default() })
+    }
+
+    /// The same for a load of many keys.
+    pub(crate) fn of_batch(cache_id: u64, keys: HashSet<Arc<str>>, names_max: usize) -> Arc<Self> {
+        Arc::new(Self { cache_id, key: None, keys, names_max, parent: current(), collected: Mutex::default() })
     }
 
     /// Runs a load's body: cached calls in it hand their names to this scope and all around it.
     pub(crate) fn run<F: Future>(self: Arc<Self>, body: F) -> impl Future<Output = F::Output> + use<F> {
         CURRENT.scope(self, body)
+    }
+
+    /// Adds what a load of which this one is a part has collected.
+    pub(crate) fn inherit(&self, whole: &Collected) {
+        self.add(self.cache_id, &whole.names);
+        let mut collected = self.lock();
+        collected.overflowed |= whole.overflowed;
+        collected.untraceable |= whole.untraceable;
+    }
+
+    fn is_of(&self, key: &str) -> bool {
+        self.key.as_deref() == Some(key) || self.keys.contains(key)
     }
 
     /// What has been collected; the scope is empty after.
@@ -127,7 +147,7 @@ pub(crate) fn is_loading(cache_id: u64, key: &str) -> bool {
     CURRENT
         .try_with(|scope| {
             std::iter::successors(Some(scope), |scope| scope.parent.as_ref())
-                .any(|scope| scope.cache_id == cache_id && scope.key.as_deref() == Some(key))
+                .any(|scope| scope.cache_id == cache_id && scope.is_of(key))
         })
         .unwrap_or(false)
 }

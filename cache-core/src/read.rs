@@ -24,6 +24,8 @@ use crate::stats::Counters;
 use crate::store::{Change, ClockReading, IfPresent, LeaseReply, Store, StoreFuture};
 use crate::wait::Wait;
 
+pub(crate) mod batch;
+
 /// One call, until it has a value or has to load.
 pub(crate) struct Read {
     inner: Arc<Inner>,

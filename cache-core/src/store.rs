@@ -5,6 +5,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -176,6 +177,9 @@ pub(crate) trait Store: Send + Sync + 'static {
     fn get_keeps_deadline(&self) -> bool {
         false
     }
+
+    /// The stored bytes of at most `BATCH_GET_KEYS` keys, in their order.
+    fn get_many<'a>(&'a self, keys: &'a [Arc<str>]) -> StoreFuture<'a, Vec<Option<Bytes>>>;
 
     /// Asks for the exclusive right to load `key` for `lease`; renewed by [`renew_lease`](Self::renew_lease).
     /// A lease that a fence of the key, or the floor, has overtaken is free.

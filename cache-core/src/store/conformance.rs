@@ -64,6 +64,7 @@ on_every_store! {
     a_lease_answers_with_a_value_that_was_filled_meanwhile
     a_lease_answers_with_any_value_but_the_one_that_is_too_old
     a_foreign_token_neither_renews_nor_releases_a_lease
+    many_keys_are_answered_in_their_order
     a_resent_fill_is_harmless
     a_load_older_than_the_retention_does_not_fill
     a_fence_is_dropped_only_into_the_floor
@@ -272,6 +273,17 @@ async fn a_lease_answers_with_any_value_but_the_one_that_is_too_old(rig: Rig) {
     assert!(matches!(other.unwrap(), LeaseReply::Hit(value) if value.ends_with(b"a")));
     let same = rig.store.take_lease("a", Token::new(), SECOND, IfPresent::ReturnOther(stored)).await;
     assert!(matches!(same.unwrap(), LeaseReply::Granted(_)));
+}
+
+async fn many_keys_are_answered_in_their_order(rig: Rig) {
+    rig.fill("a:1", &[]).await;
+    rig.fill("a:3", &[]).await;
+    let keys = ["a:3", "a:2", "a:1", "a:3"].map(Arc::from);
+    let values = rig.store.get_many(&keys).await.unwrap();
+    let payload = |value: Option<Bytes>| Some(value?.iter().skip(56).map(|byte| char::from(*byte)).collect::<String>());
+    let values: Vec<Option<String>> = values.into_iter().map(payload).collect();
+    assert_eq!(values, [Some("a:3"), None, Some("a:1"), Some("a:3")].map(|value| value.map(String::from)));
+    assert!(rig.store.get_many(&[]).await.unwrap().is_empty());
 }
 
 async fn a_foreign_token_neither_renews_nor_releases_a_lease(rig: Rig) {

@@ -3,7 +3,7 @@
 //! This module and [`state`] divide the work: here are the lock and the time, there is everything that happens.
 //! Nothing here awaits, so no lock is ever held across one; a hit takes the read lock and writes nothing but one flag.
 
-use std::sync::{RwLock, RwLockWriteGuard};
+use std::sync::{Arc, RwLock, RwLockWriteGuard};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
@@ -113,6 +113,15 @@ impl Store for MemoryStore {
             match self.state.read() {
                 Ok(state) => Ok(state.get(key, self.now())),
                 Err(_) => Ok(None), // see `write_state`
+            }
+        })
+    }
+
+    fn get_many<'a>(&'a self, keys: &'a [Arc<str>]) -> StoreFuture<'a, Vec<Option<Bytes>>> {
+        Box::pin(async move {
+            match self.state.read() {
+                Ok(state) => Ok(keys.iter().map(|key| state.get(key, self.now())).collect()),
+                Err(_) => Ok(vec![None; keys.len()]), // see `write_state`
             }
         })
     }

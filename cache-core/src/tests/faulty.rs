@@ -19,6 +19,7 @@ use crate::store::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Op {
     Get,
+    GetMany,
     TakeLease,
     RenewLease,
     ReleaseLease,
@@ -164,6 +165,10 @@ impl Faulty {
 impl Store for Faulty {
     fn get<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<Bytes>> {
         self.through(Op::Get, Box::pin(async move { self.0.store.get(key).await }))
+    }
+
+    fn get_many<'a>(&'a self, keys: &'a [Arc<str>]) -> StoreFuture<'a, Vec<Option<Bytes>>> {
+        self.through(Op::GetMany, Box::pin(async move { self.0.store.get_many(keys).await }))
     }
 
     fn take_lease<'a>(

@@ -17,6 +17,13 @@ pub(super) fn value(reply: Value) -> Result<Option<Bytes>, Error> {
     }
 }
 
+pub(super) fn values(reply: Value, count: usize) -> Result<Vec<Option<Bytes>>, Error> {
+    match reply {
+        Value::Array(items) if items.len() == count => items.into_iter().map(value).collect(),
+        _ => Err(unexpected()),
+    }
+}
+
 pub(super) fn lease(reply: Value) -> Result<LeaseReply, Error> {
     let Value::Array(mut items) = reply else { return Err(unexpected()) };
     match text(items.first())? {
@@ -129,6 +136,7 @@ mod tests {
             let kinds = [
                 lease(reply.clone()).map(|_| ()),
                 clock(&reply).map(|_| ()),
+                values(reply.clone(), 9).map(|_| ()),
                 fill(&reply).map(|_| ()),
                 written(&reply).map(|_| ()),
                 drained(&reply).map(|_| ()),

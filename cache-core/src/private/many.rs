@@ -1,0 +1,255 @@
+//! One call of a cached function for many keys (`each = ids`).
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::future::Future;
+use std::hash::{BuildHasher, Hash};
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::{Cache, Key, Names, Policy, REFRESHING, Storable};
+use crate::codec;
+use crate::fingerprint::fingerprint;
+use crate::load::batch::{BatchLoading, send_all};
+use crate::read::Found;
+use crate::read::batch::Batch;
+
+/// What a batch function returns: a map from ids to values.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a map that `each` can fill",
+    label = "not a map of ids and values",
+    note = "return `HashMap<K, V>` or `BTreeMap<K, V>`, with the ids that the function takes as `K: Clone`"
+)]
+pub trait BatchMap: Sized {
+    /// What names one value.
+    type Id: Clone;
+    /// What is stored for each.
+    type Value;
+    /// Each id once, in the order of its first appearance.
+    fn distinct(ids: &[Self::Id]) -> Vec<Self::Id>;
+    /// Nothing yet.
+    fn empty() -> Self;
+    /// The value of an id.
+    fn value(&self, id: &Self::Id) -> Option<&Self::Value>;
+    /// Takes a value in.
+    fn add(&mut self, id: Self::Id, value: Self::Value);
+    /// Takes all of another in; what both have is the other's.
+    fn merge(&mut self, other: Self);
+}
+
+#[diagnostic::do_not_recommend]
+impl<K: Eq + Hash + Clone, V, S: BuildHasher + Default> BatchMap for HashMap<K, V, S> {
+    type Id = K;
+    type Value = V;
+
+    fn distinct(ids: &[K]) -> Vec<K> {
+        let mut seen = HashSet::with_capacity(ids.len());
+        ids.iter().filter(|id| seen.insert(*id)).cloned().collect()
+    }
+
+    fn empty() -> Self {
+        Self::default()
+    }
+
+    fn value(&self, id: &K) -> Option<&V> {
+        self.get(id)
+    }
+
+    fn add(&mut self, id: K, value: V) {
+        self.insert(id, value);
+    }
+
+    fn merge(&mut self, other: Self) {
+        self.extend(other);
+    }
+}
+
+#[diagnostic::do_not_recommend]
+impl<K: Ord + Clone, V> BatchMap for BTreeMap<K, V> {
+    type Id = K;
+    type Value = V;
+
+    fn distinct(ids: &[K]) -> Vec<K> {
+        let mut seen = BTreeSet::new();
+        ids.iter().filter(|id| seen.insert(*id)).cloned().collect()
+    }
+
+    fn empty() -> Self {
+        Self::default()
+    }
+
+    fn value(&self, id: &K) -> Option<&V> {
+        self.get(id)
+    }
+
+    fn add(&mut self, id: K, value: V) {
+        self.insert(id, value);
+    }
+
+    fn merge(&mut self, other: Self) {
+        self.extend(other);
+    }
+}
+
+/// A parameter that a batch function's body gets anew each time that it runs.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be given to the body of a batch function, which may run once more",
+    label = "not `Clone`",
+    note = "ids that another call was loading in vain are loaded after the others: take this parameter by reference, or make it `Clone`"
+)]
+pub trait Repeatable: Clone {}
+
+#[diagnostic::do_not_recommend]
+impl<T: Clone> Repeatable for T {}
+
+/// The parameter for one run.
+pub fn repeat<T: Repeatable>(parameter: &T) -> T {
+    parameter.clone()
+}
+
+/// One call for many ids.
+#[must_use]
+pub struct ManyCall<M: BatchMap> {
+    cache: Cache,
+    ids: Vec<M::Id>,
+    keys: Vec<Key<M::Value>>,
+    policy: Policy,
+}
+
+/// How such a call goes on.
+pub enum ManyStep<M: BatchMap> {
+    /// All values are here.
+    Return(M),
+    /// The body has to run for some ids.
+    Load(ManyLoad<M>),
+}
+
+/// The body of a batch function, about to run for the ids that nobody has or loads. Dropped before [`fill_many`] or
+/// [`failed`](Self::failed), its call was cancelled or panicked, and followers take over.
+#[must_use]
+pub struct ManyLoad<M: BatchMap> {
+    many: Many<M>,
+    loading: BatchLoading,
+}
+
+struct Many<M: BatchMap> {
+    cache: Cache,
+    ids: Vec<M::Id>,
+    found: M,
+    batch: Batch,
+}
+
+impl<M: BatchMap> ManyCall<M> {
+    /// `None`: the installed cache. Each id counts once.
+    pub fn new(cache: Option<&Cache>, ids: &[M::Id], key: impl FnMut(&M::Id) -> Key<M::Value>, policy: Policy) -> Self {
+        let ids = M::distinct(ids);
+        let keys = ids.iter().map(key).collect();
+        Self { cache: cache.cloned().unwrap_or_else(Cache::global), ids, keys, policy }
+    }
+}
+
+/// Takes what is stored, and is told what to load; without ids nobody is asked.
+pub async fn lookup_many<M: BatchMap<Value: Storable>>(call: ManyCall<M>) -> ManyStep<M> {
+    let ManyCall { cache, ids, keys, policy } = call;
+    let refresh = REFRESHING.try_with(|refreshing| refreshing.replace(false)).unwrap_or(false);
+    let fingerprint = fingerprint::<M::Value>(policy.version, policy.shape);
+    let keys = keys.into_iter().map(|key| key.entry());
+    let batch = Batch::begin(&cache.inner, keys, &policy, fingerprint, refresh);
+    let mut many = Many { cache, ids, found: M::empty(), batch };
+    while let Some(found) = many.batch.stored().await {
+        many.take(found);
+    }
+    many.step().await
+}
+
+impl<M: BatchMap<Value: DeserializeOwned>> Many<M> {
+    /// A negative entry is an id that the map does not hold.
+    fn take(&mut self, found: Vec<(usize, Found)>) {
+        let mut served = Vec::with_capacity(found.len());
+        for (at, usable) in found {
+            match codec::decode::<Option<M::Value>>(&usable.entry) {
+                Ok(value) => {
+                    if let Some(value) = value {
+                        self.found.add(self.ids[at].clone(), value);
+                    }
+                    served.push((at, usable));
+                }
+                Err(_) => self.batch.undecodable(at),
+            }
+        }
+        self.batch.served(served);
+    }
+
+    async fn step(mut self) -> ManyStep<M> {
+        while !self.batch.is_done() {
+            // Boxed, as for one key.
+            let gathered = Box::pin(self.batch.gather()).await;
+            self.take(gathered.found);
+            if !gathered.loads.is_empty() {
+                let loading = BatchLoading::new(&self.cache.inner, gathered.loads);
+                return ManyStep::Load(ManyLoad { many: self, loading });
+            }
+        }
+        ManyStep::Return(self.found)
+    }
+}
+
+impl<M: BatchMap> ManyLoad<M> {
+    /// The ids to load, each once, in the order of the input.
+    pub fn missing(&self) -> Vec<M::Id> {
+        self.loading.places().map(|at| self.many.ids[at].clone()).collect()
+    }
+
+    /// Names of each entry that are known before the body runs.
+    pub fn known(&mut self, mut names: impl FnMut(&M::Id) -> Names) {
+        self.loading.declare(|at| names(&self.many.ids[at]));
+    }
+
+    /// Runs the body: cached calls inside hand their names to every entry.
+    pub fn run<F: Future>(&mut self, body: F) -> impl Future<Output = F::Output> + use<'_, M, F> {
+        self.loading.run(body)
+    }
+
+    /// The body failed: nothing is stored.
+    pub fn failed(self) {
+        self.loading.end_failed();
+    }
+}
+
+/// Stores each value, or counts why not, and goes on with the ids that others were loading. `declared` says the names of an
+/// entry, and whether its value is to be stored; an id that was not loaded has no value, and a negative entry at most. The
+/// future does not hold `declared`.
+pub fn fill_many<M: BatchMap<Value: Storable>>(
+    load: ManyLoad<M>,
+    loaded: M,
+    mut declared: impl FnMut(&M::Id, Option<&M::Value>) -> (Names, bool),
+) -> impl Future<Output = ManyStep<M>> {
+    let ManyLoad { mut many, mut loading } = load;
+    let names: Vec<_> = loading
+        .places()
+        .map(|at| {
+            let id = &many.ids[at];
+            declared(id, loaded.value(id))
+        })
+        .collect();
+    async move {
+        let mut names = names.into_iter();
+        // No reference to a value lives across an await: values need not be `Sync`.
+        while let Some(fillings) = loading.encode_some(|at| {
+            let (names, is_wanted) = names.next().unwrap_or_else(|| (Names::new(), false));
+            (names, is_wanted.then(|| encode(loaded.value(&many.ids[at]))))
+        }) {
+            if !send_all(fillings).await {
+                // As it is for one key: a store that does not answer is not waited for again.
+                loading.end_unstored();
+                break;
+            }
+        }
+        many.found.merge(loaded);
+        many.step().await
+    }
+}
+
+fn encode<V: Serialize>(value: Option<&V>) -> Result<codec::Encoded, crate::error::Error> {
+    codec::encode(&value)
+}

@@ -1,0 +1,262 @@
+//! The read path of many keys at once: one look for all, one load for exactly those that nobody has or loads.
+//!
+//! Each key is a [`Read`] of its own, with its own flight, lease and clock reading, so that single calls and other batches
+//! meet it as they meet each other. What is different: **nobody waits while holding a lease or leading a flight**, or two
+//! batches that overlap would wait for each other. What others load is set aside; what is granted is loaded and filled;
+//! only then is the rest waited for.
+
+use std::collections::HashSet;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::{Found, Missed, Read, Spent, Way};
+use crate::cache::Inner;
+use crate::clock::{Instant, can_wait};
+use crate::config::{BATCH_GET_BYTES, BATCH_GET_KEYS, BATCH_WINDOW};
+use crate::fingerprint::Fingerprint;
+use crate::key::Policy;
+use crate::lease::Lease;
+use crate::load::Loading;
+use crate::name::Name;
+use crate::single_flight::{End, Leader, Role, Streak};
+use crate::store::{IfPresent, LeaseReply};
+use crate::window::{self, Boxed};
+
+/// One call for many keys. Keys are spoken of by their place in the input.
+pub(crate) struct Batch {
+    inner: Arc<Inner>,
+    reads: Vec<Read>,
+    /// Without a value so far.
+    open: Vec<usize>,
+    /// The first look goes on here.
+    looked: usize,
+    /// How many keys it asks for next.
+    look_keys: usize,
+}
+
+/// What became of keys without a value. Nothing of either: no key is left.
+#[derive(Default)]
+pub(crate) struct Gathered {
+    /// Found meanwhile. What cannot be decoded stays open.
+    pub(crate) found: Vec<(usize, Found)>,
+    /// To be loaded in one load, in the order of the input.
+    pub(crate) loads: Vec<(usize, Box<Loading>)>,
+}
+
+enum Claimed {
+    Missed(Missed),
+    /// Somebody else is loading it.
+    Elsewhere,
+}
+
+impl Batch {
+    pub(crate) fn begin(
+        inner: &Arc<Inner>,
+        keys: impl Iterator<Item = Option<(Arc<str>, Name)>>,
+        policy: &Policy,
+        fingerprint: Fingerprint,
+        refresh: bool,
+    ) -> Self {
+        let reads: Vec<Read> = keys.map(|key| Read::begin(inner, key, policy.clone(), fingerprint, refresh)).collect();
+        let open = (0..reads.len()).collect();
+        Self { inner: inner.clone(), reads, open, looked: 0, look_keys: BATCH_GET_KEYS }
+    }
+
+    /// What is stored, chunk by chunk; `None` after the last one. One round trip each.
+    pub(crate) async fn stored(&mut self) -> Option<Vec<(usize, Found)>> {
+        let inner = self.inner.clone();
+        let Ok(store) = inner.store() else { return None };
+        let (mut places, mut keys) = (Vec::new(), Vec::new());
+        while self.looked < self.reads.len() && keys.len() < self.look_keys {
+            let read = &self.reads[self.looked];
+            let is_asked_for = !matches!(read.way, Way::Bypass | Way::FailOpen) && read.if_present != IfPresent::Ignore;
+            if let Some((key, _)) = read.key.as_ref().filter(|_| is_asked_for) {
+                places.push(self.looked);
+                keys.push(key.clone());
+            }
+            self.looked += 1;
+        }
+        let first = *places.first()?;
+        let mut spent = Spent::new(inner.config.operation_deadline, self.reads[first].spent.counters.clone());
+        let Ok(values) = spent.ask(store.get_many(&keys)).await else {
+            self.fail_open();
+            return None;
+        };
+        let bytes: usize = values.iter().flatten().map(bytes::Bytes::len).sum();
+        let mean = bytes / keys.len() + 1;
+        self.look_keys = (BATCH_GET_BYTES / mean).clamp(1, BATCH_GET_KEYS);
+        let found = places.into_iter().zip(values);
+        Some(found.filter_map(|(at, value)| Some((at, self.reads[at].usable(value?)?))).collect())
+    }
+
+    /// Whether no key is left without a value.
+    pub(crate) fn is_done(&self) -> bool {
+        self.open.is_empty()
+    }
+
+    /// These were decoded and go to the caller. None of them asks for a refresh: a batch does nothing in the background, so it
+    /// loads what is stale.
+    pub(crate) fn served(&mut self, served: Vec<(usize, Found)>) {
+        let places: Vec<usize> = served.iter().map(|(at, _)| *at).collect();
+        for (at, found) in served {
+            self.reads[at].served(found);
+        }
+        self.close(&places);
+    }
+
+    /// The payload is not what the type expects.
+    pub(crate) fn undecodable(&mut self, at: usize) {
+        self.reads[at].undecodable();
+    }
+
+    /// Goes on with the keys that have no value yet: takes what others loaded, or comes back with a load to run.
+    pub(crate) async fn gather(&mut self) -> Gathered {
+        let mut gathered = self.claim().await;
+        if gathered.found.is_empty() && gathered.loads.is_empty() && !self.open.is_empty() {
+            gathered = self.wait().await;
+            if !gathered.loads.is_empty() {
+                // Whoever led this one gave up, and may have given up others.
+                let more = self.claim().await;
+                gathered.found.extend(more.found);
+                gathered.loads.extend(more.loads);
+            }
+        }
+        gathered.loads.sort_unstable_by_key(|(at, _)| *at);
+        gathered
+    }
+
+    /// Leads and leases what nobody else has, without waiting for anyone.
+    async fn claim(&mut self) -> Gathered {
+        let failed = AtomicBool::new(false);
+        let claims = each_open(&mut self.reads, &self.open).map(|(at, read)| -> Boxed<'_, (usize, Claimed)> {
+            let failed = &failed;
+            Box::pin(async move {
+                // A store that failed one key is not asked for thousands, each with a deadline of its own.
+                if failed.load(Ordering::Relaxed) && read.way != Way::Bypass {
+                    read.way = Way::FailOpen;
+                }
+                let claimed = read.claim().await;
+                failed.fetch_or(read.way == Way::FailOpen, Ordering::Relaxed);
+                (at, claimed)
+            })
+        });
+        let mut gathered = Gathered::default();
+        window::run(claims, BATCH_WINDOW, |(at, claimed)| {
+            if let Claimed::Missed(missed) = claimed {
+                gathered.add(at, missed);
+            }
+            ControlFlow::Continue(())
+        })
+        .await;
+        self.close_loaded(&gathered);
+        gathered
+    }
+
+    /// Waits for those who load, until all is found or something turns out to be ours to load.
+    async fn wait(&mut self) -> Gathered {
+        let waits = each_open(&mut self.reads, &self.open)
+            .map(|(at, read)| -> Boxed<'_, (usize, Missed)> { Box::pin(async move { (at, read.miss().await) }) });
+        let mut gathered = Gathered::default();
+        window::run(waits, BATCH_WINDOW, |(at, missed)| {
+            gathered.add(at, missed);
+            // The other waits end: what is loaded here must not wait for them.
+            if gathered.loads.is_empty() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        })
+        .await;
+        self.close_loaded(&gathered);
+        gathered
+    }
+
+    fn close_loaded(&mut self, gathered: &Gathered) {
+        let places: Vec<usize> = gathered.loads.iter().map(|(at, _)| *at).collect();
+        self.close(&places);
+    }
+
+    fn close(&mut self, places: &[usize]) {
+        let places: HashSet<usize> = places.iter().copied().collect();
+        self.open.retain(|at| !places.contains(at));
+    }
+
+    fn fail_open(&mut self) {
+        for read in self.reads.iter_mut().filter(|read| read.way != Way::Bypass) {
+            read.way = Way::FailOpen;
+        }
+    }
+}
+
+impl Gathered {
+    fn add(&mut self, at: usize, missed: Missed) {
+        match missed {
+            Missed::Found(found) => self.found.push((at, found)),
+            Missed::Load(loading) => self.loads.push((at, loading)),
+        }
+    }
+}
+
+/// `open` is sorted.
+fn each_open<'a>(reads: &'a mut [Read], open: &'a [usize]) -> impl Iterator<Item = (usize, &'a mut Read)> {
+    let mut open = open.iter().peekable();
+    reads.iter_mut().enumerate().filter(move |(at, _)| open.next_if(|next| *next == at).is_some())
+}
+
+impl Read {
+    /// The lease if nobody has it, else nothing: never waits for another's load.
+    async fn claim(&mut self) -> Claimed {
+        let (Some((key, _)), inner) = (self.key.clone(), self.inner.clone()) else { return self.claim_unfilled(None) };
+        let Ok(store) = inner.store() else { return self.claim_unfilled(None) };
+        if matches!(self.way, Way::FailOpen | Way::Bypass) {
+            return self.claim_unfilled(None);
+        }
+        if self.way == Way::Beside {
+            // Without the lease there is nothing to wait for.
+            return Claimed::Missed(self.lease(None).await);
+        }
+        self.from_flight = false;
+        let gives_up = !can_wait() || Instant::now() >= self.deadline();
+        let leader = match self.way {
+            Way::Share => match self.inner.flights.join(&key, &Streak::default()) {
+                Role::Lead(leader) => Some(leader),
+                Role::Follow(_) if !gives_up => return Claimed::Elsewhere,
+                Role::Follow(_) | Role::Crowded => None,
+            },
+            _ => None,
+        };
+        let mut lease = Lease::new(&inner, &key);
+        loop {
+            let asked = store.take_lease(&key, lease.token, inner.config.lease, self.if_present);
+            match self.spent.ask(asked).await {
+                Ok(LeaseReply::Hit(bytes)) if self.if_present != IfPresent::Ignore => match self.usable(bytes) {
+                    Some(found) => {
+                        lease.forget();
+                        leader.into_iter().for_each(|leader| leader.end(End::Elsewhere));
+                        return Claimed::Missed(Missed::Found(found));
+                    }
+                    None if self.way == Way::Bypass => return self.claim_unfilled(leader),
+                    // These bytes do not count from here on.
+                    None => {}
+                },
+                Ok(LeaseReply::Granted(clock)) => {
+                    return Claimed::Missed(self.load(clock, Some(lease), leader));
+                }
+                Ok(LeaseReply::Held { clock, .. }) => {
+                    lease.forget();
+                    if gives_up || self.way == Way::Alone {
+                        return Claimed::Missed(self.load(clock, None, leader));
+                    }
+                    // The load that this batch runs first has nothing to do with whoever follows here.
+                    leader.into_iter().for_each(|leader| leader.end(End::Elsewhere));
+                    return Claimed::Elsewhere;
+                }
+                Ok(LeaseReply::Hit(_)) | Err(_) => {
+                    self.way = Way::FailOpen;
+                    return self.claim_unfilled(leader);
+                }
+            }
+        }
+    }
+
+    fn claim_unfilled(&mut self, leader: Option<Leader>) -> Claimed {
+        Claimed::Missed(self.load_unfilled(leader))
+    }
+}
