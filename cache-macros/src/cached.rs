@@ -1,7 +1,9 @@
 //! `#[cached]`: parse → check → expand.
 
+mod batch;
 mod check;
 mod companion;
+mod each;
 mod expand;
 mod parse;
 

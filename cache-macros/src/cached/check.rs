@@ -2,6 +2,7 @@
 
 use syn::{GenericParam, Ident, Type};
 
+use super::each::Each;
 use super::parse::{Companion, Options};
 use crate::errors::{Errors, listed, nearest};
 use crate::evaluate::resolve_items;
@@ -19,6 +20,8 @@ pub(crate) struct Plan {
     pub(crate) self_part: SelfPart,
     /// Type and const parameters that are part of the key.
     pub(crate) generic_parts: Vec<Ident>,
+    /// What makes it a batch function.
+    pub(crate) each: Option<Each>,
     /// Bindings that are not part of the key.
     pub(crate) skipped: Vec<Ident>,
 }
@@ -89,7 +92,8 @@ impl Plan {
             Place::Type(_) | Place::None => SelfPart::Never,
         };
         let generic_parts = generic_parts(&function, &options.skip);
-        Self { function, options, place, key, self_part, generic_parts, skipped }
+        let each = Each::check(&function, &options, errors);
+        Self { function, options, place, key, self_part, generic_parts, each, skipped }
     }
 
     /// Whether the key is made with `self`, so that its companion is a method.
@@ -105,7 +109,17 @@ impl Plan {
     /// Whether the parameter that binds it is a reference, which the companion takes as it is.
     pub(crate) fn is_reference(&self, binding: &Ident) -> bool {
         let param = self.function.params.iter().find(|param| param.bindings.contains(binding));
-        param.is_some_and(|param| matches!(peel_type(&param.ty), Type::Reference(_)))
+        param.is_some_and(|param| matches!(peel_type(self.key_type(param)), Type::Reference(_)))
+    }
+
+    /// What a parameter adds to one key: of a list of ids, one.
+    pub(crate) fn key_type<'a>(&'a self, param: &'a Param) -> &'a Type {
+        self.each.as_ref().filter(|each| param.name() == Some(&each.ids)).map_or(&param.ty, |each| &each.id)
+    }
+
+    /// Whether it holds the ids of a batch, of which one is at hand by reference.
+    pub(crate) fn is_each(&self, binding: &Ident) -> bool {
+        self.each.as_ref().is_some_and(|each| each.ids == *binding)
     }
 
     /// Names that the companion's `key` does not have at hand.

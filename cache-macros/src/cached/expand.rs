@@ -4,6 +4,7 @@ use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::spanned::Spanned;
 
+use super::batch;
 use super::check::{KeyPlan, Place, Plan, SelfPart};
 use super::companion;
 use crate::evaluate::{Evaluator, Sink, template_pieces};
@@ -14,7 +15,11 @@ use crate::wrapper;
 
 pub(crate) fn expand(plan: &Plan) -> TokenStream {
     let generator = Generator { plan, private: private_path(plan.options.krate.as_ref()) };
-    let function = wrapper::function(&plan.function, &generator.wrapper(), companion::docs(plan));
+    let body = match &plan.each {
+        Some(each) => batch::wrapper(&generator, each),
+        None => generator.wrapper(),
+    };
+    let function = wrapper::function(&plan.function, &body, companion::docs(plan));
     let companion = companion::expand(&generator);
     quote!(#function #companion)
 }
@@ -38,6 +43,9 @@ impl Generator<'_> {
     /// The type that is cached. `Result<T, …>` names it; an alias with other parameters needs the compiler's help.
     pub(crate) fn value_type(&self) -> TokenStream {
         let (private, output) = (&self.private, &self.plan.function.output);
+        if let Some(each) = &self.plan.each {
+            return each.value.to_token_stream();
+        }
         if !self.plan.function.returns_result() {
             return output.to_token_stream();
         }
@@ -141,7 +149,7 @@ impl Generator<'_> {
     }
 
     /// What only the compiler can check, each at the type that it is about.
-    fn checks(&self, value_type: &TokenStream) -> TokenStream {
+    pub(crate) fn checks(&self, value_type: &TokenStream) -> TokenStream {
         let Self { plan, private } = self;
         let output = &plan.function.output;
         let span = output.span();
@@ -150,7 +158,8 @@ impl Generator<'_> {
         } else {
             wrapper::plain_check(output, private)
         };
-        if let Some(negative_ttl) = &plan.options.negative_ttl {
+        // A batch leaves out what there is not.
+        if let Some(negative_ttl) = plan.options.negative_ttl.as_ref().filter(|_| plan.each.is_none()) {
             checks.extend(quote_spanned!(negative_ttl.name.span() => #private::nullable::<#value_type>();));
         }
         checks
@@ -191,7 +200,8 @@ impl Generator<'_> {
         match &plan.key {
             KeyPlan::Parts(bindings) => {
                 key.extend(bindings.iter().map(|binding| {
-                    let borrowed = bindings_are == Bindings::Borrowed && !plan.is_reference(binding);
+                    let at_hand = if plan.is_each(binding) { Bindings::Borrowed } else { bindings_are };
+                    let borrowed = at_hand == Bindings::Borrowed && !plan.is_reference(binding);
                     let borrow = (!borrowed).then(|| quote_spanned!(binding.span() => &));
                     quote_spanned!(binding.span() => .part(#borrow #binding))
                 }));

@@ -26,6 +26,7 @@ const KNOWN: &[&str] = &[
     "negative_ttl",
     "cache",
     "jitter",
+    "each",
     "crate",
 ];
 
@@ -45,6 +46,8 @@ pub(crate) struct Options {
     pub(crate) negative_ttl: Option<Given<Lifetime>>,
     pub(crate) cache: Option<Expr>,
     pub(crate) jitter: Option<f64>,
+    /// The parameter that holds the ids of a batch.
+    pub(crate) each: Option<Ident>,
     pub(crate) krate: Option<Path>,
 }
 
@@ -96,6 +99,7 @@ impl Options {
             }
             "cache" => self.cache = Some(options::value(name, input)?),
             "jitter" => self.jitter = Some(read_jitter(name, input)?),
+            "each" => self.each = Some(read_each(name, input)?),
             _ => self.krate = Some(options::value(name, input)?),
         }
         Ok(())
@@ -130,6 +134,15 @@ fn read_companion(name: &Ident, input: ParseStream<'_>) -> syn::Result<Companion
         "none" => Companion::None,
         _ => Companion::Named(ident),
     })
+}
+
+fn read_each(name: &Ident, input: ParseStream<'_>) -> syn::Result<Ident> {
+    let value: Expr = options::value(name, input)?;
+    let ident = match peel(&value) {
+        Expr::Path(path) => path.path.get_ident().cloned(),
+        _ => None,
+    };
+    ident.ok_or_else(|| syn::Error::new_spanned(&value, "`each` names the parameter that holds the ids: `each = ids`"))
 }
 
 fn read_closure(name: &Ident, input: ParseStream<'_>) -> syn::Result<ExprClosure> {
