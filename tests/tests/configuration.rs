@@ -25,6 +25,7 @@ const LEAST_PRIVILEGE: &[&str] = &[
     "+script|load",
     // calls
     "+get",
+    "+mget",
     "+set",
     "+eval",
     "+evalsha",
