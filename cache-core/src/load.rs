@@ -65,7 +65,21 @@ impl Loading {
         let scope = Scope::new(inner.id, key.as_ref().map(|(key, _)| key.clone()), inner.config.names_max);
         let (declared, cost) = (Names::new(), Duration::ZERO);
         let if_failed = IfFailed::Returned;
-        Self { inner, key, policy, fingerprint, scope, declared, clock, lease, leader, beside: None, spent, cost, if_failed }
+        Self {
+            inner,
+            key,
+            policy,
+            fingerprint,
+            scope,
+            declared,
+            clock,
+            lease,
+            leader,
+            beside: None,
+            spent,
+            cost,
+            if_failed,
+        }
     }
 
     /// Of a refresh in the background.
