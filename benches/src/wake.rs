@@ -30,9 +30,13 @@ pub async fn run(rounds: usize) {
         }
         alone.extend(ping(&mut raw).await);
     }
-    println!("\n## {PROCESSES} processes x {CALLERS} callers of one cold key: from the end of the load to the value, ms\n");
+    println!(
+        "\n## {PROCESSES} processes x {CALLERS} callers of one cold key: from the end of the load to the value, ms\n"
+    );
     let (one, crowd) = (percentiles(&mut alone), percentiles(&mut warm));
-    println!("| | p50 | p99 | p99 in round trips of one caller | p99 in round trips of such a crowd |\n|---|---|---|---|---|");
+    println!(
+        "| | p50 | p99 | p99 in round trips of one caller | p99 in round trips of such a crowd |\n|---|---|---|---|---|"
+    );
     let rows = [("pushed", &mut pushed), ("polled", &mut polled)];
     for (name, times) in rows {
         let (p50, p99) = percentiles(times);
