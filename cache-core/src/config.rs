@@ -59,6 +59,8 @@ pub(crate) const JITTER: f64 = 0.05;
 pub(crate) const MEMORY_BYTES_MAX: usize = 64 << 20;
 /// Part of them that fences may take, one in so many: what is invalidated must not push out what is read.
 pub(crate) const MEMORY_FENCES_SHARE: usize = 4;
+/// Part of them that what adaptive TTLs have learned may take, one in so many.
+pub(crate) const MEMORY_LEARNED_SHARE: usize = 8;
 /// Expired entries, dead members and ended leases that one operation of the embedded store collects, beside twice as many
 /// memberships as it adds: collecting is faster than storing, so nothing accumulates although nothing runs in the background.
 pub(crate) const MEMORY_REAPED_PER_OPERATION: usize = 16;

@@ -4,6 +4,8 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use crate::cache::Inner;
 use crate::clock::{Instant, wall_ms};
 use crate::codec::Encoded;
@@ -16,7 +18,7 @@ use crate::name::Name;
 use crate::provenance::{self, Scope};
 use crate::read::Spent;
 use crate::single_flight::{Beside, End, Leader};
-use crate::stamp::{self, Stamped, Unstorable};
+use crate::stamp::{self, Refilled, Stamped, Unstorable};
 use crate::store::{ClockReading, Fill, FillReply, Token};
 
 pub(crate) mod batch;
@@ -38,6 +40,10 @@ pub(crate) struct Loading {
     spent: Spent,
     cost: Duration,
     if_failed: IfFailed,
+    /// Whether something was stored under the key when the load was decided on.
+    replaces: bool,
+    /// What the store has learned for the key's adaptive TTL.
+    past: Option<Bytes>,
 }
 
 /// What comes of an error of the body.
@@ -79,12 +85,20 @@ impl Loading {
             spent,
             cost,
             if_failed,
+            replaces: true,
+            past: None,
         }
     }
 
     /// Of a refresh in the background.
     pub(crate) fn unseen(mut self) -> Self {
         self.if_failed = IfFailed::Unseen;
+        self
+    }
+
+    /// Nothing is stored under the key.
+    pub(crate) fn of_nothing(mut self, nothing: bool) -> Self {
+        self.replaces = !nothing;
         self
     }
 
@@ -113,6 +127,9 @@ impl Loading {
             // Before the body: a follower that joins from here on may not have an unstored value of it.
             self.leader.iter().for_each(Leader::load_begins);
             self.lease.iter_mut().for_each(Lease::keep_alive);
+            if self.policy.adaptive.is_some() && self.clock.is_some() {
+                self.past = self.look_back().await;
+            }
             self.spent.counters.loads(1);
             let begun = Instant::now();
             let output = body.as_mut().await;
@@ -121,6 +138,12 @@ impl Loading {
             self.lease.iter_mut().for_each(Lease::end_renewal);
             output
         }
+    }
+
+    /// A failure costs what was learned, and nothing else.
+    async fn look_back(&mut self) -> Option<Bytes> {
+        let (Some((key, _)), Ok(store)) = (&self.key, self.inner.store()) else { return None };
+        self.spent.ask(store.learned(key)).await.unwrap_or(None)
     }
 
     /// There is no value to store: followers load for themselves, all at once.
@@ -202,8 +225,13 @@ impl Prepared {
         let Self { loading, names } = self;
         let stamped = match encoded {
             Ok(encoded) => {
-                let Loading { inner, policy, fingerprint, cost, .. } = &loading;
-                stamp::stamp(inner, policy, *fingerprint, &names, encoded, *cost)
+                let Loading { inner, policy, fingerprint, cost, clock, replaces, past, .. } = &loading;
+                let refilled = clock.as_ref().map(|clock| Refilled {
+                    loaded_at_ms: clock.read_at_ms,
+                    replaces: *replaces,
+                    past: past.clone(),
+                });
+                stamp::stamp(inner, policy, *fingerprint, &names, encoded, *cost, refilled)
             }
             Err(_) => Err(Unstorable::Unencodable),
         };
@@ -227,7 +255,7 @@ pub(crate) struct Filling {
 impl Filling {
     /// `false`: the store did not answer.
     pub(crate) async fn send(self) -> bool {
-        let Self { mut loading, names, stamped: Stamped { value, ttl } } = self;
+        let Self { mut loading, names, stamped: Stamped { value, ttl, learned } } = self;
         let inner = loading.inner.clone();
         let (Some((key, _)), Some(clock), Ok(store)) = (&loading.key, &loading.clock, inner.store()) else {
             return false;
@@ -255,8 +283,13 @@ impl Filling {
             }
             Err(_) => End::NotStored(value),
         };
+        let is_stored = matches!(end, End::Stored(_));
         if let Some(leader) = loading.leader.take() {
             leader.end(end);
+        }
+        if let Some((learned, ttl)) = learned.filter(|_| is_stored) {
+            // A failure is counted, and costs what was learned.
+            _ = loading.spent.ask(store.learn(key, learned, ttl)).await;
         }
         is_answered
     }

@@ -398,7 +398,8 @@ impl Read {
             Spent::new(self.spent.left, self.spent.counters.clone()),
         );
         // Past a failed invalidation nothing stored counts.
-        loading.keeping(self.kept.take().filter(|_| self.way != Way::Bypass))
+        let kept = self.kept.take().filter(|_| self.way != Way::Bypass);
+        loading.keeping(kept).of_nothing(self.if_present == IfPresent::Return)
     }
 }
 

@@ -11,6 +11,7 @@ use crate::clock::wall_ms;
 use crate::codec::Encoded;
 use crate::entry::{self, Header};
 use crate::fingerprint::Fingerprint;
+use crate::freshness::{AdaptiveTtl, Learned, Refill};
 use crate::key::{Names, Policy};
 use crate::name::Name;
 use crate::provenance::Collected;
@@ -56,6 +57,8 @@ pub(crate) struct Stamped {
     pub(crate) value: Bytes,
     /// Until the store drops it, stale windows included.
     pub(crate) ttl: Duration,
+    /// What its adaptive TTL has learned, to be kept for so long once the value is stored.
+    pub(crate) learned: Option<(Bytes, Duration)>,
 }
 
 /// Adds the header.
@@ -66,9 +69,20 @@ pub(crate) fn stamp(
     names: &[Name],
     encoded: Encoded,
     cost: Duration,
+    refill: Option<Refilled>,
 ) -> Result<Stamped, Unstorable> {
+    let mut learned = None;
     let (payload, negative, ttl, freshness) = match encoded {
-        Encoded::Value(payload) => (payload, false, ttl(inner, &policy.ttl), policy.freshness),
+        Encoded::Value(payload) => {
+            let ttl = match &policy.adaptive {
+                None => ttl(inner, &policy.ttl),
+                Some(adaptive) => {
+                    learned = refill.map(|refill| refill.learn(adaptive, &payload));
+                    learned.as_ref().map_or_else(|| adaptive.initial(), Learned::ttl)
+                }
+            };
+            (payload, false, ttl, policy.freshness)
+        }
         // A stale `None` would hide what has come to exist: when its time is over it is over.
         Encoded::None => {
             (Vec::new(), true, policy.negative_ttl.ok_or(Unstorable::NotWanted)?, policy.freshness.without_windows())
@@ -94,7 +108,32 @@ pub(crate) fn stamp(
     if value.len() > inner.config.value_bytes_max {
         return Err(Unstorable::TooLarge);
     }
-    Ok(Stamped { value, ttl: Duration::from_millis(hard_ms) })
+    let ttl = Duration::from_millis(hard_ms);
+    let learned = learned.zip(policy.adaptive.as_ref()).map(|(learned, adaptive)| {
+        (Bytes::copy_from_slice(&learned.entry_lives(ttl).encode()), Learned::kept_for(adaptive, ttl))
+    });
+    Ok(Stamped { value, ttl, learned })
+}
+
+/// What an adaptive TTL learns from, beside the payload.
+#[derive(Clone, Debug)]
+pub(crate) struct Refilled {
+    /// By the store's clock.
+    pub(crate) loaded_at_ms: u64,
+    /// Whether what it replaces was still stored.
+    pub(crate) replaces: bool,
+    /// What the store had learned.
+    pub(crate) past: Option<Bytes>,
+}
+
+impl Refilled {
+    fn learn(&self, adaptive: &AdaptiveTtl, payload: &[u8]) -> Learned {
+        let mut payload_digest = [0; 16];
+        payload_digest.copy_from_slice(&blake3::hash(payload).as_bytes()[..16]);
+        let refill = Refill { loaded_at_ms: self.loaded_at_ms, payload_digest, replaces: self.replaces };
+        let past = self.past.as_deref().and_then(Learned::decode);
+        Learned::after(adaptive, past.as_ref(), &refill)
+    }
 }
 
 fn millis(duration: Duration) -> u64 {

@@ -224,6 +224,13 @@ pub(crate) trait Store: Send + Sync + 'static {
     /// One page of a pattern walk; raises the floor first. `pattern` is a Redis glob over logical keys.
     fn sweep<'a>(&'a self, pattern: &'a str, scope: SweepScope, cursor: u64) -> StoreFuture<'a, SweepReply>;
 
+    /// What [`learn`](Self::learn) kept of a key.
+    fn learned<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<Bytes>>;
+
+    /// Keeps a few bytes beside a key for all processes, whatever becomes of its entry: what an adaptive TTL goes by. They may
+    /// be dropped at any time.
+    fn learn<'a>(&'a self, key: &'a str, learned: Bytes, ttl: Duration) -> StoreFuture<'a, ()>;
+
     /// Succeeds when the store answers and is usable, within `timeout`. What cannot be cured by waiting (credentials,
     /// permissions, database) is a configuration error at once.
     fn ready(&self, timeout: Duration) -> StoreFuture<'_, ()>;

@@ -98,7 +98,7 @@ fn ready<T: Serialize + DeserializeOwned>(
     let names = stamp::names(inner, name, declared, inherited)?;
     let encoded = codec::encode(value).map_err(|_| Unstorable::Unencodable)?;
     let fingerprint = fingerprint::<T>(policy.version, policy.shape);
-    let stamped = stamp::stamp(inner, &policy, fingerprint, &names, encoded, std::time::Duration::ZERO)?;
+    let stamped = stamp::stamp(inner, &policy, fingerprint, &names, encoded, std::time::Duration::ZERO, None)?;
     Ok(Ready { names, stamped })
 }
 
@@ -107,7 +107,7 @@ async fn write(
     inner: Arc<Inner>,
     key: Name,
     names: Vec<Name>,
-    Stamped { value, ttl }: Stamped,
+    Stamped { value, ttl, .. }: Stamped,
     clock: ClockReading,
 ) -> Result<Put, Error> {
     let logical = key.as_key().unwrap_or_default();

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::{IntoKeyName, Names, Part};
 use crate::fingerprint::Shape;
-use crate::freshness::Freshness;
+use crate::freshness::{AdaptiveTtl, Freshness};
 use crate::tag::IntoTag;
 use crate::ttl::Ttl;
 
@@ -20,6 +20,8 @@ pub struct Policy {
     pub(crate) jitter: Option<f64>,
     pub(crate) shape: Option<fn(&mut Shape)>,
     pub(crate) freshness: Freshness,
+    /// Instead of `ttl`.
+    pub(crate) adaptive: Option<AdaptiveTtl>,
 }
 
 impl Policy {
@@ -33,6 +35,7 @@ impl Policy {
             jitter: None,
             shape: None,
             freshness: Freshness::default(),
+            adaptive: None,
         }
     }
 
@@ -81,6 +84,12 @@ impl Policy {
     /// Refreshes in the background before the TTL ends, with this β.
     pub fn early_refresh(mut self, beta: f64) -> Self {
         self.freshness.early_refresh = Some(beta);
+        self
+    }
+
+    /// A TTL between these bounds, in ms, that follows the data. Nothing changes unless `0 < min <= max`.
+    pub fn adaptive_ttl(mut self, min_ms: u64, max_ms: u64) -> Self {
+        self.adaptive = AdaptiveTtl::new(Duration::from_millis(min_ms), Duration::from_millis(max_ms));
         self
     }
 

@@ -25,6 +25,7 @@ mod entries;
 mod fences;
 pub(crate) mod glob;
 mod indexes;
+mod learned;
 mod leases;
 #[cfg(test)]
 mod rig;
@@ -192,6 +193,14 @@ impl Store for MemoryStore {
 
     fn sweep<'a>(&'a self, pattern: &'a str, scope: SweepScope, cursor: u64) -> StoreFuture<'a, SweepReply> {
         self.run(move |state, now| state.sweep(pattern, scope, cursor, now))
+    }
+
+    fn learned<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<Bytes>> {
+        self.run_on(key, |state, key, now| state.learned.get(key, now.at))
+    }
+
+    fn learn<'a>(&'a self, key: &'a str, learned: Bytes, ttl: Duration) -> StoreFuture<'a, ()> {
+        self.run_on(key, move |state, key, now| state.learn(key, learned, ttl, now))
     }
 
     fn ready(&self, _: Duration) -> StoreFuture<'_, ()> {

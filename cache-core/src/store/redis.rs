@@ -33,6 +33,9 @@ use scripts::Script;
 /// How long a staged value may wait for the script that puts it in its place.
 const STAGING_TTL: Duration = Duration::from_secs(10);
 
+/// What an adaptive TTL has learned is kept for so long at most: Redis refuses a TTL beyond its clock.
+const LEARNED_TTL_MAX: Duration = Duration::from_secs(36_525 * 86_400);
+
 /// Entries, indexes and clock in one Redis, under one namespace.
 pub(crate) struct RedisStore {
     pool: Pool,
@@ -278,6 +281,22 @@ impl Store for RedisStore {
             let (cursor, count) = (cursor.to_string(), SWEEP_KEYS_PER_PAGE.to_string());
             let rest: [&[u8]; 4] = [walked, glob.as_bytes(), cursor.as_bytes(), count.as_bytes()];
             reply::sweep(&self.run_invalidation(&scripts::SWEEP, &rest).await?)
+        })
+    }
+
+    fn learned<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<Bytes>> {
+        Box::pin(async move {
+            let mut get = redis::cmd("GET");
+            get.arg(self.layout.learned(key));
+            reply::value(self.pool.command(key, get).await?)
+        })
+    }
+
+    fn learn<'a>(&'a self, key: &'a str, learned: Bytes, ttl: Duration) -> StoreFuture<'a, ()> {
+        Box::pin(async move {
+            let mut set = redis::cmd("SET");
+            set.arg(self.layout.learned(key)).arg(&learned[..]).arg("PX").arg(millis(ttl.min(LEARNED_TTL_MAX)).max(1));
+            self.pool.command(key, set).await.map(drop)
         })
     }
 

@@ -230,6 +230,14 @@ impl Store for Faulty {
         self.through(Op::Sweep, Box::pin(async move { self.0.store.sweep(pattern, scope, cursor).await }))
     }
 
+    fn learned<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<Bytes>> {
+        self.0.store.learned(key)
+    }
+
+    fn learn<'a>(&'a self, key: &'a str, learned: Bytes, ttl: Duration) -> StoreFuture<'a, ()> {
+        self.0.store.learn(key, learned, ttl)
+    }
+
     fn ready(&self, timeout: Duration) -> StoreFuture<'_, ()> {
         self.0.store.ready(timeout)
     }

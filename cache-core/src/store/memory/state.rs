@@ -9,11 +9,14 @@ use tokio::time::Instant;
 use super::entries::Entries;
 use super::fences::Fences;
 use super::indexes::Indexes;
+use super::learned::Learned;
 use super::leases::{Lease, Leases};
 use super::rules::{Rule, Rules};
-use crate::config::{Config, FENCES_MAX, INVALIDATE_MEMBERS_PER_CHUNK, SWEEP_KEYS_PER_PAGE};
+use crate::config::{Config, FENCES_MAX, INVALIDATE_MEMBERS_PER_CHUNK, MEMORY_LEARNED_SHARE, SWEEP_KEYS_PER_PAGE};
 use crate::name::Name;
 use crate::store::{ClockReading, Drained, Fill, FillReply, IfPresent, LeaseReply, Refusal, Token, Written};
+
+const FOR_EVER: Duration = Duration::from_secs(36_525 * 86_400);
 
 /// The moment of an operation.
 #[derive(Clone, Copy, Debug)]
@@ -55,6 +58,7 @@ pub(super) struct State {
     pub(super) entries: Entries,
     pub(super) indexes: Indexes,
     pub(super) pending: Pending,
+    pub(super) learned: Learned,
 }
 
 impl State {
@@ -68,6 +72,7 @@ impl State {
             entries: Entries::default(),
             indexes: Indexes::default(),
             pending: Pending::default(),
+            learned: Learned::default(),
         }
     }
 
@@ -193,9 +198,21 @@ impl State {
         }
     }
 
+    pub(super) fn learn(&mut self, key: &Name, learned: Bytes, ttl: Duration, now: Now) {
+        // Beyond any clock is for ever.
+        let ends = now.at.checked_add(ttl).unwrap_or(now.at + FOR_EVER);
+        self.learned.set(key, learned, ends, self.settings.bytes_max / MEMORY_LEARNED_SHARE);
+        self.tidy(0, now);
+    }
+
     /// Accounted, not measured: what the parts hold, plus a generous constant for each table slot.
     pub(super) fn bytes(&self) -> usize {
-        self.entries.bytes() + self.indexes.bytes() + self.fences.bytes() + self.leases.bytes() + self.pending.bytes()
+        self.entries.bytes()
+            + self.indexes.bytes()
+            + self.fences.bytes()
+            + self.leases.bytes()
+            + self.pending.bytes()
+            + self.learned.bytes()
     }
 }
 

@@ -21,6 +21,7 @@ impl State {
         self.fences.drop_old(&self.settings, now);
         let budget = MEMORY_REAPED_PER_OPERATION + 2 * added;
         self.leases.drop_ended(now.at, budget);
+        self.learned.drop_ended(now.at, budget);
         self.collect_expired(budget, now);
         self.reap(budget, now);
         self.evict(now);
@@ -93,5 +94,6 @@ impl State {
         self.indexes = Default::default();
         self.pending.clear();
         self.leases = Default::default();
+        self.learned = Default::default();
     }
 }

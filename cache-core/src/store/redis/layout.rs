@@ -8,6 +8,7 @@
 //! | `<root>~due` | sorted set | names of indexes, scored by when there is something to reap | none |
 //! | `<root>~pending` | set | names whose index an invalidation has not emptied yet | none |
 //! | `<root>~lease:<logical key>` | string | token, incarnation and seq of the call that loads | lease |
+//! | `<root>~learned:<logical key>` | string | what its adaptive TTL goes by | 4 longest TTLs |
 //! | `<root>~staging:<token>` | string | a large value between two round trips | seconds |
 
 use crate::store::Token;
@@ -37,6 +38,10 @@ impl Layout {
 
     pub(in crate::store::redis) fn lease(&self, key: &str) -> String {
         [&self.root, "~lease:", key].concat()
+    }
+
+    pub(in crate::store::redis) fn learned(&self, key: &str) -> String {
+        [&self.root, "~learned:", key].concat()
     }
 
     pub(in crate::store::redis) fn staging(&self, token: Token) -> String {
@@ -80,6 +85,7 @@ mod tests {
         assert_eq!(layout.value("flight:42"), "shop:flight:42");
         assert_eq!(layout.clock(), "shop:~clock");
         assert_eq!(layout.lease("flight:42"), "shop:~lease:flight:42");
+        assert_eq!(layout.learned("flight:42"), "shop:~learned:flight:42");
         assert_eq!(layout.staging(Token(255)), "shop:~staging:000000000000000000000000000000ff");
         assert_eq!(layout.dependents_matching("flight:*"), "shop:~index:kflight:*");
     }
