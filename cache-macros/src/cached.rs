@@ -1,5 +1,6 @@
 //! `#[cached]`: parse → check → expand.
 
+mod background;
 mod batch;
 mod check;
 mod companion;

@@ -21,7 +21,7 @@ impl Lifetime {
         let expr: Expr = options::value(name, input)?;
         match peel(&expr) {
             Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) => {
-                let millis = parse_millis(&text.value());
+                let millis = parse_millis(&text.value(), zero_of(name));
                 millis.map(Self::Millis).map_err(|message| syn::Error::new_spanned(text, message))
             }
             Expr::Lit(ExprLit { lit: Lit::Int(number), .. }) => {
@@ -54,13 +54,37 @@ impl Lifetime {
     }
 }
 
+/// Reads `= "10s..1h"`, as milliseconds.
+pub(crate) fn read_range(name: &Ident, input: ParseStream<'_>) -> syn::Result<(u64, u64)> {
+    let text = options::string(name, input)?;
+    let error = |message: String| syn::Error::new_spanned(&text, message);
+    let value = text.value();
+    let (min, max) = value
+        .split_once("..")
+        .ok_or_else(|| error(format!("`{name}` is the shortest and the longest ttl: `{name} = \"10s..1h\"`")))?;
+    let bound = |bound: &str| parse_millis(bound.trim(), zero_of(name)).map_err(&error);
+    let (min_ms, max_ms) = (bound(min)?, bound(max)?);
+    if min_ms > max_ms {
+        return Err(error(format!("`{name}` begins with the shorter ttl: write \"{max}..{min}\"")));
+    }
+    Ok((min_ms, max_ms))
+}
+
+/// What is wrong with a duration of zero.
+fn zero_of(option: &Ident) -> &'static str {
+    match option.to_string().as_str() {
+        "stale_while_revalidate" | "stale_if_error" => "a stale window of zero does nothing: remove the option",
+        _ => "a lifetime of zero would store nothing: remove the attribute, or use `Cache::disabled()` in tests",
+    }
+}
+
 fn expected() -> String {
     "a duration is a whole number and a unit, such as \"250ms\", \"60s\", \"5m\", \"1h\" or \"1d\", or a `Duration` \
      expression"
         .to_owned()
 }
 
-fn parse_millis(text: &str) -> Result<u64, String> {
+fn parse_millis(text: &str, zero: &str) -> Result<u64, String> {
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
     let unit_millis: u64 = match unit {
@@ -79,10 +103,7 @@ fn parse_millis(text: &str) -> Result<u64, String> {
     match millis {
         // Times are added to a clock in milliseconds: a century leaves room.
         Some(millis) if millis <= 36_525 * 86_400_000 => match millis {
-            0 => {
-                Err("a lifetime of zero would store nothing: remove the attribute, or use `Cache::disabled()` in tests"
-                    .to_owned())
-            }
+            0 => Err(zero.to_owned()),
             millis => Ok(millis),
         },
         _ => Err("a duration is at most a hundred years, \"36525d\"".to_owned()),
@@ -95,7 +116,7 @@ mod tests {
 
     #[test]
     fn every_unit_is_read() {
-        let read = |text| parse_millis(text).unwrap();
+        let read = |text| parse_millis(text, "zero").unwrap();
         assert_eq!(read("250ms"), 250);
         assert_eq!(read("60s"), 60_000);
         assert_eq!(read("5m"), 300_000);
@@ -106,7 +127,7 @@ mod tests {
     #[test]
     fn what_is_not_a_whole_number_and_a_unit_is_refused() {
         for text in ["", "s", "60", "1.5h", "-1s", "60 s", "60sec", "0s", "99999999999999999999s", "36526d", "٣s"] {
-            assert!(parse_millis(text).is_err(), "{text:?} was accepted");
+            assert!(parse_millis(text, "zero").is_err(), "{text:?} was accepted");
         }
     }
 }

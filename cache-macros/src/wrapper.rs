@@ -10,7 +10,7 @@ use crate::signature::{Form, Function, peel_type};
 /// The function as written, with another body.
 pub(crate) fn function(function: &Function, body: &TokenStream, docs: Option<String>) -> TokenStream {
     let Function { attrs, vis, sig, .. } = function;
-    let inner = function.body.inner_attrs.iter().map(|attr| Attribute { style: AttrStyle::Outer, ..attr.clone() });
+    let inner = outer_attrs(function);
     let docs = docs.map(|docs| quote!(#[doc = #docs]));
     let body = match &function.form {
         Form::Boxed(pin) => {
@@ -24,7 +24,12 @@ pub(crate) fn function(function: &Function, body: &TokenStream, docs: Option<Str
     quote!(#(#attrs)* #docs #(#inner)* #vis #sig #body)
 }
 
-fn braced(tokens: TokenStream, function: &Function) -> Group {
+/// The attributes at the top of the body, as attributes of the function.
+pub(crate) fn outer_attrs(function: &Function) -> impl Iterator<Item = Attribute> {
+    function.body.inner_attrs.iter().map(|attr| Attribute { style: AttrStyle::Outer, ..attr.clone() })
+}
+
+pub(crate) fn braced(tokens: TokenStream, function: &Function) -> Group {
     let mut group = Group::new(Delimiter::Brace, tokens);
     group.set_span(function.body.span.join());
     group

@@ -1,6 +1,6 @@
 use cache_core::cached;
 
-#[cached(ttl = "60s", stale_while_revalidate = "30s")]
+#[cached(ttl = "60s", near = "5s")]
 async fn get(id: u64) -> u64 {
     id
 }

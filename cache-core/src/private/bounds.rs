@@ -32,6 +32,11 @@ pub fn fill<T: Storable>(load: Load<T>, value: &T, names: Names) -> impl Future<
     load.fill(value, names)
 }
 
+/// A copy that a background load takes along.
+pub fn owned<T: ToOwned + ?Sized>(borrowed: &T) -> T::Owned {
+    borrowed.to_owned()
+}
+
 /// A type that says how long its values live.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` says no ttl, and neither does this attribute",

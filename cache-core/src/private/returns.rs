@@ -29,6 +29,26 @@ impl<T, E> ReturnsResult for Result<T, E> {
 /// Compiles for a `Result`.
 pub fn returns_result<T: ReturnsResult>() {}
 
+/// What is logged of an error that no caller sees.
+pub struct Said<'a, E>(pub &'a E);
+
+impl<E: std::fmt::Display> Said<'_, E> {
+    /// Its own words.
+    pub fn said(&self) -> String {
+        self.0.to_string()
+    }
+}
+
+/// An error that cannot be printed, or a type parameter of which nothing is known.
+pub trait UnsaidKind {
+    /// That there was one.
+    fn said(&self) -> String {
+        crate::cache::UNSAID.to_owned()
+    }
+}
+
+impl<E> UnsaidKind for Said<'_, E> {}
+
 /// Asks about a type, without a value of it.
 pub struct Probe<T>(PhantomData<fn() -> T>);
 

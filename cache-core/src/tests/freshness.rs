@@ -196,7 +196,7 @@ async fn stored_value(store: &Faulty) -> u32 {
 }
 
 #[tokio::test(start_paused = true)]
-async fn inside_a_load_a_stale_value_is_loaded_and_an_early_one_served() {
+async fn inside_a_load_a_stale_value_is_loaded() {
     let (cache, store) = rig();
     aged(&store, &cache, swr()).await;
     let outer = {

@@ -2,6 +2,7 @@
 
 use syn::{GenericParam, Ident, Type};
 
+use super::background;
 use super::each::Each;
 use super::parse::{Companion, Options};
 use crate::errors::{Errors, listed, nearest};
@@ -80,7 +81,31 @@ impl Plan {
         if let (Some(ttl), Some(class)) = (&options.ttl, &options.class) {
             errors.at(&class.name, format!("`{}` and `{}` both give the lifetime: keep one", class.name, ttl.name));
         }
+        if let Some(adaptive) = &options.adaptive_ttl {
+            let fixed = options.ttl.as_ref().map(|ttl| &ttl.name).or(options.class.as_ref().map(|class| &class.name));
+            if let Some(fixed) = fixed {
+                let message = format!("`{}` and `{fixed}` both give the lifetime: keep one", adaptive.name);
+                errors.at(&adaptive.name, message);
+            }
+        }
+        if let Some(window) = &options.stale_if_error
+            && !function.returns_result()
+        {
+            errors.at(
+                &window.name,
+                "`stale_if_error` stands in for a load that fails, and this function cannot fail: return a `Result`, or remove it",
+            );
+        }
+        if options.each.is_some() {
+            for option in options.freshness() {
+                let message = format!(
+                    "`{option}` is for one key at a time: remove it, or write it on the function of one id that shares the prefix"
+                );
+                errors.at(option, message);
+            }
+        }
         let place = check_companion(&function, &options, attribute_mentions_self, errors);
+        background::check(&function, &options, &place, errors);
         let self_part = match &place {
             _ if options.skip.iter().any(|name| name == "Self") => SelfPart::Never,
             Place::Associated => SelfPart::IfGeneric,

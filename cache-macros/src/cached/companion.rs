@@ -175,7 +175,9 @@ fn knows_recipe(generator: &Generator<'_>, generics: &Generics) -> bool {
     let evaluator = generator.evaluator();
     let unknown = plan.unknown_to_companion();
     let uses_unknown = |tokens: &TokenStream| unknown.iter().any(|name| mentions(tokens, name));
-    let lifetimes = [&plan.options.ttl, &plan.options.negative_ttl].into_iter().flatten();
+    let options = &plan.options;
+    let lifetimes = [&options.ttl, &options.negative_ttl, &options.stale_while_revalidate, &options.stale_if_error];
+    let lifetimes = lifetimes.into_iter().flatten();
     let lifetime_unknown =
         lifetimes.filter_map(|ttl| ttl.value.computed()).any(|expr| uses_unknown(&expr.to_token_stream()));
     let items_unknown = plan

@@ -4,24 +4,28 @@ use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::spanned::Spanned;
 
+use super::background::{self, Background};
 use super::batch;
 use super::check::{KeyPlan, Place, Plan, SelfPart};
 use super::companion;
 use crate::evaluate::{Evaluator, Sink, template_pieces};
 use crate::names::{Item, Kind};
+use crate::options::Given;
 use crate::runtime_path::private_path;
 use crate::signature::{first_type_argument, last_segment};
 use crate::wrapper;
 
 pub(crate) fn expand(plan: &Plan) -> TokenStream {
     let generator = Generator { plan, private: private_path(plan.options.krate.as_ref()) };
-    let body = match &plan.each {
-        Some(each) => batch::wrapper(&generator, each),
+    let (body, body_function) = match &plan.each {
+        Some(each) => (batch::wrapper(&generator, each), None),
         None => generator.wrapper(),
     };
     let function = wrapper::function(&plan.function, &body, companion::docs(plan));
+    let moved = body_function.is_some() && background::has_mut_params(&plan.function);
+    let moved = moved.then(|| quote!(#[allow(unused_mut)]));
     let companion = companion::expand(&generator);
-    quote!(#function #companion)
+    quote!(#moved #function #body_function #companion)
 }
 
 pub(crate) struct Generator<'a> {
@@ -56,8 +60,8 @@ impl Generator<'_> {
         }
     }
 
-    /// The body of the wrapper: look up, or load and fill.
-    fn wrapper(&self) -> TokenStream {
+    /// The body of the wrapper: look up, or load and fill. And the function that loads, if it has to be one of its own.
+    fn wrapper(&self) -> (TokenStream, Option<TokenStream>) {
         let Self { plan, private } = self;
         let (output, value_type) = (&plan.function.output, self.value_type());
         let checks = self.checks(&value_type);
@@ -91,7 +95,7 @@ impl Generator<'_> {
         let fill = quote_spanned!(at_type => #located::fill(load, value, names));
         let run = quote_spanned!(Span::mixed_site() => { let loaded: #output = load.run(#body).await; loaded });
         let Arms { found, loaded, answer } = self.arms(&run);
-        quote_spanned! { Span::mixed_site() =>
+        let head = quote_spanned! { Span::mixed_site() =>
             #checks
             let call = {
                 let prefix = #prefix;
@@ -99,10 +103,8 @@ impl Generator<'_> {
                 let policy = #policy;
                 #call
             };
-            let mut load = match #lookup {
-                #private::Step::Return(found) | #private::Step::ReturnAndRefresh(found, _) => return #found,
-                #private::Step::Load(load) => load,
-            };
+        };
+        let tail = quote_spanned! { Span::mixed_site() =>
             #known
             let loaded = #loaded;
             let filling = {
@@ -122,7 +124,33 @@ impl Generator<'_> {
                 filling.await;
             }
             #answer
-        }
+        };
+        let Some(option) = plan.options.background() else {
+            let wrapper = quote_spanned! { Span::mixed_site() =>
+                #head
+                let mut load = match #lookup {
+                    #private::Step::Return(found) | #private::Step::ReturnAndRefresh(found, _) => return #found,
+                    #private::Step::Load(load) => load,
+                };
+                #tail
+            };
+            return (wrapper, None);
+        };
+        let Background { function, refresh, load } = background::expand(self, option, &tail);
+        let wrapper = quote_spanned! { Span::mixed_site() =>
+            #head
+            let call = call.in_background();
+            let load = match #lookup {
+                #private::Step::Return(found) => return #found,
+                #private::Step::ReturnAndRefresh(found, refresh) => {
+                    #refresh
+                    return #found;
+                }
+                #private::Step::Load(load) => load,
+            };
+            #load
+        };
+        (wrapper, Some(function))
     }
 
     /// `run` ends as an expression of the body's output.
@@ -132,6 +160,23 @@ impl Generator<'_> {
             let (found, answer) = (quote_spanned!(span => found), quote_spanned!(span => loaded));
             return Arms { found, loaded: run.clone(), answer };
         }
+        let private = &self.private;
+        let options = &self.plan.options;
+        let failed = if options.stale_if_error.is_some() || options.background().is_some() {
+            quote_spanned! { span =>
+                let said = {
+                    #[allow(unused_imports)]
+                    use #private::UnsaidKind as _;
+                    #private::Said(&error).said()
+                };
+                return load.failed(&said).ok_or(error);
+            }
+        } else {
+            quote_spanned! { span =>
+                load.unstored();
+                return ::core::result::Result::Err(error);
+            }
+        };
         Arms {
             found: quote_spanned!(span => ::core::result::Result::Ok(found)),
             // The error leaves before the next await, and no variable of ours ever held it, so it need not be `Send`.
@@ -139,8 +184,7 @@ impl Generator<'_> {
                 match #run {
                     ::core::result::Result::Ok(loaded) => loaded,
                     ::core::result::Result::Err(error) => {
-                        load.unstored();
-                        return ::core::result::Result::Err(error);
+                        #failed
                     }
                 }
             },
@@ -236,6 +280,9 @@ impl Generator<'_> {
         let options = &plan.options;
         let mut policy = quote_spanned!(Span::mixed_site() => #private::Policy::new(prefix));
         match (&options.ttl, &options.class) {
+            _ if let Some(Given { value: (min_ms, max_ms), .. }) = &options.adaptive_ttl => {
+                policy.extend(quote!(.adaptive_ttl(#min_ms, #max_ms)));
+            }
             (Some(ttl), _) => {
                 let ttl = ttl.value.tokens(private);
                 policy.extend(quote!(.ttl(#ttl)));
@@ -252,6 +299,17 @@ impl Generator<'_> {
         if let Some(ttl) = &options.negative_ttl {
             let ttl = ttl.value.tokens(private);
             policy.extend(quote!(.negative_ttl(#ttl)));
+        }
+        if let Some(window) = &options.stale_while_revalidate {
+            let window = window.value.tokens(private);
+            policy.extend(quote!(.stale_while_revalidate(#window)));
+        }
+        if let Some(window) = &options.stale_if_error {
+            let window = window.value.tokens(private);
+            policy.extend(quote!(.stale_if_error(#window)));
+        }
+        if let Some(Given { value: beta, .. }) = &options.early_refresh {
+            policy.extend(quote!(.early_refresh(#beta)));
         }
         if let Some(jitter) = options.jitter {
             policy.extend(quote!(.jitter(#jitter)));

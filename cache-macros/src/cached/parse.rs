@@ -6,7 +6,7 @@ use syn::parse::ParseStream;
 use syn::punctuated::Punctuated;
 use syn::{Expr, ExprClosure, ExprLit, Ident, Lit, LitStr, Path, Token};
 
-use crate::duration::Lifetime;
+use crate::duration::{self, Lifetime};
 use crate::errors::Errors;
 use crate::names::{Item, Kind, check_prefix, read_items};
 use crate::options::{self, Given, peel};
@@ -27,6 +27,10 @@ const KNOWN: &[&str] = &[
     "cache",
     "jitter",
     "each",
+    "stale_while_revalidate",
+    "stale_if_error",
+    "early_refresh",
+    "adaptive_ttl",
     "crate",
 ];
 
@@ -48,6 +52,12 @@ pub(crate) struct Options {
     pub(crate) jitter: Option<f64>,
     /// The parameter that holds the ids of a batch.
     pub(crate) each: Option<Ident>,
+    pub(crate) stale_while_revalidate: Option<Given<Lifetime>>,
+    pub(crate) stale_if_error: Option<Given<Lifetime>>,
+    /// β.
+    pub(crate) early_refresh: Option<Given<f64>>,
+    /// The bounds, in ms.
+    pub(crate) adaptive_ttl: Option<Given<(u64, u64)>>,
     pub(crate) krate: Option<Path>,
 }
 
@@ -100,6 +110,18 @@ impl Options {
             "cache" => self.cache = Some(options::value(name, input)?),
             "jitter" => self.jitter = Some(read_jitter(name, input)?),
             "each" => self.each = Some(read_each(name, input)?),
+            "stale_while_revalidate" => {
+                self.stale_while_revalidate = Some(Given { name: name.clone(), value: Lifetime::read(name, input)? });
+            }
+            "stale_if_error" => {
+                self.stale_if_error = Some(Given { name: name.clone(), value: Lifetime::read(name, input)? });
+            }
+            "early_refresh" => {
+                self.early_refresh = Some(Given { name: name.clone(), value: read_beta(name, input)? });
+            }
+            "adaptive_ttl" => {
+                self.adaptive_ttl = Some(Given { name: name.clone(), value: duration::read_range(name, input)? });
+            }
             _ => self.krate = Some(options::value(name, input)?),
         }
         Ok(())
@@ -156,14 +178,31 @@ fn read_closure(name: &Ident, input: ParseStream<'_>) -> syn::Result<ExprClosure
     }
 }
 
+/// Nothing, or `= 1.5`.
+fn read_beta(name: &Ident, input: ParseStream<'_>) -> syn::Result<f64> {
+    if !input.peek(Token![=]) {
+        return Ok(1.0);
+    }
+    let value: Expr = options::value(name, input)?;
+    number(&value).filter(|beta| *beta > 0.0 && beta.is_finite()).ok_or_else(|| {
+        syn::Error::new_spanned(
+            &value,
+            "`early_refresh` takes a number above zero, more for earlier: `early_refresh = 2.0`, or `early_refresh` alone for 1.0",
+        )
+    })
+}
+
+fn number(value: &Expr) -> Option<f64> {
+    match peel(value) {
+        Expr::Lit(ExprLit { lit: Lit::Float(number), .. }) => number.base10_parse().ok(),
+        Expr::Lit(ExprLit { lit: Lit::Int(number), .. }) => number.base10_parse().ok(),
+        _ => None,
+    }
+}
+
 fn read_jitter(name: &Ident, input: ParseStream<'_>) -> syn::Result<f64> {
     let value: Expr = options::value(name, input)?;
-    let share = match peel(&value) {
-        Expr::Lit(ExprLit { lit: Lit::Float(share), .. }) => share.base10_parse::<f64>().ok(),
-        Expr::Lit(ExprLit { lit: Lit::Int(share), .. }) => share.base10_parse::<f64>().ok(),
-        _ => None,
-    };
-    share.filter(|share| (0.0..1.0).contains(share)).ok_or_else(|| {
+    number(&value).filter(|share| (0.0..1.0).contains(share)).ok_or_else(|| {
         syn::Error::new_spanned(
             &value,
             "`jitter` is the share of the ttl that chance may take off, from 0.0 to below 1.0: `jitter = 0.1`",
