@@ -91,7 +91,7 @@ impl Each {
 /// The body may run once more, for ids that another call was loading in vain.
 fn check_repeatable(function: &Function, ids: &Ident, errors: &mut Errors) {
     if let Some(receiver) = function.receiver() {
-        let is_shared = matches!(&receiver.kind, ReceiverKind::Reference(..)) && receiver.mutability.is_none();
+        let is_shared = matches!(&receiver.kind, ReceiverKind::Reference(_, _, None));
         if !is_shared {
             errors.at(receiver, "the body of a batch function may run once more: take `&self`");
         }
