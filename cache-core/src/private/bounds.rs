@@ -32,9 +32,32 @@ pub fn fill<T: Storable>(load: Load<T>, value: &T, names: Names) -> impl Future<
     load.fill(value, names)
 }
 
+/// What a background load can have a copy of.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be copied for a background load: it is not `Clone`",
+    label = "not `Clone`",
+    note = "a refresh runs in a task of its own: derive `Clone` for `{Self}`, or take an `Arc` of it"
+)]
+pub trait Carried {
+    /// The copy.
+    type Copy;
+
+    /// Makes it.
+    fn carried(&self) -> Self::Copy;
+}
+
+#[diagnostic::do_not_recommend]
+impl<T: ToOwned + ?Sized> Carried for T {
+    type Copy = T::Owned;
+
+    fn carried(&self) -> T::Owned {
+        self.to_owned()
+    }
+}
+
 /// A copy that a background load takes along.
-pub fn owned<T: ToOwned + ?Sized>(borrowed: &T) -> T::Owned {
-    borrowed.to_owned()
+pub fn owned<T: Carried + ?Sized>(borrowed: &T) -> T::Copy {
+    borrowed.carried()
 }
 
 /// A type that says how long its values live.
