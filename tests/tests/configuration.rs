@@ -101,6 +101,8 @@ each_server! {
         let mut server = Server::with(store.kind().unwrap(), ServerOptions::new().password("hunter2"));
         let log = Log::default();
         let subscriber = tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_writer(log.clone()).finish();
+        // With one subscriber alone, a thread without any that is first at an event decides that nobody listens.
+        let _second = tracing::Dispatch::new(tracing_subscriber::fmt().with_writer(std::io::sink).finish());
         let guard = tracing::subscriber::set_default(subscriber);
         let cache = Cache::builder().url(server.url()).connect_timeout(Duration::from_millis(300)).build().unwrap();
         cache.ready(PATIENCE).await.unwrap();

@@ -135,6 +135,8 @@ each_store! {
         let cache = store.cache().await;
         let lines = Arc::new(AtomicU64::new(0));
         let counting = Counting { lines: lines.clone() };
+        // With one subscriber alone, a thread without any that is first at an event decides that nobody listens.
+        let _second = tracing::Dispatch::new(Counting { lines: Arc::default() });
         let _guard = tracing::subscriber::set_default(counting);
         tracing::error!("to see that lines are counted");
         assert_eq!(lines.swap(0, Ordering::SeqCst), 1);
