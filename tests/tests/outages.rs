@@ -140,7 +140,7 @@ each_server! {
             server.restart();
             other.ready(Duration::from_secs(10)).await.unwrap();
             until(async || other.invalidate_key("a:1").await.is_ok()).await;
-            until(async || cache.peek::<u32>("a:other").await.is_ok()).await;
+            until(async || cache.peek::<u32>("a:1").await.is_ok()).await;
         })
         .await;
         assert_eq!(stored(&other, "a:1").await, None);
@@ -169,7 +169,7 @@ each_server! {
             server.raw().await.command::<()>("SAVE", &[]).await;
             cache.invalidate_key("a:1").await.unwrap();
             server.restart();
-            until(async || cache.peek::<u32>("a:other").await.is_ok()).await;
+            until(async || cache.peek::<u32>("a:1").await.is_ok()).await;
         })
         .await;
         assert_eq!(cache.stats().total().refused_fills, 1, "{}", cache.stats());
