@@ -73,7 +73,8 @@ impl Invalidation {
     /// must go through [`escape_glob`](crate::escape_glob) first.
     ///
     /// # Cost
-    /// One round trip for every 500 keys in the store, of any namespace: prefer a tag. No fill that is under way is accepted.
+    /// One round trip for every 300 keys in the store, of any namespace, in each of two walks: prefer a tag. No fill that is
+    /// under way is accepted.
     pub fn pattern(mut self, pattern: impl Into<String>) -> Self {
         let pattern = pattern.into();
         match check_name_text(&pattern) {

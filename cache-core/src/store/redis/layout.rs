@@ -11,6 +11,7 @@
 //! | `<root>~learned:<logical key>` | string | what its adaptive TTL goes by | 4 longest TTLs |
 //! | `<root>~staging:<token>` | string | a large value between two round trips | seconds |
 
+use crate::key::escape_glob;
 use crate::store::Token;
 
 /// The keys of one partition. Standalone Redis has one partition, and its root is the namespace and a colon.
@@ -62,17 +63,6 @@ impl Layout {
     pub(in crate::store::redis) fn all_indexes(&self) -> String {
         [&escape_glob(&self.root), "~index:*"].concat()
     }
-}
-
-fn escape_glob(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for c in text.chars() {
-        if matches!(c, '*' | '?' | '[' | ']' | '\\' | '^' | '-') {
-            escaped.push('\\');
-        }
-        escaped.push(c);
-    }
-    escaped
 }
 
 #[cfg(test)]
