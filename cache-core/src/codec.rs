@@ -6,10 +6,11 @@ use std::fmt;
 use serde::de::value::Error as NoValue;
 use serde::de::{DeserializeOwned, Deserializer, Visitor};
 use serde::forward_to_deserialize_any;
-use serde::ser::{Impossible, Serialize, Serializer};
+use serde::ser::{Serialize, Serializer};
 
 use crate::entry::Entry;
 use crate::error::{Error, ErrorKind};
+use crate::serializers::{refuse, refuse_compounds};
 
 /// What a loaded value is, seen through its serialization.
 #[derive(Debug, PartialEq, Eq)]
@@ -160,26 +161,11 @@ impl serde::ser::Error for Probed {
     }
 }
 
-macro_rules! plain {
-    ($($method:ident($($type:ty),*) -> $ok:ty;)*) => {$(
-        fn $method(self, $(_: $type),*) -> Result<$ok, Probed> {
-            Err(Probed::Plain)
-        }
-    )*};
-}
-
-type Nothing = Impossible<Encoded, Probed>;
-
 impl Serializer for Probe {
     type Ok = Encoded;
     type Error = Probed;
-    type SerializeSeq = Nothing;
-    type SerializeTuple = Nothing;
-    type SerializeTupleStruct = Nothing;
-    type SerializeTupleVariant = Nothing;
-    type SerializeMap = Nothing;
-    type SerializeStruct = Nothing;
-    type SerializeStructVariant = Nothing;
+
+    refuse_compounds!(Probed::Plain);
 
     fn serialize_none(self) -> Result<Encoded, Probed> {
         Ok(Encoded::None)
@@ -207,7 +193,8 @@ impl Serializer for Probe {
         Err(Probed::Plain)
     }
 
-    plain! {
+    refuse! {
+        Probed::Plain;
         serialize_bool(bool) -> Encoded;
         serialize_i8(i8) -> Encoded;
         serialize_i16(i16) -> Encoded;
@@ -227,13 +214,6 @@ impl Serializer for Probe {
         serialize_unit() -> Encoded;
         serialize_unit_struct(&'static str) -> Encoded;
         serialize_unit_variant(&'static str, u32, &'static str) -> Encoded;
-        serialize_seq(Option<usize>) -> Nothing;
-        serialize_tuple(usize) -> Nothing;
-        serialize_tuple_struct(&'static str, usize) -> Nothing;
-        serialize_tuple_variant(&'static str, u32, &'static str, usize) -> Nothing;
-        serialize_map(Option<usize>) -> Nothing;
-        serialize_struct(&'static str, usize) -> Nothing;
-        serialize_struct_variant(&'static str, u32, &'static str, usize) -> Nothing;
     }
 }
 

@@ -28,6 +28,7 @@ mod provenance;
 mod read;
 mod recovery;
 mod refresh;
+mod serializers;
 mod single_flight;
 mod stamp;
 mod stats;

@@ -18,6 +18,7 @@ use serde::ser::{Serialize, Serializer};
 use self::compound::{List, Map};
 use super::readable::Unencodable;
 use crate::config::KEY_DEPTH_MAX;
+use crate::serializers::pass_to;
 
 /// What is hashed here never meets what is hashed for another purpose.
 const CONTEXT: &[u8] = b"part\0";
@@ -71,15 +72,16 @@ impl<'a> Canonical<'a> {
     }
 
     /// Integers by value: `1u8` and `1i64` are one, as in readable keys.
-    fn signed(self, v: i128) -> Result<(), Unencodable> {
+    fn signed(self, v: impl Into<i128>) -> Result<(), Unencodable> {
+        let v = v.into();
         match u128::try_from(v) {
             Ok(natural) => self.tagged(tag::NATURAL, &natural.to_le_bytes()),
             Err(_) => self.tagged(tag::NEGATIVE, &v.to_le_bytes()),
         }
     }
 
-    fn natural(self, v: u128) -> Result<(), Unencodable> {
-        self.tagged(tag::NATURAL, &v.to_le_bytes())
+    fn natural(self, v: impl Into<u128>) -> Result<(), Unencodable> {
+        self.tagged(tag::NATURAL, &v.into().to_le_bytes())
     }
 
     fn deeper(self) -> Result<Self, Unencodable> {
@@ -130,35 +132,12 @@ impl<'a> Serializer for Canonical<'a> {
     fn serialize_bool(self, v: bool) -> Result<(), Unencodable> {
         self.tagged(tag::BOOL, &[u8::from(v)])
     }
-    fn serialize_i8(self, v: i8) -> Result<(), Unencodable> {
-        self.signed(v.into())
+
+    pass_to! {
+        signed: serialize_i8(i8) serialize_i16(i16) serialize_i32(i32) serialize_i64(i64) serialize_i128(i128)
     }
-    fn serialize_i16(self, v: i16) -> Result<(), Unencodable> {
-        self.signed(v.into())
-    }
-    fn serialize_i32(self, v: i32) -> Result<(), Unencodable> {
-        self.signed(v.into())
-    }
-    fn serialize_i64(self, v: i64) -> Result<(), Unencodable> {
-        self.signed(v.into())
-    }
-    fn serialize_i128(self, v: i128) -> Result<(), Unencodable> {
-        self.signed(v)
-    }
-    fn serialize_u8(self, v: u8) -> Result<(), Unencodable> {
-        self.natural(v.into())
-    }
-    fn serialize_u16(self, v: u16) -> Result<(), Unencodable> {
-        self.natural(v.into())
-    }
-    fn serialize_u32(self, v: u32) -> Result<(), Unencodable> {
-        self.natural(v.into())
-    }
-    fn serialize_u64(self, v: u64) -> Result<(), Unencodable> {
-        self.natural(v.into())
-    }
-    fn serialize_u128(self, v: u128) -> Result<(), Unencodable> {
-        self.natural(v)
+    pass_to! {
+        natural: serialize_u8(u8) serialize_u16(u16) serialize_u32(u32) serialize_u64(u64) serialize_u128(u128)
     }
 
     fn serialize_f32(self, v: f32) -> Result<(), Unencodable> {

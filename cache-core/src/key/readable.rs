@@ -5,11 +5,12 @@ use std::fmt::{self, Write as _};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use serde::ser::{Impossible, Serialize, Serializer};
+use serde::ser::{Serialize, Serializer};
 
 use super::canonical;
 use super::digest::push_digest;
 use super::escape::{is_ambiguous, push_escaped};
+use crate::serializers::{pass_to, refuse, refuse_compounds};
 
 /// Why a value cannot be part of a key. Carries no message of the value's own: that could hold the value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -98,61 +99,26 @@ impl Readable<'_> {
     }
 }
 
-type Composite = Impossible<(), Unencodable>;
-
 impl Serializer for Readable<'_> {
     type Ok = ();
     type Error = Unencodable;
-    type SerializeSeq = Composite;
-    type SerializeTuple = Composite;
-    type SerializeTupleStruct = Composite;
-    type SerializeTupleVariant = Composite;
-    type SerializeMap = Composite;
-    type SerializeStruct = Composite;
-    type SerializeStructVariant = Composite;
+
+    refuse_compounds!(Unencodable::Composite);
 
     fn is_human_readable(&self) -> bool {
         true
     }
 
-    fn serialize_bool(self, v: bool) -> Result<(), Unencodable> {
-        self.print(v)
+    pass_to! {
+        print: serialize_bool(bool) serialize_i8(i8) serialize_i16(i16) serialize_i32(i32) serialize_i64(i64) serialize_i128(i128)
+            serialize_u8(u8) serialize_u16(u16) serialize_u32(u32) serialize_u64(u64) serialize_u128(u128)
     }
-    fn serialize_i8(self, v: i8) -> Result<(), Unencodable> {
-        self.print(v)
-    }
-    fn serialize_i16(self, v: i16) -> Result<(), Unencodable> {
-        self.print(v)
-    }
-    fn serialize_i32(self, v: i32) -> Result<(), Unencodable> {
-        self.print(v)
-    }
-    fn serialize_i64(self, v: i64) -> Result<(), Unencodable> {
-        self.print(v)
-    }
-    fn serialize_i128(self, v: i128) -> Result<(), Unencodable> {
-        self.print(v)
-    }
-    fn serialize_u8(self, v: u8) -> Result<(), Unencodable> {
-        self.print(v)
-    }
-    fn serialize_u16(self, v: u16) -> Result<(), Unencodable> {
-        self.print(v)
-    }
-    fn serialize_u32(self, v: u32) -> Result<(), Unencodable> {
-        self.print(v)
-    }
-    fn serialize_u64(self, v: u64) -> Result<(), Unencodable> {
-        self.print(v)
-    }
-    fn serialize_u128(self, v: u128) -> Result<(), Unencodable> {
-        self.print(v)
-    }
-    fn serialize_f32(self, _v: f32) -> Result<(), Unencodable> {
-        Err(Unencodable::Composite)
-    }
-    fn serialize_f64(self, _v: f64) -> Result<(), Unencodable> {
-        Err(Unencodable::Composite)
+
+    refuse! {
+        Unencodable::Composite;
+        serialize_f32(f32) -> ();
+        serialize_f64(f64) -> ();
+        serialize_bytes(&[u8]) -> ();
     }
 
     fn serialize_char(self, v: char) -> Result<(), Unencodable> {
@@ -165,10 +131,6 @@ impl Serializer for Readable<'_> {
         }
         push_escaped(self.out, v);
         Ok(())
-    }
-
-    fn serialize_bytes(self, _v: &[u8]) -> Result<(), Unencodable> {
-        Err(Unencodable::Composite)
     }
 
     fn serialize_none(self) -> Result<(), Unencodable> {
@@ -207,40 +169,6 @@ impl Serializer for Readable<'_> {
         _: &'static str,
         _: &T,
     ) -> Result<(), Unencodable> {
-        Err(Unencodable::Composite)
-    }
-
-    fn serialize_seq(self, _: Option<usize>) -> Result<Composite, Unencodable> {
-        Err(Unencodable::Composite)
-    }
-    fn serialize_tuple(self, _: usize) -> Result<Composite, Unencodable> {
-        Err(Unencodable::Composite)
-    }
-    fn serialize_tuple_struct(self, _: &'static str, _: usize) -> Result<Composite, Unencodable> {
-        Err(Unencodable::Composite)
-    }
-    fn serialize_tuple_variant(
-        self,
-        _: &'static str,
-        _: u32,
-        _: &'static str,
-        _: usize,
-    ) -> Result<Composite, Unencodable> {
-        Err(Unencodable::Composite)
-    }
-    fn serialize_map(self, _: Option<usize>) -> Result<Composite, Unencodable> {
-        Err(Unencodable::Composite)
-    }
-    fn serialize_struct(self, _: &'static str, _: usize) -> Result<Composite, Unencodable> {
-        Err(Unencodable::Composite)
-    }
-    fn serialize_struct_variant(
-        self,
-        _: &'static str,
-        _: u32,
-        _: &'static str,
-        _: usize,
-    ) -> Result<Composite, Unencodable> {
         Err(Unencodable::Composite)
     }
 

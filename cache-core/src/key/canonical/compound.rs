@@ -36,70 +36,34 @@ impl<'a> List<'a> {
     }
 }
 
-impl ser::SerializeSeq for List<'_> {
-    type Ok = ();
-    type Error = Unencodable;
-    fn serialize_element<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Unencodable> {
-        self.item(value)
-    }
-    fn end(self) -> Result<(), Unencodable> {
-        self.finish()
-    }
+macro_rules! counted {
+    ($($kind:ident: $method:ident($($name:ident)?) = $way:ident;)*) => {$(
+        impl ser::$kind for List<'_> {
+            type Ok = ();
+            type Error = Unencodable;
+
+            fn $method<T: Serialize + ?Sized>(
+                &mut self,
+                $($name: &'static str,)?
+                value: &T,
+            ) -> Result<(), Unencodable> {
+                self.$way($($name,)? value)
+            }
+
+            fn end(self) -> Result<(), Unencodable> {
+                self.finish()
+            }
+        }
+    )*};
 }
 
-impl ser::SerializeTuple for List<'_> {
-    type Ok = ();
-    type Error = Unencodable;
-    fn serialize_element<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Unencodable> {
-        self.item(value)
-    }
-    fn end(self) -> Result<(), Unencodable> {
-        self.finish()
-    }
-}
-
-impl ser::SerializeTupleStruct for List<'_> {
-    type Ok = ();
-    type Error = Unencodable;
-    fn serialize_field<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Unencodable> {
-        self.item(value)
-    }
-    fn end(self) -> Result<(), Unencodable> {
-        self.finish()
-    }
-}
-
-impl ser::SerializeTupleVariant for List<'_> {
-    type Ok = ();
-    type Error = Unencodable;
-    fn serialize_field<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Unencodable> {
-        self.item(value)
-    }
-    fn end(self) -> Result<(), Unencodable> {
-        self.finish()
-    }
-}
-
-impl ser::SerializeStruct for List<'_> {
-    type Ok = ();
-    type Error = Unencodable;
-    fn serialize_field<T: Serialize + ?Sized>(&mut self, name: &'static str, value: &T) -> Result<(), Unencodable> {
-        self.field(name, value)
-    }
-    fn end(self) -> Result<(), Unencodable> {
-        self.finish()
-    }
-}
-
-impl ser::SerializeStructVariant for List<'_> {
-    type Ok = ();
-    type Error = Unencodable;
-    fn serialize_field<T: Serialize + ?Sized>(&mut self, name: &'static str, value: &T) -> Result<(), Unencodable> {
-        self.field(name, value)
-    }
-    fn end(self) -> Result<(), Unencodable> {
-        self.finish()
-    }
+counted! {
+    SerializeSeq: serialize_element() = item;
+    SerializeTuple: serialize_element() = item;
+    SerializeTupleStruct: serialize_field() = item;
+    SerializeTupleVariant: serialize_field() = item;
+    SerializeStruct: serialize_field(name) = field;
+    SerializeStructVariant: serialize_field(name) = field;
 }
 
 /// Entries kept apart until all are there and can be sorted.
