@@ -1,6 +1,7 @@
 //! Warming: loads what will be asked for before it is. Knows functions and keys as text; what is stored, and how, is the
 //! business of the cached functions that the registered futures call.
 
+mod batch;
 mod keys;
 mod outcome;
 mod run;
@@ -16,6 +17,7 @@ use std::time::Duration;
 
 use tokio::sync::Semaphore;
 
+use self::batch::BatchLoader;
 pub use self::outcome::{WarmError, WarmProgress, Warmed};
 use self::run::Run;
 pub use self::schedule::WarmSchedule;
@@ -27,7 +29,6 @@ type BoxError = Box<dyn Error + Send + Sync>;
 type Work = Pin<Box<dyn Future<Output = Result<Vec<String>, BoxError>> + Send>>;
 type Task = Arc<dyn Fn() -> Work + Send + Sync>;
 type Loader = Arc<dyn Fn(String) -> Work + Send + Sync>;
-type BatchLoader = Arc<dyn Fn(Vec<String>) -> Work + Send + Sync>;
 type Observer = Arc<dyn Fn(WarmProgress) + Send + Sync>;
 
 #[doc = include_str!("../docs/warming.md")]
@@ -108,19 +109,23 @@ impl Warmer {
 
     /// How many keys of a prefix are loaded at once, 500 at most in one call: by a function with `each`, or by one query.
     ///
-    /// Beside a [`loader`](Self::loader) of the same prefix it is used for two keys and more, alone for any number. An error
-    /// counts for every key of its call.
-    pub fn batch_loader<F, T, E>(
+    /// `parse` makes an id of what a [`loader`](Self::loader) would be given, `str::parse::<u64>` for a number. A key that it
+    /// refuses is reported and the others are loaded; an error of `load` counts for every key of its call.
+    ///
+    /// Beside a loader of the same prefix it is used for two keys and more, alone for any number.
+    pub fn batch_loader<K, P, F, T, E>(
         &self,
         prefix: impl Into<String>,
-        load: impl Fn(Vec<String>) -> F + Send + Sync + 'static,
+        parse: impl Fn(&str) -> Result<K, P> + Send + Sync + 'static,
+        load: impl Fn(Vec<K>) -> F + Send + Sync + 'static,
     ) -> Self
     where
+        K: Send + 'static,
+        P: Into<BoxError>,
         F: Future<Output = Result<T, E>> + Send + 'static,
         E: Into<BoxError>,
     {
-        let load: BatchLoader = Arc::new(move |ids| nothing_further(load(ids)));
-        self.lock().loaders.entry(prefix.into()).or_default().many = Some(load);
+        self.lock().loaders.entry(prefix.into()).or_default().many = Some(batch::loader(parse, load));
         self.clone()
     }
 

@@ -43,12 +43,16 @@ fn with_items(warmer: &Warmer) -> Probe {
     loads
 }
 
-/// A batch loader of `item` that remembers what it was called with.
-fn with_batches(warmer: &Warmer) -> Arc<Mutex<Vec<Vec<String>>>> {
+/// A batch loader of `item` that remembers what it was called with, and fails for 666666.
+fn with_batches(warmer: &Warmer) -> Arc<Mutex<Vec<Vec<u32>>>> {
     let calls = Arc::new(Mutex::new(Vec::new()));
     let remembered = calls.clone();
-    warmer.batch_loader("item", move |ids: Vec<String>| {
-        let failing = ids.iter().any(|id| id == "bad");
+    let parse = |id: &str| {
+        assert_ne!(id, "panics", "on purpose");
+        id.parse()
+    };
+    warmer.batch_loader("item", parse, move |ids: Vec<u32>| {
+        let failing = ids.contains(&666_666);
         remembered.lock().unwrap().push(ids);
         async move { if failing { Err("no such table") } else { Ok(()) } }
     });
@@ -190,12 +194,27 @@ async fn many_keys_go_to_the_batch_loader_in_chunks_and_one_to_the_single() {
 async fn an_error_of_a_batch_counts_for_each_of_its_keys() {
     let warmer = warmer();
     let batches = with_batches(&warmer);
-    let warmed = warmer.warm_keys(["item:bad", "item:1", "item:2"]).await;
+    let warmed = warmer.warm_keys(["item:666666", "item:1", "item:2"]).await;
     assert_eq!(counts(&warmed), (3, 0, 3));
-    assert_eq!(errors(&warmed), ["item:bad and 2 more: no such table".to_owned()].into());
+    assert_eq!(errors(&warmed), ["item:666666 and 2 more: no such table".to_owned()].into());
     // Alone it is used for single keys, too.
     assert_eq!(counts(&warmer.warm_keys(["item:7"]).await), (1, 1, 0));
     assert_eq!(batches.lock().unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn a_key_that_is_no_id_keeps_no_other_of_its_batch_from_being_loaded() {
+    let warmer = warmer();
+    let batches = with_batches(&warmer);
+    let warmed = warmer.warm_keys(["item:one", "item:1", "item:panics", "item:2", "item:"]).await;
+    assert_eq!(counts(&warmed), (5, 2, 3));
+    let expected = [
+        "item:one: invalid digit found in string",
+        "item:panics: panicked",
+        "item:: cannot parse integer from empty string",
+    ];
+    assert_eq!(errors(&warmed), expected.map(str::to_owned).into());
+    assert_eq!(*batches.lock().unwrap(), [[1, 2]]);
 }
 
 #[tokio::test]

@@ -6,11 +6,12 @@ use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::{Id, JoinError, JoinSet};
 
+use super::batch::Batches;
 use super::keys::{clipped, read};
 use super::outcome::Warmed;
 use super::{BoxError, Registered, Work};
 use crate::cache::Cache;
-use crate::config::{WARM_BATCH_MAX, WARM_KEYS_MAX, WARM_READY_WAIT};
+use crate::config::{WARM_KEYS_MAX, WARM_READY_WAIT};
 
 tokio::task_local! {
     /// Set in what runs under a permit.
@@ -18,10 +19,10 @@ tokio::task_local! {
 }
 
 /// One task to be: what it is called, for how many it counts, and how it begins.
-struct Job {
-    name: String,
-    counts: u64,
-    begin: Box<dyn FnOnce() -> Work + Send>,
+pub(super) struct Job {
+    pub(super) name: String,
+    pub(super) counts: u64,
+    pub(super) begin: Box<dyn FnOnce() -> Work + Send>,
 }
 
 /// Dropped, it stops what it has begun.
@@ -109,11 +110,9 @@ impl Run {
     fn add_loads(&mut self, prefix: &str, keys: Vec<(String, String)>) {
         let loaders = self.registered.loaders[prefix].clone();
         if let Some(load) = loaders.many.filter(|_| keys.len() > 1 || loaders.one.is_none()) {
-            for chunk in keys.chunks(WARM_BATCH_MAX) {
-                let (load, ids) = (load.clone(), chunk.iter().map(|(_, id)| id.clone()).collect());
-                let begin = Box::new(move || load(ids));
-                self.add(Job { name: chunk[0].0.clone(), counts: chunk.len() as u64, begin });
-            }
+            let Batches { calls, refused } = load(keys);
+            calls.into_iter().for_each(|call| self.add(call));
+            refused.into_iter().for_each(|(key, message)| self.refuse(key, message));
         } else if let Some(load) = loaders.one {
             for (name, id) in keys {
                 let load = load.clone();

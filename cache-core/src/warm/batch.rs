@@ -1,0 +1,50 @@
+//! From the keys of one prefix to calls of its batch loader.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use super::run::Job;
+use super::{BoxError, nothing_further};
+use crate::config::WARM_BATCH_MAX;
+
+/// Is given each key with its arguments.
+pub(super) type BatchLoader = Arc<dyn Fn(Vec<(String, String)>) -> Batches + Send + Sync>;
+
+/// What becomes of the keys of one prefix.
+pub(super) struct Batches {
+    pub(super) calls: Vec<Job>,
+    /// Keys whose arguments make no id, each with the reason.
+    pub(super) refused: Vec<(String, String)>,
+}
+
+/// Ids are parsed before there is a call, one by one: what is no id keeps nothing else from being loaded.
+pub(super) fn loader<K, P, F, T, E>(
+    parse: impl Fn(&str) -> Result<K, P> + Send + Sync + 'static,
+    load: impl Fn(Vec<K>) -> F + Send + Sync + 'static,
+) -> BatchLoader
+where
+    K: Send + 'static,
+    P: Into<BoxError>,
+    F: Future<Output = Result<T, E>> + Send + 'static,
+    E: Into<BoxError>,
+{
+    let load = Arc::new(load);
+    Arc::new(move |keys| {
+        let (mut ids, mut refused) = (Vec::new(), Vec::new());
+        for (key, arguments) in keys {
+            match catch_unwind(AssertUnwindSafe(|| parse(&arguments))) {
+                Ok(Ok(id)) => ids.push((key, id)),
+                Ok(Err(error)) => refused.push((key, error.into().to_string())),
+                Err(_) => refused.push((key, "panicked".to_owned())),
+            }
+        }
+        let (mut ids, mut calls) = (ids.into_iter().peekable(), Vec::new());
+        while let Some((first, _)) = ids.peek() {
+            let name = first.clone();
+            let chunk: Vec<K> = ids.by_ref().take(WARM_BATCH_MAX).map(|(_, id)| id).collect();
+            let (load, counts) = (load.clone(), chunk.len() as u64);
+            calls.push(Job { name, counts, begin: Box::new(move || nothing_further(load(chunk))) });
+        }
+        Batches { calls, refused }
+    })
+}
