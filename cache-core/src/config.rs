@@ -136,6 +136,9 @@ pub(crate) const RECOVERY_PAUSE_MAX: Duration = Duration::from_secs(5);
 pub(crate) const INVALIDATION_NAMES_MAX: usize = 10_000;
 /// Warmers and loaders that run at once: most of a connection pool is left to visitors.
 pub(crate) const WARM_CONCURRENCY: usize = 4;
+/// Longest time one warmer, or one call of a loader, may take: far above any query that is worth its warming, and what hangs
+/// gives its place back within one round of a usual schedule.
+pub(crate) const WARM_TIME_LIMIT: Duration = Duration::from_secs(300);
 /// Keys in one call of a batch loader: one `MGET` and one `IN (…)` list, below what databases allow.
 pub(crate) const WARM_BATCH_MAX: usize = 500;
 /// Keys in one run of a warmer, which are held in memory until it ends.

@@ -22,7 +22,7 @@ pub use self::outcome::{WarmError, WarmProgress, Warmed};
 use self::run::Run;
 pub use self::schedule::WarmSchedule;
 use crate::cache::Cache;
-use crate::config::WARM_CONCURRENCY;
+use crate::config::{WARM_CONCURRENCY, WARM_TIME_LIMIT};
 
 type BoxError = Box<dyn Error + Send + Sync>;
 /// What a warmer does; it ends with the keys that are still to be warmed, if it only lists them.
@@ -45,6 +45,7 @@ struct Registered {
     loaders: HashMap<String, Loaders>,
     /// One for all runs of a warmer: what a schedule, a start and an operator want at once counts together.
     permits: Arc<Semaphore>,
+    time_limit: Duration,
     observer: Option<Observer>,
 }
 
@@ -62,6 +63,7 @@ impl Warmer {
             warmers: Vec::new(),
             loaders: HashMap::new(),
             permits: Arc::new(Semaphore::new(WARM_CONCURRENCY)),
+            time_limit: WARM_TIME_LIMIT,
             observer: None,
         };
         Self { cache: cache.clone(), registered: Arc::new(Mutex::new(registered)) }
@@ -136,6 +138,14 @@ impl Warmer {
         self.clone()
     }
 
+    /// How long one warmer, or one call of a loader, may take before it is dropped and counts as failed: five minutes by
+    /// default, so that one that hangs does not keep its permit, and a schedule from its next run. One that blocks its thread
+    /// cannot be stopped.
+    pub fn time_limit(&self, most: Duration) -> Self {
+        self.lock().time_limit = most;
+        self.clone()
+    }
+
     /// Calls `observe` whenever a run knows more: at its beginning, and after each thing that is done or failed. It is called
     /// on the way of the run, so it must neither block nor panic.
     pub fn on_progress(&self, observe: impl Fn(WarmProgress) + Send + Sync + 'static) -> Self {
@@ -146,7 +156,7 @@ impl Warmer {
     /// Runs every registered warmer. Cancel safe: dropped, everything that it began is stopped.
     ///
     /// # Panics
-    /// Outside of a tokio runtime, as all that runs anything here.
+    /// Outside of a tokio runtime with timers, as all that runs anything here.
     pub async fn run(&self) -> Warmed {
         self.begin(|run| run.add_warmers()).end().await
     }

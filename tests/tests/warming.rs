@@ -217,6 +217,19 @@ async fn a_key_that_is_no_id_keeps_no_other_of_its_batch_from_being_loaded() {
     assert_eq!(*batches.lock().unwrap(), [[1, 2]]);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_hanging_warmer_gives_its_place_to_the_others() {
+    let (warmer, ran) = (warmer().concurrency(1).time_limit(PAUSE), Probe::new());
+    warmer.register("hangs", std::future::pending::<Result<(), Infallible>>);
+    let counted = ran.clone();
+    warmer.register("works", move || std::future::ready(Ok::<_, Infallible>(counted.mark())));
+    let begun = Instant::now();
+    let warmed = warmer.run().await;
+    assert_eq!((counts(&warmed), ran.count()), ((2, 1, 1), 1));
+    assert_eq!(errors(&warmed), ["hangs: did not end within 60s".to_owned()].into());
+    assert!(begun.elapsed() < PAUSE + Duration::from_secs(1), "{:?}", begun.elapsed());
+}
+
 #[tokio::test]
 async fn a_warmer_that_lists_keys_counts_as_the_keys() {
     let warmer = warmer();
@@ -314,7 +327,7 @@ impl Drop for CountsDrop {
 
 #[tokio::test(start_paused = true)]
 async fn a_schedule_pauses_before_each_run_and_never_overlaps_itself() {
-    let warmer = warmer();
+    let warmer = warmer().time_limit(PAUSE * 100);
     let gate = gated(&warmer, "slow");
     let begun = Instant::now();
     let schedule = warmer.schedule(PAUSE);

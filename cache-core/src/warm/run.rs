@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::{Id, JoinError, JoinSet};
+use tokio::time::timeout;
 
 use super::batch::Batches;
 use super::keys::{clipped, read};
@@ -166,10 +167,14 @@ impl Run {
 
     fn begin(&mut self, permit: OwnedSemaphorePermit) {
         let Some(Job { name, counts, begin }) = self.waiting.pop_front() else { return };
+        let limit = self.registered.time_limit;
         let task = self.running.spawn(PERMITTED.scope((), async move {
             let _permit = permit;
-            // In here, so that a closure that panics before there is a future is no different.
-            begin().await
+            // `begin` in here, so that a closure that panics before there is a future is no different.
+            match timeout(limit, async move { begin().await }).await {
+                Ok(result) => result,
+                Err(_) => Err(format!("did not end within {limit:?}").into()),
+            }
         }));
         self.begun.insert(task.id(), (name, counts));
     }
