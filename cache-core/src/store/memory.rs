@@ -188,7 +188,11 @@ impl Store for MemoryStore {
 
     fn invalidate<'a>(&'a self, names: &'a [Name]) -> StoreFuture<'a, Drained> {
         debug_assert!(names.len() <= INVALIDATE_NAMES_PER_CHUNK);
-        self.run(move |state, now| state.invalidate(names, now))
+        Box::pin(async move {
+            let drained = self.run(move |state, now| state.invalidate(names, now)).await?;
+            names.iter().filter_map(Name::as_key).for_each(|key| self.watches.wake(lease_name(key).as_bytes()));
+            Ok(drained)
+        })
     }
 
     fn sweep<'a>(&'a self, pattern: &'a str, scope: SweepScope, cursor: u64) -> StoreFuture<'a, SweepReply> {

@@ -17,7 +17,7 @@ pub(crate) enum Change {
     Nothing,
     /// Perhaps nothing: changes can no longer be told.
     Unknown,
-    /// The lease was given back or renewed.
+    /// The lease was given back, renewed, or overtaken by an invalidation.
     Lease,
     /// The value was stored or removed.
     Value,

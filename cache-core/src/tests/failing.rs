@@ -1,5 +1,6 @@
 //! Loads that fail while many callers want the key.
 
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use tokio::time::Instant;
@@ -17,6 +18,7 @@ struct Source {
     loads: AtomicU32,
     at_once: AtomicU32,
     at_once_max: AtomicU32,
+    begun: Mutex<Vec<Instant>>,
 }
 
 impl Source {
@@ -28,6 +30,7 @@ impl Source {
         let at_once = self.at_once.fetch_add(1, Ordering::SeqCst) + 1;
         self.at_once_max.fetch_max(at_once, Ordering::SeqCst);
         let run = self.loads.fetch_add(1, Ordering::SeqCst) + 1;
+        self.begun.lock().unwrap().push(Instant::now());
         tokio::time::sleep(takes).await;
         self.at_once.fetch_sub(1, Ordering::SeqCst);
         if run <= self.fails { Err(run) } else { Ok(run) }
@@ -68,8 +71,12 @@ async fn a_source_that_is_down_is_asked_by_a_few_at_a_time_and_each_caller_has_i
     let mut errors: Vec<u32> = answers.into_iter().map(Result::unwrap_err).collect();
     errors.sort_unstable();
     assert_eq!(errors, (1..=CALLERS as u32).collect::<Vec<_>>());
-    // 1, 1, 2, 4, 8, then 16 at once.
-    assert!(begun.elapsed() <= LOAD * 12, "{:?}", begun.elapsed());
+    let mut loads = vec![0; (begun.elapsed().as_millis() / LOAD.as_millis()) as usize];
+    for at in source.begun.lock().unwrap().iter() {
+        loads[((*at - begun).as_millis() / LOAD.as_millis()) as usize] += 1;
+    }
+    assert_eq!(loads[..6], [1, 1, 2, 4, 8, 16], "{loads:?}");
+    assert!(loads.len() <= 12, "{loads:?}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -3,7 +3,8 @@
 use tokio::time::Instant;
 
 use super::*;
-use crate::config::{LEASE_POLL_MAX, WATCHED_POLL};
+use crate::config::{LEASE_POLL_MAX, WATCHED_POLL, WATCHES_MAX};
+use crate::store::{IfPresent, Store};
 
 const CALLERS: usize = 8;
 
@@ -67,6 +68,30 @@ async fn a_lease_that_is_given_back_wakes_who_waits_for_it() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_waits_for_a_load_that_an_invalidation_has_overtaken_loads_at_once() {
+    let store = Faulty::new();
+    let (late, next) = (Gate::default(), Gate::default());
+    let leader = spawn(&on(&store), "k", late.body(1));
+    late.reached().await;
+    let (first, second) = (on(&store), on(&store));
+    let waiters = [spawn(&first, "k", next.body(2)), spawn(&second, "k", next.body(2))];
+    idle().await;
+    let begun = Instant::now();
+    on(&store).invalidate_key("k").await.unwrap();
+    next.reached().await;
+    idle().await;
+    assert_eq!(first.stats().prefix("k").loads + second.stats().prefix("k").loads, 1, "one of them leads the other");
+    next.open();
+    for waiter in waiters {
+        assert_eq!(waiter.await.unwrap(), 2);
+    }
+    assert_eq!(begun.elapsed(), Duration::ZERO);
+    late.open();
+    assert_eq!(leader.await.unwrap(), 1);
+    assert_eq!(stored(&first, "k").await, Some(2));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_fill_between_the_answer_and_the_watch_is_not_missed() {
     let store = Faulty::new();
     let gate = Gate::default();
@@ -90,6 +115,21 @@ async fn a_store_that_cannot_tell_is_polled() {
     gate.open();
     assert!(served(waiters).await <= LEASE_POLL_MAX);
     assert_eq!(store.calls(Op::Watch), 1, "it is not asked again and again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_finds_no_room_to_watch_polls() {
+    let store = Faulty::new();
+    let mut others = Vec::new();
+    for number in 0..WATCHES_MAX {
+        others.push(store.watch(&number.to_string(), IfPresent::Return).await.unwrap().unwrap());
+    }
+    let (gate, _, waiters) = waiting(&store).await;
+    tokio::time::sleep(LEASE_POLL_MAX).await;
+    gate.open();
+    assert!(served(waiters).await <= LEASE_POLL_MAX);
+    drop(others);
+    assert!(store.nobody_watches());
 }
 
 #[tokio::test(start_paused = true)]

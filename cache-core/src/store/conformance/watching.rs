@@ -13,6 +13,9 @@ on_every_store! {
     what_changed_before_the_watch_is_told_at_once
     a_value_that_is_to_be_ignored_is_no_change
     a_write_is_told
+    a_refused_write_is_told
+    an_invalidation_of_the_key_is_told_and_frees_the_lease
+    an_invalidation_of_another_key_is_not_told
     other_keys_are_not_told_of
 }
 
@@ -108,6 +111,41 @@ async fn a_write_is_told(rig: Rig) {
     let ttl = Duration::from_secs(60);
     other.write(Fill { key: "k", value, names: &[], ttl, clock: &clock, token }).await.unwrap();
     assert_eq!(soon(watch.changed()).await, Change::Value);
+}
+
+/// It fences the key nevertheless, so that whoever loads it loads in vain.
+async fn a_refused_write_is_told(rig: Rig) {
+    let (other, tag) = (rig.another(), [Name::tag("T").unwrap()]);
+    let clock = other.read_clock().await.unwrap();
+    other.invalidate(&tag).await.unwrap();
+    granted(&*other, Token::new()).await;
+    let watch = watch(&rig, IfPresent::Return).await;
+    let (value, ttl, token) = (Bytes::from_static(b"v"), Duration::from_secs(60), Token::new());
+    let fill = Fill { key: "k", value, names: &tag, ttl, clock: &clock, token };
+    assert_eq!(other.write(fill).await.unwrap().fill, FillReply::Refused(Refusal::Fenced));
+    soon(watch.changed()).await;
+    granted(&*rig.store, Token::new()).await;
+}
+
+/// Nothing is stored under it, so it is the lease alone that can tell.
+async fn an_invalidation_of_the_key_is_told_and_frees_the_lease(rig: Rig) {
+    let (other, token) = (rig.another(), Token::new());
+    let clock = granted(&*other, token).await;
+    let watch = watch(&rig, IfPresent::Return).await;
+    assert!(!is_told(&rig, &watch).await);
+    rig.another().invalidate(&[Name::key("k").unwrap()]).await.unwrap();
+    assert_eq!(soon(watch.changed()).await, Change::Lease);
+    granted(&*rig.store, Token::new()).await;
+    assert!(!other.renew_lease("k", token, Duration::from_secs(30)).await.unwrap(), "its owner is late");
+    assert_eq!(fill(&*other, token, &clock).await, FillReply::Refused(Refusal::Fenced));
+}
+
+async fn an_invalidation_of_another_key_is_not_told(rig: Rig) {
+    let other = rig.another();
+    granted(&*other, Token::new()).await;
+    let watch = watch(&rig, IfPresent::Return).await;
+    other.invalidate(&[Name::key("another").unwrap(), Name::tag("k").unwrap()]).await.unwrap();
+    assert!(!is_told(&rig, &watch).await);
 }
 
 async fn other_keys_are_not_told_of(rig: Rig) {

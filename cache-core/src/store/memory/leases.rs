@@ -55,7 +55,8 @@ impl Leases {
         }
     }
 
-    fn remove(&mut self, key: &Name) {
+    /// Whoever has it.
+    pub(super) fn remove(&mut self, key: &Name) {
         if let Some(lease) = self.by_key.remove(key) {
             self.by_end.remove(&(lease.ends, key.clone()));
             self.bytes -= LEASE_BYTES + key.as_str().len();

@@ -14,8 +14,10 @@ local function push(name)
   end
 end
 
+-- With the lease of whoever loads the key: that fill will be refused, and who waits for it learns from this that it is free.
 local function remove_entry(key)
   removed = removed + redis.call('UNLINK', root .. key)
+  redis.call('DEL', root .. '~lease:' .. key)
   fence('k' .. key)
   push('k' .. key)
 end

@@ -5,7 +5,7 @@
 -- ARGV  as fill.lua; 11 is the budget of members to visit
 -- Reply { 'stored' or why not, entries removed, names still pending }
 -- Cost  O(names · log n + members visited). Atomic up to the cascade's budget; the rest is pending.
-local key, token = ARGV[3], ARGV[4]
+local key = ARGV[3]
 local retention_ms, ttl_ms = tonumber(ARGV[8]), tonumber(ARGV[10])
 local names, checked = {}, { 'k' .. key }
 for at = 15, #ARGV do
@@ -32,7 +32,6 @@ else
   leave_indexes(key, old_block, names)
   store(KEYS[2], ARGV[14], ARGV[13], ttl_ms)
 end
-release_lease(KEYS[3], token)
 reap(retention_ms)
 drop_fences(retention_ms, tonumber(ARGV[9]))
 return { why or 'stored', removed, left }
