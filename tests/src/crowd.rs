@@ -2,7 +2,6 @@
 
 use std::process::Stdio;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use cache_core::Cache;
@@ -40,12 +39,27 @@ pub struct Done {
     pub served: usize,
     /// Callers with an error.
     pub failed: usize,
-    /// Most loads that were under way at once.
-    pub loads_at_once_max: usize,
     /// When the order came.
     pub begun_us: u64,
     /// When each caller had its answer.
     pub answered_us: Vec<u64>,
+    /// When each load of the process began and ended.
+    pub loads_us: Vec<(u64, u64)>,
+}
+
+impl Done {
+    /// Most loads that were under way at once in all of these processes.
+    pub fn loads_at_once_max(all: &[Self]) -> usize {
+        let loads = all.iter().flat_map(|done| &done.loads_us);
+        // An end counts before a beginning at the same time.
+        let mut steps: Vec<(u64, i32)> = loads.flat_map(|(begun, ended)| [(*begun, 1), (*ended, -1)]).collect();
+        steps.sort_unstable();
+        let at_once = steps.iter().scan(0, |now, (_, step)| {
+            *now += step;
+            Some(*now)
+        });
+        at_once.max().unwrap_or(0) as usize
+    }
 }
 
 impl Crowd {
@@ -127,6 +141,10 @@ impl Crowd {
     }
 }
 
+fn list(text: &str) -> impl Iterator<Item = &str> {
+    text.split(',').filter(|part| !part.is_empty())
+}
+
 fn parse(line: &str) -> Said {
     let words: Vec<&str> = line.split(' ').collect();
     let number = |word: &str| -> u64 { word.parse().expect("a number") };
@@ -134,12 +152,15 @@ fn parse(line: &str) -> Said {
         ["ready"] => Said::Ready,
         ["loading"] => Said::Loading,
         ["loaded", at] => Said::Loaded(number(at)),
-        ["done", served, failed, at_once, begun, ref answered @ ..] => Said::Done(Done {
+        ["done", served, failed, begun, answered, loads] => Said::Done(Done {
             served: number(served) as usize,
             failed: number(failed) as usize,
-            loads_at_once_max: number(at_once) as usize,
             begun_us: number(begun),
-            answered_us: answered.iter().map(|at| number(at)).collect(),
+            answered_us: list(answered).map(number).collect(),
+            loads_us: list(loads)
+                .map(|load| load.split_once('-').expect("two times"))
+                .map(|(begun, ended)| (number(begun), number(ended)))
+                .collect(),
         }),
         _ => panic!("not understood: {line}"),
     }
@@ -152,13 +173,12 @@ fn wall_us() -> u64 {
 /// The loads of one process.
 struct Loads {
     permits: Mutex<mpsc::UnboundedReceiver<()>>,
-    now: AtomicUsize,
-    at_once_max: AtomicUsize,
+    ended_us: Mutex<Vec<(u64, u64)>>,
 }
 
 impl Loads {
     async fn load(&self, fails: bool) -> Result<u64, ()> {
-        self.at_once_max.fetch_max(self.now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+        let begun = wall_us();
         if fails {
             tokio::time::sleep(FAILING_LOAD).await;
         } else {
@@ -166,7 +186,7 @@ impl Loads {
             self.permits.lock().await.recv().await;
             println!("loaded {}", wall_us());
         }
-        self.now.fetch_sub(1, Ordering::SeqCst);
+        self.ended_us.lock().await.push((begun, wall_us()));
         if fails { Err(()) } else { Ok(1) }
     }
 }
@@ -181,8 +201,7 @@ pub async fn crowd_main(arguments: &[String]) {
     let cache = builder.lease(ms(lease)).lease_wait(ms(lease_wait)).build().expect("valid settings");
     cache.ready(patience).await.expect("a store that answers");
     let (permit, permits) = mpsc::unbounded_channel();
-    let loads = Loads { permits: Mutex::new(permits), now: AtomicUsize::new(0), at_once_max: AtomicUsize::new(0) };
-    let loads = Arc::new(loads);
+    let loads = Arc::new(Loads { permits: Mutex::new(permits), ended_us: Mutex::default() });
     println!("ready");
     let mut lines = BufReader::new(tokio::io::stdin()).lines();
     while let Ok(Some(line)) = lines.next_line().await {
@@ -211,7 +230,8 @@ async fn call(cache: Cache, loads: Arc<Loads>, callers: usize, key: String, fail
         done.answered_us.push(at);
         *if answer.is_ok() { &mut done.served } else { &mut done.failed } += 1;
     }
-    let times: Vec<String> = done.answered_us.iter().map(u64::to_string).collect();
-    let at_once = loads.at_once_max.load(Ordering::SeqCst);
-    println!("done {} {} {at_once} {} {}", done.served, done.failed, done.begun_us, times.join(" "));
+    let answered: Vec<String> = done.answered_us.iter().map(u64::to_string).collect();
+    let loads = loads.ended_us.lock().await;
+    let loads: Vec<String> = loads.iter().map(|(begun, ended)| format!("{begun}-{ended}")).collect();
+    println!("done {} {} {} {} {}", done.served, done.failed, done.begun_us, answered.join(","), loads.join(","));
 }

@@ -2,7 +2,8 @@
 
 use super::fake::Door;
 use super::*;
-use crate::store::Change;
+use crate::store::redis::{RedisStore, layout::Layout};
+use crate::store::{Change, IfPresent, Store};
 
 fn exists() -> Cmd {
     let mut exists = redis::cmd("EXISTS");
@@ -79,4 +80,14 @@ async fn a_refused_permission_to_track_is_an_error() {
     fake.on("CLIENT CACHING", Answer::raw("-ERR private\r\n"));
     check_discreet(&pool.track("k", exists()).await.unwrap_err());
     assert_eq!(get(&pool, "k").await.unwrap(), "k", "replies stay in step");
+}
+
+/// Reply and push arrive in one piece: the change came right after the look.
+#[tokio::test(start_paused = true)]
+async fn a_change_right_after_the_look_is_told() {
+    let fake = Fake::new();
+    fake.on("EXISTS", Answer::raw(":1\r\n>2\r\n$10\r\ninvalidate\r\n*1\r\n$13\r\nshop:~lease:k\r\n"));
+    let store = RedisStore { pool: pool(&fake), layout: Layout::new("shop"), fence_retention: DEADLINE };
+    let watch = store.watch("k", IfPresent::Return).await.unwrap().unwrap();
+    assert_eq!(told(&watch).await, Some(Change::Lease));
 }
