@@ -99,9 +99,11 @@ impl Builder {
         /// How long the store remembers invalidations one by one: 60 s by default. A load that takes longer returns its value
         /// but does not store it.
         fence_retention: Duration,
-        /// How long the right to load a key outlives a process that died with it: 1 s by default. A living one renews it.
+        /// How long the right to load a key outlives a process that died with it: 1 s by default. A living one renews it every
+        /// third of that, so a load may take much longer; a short lease costs a small command for each of these.
         lease: Duration,
-        /// Longest time a call waits for another's load of the same key: 2 s by default. Not shorter than the lease.
+        /// Longest time a call waits for another's load of the same key before it loads for itself: 2 s by default. Not shorter
+        /// than the lease, so that calls that wait for a dead process are still there for the load of its successor.
         lease_wait: Duration,
         /// Consecutive failures after which the store is left alone for a while: 5 by default.
         breaker_failures: u32,
