@@ -11,6 +11,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::builder::Builder;
+use crate::clock;
 use crate::config::Config;
 use crate::error::{Error, ErrorKind};
 use crate::health::Health;
@@ -88,6 +89,11 @@ impl Inner {
         self.store.as_deref().ok_or_else(|| Error::new(ErrorKind::Unavailable, "this cache is disabled"))
     }
 
+    /// For the times in stored headers.
+    pub(crate) fn wall_ms(&self) -> u64 {
+        self.store.as_ref().map_or_else(clock::wall_ms, |store| store.wall_ms())
+    }
+
     /// True the first time.
     pub(crate) fn warns_of_names_once(&self) -> bool {
         !self.warned_of_names.swap(true, Ordering::Relaxed)
@@ -120,6 +126,34 @@ impl Cache {
 
     /// A cache inside this process: the same semantics, no server, at most 64 MiB
     /// ([`memory_bytes_max`](Builder::memory_bytes_max)).
+    ///
+    /// Its time is that of tokio. A test that pauses it moves TTLs, stale windows and early refreshes along with
+    /// its own timers:
+    /// ```
+    /// # #[cfg(feature = "macros")] {
+    /// # use std::time::Duration;
+    /// use cache_core::{Cache, cached};
+    /// use tokio::time::{advance, sleep};
+    ///
+    /// #[cached(prefix = "fare", ttl = "1h", stale_while_revalidate = "1h", cache = cache, skip(cache))]
+    /// async fn fare(cache: Cache, flight: u32) -> u32 {
+    ///     sleep(Duration::from_secs(2)).await; // a slow source
+    ///     flight * 10
+    /// }
+    ///
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// let cache = Cache::in_memory();
+    /// fare(cache.clone(), 7).await;
+    /// advance(Duration::from_secs(90 * 60)).await;
+    /// assert_eq!(fare(cache.clone(), 7).await, 70); // stale, at once
+    /// sleep(Duration::from_secs(3)).await;
+    /// let stats = cache.stats();
+    /// let fares = stats.prefix("fare");
+    /// assert_eq!((fares.stale_hits, fares.refreshes, fares.loads), (1, 1, 2));
+    /// # }
+    /// # main() }
+    /// ```
     pub fn in_memory() -> Self {
         Self::builder().build().expect("the default settings are valid")
     }

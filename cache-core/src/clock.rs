@@ -11,7 +11,7 @@ use crate::store::StoreFuture;
 
 pub(crate) use tokio::time::Instant;
 
-/// Wall time in ms, for the times in stored headers. No ordering rests on it.
+/// This host's wall time in ms. For what is stored a store has the say: [`Store::wall_ms`](crate::store::Store::wall_ms).
 pub(crate) fn wall_ms() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::cache::Inner;
-use crate::clock::{Instant, wall_ms};
+use crate::clock::Instant;
 use crate::codec::Encoded;
 use crate::entry::Entry;
 use crate::error::Error;
@@ -165,12 +165,12 @@ impl Loading {
     /// The body failed. What the caller is served instead, if `stale_if_error` allows it; the error is said then.
     pub(crate) fn end_failed_or_stand_in(mut self, error: &str) -> Option<Entry> {
         let if_failed = std::mem::replace(&mut self.if_failed, IfFailed::Returned);
-        let (key, cache_id, freshness) = (self.key.clone(), self.inner.id, self.policy.freshness);
+        let (key, inner, freshness) = (self.key.clone(), self.inner.clone(), self.policy.freshness);
         let counters = self.spent.counters.clone();
         self.end_failed();
         let key = key.as_ref().map(|(key, _)| &**key);
         match if_failed {
-            IfFailed::Kept(entry) if !freshness.may_stand_in(&entry.header().times(), wall_ms()) => None,
+            IfFailed::Kept(entry) if !freshness.may_stand_in(&entry.header().times(), inner.wall_ms()) => None,
             IfFailed::Returned => None,
             IfFailed::Unseen => {
                 counters.hidden_failures(1);
@@ -180,7 +180,7 @@ impl Loading {
             IfFailed::Kept(entry) => {
                 // Read by this call: an invalidation that ended before the call began has removed it. What enclosing loads
                 // make of it must not be stored: it would be fresh again.
-                provenance::hand_over(cache_id, &entry.names().ok()?);
+                provenance::hand_over(inner.id, &entry.names().ok()?);
                 provenance::taint();
                 counters.hidden_failures(1);
                 counters.stale_hits(1);

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use serde::de::DeserializeOwned;
 
 use crate::cache::Inner;
-use crate::clock::{Instant, can_wait, wall_ms, within};
+use crate::clock::{Instant, can_wait, within};
 use crate::codec;
 use crate::entry::Entry;
 use crate::error::Error;
@@ -339,7 +339,7 @@ impl Read {
         let step = match self.from_flight {
             // Loaded for those who waited, however short its TTL.
             true => Step::Serve,
-            false => self.policy.freshness.step(&entry.header().times(), wall_ms(), 1.0 - fastrand::f64()),
+            false => self.policy.freshness.step(&entry.header().times(), self.inner.wall_ms(), 1.0 - fastrand::f64()),
         };
         // What is stale never is what an enclosing load is made from: that entry would be fresh. So it is loaded there and then.
         let reason = match step {

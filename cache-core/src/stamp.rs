@@ -7,7 +7,6 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::cache::Inner;
-use crate::clock::wall_ms;
 use crate::codec::Encoded;
 use crate::entry::{self, Header};
 use crate::fingerprint::Fingerprint;
@@ -95,7 +94,7 @@ pub(crate) fn stamp(
     if soft_ms == 0 {
         return Err(Unstorable::NotWanted);
     }
-    let now_ms = wall_ms();
+    let now_ms = inner.wall_ms();
     let header = Header {
         negative,
         fingerprint,

@@ -11,6 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::Instant;
 
+use crate::clock;
 use crate::entry::Version;
 use crate::error::Error;
 use crate::name::Name;
@@ -169,6 +170,13 @@ pub(crate) struct StoreHealth {
 /// Every method is idempotent, for a driver may send a command twice, and atomic.
 /// Keys are logical; names are complete (`Name`). Errors leave the outcome unknown.
 pub(crate) trait Store: Send + Sync + 'static {
+    /// Wall time in ms as the times in headers say it, when they are written and when they are judged. No ordering rests on it.
+    ///
+    /// That of the host where others see the store: a monotonic clock stands still while a machine is suspended.
+    fn wall_ms(&self) -> u64 {
+        clock::wall_ms()
+    }
+
     /// The stored bytes of a key.
     fn get<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<Bytes>>;
 

@@ -109,6 +109,11 @@ impl MemoryStore {
 }
 
 impl Store for MemoryStore {
+    /// The clock that drops the entries here: soft and hard lifetimes cannot drift apart, and both follow paused time.
+    fn wall_ms(&self) -> u64 {
+        self.now().wall_us / 1_000
+    }
+
     fn get<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<Bytes>> {
         Box::pin(async move {
             match self.state.read() {

@@ -163,6 +163,10 @@ impl Faulty {
 }
 
 impl Store for Faulty {
+    fn wall_ms(&self) -> u64 {
+        self.0.store.wall_ms()
+    }
+
     fn get<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<Bytes>> {
         self.through(Op::Get, Box::pin(async move { self.0.store.get(key).await }))
     }

@@ -4,10 +4,10 @@ use std::future::Future;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::*;
-use crate::clock::wall_ms;
 use crate::entry::{self, Entry, Header};
 use crate::key::Policy;
 use crate::private::{Call, Load, Step};
+use crate::store::Store;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -66,7 +66,7 @@ async fn gated(cache: &Cache, policy: Policy, gate: &Gate, value: u32) -> u32 {
 /// Moves the end of its TTL into the past.
 async fn age(store: &Faulty, key: &str, by: Duration) {
     let stored = Entry::decode(store.bytes(key).await.unwrap()).unwrap();
-    let soft_expires_at_ms = wall_ms() - by.as_millis() as u64;
+    let soft_expires_at_ms = store.wall_ms() - by.as_millis() as u64;
     let header = Header { soft_expires_at_ms, ..*stored.header() };
     let aged = entry::encode(&header, &stored.names().unwrap(), &stored.payload()).unwrap();
     store.forge(key, aged).await;
@@ -347,6 +347,41 @@ async fn a_value_is_refreshed_before_its_ttl_ends_and_the_caller_does_not_wait()
     assert_eq!(stored(&cache, "k").await, Some(1));
     let stats = cache.stats().prefix("k");
     assert_eq!((stats.hits, stats.stale_hits, stats.refreshes), (1, 0, 1));
+}
+
+/// Not the time of the host, which a paused test does not move.
+#[tokio::test(start_paused = true)]
+async fn stale_windows_of_an_embedded_cache_follow_a_paused_clock() {
+    let (cache, _store) = rig();
+    let instant = Duration::from_millis(1);
+    tokio::time::advance(60 * MINUTE).await;
+    assert_eq!(value(&cache, swr(), 1).await, 1);
+    tokio::time::advance(MINUTE - instant).await;
+    assert_eq!(value(&cache, swr(), 2).await, 1);
+    idle().await;
+    assert_eq!(cache.stats().total().refreshes, 0, "its TTL is not over");
+    tokio::time::advance(instant).await;
+    assert_eq!(value(&cache, swr(), 2).await, 1);
+    idle().await;
+    assert_eq!(value(&cache, swr(), 3).await, 2, "refreshed");
+    tokio::time::advance(2 * MINUTE).await;
+    assert_eq!(value(&cache, swr(), 3).await, 3, "the window is over");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_value_does_not_stand_in_for_a_load_that_failed_after_its_window() {
+    let (cache, _store) = rig();
+    let failing = |after| {
+        let body = move || async move {
+            tokio::time::sleep(after).await;
+            Err("down")
+        };
+        call(&cache, tagged("k", &[]), sie(), body)
+    };
+    assert_eq!(value(&cache, sie(), 1).await, 1);
+    tokio::time::advance(MINUTE).await;
+    assert_eq!(failing(MINUTE / 2).await, Ok(1));
+    assert_eq!(failing(MINUTE / 2).await, Err("down"));
 }
 
 #[tokio::test(start_paused = true)]
