@@ -1,6 +1,7 @@
 //! How a cache is configured and opened.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::cache::Cache;
@@ -173,13 +174,13 @@ fn check(config: &Config) -> Result<(), Error> {
     Ok(())
 }
 
-fn open(url: &str, config: &Config) -> Result<Box<dyn Store>, Error> {
+fn open(url: &str, config: &Config) -> Result<Arc<dyn Store>, Error> {
     // Only the scheme is ever named in an error: the rest may hold a password.
     let scheme = url.split_once(':').map_or("", |(scheme, _)| scheme);
     match scheme {
-        "memory" => Ok(Box::new(MemoryStore::new(config))),
+        "memory" => Ok(Arc::new(MemoryStore::new(config))),
         #[cfg(feature = "redis")]
-        "redis" | "rediss" | "redis+unix" => Ok(Box::new(crate::store::redis::RedisStore::open(url, config)?)),
+        "redis" | "rediss" | "redis+unix" => Ok(Arc::new(crate::store::redis::RedisStore::open(url, config)?)),
         #[cfg(not(feature = "redis"))]
         "redis" | "rediss" | "redis+unix" => {
             Err(Error::new(ErrorKind::Config, "a Redis URL needs the feature `redis` of cache-core"))

@@ -69,11 +69,12 @@ impl Drop for Handle {
 }
 
 pub(crate) struct Inner {
-    /// Tells caches of one process apart: a load of one that calls another is not stored.
+    /// Tells caches of one process apart: a load of one that calls another is not stored. Peers have one id: a name
+    /// means the same to each of them, and one clock fences it for all.
     pub(crate) id: u64,
     pub(crate) config: Config,
     /// `None`: every call loads.
-    pub(crate) store: Option<Box<dyn Store>>,
+    pub(crate) store: Option<Arc<dyn Store>>,
     pub(crate) flights: Arc<Flights>,
     pub(crate) refreshes: Arc<Refreshes>,
     pub(crate) recovery: Recovery,
@@ -106,11 +107,15 @@ impl Inner {
 }
 
 impl Cache {
-    pub(crate) fn new(store: Option<Box<dyn Store>>, config: Config, classes: TtlClasses) -> Self {
+    pub(crate) fn new(store: Option<Arc<dyn Store>>, config: Config, classes: TtlClasses) -> Self {
         static LAST_ID: AtomicU64 = AtomicU64::new(0);
+        Self::with_id(LAST_ID.fetch_add(1, Ordering::Relaxed), store, config, classes)
+    }
+
+    fn with_id(id: u64, store: Option<Arc<dyn Store>>, config: Config, classes: TtlClasses) -> Self {
         let refreshes = Arc::<Refreshes>::default();
         let inner = Arc::new(Inner {
-            id: LAST_ID.fetch_add(1, Ordering::Relaxed),
+            id,
             store,
             flights: Arc::default(),
             refreshes: refreshes.clone(),
@@ -171,6 +176,38 @@ impl Cache {
     /// [`ErrorKind::Config`] for a URL that can never work.
     pub fn open(url: &str) -> Result<Self, Error> {
         Self::builder().url(url).build()
+    }
+
+    /// Another cache on the same store, as another process would have it: for tests of code that runs in several.
+    ///
+    /// Shared are the entries, leases and invalidations. Its own are flights and background refreshes, so that callers of two
+    /// peers meet only at the lease; the invalidations that it owes after a failure; statistics; and its
+    /// handle: a peer goes on when the cache that it was made from is dropped. Settings are those of now, TTL classes included.
+    ///
+    /// A call on one peer inside a load of another counts as a call on the same cache: the entry depends on what was called, for
+    /// both know it by the same names.
+    ///
+    /// On Redis peers share the connections, and with them the breaker. [Opened](Self::open) once more, a URL gives a cache that has
+    /// its own; but to a load that is another cache.
+    ///
+    /// # Example
+    /// ```
+    /// # use std::convert::Infallible;
+    /// # use cache_core::Cache;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// let here = Cache::in_memory();
+    /// let there = here.peer();
+    /// let load = || async { Ok::<_, Infallible>(42) };
+    /// let both = tokio::join!(here.get_or_load("answer", load), there.get_or_load("answer", load));
+    /// assert_eq!(both, (Ok(42), Ok(42)));
+    /// assert_eq!(here.stats().total().loads + there.stats().total().loads, 1);
+    /// # }
+    /// ```
+    pub fn peer(&self) -> Self {
+        let Inner { id, store, config, classes, .. } = &*self.inner;
+        let classes = classes.read().unwrap_or_else(PoisonError::into_inner).clone();
+        Self::with_id(*id, store.clone(), config.clone(), classes)
     }
 
     /// Settings first: [`Builder`].

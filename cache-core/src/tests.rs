@@ -8,6 +8,7 @@ mod invalidation;
 mod limits;
 mod lineage;
 mod outage;
+mod peers;
 mod reading;
 mod recovery;
 mod sharing;
@@ -41,7 +42,7 @@ fn on(store: &Faulty) -> Cache {
 fn with(store: &Faulty, change: impl FnOnce(&mut Config)) -> Cache {
     let mut config = Config { jitter: 0.0, ..Config::default() };
     change(&mut config);
-    Cache::new(Some(Box::new(store.clone())), config, TtlClasses::default())
+    Cache::new(Some(Arc::new(store.clone())), config, TtlClasses::default())
 }
 
 fn tagged(key: &str, tags: &[&str]) -> Key<u32> {
