@@ -49,6 +49,10 @@ pub(crate) const SWEEP_KEYS_PER_PAGE: usize = 300;
 pub(crate) const FILL_NAMES_PER_STEP: usize = 256;
 /// A value from this size on is staged under a temporary key and renamed: a script would copy it through Lua.
 pub(crate) const STAGED_BYTES_MIN: usize = 64 << 10;
+/// What an adaptive TTL may keep of one key: its state is 41 bytes today, and whatever else lies there is not read further.
+pub(crate) const LEARNED_BYTES_MAX: usize = 64;
+/// How long it is kept at most: Redis refuses a TTL beyond its clock.
+pub(crate) const LEARNED_TTL_MAX: Duration = Duration::from_secs(36_525 * 86_400);
 /// Fences kept at most; the oldest beyond it are dropped into the floor.
 pub(crate) const FENCES_MAX: usize = 100_000;
 /// Lifetime of an entry whose function names no TTL and whose class is unknown.

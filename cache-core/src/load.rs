@@ -4,8 +4,6 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-
 use crate::cache::Inner;
 use crate::clock::Instant;
 use crate::codec::Encoded;
@@ -42,8 +40,6 @@ pub(crate) struct Loading {
     if_failed: IfFailed,
     /// Whether something was stored under the key when the load was decided on.
     replaces: bool,
-    /// What the store has learned for the key's adaptive TTL.
-    past: Option<Bytes>,
 }
 
 /// What comes of an error of the body.
@@ -86,7 +82,6 @@ impl Loading {
             cost,
             if_failed,
             replaces: true,
-            past: None,
         }
     }
 
@@ -127,9 +122,6 @@ impl Loading {
             // Before the body: a follower that joins from here on may not have an unstored value of it.
             self.leader.iter().for_each(Leader::load_begins);
             self.lease.iter_mut().for_each(Lease::keep_alive);
-            if self.policy.adaptive.is_some() && self.clock.is_some() {
-                self.past = self.look_back().await;
-            }
             self.spent.counters.loads(1);
             let begun = Instant::now();
             let output = body.as_mut().await;
@@ -138,12 +130,6 @@ impl Loading {
             self.lease.iter_mut().for_each(Lease::end_renewal);
             output
         }
-    }
-
-    /// A failure costs what was learned, and nothing else.
-    async fn look_back(&mut self) -> Option<Bytes> {
-        let (Some((key, _)), Ok(store)) = (&self.key, self.inner.store()) else { return None };
-        self.spent.ask(store.learned(key)).await.unwrap_or(None)
     }
 
     /// There is no value to store: followers load for themselves, all at once.
@@ -192,13 +178,13 @@ impl Loading {
 
     /// What can be decided before the value is encoded. `None`: it will not be stored.
     pub(crate) fn prepare(mut self) -> Option<Prepared> {
-        let (Some((_, key)), Some(_)) = (&self.key, &self.clock) else {
+        let (Some((_, key)), Some(clock)) = (&self.key, self.clock.take()) else {
             self.end_unstored();
             return None;
         };
         let declared = std::mem::take(&mut self.declared);
         match stamp::names(&self.inner, key, declared, self.scope.take()) {
-            Ok(names) => Some(Prepared { loading: self, names }),
+            Ok(names) => Some(Prepared { loading: self, clock, names }),
             Err(reason) => {
                 self.unstorable(reason);
                 None
@@ -217,26 +203,23 @@ impl Loading {
 /// A load that has ended, with the names of its entry.
 pub(crate) struct Prepared {
     loading: Loading,
+    clock: ClockReading,
     names: Vec<Name>,
 }
 
 impl Prepared {
     pub(crate) fn encoded(self, encoded: Result<Encoded, Error>) -> Option<Filling> {
-        let Self { loading, names } = self;
+        let Self { loading, clock, names } = self;
         let stamped = match encoded {
             Ok(encoded) => {
-                let Loading { inner, policy, fingerprint, cost, clock, replaces, past, .. } = &loading;
-                let refilled = clock.as_ref().map(|clock| Refilled {
-                    loaded_at_ms: clock.read_at_ms,
-                    replaces: *replaces,
-                    past: past.clone(),
-                });
+                let Loading { inner, policy, fingerprint, cost, replaces, .. } = &loading;
+                let refilled = Refilled { clock: &clock, replaces: *replaces };
                 stamp::stamp(inner, policy, *fingerprint, &names, encoded, *cost, refilled)
             }
             Err(_) => Err(Unstorable::Unencodable),
         };
         match stamped {
-            Ok(stamped) => Some(Filling { loading, names, stamped }),
+            Ok(stamped) => Some(Filling { loading, clock, names, stamped }),
             Err(reason) => {
                 loading.unstorable(reason);
                 None
@@ -248,6 +231,7 @@ impl Prepared {
 /// A value on its way to the store.
 pub(crate) struct Filling {
     loading: Loading,
+    clock: ClockReading,
     names: Vec<Name>,
     stamped: Stamped,
 }
@@ -255,16 +239,14 @@ pub(crate) struct Filling {
 impl Filling {
     /// `false`: the store did not answer.
     pub(crate) async fn send(self) -> bool {
-        let Self { mut loading, names, stamped: Stamped { value, ttl, learned } } = self;
+        let Self { mut loading, clock, names, stamped: Stamped { value, ttl, learned } } = self;
         let inner = loading.inner.clone();
-        let (Some((key, _)), Some(clock), Ok(store)) = (&loading.key, &loading.clock, inner.store()) else {
-            return false;
-        };
+        let (Some((key, _)), Ok(store)) = (&loading.key, inner.store()) else { return false };
         // Before it is sent: a stored fill proves the value fresh only to those who have joined by now.
         loading.leader.iter().for_each(Leader::close);
         // A load without a lease has a token that holds none.
         let token = loading.lease.as_ref().map_or_else(Token::new, |lease| lease.token);
-        let fill = Fill { key, value: value.clone(), names: &names, ttl, clock, token };
+        let fill = Fill { key, value: value.clone(), names: &names, ttl, clock: &clock, token, learned };
         let reply = loading.spent.ask(store.fill(fill)).await;
         let is_answered = reply.is_ok();
         if is_answered {
@@ -283,13 +265,8 @@ impl Filling {
             }
             Err(_) => End::NotStored(value),
         };
-        let is_stored = matches!(end, End::Stored(_));
         if let Some(leader) = loading.leader.take() {
             leader.end(end);
-        }
-        if let Some((learned, ttl)) = learned.filter(|_| is_stored) {
-            // A failure is counted, and costs what was learned.
-            _ = loading.spent.ask(store.learn(key, learned, ttl)).await;
         }
         is_answered
     }

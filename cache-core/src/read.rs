@@ -20,6 +20,7 @@ use crate::name::Name;
 use crate::provenance;
 use crate::refresh::Due;
 use crate::single_flight::{Beside, End, Followed, Leader, Role, Streak};
+use crate::stamp;
 use crate::stats::Counters;
 use crate::store::{Change, ClockReading, IfPresent, LeaseReply, Store, StoreFuture};
 use crate::wait::Wait;
@@ -268,7 +269,7 @@ impl Read {
             return self.load_unfilled(leader);
         }
         if self.way == Way::Beside {
-            return match self.spent.ask(store.read_clock()).await {
+            return match self.spent.ask(store.read_clock(&key, stamp::recall(&self.policy))).await {
                 Ok(clock) => {
                     self.spent.counters.misses(1);
                     let mut loading = self.loading(Some(clock), None, leader);
@@ -283,9 +284,9 @@ impl Read {
         }
         let mut lease = Lease::new(&inner, &key);
         let mut wait = Wait::default();
-        let left = self.spent.left;
+        let (left, recall) = (self.spent.left, stamp::recall(&self.policy));
         loop {
-            let asked = store.take_lease(&key, lease.token, inner.config.lease, self.if_present);
+            let asked = store.take_lease(&key, lease.token, inner.config.lease, self.if_present, recall);
             match self.spent.ask(asked).await {
                 Ok(LeaseReply::Hit(bytes)) if self.if_present != IfPresent::Ignore => match self.usable(bytes) {
                     Some(found) => {

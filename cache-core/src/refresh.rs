@@ -21,6 +21,7 @@ use crate::lease::Lease;
 use crate::load::Loading;
 use crate::name::Name;
 use crate::read::Spent;
+use crate::stamp;
 use crate::store::{IfPresent, LeaseReply};
 
 /// The refreshes of one cache in this process.
@@ -145,7 +146,8 @@ impl Due {
         let mut spent = Spent::new(inner.config.operation_deadline, counters);
         let store = inner.store().ok()?;
         let mut lease = Lease::new(inner, &key.0);
-        let asked = store.take_lease(&key.0, lease.token, inner.config.lease, IfPresent::ReturnOther(*version));
+        let if_present = IfPresent::ReturnOther(*version);
+        let asked = store.take_lease(&key.0, lease.token, inner.config.lease, if_present, stamp::recall(policy));
         match spent.ask(asked).await.ok()? {
             LeaseReply::Granted(clock) => {
                 spent.counters.refreshes(1);

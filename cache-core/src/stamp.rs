@@ -14,6 +14,7 @@ use crate::freshness::{AdaptiveTtl, Learned, Refill};
 use crate::key::{Names, Policy};
 use crate::name::Name;
 use crate::provenance::Collected;
+use crate::store::{ClockReading, Recall};
 use crate::ttl::Ttl;
 
 /// Why a value is not offered to the store.
@@ -56,7 +57,7 @@ pub(crate) struct Stamped {
     pub(crate) value: Bytes,
     /// Until the store drops it, stale windows included.
     pub(crate) ttl: Duration,
-    /// What its adaptive TTL has learned, to be kept for so long once the value is stored.
+    /// See [`Fill::learned`](crate::store::Fill::learned).
     pub(crate) learned: Option<(Bytes, Duration)>,
 }
 
@@ -68,17 +69,14 @@ pub(crate) fn stamp(
     names: &[Name],
     encoded: Encoded,
     cost: Duration,
-    refill: Option<Refilled>,
+    refill: Refilled<'_>,
 ) -> Result<Stamped, Unstorable> {
     let mut learned = None;
     let (payload, negative, ttl, freshness) = match encoded {
         Encoded::Value(payload) => {
             let ttl = match &policy.adaptive {
                 None => ttl(inner, &policy.ttl),
-                Some(adaptive) => {
-                    learned = refill.map(|refill| refill.learn(adaptive, &payload));
-                    learned.as_ref().map_or_else(|| adaptive.initial(), Learned::ttl)
-                }
+                Some(adaptive) => learned.insert(refill.learn(adaptive, &payload)).ttl(),
             };
             (payload, false, ttl, policy.freshness)
         }
@@ -114,23 +112,26 @@ pub(crate) fn stamp(
     Ok(Stamped { value, ttl, learned })
 }
 
-/// What an adaptive TTL learns from, beside the payload.
-#[derive(Clone, Debug)]
-pub(crate) struct Refilled {
-    /// By the store's clock.
-    pub(crate) loaded_at_ms: u64,
-    /// Whether what it replaces was still stored.
-    pub(crate) replaces: bool,
-    /// What the store had learned.
-    pub(crate) past: Option<Bytes>,
+/// What a reading for a load or a write of this policy has to bring.
+pub(crate) fn recall(policy: &Policy) -> Recall {
+    if policy.adaptive.is_some() { Recall::Learned } else { Recall::Nothing }
 }
 
-impl Refilled {
+/// What an adaptive TTL learns from, beside the payload.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Refilled<'a> {
+    /// When the load or the write began, and what was known of the key then.
+    pub(crate) clock: &'a ClockReading,
+    /// Whether what it replaces was still stored.
+    pub(crate) replaces: bool,
+}
+
+impl Refilled<'_> {
     fn learn(&self, adaptive: &AdaptiveTtl, payload: &[u8]) -> Learned {
         let mut payload_digest = [0; 16];
         payload_digest.copy_from_slice(&blake3::hash(payload).as_bytes()[..16]);
-        let refill = Refill { loaded_at_ms: self.loaded_at_ms, payload_digest, replaces: self.replaces };
-        let past = self.past.as_deref().and_then(Learned::decode);
+        let refill = Refill { loaded_at_ms: self.clock.read_at_ms, payload_digest, replaces: self.replaces };
+        let past = self.clock.learned.as_deref().and_then(Learned::decode);
         Learned::after(adaptive, past.as_ref(), &refill)
     }
 }

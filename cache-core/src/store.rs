@@ -52,6 +52,16 @@ pub(crate) struct ClockReading {
     pub(crate) read_at_ms: u64,
     /// The same on this process's monotonic clock: a step of the store's clock cannot make an old load look young.
     pub(crate) read_at: Instant,
+    /// What fills taught of the key before, if that was asked for ([`Recall`]) and is still known: it comes with the reading,
+    /// so that a load needs no round trip of its own for it. At most `LEARNED_BYTES_MAX` bytes, and perhaps not ours.
+    pub(crate) learned: Option<Bytes>,
+}
+
+/// Whether a reading brings what was learned of the key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Recall {
+    Nothing,
+    Learned,
 }
 
 /// Whether a value that is already stored answers a request for a lease.
@@ -101,6 +111,9 @@ pub(crate) struct Fill<'a> {
     pub(crate) clock: &'a ClockReading,
     /// The lease to give back, if it is still ours. A call that loads without a lease has a token that holds none.
     pub(crate) token: Token,
+    /// A few bytes (at most `LEARNED_BYTES_MAX`) that the store keeps beside the key for so long, whatever becomes of the
+    /// entry, for all processes to [recall](ClockReading::learned). Kept only if the value is stored. May be dropped at any time.
+    pub(crate) learned: Option<(Bytes, Duration)>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -197,6 +210,7 @@ pub(crate) trait Store: Send + Sync + 'static {
         token: Token,
         lease: Duration,
         if_present: IfPresent,
+        recall: Recall,
     ) -> StoreFuture<'a, LeaseReply>;
 
     /// Extends a lease that is still ours; `false`: it is not.
@@ -214,8 +228,8 @@ pub(crate) trait Store: Send + Sync + 'static {
     /// [`WATCHED_POLL`]: crate::config::WATCHED_POLL
     fn watch<'a>(&'a self, key: &'a str, if_present: IfPresent) -> StoreFuture<'a, Option<Watch>>;
 
-    /// A reading for a write ([`write`](Self::write)).
-    fn read_clock(&self) -> StoreFuture<'_, ClockReading>;
+    /// A reading for a write ([`write`](Self::write)), or for a load that does not ask for the lease.
+    fn read_clock<'a>(&'a self, key: &'a str, recall: Recall) -> StoreFuture<'a, ClockReading>;
 
     /// Stores a loaded value with its memberships, or refuses; gives the lease back either way.
     /// More than one round trip for over 256 names or 64 KiB.
@@ -231,13 +245,6 @@ pub(crate) trait Store: Send + Sync + 'static {
 
     /// One page of a pattern walk; raises the floor first. `pattern` is a Redis glob over logical keys.
     fn sweep<'a>(&'a self, pattern: &'a str, scope: SweepScope, cursor: u64) -> StoreFuture<'a, SweepReply>;
-
-    /// What [`learn`](Self::learn) kept of a key.
-    fn learned<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<Bytes>>;
-
-    /// Keeps a few bytes beside a key for all processes, whatever becomes of its entry: what an adaptive TTL goes by. They may
-    /// be dropped at any time.
-    fn learn<'a>(&'a self, key: &'a str, learned: Bytes, ttl: Duration) -> StoreFuture<'a, ()>;
 
     /// Succeeds when the store answers and is usable, within `timeout`. What cannot be cured by waiting (credentials,
     /// permissions, database) is a configuration error at once.

@@ -1,6 +1,7 @@
 //! `put` and `#[write_through]`: the writer's value replaces the entry, unless somebody else may know better.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -15,9 +16,9 @@ use crate::invalidate::{self, Targets, Unsettled};
 use crate::key::{Key, Names};
 use crate::name::Name;
 use crate::provenance::{Collected, Scope};
-use crate::stamp::{self, Stamped, Unstorable};
+use crate::stamp::{self, Refilled, Stamped, Unstorable};
 use crate::stats::Counters;
-use crate::store::{ClockReading, Fill, FillReply, Token};
+use crate::store::{ClockReading, Fill, FillReply, Recall, Token};
 
 /// What a [`put`](crate::Cache::put) did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -36,13 +37,13 @@ pub(crate) async fn put<T: Serialize + DeserializeOwned>(
     value: &T,
 ) -> Result<Put, Error> {
     let Ok(store) = inner.store() else { return Ok(Put::default()) };
-    // Before anything else: an invalidation from here on makes the value that the caller holds an old one.
-    let reading = within(inner.config.operation_deadline, store.read_clock()).await;
     let key = key?;
-    let Some(name) = key.name() else {
+    let Some((logical, name)) = key.entry() else {
         return Err(Error::new(ErrorKind::Encode, "the key has an argument that cannot be encoded"));
     };
-    let clock = match reading {
+    // Before anything else is done: an invalidation from here on makes the value that the caller holds an old one.
+    let reading = store.read_clock(&logical, stamp::recall(&key.policy()));
+    let clock = match within(inner.config.operation_deadline, reading).await {
         Ok(clock) => clock,
         Err(error) => {
             // The old value must not stay, and nothing else says so.
@@ -50,7 +51,7 @@ pub(crate) async fn put<T: Serialize + DeserializeOwned>(
             return Err(error);
         }
     };
-    let Ready { names, stamped } = match ready(inner, &key, &name, value, Collected::default()) {
+    let ready = match ready(inner, &key, &name, value, Collected::default(), clock) {
         Ok(ready) => ready,
         Err(reason) => {
             let invalidated = invalidate::invalidate(inner, Targets::of(name)).await?;
@@ -65,7 +66,7 @@ pub(crate) async fn put<T: Serialize + DeserializeOwned>(
             };
         }
     };
-    let work = write(Unsettled::new(inner, Targets::of(name.clone())), inner.clone(), name, names, stamped, clock);
+    let work = write(Unsettled::new(inner, Targets::of(name.clone())), inner.clone(), name, ready);
     match Handle::try_current() {
         // In a task of its own: a write that is under way must be driven to its end.
         Ok(runtime) => runtime
@@ -80,6 +81,8 @@ pub(crate) async fn put<T: Serialize + DeserializeOwned>(
 pub(crate) struct Ready {
     names: Vec<Name>,
     stamped: Stamped,
+    /// Read before the write.
+    clock: ClockReading,
 }
 
 fn ready<T: Serialize + DeserializeOwned>(
@@ -88,6 +91,7 @@ fn ready<T: Serialize + DeserializeOwned>(
     name: &Name,
     value: &T,
     inherited: Collected,
+    clock: ClockReading,
 ) -> Result<Ready, Unstorable> {
     let policy = key.policy();
     let declared = match key.recipe() {
@@ -98,22 +102,18 @@ fn ready<T: Serialize + DeserializeOwned>(
     let names = stamp::names(inner, name, declared, inherited)?;
     let encoded = codec::encode(value).map_err(|_| Unstorable::Unencodable)?;
     let fingerprint = fingerprint::<T>(policy.version, policy.shape);
-    let stamped = stamp::stamp(inner, &policy, fingerprint, &names, encoded, std::time::Duration::ZERO, None)?;
-    Ok(Ready { names, stamped })
+    // A write says nothing of what was there before it: the payload alone tells whether the data changed.
+    let refilled = Refilled { clock: &clock, replaces: true };
+    let stamped = stamp::stamp(inner, &policy, fingerprint, &names, encoded, Duration::ZERO, refilled)?;
+    Ok(Ready { names, stamped, clock })
 }
 
-async fn write(
-    unsettled: Unsettled,
-    inner: Arc<Inner>,
-    key: Name,
-    names: Vec<Name>,
-    Stamped { value, ttl, .. }: Stamped,
-    clock: ClockReading,
-) -> Result<Put, Error> {
+async fn write(unsettled: Unsettled, inner: Arc<Inner>, key: Name, ready: Ready) -> Result<Put, Error> {
+    let Ready { names, stamped: Stamped { value, ttl, learned }, clock } = ready;
     let logical = key.as_key().unwrap_or_default();
     let counters = counters_of(&inner, &key);
     inner.flights.close_epoch();
-    let fill = Fill { key: logical, value, names: &names, ttl, clock: &clock, token: Token::new() };
+    let fill = Fill { key: logical, value, names: &names, ttl, clock: &clock, token: Token::new(), learned };
     let written = within(inner.config.operation_deadline, inner.store()?.write(fill)).await;
     inner.flights.close_epoch();
     let written = written.inspect_err(|_| counters.errors(1))?;
@@ -147,10 +147,11 @@ pub(crate) struct Writer {
 
 impl Writer {
     /// Reads the clock. Dropped meanwhile, the body has not begun, and nothing was written.
-    pub(crate) async fn begin(inner: Arc<Inner>, key: Option<Name>) -> Self {
+    pub(crate) async fn begin(inner: Arc<Inner>, key: Option<Name>, recall: Recall) -> Self {
         let mut clock = None;
         if let (Some(key), Ok(store)) = (&key, inner.store()) {
-            match within(inner.config.operation_deadline, store.read_clock()).await {
+            let reading = store.read_clock(key.as_key().unwrap_or_default(), recall);
+            match within(inner.config.operation_deadline, reading).await {
                 Ok(reading) => clock = Some(reading),
                 Err(_) => counters_of(&inner, key).errors(1),
             }
@@ -173,9 +174,10 @@ impl Writer {
         value: Option<&T>,
     ) -> impl Future<Output = ()> + Send + use<T> {
         let work = self.key.take().filter(|_| self.inner.store.is_some()).map(|name| {
-            let ready = match value {
-                Some(value) => self.ready(key, &name, value),
-                None => Err(Unstorable::NotWanted),
+            let ready = match (value, self.clock.take()) {
+                (Some(value), Some(clock)) => self.ready(key, &name, value, clock),
+                // Without a reading nothing proves the value current.
+                _ => Err(Unstorable::NotWanted),
             };
             self.settle(name, ready)
         });
@@ -191,6 +193,7 @@ impl Writer {
         key: &Key<T>,
         name: &Name,
         value: &T,
+        clock: ClockReading,
     ) -> Result<Ready, Unstorable> {
         let inherited = self.scope.take();
         // Made from the entry that it replaces, or from something made from it: a read after the write may have been answered
@@ -198,26 +201,19 @@ impl Writer {
         if inherited.names.contains(name) {
             return Err(Unstorable::Unreachable);
         }
-        ready(&self.inner, key, name, value, inherited)
+        ready(&self.inner, key, name, value, inherited, clock)
     }
 
     fn settle(&self, name: Name, ready: Result<Ready, Unstorable>) -> impl Future<Output = ()> + Send + use<> {
         let unsettled = Unsettled::new(&self.inner, Targets::of(name.clone()));
-        let sendable = match (ready, self.clock.clone()) {
-            (Ok(ready), Some(clock)) => Some((ready, clock)),
-            (Err(reason), _) if reason != Unstorable::NotWanted => {
-                counters_of(&self.inner, &name).unstored(1);
-                None
-            }
-            _ => None,
-        };
+        if ready.as_ref().is_err_and(|reason| *reason != Unstorable::NotWanted) {
+            counters_of(&self.inner, &name).unstored(1);
+        }
         let inner = self.inner.clone();
         invalidate::begin(async move {
-            match sendable {
-                Some((Ready { names, stamped }, clock)) => {
-                    write(unsettled, inner, name, names, stamped, clock).await?;
-                }
-                None => _ = unsettled.drive().await?,
+            match ready {
+                Ok(ready) => _ = write(unsettled, inner, name, ready).await?,
+                Err(_) => _ = unsettled.drive().await?,
             }
             Ok(())
         })

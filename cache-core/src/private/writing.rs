@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 
 use crate::cache::Cache;
 use crate::key::Key;
+use crate::stamp;
 use crate::write_through::Writer;
 
 /// The entry of one call of a cached function, to be written by another function. The companion says which of what it takes
@@ -100,7 +101,7 @@ pub fn write_through<T, Recipe, In>(
 }
 
 async fn begin<T>(cache: Cache, key: Key<T>) -> Writing<T> {
-    let writer = Box::new(Writer::begin(cache.inner, key.name()).await);
+    let writer = Box::new(Writer::begin(cache.inner, key.name(), stamp::recall(&key.policy())).await);
     Writing { writer, key }
 }
 

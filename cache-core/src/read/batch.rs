@@ -20,6 +20,7 @@ use crate::lease::Lease;
 use crate::load::Loading;
 use crate::name::Name;
 use crate::single_flight::{End, Leader, Role, Streak};
+use crate::stamp;
 use crate::store::{IfPresent, LeaseReply};
 use crate::window::{self, Boxed};
 
@@ -222,9 +223,9 @@ impl Read {
             },
             _ => None,
         };
-        let mut lease = Lease::new(&inner, &key);
+        let (mut lease, recall) = (Lease::new(&inner, &key), stamp::recall(&self.policy));
         loop {
-            let asked = store.take_lease(&key, lease.token, inner.config.lease, self.if_present);
+            let asked = store.take_lease(&key, lease.token, inner.config.lease, self.if_present, recall);
             match self.spent.ask(asked).await {
                 Ok(LeaseReply::Hit(bytes)) if self.if_present != IfPresent::Ignore => match self.usable(bytes) {
                     Some(found) => {

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::{
-    ClockReading, Drained, Fill, FillReply, IfPresent, LeaseReply, Refusal, Store, SweepScope, Token, Written,
+    ClockReading, Drained, Fill, FillReply, IfPresent, LeaseReply, Recall, Refusal, Store, SweepScope, Token, Written,
 };
 use crate::config::{Config, INVALIDATE_MEMBERS_PER_CHUNK};
 use crate::entry::Version;
@@ -36,6 +36,7 @@ macro_rules! on_every_store {
     };
 }
 
+mod learned;
 mod watching;
 
 on_every_store! {
@@ -210,7 +211,7 @@ async fn clear_empties_the_namespace(rig: Rig) {
 /// ★ The writer's own value was refused; a load from before it must be as well.
 async fn a_write_always_fences_its_key(rig: Rig) {
     let load = rig.reading("a").await;
-    let reading = rig.store.read_clock().await.unwrap();
+    let reading = rig.store.read_clock("a", Recall::Nothing).await.unwrap();
     rig.invalidate(&["tT"]).await;
     assert_eq!(rig.write("a", &["tT"], &reading).await.fill, FillReply::Refused(Refusal::Fenced));
     assert_eq!(rig.try_fill("a", &[], &load).await, FillReply::Refused(Refusal::Fenced));
@@ -218,14 +219,17 @@ async fn a_write_always_fences_its_key(rig: Rig) {
 
 /// ★ The key alone is not enough.
 async fn a_write_is_not_stored_over_a_fence_of_its_tags(rig: Rig) {
-    let reading = rig.store.read_clock().await.unwrap();
+    let reading = rig.store.read_clock("a", Recall::Nothing).await.unwrap();
     rig.invalidate(&["tT"]).await;
     assert_eq!(rig.write("a", &["tT"], &reading).await.fill, FillReply::Refused(Refusal::Fenced));
     assert_eq!(rig.get("a").await, None);
 }
 
 async fn two_writers_end_in_a_miss(rig: Rig) {
-    let (first, second) = (rig.store.read_clock().await.unwrap(), rig.store.read_clock().await.unwrap());
+    let (first, second) = (
+        rig.store.read_clock("a", Recall::Nothing).await.unwrap(),
+        rig.store.read_clock("a", Recall::Nothing).await.unwrap(),
+    );
     assert_eq!(rig.write("a", &[], &first).await.fill, FillReply::Stored);
     assert_eq!(rig.write("a", &[], &second).await.fill, FillReply::Refused(Refusal::Fenced));
     assert_eq!(rig.get("a").await, None);
@@ -235,7 +239,7 @@ async fn a_write_takes_its_dependents_along(rig: Rig) {
     rig.fill("a", &["tT"]).await;
     rig.fill("D", &["ka"]).await;
     rig.fill("E", &["kD"]).await;
-    let reading = rig.store.read_clock().await.unwrap();
+    let reading = rig.store.read_clock("a", Recall::Nothing).await.unwrap();
     let written = rig.write("a", &["tT"], &reading).await;
     assert_eq!((written.fill, written.drained.pending), (FillReply::Stored, 0));
     assert!(rig.get("a").await.is_some() && rig.get("D").await.is_none() && rig.get("E").await.is_none());
@@ -262,16 +266,19 @@ async fn a_lease_that_a_fence_has_overtaken_is_free(rig: Rig) {
 async fn a_lease_answers_with_a_value_that_was_filled_meanwhile(rig: Rig) {
     rig.fill("a", &[]).await;
     assert!(matches!(rig.lease("a", Token::new()).await, LeaseReply::Hit(value) if value.ends_with(b"a")));
-    let ignoring = rig.store.take_lease("a", Token::new(), SECOND, IfPresent::Ignore).await;
+    let ignoring = rig.store.take_lease("a", Token::new(), SECOND, IfPresent::Ignore, Recall::Nothing).await;
     assert!(matches!(ignoring.unwrap(), LeaseReply::Granted(_)));
 }
 
 async fn a_lease_answers_with_any_value_but_the_one_that_is_too_old(rig: Rig) {
     rig.fill("a", &[]).await;
     let stored = Version([0; 24]);
-    let other = rig.store.take_lease("a", Token::new(), SECOND, IfPresent::ReturnOther(Version([13; 24]))).await;
+    let other = rig
+        .store
+        .take_lease("a", Token::new(), SECOND, IfPresent::ReturnOther(Version([13; 24])), Recall::Nothing)
+        .await;
     assert!(matches!(other.unwrap(), LeaseReply::Hit(value) if value.ends_with(b"a")));
-    let same = rig.store.take_lease("a", Token::new(), SECOND, IfPresent::ReturnOther(stored)).await;
+    let same = rig.store.take_lease("a", Token::new(), SECOND, IfPresent::ReturnOther(stored), Recall::Nothing).await;
     assert!(matches!(same.unwrap(), LeaseReply::Granted(_)));
 }
 

@@ -13,8 +13,8 @@ use self::rules::Rules;
 use self::state::{Now, Settings, State};
 use super::watches::{Change, Watch, Watches};
 use super::{
-    ClockReading, Drained, Fill, FillReply, IfPresent, LeaseReply, Store, StoreFuture, SweepReply, SweepScope, Token,
-    Written,
+    ClockReading, Drained, Fill, FillReply, IfPresent, LeaseReply, Recall, Store, StoreFuture, SweepReply, SweepScope,
+    Token, Written,
 };
 use crate::config::{Config, INVALIDATE_NAMES_PER_CHUNK};
 use crate::error::Error;
@@ -138,8 +138,9 @@ impl Store for MemoryStore {
         token: Token,
         lease: Duration,
         if_present: IfPresent,
+        recall: Recall,
     ) -> StoreFuture<'a, LeaseReply> {
-        self.run_on(key, move |state, key, now| state.take_lease(key, token, lease, if_present, now))
+        self.run_on(key, move |state, key, now| state.take_lease(key, token, lease, if_present, recall, now))
     }
 
     fn renew_lease<'a>(&'a self, key: &'a str, token: Token, lease: Duration) -> StoreFuture<'a, bool> {
@@ -169,8 +170,8 @@ impl Store for MemoryStore {
         })
     }
 
-    fn read_clock(&self) -> StoreFuture<'_, ClockReading> {
-        self.run(|state, now| state.read_clock(now))
+    fn read_clock<'a>(&'a self, key: &'a str, recall: Recall) -> StoreFuture<'a, ClockReading> {
+        self.run_on(key, move |state, key, now| state.read_clock(key, recall, now))
     }
 
     fn fill<'a>(&'a self, fill: Fill<'a>) -> StoreFuture<'a, FillReply> {
@@ -202,14 +203,6 @@ impl Store for MemoryStore {
 
     fn sweep<'a>(&'a self, pattern: &'a str, scope: SweepScope, cursor: u64) -> StoreFuture<'a, SweepReply> {
         self.run(move |state, now| state.sweep(pattern, scope, cursor, now))
-    }
-
-    fn learned<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<Bytes>> {
-        self.run_on(key, |state, key, now| state.learned.get(key, now.at))
-    }
-
-    fn learn<'a>(&'a self, key: &'a str, learned: Bytes, ttl: Duration) -> StoreFuture<'a, ()> {
-        self.run_on(key, move |state, key, now| state.learn(key, learned, ttl, now))
     }
 
     fn ready(&self, _: Duration) -> StoreFuture<'_, ()> {

@@ -9,14 +9,15 @@ use bytes::Bytes;
 use redis::Value;
 
 use crate::config::{
-    Config, FENCES_MAX, FILL_NAMES_PER_STEP, INVALIDATE_MEMBERS_PER_CHUNK, STAGED_BYTES_MIN, SWEEP_KEYS_PER_PAGE,
+    Config, FENCES_MAX, FILL_NAMES_PER_STEP, INVALIDATE_MEMBERS_PER_CHUNK, LEARNED_BYTES_MAX, LEARNED_TTL_MAX,
+    STAGED_BYTES_MIN, SWEEP_KEYS_PER_PAGE,
 };
 use crate::entry::Version;
 use crate::error::Error;
 use crate::name::Name;
 use crate::store::{
-    Change, ClockReading, Drained, Fill, FillReply, IfPresent, LeaseReply, Refusal, Store, StoreFuture, StoreHealth,
-    SweepReply, SweepScope, Token, Watch, Written,
+    Change, ClockReading, Drained, Fill, FillReply, IfPresent, LeaseReply, Recall, Refusal, Store, StoreFuture,
+    StoreHealth, SweepReply, SweepScope, Token, Watch, Written,
 };
 
 mod connect;
@@ -32,9 +33,6 @@ use scripts::Script;
 
 /// How long a staged value may wait for the script that puts it in its place.
 const STAGING_TTL: Duration = Duration::from_secs(10);
-
-/// What an adaptive TTL has learned is kept for so long at most: Redis refuses a TTL beyond its clock.
-const LEARNED_TTL_MAX: Duration = Duration::from_secs(36_525 * 86_400);
 
 /// Entries, indexes and clock in one Redis, under one namespace.
 pub(crate) struct RedisStore {
@@ -110,8 +108,17 @@ impl RedisStore {
         names: &[Name],
         registered: usize,
     ) -> Result<Value, Error> {
-        let keys = [self.layout.clock(), self.layout.value(fill.key), self.layout.lease(fill.key)];
-        let keys = [keys[0].as_str(), &keys[1], &keys[2]];
+        let keys = [
+            self.layout.clock(),
+            self.layout.value(fill.key),
+            self.layout.lease(fill.key),
+            self.layout.learned(fill.key),
+        ];
+        let keys = [keys[0].as_str(), &keys[1], &keys[2], &keys[3]];
+        let (learned, learned_ttl): (&[u8], _) = match &fill.learned {
+            Some((learned, ttl)) => (learned, *ttl),
+            None => (&[], Duration::ZERO),
+        };
         let numbers = [
             fill.clock.seq.to_string(),
             fill.clock.read_at_ms.to_string(),
@@ -119,6 +126,7 @@ impl RedisStore {
             FENCES_MAX.to_string(),
             millis(fill.ttl).max(1).to_string(),
             (registered + 1).to_string(),
+            millis(learned_ttl.min(LEARNED_TTL_MAX)).max(1).to_string(),
         ];
         let (nonce, token) = (nonce(), token_text(fill.token));
         let mut args: Vec<&[u8]> = vec![
@@ -136,9 +144,15 @@ impl RedisStore {
             numbers[5].as_bytes(),
             staging.as_bytes(),
             value,
+            learned,
+            numbers[6].as_bytes(),
         ];
         args.extend(names.iter().map(|name| name.as_str().as_bytes()));
         self.pool.run(script, fill.key, &keys, &args).await
+    }
+
+    fn recalled(&self, key: &str, recall: Recall) -> Option<String> {
+        (recall == Recall::Learned).then(|| self.layout.learned(key))
     }
 
     /// The server's clock may have been set back since the reading; this process's monotonic clock was not.
@@ -182,24 +196,29 @@ impl Store for RedisStore {
         token: Token,
         lease: Duration,
         if_present: IfPresent,
+        recall: Recall,
     ) -> StoreFuture<'a, LeaseReply> {
         Box::pin(async move {
-            let keys = [self.layout.clock(), self.layout.value(key), self.layout.lease(key)];
+            let mut keys = vec![self.layout.clock(), self.layout.value(key), self.layout.lease(key)];
+            keys.extend(self.recalled(key, recall));
+            let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+            let learned_max = LEARNED_BYTES_MAX.to_string();
             let (nonce, token, lease_ms) = (nonce(), token_text(token), millis(lease).max(1).to_string());
             let present: &[u8] = match &if_present {
                 IfPresent::Return => b"return",
                 IfPresent::ReturnOther(Version(times)) => times,
                 IfPresent::Ignore => b"ignore",
             };
-            let args: [&[u8]; 6] = [
+            let args: [&[u8]; 7] = [
                 self.layout.root().as_bytes(),
                 nonce.as_bytes(),
+                learned_max.as_bytes(),
                 key.as_bytes(),
                 token.as_bytes(),
                 lease_ms.as_bytes(),
                 present,
             ];
-            let reply = self.pool.run(&scripts::TAKE_LEASE, key, &[&keys[0], &keys[1], &keys[2]], &args).await?;
+            let reply = self.pool.run(&scripts::TAKE_LEASE, key, &keys, &args).await?;
             reply::lease(reply)
         })
     }
@@ -239,11 +258,14 @@ impl Store for RedisStore {
         })
     }
 
-    fn read_clock(&self) -> StoreFuture<'_, ClockReading> {
+    fn read_clock<'a>(&'a self, key: &'a str, recall: Recall) -> StoreFuture<'a, ClockReading> {
         Box::pin(async move {
-            let (clock, nonce) = (self.layout.clock(), nonce());
-            let args: [&[u8]; 2] = [self.layout.root().as_bytes(), nonce.as_bytes()];
-            reply::clock(&self.pool.run(&scripts::READ_CLOCK, &clock, &[&clock], &args).await?)
+            let (mut keys, nonce) = (vec![self.layout.clock()], nonce());
+            keys.extend(self.recalled(key, recall));
+            let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+            let learned_max = LEARNED_BYTES_MAX.to_string();
+            let args: [&[u8]; 3] = [self.layout.root().as_bytes(), nonce.as_bytes(), learned_max.as_bytes()];
+            reply::clock(&self.pool.run(&scripts::READ_CLOCK, key, &keys, &args).await?)
         })
     }
 
@@ -281,22 +303,6 @@ impl Store for RedisStore {
             let (cursor, count) = (cursor.to_string(), SWEEP_KEYS_PER_PAGE.to_string());
             let rest: [&[u8]; 4] = [walked, glob.as_bytes(), cursor.as_bytes(), count.as_bytes()];
             reply::sweep(&self.run_invalidation(&scripts::SWEEP, &rest).await?)
-        })
-    }
-
-    fn learned<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<Bytes>> {
-        Box::pin(async move {
-            let mut get = redis::cmd("GET");
-            get.arg(self.layout.learned(key));
-            reply::value(self.pool.command(key, get).await?)
-        })
-    }
-
-    fn learn<'a>(&'a self, key: &'a str, learned: Bytes, ttl: Duration) -> StoreFuture<'a, ()> {
-        Box::pin(async move {
-            let mut set = redis::cmd("SET");
-            set.arg(self.layout.learned(key)).arg(&learned[..]).arg("PX").arg(millis(ttl.min(LEARNED_TTL_MAX)).max(1));
-            self.pool.command(key, set).await.map(drop)
         })
     }
 

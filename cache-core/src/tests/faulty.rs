@@ -12,8 +12,8 @@ use crate::error::{Error, ErrorKind};
 use crate::name::Name;
 use crate::store::memory::MemoryStore;
 use crate::store::{
-    ClockReading, Drained, Fill, FillReply, IfPresent, LeaseReply, Store, StoreFuture, SweepReply, SweepScope, Token,
-    Watch, Watches, Written,
+    ClockReading, Drained, Fill, FillReply, IfPresent, LeaseReply, Recall, Store, StoreFuture, SweepReply, SweepScope,
+    Token, Watch, Watches, Written,
 };
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -49,7 +49,7 @@ struct Plan {
     never_done: bool,
     mute: bool,
     sweeps: Vec<SweepScope>,
-    last_ttl: Option<Duration>,
+    ttls: Vec<Duration>,
 }
 
 impl Faulty {
@@ -111,16 +111,21 @@ impl Faulty {
         self.plan(|plan| plan.sweeps.clone())
     }
 
+    /// Of every fill and write that was sent.
+    pub(super) fn ttls(&self) -> Vec<Duration> {
+        self.plan(|plan| plan.ttls.clone())
+    }
+
     pub(super) fn last_ttl(&self) -> Option<Duration> {
-        self.plan(|plan| plan.last_ttl)
+        self.ttls().last().copied()
     }
 
     /// Puts bytes under a key, whatever they are.
     pub(super) async fn forge(&self, key: &str, value: Bytes) {
         let store = &self.0.store;
-        let clock = store.read_clock().await.unwrap();
+        let clock = store.read_clock("a", Recall::Nothing).await.unwrap();
         let ttl = Duration::from_secs(60);
-        let fill = Fill { key, value, names: &[], ttl, clock: &clock, token: Token::new() };
+        let fill = Fill { key, value, names: &[], ttl, clock: &clock, token: Token::new(), learned: None };
         assert_eq!(store.fill(fill).await.unwrap(), FillReply::Stored);
     }
 
@@ -181,10 +186,11 @@ impl Store for Faulty {
         token: Token,
         lease: Duration,
         if_present: IfPresent,
+        recall: Recall,
     ) -> StoreFuture<'a, LeaseReply> {
         self.through(
             Op::TakeLease,
-            Box::pin(async move { self.0.store.take_lease(key, token, lease, if_present).await }),
+            Box::pin(async move { self.0.store.take_lease(key, token, lease, if_present, recall).await }),
         )
     }
 
@@ -207,16 +213,17 @@ impl Store for Faulty {
         self.through(Op::Watch, Box::pin(work))
     }
 
-    fn read_clock(&self) -> StoreFuture<'_, ClockReading> {
-        self.through(Op::ReadClock, Box::pin(async move { self.0.store.read_clock().await }))
+    fn read_clock<'a>(&'a self, key: &'a str, recall: Recall) -> StoreFuture<'a, ClockReading> {
+        self.through(Op::ReadClock, Box::pin(async move { self.0.store.read_clock(key, recall).await }))
     }
 
     fn fill<'a>(&'a self, fill: Fill<'a>) -> StoreFuture<'a, FillReply> {
-        self.plan(|plan| plan.last_ttl = Some(fill.ttl));
+        self.plan(|plan| plan.ttls.push(fill.ttl));
         self.through(Op::Fill, Box::pin(async move { self.0.store.fill(fill).await }))
     }
 
     fn write<'a>(&'a self, fill: Fill<'a>) -> StoreFuture<'a, Written> {
+        self.plan(|plan| plan.ttls.push(fill.ttl));
         let work = async move {
             let written = self.0.store.write(fill).await?;
             Ok(Written { drained: self.pending(written.drained), ..written })
@@ -232,14 +239,6 @@ impl Store for Faulty {
     fn sweep<'a>(&'a self, pattern: &'a str, scope: SweepScope, cursor: u64) -> StoreFuture<'a, SweepReply> {
         self.plan(|plan| plan.sweeps.push(scope));
         self.through(Op::Sweep, Box::pin(async move { self.0.store.sweep(pattern, scope, cursor).await }))
-    }
-
-    fn learned<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<Bytes>> {
-        self.0.store.learned(key)
-    }
-
-    fn learn<'a>(&'a self, key: &'a str, learned: Bytes, ttl: Duration) -> StoreFuture<'a, ()> {
-        self.0.store.learn(key, learned, ttl)
     }
 
     fn ready(&self, timeout: Duration) -> StoreFuture<'_, ()> {

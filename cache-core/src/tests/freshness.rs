@@ -9,6 +9,8 @@ use crate::key::Policy;
 use crate::private::{Call, Load, Step};
 use crate::store::Store;
 
+mod adaptive;
+
 const MINUTE: Duration = Duration::from_secs(60);
 
 fn swr() -> Policy {
@@ -396,60 +398,4 @@ async fn none_has_no_stale_windows() {
     let Step::Load(load) = Call::new(Some(&cache), key(), policy).lookup().await else { panic!("a hit") };
     load.fill(&Some(1), Default::default()).await;
     assert_eq!(store.last_ttl(), Some(2 * MINUTE));
-}
-
-const INITIAL: Duration = Duration::from_millis(3_162);
-
-/// What is known of a new key: the square root of the lower bound times the middle of the bounds.
-fn adaptive() -> Policy {
-    Policy::new("k").adaptive_ttl(1_000, 100_000)
-}
-
-/// Loads `value` once the entry has expired, and says for how long it is stored.
-async fn expire_and_load(cache: &Cache, store: &Faulty, loaded: u32) -> Duration {
-    tokio::time::sleep(store.last_ttl().unwrap_or_default()).await;
-    assert_eq!(value(cache, adaptive(), loaded).await, loaded, "expired");
-    store.last_ttl().unwrap()
-}
-
-#[tokio::test(start_paused = true)]
-async fn an_adaptive_ttl_grows_while_the_value_stays_and_shrinks_when_it_changes() {
-    let (here, store) = rig();
-    assert_eq!(expire_and_load(&here, &store, 1).await, INITIAL);
-    let longer = expire_and_load(&here, &store, 1).await;
-    assert!(longer > INITIAL, "{longer:?}");
-    let there = on(&store);
-    let longest = expire_and_load(&there, &store, 1).await;
-    assert!(longest > longer, "{longest:?}: what one process learns all know");
-    let shorter = expire_and_load(&there, &store, 2).await;
-    assert!(shorter < longest, "{shorter:?}");
-}
-
-#[tokio::test(start_paused = true)]
-async fn an_invalidated_value_counts_as_changed() {
-    let (cache, store) = rig();
-    assert_eq!(expire_and_load(&cache, &store, 1).await, INITIAL);
-    tokio::time::sleep(Duration::from_secs(1)).await;
-    cache.invalidate_key("k").await.unwrap();
-    assert_eq!(value(&cache, adaptive(), 1).await, 1);
-    assert!(store.last_ttl().unwrap() < INITIAL);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_refused_fill_teaches_nothing() {
-    let (cache, store) = rig();
-    assert_eq!(expire_and_load(&cache, &store, 1).await, INITIAL);
-    tokio::time::sleep(INITIAL).await;
-    let gate = Gate::default();
-    let late = tokio::spawn({
-        let (cache, gate) = (cache.clone(), gate.clone());
-        async move { gated(&cache, adaptive(), &gate, 2).await }
-    });
-    gate.reached().await;
-    cache.invalidate_key("k").await.unwrap();
-    gate.open();
-    assert_eq!(late.await.unwrap(), 2);
-    assert_eq!(cache.stats().total().refused_fills, 1);
-    assert_eq!(value(&cache, adaptive(), 1).await, 1);
-    assert!(store.last_ttl().unwrap() > INITIAL, "the same value as the last one that was stored");
 }

@@ -73,7 +73,7 @@ impl Rig {
     }
 
     pub(in crate::store) async fn lease(&self, key: &str, token: Token) -> LeaseReply {
-        self.store.take_lease(key, token, Duration::from_secs(5), IfPresent::Return).await.unwrap()
+        self.store.take_lease(key, token, Duration::from_secs(5), IfPresent::Return, Recall::Nothing).await.unwrap()
     }
 
     /// What a load of `key` that begins now is given.
@@ -82,7 +82,11 @@ impl Rig {
     }
 
     async fn reading_as(&self, token: Token, key: &str) -> ClockReading {
-        let reply = self.store.take_lease(key, token, Duration::from_secs(5), IfPresent::Ignore).await.unwrap();
+        let reply = self
+            .store
+            .take_lease(key, token, Duration::from_secs(5), IfPresent::Ignore, Recall::Nothing)
+            .await
+            .unwrap();
         match reply {
             LeaseReply::Granted(clock) | LeaseReply::Held { clock, .. } => clock,
             LeaseReply::Hit(_) => unreachable!("present values are ignored"),
@@ -109,7 +113,20 @@ impl Rig {
         payload: &[u8],
     ) -> FillReply {
         let value = stored(names, payload);
-        let fill = Fill { key, value, names, ttl: Duration::from_secs(600), clock, token };
+        let fill = Fill { key, value, names, ttl: Duration::from_secs(600), clock, token, learned: None };
+        self.store.fill(fill).await.unwrap()
+    }
+
+    /// By a load that holds no lease and has learned something.
+    pub(in crate::store) async fn fill_teaching(
+        &self,
+        key: &str,
+        names: &[Name],
+        clock: &ClockReading,
+        learned: Option<(Bytes, Duration)>,
+    ) -> FillReply {
+        let (value, ttl) = (stored(names, key.as_bytes()), Duration::from_secs(600));
+        let fill = Fill { key, value, names, ttl, clock, token: Token::new(), learned };
         self.store.fill(fill).await.unwrap()
     }
 
@@ -128,22 +145,40 @@ impl Rig {
     pub(in crate::store) async fn fill_for(&self, key: &str, names: &[&str], ttl: Duration) {
         let (names, clock) = (parse(names), self.reading(key).await);
         let value = stored(&names, key.as_bytes());
-        let fill = Fill { key, value, names: &names, ttl, clock: &clock, token: Token::new() };
+        let fill = Fill { key, value, names: &names, ttl, clock: &clock, token: Token::new(), learned: None };
         assert_eq!(self.store.fill(fill).await.unwrap(), FillReply::Stored);
     }
 
     /// `m:0`, `m:1`, …
     pub(in crate::store) async fn fill_many(&self, count: usize, names: &[&str]) {
-        let clock = self.store.read_clock().await.unwrap();
+        let clock = self.store.read_clock("a", Recall::Nothing).await.unwrap();
         for at in 0..count {
             assert_eq!(self.try_fill(&format!("m:{at}"), names, &clock).await, FillReply::Stored);
         }
     }
 
     pub(in crate::store) async fn write(&self, key: &str, names: &[&str], clock: &ClockReading) -> Written {
-        let names = parse(names);
-        let value = stored(&names, key.as_bytes());
-        let fill = Fill { key, value, names: &names, ttl: Duration::from_secs(600), clock, token: Token::new() };
+        self.write_as(key, &parse(names), clock, None).await
+    }
+
+    pub(in crate::store) async fn write_teaching(
+        &self,
+        key: &str,
+        clock: &ClockReading,
+        learned: Option<(Bytes, Duration)>,
+    ) -> Written {
+        self.write_as(key, &[], clock, learned).await
+    }
+
+    async fn write_as(
+        &self,
+        key: &str,
+        names: &[Name],
+        clock: &ClockReading,
+        learned: Option<(Bytes, Duration)>,
+    ) -> Written {
+        let (value, ttl) = (stored(names, key.as_bytes()), Duration::from_secs(600));
+        let fill = Fill { key, value, names, ttl, clock, token: Token::new(), learned };
         self.store.write(fill).await.unwrap()
     }
 
@@ -263,7 +298,7 @@ impl Rig {
     }
 }
 
-fn parse(names: &[&str]) -> Vec<Name> {
+pub(in crate::store) fn parse(names: &[&str]) -> Vec<Name> {
     let mut names: Vec<_> = names.iter().map(|name| Name::parse(name).unwrap()).collect();
     names.sort();
     names

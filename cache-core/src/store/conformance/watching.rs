@@ -25,7 +25,7 @@ async fn soon<T>(answer: impl Future<Output = T>) -> T {
 }
 
 async fn granted(store: &dyn Store, token: Token) -> ClockReading {
-    match store.take_lease("k", token, Duration::from_secs(30), IfPresent::Ignore).await.unwrap() {
+    match store.take_lease("k", token, Duration::from_secs(30), IfPresent::Ignore, Recall::Nothing).await.unwrap() {
         LeaseReply::Granted(clock) => clock,
         other => panic!("{other:?}"),
     }
@@ -37,7 +37,10 @@ async fn watch(rig: &Rig, if_present: IfPresent) -> Watch {
 
 async fn fill(store: &dyn Store, token: Token, clock: &ClockReading) -> FillReply {
     let value = Bytes::from_static(b"v");
-    store.fill(Fill { key: "k", value, names: &[], ttl: Duration::from_secs(60), clock, token }).await.unwrap()
+    store
+        .fill(Fill { key: "k", value, names: &[], ttl: Duration::from_secs(60), clock, token, learned: None })
+        .await
+        .unwrap()
 }
 
 /// `false`: nothing has been told when another answer of the same connection is here.
@@ -93,7 +96,11 @@ async fn a_value_that_is_to_be_ignored_is_no_change(rig: Rig) {
     let (other, token) = (rig.another(), Token::new());
     let clock = granted(&*other, Token::new()).await;
     assert_eq!(fill(&*other, Token::new(), &clock).await, FillReply::Stored);
-    let clock = match other.take_lease("k", token, Duration::from_secs(30), IfPresent::Ignore).await.unwrap() {
+    let clock = match other
+        .take_lease("k", token, Duration::from_secs(30), IfPresent::Ignore, Recall::Nothing)
+        .await
+        .unwrap()
+    {
         LeaseReply::Granted(clock) | LeaseReply::Held { clock, .. } => clock,
         LeaseReply::Hit(_) => unreachable!("present values are ignored"),
     };
@@ -109,7 +116,7 @@ async fn a_write_is_told(rig: Rig) {
     let watch = watch(&rig, IfPresent::Return).await;
     let value = Bytes::from_static(b"v");
     let ttl = Duration::from_secs(60);
-    other.write(Fill { key: "k", value, names: &[], ttl, clock: &clock, token }).await.unwrap();
+    other.write(Fill { key: "k", value, names: &[], ttl, clock: &clock, token, learned: None }).await.unwrap();
     assert_eq!(soon(watch.changed()).await, Change::Value);
 }
 

@@ -49,7 +49,7 @@ impl Fences {
 
     pub(super) fn reading(&self, now: Now) -> ClockReading {
         let incarnation = self.incarnation.clone();
-        ClockReading { incarnation, seq: self.seq, read_at_ms: now.wall_us / 1_000, read_at: now.at }
+        ClockReading { incarnation, seq: self.seq, read_at_ms: now.wall_us / 1_000, read_at: now.at, learned: None }
     }
 
     /// The next `seq`. Wall time in it only keeps a clock that was lost and made new ahead of itself; order never rests on it.

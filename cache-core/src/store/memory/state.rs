@@ -12,11 +12,11 @@ use super::indexes::Indexes;
 use super::learned::Learned;
 use super::leases::{Lease, Leases};
 use super::rules::{Rule, Rules};
-use crate::config::{Config, FENCES_MAX, INVALIDATE_MEMBERS_PER_CHUNK, MEMORY_LEARNED_SHARE, SWEEP_KEYS_PER_PAGE};
+use crate::config::{
+    Config, FENCES_MAX, INVALIDATE_MEMBERS_PER_CHUNK, LEARNED_TTL_MAX, MEMORY_LEARNED_SHARE, SWEEP_KEYS_PER_PAGE,
+};
 use crate::name::Name;
-use crate::store::{ClockReading, Drained, Fill, FillReply, IfPresent, LeaseReply, Refusal, Token, Written};
-
-const FOR_EVER: Duration = Duration::from_secs(36_525 * 86_400);
+use crate::store::{ClockReading, Drained, Fill, FillReply, IfPresent, LeaseReply, Recall, Refusal, Token, Written};
 
 /// The moment of an operation.
 #[derive(Clone, Copy, Debug)]
@@ -80,8 +80,12 @@ impl State {
         self.entries.read(key, now.at)
     }
 
-    pub(super) fn read_clock(&self, now: Now) -> ClockReading {
-        self.fences.reading(now)
+    pub(super) fn read_clock(&self, key: &Name, recall: Recall, now: Now) -> ClockReading {
+        let learned = match recall {
+            Recall::Nothing => None,
+            Recall::Learned => self.learned.get(key, now.at),
+        };
+        ClockReading { learned, ..self.fences.reading(now) }
     }
 
     pub(super) fn take_lease(
@@ -90,6 +94,7 @@ impl State {
         token: Token,
         lease: Duration,
         if_present: IfPresent,
+        recall: Recall,
         now: Now,
     ) -> LeaseReply {
         if if_present != IfPresent::Ignore
@@ -98,7 +103,7 @@ impl State {
         {
             return LeaseReply::Hit(value);
         }
-        let clock = self.fences.reading(now);
+        let clock = self.read_clock(key, recall, now);
         let reply = match self.lease(key, now) {
             Some(held) if held.token != token => {
                 LeaseReply::Held { clock, remaining: held.ends.saturating_duration_since(now.at) }
@@ -195,13 +200,10 @@ impl State {
         if self.entries.get(key).is_some_and(|entry| entry.bytes(key) > self.settings.bytes_max) {
             self.evict_entry(key, now);
         }
-    }
-
-    pub(super) fn learn(&mut self, key: &Name, learned: Bytes, ttl: Duration, now: Now) {
-        // Beyond any clock is for ever.
-        let ends = now.at.checked_add(ttl).unwrap_or(now.at + FOR_EVER);
-        self.learned.set(key, learned, ends, self.settings.bytes_max / MEMORY_LEARNED_SHARE);
-        self.tidy(0, now);
+        if let Some((learned, ttl)) = &fill.learned {
+            let ends = now.at + (*ttl).min(LEARNED_TTL_MAX);
+            self.learned.set(key, learned.clone(), ends, self.settings.bytes_max / MEMORY_LEARNED_SHARE);
+        }
     }
 
     /// Accounted, not measured: what the parts hold, plus a generous constant for each table slot.

@@ -9,7 +9,7 @@ use super::rules::Rules;
 use super::state::{Now, Settings, State};
 use crate::config::Config;
 use crate::name::Name;
-use crate::store::{ClockReading, Drained, Fill, FillReply, IfPresent, LeaseReply, SweepScope, Token, Written};
+use crate::store::{ClockReading, Drained, Fill, FillReply, IfPresent, LeaseReply, Recall, SweepScope, Token, Written};
 
 mod bounds;
 mod invalidations;
@@ -64,20 +64,33 @@ impl Partition {
     fn load(&mut self, logical: &str) -> Load {
         self.tokens += 1;
         let token = Token(self.tokens);
-        match self.state.take_lease(&key(logical), token, LEASE, IfPresent::Ignore, self.now) {
+        match self.state.take_lease(&key(logical), token, LEASE, IfPresent::Ignore, Recall::Nothing, self.now) {
             LeaseReply::Granted(clock) | LeaseReply::Held { clock, .. } => Load { key: logical.into(), clock, token },
             LeaseReply::Hit(_) => unreachable!("asked to ignore what is present"),
         }
     }
 
+    fn reading(&self) -> ClockReading {
+        self.state.read_clock(&key("a"), Recall::Nothing, self.now)
+    }
+
     fn is_free(&mut self, logical: &str) -> bool {
-        let reply = self.state.clone().take_lease(&key(logical), Token(0), LEASE, IfPresent::Ignore, self.now);
+        let reply =
+            self.state.clone().take_lease(&key(logical), Token(0), LEASE, IfPresent::Ignore, Recall::Nothing, self.now);
         matches!(reply, LeaseReply::Granted(_))
     }
 
     fn fill_for(&mut self, load: &Load, names: &[Name], ttl: Duration) -> FillReply {
         let value = Bytes::from(load.key.clone());
-        let fill = Fill { key: &load.key, value, names: &sorted(names), ttl, clock: &load.clock, token: load.token };
+        let fill = Fill {
+            key: &load.key,
+            value,
+            names: &sorted(names),
+            ttl,
+            clock: &load.clock,
+            token: load.token,
+            learned: None,
+        };
         let reply = self.state.fill(&key(&load.key), &fill, self.now);
         self.check();
         reply
@@ -100,7 +113,7 @@ impl Partition {
     fn write(&mut self, logical: &str, names: &[Name], clock: &ClockReading) -> Written {
         self.tokens += 1;
         let (value, token) = (Bytes::from(logical.to_owned()), Token(self.tokens));
-        let fill = Fill { key: logical, value, names: &sorted(names), ttl: TTL, clock, token };
+        let fill = Fill { key: logical, value, names: &sorted(names), ttl: TTL, clock, token, learned: None };
         let written = self.state.write(&key(logical), &fill, self.now);
         self.check();
         written

@@ -33,8 +33,8 @@ pub(super) fn lease(reply: Value) -> Result<LeaseReply, Error> {
         },
         "granted" => Ok(LeaseReply::Granted(reading(&items[1..])?)),
         "held" => Ok(LeaseReply::Held {
-            clock: reading(&items[1..])?,
-            remaining: Duration::from_millis(integer(items.get(4).ok_or_else(unexpected)?)?),
+            remaining: Duration::from_millis(integer(items.get(1).ok_or_else(unexpected)?)?),
+            clock: reading(&items[2..])?,
         }),
         _ => Err(unexpected()),
     }
@@ -44,13 +44,16 @@ pub(super) fn clock(reply: &Value) -> Result<ClockReading, Error> {
     reading(array(reply)?)
 }
 
+/// What was learned is empty if nothing is known.
 fn reading(items: &[Value]) -> Result<ClockReading, Error> {
-    let [incarnation, seq, now_ms, ..] = items else { return Err(unexpected()) };
+    let [incarnation, seq, now_ms, learned] = items else { return Err(unexpected()) };
+    let Value::BulkString(learned) = learned else { return Err(unexpected()) };
     Ok(ClockReading {
         incarnation: text(Some(incarnation))?.into(),
         seq: integer(seq)?,
         read_at_ms: integer(now_ms)?,
         read_at: Instant::now(),
+        learned: (!learned.is_empty()).then(|| Bytes::copy_from_slice(learned)),
     })
 }
 
@@ -129,7 +132,9 @@ mod tests {
             Value::Array(vec![]),
             Value::Array(vec![bulk("hit")]),
             Value::Array(vec![bulk("granted"), bulk("x")]),
-            Value::Array(vec![bulk("held"), bulk("x"), Value::Int(1), Value::Int(1)]),
+            Value::Array(vec![bulk("held")]),
+            Value::Array(vec![bulk("held"), Value::Int(1), bulk("x"), Value::Int(1), Value::Int(1)]),
+            Value::Array(vec![bulk("granted"), bulk("x"), Value::Int(1), Value::Int(1), Value::Nil]),
             Value::Array(vec![Value::Int(1), Value::Nil, bulk("x")]),
         ];
         for reply in nonsense {

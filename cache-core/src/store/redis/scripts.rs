@@ -31,10 +31,10 @@ macro_rules! scripts {
 }
 
 scripts! {
-    TAKE_LEASE = "clock" "take_lease";
+    TAKE_LEASE = "clock" "reading" "take_lease";
     RENEW_LEASE = "renew_lease";
     RELEASE_LEASE = "release_lease";
-    READ_CLOCK = "clock" "read_clock";
+    READ_CLOCK = "clock" "reading" "read_clock";
     RENEW_CLOCK = "clock" "renew_clock";
     FILL = "clock" "admit" "fill";
     WRITE = "clock" "cascade" "admit" "write";

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::config::LEARNED_BYTES_MAX;
 use crate::store::conformance::rig::Rig;
-use crate::store::{FillReply, LeaseReply, Refusal, Token};
+use crate::store::{FillReply, IfPresent, LeaseReply, Recall, Refusal, Token};
 
 macro_rules! on_every_server {
     ($($name:ident)+) => {
@@ -32,6 +33,8 @@ on_every_server! {
     a_short_lived_member_does_not_shorten_anothers_stay
     bookkeeping_has_no_ttl
     a_value_of_another_type_is_unreadable_and_overwritten
+    what_lies_under_a_learned_key_is_bounded_and_overwritten
+    what_was_learned_has_the_ttl_that_it_is_given
     scripts_survive_a_flush
     fences_beyond_the_limit_are_dropped_into_the_floor
 }
@@ -175,6 +178,35 @@ async fn a_value_of_another_type_is_unreadable_and_overwritten(rig: Rig) {
     rig.invalidate(&["tT"]).await;
     rig.invalidate(&["ka"]).await;
     assert_eq!(rig.raw_command(&["EXISTS", "a"]).await, ::redis::Value::Int(0));
+}
+
+async fn recall(rig: &Rig) -> Option<Bytes> {
+    let clock = rig.store.read_clock("a", Recall::Learned).await.unwrap();
+    let leased =
+        rig.store.take_lease("a", Token::new(), Duration::from_secs(5), IfPresent::Ignore, Recall::Learned).await;
+    let (LeaseReply::Granted(leased) | LeaseReply::Held { clock: leased, .. }) = leased.unwrap() else { panic!() };
+    assert_eq!(leased.learned, clock.learned);
+    clock.learned
+}
+
+async fn what_lies_under_a_learned_key_is_bounded_and_overwritten(rig: Rig) {
+    let clock = rig.reading("a").await;
+    for foreign in [&["LPUSH", "~learned:a", "x"][..], &["SET", "~learned:a", &"x".repeat(100_000)]] {
+        rig.raw_command(&["DEL", "~learned:a"]).await;
+        rig.raw_command(foreign).await;
+        assert!(recall(&rig).await.is_none_or(|learned| learned.len() <= LEARNED_BYTES_MAX));
+        let lesson = Some((Bytes::from_static(b"one"), Duration::from_secs(600)));
+        assert_eq!(rig.fill_teaching("a", &[], &clock, lesson).await, FillReply::Stored);
+        assert_eq!(recall(&rig).await.as_deref(), Some(&b"one"[..]));
+    }
+}
+
+async fn what_was_learned_has_the_ttl_that_it_is_given(rig: Rig) {
+    let clock = rig.reading("a").await;
+    let lesson = Some((Bytes::from_static(b"one"), Duration::from_secs(3_000)));
+    assert_eq!(rig.fill_teaching("a", &[], &clock, lesson).await, FillReply::Stored);
+    let ::redis::Value::Int(ttl_ms) = rig.raw_command(&["PTTL", "~learned:a"]).await else { panic!() };
+    assert!((2_000_000..=3_000_000).contains(&ttl_ms), "{ttl_ms}");
 }
 
 async fn scripts_survive_a_flush(rig: Rig) {

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::world::{SOURCES, World};
 use crate::name::Name;
 use crate::store::memory::state::State;
-use crate::store::{ClockReading, Fill, FillReply, IfPresent, LeaseReply, SweepScope, Token};
+use crate::store::{ClockReading, Fill, FillReply, IfPresent, LeaseReply, Recall, SweepScope, Token};
 
 /// Nothing expires by itself: the explorer says when.
 const TTL: Duration = Duration::from_secs(1_000_000);
@@ -113,7 +113,7 @@ impl Frame {
         let clock = self.clock.as_ref().expect("read before");
         let names: Vec<Name> = self.names.iter().cloned().collect();
         let value = Bytes::from_iter(self.value.iter().map(|version| version.unwrap_or(u8::MAX)));
-        let fill = Fill { key: self.key, value, names: &names, ttl: TTL, clock, token: self.token };
+        let fill = Fill { key: self.key, value, names: &names, ttl: TTL, clock, token: self.token, learned: None };
         if is_write {
             let written = state.write(&key(self.key), &fill, world.now);
             (written.fill, written.drained.pending)
@@ -178,7 +178,8 @@ impl World {
         let mut frame = frames.pop().expect("a load has a frame until it is done");
         let name = frame.key;
         let Some(_) = &frame.clock else {
-            let reply = self.state.take_lease(&key(name), frame.token, TTL, frame.if_present, self.now);
+            let reply =
+                self.state.take_lease(&key(name), frame.token, TTL, frame.if_present, Recall::Nothing, self.now);
             return match reply {
                 LeaseReply::Hit(bytes) => {
                     let stored = self.state.entries.get(&key(name)).expect("hit").names.to_vec();
@@ -257,7 +258,7 @@ impl World {
     fn step_write(&mut self, mut frame: Frame) -> (String, Progress) {
         let name = frame.key;
         if frame.clock.is_none() {
-            frame.clock = Some(self.state.read_clock(self.now));
+            frame.clock = Some(self.state.read_clock(&key(frame.key), Recall::Nothing, self.now));
             return (format!("is about to write {name}"), Progress::Writing(frame));
         }
         let source = source(name).expect("only functions with data are written");

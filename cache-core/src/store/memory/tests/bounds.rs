@@ -34,6 +34,7 @@ fn an_entry_larger_than_the_store_pushes_nothing_out() {
         ttl: TTL,
         clock: &load.clock,
         token: load.token,
+        learned: None,
     };
     partition.state.fill(&key("large"), &fill, partition.now);
     partition.check();
@@ -211,6 +212,7 @@ fn bookkeeping_goes_back_to_nearly_nothing_through_fills_alone() {
             ttl: Duration::from_secs(1),
             clock: &load.clock,
             token: load.token,
+            learned: None,
         };
         partition.state.fill(&key(&load.key), &fill, partition.now);
         partition.pass(Duration::from_secs(1));

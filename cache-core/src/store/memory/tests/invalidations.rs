@@ -173,6 +173,7 @@ fn a_deep_cascade_is_drained_without_recursion() {
             ttl: TTL,
             clock: &load.clock,
             token: load.token,
+            learned: None,
         };
         partition.state.fill(&key(&load.key), &fill, partition.now);
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{LEASE, Partition, TTL, key, tag};
-use crate::store::{FillReply, IfPresent, LeaseReply, Refusal, Token};
+use crate::store::{FillReply, IfPresent, LeaseReply, Recall, Refusal, Token};
 
 #[test]
 fn a_value_is_there_until_its_ttl_ends() {
@@ -20,7 +20,8 @@ fn the_second_to_ask_for_a_lease_is_told_how_long_to_wait() {
     let mut partition = Partition::new();
     partition.load("a");
     partition.pass(LEASE / 4);
-    let reply = partition.state.take_lease(&key("a"), Token(99), LEASE, IfPresent::Return, partition.now);
+    let reply =
+        partition.state.take_lease(&key("a"), Token(99), LEASE, IfPresent::Return, Recall::Nothing, partition.now);
     assert!(matches!(reply, LeaseReply::Held { remaining, .. } if remaining == LEASE * 3 / 4));
     partition.pass(LEASE * 3 / 4);
     assert!(partition.is_free("a"));
@@ -30,7 +31,8 @@ fn the_second_to_ask_for_a_lease_is_told_how_long_to_wait() {
 fn a_lease_answers_with_the_value_if_somebody_filled_meanwhile() {
     let mut partition = Partition::new();
     partition.stored("a", &[]);
-    let reply = partition.state.take_lease(&key("a"), Token(99), LEASE, IfPresent::Return, partition.now);
+    let reply =
+        partition.state.take_lease(&key("a"), Token(99), LEASE, IfPresent::Return, Recall::Nothing, partition.now);
     assert!(matches!(reply, LeaseReply::Hit(value) if value == "a"));
 }
 
@@ -82,7 +84,8 @@ fn only_the_token_that_took_a_lease_gives_it_back() {
 fn a_resent_request_is_granted_its_own_lease() {
     let mut partition = Partition::new();
     let load = partition.load("a");
-    let again = partition.state.take_lease(&key("a"), load.token, LEASE, IfPresent::Return, partition.now);
+    let again =
+        partition.state.take_lease(&key("a"), load.token, LEASE, IfPresent::Return, Recall::Nothing, partition.now);
     assert!(matches!(again, LeaseReply::Granted(_)));
 }
 
@@ -198,7 +201,7 @@ fn a_write_replaces_the_value_and_removes_its_dependents() {
     let mut partition = Partition::new();
     partition.stored("a", &[]);
     partition.stored("b", &[key("a")]);
-    let clock = partition.state.read_clock(partition.now);
+    let clock = partition.reading();
     let written = partition.write("a", &[], &clock);
     assert_eq!(written.fill, FillReply::Stored);
     assert_eq!(written.drained.removed, 2);
@@ -210,7 +213,7 @@ fn a_write_replaces_the_value_and_removes_its_dependents() {
 fn a_load_that_began_before_a_write_is_refused_after_it() {
     let mut partition = Partition::new();
     let load = partition.load("a");
-    let clock = partition.state.read_clock(partition.now);
+    let clock = partition.reading();
     partition.write("a", &[], &clock);
     assert_eq!(partition.fill(&load, &[]), FillReply::Refused(Refusal::Fenced));
 }
@@ -218,7 +221,7 @@ fn a_load_that_began_before_a_write_is_refused_after_it() {
 #[test]
 fn two_concurrent_writers_end_in_a_miss() {
     let mut partition = Partition::new();
-    let first = partition.state.read_clock(partition.now);
+    let first = partition.reading();
     let second = first.clone();
     assert_eq!(partition.write("a", &[], &second).fill, FillReply::Stored);
     assert_eq!(partition.write("a", &[], &first).fill, FillReply::Refused(Refusal::Fenced));
@@ -228,7 +231,7 @@ fn two_concurrent_writers_end_in_a_miss() {
 #[test]
 fn a_refused_write_fences_its_key_all_the_same() {
     let mut partition = Partition::new();
-    let clock = partition.state.read_clock(partition.now);
+    let clock = partition.reading();
     partition.invalidate(&[tag("t")]);
     let load = partition.load("a");
     assert_eq!(partition.write("a", &[tag("t")], &clock).fill, FillReply::Refused(Refusal::Fenced));
@@ -239,7 +242,7 @@ fn a_refused_write_fences_its_key_all_the_same() {
 fn a_write_is_refused_for_a_fence_of_a_dependency() {
     let mut partition = Partition::new();
     partition.stored("a", &[]);
-    let clock = partition.state.read_clock(partition.now);
+    let clock = partition.reading();
     partition.invalidate(&[key("b")]);
     assert_eq!(partition.write("a", &[key("b")], &clock).fill, FillReply::Refused(Refusal::Fenced));
     assert!(!partition.has("a"));

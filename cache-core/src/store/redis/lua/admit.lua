@@ -63,6 +63,13 @@ local function store(value_key, value, staging_key, ttl_ms)
   end
 end
 
+-- Kept beside the entry and for longer. After the value: what is not stored teaches nothing.
+local function learn(learned_key, learned, kept_ms)
+  if learned ~= '' then
+    redis.call('SET', learned_key, learned, 'PX', kept_ms)
+  end
+end
+
 local function release_lease(lease_key, token)
   local held = redis.pcall('GET', lease_key)
   if type(held) == 'string' and string.sub(held, 1, #token) == token then

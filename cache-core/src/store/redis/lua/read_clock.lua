@@ -1,6 +1,6 @@
--- A reading of the clock, before a write.
+-- A reading of the clock, before a write or a load without the lease.
 --
--- KEYS  1 clock      ARGV  1 root  2 nonce
--- Reply { incarnation, seq, now_ms }. Cost O(1). Atomic.
+-- KEYS  1 clock  2 learned, if it is asked for      ARGV  1 root  2 nonce  3 most bytes of what was learned
+-- Reply { incarnation, seq, now_ms, learned or '' }. Cost O(1). Atomic.
 open_clock()
-return { incarnation, seq, now_ms }
+return { reading(KEYS[2]) }

@@ -1,14 +1,14 @@
 -- Write-through: removes the key and what depends on it, always fences the key, and stores the new value unless something
 -- it depends on was invalidated after the reading.
 --
--- KEYS  1 clock  2 value  3 lease
+-- KEYS  1 clock  2 value  3 lease  4 learned
 -- ARGV  as fill.lua; 11 is the budget of members to visit
 -- Reply { 'stored' or why not, entries removed, names still pending }
 -- Cost  O(names · log n + members visited). Atomic up to the cascade's budget; the rest is pending.
 local key = ARGV[3]
 local retention_ms, ttl_ms = tonumber(ARGV[8]), tonumber(ARGV[10])
 local names, checked = {}, { 'k' .. key }
-for at = 15, #ARGV do
+for at = 17, #ARGV do
   names[#names + 1] = ARGV[at]
   checked[#checked + 1] = ARGV[at]
 end
@@ -31,6 +31,7 @@ else
   register(key, names, tonumber(ARGV[12]), ttl_ms, retention_ms)
   leave_indexes(key, old_block, names)
   store(KEYS[2], ARGV[14], ARGV[13], ttl_ms)
+  learn(KEYS[4], ARGV[15], ARGV[16])
 end
 reap(retention_ms)
 drop_fences(retention_ms, tonumber(ARGV[9]))
