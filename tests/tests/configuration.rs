@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use cache_core::{Cache, ErrorKind};
+use cache_core::{Cache, ErrorKind, cached};
 use cache_tests::{Server, ServerOptions, TestStore, each_server};
 
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -138,6 +138,12 @@ each_server! {
         assert_eq!(cache.peek::<String>("a:1").await.unwrap().map(|text| text.len()), Some(100_000));
         cache.put("a:2", &2u32).await.unwrap();
         assert_eq!(cache.invalidate_pattern("a:*").await.unwrap().entries, 2);
+        for shorter in [false, true] {
+            assert_eq!(adaptive(&cache, 1).await, 1);
+            // What was learned was read and written, or the second TTL would be the first.
+            assert_eq!(raw.ttl_ms("shop:adaptive:1").await <= 3_600_000, shorter);
+            assert_eq!(cache.invalidate_key(adaptive::key(&1)).await.unwrap().entries, 1);
+        }
         cache.put("a:2", &2u32).await.unwrap();
         assert_eq!(cache.clear().await.unwrap().entries, 1);
         assert_eq!(cache.stats().total().errors, 0);
@@ -149,6 +155,11 @@ each_server! {
         let denied = cache_tests::redis::cmd("FLUSHALL").query_async::<()>(&mut foreign).await;
         assert!(denied.is_err());
     }
+}
+
+#[cached(prefix = "adaptive", adaptive_ttl = "1h..2h", skip(cache), cache = cache)]
+async fn adaptive(cache: &Cache, id: u64) -> u64 {
+    id
 }
 
 #[derive(Clone, Default)]

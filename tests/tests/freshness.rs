@@ -274,12 +274,14 @@ each_server! {
         let mut raw = store.raw().await;
         let entry = format!("{}:{}", store.namespace(), adaptive::key(&1, "a"));
         let learned = format!("{}:~learned:{}", store.namespace(), adaptive::key(&1, "a"));
-        let first = raw.ttl_ms(&entry).await;
+        // A new key begins near the root of its bounds; jitter takes 5 % at most.
+        let (first, shortest) = (raw.ttl_ms(&entry).await, 3_600_000);
+        assert!(first > shortest, "{first}");
         app.cache.invalidate_key(adaptive::key(&1, "a")).await.unwrap();
         assert!(raw.ttl_ms(&learned).await > first);
         adaptive(&there, 1, "a").await.unwrap();
         let second = raw.ttl_ms(&entry).await;
-        assert!(second < first - 60_000, "{second} of {first}: invalidated at once, it lives shorter");
+        assert!(second <= shortest, "{second} after {first}: invalidated at once, it lives as short as it may");
     }
 
     async fn another_process_s_refresh_is_refused_after_an_invalidation(store: TestStore) {
