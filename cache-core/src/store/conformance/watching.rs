@@ -123,12 +123,12 @@ async fn a_write_is_told(rig: Rig) {
 /// It fences the key nevertheless, so that whoever loads it loads in vain.
 async fn a_refused_write_is_told(rig: Rig) {
     let (other, tag) = (rig.another(), [Name::tag("T").unwrap()]);
-    let clock = other.read_clock().await.unwrap();
+    let clock = other.read_clock("k", Recall::Nothing).await.unwrap();
     other.invalidate(&tag).await.unwrap();
     granted(&*other, Token::new()).await;
     let watch = watch(&rig, IfPresent::Return).await;
     let (value, ttl, token) = (Bytes::from_static(b"v"), Duration::from_secs(60), Token::new());
-    let fill = Fill { key: "k", value, names: &tag, ttl, clock: &clock, token };
+    let fill = Fill { key: "k", value, names: &tag, ttl, clock: &clock, token, learned: None };
     assert_eq!(other.write(fill).await.unwrap().fill, FillReply::Refused(Refusal::Fenced));
     soon(watch.changed()).await;
     granted(&*rig.store, Token::new()).await;
