@@ -123,9 +123,11 @@ pub(crate) const WATCHED_POLL: Duration = Duration::from_millis(250);
 pub(crate) const WATCHES_MAX: usize = 4_096;
 /// Keys that a batch asks for in one command: a reply of small values takes the server well under a millisecond.
 pub(crate) const BATCH_GET_KEYS: usize = 512;
-/// What the reply to such a command is to hold, judged by the values before: a batch of large ones asks for fewer at a time,
-/// so that it does not hold up what others ask for on the same connection.
-pub(crate) const BATCH_GET_BYTES: usize = 4 << 20;
+/// The same while this process has not seen a value of the prefix; twice as many each time that none is found.
+pub(crate) const BATCH_GET_KEYS_UNSEEN: usize = 128;
+/// What the reply to such a command is to hold, judged by the values seen before, and what the fills under way hold: a few
+/// milliseconds of the server and of the connection, which others use as well. One value may be more.
+pub(crate) const BATCH_BYTES: usize = 4 << 20;
 /// Leases, fills and waits of one batch that are under way at the same time: enough to fill a pipeline, and half of
 /// [`COMMANDS_QUEUED_MAX`], so that single calls find room beside it.
 pub(crate) const BATCH_WINDOW: usize = 128;

@@ -237,6 +237,16 @@ pub(crate) struct Filling {
 }
 
 impl Filling {
+    /// As [`send`](Self::send), with a limit to what it may cost.
+    pub(crate) async fn send_within(mut self, limit: Duration) -> bool {
+        self.loading.spent.limit(limit);
+        self.send().await
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.stamped.value.len()
+    }
+
     /// `false`: the store did not answer.
     pub(crate) async fn send(self) -> bool {
         let Self { mut loading, clock, names, stamped: Stamped { value, ttl, learned } } = self;

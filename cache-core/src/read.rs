@@ -91,6 +91,10 @@ impl Spent {
         Self { left, counters }
     }
 
+    pub(crate) fn limit(&mut self, left: Duration) {
+        self.left = self.left.min(left);
+    }
+
     pub(crate) async fn ask<T>(&mut self, operation: StoreFuture<'_, T>) -> Result<T, Error> {
         let left = self.left;
         self.count(within(left, operation)).await

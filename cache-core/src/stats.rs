@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -29,6 +29,8 @@ macro_rules! counters {
             $($name: AtomicU64,)*
             load_time_us: AtomicU64,
             store_time_us: AtomicU64,
+            /// Of one stored value; 0: none was seen. Not a statistic: batches go by it.
+            value_bytes: AtomicUsize,
         }
 
         impl Counters {
@@ -98,6 +100,21 @@ impl Counters {
 
     pub(crate) fn store_time(&self, time: Duration) {
         self.store_time_us.fetch_add(time.as_micros() as u64, Ordering::Relaxed);
+    }
+
+    /// Some stored values came to so many bytes together.
+    pub(crate) fn values_seen(&self, count: usize, bytes: usize) {
+        let Some(mean) = bytes.checked_div(count) else { return };
+        let before = self.value_bytes.load(Ordering::Relaxed);
+        // Up at once and down slowly: a few small values do not make the next reply a large one.
+        let expected = if before == 0 { mean } else { mean.max(before - before / 4 + mean / 4) };
+        // Two at once may lose one of their answers, which the next one brings again.
+        self.value_bytes.store(expected.max(1), Ordering::Relaxed);
+    }
+
+    /// What one stored value is expected to hold, going by those that this process has read or stored in batches.
+    pub(crate) fn value_bytes(&self) -> Option<usize> {
+        Some(self.value_bytes.load(Ordering::Relaxed)).filter(|bytes| *bytes > 0)
     }
 }
 
@@ -227,6 +244,21 @@ mod tests {
         assert_eq!(stats.prefixes().count(), STATS_PREFIXES_MAX + 1);
         assert_eq!(stats.prefix(OTHER_PREFIXES).hits, 10);
         assert_eq!(stats.total().hits, STATS_PREFIXES_MAX as u64 + 10);
+    }
+
+    #[test]
+    fn values_are_expected_to_be_large_at_once_and_small_after_a_while() {
+        let counters = Counters::default();
+        counters.values_seen(0, 0);
+        assert_eq!(counters.value_bytes(), None);
+        counters.values_seen(10, 1_000);
+        assert_eq!(counters.value_bytes(), Some(100));
+        counters.values_seen(1, 4_000);
+        assert_eq!(counters.value_bytes(), Some(4_000));
+        counters.values_seen(100, 10_000);
+        assert_eq!(counters.value_bytes(), Some(3_025));
+        (0..20).for_each(|_| counters.values_seen(100, 10_000));
+        assert!(counters.value_bytes().is_some_and(|bytes| bytes < 150));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The rules of the paths, each a claim. Time is paused, tasks run on one thread, and nothing sleeps to wait for another.
 
+mod batch;
 mod failing;
 mod faulty;
 mod freshness;

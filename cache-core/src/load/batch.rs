@@ -3,27 +3,27 @@
 //! Every key keeps its own [`Loading`], with the clock reading that was taken before this load began; what the load was made
 //! from goes to every entry of it.
 
-use std::collections::HashSet;
-use std::ops::ControlFlow;
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 
 use super::{Filling, Loading};
 use crate::cache::Inner;
 use crate::clock::Instant;
 use crate::codec::Encoded;
-use crate::config::BATCH_WINDOW;
+use crate::config::{BATCH_BYTES, BATCH_WINDOW};
 use crate::error::Error;
 use crate::key::Names;
 use crate::lease::Renewal;
 use crate::provenance::{Collected, Scope};
 use crate::single_flight::Leader;
-use crate::window::{self, Boxed};
+use crate::stats::Counters;
 
 /// Dropped before it is ended: the leases go back in the background, and followers take over.
 pub(crate) struct BatchLoading {
     inner: Arc<Inner>,
+    counters: Arc<Counters>,
     /// Keys are spoken of by their place in the call.
-    loads: Vec<(usize, Box<Loading>)>,
+    loads: VecDeque<(usize, Box<Loading>)>,
     scope: Arc<Scope>,
     collected: Collected,
 }
@@ -34,7 +34,8 @@ impl BatchLoading {
         let keys: HashSet<Arc<str>> =
             loads.iter().filter_map(|(_, loading)| Some(loading.key.as_ref()?.0.clone())).collect();
         let scope = Scope::of_batch(inner.id, keys, inner.config.names_max);
-        Self { inner: inner.clone(), loads, scope, collected: Collected::default() }
+        let counters = loads[0].1.spent.counters.clone();
+        Self { inner: inner.clone(), counters, loads: loads.into(), scope, collected: Collected::default() }
     }
 
     pub(crate) fn places(&self) -> impl Iterator<Item = usize> {
@@ -53,13 +54,12 @@ impl BatchLoading {
             self.loads.iter().filter_map(|(_, loading)| loading.leader.as_ref()).for_each(Leader::load_begins);
             let renewal =
                 Renewal::of_all(&self.inner, self.loads.iter().filter_map(|(_, loading)| loading.lease.as_ref()));
-            let counters = self.loads.first().map(|(_, loading)| loading.spent.counters.clone());
-            counters.iter().for_each(|counters| counters.loads(1));
+            self.counters.loads(1);
             let begun = Instant::now();
             let output = body.as_mut().await;
             let took = begun.elapsed();
             drop(renewal);
-            counters.iter().for_each(|counters| counters.load_time(took));
+            self.counters.load_time(took);
             self.collected = self.scope.take();
             // Its share: what is paid once for all would make each of them look worth an early refresh.
             let share = took / u32::try_from(self.loads.len()).unwrap_or(u32::MAX).max(1);
@@ -78,8 +78,8 @@ impl BatchLoading {
         self.loads.into_iter().for_each(|(_, loading)| loading.end_unstored());
     }
 
-    /// Encodes the next entries, a bounded number; `None`: there is none left. `value` says what becomes of a key: its further
-    /// names, and its value unless it is not wanted.
+    /// Encodes the next entries, so many as may be under way at the same time; `None`: there is none left. `value` says what
+    /// becomes of a key: its further names, and its value unless it is not wanted.
     pub(crate) fn encode_some(
         &mut self,
         mut value: impl FnMut(usize) -> (Names, Option<Result<Encoded, Error>>),
@@ -87,29 +87,25 @@ impl BatchLoading {
         if self.loads.is_empty() {
             return None;
         }
-        let some = self.loads.drain(..self.loads.len().min(BATCH_WINDOW));
-        let filling = some.filter_map(|(at, mut loading)| {
+        let (mut fillings, mut bytes) = (Vec::new(), 0);
+        for _ in 0..BATCH_WINDOW {
+            if bytes >= BATCH_BYTES {
+                break;
+            }
+            let Some((at, mut loading)) = self.loads.pop_front() else { break };
             let (names, encoded) = value(at);
             loading.declare(names);
             let Some(encoded) = encoded else {
                 loading.end_unstored();
-                return None;
+                continue;
             };
             loading.scope.inherit(&self.collected);
-            loading.prepare()?.encoded(encoded)
-        });
-        Some(filling.collect())
+            if let Some(filling) = loading.prepare().and_then(|prepared| prepared.encoded(encoded)) {
+                bytes += filling.bytes();
+                fillings.push(filling);
+            }
+        }
+        self.counters.values_seen(fillings.len(), bytes);
+        Some(fillings)
     }
-}
-
-/// Sends fills side by side; `false`: the store did not answer one of them.
-pub(crate) async fn send_all(fillings: Vec<Filling>) -> bool {
-    let mut answered = true;
-    let fills = fillings.into_iter().map(|filling| -> Boxed<'_, bool> { Box::pin(filling.send()) });
-    window::run(fills, BATCH_WINDOW, |is_answered| {
-        answered &= is_answered;
-        ControlFlow::Continue(())
-    })
-    .await;
-    answered
 }

@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use super::{Cache, Key, Names, Policy, REFRESHING, Storable};
 use crate::codec;
 use crate::fingerprint::fingerprint;
-use crate::load::batch::{BatchLoading, send_all};
+use crate::load::batch::BatchLoading;
 use crate::read::Found;
 use crate::read::batch::Batch;
 
@@ -129,7 +129,8 @@ pub enum ManyStep<M: BatchMap> {
 #[must_use]
 pub struct ManyLoad<M: BatchMap> {
     many: Many<M>,
-    loading: BatchLoading,
+    // Boxed: rare, and large.
+    loading: Box<BatchLoading>,
 }
 
 struct Many<M: BatchMap> {
@@ -186,7 +187,7 @@ impl<M: BatchMap<Value: DeserializeOwned>> Many<M> {
             let gathered = Box::pin(self.batch.gather()).await;
             self.take(gathered.found);
             if !gathered.loads.is_empty() {
-                let loading = BatchLoading::new(&self.cache.inner, gathered.loads);
+                let loading = Box::new(BatchLoading::new(&self.cache.inner, gathered.loads));
                 return ManyStep::Load(ManyLoad { many: self, loading });
             }
         }
@@ -239,7 +240,7 @@ pub fn fill_many<M: BatchMap<Value: Storable>>(
             let (names, is_wanted) = names.next().unwrap_or_else(|| (Names::new(), false));
             (names, is_wanted.then(|| encode(loaded.value(&many.ids[at]))))
         }) {
-            if !send_all(fillings).await {
+            if !many.batch.fill(fillings).await {
                 // As it is for one key: a store that does not answer is not waited for again.
                 loading.end_unstored();
                 break;

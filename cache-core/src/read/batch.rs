@@ -9,27 +9,32 @@ use std::collections::HashSet;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use super::{Found, Missed, Read, Spent, Way};
 use crate::cache::Inner;
 use crate::clock::{Instant, can_wait};
-use crate::config::{BATCH_GET_BYTES, BATCH_GET_KEYS, BATCH_WINDOW};
+use crate::config::{BATCH_BYTES, BATCH_GET_KEYS, BATCH_GET_KEYS_UNSEEN, BATCH_WINDOW};
 use crate::fingerprint::Fingerprint;
 use crate::key::Policy;
 use crate::lease::Lease;
-use crate::load::Loading;
+use crate::load::{Filling, Loading};
 use crate::name::Name;
 use crate::single_flight::{End, Leader, Role, Streak};
 use crate::stamp;
+use crate::stats::Counters;
 use crate::store::{IfPresent, LeaseReply};
 use crate::window::{self, Boxed};
 
 /// One call for many keys. Keys are spoken of by their place in the input.
 pub(crate) struct Batch {
     inner: Arc<Inner>,
+    counters: Arc<Counters>,
     reads: Vec<Read>,
     /// Without a value so far.
     open: Vec<usize>,
+    /// What the store may still cost: one operation deadline for each [`BATCH_GET_KEYS`], nothing once it has failed.
+    left: Duration,
     /// The first look goes on here.
     looked: usize,
     /// How many keys it asks for next.
@@ -61,7 +66,11 @@ impl Batch {
     ) -> Self {
         let reads: Vec<Read> = keys.map(|key| Read::begin(inner, key, policy.clone(), fingerprint, refresh)).collect();
         let open = (0..reads.len()).collect();
-        Self { inner: inner.clone(), reads, open, looked: 0, look_keys: BATCH_GET_KEYS }
+        let chunks = u32::try_from(reads.len().div_ceil(BATCH_GET_KEYS)).unwrap_or(u32::MAX);
+        let left = inner.config.operation_deadline.saturating_mul(chunks);
+        let counters = inner.counted.prefix(&policy.prefix);
+        let look_keys = keys_within_bytes(&counters).unwrap_or(BATCH_GET_KEYS_UNSEEN);
+        Self { inner: inner.clone(), counters, reads, open, left, looked: 0, look_keys }
     }
 
     /// What is stored, chunk by chunk; `None` after the last one. One round trip each.
@@ -71,22 +80,24 @@ impl Batch {
         let (mut places, mut keys) = (Vec::new(), Vec::new());
         while self.looked < self.reads.len() && keys.len() < self.look_keys {
             let read = &self.reads[self.looked];
-            let is_asked_for = !matches!(read.way, Way::Bypass | Way::FailOpen) && read.if_present != IfPresent::Ignore;
+            let is_asked_for = read.way != Way::Bypass && read.if_present != IfPresent::Ignore;
             if let Some((key, _)) = read.key.as_ref().filter(|_| is_asked_for) {
                 places.push(self.looked);
                 keys.push(key.clone());
             }
             self.looked += 1;
         }
-        let first = *places.first()?;
-        let mut spent = Spent::new(inner.config.operation_deadline, self.reads[first].spent.counters.clone());
-        let Ok(values) = spent.ask(store.get_many(&keys)).await else {
-            self.fail_open();
+        if keys.is_empty() {
             return None;
-        };
-        let bytes: usize = values.iter().flatten().map(bytes::Bytes::len).sum();
-        let mean = bytes / keys.len() + 1;
-        self.look_keys = (BATCH_GET_BYTES / mean).clamp(1, BATCH_GET_KEYS);
+        }
+        let asking = Asking::begin(self.left);
+        let mut spent = Spent::new(inner.config.operation_deadline.min(self.left), self.counters.clone());
+        let answer = spent.ask(store.get_many(&keys)).await;
+        self.left = if answer.is_ok() { asking.left() } else { Duration::ZERO };
+        let values = answer.ok()?;
+        let sizes = values.iter().flatten().map(bytes::Bytes::len);
+        self.counters.values_seen(sizes.clone().count(), sizes.sum());
+        self.look_keys = keys_within_bytes(&self.counters).unwrap_or((2 * self.look_keys).min(BATCH_GET_KEYS));
         let found = places.into_iter().zip(values);
         Some(found.filter_map(|(at, value)| Some((at, self.reads[at].usable(value?)?))).collect())
     }
@@ -129,16 +140,14 @@ impl Batch {
 
     /// Leads and leases what nobody else has, without waiting for anyone.
     async fn claim(&mut self) -> Gathered {
-        let failed = AtomicBool::new(false);
+        let asking = Asking::begin(self.left);
         let claims = each_open(&mut self.reads, &self.open).map(|(at, read)| -> Boxed<'_, (usize, Claimed)> {
-            let failed = &failed;
+            let asking = &asking;
             Box::pin(async move {
-                // A store that failed one key is not asked for thousands, each with a deadline of its own.
-                if failed.load(Ordering::Relaxed) && read.way != Way::Bypass {
-                    read.way = Way::FailOpen;
-                }
+                // Here, as each is begun: a store that failed one key is not asked for thousands.
+                read.limit(asking.left());
                 let claimed = read.claim().await;
-                failed.fetch_or(read.way == Way::FailOpen, Ordering::Relaxed);
+                asking.answered(read.way != Way::FailOpen);
                 (at, claimed)
             })
         });
@@ -150,14 +159,23 @@ impl Batch {
             ControlFlow::Continue(())
         })
         .await;
+        // What was granted nevertheless is offered to the store.
+        self.left = asking.until.saturating_duration_since(Instant::now());
         self.close_loaded(&gathered);
         gathered
     }
 
     /// Waits for those who load, until all is found or something turns out to be ours to load.
     async fn wait(&mut self) -> Gathered {
-        let waits = each_open(&mut self.reads, &self.open)
-            .map(|(at, read)| -> Boxed<'_, (usize, Missed)> { Box::pin(async move { (at, read.miss().await) }) });
+        let failed = AtomicBool::new(false);
+        let waits = each_open(&mut self.reads, &self.open).map(|(at, read)| -> Boxed<'_, (usize, Missed)> {
+            let failed = &failed;
+            Box::pin(async move {
+                let missed = read.miss().await;
+                failed.fetch_or(read.way == Way::FailOpen, Ordering::Relaxed);
+                (at, missed)
+            })
+        });
         let mut gathered = Gathered::default();
         window::run(waits, BATCH_WINDOW, |(at, missed)| {
             gathered.add(at, missed);
@@ -165,8 +183,23 @@ impl Batch {
             if gathered.loads.is_empty() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         })
         .await;
+        if failed.into_inner() {
+            self.left = Duration::ZERO;
+        }
         self.close_loaded(&gathered);
         gathered
+    }
+
+    /// Sends fills side by side; `false`: the store did not answer one of them.
+    pub(crate) async fn fill(&mut self, fillings: Vec<Filling>) -> bool {
+        let asking = Asking::begin(self.left);
+        let fills = fillings.into_iter().map(|filling| -> Boxed<'_, ()> {
+            let asking = &asking;
+            Box::pin(async move { asking.answered(filling.send_within(asking.left()).await) })
+        });
+        window::run(fills, BATCH_WINDOW, |()| ControlFlow::Continue(())).await;
+        self.left = asking.left();
+        !self.left.is_zero()
     }
 
     fn close_loaded(&mut self, gathered: &Gathered) {
@@ -178,10 +211,33 @@ impl Batch {
         let places: HashSet<usize> = places.iter().copied().collect();
         self.open.retain(|at| !places.contains(at));
     }
+}
 
-    fn fail_open(&mut self) {
-        for read in self.reads.iter_mut().filter(|read| read.way != Way::Bypass) {
-            read.way = Way::FailOpen;
+/// How many keys to ask for in one command. `None`: no value was seen yet.
+fn keys_within_bytes(counters: &Counters) -> Option<usize> {
+    Some((BATCH_BYTES / counters.value_bytes()?).clamp(1, BATCH_GET_KEYS))
+}
+
+/// A time in which a batch asks the store many things at once.
+struct Asking {
+    until: Instant,
+    failed: AtomicBool,
+}
+
+impl Asking {
+    fn begin(left: Duration) -> Self {
+        Self { until: Instant::now() + left, failed: AtomicBool::new(false) }
+    }
+
+    fn answered(&self, is_answered: bool) {
+        self.failed.fetch_or(!is_answered, Ordering::Relaxed);
+    }
+
+    /// What the store may still cost.
+    fn left(&self) -> Duration {
+        match self.failed.load(Ordering::Relaxed) {
+            true => Duration::ZERO,
+            false => self.until.saturating_duration_since(Instant::now()),
         }
     }
 }
@@ -202,6 +258,14 @@ fn each_open<'a>(reads: &'a mut [Read], open: &'a [usize]) -> impl Iterator<Item
 }
 
 impl Read {
+    /// The store may cost this call no more.
+    fn limit(&mut self, left: Duration) {
+        self.spent.limit(left);
+        if left.is_zero() && self.way != Way::Bypass {
+            self.way = Way::FailOpen;
+        }
+    }
+
     /// The lease if nobody has it, else nothing: never waits for another's load.
     async fn claim(&mut self) -> Claimed {
         let (Some((key, _)), inner) = (self.key.clone(), self.inner.clone()) else { return self.claim_unfilled(None) };

@@ -1,6 +1,6 @@
 //! The embedded store behind a switchboard: chosen operations fail, hang, or wait before or after they take effect.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -42,8 +42,14 @@ struct Board {
 #[derive(Default)]
 struct Plan {
     calls: HashMap<Op, usize>,
-    failing: HashSet<Op>,
-    hanging: HashSet<Op>,
+    /// Under way now, and at most so far.
+    at_once: HashMap<Op, (usize, usize)>,
+    /// After so many further calls.
+    failing: HashMap<Op, usize>,
+    hanging: HashMap<Op, usize>,
+    latency: Duration,
+    /// How many keys each look for many asked for.
+    looks: Vec<usize>,
     before: HashMap<Op, VecDeque<Gate>>,
     after: HashMap<Op, VecDeque<Gate>>,
     never_done: bool,
@@ -67,16 +73,37 @@ impl Faulty {
 
     /// Every call fails from now on.
     pub(super) fn fail(&self, op: Op) {
-        self.plan(|plan| plan.failing.insert(op));
+        self.fail_after(0, op);
     }
 
     /// No call is answered from now on.
     pub(super) fn hang(&self, op: Op) {
-        self.plan(|plan| plan.hanging.insert(op));
+        self.hang_after(0, op);
+    }
+
+    pub(super) fn fail_after(&self, calls: usize, op: Op) {
+        self.plan(|plan| plan.failing.insert(op, calls));
+    }
+
+    pub(super) fn hang_after(&self, calls: usize, op: Op) {
+        self.plan(|plan| plan.hanging.insert(op, calls));
     }
 
     pub(super) fn heal(&self, op: Op) {
-        self.plan(|plan| plan.failing.remove(&op) | plan.hanging.remove(&op));
+        self.plan(|plan| (plan.failing.remove(&op), plan.hanging.remove(&op)));
+    }
+
+    /// Every call takes so long from now on.
+    pub(super) fn slow(&self, latency: Duration) {
+        self.plan(|plan| plan.latency = latency);
+    }
+
+    pub(super) fn at_once_max(&self, op: Op) -> usize {
+        self.plan(|plan| plan.at_once.get(&op).map_or(0, |(_, most)| *most))
+    }
+
+    pub(super) fn looks(&self) -> Vec<usize> {
+        self.plan(|plan| std::mem::take(&mut plan.looks))
     }
 
     /// The next call waits before it takes effect.
@@ -140,10 +167,12 @@ impl Faulty {
 
     fn through<'a, T: Send + 'a>(&'a self, op: Op, operation: StoreFuture<'a, T>) -> StoreFuture<'a, T> {
         Box::pin(async move {
-            let (failing, hanging, before) = self.plan(|plan| {
+            let _under_way = UnderWay::begin(self, op);
+            let (failing, hanging, before, latency) = self.plan(|plan| {
                 *plan.calls.entry(op).or_default() += 1;
                 let before = plan.before.get_mut(&op).and_then(VecDeque::pop_front);
-                (plan.failing.contains(&op), plan.hanging.contains(&op), before)
+                let (failing, hanging) = (is_due(plan.failing.get_mut(&op)), is_due(plan.hanging.get_mut(&op)));
+                (failing, hanging, before, plan.latency)
             });
             if let Some(gate) = before {
                 gate.pass().await;
@@ -153,6 +182,9 @@ impl Faulty {
             }
             if hanging {
                 std::future::pending::<()>().await;
+            }
+            if !latency.is_zero() {
+                tokio::time::sleep(latency).await;
             }
             let answer = operation.await;
             if let Some(gate) = self.plan(|plan| plan.after.get_mut(&op).and_then(VecDeque::pop_front)) {
@@ -167,6 +199,30 @@ impl Faulty {
     }
 }
 
+/// Counts one call down.
+fn is_due(calls: Option<&mut usize>) -> bool {
+    calls.is_some_and(|calls| std::mem::replace(calls, calls.saturating_sub(1)) == 0)
+}
+
+struct UnderWay<'a>(&'a Faulty, Op);
+
+impl<'a> UnderWay<'a> {
+    fn begin(store: &'a Faulty, op: Op) -> Self {
+        store.plan(|plan| {
+            let (now, most) = plan.at_once.entry(op).or_default();
+            *now += 1;
+            *most = (*most).max(*now);
+        });
+        Self(store, op)
+    }
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.0.plan(|plan| plan.at_once.entry(self.1).or_default().0 -= 1);
+    }
+}
+
 impl Store for Faulty {
     fn wall_ms(&self) -> u64 {
         self.0.store.wall_ms()
@@ -177,6 +233,7 @@ impl Store for Faulty {
     }
 
     fn get_many<'a>(&'a self, keys: &'a [Arc<str>]) -> StoreFuture<'a, Vec<Option<Bytes>>> {
+        self.plan(|plan| plan.looks.push(keys.len()));
         self.through(Op::GetMany, Box::pin(async move { self.0.store.get_many(keys).await }))
     }
 
