@@ -20,21 +20,19 @@ use crate::read::batch::Batch;
     label = "not a map of ids and values",
     note = "return `HashMap<K, V>` or `BTreeMap<K, V>`, with the ids that the function takes as `K: Clone`"
 )]
-pub trait BatchMap: Sized {
+pub trait BatchMap:
+    Default
+    + Extend<(<Self as BatchMap>::Id, <Self as BatchMap>::Value)>
+    + IntoIterator<Item = (<Self as BatchMap>::Id, <Self as BatchMap>::Value)>
+{
     /// What names one value.
     type Id: Clone;
     /// What is stored for each.
     type Value;
     /// Each id once, in the order of its first appearance.
     fn distinct(ids: &[Self::Id]) -> Vec<Self::Id>;
-    /// Nothing yet.
-    fn empty() -> Self;
     /// The value of an id.
     fn value(&self, id: &Self::Id) -> Option<&Self::Value>;
-    /// Takes a value in.
-    fn add(&mut self, id: Self::Id, value: Self::Value);
-    /// Takes all of another in; what both have is the other's.
-    fn merge(&mut self, other: Self);
 }
 
 #[diagnostic::do_not_recommend]
@@ -47,20 +45,8 @@ impl<K: Eq + Hash + Clone, V, S: BuildHasher + Default> BatchMap for HashMap<K, 
         ids.iter().filter(|id| seen.insert(*id)).cloned().collect()
     }
 
-    fn empty() -> Self {
-        Self::default()
-    }
-
     fn value(&self, id: &K) -> Option<&V> {
         self.get(id)
-    }
-
-    fn add(&mut self, id: K, value: V) {
-        self.insert(id, value);
-    }
-
-    fn merge(&mut self, other: Self) {
-        self.extend(other);
     }
 }
 
@@ -74,20 +60,8 @@ impl<K: Ord + Clone, V> BatchMap for BTreeMap<K, V> {
         ids.iter().filter(|id| seen.insert(*id)).cloned().collect()
     }
 
-    fn empty() -> Self {
-        Self::default()
-    }
-
     fn value(&self, id: &K) -> Option<&V> {
         self.get(id)
-    }
-
-    fn add(&mut self, id: K, value: V) {
-        self.insert(id, value);
-    }
-
-    fn merge(&mut self, other: Self) {
-        self.extend(other);
     }
 }
 
@@ -156,7 +130,7 @@ pub async fn lookup_many<M: BatchMap<Value: Storable>>(call: ManyCall<M>) -> Man
     let fingerprint = fingerprint::<M::Value>(policy.version, policy.shape);
     let keys = keys.into_iter().map(|key| key.entry());
     let batch = Batch::begin(&cache.inner, keys, &policy, fingerprint, refresh);
-    let mut many = Many { cache, ids, found: M::empty(), batch };
+    let mut many = Many { cache, ids, found: M::default(), batch };
     while let Some(found) = many.batch.stored().await {
         many.take(found);
     }
@@ -171,7 +145,7 @@ impl<M: BatchMap<Value: DeserializeOwned>> Many<M> {
             match codec::decode::<Option<M::Value>>(&usable.entry) {
                 Ok(value) => {
                     if let Some(value) = value {
-                        self.found.add(self.ids[at].clone(), value);
+                        self.found.extend([(self.ids[at].clone(), value)]);
                     }
                     served.push((at, usable));
                 }
@@ -246,7 +220,7 @@ pub fn fill_many<M: BatchMap<Value: Storable>>(
                 break;
             }
         }
-        many.found.merge(loaded);
+        many.found.extend(loaded);
         many.step().await
     }
 }
