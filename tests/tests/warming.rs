@@ -1,8 +1,9 @@
 //! Warming: registered warmers, keys by prefix, schedules.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::convert::Infallible;
 use std::error::Error;
+use std::ops::Range;
 use std::pin::pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -22,6 +23,13 @@ const PAUSE_MIN: Duration = Duration::from_secs(54);
 async fn city(cache: &Cache, loads: &Probe, name: &str) -> Result<String, Infallible> {
     loads.mark();
     Ok(name.to_uppercase())
+}
+
+/// Remembers of how many ids each load was.
+#[cached(prefix = "seat", each = ids, ttl = "1h", skip(cache, loads), cache = cache)]
+async fn seats(cache: &Cache, loads: &Mutex<Vec<usize>>, ids: &[u64]) -> Result<HashMap<u64, String>, Infallible> {
+    loads.lock().unwrap().push(ids.len());
+    Ok(ids.iter().map(|id| (*id, id.to_string())).collect())
 }
 
 fn warmer() -> Warmer {
@@ -102,6 +110,26 @@ each_store! {
         assert_eq!(city(&cache, &loads, "paris").await, Ok("PARIS".to_owned()));
         assert_eq!(city(&cache, &loads, "New York").await, Ok("NEW YORK".to_owned()));
         assert_eq!(loads.count(), 3);
+    }
+
+    async fn a_batch_function_warms_many_keys_by_one_load_of_what_is_missing(store: TestStore) {
+        let (cache, loads) = (store.cache().await, Arc::new(Mutex::new(Vec::new())));
+        let warmer = Warmer::new(&cache);
+        let (warmed, counted) = (cache.clone(), loads.clone());
+        warmer.batch_loader("seat", str::parse::<u64>, move |ids| {
+            let (cache, loads) = (warmed.clone(), counted.clone());
+            async move { seats(&cache, &loads, &ids).await }
+        });
+        let keys = |ids: Range<u64>| ids.map(|id| seats::key(&id).to_string());
+        assert_eq!(counts(&warmer.warm_keys(keys(0..40)).await), (40, 40, 0));
+        assert_eq!(counts(&warmer.warm_keys(keys(0..500)).await), (500, 500, 0));
+        assert_eq!(*loads.lock().unwrap(), [40, 460]);
+        let ids: Vec<u64> = (0..500).collect();
+        assert_eq!(seats(&cache, &loads, &ids).await.unwrap().len(), 500);
+        assert_eq!(counts(&warmer.warm_keys(["seat:7".to_owned(), "seat:x".to_owned()]).await), (2, 1, 1));
+        assert_eq!(*loads.lock().unwrap(), [40, 460], "all of them are there");
+        let stats = cache.stats().prefix("seat");
+        assert_eq!((stats.hits, stats.misses, stats.fills), (541, 500, 500));
     }
 
     async fn an_invalidation_that_overtakes_a_warmed_load_wins(store: TestStore) {
