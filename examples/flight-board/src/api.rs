@@ -1,16 +1,19 @@
 //! The board over HTTP, and the header that tells what a response cost.
 
 use std::future::Future;
+use std::sync::Arc;
 
+use axum::extract::rejection::JsonRejection;
 use axum::extract::{Request, State};
 use axum::http::{HeaderValue, Method, StatusCode};
 use axum::middleware::{self, Next};
 use axum::response::Response;
 use axum::routing::{get, post, put};
 use axum::{Json, Router};
-use cache_core::{Cache, Invalidation, Warmer};
+use cache_core::{Cache, Invalidation, WarmError, Warmed};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
+use tokio::sync::Mutex;
 
 use crate::db::{self, Db};
 use crate::error::Error;
@@ -26,29 +29,41 @@ pub const DATABASE_QUERIES: &str = "x-database-queries";
 
 type Answer<T> = Result<Json<T>, Refused>;
 
-/// What the handlers share. The cached functions use the installed cache; this is the same one, for the two admin routes.
+/// Most warmers and keys in one warm-up.
+const WANTED_MAX: usize = 1_000;
+
+/// What the handlers share. The cached functions use the installed cache; this is the same one, for the admin routes.
 #[derive(Clone)]
 pub struct App {
     /// Where the truth is.
     pub db: Db,
     /// Where it is remembered.
     pub cache: Cache,
+    /// Held by whoever warms, so that one warm-up at a time burdens the database.
+    pub warming: Arc<Mutex<()>>,
+}
+
+impl App {
+    /// Nobody warms yet.
+    pub fn new(db: Db, cache: Cache) -> Self {
+        Self { db, cache, warming: Arc::default() }
+    }
 }
 
 /// All routes.
 pub fn router(app: App) -> Router {
-    let warmer = warm::warmer(&app.db, &app.cache);
     Router::new()
         .route("/airports/{iata}", get(airport).put(replace_airport))
         .route("/airports/{iata}/departures", get(departures))
         .route("/flights/{id}", get(flight).delete(delete_flight))
         .route("/flights/{id}/delay", put(set_delay))
+        .route("/flights/{id}/departure", put(reschedule))
         .route("/itineraries", get(itinerary))
         .route("/statistics/routes/{origin}/{destination}", get(route_statistics))
         .route("/statistics/busiest-origins", get(busiest_origins))
         .route_layer(middleware::from_fn(tell_where_it_came_from))
         .route("/admin/invalidate", post(invalidate))
-        .route("/admin/warm", post(move |wanted| warm_now(warmer.clone(), wanted)))
+        .route("/admin/warm", post(warm_now))
         .route("/admin/stats", get(stats))
         .fallback(async || Refused(StatusCode::NOT_FOUND, "no such path".to_owned()))
         .method_not_allowed_fallback(async || {
@@ -141,6 +156,21 @@ async fn set_delay(
     Ok(Json(to_the_end(async move { flights::set_delay(&app.db, id, delay_min).await }).await?))
 }
 
+#[derive(Deserialize)]
+struct Rescheduled {
+    scheduled_departure: String,
+}
+
+async fn reschedule(
+    State(app): State<App>,
+    Path(id): Path<u64>,
+    Body(Rescheduled { scheduled_departure }): Body<Rescheduled>,
+) -> Answer<Flight> {
+    let departure = input::departure(&scheduled_departure)?.to_owned();
+    let rescheduled = to_the_end(async move { flights::reschedule(&app.db, id, departure).await }).await?;
+    Ok(Json(rescheduled.ok_or(Error::NoSuchFlight(id))?))
+}
+
 async fn delete_flight(State(app): State<App>, Path(id): Path<u64>) -> Answer<Flight> {
     Ok(Json(to_the_end(async move { flights::delete_flight(&app.db, id).await }).await?))
 }
@@ -189,7 +219,7 @@ async fn invalidate(State(app): State<App>, Body(targets): Body<Targets>) -> Ans
 }
 
 /// `{"names": ["busiest boards"]}`, `{"keys": ["flight:42", "board:DFW:2001-03-09"]}`, or both.
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Wanted {
     #[serde(default)]
@@ -198,17 +228,28 @@ struct Wanted {
     keys: Vec<String>,
 }
 
-/// What cannot be warmed is part of the answer, and keeps nothing else from being warmed.
-async fn warm_now(warmer: Warmer, Body(wanted): Body<Wanted>) -> Answer<Value> {
-    if wanted.names.is_empty() && wanted.keys.is_empty() {
-        return Err(Refused(StatusCode::UNPROCESSABLE_ENTITY, "name warmers or keys".to_owned()));
+/// Without a body: all that is warmed at the start. What cannot be warmed is part of the answer, and keeps nothing else from being
+/// warmed. A client that hangs up stops its warm-up.
+async fn warm_now(State(app): State<App>, wanted: Result<Option<Json<Wanted>>, JsonRejection>) -> Answer<Value> {
+    let Wanted { names, keys } = wanted?.map(|Json(wanted)| wanted).unwrap_or_default();
+    if names.len() + keys.len() > WANTED_MAX {
+        let message = format!("at most {WANTED_MAX} names and keys are warmed at once");
+        return Err(Refused(StatusCode::UNPROCESSABLE_ENTITY, message));
     }
-    let (named, keys) = tokio::join!(warmer.run_named(wanted.names), warmer.warm_keys(wanted.keys));
+    let Ok(_turn) = app.warming.try_lock() else {
+        return Err(Refused(StatusCode::CONFLICT, "a warm-up is under way".to_owned()));
+    };
+    let warmer = warm::warmer(&app.db, &app.cache);
+    let (named, keys) = if names.is_empty() && keys.is_empty() {
+        (warmer.run().await, Warmed::default())
+    } else {
+        tokio::join!(warmer.run_named(names), warmer.warm_keys(keys))
+    };
     let errors = named.errors().iter().chain(keys.errors());
-    let errors: Vec<_> = errors.map(|error| json!({ "name": error.name, "error": error.message })).collect();
+    let error = |of: &WarmError| json!({ "name": of.name, "failed": of.failed, "error": of.message });
     Ok(Json(json!({
         "total": named.total + keys.total, "done": named.done + keys.done, "failed": named.failed + keys.failed,
-        "errors": errors,
+        "errors": errors.map(error).collect::<Vec<_>>(),
     })))
 }
 

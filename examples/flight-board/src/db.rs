@@ -14,6 +14,9 @@ use crate::data;
 use crate::error::Result;
 use crate::outbox;
 
+/// Drawn once in the life of a database. A cache that outlives the file must not answer for the next one.
+const IDENTITY: &str = "CREATE TABLE IF NOT EXISTS identity AS SELECT lower(hex(randomblob(16)))";
+
 tokio::task_local! {
     static QUERIES: Cell<u64>;
 }
@@ -38,6 +41,7 @@ pub(crate) fn add_queries(more: u64) {
 #[derive(Clone)]
 pub struct Db {
     connection: Arc<Mutex<Connection>>,
+    identity: Arc<str>,
     gate: Arc<Mutex<Option<Gate>>>,
 }
 
@@ -57,7 +61,14 @@ impl Db {
     fn new(mut connection: Connection) -> Result<Self> {
         data::load(&mut connection)?;
         connection.execute_batch(outbox::SCHEMA)?;
-        Ok(Self { connection: Arc::new(Mutex::new(connection)), gate: Arc::default() })
+        connection.execute_batch(IDENTITY)?;
+        let identity: String = connection.query_row("SELECT * FROM identity", [], |row| row.get(0))?;
+        Ok(Self { connection: Arc::new(Mutex::new(connection)), identity: identity.into(), gate: Arc::default() })
+    }
+
+    /// What the cache's keys begin with: the same for all processes that use this file, and another for another file.
+    pub fn namespace(&self) -> String {
+        format!("flight-board-{}", self.identity)
     }
 
     /// Runs one query off the async threads, and counts it for the request that it runs in.

@@ -107,6 +107,18 @@ pub(crate) fn day(text: &str) -> Result<&str, Refused> {
     }
 }
 
+/// A time of departure as the data writes it: `2001-03-09 18:05`.
+pub(crate) fn departure(text: &str) -> Result<&str, Refused> {
+    let time = text.split_once(' ').filter(|(on, _)| day(on).is_ok()).and_then(|(_, time)| time.split_once(':'));
+    let below = |text: &str, limit| text.len() == 2 && text.parse::<u8>().is_ok_and(|number| number < limit);
+    if time.is_some_and(|(hour, minute)| below(hour, 24) && below(minute, 60)) {
+        Ok(text)
+    } else {
+        let message = "a time of departure is written as in 2001-03-09 18:05";
+        Err(Refused(StatusCode::UNPROCESSABLE_ENTITY, message.to_owned()))
+    }
+}
+
 /// Flight numbers, separated by commas.
 pub(crate) fn flight_ids(text: &str) -> Result<Vec<u64>, Refused> {
     let ids: Result<Vec<u64>, _> = text.split(',').map(str::parse).collect();

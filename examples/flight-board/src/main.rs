@@ -4,8 +4,9 @@ use std::error::Error;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
-use cache_core::Cache;
+use cache_core::{Cache, ErrorKind};
 use flight_board::api::App;
 use flight_board::db::Db;
 use flight_board::{outbox, setup, tour, warm};
@@ -78,30 +79,34 @@ fn command(mut words: impl Iterator<Item = String>) -> Result<Command, String> {
 }
 
 async fn serve(listen: SocketAddr, database: Option<PathBuf>) -> Result<(), Box<dyn Error>> {
-    // A database of this process alone must not share a cache with those of others: its namespace is its own, and is
-    // cleared when it goes. A file that was made just now has nothing to do with what its predecessor left in the cache.
-    let is_new = database.as_ref().is_none_or(|file| !file.exists());
-    let (db, namespace) = match &database {
-        Some(file) => (Db::open(file)?, "flight-board".to_owned()),
-        None => (Db::in_memory()?, format!("flight-board-{:016x}", fastrand::u64(..))),
+    let db = match &database {
+        Some(file) => Db::open(file)?,
+        None => Db::in_memory()?,
     };
-    let (cache, store) = setup::install_cache(Cache::builder().namespace(namespace)).await?;
-    if is_new {
-        cache.clear().await?;
+    let (cache, store) = setup::install_cache(Cache::builder().namespace(db.namespace()))?;
+    match cache.ready(Duration::from_secs(2)).await {
+        Err(error) if error.kind() == ErrorKind::Config => return Err(error.into()),
+        Err(error) => eprintln!("flight-board: {error}; the board does without the cache until it is there"),
+        Ok(()) => {}
     }
     // Before anything is served: what a process that died after a commit had still to invalidate.
     outbox::relay(&db, &cache).await?;
-    let mut relay = JoinSet::new(); // dropped, it stops
-    relay.spawn(outbox::relay_forever(db.clone(), cache.clone()));
-    let warmed = warm::at_start(&db, &cache).await;
-    println!("{} of the {} busiest boards are warm", warmed.done, warmed.total);
     let listener = TcpListener::bind(listen).await?;
     let address = listener.local_addr()?;
     println!("flight board on http://{address}, cached in {store}; try:");
     println!("  curl -i 'http://{address}/airports/DFW/departures?day=2001-03-09'");
-    setup::serve(listener, App { db, cache: cache.clone() }, stopped()).await?;
+    let app = App::new(db.clone(), cache.clone());
+    let mut background = JoinSet::new(); // dropped, it stops
+    background.spawn(outbox::relay_forever(db, cache.clone()));
+    let warming = app.clone();
+    background.spawn(async move {
+        let warmed = warm::at_start(&warming).await;
+        println!("{} of the {} busiest boards are warm", warmed.done, warmed.total);
+    });
+    setup::serve(listener, app, stopped()).await?;
     if database.is_none() {
-        cache.clear().await?;
+        // Nobody will ever ask for these again. A server that is not there any more lets them expire.
+        let _ = cache.clear().await;
     }
     Ok(())
 }

@@ -41,6 +41,13 @@ pub struct Flight {
     pub destination: String,
 }
 
+impl Flight {
+    /// The day that it leaves on, `2001-01-02`.
+    pub fn day(&self) -> &str {
+        self.scheduled_departure.split(' ').next().unwrap_or_default()
+    }
+}
+
 /// One day's departures of one airport, in the order of the timetable.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DeparturesBoard {

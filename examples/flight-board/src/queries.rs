@@ -1,6 +1,9 @@
 //! The SQL, a function each. Nothing here knows that there is a cache.
 
+use std::collections::HashMap;
+
 use rusqlite::{Connection, OptionalExtension, Row, params};
+use serde_json::json;
 
 use crate::db::Db;
 use crate::error::Result;
@@ -27,6 +30,27 @@ impl Db {
     pub(crate) async fn flight(&self, id: u64) -> Result<Option<Flight>> {
         self.query(move |db| {
             db.prepare_cached("SELECT * FROM flights WHERE id = ?")?.query_row([id], flight).optional()
+        })
+        .await
+    }
+
+    /// Those that there are, by code.
+    pub(crate) async fn airports(&self, iatas: &[String]) -> Result<HashMap<String, Airport>> {
+        let iatas = json!(iatas).to_string();
+        self.query(move |db| {
+            let among = "SELECT * FROM airports WHERE iata IN (SELECT value FROM json_each(?))";
+            let airport = |row: &Row<'_>| airport(row).map(|airport| (airport.iata.clone(), airport));
+            db.prepare_cached(among)?.query_map([iatas], airport)?.collect()
+        })
+        .await
+    }
+
+    /// Those that there are, by number.
+    pub(crate) async fn flights(&self, ids: &[u64]) -> Result<HashMap<u64, Flight>> {
+        let ids = json!(ids).to_string();
+        self.query(move |db| {
+            let among = "SELECT * FROM flights WHERE id IN (SELECT value FROM json_each(?))";
+            db.prepare_cached(among)?.query_map([ids], |row| flight(row).map(|flight| (flight.id, flight)))?.collect()
         })
         .await
     }
@@ -96,6 +120,16 @@ impl Db {
     /// The flight as it is now; `None`: there is none.
     pub(crate) async fn set_delay(&self, id: u64, delay_min: i32) -> Result<Option<Flight>> {
         self.query(move |db| set_delay(db, id, delay_min)).await
+    }
+
+    /// The flight as it is now; `None`: there is none.
+    pub(crate) async fn reschedule(&self, id: u64, departure: String) -> Result<Option<Flight>> {
+        self.query(move |db| {
+            db.prepare_cached("UPDATE flights SET scheduled_departure = ? WHERE id = ? RETURNING *")?
+                .query_row(params![departure, id], flight)
+                .optional()
+        })
+        .await
     }
 
     /// The airport as it is now; `None`: there is none of that code.

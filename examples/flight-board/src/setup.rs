@@ -13,20 +13,18 @@ use crate::api::{self, App};
 /// The data class of everything that is counted over many flights.
 pub const STATISTICS: &str = "statistics";
 
-/// The embedded store, or the server that `CACHE_URL` names; installed for the cached functions of this process.
+/// The embedded store, or the server that `CACHE_URL` names; installed for the cached functions of this process. With the name
+/// of the store.
 ///
 /// # Errors
-/// A wrong URL, a wrong password, or a server that is not there. Cached functions would do without it, but whoever asked
-/// for a server wants to know.
-pub async fn install_cache(settings: Builder) -> Result<(Cache, &'static str), cache_core::Error> {
+/// A wrong URL. A server that is not there is none: cached functions do without it until it is.
+pub fn install_cache(settings: Builder) -> Result<(Cache, &'static str), cache_core::Error> {
     let builder = settings.ttl_class(STATISTICS, Duration::from_secs(300));
     let (builder, store) = match env::var("CACHE_URL") {
         Ok(url) if !url.starts_with("memory:") => (builder.url(url), "Redis (the server of CACHE_URL)"),
         _ => (builder, "the embedded store"),
     };
-    let cache = builder.build()?.install()?;
-    cache.ready(Duration::from_secs(2)).await?;
-    Ok((cache, store))
+    Ok((builder.build()?.install()?, store))
 }
 
 /// Serves until `stop`, then lets the requests that are under way finish.

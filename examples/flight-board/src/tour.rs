@@ -1,6 +1,6 @@
 //! Drives the board over real HTTP, says what happens, and checks everything it says.
 //!
-//! `reads`, `changes`, `races` and `traffic` are the chapters. Each runs on the state that the one before it left, so the
+//! `reads`, `changes`, `races`, `warming` and `traffic` are the chapters. Each runs on the state that the one before it left, so the
 //! number of entries that an invalidation removes is known exactly.
 
 use std::error::Error;
@@ -22,6 +22,7 @@ mod client;
 mod races;
 mod reads;
 mod traffic;
+mod warming;
 
 /// The day of the boards: the one with most departures from Dallas and Chicago.
 const DAY: &str = "2001-03-09";
@@ -39,15 +40,13 @@ pub async fn run() -> Outcome<bool> {
     let db = Db::in_memory()?;
     // A namespace of this run alone: whatever the server of CACHE_URL already holds is neither read nor touched.
     // And with all the time in the world: on a busy machine the claims about queries must hold, too.
-    let settings = Cache::builder()
-        .namespace(format!("flight-board-tour-{:016x}", fastrand::u64(..)))
-        .operation_deadline(PATIENCE)
-        .lease_wait(PATIENCE);
-    let (cache, store) = setup::install_cache(settings).await?;
+    let settings = Cache::builder().namespace(db.namespace()).operation_deadline(PATIENCE).lease_wait(PATIENCE);
+    let (cache, store) = setup::install_cache(settings)?;
+    cache.ready(PATIENCE).await?;
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let client = Client::new(listener.local_addr()?);
     let (stop, stopped) = oneshot::channel::<()>();
-    let app = App { db: db.clone(), cache: cache.clone() };
+    let app = App::new(db.clone(), cache.clone());
     let server = tokio::spawn(setup::serve(listener, app, async { drop(stopped.await) }));
 
     println!("Flight board: real flights of early 2001 in SQLite, cached in {store}.");
@@ -55,6 +54,7 @@ pub async fn run() -> Outcome<bool> {
     reads::run(&mut tour).await?;
     changes::run(&mut tour).await?;
     races::run(&mut tour).await?;
+    warming::run(&mut tour).await?;
     traffic::run(&mut tour).await?;
 
     let left = tour.cache.clear().await?.entries;

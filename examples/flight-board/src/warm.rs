@@ -5,6 +5,7 @@ use std::error::Error;
 use cache_core::{Cache, Warmed, Warmer};
 use indicatif::{ProgressBar, ProgressStyle};
 
+use crate::api::App;
 use crate::db::Db;
 use crate::flights;
 use crate::input::{self, Refused};
@@ -12,7 +13,7 @@ use crate::input::{self, Refused};
 /// The boards that most flights leave from, each an airport on a day.
 pub const BUSIEST_BOARDS: &str = "busiest boards";
 
-/// How many boards are warmed: a few thousand queries, and a moment.
+/// How many boards are warmed: at most four queries each, and a moment.
 const BOARDS: u32 = 100;
 
 type BoxError = Box<dyn Error + Send + Sync>;
@@ -41,29 +42,34 @@ pub fn warmer(db: &Db, cache: &Cache) -> Warmer {
         }
     });
     let of = db.clone();
-    warmer.loader("flight", move |id| {
+    warmer.batch_loader("flight", str::parse::<u64>, move |ids| {
         let db = of.clone();
-        async move { Ok::<_, BoxError>(flights::get_flight(&db, id.parse()?).await?) }
+        async move { flights::get_flights(&db, &ids).await }
     });
     let of = db.clone();
-    warmer.loader("airport", move |id| {
-        let db = of.clone();
-        async move { Ok::<_, BoxError>(flights::get_airport(&db, &input::iata(&id).map_err(message)?).await?) }
-    });
+    warmer.batch_loader(
+        "airport",
+        |iata| input::iata(iata).map_err(message),
+        move |iatas| {
+            let db = of.clone();
+            async move { flights::get_airports(&db, &iatas).await }
+        },
+    );
     warmer
 }
 
 /// Warms the busiest boards, with a progress bar where there is a terminal.
-pub async fn at_start(db: &Db, cache: &Cache) -> Warmed {
+pub async fn at_start(app: &App) -> Warmed {
     let bar = ProgressBar::new(0)
         .with_style(ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len}").expect("a valid template"))
         .with_message("warming boards");
-    let warmer = warmer(db, cache);
+    let warmer = warmer(&app.db, &app.cache);
     let shown = bar.clone();
     warmer.on_progress(move |progress| {
         shown.set_length(progress.total);
         shown.set_position(progress.done + progress.failed);
     });
+    let _turn = app.warming.lock().await;
     let warmed = warmer.run().await;
     bar.finish_and_clear();
     warmed

@@ -27,7 +27,7 @@ fn settings(namespace: &str) -> Builder {
 async fn another_process() {
     let Ok(role) = env::var(ROLE) else { return };
     let db = Db::open(Path::new(&env::var(FILE).unwrap())).unwrap();
-    let (cache, _) = setup::install_cache(settings(&env::var(NAMESPACE).unwrap())).await.unwrap();
+    let (cache, _) = setup::install_cache(settings(&env::var(NAMESPACE).unwrap())).unwrap();
     if role == "restarts" {
         let relayed = outbox::relay(&db, &cache).await.unwrap();
         println!("\n@relayed {} {}", relayed.done, relayed.left);

@@ -50,10 +50,12 @@ impl Client {
         path: &str,
         body: Option<&Value>,
     ) -> Result<Answer, hyper_util::client::legacy::Error> {
-        let request = Request::builder()
-            .method(method)
-            .uri(format!("http://{}{path}", self.server))
-            .header(header::CONTENT_TYPE, "application/json")
+        let request = Request::builder().method(method).uri(format!("http://{}{path}", self.server));
+        let request = match body {
+            Some(_) => request.header(header::CONTENT_TYPE, "application/json"),
+            None => request,
+        };
+        let request = request
             .body(Full::from(body.map(Value::to_string).unwrap_or_default()))
             .expect("the tour's paths are valid");
         let response = self.http.request(request).await?;

@@ -1,79 +1,15 @@
-//! The board's HTTP interface on the embedded store.
+//! What is asked, what is changed, and what bad input gets.
 
 use std::time::Duration;
 
-use axum::Router;
-use axum::body::{Body, to_bytes};
-use axum::http::{Method, Request, header};
-use cache_core::Cache;
-use flight_board::api::{self, App, DATABASE_QUERIES, SERVED_FROM};
-use flight_board::db::Db;
+use axum::http::Method;
 use serde_json::{Value, json};
-use tokio::sync::{Mutex, MutexGuard, OnceCell};
-use tower::ServiceExt;
 
-const BOARD: &str = "/airports/DFW/departures?day=2001-03-09";
+use crate::board::{BOARD, Board, ask};
+
 const ITINERARY: &str = "/itineraries?flights=14714,14740";
 const ROUTE: &str = "/statistics/routes/DFW/ORD";
 const BUSIEST: &str = "/statistics/busiest-origins?limit=3";
-
-/// A fresh database and an empty cache. The cached functions use the one cache that is installed in a process, so one test
-/// at a time has it.
-struct Board {
-    router: Router,
-    db: Db,
-    cache: Cache,
-    _turn: MutexGuard<'static, ()>,
-}
-
-#[derive(Debug)]
-struct Answer {
-    status: u16,
-    served_from: String,
-    database_queries: u64,
-    body: Value,
-}
-
-impl Board {
-    async fn new() -> Self {
-        static TURN: Mutex<()> = Mutex::const_new(());
-        static CACHE: OnceCell<Cache> = OnceCell::const_new();
-        let turn = TURN.lock().await;
-        let cache = CACHE.get_or_init(async || Cache::in_memory().install().unwrap()).await.clone();
-        cache.clear().await.unwrap();
-        let db = Db::in_memory().unwrap();
-        Self { router: api::router(App { db: db.clone(), cache: cache.clone() }), db, cache, _turn: turn }
-    }
-
-    async fn get(&self, path: &str) -> Answer {
-        ask(self.router.clone(), Method::GET, path, None).await
-    }
-
-    async fn send(&self, method: Method, path: &str, body: Value) -> Answer {
-        ask(self.router.clone(), method, path, Some(body)).await
-    }
-
-    async fn invalidate(&self, target: Value) -> Answer {
-        self.send(Method::POST, "/admin/invalidate", target).await
-    }
-}
-
-async fn ask(router: Router, method: Method, path: &str, body: Option<Value>) -> Answer {
-    let request = Request::builder()
-        .method(method)
-        .uri(path)
-        .header(header::CONTENT_TYPE, "application/json")
-        .body(body.map_or_else(Body::empty, |body| Body::from(body.to_string())))
-        .unwrap();
-    let (head, body) = router.oneshot(request).await.unwrap().into_parts();
-    let header = |name| head.headers[name].to_str().unwrap();
-    Answer {
-        status: head.status.as_u16(),
-        served_from: header(SERVED_FROM).to_owned(),
-        database_queries: header(DATABASE_QUERIES).parse().unwrap(),
-        body: serde_json::from_slice(&to_bytes(body, usize::MAX).await.unwrap()).unwrap(),
-    }
-}
 
 fn line(board: &Value, flight: u64) -> &Value {
     board["departures"].as_array().unwrap().iter().find(|line| line["flight"]["id"] == flight).unwrap()
@@ -200,6 +136,9 @@ async fn bad_input_gets_its_status_and_a_json_error() {
         (Method::PUT, "/flights/1/delay", json!({}), 422),
         (Method::PUT, "/flights/1/delay", json!({ "delay_min": 10_081 }), 422),
         (Method::PUT, "/flights/99999/delay", json!({ "delay_min": 1 }), 404),
+        (Method::PUT, "/flights/1/departure", json!({ "scheduled_departure": "2001-03-10 24:00" }), 422),
+        (Method::PUT, "/flights/1/departure", json!({ "scheduled_departure": "tomorrow" }), 422),
+        (Method::PUT, "/flights/99999/departure", json!({ "scheduled_departure": "2001-03-10 18:05" }), 404),
         (Method::DELETE, "/flights/99999", Value::Null, 404),
         (Method::DELETE, "/admin/stats", Value::Null, 405),
         (Method::POST, "/admin/invalidate", json!({}), 422),
