@@ -3,11 +3,12 @@
 //!
 //! Notes are struck once they are done. To do one twice does no harm, so several processes may relay the same file.
 
+use std::error::Error;
 use std::time::Duration;
 
 use cache_core::{Cache, Invalidation};
 use rusqlite::Connection;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 use crate::db::Db;
 use crate::error::Result;
@@ -20,6 +21,8 @@ pub(crate) const SCHEMA: &str =
 const RELAY_INTERVAL: Duration = Duration::from_secs(5);
 /// Notes read in one query.
 const NOTES_PER_PAGE: u32 = 100;
+
+type Settled = std::result::Result<(), Box<dyn Error + Send + Sync>>;
 
 /// What a relay came to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -46,14 +49,17 @@ pub(crate) async fn change<T: Send + 'static>(
         Ok(Some((value, untrue, id)))
     });
     let Some((value, untrue, id)) = committed.await? else { return Ok(None) };
-    settle(db, &Cache::global(), id, untrue).await?;
+    // The change is made, whatever becomes of this.
+    if let Err(error) = settle(db, &Cache::global(), id, untrue).await {
+        tracing::error!(id, %error, "an invalidation is left in the outbox; a relay does it");
+    }
     Ok(Some(value))
 }
 
 /// Does what is noted: before this process serves, and every few seconds after that.
 ///
 /// # Errors
-/// SQLite's. A note that cannot be done is no error: it is reported, and stays.
+/// SQLite's. A note that cannot be done is no error: it is reported, stays, and keeps no other from being done.
 pub async fn relay(db: &Db, cache: &Cache) -> Result<Relayed> {
     let (mut relayed, mut last) = (Relayed::default(), 0);
     loop {
@@ -67,22 +73,27 @@ pub async fn relay(db: &Db, cache: &Cache) -> Result<Relayed> {
         let Some((id, _)) = notes.last() else { return Ok(relayed) };
         last = *id;
         for (id, intent) in notes {
-            let done = match Invalidation::from_json(&intent) {
-                Ok(untrue) => settle(db, cache, id, untrue).await?,
-                Err(error) => {
-                    tracing::error!(id, %error, "a note in the outbox cannot be read; it stays");
-                    false
-                }
+            let settled = match Invalidation::from_json(&intent) {
+                Ok(untrue) => settle(db, cache, id, untrue).await,
+                Err(error) => Err(error.into()),
             };
-            relayed.done += u64::from(done);
-            relayed.left += u64::from(!done);
+            match settled {
+                Ok(()) => relayed.done += 1,
+                Err(error) => {
+                    // One says it for all: if the store is away, thousands may be waiting.
+                    if relayed.left == 0 {
+                        tracing::error!(id, %error, "a note stays in the outbox, and maybe others");
+                    }
+                    relayed.left += 1;
+                }
+            }
         }
     }
 }
 
-/// Relays until it is dropped.
+/// Relays until it is dropped, beginning after one interval.
 pub async fn relay_forever(db: Db, cache: Cache) {
-    let mut due = interval(RELAY_INTERVAL);
+    let mut due = interval_at(Instant::now() + RELAY_INTERVAL, RELAY_INTERVAL);
     due.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         due.tick().await;
@@ -92,12 +103,9 @@ pub async fn relay_forever(db: Db, cache: Cache) {
     }
 }
 
-/// Whether it was done. If not, this process bypasses what it names, and the note stays for a relay.
-async fn settle(db: &Db, cache: &Cache, id: i64, untrue: Invalidation) -> Result<bool> {
-    if let Err(error) = cache.invalidate(untrue).await {
-        tracing::error!(id, %error, "an invalidation failed; it is retried, and stays in the outbox");
-        return Ok(false);
-    }
+/// Invalidates, then strikes the note. If the store is away this process bypasses what the note names, until it has caught up.
+async fn settle(db: &Db, cache: &Cache, id: i64, untrue: Invalidation) -> Settled {
+    cache.invalidate(untrue).await?;
     db.query_unseen(move |connection| connection.execute("DELETE FROM outbox WHERE id = ?", [id])).await?;
-    Ok(true)
+    Ok(())
 }
