@@ -151,12 +151,11 @@ impl Loading {
     /// The body failed. What the caller is served instead, if `stale_if_error` allows it; the error is said then.
     pub(crate) fn end_failed_or_stand_in(mut self, error: &str) -> Option<Entry> {
         let if_failed = std::mem::replace(&mut self.if_failed, IfFailed::Returned);
-        let (key, inner, freshness) = (self.key.clone(), self.inner.clone(), self.policy.freshness);
+        let (inner, key, policy) = (self.inner.clone(), self.key.clone(), self.policy.clone());
         let counters = self.spent.counters.clone();
         self.end_failed();
         let key = key.as_ref().map(|(key, _)| &**key);
         match if_failed {
-            IfFailed::Kept(entry) if !freshness.may_stand_in(&entry.header().times(), inner.wall_ms()) => None,
             IfFailed::Returned => None,
             IfFailed::Unseen => {
                 counters.hidden_failures(1);
@@ -164,10 +163,7 @@ impl Loading {
                 None
             }
             IfFailed::Kept(entry) => {
-                // Read by this call: an invalidation that ended before the call began has removed it. What enclosing loads
-                // make of it must not be stored: it would be fresh again.
-                provenance::hand_over(inner.id, &entry.names().ok()?);
-                provenance::taint();
+                let entry = stand_in(&inner, &policy, entry)?;
                 counters.hidden_failures(1);
                 counters.stale_hits(1);
                 tracing::warn!(key, error, "a load failed: the value before it is served");
@@ -198,6 +194,17 @@ impl Loading {
         }
         self.end_unstored();
     }
+}
+
+/// The entry, if it may still be served in the place of a load that failed. To be called by who has read it: an invalidation
+/// that ended before that call began has removed it.
+pub(crate) fn stand_in(inner: &Inner, policy: &Policy, entry: Entry) -> Option<Entry> {
+    if !policy.freshness.may_stand_in(&entry.header().times(), inner.wall_ms()) {
+        return None;
+    }
+    // What enclosing loads make of it must not be stored: it would be fresh again.
+    provenance::taint();
+    Some(entry)
 }
 
 /// A load that has ended, with the names of its entry.

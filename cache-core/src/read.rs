@@ -15,7 +15,7 @@ use crate::fingerprint::{Fingerprint, fingerprint};
 use crate::freshness::{Reason, Step};
 use crate::key::{Key, Policy};
 use crate::lease::Lease;
-use crate::load::Loading;
+use crate::load::{self, Loading};
 use crate::name::Name;
 use crate::provenance;
 use crate::refresh::Due;
@@ -69,9 +69,19 @@ enum Way {
 /// A stored value that the caller may be served.
 pub(crate) struct Found {
     pub(crate) entry: Entry,
-    is_stale: bool,
+    served: Served,
     // Boxed: rare, and large.
     due: Option<Box<Due>>,
+}
+
+/// As what a stored value is served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Served {
+    Fresh,
+    /// Within `stale_while_revalidate`.
+    Stale,
+    /// In the place of another call's load, which failed: within `stale_if_error`.
+    StandIn,
 }
 
 /// A stored value, or a load to run.
@@ -186,12 +196,19 @@ impl Read {
     /// The entry was decoded and goes to the caller.
     pub(crate) fn served(&self, found: Found) -> Option<Box<Due>> {
         let counters = &self.spent.counters;
-        if self.from_flight {
-            counters.misses(1);
-            counters.shared(1);
-        } else {
-            counters.hits(1);
-            counters.stale_hits(u64::from(found.is_stale));
+        match found.served {
+            Served::StandIn => {
+                counters.misses(1);
+                counters.stale_hits(1);
+            }
+            _ if self.from_flight => {
+                counters.misses(1);
+                counters.shared(1);
+            }
+            served => {
+                counters.hits(1);
+                counters.stale_hits(u64::from(served == Served::Stale));
+            }
         }
         found.due
     }
@@ -251,6 +268,10 @@ impl Read {
                     }
                 }
                 Ok(Followed::Ask) => self.way = Way::WaitForLease,
+                // What would be served if a load of its own failed, too, need not wait for its turn to try.
+                Ok(Followed::TryInTurn(_) | Followed::Beside(_)) if let Some(found) = self.stand_in() => {
+                    return Shared::Found(found);
+                }
                 Ok(Followed::TryInTurn(failed)) => streak = failed,
                 Ok(Followed::Beside(beside)) => {
                     self.way = Way::Beside;
@@ -357,7 +378,14 @@ impl Read {
         provenance::hand_over(self.inner.id, &names);
         let key = self.key.as_ref().filter(|_| reason.is_some());
         let due = key.and_then(|key| Due::new(&self.inner, key, &self.policy, self.fingerprint, entry.version()));
-        Some(Found { entry, is_stale: reason == Some(Reason::Stale), due })
+        let served = if reason == Some(Reason::Stale) { Served::Stale } else { Served::Fresh };
+        Some(Found { entry, served, due })
+    }
+
+    /// What this very call has read: that of a leader may be older than this call.
+    fn stand_in(&mut self) -> Option<Found> {
+        let entry = load::stand_in(&self.inner, &self.policy, self.kept.take()?)?;
+        Some(Found { entry, served: Served::StandIn, due: None })
     }
 
     /// Whoever replaces it meanwhile saves this call the load.

@@ -13,6 +13,7 @@ mod peers;
 mod reading;
 mod recovery;
 mod sharing;
+mod standing_in;
 mod waking;
 mod writing;
 

@@ -11,18 +11,14 @@ use crate::store::Store;
 
 mod adaptive;
 
-const MINUTE: Duration = Duration::from_secs(60);
+pub(super) const MINUTE: Duration = Duration::from_secs(60);
 
-fn swr() -> Policy {
+pub(super) fn swr() -> Policy {
     Policy::new("k").ttl(MINUTE).stale_while_revalidate(MINUTE)
 }
 
-fn sie() -> Policy {
-    Policy::new("k").ttl(MINUTE).stale_if_error(MINUTE)
-}
-
 /// What generated code does with a policy that refreshes in the background.
-async fn call<F>(
+pub(super) async fn call<F>(
     cache: &Cache,
     key: Key<u32>,
     policy: Policy,
@@ -55,18 +51,18 @@ async fn run<F: Future<Output = Result<u32, &'static str>>>(
     }
 }
 
-async fn value(cache: &Cache, policy: Policy, value: u32) -> u32 {
+pub(super) async fn value(cache: &Cache, policy: Policy, value: u32) -> u32 {
     call(cache, tagged("k", &[]), policy, move || async move { Ok(value) }).await.unwrap()
 }
 
 /// A load that waits at the gate.
-async fn gated(cache: &Cache, policy: Policy, gate: &Gate, value: u32) -> u32 {
+pub(super) async fn gated(cache: &Cache, policy: Policy, gate: &Gate, value: u32) -> u32 {
     let gate = gate.clone();
     call(cache, tagged("k", &[]), policy, move || async move { Ok(gate.body(value).await) }).await.unwrap()
 }
 
 /// Moves the end of its TTL into the past.
-async fn age(store: &Faulty, key: &str, by: Duration) {
+pub(super) async fn age(store: &Faulty, key: &str, by: Duration) {
     let stored = Entry::decode(store.bytes(key).await.unwrap()).unwrap();
     let soft_expires_at_ms = store.wall_ms() - by.as_millis() as u64;
     let header = Header { soft_expires_at_ms, ..*stored.header() };
@@ -74,7 +70,7 @@ async fn age(store: &Faulty, key: &str, by: Duration) {
     store.forge(key, aged).await;
 }
 
-async fn aged(store: &Faulty, cache: &Cache, policy: Policy) {
+pub(super) async fn aged(store: &Faulty, cache: &Cache, policy: Policy) {
     assert_eq!(value(cache, policy, 1).await, 1);
     age(store, "k", Duration::from_secs(1)).await;
 }
@@ -234,107 +230,6 @@ async fn aged_again(store: &Faulty) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn if_the_load_fails_the_value_before_it_is_served_for_its_window() {
-    let (cache, store) = rig();
-    aged(&store, &cache, sie()).await;
-    assert_eq!(call(&cache, tagged("k", &[]), sie(), || async { Err("down") }).await, Ok(1));
-    let stats = cache.stats().prefix("k");
-    assert_eq!((stats.hits, stats.misses, stats.stale_hits, stats.hidden_failures), (0, 2, 1, 1));
-    assert_eq!(
-        call(&cache, tagged("k", &[]), swr(), || async { Ok(2) }).await,
-        Ok(1),
-        "the stale value is still there"
-    );
-    age(&store, "k", MINUTE).await;
-    assert_eq!(call(&cache, tagged("k", &[]), sie(), || async { Err("down") }).await, Err("down"));
-    assert_eq!(value(&cache, sie(), 3).await, 3, "a load that succeeds is what callers get");
-}
-
-#[tokio::test(start_paused = true)]
-async fn an_invalidated_value_never_stands_in_for_a_failed_load() {
-    let (cache, store) = rig();
-    aged(&store, &cache, sie()).await;
-    let gate = Gate::default();
-    let early = tokio::spawn({
-        let (cache, gate) = (cache.clone(), gate.clone());
-        async move {
-            let body = move || async move {
-                gate.pass().await;
-                Err("down")
-            };
-            call(&cache, tagged("k", &[]), sie(), body).await
-        }
-    });
-    gate.reached().await;
-    cache.invalidate_key("k").await.unwrap();
-    assert_eq!(call(&cache, tagged("k", &[]), sie(), || async { Err("down") }).await, Err("down"));
-    gate.open();
-    assert_eq!(early.await.unwrap(), Ok(1), "it began before the invalidation");
-    assert_eq!(call(&cache, tagged("k", &[]), sie(), || async { Err("down") }).await, Err("down"));
-}
-
-/// A follower that joins the flight of a failing load after an invalidation must not get what its leader falls back to.
-#[tokio::test(start_paused = true)]
-async fn followers_never_share_a_value_that_stands_in() {
-    let (cache, store) = rig();
-    aged(&store, &cache, sie()).await;
-    let gate = Gate::default();
-    let leader = tokio::spawn({
-        let (cache, gate) = (cache.clone(), gate.clone());
-        async move {
-            let body = move || async move {
-                gate.pass().await;
-                Err("down")
-            };
-            call(&cache, tagged("k", &[]), sie(), body).await
-        }
-    });
-    gate.reached().await;
-    // Another process: this one's flights are not closed by it.
-    on(&store).invalidate_key("k").await.unwrap();
-    let follower = tokio::spawn({
-        let cache = cache.clone();
-        async move { call(&cache, tagged("k", &[]), sie(), || async { Err("down") }).await }
-    });
-    idle().await;
-    gate.open();
-    assert_eq!(leader.await.unwrap(), Ok(1));
-    assert_eq!(follower.await.unwrap(), Err("down"));
-}
-
-#[tokio::test(start_paused = true)]
-async fn what_is_made_from_a_value_that_stands_in_is_not_stored() {
-    let (cache, store) = rig();
-    aged(&store, &cache, sie()).await;
-    for round in 1..=2 {
-        let inner = cache.clone();
-        let body = async move { call(&inner, tagged("k", &[]), sie(), || async { Err("down") }).await.unwrap() };
-        assert_eq!(load(&cache, "outer", body).await, 1);
-        assert_eq!(cache.stats().prefix("outer").loads, round);
-    }
-    assert_eq!(cache.stats().prefix("outer").unstored, 2);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_caller_with_a_stale_value_takes_what_another_process_loads_meanwhile() {
-    let (here, store) = rig();
-    let there = on(&store);
-    aged(&store, &here, sie()).await;
-    let gate = Gate::default();
-    let (cache, held) = (here.clone(), gate.clone());
-    let first = tokio::spawn(async move { gated(&cache, sie(), &held, 2).await });
-    gate.reached().await;
-    let second = tokio::spawn({
-        let there = there.clone();
-        async move { value(&there, sie(), 3).await }
-    });
-    idle().await;
-    gate.open();
-    assert_eq!((first.await.unwrap(), second.await.unwrap()), (2, 2));
-    assert_eq!(there.stats().total().loads, 0);
-}
-
-#[tokio::test(start_paused = true)]
 async fn a_value_is_refreshed_before_its_ttl_ends_and_the_caller_does_not_wait() {
     static LOADS: AtomicU32 = AtomicU32::new(0);
     let (cache, _store) = rig();
@@ -368,22 +263,6 @@ async fn stale_windows_of_an_embedded_cache_follow_a_paused_clock() {
     assert_eq!(value(&cache, swr(), 3).await, 2, "refreshed");
     tokio::time::advance(2 * MINUTE).await;
     assert_eq!(value(&cache, swr(), 3).await, 3, "the window is over");
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_value_does_not_stand_in_for_a_load_that_failed_after_its_window() {
-    let (cache, _store) = rig();
-    let failing = |after| {
-        let body = move || async move {
-            tokio::time::sleep(after).await;
-            Err("down")
-        };
-        call(&cache, tagged("k", &[]), sie(), body)
-    };
-    assert_eq!(value(&cache, sie(), 1).await, 1);
-    tokio::time::advance(MINUTE).await;
-    assert_eq!(failing(MINUTE / 2).await, Ok(1));
-    assert_eq!(failing(MINUTE / 2).await, Err("down"));
 }
 
 #[tokio::test(start_paused = true)]
