@@ -98,7 +98,7 @@ impl Builder {
         /// Longest time to open a connection: 1 s by default.
         connect_timeout: Duration,
         /// How long the store remembers invalidations one by one: 60 s by default. A load that takes longer returns its value
-        /// but does not store it.
+        /// but does not store it; a refresh in the background is ended then.
         fence_retention: Duration,
         /// How long the right to load a key outlives a process that died with it: 1 s by default. A living one renews it every
         /// third of that, so a load may take much longer; a short lease costs a small command for each of these.

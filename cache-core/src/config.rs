@@ -8,7 +8,7 @@ pub(crate) const OPERATION_DEADLINE: Duration = Duration::from_millis(250);
 /// Longest time to open one connection, handshake included.
 pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long fences are kept before the floor takes over, and how long dead members stay in an index.
-/// A load that takes longer returns its value but does not fill.
+/// A load that takes longer returns its value but does not fill, and a refresh in the background is ended.
 pub(crate) const FENCE_RETENTION: Duration = Duration::from_secs(60);
 /// How long a dead leader blocks others; a living one renews at a third of it. Half of what others wait, so that they are
 /// still there for the value of its successor.
@@ -110,7 +110,7 @@ pub(crate) const FAILED_LOADS_AT_ONCE: u32 = 16;
 /// Background refreshes of one process at once. Each runs a load, which may hold a connection to a database; a value that finds
 /// no room is served stale, and the next call tries again.
 pub(crate) const REFRESHES_MAX: usize = 64;
-/// How long after a refresh that failed the next one of the key may begin.
+/// How long after a refresh that failed the next one of the key may begin in the same process.
 pub(crate) const REFRESH_RETRY_PAUSE: Duration = Duration::from_millis(250);
 /// First and longest pause between two looks at another process's lease: short loads are met soon, long ones not asked
 /// for more than ten times a second.

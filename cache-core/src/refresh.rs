@@ -1,4 +1,5 @@
-//! Refreshes in the background: one per key and process, a bounded number at once, none after the last handle of the cache.
+//! Refreshes in the background: one per key and process, a bounded number at once, each for a bounded time, none after the last
+//! handle of the cache.
 //!
 //! The value that is to be replaced was served already. So a refresh waits for nobody: if another process has the lease, or
 //! has stored a newer value, there is nothing to do. It loads at a reading of the clock and fills as every load does; an
@@ -6,8 +7,11 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry as Slot;
-use std::future::Future;
+use std::future::{Future, poll_fn};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
 
 use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
@@ -129,7 +133,7 @@ impl Due {
         let (refreshes, key, id) = (self.reservation.refreshes.clone(), self.key.0.clone(), self.reservation.id);
         let task = runtime.spawn(async move {
             if let Some(loading) = self.lease().await
-                && !reload(Box::new(loading)).await
+                && !self.run(reload(Box::new(loading))).await
             {
                 // Its place stays taken: the very next call must not try again, nor the next after it.
                 tokio::time::sleep(REFRESH_RETRY_PAUSE).await;
@@ -137,6 +141,20 @@ impl Due {
             drop(self.reservation);
         });
         refreshes.spawned(&key, id, task.abort_handle());
+    }
+
+    /// Whether the load succeeded. One that takes longer than a load that fills may take is of no use: it is ended, for it
+    /// holds a place, and the lease that keeps other processes from refreshing.
+    async fn run(&self, reload: impl Future<Output = bool>) -> bool {
+        let limit = self.inner.config.fence_retention;
+        let said = match tokio::time::timeout(limit, unless_it_panics(reload)).await {
+            Ok(Some(succeeded)) => return succeeded,
+            Ok(None) => "it panicked",
+            Err(_) => "it took longer than fence_retention",
+        };
+        self.inner.counted.prefix(&self.policy.prefix).hidden_failures(1);
+        tracing::warn!(key = &*self.key.0, error = said, "a refresh in the background failed");
+        false
     }
 
     /// The right to load, unless another process has it, or has made use of it already.
@@ -162,4 +180,14 @@ impl Due {
             }
         }
     }
+}
+
+/// `None`: it panicked. What is to come of a failed load comes of this one, too, and must not be lost with the task.
+async fn unless_it_panics<T>(load: impl Future<Output = T>) -> Option<T> {
+    let mut load = pin!(load);
+    let poll = poll_fn(|context| match catch_unwind(AssertUnwindSafe(|| load.as_mut().poll(context))) {
+        Ok(poll) => poll.map(Some),
+        Err(_) => Poll::Ready(None),
+    });
+    poll.await
 }

@@ -149,6 +149,75 @@ async fn a_failing_refresh_is_counted_disturbs_nobody_and_is_not_repeated_at_onc
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_refresh_that_panics_is_one_that_failed() {
+    let (cache, store) = rig();
+    aged(&store, &cache, swr()).await;
+    for _ in 0..5 {
+        assert_eq!(call(&cache, tagged("k", &[]), swr(), || async { panic!("in a refresh") }).await, Ok(1));
+        idle().await;
+    }
+    let stats = cache.stats().prefix("k");
+    assert_eq!((stats.hidden_failures, stats.refreshes), (1, 1), "counted, and not repeated at once");
+    assert_eq!(store.calls(Op::ReleaseLease), 1, "another process may try");
+    tokio::time::sleep(crate::config::REFRESH_RETRY_PAUSE).await;
+    idle().await;
+    assert_eq!(value(&cache, swr(), 2).await, 1);
+    idle().await;
+    assert_eq!(value(&cache, swr(), 3).await, 2);
+}
+
+/// It holds the only place there is, and the lease.
+#[tokio::test(start_paused = true)]
+async fn a_refresh_that_hangs_is_ended() {
+    let store = Faulty::new();
+    let cache = with(&store, |config| config.refreshes_max = 1);
+    aged(&store, &cache, swr()).await;
+    let gate = Gate::default();
+    assert_eq!(gated(&cache, swr(), &gate, 2).await, 1);
+    gate.reached().await;
+    tokio::time::sleep(crate::config::FENCE_RETENTION - Duration::from_secs(1)).await;
+    age(&store, "k", Duration::from_secs(1)).await;
+    assert_eq!(value(&cache, swr(), 3).await, 1);
+    idle().await;
+    let stats = cache.stats().prefix("k");
+    assert_eq!((stats.refreshes, stats.hidden_failures), (1, 0), "a slow one goes on");
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    age(&store, "k", Duration::from_secs(1)).await;
+    assert_eq!(value(&cache, swr(), 3).await, 1);
+    idle().await;
+    let stats = cache.stats().prefix("k");
+    assert_eq!((stats.refreshes, stats.hidden_failures), (2, 1));
+    assert_eq!(value(&cache, swr(), 4).await, 3);
+}
+
+/// Whatever it needs of the store and does not get, callers are served what they were served before, and the next call
+/// tries again.
+#[tokio::test(start_paused = true)]
+async fn a_refresh_that_the_store_fails_harms_nobody() {
+    for op in [Op::TakeLease, Op::Fill] {
+        for hangs in [false, true] {
+            let (cache, store) = rig();
+            aged(&store, &cache, swr()).await;
+            if hangs {
+                store.hang(op)
+            } else {
+                store.fail(op)
+            }
+            assert_eq!(value(&cache, swr(), 2).await, 1);
+            idle().await;
+            tokio::time::sleep(2 * DEADLINE).await;
+            let stats = cache.stats().prefix("k");
+            assert_eq!((stats.refreshes, stats.errors), (u64::from(op == Op::Fill), 1), "{op:?}");
+            assert_eq!(stored_value(&store).await, 1);
+            store.heal(op);
+            assert_eq!(value(&cache, swr(), 3).await, 1);
+            idle().await;
+            assert_eq!(value(&cache, swr(), 4).await, 3, "{op:?}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn refreshes_are_bounded() {
     let store = Faulty::new();
     let cache = with(&store, |config| config.refreshes_max = 1);
@@ -187,6 +256,31 @@ async fn with_the_last_handle_refreshes_end_and_give_their_lease_back() {
     gate.open();
     idle().await;
     assert_eq!(stored_value(&store).await, 1, "nothing was stored");
+}
+
+/// Its call outlives the last handle: what is due then is left, also if it was due before.
+#[tokio::test(start_paused = true)]
+async fn after_the_last_handle_no_refresh_begins() {
+    for due_before in [false, true] {
+        let (cache, store) = rig();
+        aged(&store, &cache, swr()).await;
+        let looks = store.hold(Op::Get);
+        let call = tokio::spawn(Call::new(Some(&cache), tagged("k", &[]), swr()).in_background().lookup());
+        looks.reached().await;
+        let mut handle = Some(cache);
+        handle.take_if(|_| !due_before);
+        looks.open();
+        match call.await.unwrap() {
+            Step::ReturnAndRefresh(1, refresh) if due_before => {
+                drop(handle.take());
+                refresh.spawn(|load| async move { run(load, || async { Ok(2) }).await.is_ok() });
+            }
+            Step::Return(1) if !due_before => {}
+            _ => panic!("due before: {due_before}"),
+        }
+        idle().await;
+        assert_eq!(store.calls(Op::TakeLease), 1, "the first load's");
+    }
 }
 
 async fn stored_value(store: &Faulty) -> u32 {
