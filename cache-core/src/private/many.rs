@@ -18,7 +18,7 @@ use crate::read::batch::Batch;
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a map that `each` can fill",
     label = "not a map of ids and values",
-    note = "return `HashMap<K, V>` or `BTreeMap<K, V>`, with the ids that the function takes as `K: Clone`"
+    note = "return a `HashMap<K, V>` whose `K` is `Clone + Eq + Hash`, or a `BTreeMap<K, V>` whose `K` is `Clone + Ord`"
 )]
 pub trait BatchMap:
     Default

@@ -220,6 +220,10 @@ fn check_parameters(function: &Function, options: &Options, errors: &mut Errors)
                 (Some(skipped), Some(true)) => {
                     errors.at(skipped, format!("`{binding}` is both in the key and skipped: keep one"));
                 }
+                (None, Some(false)) if options.each.as_ref() == Some(binding) => errors.at(
+                    binding,
+                    format!("`{binding}` tells the entries apart: add `{{{binding}}}`, which is one of them, to `key`"),
+                ),
                 (None, Some(false)) => errors.at(
                     binding,
                     format!("`{binding}` is neither in the key nor skipped: add `{{{binding}}}` to `key`, or write `skip({binding})`"),

@@ -28,6 +28,10 @@ impl Each {
         let names: Vec<String> =
             function.params.iter().filter_map(|param| param.name()).map(Ident::to_string).collect();
         let Some(param) = function.params.iter().find(|param| param.name() == Some(name)) else {
+            if function.bindings().any(|binding| binding == name) {
+                errors.at(name, format!("`{name}` is bound by a pattern: make it a parameter, `{name}: &[K]`"));
+                return None;
+            }
             let meant = nearest(&name.to_string(), names.iter().map(String::as_str));
             let meant = meant.map_or(String::new(), |meant| format!("did you mean `{meant}`? "));
             errors.at(
@@ -51,21 +55,22 @@ impl Each {
             );
         }
         let map = function.value_type().filter(|_| function.returns_result());
-        let returned = map.and_then(|map| Some((map, map_arguments(map)?)));
-        let Some((map, (key, value))) = returned else {
+        let Some((map, (key, value))) = map.and_then(|map| Some((map, map_arguments(map)?))) else {
             errors.at(
-                &function.output,
-                "a batch function returns a map, which may leave ids out: write `Result<HashMap<K, V>, E>`, or a `BTreeMap` in it",
+                map.unwrap_or(&function.output),
+                "a batch function returns a map, which may leave ids out: spell it as `Result<HashMap<K, V>, E>`, or with a `BTreeMap`",
             );
             return None;
         };
         let (id, by_value) = ids?;
         if last_name(id) != last_name(key) {
-            let (id, key) = (id.to_token_stream(), key.to_token_stream());
-            errors.at(
-                map,
-                format!("the ids are `{id}`, and the keys of this map are `{key}`: write the same type for both"),
+            let spelled = |ty: &Type| ty.to_token_stream().to_string().replace("& ", "&");
+            let message = format!(
+                "the ids are `{}`, and the keys of this map are `{}`: write the same type for both",
+                spelled(id),
+                spelled(key)
             );
+            errors.at(key, message);
         }
         match peel_type(value) {
             reference @ Type::Reference(_) => errors.at(
