@@ -90,6 +90,18 @@ pub(crate) enum Missed {
     Load(Box<Loading>),
 }
 
+/// What comes of asking for the lease.
+enum Asked {
+    Found(Found),
+    Granted(ClockReading),
+    Held {
+        clock: ClockReading,
+        remaining: Duration,
+    },
+    /// There is no reading to load with.
+    Unanswered,
+}
+
 /// What the store has cost one call: all of its answers together may take one operation deadline.
 pub(crate) struct Spent {
     left: Duration,
@@ -309,23 +321,16 @@ impl Read {
         }
         let mut lease = Lease::new(&inner, &key);
         let mut wait = Wait::default();
-        let (left, recall) = (self.spent.left, stamp::recall(&self.policy));
+        let left = self.spent.left;
         loop {
-            let asked = store.take_lease(&key, lease.token, inner.config.lease, self.if_present, recall);
-            match self.spent.ask(asked).await {
-                Ok(LeaseReply::Hit(bytes)) if self.if_present != IfPresent::Ignore => match self.usable(bytes) {
-                    Some(found) => {
-                        lease.forget();
-                        // Older than those who joined since: they look for themselves.
-                        leader.into_iter().for_each(|leader| leader.end(End::Elsewhere));
-                        return Missed::Found(found);
-                    }
-                    None if self.way == Way::Bypass => return self.load_unfilled(leader),
-                    // These bytes do not count from here on.
-                    None => {}
-                },
-                Ok(LeaseReply::Granted(clock)) => return self.load(clock, Some(lease), leader),
-                Ok(LeaseReply::Held { clock, remaining }) => {
+            match self.ask(store, &key, &mut lease).await {
+                Asked::Found(found) => {
+                    // Older than those who joined since: they look for themselves.
+                    leader.into_iter().for_each(|leader| leader.end(End::Elsewhere));
+                    return Missed::Found(found);
+                }
+                Asked::Granted(clock) => return self.load(clock, Some(lease), leader),
+                Asked::Held { clock, remaining } => {
                     let deadline = self.deadline();
                     if self.way == Way::Alone || Instant::now() >= deadline || !can_wait() {
                         lease.forget();
@@ -339,9 +344,31 @@ impl Read {
                     // The wait has a limit of its own.
                     self.spent.left = left;
                 }
+                Asked::Unanswered => return self.load_unfilled(leader),
+            }
+        }
+    }
+
+    /// Asks for the lease. What lies under the key by now is taken, if it can be.
+    async fn ask(&mut self, store: &dyn Store, key: &str, lease: &mut Lease) -> Asked {
+        let recall = stamp::recall(&self.policy);
+        loop {
+            let asked = store.take_lease(key, lease.token, self.inner.config.lease, self.if_present, recall);
+            match self.spent.ask(asked).await {
+                Ok(LeaseReply::Hit(bytes)) if self.if_present != IfPresent::Ignore => match self.usable(bytes) {
+                    Some(found) => {
+                        lease.forget();
+                        return Asked::Found(found);
+                    }
+                    None if self.way == Way::Bypass => return Asked::Unanswered,
+                    // These bytes do not count from here on.
+                    None => {}
+                },
+                Ok(LeaseReply::Granted(clock)) => return Asked::Granted(clock),
+                Ok(LeaseReply::Held { clock, remaining }) => return Asked::Held { clock, remaining },
                 Ok(LeaseReply::Hit(_)) | Err(_) => {
                     self.way = Way::FailOpen;
-                    return self.load_unfilled(leader);
+                    return Asked::Unanswered;
                 }
             }
         }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use super::{Found, Missed, Read, Spent, Way};
+use super::{Asked, Found, Missed, Read, Spent, Way};
 use crate::cache::Inner;
 use crate::clock::{Instant, can_wait};
 use crate::config::{BATCH_BYTES, BATCH_GET_KEYS, BATCH_GET_KEYS_UNSEEN, BATCH_WINDOW};
@@ -20,10 +20,9 @@ use crate::key::Policy;
 use crate::lease::Lease;
 use crate::load::{Filling, Loading};
 use crate::name::Name;
-use crate::single_flight::{End, Leader, Role, Streak};
-use crate::stamp;
+use crate::single_flight::{End, Role, Streak};
 use crate::stats::Counters;
-use crate::store::{IfPresent, LeaseReply};
+use crate::store::IfPresent;
 use crate::window::{self, Boxed};
 
 /// One call for many keys. Keys are spoken of by their place in the input.
@@ -268,15 +267,12 @@ impl Read {
 
     /// The lease if nobody has it, else nothing: never waits for another's load.
     async fn claim(&mut self) -> Claimed {
-        let (Some((key, _)), inner) = (self.key.clone(), self.inner.clone()) else { return self.claim_unfilled(None) };
-        let Ok(store) = inner.store() else { return self.claim_unfilled(None) };
-        if matches!(self.way, Way::FailOpen | Way::Bypass) {
-            return self.claim_unfilled(None);
-        }
-        if self.way == Way::Beside {
+        let inner = self.inner.clone();
+        let leases = matches!(self.way, Way::Share | Way::WaitForLease | Way::Alone);
+        let (Some((key, _)), Ok(store), true) = (self.key.clone(), inner.store(), leases) else {
             // Without the lease there is nothing to wait for.
             return Claimed::Missed(self.lease(None).await);
-        }
+        };
         self.from_flight = false;
         let gives_up = !can_wait() || Instant::now() >= self.deadline();
         let leader = match self.way {
@@ -287,41 +283,23 @@ impl Read {
             },
             _ => None,
         };
-        let (mut lease, recall) = (Lease::new(&inner, &key), stamp::recall(&self.policy));
-        loop {
-            let asked = store.take_lease(&key, lease.token, inner.config.lease, self.if_present, recall);
-            match self.spent.ask(asked).await {
-                Ok(LeaseReply::Hit(bytes)) if self.if_present != IfPresent::Ignore => match self.usable(bytes) {
-                    Some(found) => {
-                        lease.forget();
-                        leader.into_iter().for_each(|leader| leader.end(End::Elsewhere));
-                        return Claimed::Missed(Missed::Found(found));
-                    }
-                    None if self.way == Way::Bypass => return self.claim_unfilled(leader),
-                    // These bytes do not count from here on.
-                    None => {}
-                },
-                Ok(LeaseReply::Granted(clock)) => {
-                    return Claimed::Missed(self.load(clock, Some(lease), leader));
-                }
-                Ok(LeaseReply::Held { clock, .. }) => {
-                    lease.forget();
-                    if gives_up || self.way == Way::Alone {
-                        return Claimed::Missed(self.load(clock, None, leader));
-                    }
+        let mut lease = Lease::new(&inner, &key);
+        Claimed::Missed(match self.ask(store, &key, &mut lease).await {
+            Asked::Found(found) => {
+                leader.into_iter().for_each(|leader| leader.end(End::Elsewhere));
+                Missed::Found(found)
+            }
+            Asked::Granted(clock) => self.load(clock, Some(lease), leader),
+            Asked::Held { clock, .. } => {
+                lease.forget();
+                if !gives_up && self.way != Way::Alone {
                     // The load that this batch runs first has nothing to do with whoever follows here.
                     leader.into_iter().for_each(|leader| leader.end(End::Elsewhere));
                     return Claimed::Elsewhere;
                 }
-                Ok(LeaseReply::Hit(_)) | Err(_) => {
-                    self.way = Way::FailOpen;
-                    return self.claim_unfilled(leader);
-                }
+                self.load(clock, None, leader)
             }
-        }
-    }
-
-    fn claim_unfilled(&mut self, leader: Option<Leader>) -> Claimed {
-        Claimed::Missed(self.load_unfilled(leader))
+            Asked::Unanswered => self.load_unfilled(leader),
+        })
     }
 }
