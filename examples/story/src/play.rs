@@ -11,44 +11,34 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::day::{Event, MINUTE_S, What};
 use crate::db::Db;
-use crate::process::{Contrast, Ours, Process, get_flights};
+use crate::process::{ByHand, Library, Process, Step, get_flights};
 
 /// Processes of the service.
 pub(crate) const PROCESSES: usize = 4;
 /// How many flights are kept warm, and the pause between two looks at them.
 const WARM: usize = 100;
-const WARM_PAUSE: Duration = Duration::from_secs(10);
+const WARM_PAUSE: Duration = Duration::from_secs(20);
 
 /// What stands between the processes and the database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Setup {
     NoCache,
-    /// A map in each process.
-    Maps {
-        invalidate: bool,
+    /// A cache without fences. Without `deletes` nothing but the TTL ends an entry.
+    ByHand {
+        deletes: bool,
+        single_flight: bool,
     },
-    /// An embedded store in each process.
-    Embedded,
-    /// One store for all of them.
-    Shared {
-        batch: bool,
-        warm: bool,
-    },
+    /// One embedded store, and in each process a peer on it.
+    Library(Step),
 }
 
 /// What was counted.
 #[derive(Clone, Debug)]
 pub(crate) struct Outcome {
-    pub(crate) by_hour: [u64; 24],
+    pub(crate) queries: u64,
     pub(crate) stale: u64,
     /// Pages that waited for the database, or for another's load.
     pub(crate) waited: u64,
-}
-
-impl Outcome {
-    pub(crate) fn queries(&self) -> u64 {
-        self.by_hour.iter().sum()
-    }
 }
 
 struct World {
@@ -74,20 +64,28 @@ pub(crate) fn play(setup: Setup, flights: usize, events: &[Event], seed: u64) ->
             waited: AtomicU64::new(0),
         });
         run(&world, events, setup).await;
+        let loads: Option<u64> = world.processes.iter().map(Process::loads).sum();
+        assert!(
+            loads.is_none_or(|loads| loads == world.db.queries()),
+            "each process counts its own loads, and no other's"
+        );
         let counted = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        Outcome { by_hour: world.db.by_hour(), stale: counted(&world.stale), waited: counted(&world.waited) }
+        Outcome { queries: world.db.queries(), stale: counted(&world.stale), waited: counted(&world.waited) }
     })
 }
 
 fn processes(setup: Setup, db: &Db) -> Vec<Process> {
-    let ours = |cache, batch| Process::Ours(Ours { cache, db: db.clone(), batch });
+    let peers = |cache: Cache, step| -> Vec<Process> {
+        (0..PROCESSES).map(|_| Process::Library(Library { cache: cache.peer(), db: db.clone(), step })).collect()
+    };
     match setup {
-        Setup::NoCache => vec![ours(Cache::disabled(), false); PROCESSES],
-        Setup::Maps { invalidate } => {
-            (0..PROCESSES).map(|_| Process::Contrast(Contrast::new(db, invalidate))).collect()
+        Setup::NoCache => peers(Cache::disabled(), Step::Lease),
+        Setup::ByHand { deletes, single_flight } => {
+            let by_hand = ByHand::new(db, deletes);
+            let of_process = || if single_flight { by_hand.clone().single_flight() } else { by_hand.clone() };
+            (0..PROCESSES).map(|_| Process::ByHand(of_process())).collect()
         }
-        Setup::Embedded => (0..PROCESSES).map(|_| ours(Cache::in_memory(), false)).collect(),
-        Setup::Shared { batch, .. } => vec![ours(Cache::in_memory(), batch); PROCESSES],
+        Setup::Library(step) => peers(Cache::in_memory(), step),
     }
 }
 
@@ -95,7 +93,8 @@ async fn run(world: &Arc<World>, events: &[Event], setup: Setup) {
     let midnight = Instant::now();
     let seen: Arc<Mutex<HashMap<u32, f64>>> = Arc::default();
     let warming = match (&world.processes[0], setup) {
-        (Process::Ours(ours), Setup::Shared { warm: true, .. }) => Some(warmer(ours, &seen).schedule(WARM_PAUSE)),
+        // One process does it for all.
+        (Process::Library(library), Setup::Library(Step::Warm)) => Some(warmer(library, &seen).schedule(WARM_PAUSE)),
         _ => None,
     };
     let mut tasks = JoinSet::new();
@@ -134,9 +133,7 @@ impl World {
 
     async fn delay(&self, id: u32, minutes: i32) {
         let version = self.db.set_delay(id, minutes).await;
-        for process in &self.processes {
-            process.invalidate(id).await;
-        }
+        self.processes[id as usize % PROCESSES].invalidate(id).await;
         self.settled[id as usize].fetch_max(version, Ordering::Relaxed);
     }
 }
@@ -147,17 +144,17 @@ fn note(seen: &mut HashMap<u32, f64>, id: u32, at_s: f64) {
 }
 
 /// Keeps what is looked at most warm: all of it that has expired or was invalidated is one query.
-fn warmer(ours: &Ours, seen: &Arc<Mutex<HashMap<u32, f64>>>) -> Warmer {
-    let (seen, ours) = (seen.clone(), ours.clone());
-    let warmer = Warmer::new(&ours.cache);
+fn warmer(library: &Library, seen: &Arc<Mutex<HashMap<u32, f64>>>) -> Warmer {
+    let (seen, library) = (seen.clone(), library.clone());
+    let warmer = Warmer::new(&library.cache);
     warmer.register("most looked at", move || {
-        let ours = ours.clone();
+        let library = library.clone();
         let mut ids: Vec<(u32, f64)> = {
             let seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
             seen.iter().map(|(&id, &looks)| (id, looks)).collect()
         };
         ids.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
         let ids: Vec<u32> = ids.into_iter().take(WARM).map(|(id, _)| id).collect();
-        async move { get_flights(&ours, &ids).await }
+        async move { get_flights(&library, &ids).await }
     })
 }
