@@ -61,6 +61,8 @@ on_every_store! {
     two_writers_end_in_a_miss
     a_write_takes_its_dependents_along
     a_lease_is_held_by_one_token
+    a_lease_ends_by_itself_and_a_renewal_says_when
+    a_fill_leaves_the_lease_of_another_token_alone
     a_lease_that_a_fence_has_overtaken_is_free
     a_lease_answers_with_a_value_that_was_filled_meanwhile
     a_lease_answers_with_any_value_but_the_one_that_is_too_old
@@ -252,6 +254,32 @@ async fn a_lease_is_held_by_one_token(rig: Rig) {
     assert!(matches!(rig.lease("a", Token::new()).await, LeaseReply::Held { .. }));
     rig.store.release_lease("a", token).await.unwrap();
     assert!(matches!(rig.lease("a", Token::new()).await, LeaseReply::Granted(_)));
+}
+
+async fn a_lease_ends_by_itself_and_a_renewal_says_when(rig: Rig) {
+    let moment = Duration::from_millis(1);
+    rig.store.take_lease("a", Token::new(), moment, IfPresent::Return, Recall::Nothing).await.unwrap();
+    rig.until_granted("a").await;
+    let mine = Token::new();
+    rig.lease("b", mine).await;
+    assert!(rig.store.renew_lease("b", mine, 60 * SECOND).await.unwrap());
+    let LeaseReply::Held { remaining, .. } = rig.lease("b", Token::new()).await else { panic!("it is held") };
+    assert!(remaining > 30 * SECOND && remaining <= 60 * SECOND, "{remaining:?}");
+    assert!(rig.store.renew_lease("b", mine, moment).await.unwrap());
+    rig.until_granted("b").await;
+}
+
+/// Who gave up waiting fills while the leader still loads.
+async fn a_fill_leaves_the_lease_of_another_token_alone(rig: Rig) {
+    for (key, expected) in [("a", FillReply::Stored), ("b", FillReply::Refused(Refusal::Fenced))] {
+        let clock = rig.reading(key).await;
+        if expected != FillReply::Stored {
+            rig.invalidate(&["tT"]).await;
+        }
+        assert_eq!(rig.try_fill(key, &["tT"], &clock).await, expected);
+        let asked = rig.store.take_lease(key, Token::new(), SECOND, IfPresent::Ignore, Recall::Nothing).await.unwrap();
+        assert!(matches!(asked, LeaseReply::Held { .. }), "{key}");
+    }
 }
 
 /// ★ What its holder loads would be refused: nobody should wait for it.

@@ -196,6 +196,7 @@ impl Store for MemoryStore {
         debug_assert!(names.len() <= INVALIDATE_NAMES_PER_CHUNK);
         Box::pin(async move {
             let drained = self.run(move |state, now| state.invalidate(names, now)).await?;
+            // Whoever waits for a load that this has overtaken.
             names.iter().filter_map(Name::as_key).for_each(|key| self.watches.wake(lease_name(key).as_bytes()));
             Ok(drained)
         })

@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use super::*;
 use crate::config::FAILED_LOADS_AT_ONCE;
+use crate::single_flight::{Flights, Followed, Role, Streak};
 
 const CALLERS: usize = 100;
 const LOAD: Duration = Duration::from_millis(10);
@@ -132,4 +133,29 @@ async fn loads_beside_a_leader_are_few_also_if_they_take_longer_than_its_load() 
     }
     let at_once = source.at_once_max.load(Ordering::SeqCst);
     assert!(at_once <= FAILED_LOADS_AT_ONCE, "{at_once}");
+}
+
+/// It leads, and knows nothing of the loads that have failed; those who follow it do.
+#[tokio::test]
+async fn a_leader_that_has_just_come_does_not_begin_the_count_anew() {
+    let flights = Arc::new(Flights::default());
+    let key: Arc<str> = "k".into();
+    let lead = || match flights.join(&key, &Streak::default()) {
+        Role::Lead(leader) => leader,
+        _ => panic!("nobody leads"),
+    };
+    let follow = |streak: &Streak| match flights.join(&key, streak) {
+        Role::Follow(follower) => follower,
+        _ => panic!("somebody leads"),
+    };
+    let first = lead();
+    let follower = follow(&Streak::default());
+    first.fail();
+    let Followed::TryInTurn(streak) = follower.followed().await else {
+        panic!("one failure is no reason to load beside")
+    };
+    let newcomer = lead();
+    let follower = follow(&streak);
+    newcomer.fail();
+    assert!(matches!(follower.followed().await, Followed::Beside(_)));
 }

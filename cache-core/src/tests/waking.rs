@@ -4,7 +4,7 @@ use tokio::time::Instant;
 
 use super::*;
 use crate::config::{LEASE_POLL_MAX, WATCHED_POLL, WATCHES_MAX};
-use crate::store::{IfPresent, Store};
+use crate::store::{IfPresent, LeaseReply, Recall, Store, Token};
 
 const CALLERS: usize = 8;
 
@@ -65,6 +65,29 @@ async fn a_lease_that_is_given_back_wakes_who_waits_for_it() {
     leader.abort();
     assert_eq!(successor.await.unwrap(), 2);
     assert_eq!(begun.elapsed(), Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dead_process_has_one_successor_when_its_lease_ends_and_the_others_wait_for_that() {
+    let store = Faulty::new();
+    // No multiple of any pause between two looks.
+    let lease = Duration::from_millis(901);
+    let dead = store.take_lease("k", Token::new(), lease, IfPresent::Return, Recall::Nothing).await.unwrap();
+    assert!(matches!(dead, LeaseReply::Granted(_)));
+    let begun = Instant::now();
+    let processes: Vec<_> = (0..4).map(|_| on(&store)).collect();
+    let gate = Gate::default();
+    let waiters: Vec<_> = processes.iter().map(|cache| spawn(cache, "k", gate.body(2))).collect();
+    gate.reached().await;
+    assert_eq!(begun.elapsed(), lease);
+    // They look again meanwhile.
+    tokio::time::sleep(WATCHED_POLL * 2).await;
+    gate.open();
+    for waiter in waiters {
+        assert_eq!(waiter.await.unwrap(), 2);
+    }
+    assert_eq!(begun.elapsed(), lease + WATCHED_POLL * 2);
+    assert_eq!(processes.iter().map(|cache| cache.stats().prefix("k").loads).sum::<u64>(), 1);
 }
 
 #[tokio::test(start_paused = true)]

@@ -76,6 +76,16 @@ impl Rig {
         self.store.take_lease(key, token, Duration::from_secs(5), IfPresent::Return, Recall::Nothing).await.unwrap()
     }
 
+    /// Waits for the lease of `key` to end.
+    pub(in crate::store) async fn until_granted(&self, key: &str) {
+        let granted = async {
+            while !matches!(self.lease(key, Token::new()).await, LeaseReply::Granted(_)) {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(10 * SECOND, granted).await.expect("the lease should have ended");
+    }
+
     /// What a load of `key` that begins now is given.
     pub(in crate::store) async fn reading(&self, key: &str) -> ClockReading {
         self.reading_as(Token::new(), key).await

@@ -134,9 +134,7 @@ impl State {
 
     /// Removes the entry of a key with its memberships, if there is one; whether it was alive. It may leave its indexes only
     /// because every caller fences the key and empties the index of its dependents: nothing is left that is reached through it.
-    /// The fence overtakes the lease of whoever loads it, too.
     pub(super) fn remove(&mut self, key: &Name, now: Now) -> bool {
-        self.leases.remove(key);
         let Some(entry) = self.entries.remove(key) else { return false };
         for index in &entry.names {
             self.indexes.leave(index, key);

@@ -55,8 +55,7 @@ impl Leases {
         }
     }
 
-    /// Whoever has it.
-    pub(super) fn remove(&mut self, key: &Name) {
+    fn remove(&mut self, key: &Name) {
         if let Some(lease) = self.by_key.remove(key) {
             self.by_end.remove(&(lease.ends, key.clone()));
             self.bytes -= LEASE_BYTES + key.as_str().len();

@@ -154,6 +154,7 @@ impl State {
     }
 
     pub(super) fn write(&mut self, key: &Name, fill: &Fill<'_>, now: Now) -> Written {
+        self.leases.release(key, fill.token);
         // Against the fences as they were: the one set below is this write's own.
         let dependencies = if self.rules.keep(Rule::WriteChecksEveryName) { fill.names } else { &[] };
         let refusal = self.refusal(key, dependencies, fill.clock, now);
