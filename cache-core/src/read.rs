@@ -321,7 +321,8 @@ impl Read {
         }
         let mut lease = Lease::new(&inner, &key);
         let mut wait = Wait::default();
-        let left = self.spent.left;
+        let (left, way) = (self.spent.left, self.way);
+        let mut may_look_again = false;
         loop {
             match self.ask(store, &key, &mut lease).await {
                 Asked::Found(found) => {
@@ -343,6 +344,12 @@ impl Read {
                     }
                     // The wait has a limit of its own.
                     self.spent.left = left;
+                    may_look_again = true;
+                }
+                // A connection that is lost while this call waits says nothing of the load that it waits for.
+                Asked::Unanswered if may_look_again && self.way == Way::FailOpen && !self.spent.left.is_zero() => {
+                    may_look_again = false;
+                    self.way = way;
                 }
                 Asked::Unanswered => return self.load_unfilled(leader),
             }

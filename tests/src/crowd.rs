@@ -197,7 +197,8 @@ pub async fn crowd_main(arguments: &[String]) {
     let [url, lease, lease_wait] = arguments else { panic!("expected URL, lease and wait") };
     let ms = |text: &str| Duration::from_millis(text.parse().expect("a number"));
     let patience = Duration::from_secs(10);
-    let builder = Cache::builder().url(url.as_str()).namespace("crowd").operation_deadline(patience).jitter(0.0);
+    let builder = Cache::builder().url(url.as_str()).namespace("crowd").jitter(0.0);
+    let builder = builder.operation_deadline(patience).connect_timeout(patience);
     let cache = builder.lease(ms(lease)).lease_wait(ms(lease_wait)).build().expect("valid settings");
     cache.ready(patience).await.expect("a store that answers");
     let (permit, permits) = mpsc::unbounded_channel();

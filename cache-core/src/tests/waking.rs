@@ -166,6 +166,38 @@ async fn a_lost_push_costs_one_poll() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_failure_while_it_waits_is_no_reason_to_load() {
+    let store = Faulty::new();
+    let (gate, _, waiters) = waiting(&store).await;
+    for _ in 0..2 {
+        let look = store.hold(Op::TakeLease);
+        store.fail(Op::TakeLease);
+        look.reached().await;
+        store.heal(Op::TakeLease);
+        look.open();
+        idle().await;
+    }
+    gate.open();
+    assert_eq!(served(waiters).await, Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_while_the_store_goes_away_loads_at_the_second_failure() {
+    let store = Faulty::new();
+    let gate = Gate::default();
+    let leader = spawn(&on(&store), "k", gate.body(1));
+    gate.reached().await;
+    let waiter = spawn(&on(&store), "k", async { 2 });
+    idle().await;
+    let looks = store.calls(Op::TakeLease);
+    store.fail(Op::TakeLease);
+    assert_eq!(waiter.await.unwrap(), 2);
+    assert_eq!(store.calls(Op::TakeLease) - looks, 2);
+    gate.open();
+    assert_eq!(leader.await.unwrap(), 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn who_stops_waiting_leaves_nothing_behind() {
     let store = Faulty::new();
     let (gate, _, waiters) = waiting(&store).await;
