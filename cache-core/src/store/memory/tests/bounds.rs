@@ -5,7 +5,8 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::{LEASE, Partition, TTL, key, tag};
-use crate::store::{Fill, FillReply, Refusal};
+use crate::config::MEMORY_LEARNED_SHARE;
+use crate::store::{Fill, FillReply, Recall, Refusal};
 
 fn small() -> Partition {
     Partition::with(|settings| settings.bytes_max = 20_000)
@@ -226,4 +227,28 @@ fn bookkeeping_goes_back_to_nearly_nothing_through_fills_alone() {
     }
     assert!(partition.state.indexes.len() <= 2);
     assert!(partition.state.leases.len() <= 1);
+}
+
+#[test]
+fn what_is_learned_counts_and_has_a_share() {
+    let mut partition = small();
+    let teach = |partition: &mut Partition, logical: &str, learned| {
+        let load = partition.load(logical);
+        let (value, names) = (Bytes::from_static(b"v"), &[]);
+        let fill = Fill { key: logical, value, names, ttl: TTL, clock: &load.clock, token: load.token, learned };
+        assert_eq!(partition.state.fill(&key(logical), &fill, partition.now), FillReply::Stored);
+        partition.check();
+    };
+    let state = Bytes::from_static(&[0; 41]);
+    teach(&mut partition, "a:0", None);
+    let before = partition.state.bytes();
+    teach(&mut partition, "a:0", Some((state.clone(), TTL)));
+    assert!(partition.state.bytes() >= before + state.len());
+    for number in 0..500 {
+        partition.pass(Duration::from_millis(1));
+        teach(&mut partition, &format!("a:{number}"), Some((state.clone(), TTL)));
+        assert!(partition.state.learned.bytes() <= 20_000 / MEMORY_LEARNED_SHARE);
+    }
+    let recalled = |logical| partition.state.read_clock(&key(logical), Recall::Learned, partition.now).learned;
+    assert_eq!((recalled("a:499"), recalled("a:0")), (Some(state), None));
 }
