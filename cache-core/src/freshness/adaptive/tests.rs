@@ -1,5 +1,7 @@
 use std::time::Duration;
 
+use proptest::prelude::*;
+
 use super::*;
 
 const DIGEST: [u8; 16] = *b"0123456789abcdef";
@@ -155,4 +157,25 @@ fn other_bytes_are_nothing_known() {
     }
     assert_eq!(Learned::decode(&[&bytes[..], b"x"].concat()), None);
     assert_eq!(Learned::decode(&[&b"\x02"[..], &bytes[1..]].concat()), None);
+}
+
+proptest! {
+    /// Whoever can write to the store can write anything there.
+    #[test]
+    fn whatever_lies_in_the_store_the_ttl_is_within_the_bounds(
+        mut bytes in prop::collection::vec(any::<u8>(), 0..64),
+        own_format in any::<bool>(),
+        loaded_at_ms in any::<u64>(),
+        replaces in any::<bool>(),
+    ) {
+        if own_format {
+            bytes.resize(41, 0xff);
+            bytes[0] = STATE_VERSION;
+        }
+        let past = Learned::decode(&bytes);
+        prop_assert!(past.is_some() || !own_format);
+        let refill = Refill { loaded_at_ms, payload_digest: DIGEST, replaces };
+        let ttl = Learned::after(&bounds(), past.as_ref(), &refill).entry_lives(Duration::MAX).ttl();
+        prop_assert!((seconds(10.0)..=seconds(3_600.0)).contains(&ttl), "{:?}", ttl);
+    }
 }
