@@ -1,10 +1,9 @@
 //! Wrong settings are told at once, clearly, and without a credential.
 
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use cache_core::{Cache, ErrorKind, cached};
-use cache_tests::{Server, ServerOptions, TestStore, each_server};
+use cache_tests::{Log, Server, ServerOptions, TestStore, each_server};
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -99,11 +98,7 @@ each_server! {
 
     async fn no_log_line_holds_a_credential_or_a_value(store: TestStore) {
         let mut server = Server::with(store.kind().unwrap(), ServerOptions::new().password("hunter2"));
-        let log = Log::default();
-        let subscriber = tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_writer(log.clone()).finish();
-        // With one subscriber alone, a thread without any that is first at an event decides that nobody listens.
-        let _second = tracing::Dispatch::new(tracing_subscriber::fmt().with_writer(std::io::sink).finish());
-        let guard = tracing::subscriber::set_default(subscriber);
+        let (log, _listening) = Log::listen();
         let cache = Cache::builder().url(server.url()).connect_timeout(Duration::from_millis(300)).build().unwrap();
         cache.ready(PATIENCE).await.unwrap();
         let load = || async { Ok::<String, ()>("very secret value".to_owned()) };
@@ -116,8 +111,7 @@ each_server! {
         let wrong = Cache::open(&server.url().replace("hunter2", "swordfish")).unwrap();
         server.start_again();
         wrong.ready(PATIENCE).await.unwrap_err();
-        drop(guard);
-        let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+        let log = log.text();
         assert!(log.contains("cache_core"), "the outage was not logged:\n{log}");
         for secret in ["hunter2", "swordfish", "very secret value"] {
             assert!(!log.contains(secret), "{secret} in\n{log}");
@@ -160,26 +154,4 @@ each_server! {
 #[cached(prefix = "adaptive", adaptive_ttl = "1h..2h", skip(cache), cache = cache)]
 async fn adaptive(cache: &Cache, id: u64) -> u64 {
     id
-}
-
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl std::io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-impl<'a> tracing_subscriber::fmt::MakeWriter<'a> for Log {
-    type Writer = Self;
-
-    fn make_writer(&'a self) -> Self {
-        self.clone()
-    }
 }

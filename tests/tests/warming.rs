@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use cache_core::{Cache, Invalidation, Warmed, Warmer, cached, key};
-use cache_tests::{Gate, Probe, TestStore, each_store};
+use cache_tests::{Gate, Log, Probe, TestStore, each_store};
 use tokio::time::Instant;
 
 type BoxError = Box<dyn Error + Send + Sync>;
@@ -162,9 +162,12 @@ async fn a_failing_or_panicking_warmer_does_not_stop_the_others() {
     warmer.register("panics early", || -> std::future::Ready<Result<(), Infallible>> { panic!("on purpose") });
     let counted = ran.clone();
     warmer.register("works", move || std::future::ready(Ok::<_, Infallible>(counted.mark())));
+    let (log, _listening) = Log::listen();
     let warmed = warmer.run().await;
     assert_eq!(counts(&warmed), (4, 1, 3));
     assert!(!warmed.is_complete());
+    let said = log.text().lines().filter(|line| line.contains("WARN") && line.contains("warming failed")).count();
+    assert_eq!(said, 3, "{}", log.text());
     let expected = ["fails: the database is gone", "panics: panicked", "panics early: panicked"];
     assert_eq!(errors(&warmed), expected.map(str::to_owned).into());
     assert_eq!(ran.count(), 1);
@@ -202,6 +205,16 @@ async fn errors_are_bounded_and_failures_all_counted() {
     assert_eq!((counts(&warmed), warmed.errors().len()), ((1_000, 0, 1_000), 100));
     let warmed = warmer().warm_keys(["x".repeat(1 << 20)]).await;
     assert_eq!(warmed.errors()[0].name.len(), 1_024);
+}
+
+#[tokio::test]
+async fn keys_of_one_run_are_bounded() {
+    let warmer = warmer();
+    with_batches(&warmer);
+    let keys = (1_000_000..1_100_002).map(|id| format!("item:{id}"));
+    let warmed = warmer.warm_keys(keys).await;
+    assert_eq!(counts(&warmed), (100_002, 100_000, 2));
+    assert_eq!(warmed.errors()[0].message, "a run warms at most 100000 keys");
 }
 
 #[tokio::test]
@@ -252,7 +265,7 @@ async fn a_hanging_warmer_gives_its_place_to_the_others() {
     let counted = ran.clone();
     warmer.register("works", move || std::future::ready(Ok::<_, Infallible>(counted.mark())));
     let begun = Instant::now();
-    let warmed = warmer.run().await;
+    let warmed = tokio::time::timeout(PAUSE * 2, warmer.run()).await.expect("it does not wait for what hangs");
     assert_eq!((counts(&warmed), ran.count()), ((2, 1, 1), 1));
     assert_eq!(errors(&warmed), ["hangs: did not end within 60s".to_owned()].into());
     assert!(begun.elapsed() < PAUSE + Duration::from_secs(1), "{:?}", begun.elapsed());
