@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use cache_core::{Cache, Key, key};
-use cache_tests::{Fault, FaultProxy, TestStore, each_server, until};
+use cache_tests::{Fault, FaultProxy, Log, TestStore, each_server, until};
 use flight_board::flights;
 use flight_board::outbox::{self, Relayed};
 
@@ -40,6 +40,19 @@ each_server! {
         assert_eq!(file.notes(), 1);
         assert_eq!(shown_after_a_restart(&file, &store).await, "shows 999 999");
         assert_eq!(file.notes(), 0, "done once, struck");
+        cache_of(&file, &store).await.clear().await.unwrap();
+    }
+
+    /// Nobody restarts: the old value lives for one interval of the relay at most.
+    async fn a_process_that_lives_does_what_a_crashed_one_left(store: TestStore) {
+        let file = File::new();
+        let living = Serving::start(&file.path, store.url()).await;
+        let mut crashing = Process::start("changes", &file.path, store.url());
+        crashing.says().await;
+        assert_eq!(crashing.says().await, "committed");
+        crashing.kill().await;
+        until(async || living.get(&format!("/flights/{FLIGHT}")).await.body["delay_min"] == 999).await;
+        until(async || file.notes() == 0).await;
         cache_of(&file, &store).await.clear().await.unwrap();
     }
 
@@ -139,9 +152,11 @@ async fn notes_that_cannot_be_read_stay_and_keep_nothing_else_from_being_done() 
     file.note("garbage");
     file.note(r#"{"version":2,"keys":["a"]}"#);
     file.note(r#"{"version":1,"keys":["flight:1"],"tags":[],"patterns":[],"everything":false}"#);
+    let (log, _listening) = Log::listen();
     for done in [1, 0] {
         assert_eq!(outbox::relay(&db, &cache).await.unwrap(), Relayed { done, left: 2 });
     }
+    assert_eq!(log.text().matches("ERROR").count(), 2, "once each time: {}", log.text());
 }
 
 #[tokio::test]
