@@ -82,12 +82,14 @@ async fn a_dead_process_has_one_successor_when_its_lease_ends_and_the_others_wai
     assert_eq!(begun.elapsed(), lease);
     // They look again meanwhile.
     tokio::time::sleep(WATCHED_POLL * 2).await;
+    let loads = || processes.iter().map(|cache| cache.stats().prefix("k").loads).sum::<u64>();
+    assert_eq!(loads(), 1);
     gate.open();
     for waiter in waiters {
         assert_eq!(waiter.await.unwrap(), 2);
     }
     assert_eq!(begun.elapsed(), lease + WATCHED_POLL * 2);
-    assert_eq!(processes.iter().map(|cache| cache.stats().prefix("k").loads).sum::<u64>(), 1);
+    assert_eq!(loads(), 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -176,6 +178,7 @@ async fn a_failure_while_it_waits_is_no_reason_to_load() {
         store.heal(Op::TakeLease);
         look.open();
         idle().await;
+        assert!(waiters.iter().all(|waiter| !waiter.is_finished()));
     }
     gate.open();
     assert_eq!(served(waiters).await, Duration::ZERO);
