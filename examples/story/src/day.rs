@@ -30,6 +30,16 @@ pub(crate) enum What {
     Delay { id: u32, minutes: i32 },
 }
 
+impl Event {
+    /// The flights of a visit.
+    pub(crate) fn page(&self) -> Option<&[u32]> {
+        match &self.what {
+            What::Visit { ids, .. } => Some(ids),
+            What::Delay { .. } => None,
+        }
+    }
+}
+
 struct Flight {
     departs_s: f64,
     delay_min: i32,

@@ -1,17 +1,20 @@
 //! One day of traffic on real flights, and what each feature of the library spares the database and the visitors.
 //!
 //! Time is virtual and everything is seeded; the calls, loads and invalidations are real ones of the library on the
-//! embedded store. `cargo run --package story` prints the table and draws the chart of `cache-core/docs/story.md`.
+//! embedded store. `cargo run --package story` prints the table and draws the chart of `cache-core/docs/story.md`. With `CACHE_URL`
+//! it goes on with a minute in real time: it starts itself four times on that Redis.
 
+mod by_hand;
 mod chart;
 mod day;
 mod db;
 mod play;
 mod process;
+mod rush;
 
 use std::path::Path;
 
-use day::MINUTE_S;
+use day::Event;
 use play::{Outcome, PROCESSES, Setup, play};
 use process::Step;
 
@@ -32,26 +35,40 @@ const TTL_ONLY: (&str, Setup) =
     ("beside them, TTL only: nothing is deleted", Setup::ByHand { deletes: false, single_flight: false });
 
 fn main() -> std::io::Result<()> {
-    let rows = tell(24.0);
+    let (flights, events) = day::events(VISITS, PROCESSES, SEED);
+    let url = std::env::var("CACHE_URL");
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let ([kind, process, run], Ok(url)) = (&arguments[..], &url) {
+        rush::answer(kind, process.parse().expect("a number"), run, url, flights, &events);
+        return Ok(());
+    }
+    let rows = tell(flights, &events);
     let plots = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../cache-core/docs/plots");
     std::fs::write(plots.join("story.svg"), chart::svg(&rows))?;
-    println!("\ncargo run --package story");
-    Ok(())
+    match url {
+        Ok(_) => rush::compare(&events),
+        Err(_) => Ok(()),
+    }
 }
 
-/// Plays the first hours of the day against every set-up, prints what was counted and checks what is claimed.
-fn tell(hours: f64) -> Vec<(&'static str, Setup, Outcome)> {
-    let (flights, mut events) = day::events(VISITS, PROCESSES, SEED);
-    events.retain(|event| event.at_s < hours * 60.0 * MINUTE_S);
-    let pages = events.iter().filter(|event| matches!(event.what, day::What::Visit { .. })).count();
+/// Plays the events against every set-up, prints what was counted and checks what is claimed.
+fn tell(flights: usize, events: &[Event]) -> Vec<(&'static str, Setup, Outcome)> {
+    let pages = events.iter().filter_map(Event::page).count();
     println!("{pages} pages of up to 4 of {flights} flights, {} changes of delay\n", events.len() - pages);
     println!("{:<46} {:>9} {:>14} {:>7}", "", "queries", "pages waiting", "stale");
-    let play = |(name, setup)| {
-        let outcome = play(setup, flights, &events, SEED);
-        println!("{name:<46} {:>9} {:>14} {:>7}", outcome.queries, outcome.waited, outcome.stale);
-        (name, setup, outcome)
-    };
-    let rows: Vec<_> = LADDER.into_iter().chain([TTL_ONLY]).map(play).collect();
+    let rows: Vec<_> = std::thread::scope(|scope| {
+        let played: Vec<_> = LADDER
+            .into_iter()
+            .chain([TTL_ONLY])
+            .map(|(name, setup)| (name, setup, scope.spawn(move || play(setup, flights, events, SEED))))
+            .collect();
+        let ended = played.into_iter().map(|(name, setup, playing)| {
+            let outcome = playing.join().expect("it says what is wrong");
+            println!("{name:<46} {:>9} {:>14} {:>7}", outcome.queries, outcome.waited, outcome.stale);
+            (name, setup, outcome)
+        });
+        ended.collect()
+    });
     check(&rows);
     rows
 }
@@ -76,8 +93,13 @@ fn check(rows: &[(&str, Setup, Outcome)]) {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
+    use crate::day::MINUTE_S;
+
     #[test]
     fn a_part_of_the_day_tells_the_same_story() {
-        super::tell(16.0);
+        let (flights, mut events) = day::events(VISITS, PROCESSES, SEED);
+        events.retain(|event| event.at_s < 16.0 * 60.0 * MINUTE_S);
+        tell(flights, &events);
     }
 }

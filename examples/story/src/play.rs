@@ -9,9 +9,10 @@ use cache_core::{Cache, Warmer};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
+use crate::by_hand::{ByHand, Stored};
 use crate::day::{Event, MINUTE_S, What};
 use crate::db::Db;
-use crate::process::{ByHand, Library, Process, Step, get_flights};
+use crate::process::{Library, Process, Step, get_flights};
 
 /// Processes of the service.
 pub(crate) const PROCESSES: usize = 4;
@@ -81,7 +82,7 @@ fn processes(setup: Setup, db: &Db) -> Vec<Process> {
     match setup {
         Setup::NoCache => peers(Cache::disabled(), Step::Lease),
         Setup::ByHand { deletes, single_flight } => {
-            let by_hand = ByHand::new(db, deletes);
+            let by_hand = ByHand::new(Stored::Map(Arc::default()), db, deletes);
             let of_process = || if single_flight { by_hand.clone().single_flight() } else { by_hand.clone() };
             (0..PROCESSES).map(|_| Process::ByHand(of_process())).collect()
         }

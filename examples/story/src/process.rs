@@ -1,14 +1,12 @@
-//! How a process of the application reads flights: through the library, or through a cache as it is often written by hand.
+//! How a process of the application reads flights: through the library, or through a cache that is written by hand.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use cache_core::{Cache, cached};
-use tokio::sync::OnceCell;
-use tokio::time::Instant;
 
+use crate::by_hand::ByHand;
 use crate::db::{Db, Flight};
 
 /// Of every cache here.
@@ -82,53 +80,6 @@ impl Library {
     }
 }
 
-type Loading = Arc<Mutex<HashMap<u32, Arc<OnceCell<Flight>>>>>;
-
-/// `GET`, load, `SETEX`, and `DEL` when something has changed. A load that began before a change is stored after its `DEL`, and
-/// stays for the TTL.
-#[derive(Clone)]
-pub(crate) struct ByHand {
-    /// Stands for Redis: all processes see it, and it answers at once, as the embedded store does.
-    stored: Arc<Mutex<HashMap<u32, (Flight, Instant)>>>,
-    /// Of this process: who finds a load there waits for it.
-    loading: Option<Loading>,
-    db: Db,
-    deletes: bool,
-}
-
-impl ByHand {
-    pub(crate) fn new(db: &Db, deletes: bool) -> Self {
-        Self { stored: Arc::default(), loading: None, db: db.clone(), deletes }
-    }
-
-    pub(crate) fn single_flight(self) -> Self {
-        Self { loading: Some(Arc::default()), ..self }
-    }
-
-    async fn flight(&self, id: u32) -> Flight {
-        let found = lock(&self.stored).get(&id).copied();
-        if let Some((flight, expires)) = found
-            && Instant::now() < expires
-        {
-            return flight;
-        }
-        let Some(loading) = &self.loading else { return self.load(id).await };
-        let flight = lock(loading).entry(id).or_default().clone();
-        let load = async || {
-            let flight = self.load(id).await;
-            lock(loading).remove(&id);
-            flight
-        };
-        *flight.get_or_init(load).await
-    }
-
-    async fn load(&self, id: u32) -> Flight {
-        let flight = self.db.flights(&[id]).await[0];
-        lock(&self.stored).insert(id, (flight, Instant::now() + TTL));
-        flight
-    }
-}
-
 impl Process {
     /// The flights of a page, in its order.
     pub(crate) async fn page(&self, ids: &[u32]) -> Vec<Flight> {
@@ -157,14 +108,10 @@ impl Process {
         match self {
             Self::Library(library) => {
                 let invalidated = library.cache.invalidate_key(get_flight::key(&id)).await;
-                invalidated.expect("the embedded store does not fail");
+                invalidated.expect("the store answers");
             }
-            Self::ByHand(by_hand) if by_hand.deletes => _ = lock(&by_hand.stored).remove(&id),
+            Self::ByHand(by_hand) if by_hand.deletes => by_hand.stored.del(id).await,
             Self::ByHand(_) => {}
         }
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
