@@ -7,6 +7,7 @@ mod companion;
 mod each;
 mod expand;
 mod parse;
+mod recursion;
 
 use proc_macro2::TokenStream;
 

@@ -46,17 +46,54 @@ pub trait Carried {
     fn carried(&self) -> Self::Copy;
 }
 
+// One by one, as `ToOwned` has them, and not for all that is `ToOwned`: the compiler would then complain that a type is not
+// `Clone`, and not show the message above.
 #[diagnostic::do_not_recommend]
-impl<T: ToOwned + ?Sized> Carried for T {
-    type Copy = T::Owned;
+impl<T: Clone> Carried for T {
+    type Copy = T;
 
-    fn carried(&self) -> T::Owned {
-        self.to_owned()
+    fn carried(&self) -> T {
+        self.clone()
     }
 }
 
+#[diagnostic::do_not_recommend]
+impl<T: Clone> Carried for [T] {
+    type Copy = Vec<T>;
+
+    fn carried(&self) -> Vec<T> {
+        self.to_vec()
+    }
+}
+
+macro_rules! unsized_texts {
+    ($($text:ty),*) => {$(
+        #[diagnostic::do_not_recommend]
+        impl Carried for $text {
+            type Copy = <$text as ToOwned>::Owned;
+
+            fn carried(&self) -> Self::Copy {
+                self.to_owned()
+            }
+        }
+    )*};
+}
+
+unsized_texts!(str, std::ffi::CStr, std::ffi::OsStr, std::path::Path);
+
+/// What a background load can be given.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be taken along by a background load: it is not `Send`",
+    label = "not `Send`",
+    note = "a refresh runs in a task of its own: bound a type parameter by `Send + 'static`, or take an `Arc` in the place of an `Rc`"
+)]
+pub trait TakenAlong: Send + 'static {}
+
+#[diagnostic::do_not_recommend]
+impl<T: Send + 'static> TakenAlong for T {}
+
 /// A copy that a background load takes along.
-pub fn owned<T: Carried + ?Sized>(borrowed: &T) -> T::Copy {
+pub fn owned<T: Carried<Copy: TakenAlong> + ?Sized>(borrowed: &T) -> T::Copy {
     borrowed.carried()
 }
 

@@ -10,6 +10,7 @@ use syn::{FnArg, GenericParam, Ident, Lifetime, Pat, Receiver, ReceiverKind, Typ
 use super::check::Place;
 use super::expand::Generator;
 use super::parse::Options;
+use super::recursion::call_of_itself;
 use crate::errors::Errors;
 use crate::names::associated_name;
 use crate::signature::{Form, Function, Param, peel_type};
@@ -47,6 +48,14 @@ pub(crate) fn check(function: &Function, options: &Options, place: &Place, error
             option,
             format!("`{option}` needs a plain `async fn`: put `#[cached]` on one that this function calls"),
         );
+    }
+    let is_associated = matches!(place, Place::Associated);
+    if let Some(call) = call_of_itself(&function.body.statements, &function.sig.ident, is_associated) {
+        let message = format!(
+            "`{option}` cannot refresh a function that calls itself: move the recursion to a function of its own, without \
+             `#[cached]`, and call that here"
+        );
+        errors.at_span(call, message);
     }
     let exclusive = |tokens: &dyn ToTokens, errors: &mut Errors| {
         let message = format!(
