@@ -23,13 +23,24 @@ struct App {
     cache: Cache,
     data: Data,
     down: Arc<AtomicBool>,
+    /// What its calls ask for.
+    id: u64,
 }
 
 impl App {
     async fn new(store: &TestStore) -> Self {
         let data = Data::new();
         data.set("row", "old");
-        Self { cache: store.cache().await, data, down: Arc::default() }
+        Self { cache: store.cache().await, data, down: Arc::default(), id: 1 }
+    }
+
+    /// With a cache that waits for a held load for a moment only: an invalidation frees the lease of a key that it names,
+    /// but it cannot know the leases of loads that it reaches through anything else.
+    async fn impatient(store: &TestStore) -> Self {
+        let moment = Duration::from_millis(100);
+        let cache = store.builder().lease(moment).lease_wait(moment).build().unwrap();
+        cache.ready(Duration::from_secs(10)).await.unwrap();
+        Self { cache, ..Self::new(store).await }
     }
 
     async fn elsewhere(&self, store: &TestStore) -> Self {
@@ -56,19 +67,19 @@ async fn pass_ttl() {
     until(async || begun.elapsed().is_ok_and(|passed| passed > Duration::from_millis(2))).await;
 }
 
-#[cached(prefix = "swr", ttl = "1ms", stale_while_revalidate = "1h", skip(app), tags = ["team:{team}"], cache = app.cache)]
+#[cached(prefix = "swr", ttl = "1ms", stale_while_revalidate = "1h", skip(app), tags = ["team:{team}:{id}"], depends_on = ["user:{id}"], cache = app.cache)]
 async fn revalidated(app: &App, id: u64, team: &str) -> Result<String, Down> {
     let _ = (id, team);
     app.read().await
 }
 
-#[cached(prefix = "sie", ttl = "1ms", stale_if_error = "1h", skip(app), tags = ["team:{team}"], cache = app.cache)]
+#[cached(prefix = "sie", ttl = "1ms", stale_if_error = "1h", skip(app), tags = ["team:{team}:{id}"], depends_on = ["user:{id}"], cache = app.cache)]
 async fn stands_in(app: &App, id: u64, team: &str) -> Result<String, Down> {
     let _ = (id, team);
     app.read().await
 }
 
-#[cached(prefix = "early", ttl = "1h", early_refresh = 1e15, skip(app), tags = ["team:{team}"], cache = app.cache)]
+#[cached(prefix = "early", ttl = "1h", early_refresh = 1e15, skip(app), tags = ["team:{team}:{id}"], depends_on = ["user:{id}"], cache = app.cache)]
 async fn early(app: &App, id: u64, team: &str) -> Result<String, Down> {
     let _ = (id, team);
     costs_something().await;
@@ -76,19 +87,21 @@ async fn early(app: &App, id: u64, team: &str) -> Result<String, Down> {
 }
 
 #[cached(
-    prefix = "all", ttl = "1ms", stale_while_revalidate = "1h", stale_if_error = "2h", early_refresh, skip(app),
-    tags = ["team:{team}"], cache = app.cache
+    prefix = "all", ttl = "2ms", stale_while_revalidate = "1h", stale_if_error = "2h", early_refresh, jitter = 0.5, skip(app),
+    tags = ["team:{team}:{id}"], depends_on = ["user:{id}"], cache = app.cache
 )]
 async fn all(app: &App, id: u64, team: &str) -> Result<String, Down> {
     let _ = (id, team);
     app.read().await
 }
 
-#[cached(prefix = "adaptive", adaptive_ttl = "1h..2h", skip(app), tags = ["team:{team}"], cache = app.cache)]
+#[cached(prefix = "adaptive", adaptive_ttl = "1h..2h", skip(app), tags = ["team:{team}:{id}"], depends_on = ["user:{id}"], cache = app.cache)]
 async fn adaptive(app: &App, id: u64, team: &str) -> Result<String, Down> {
     let _ = (id, team);
     app.read().await
 }
+
+const TEAM: &str = "a";
 
 #[derive(Clone, Copy, Debug)]
 enum Policy {
@@ -96,24 +109,27 @@ enum Policy {
     StandsIn,
     Early,
     All,
+    Adaptive,
 }
 
 impl Policy {
     async fn get(self, app: &App) -> Result<String, Down> {
         match self {
-            Self::Revalidated => revalidated(app, 1, "a").await,
-            Self::StandsIn => stands_in(app, 1, "a").await,
-            Self::Early => early(app, 1, "a").await,
-            Self::All => all(app, 1, "a").await,
+            Self::Revalidated => revalidated(app, app.id, TEAM).await,
+            Self::StandsIn => stands_in(app, app.id, TEAM).await,
+            Self::Early => early(app, app.id, TEAM).await,
+            Self::All => all(app, app.id, TEAM).await,
+            Self::Adaptive => adaptive(app, app.id, TEAM).await,
         }
     }
 
-    fn key(self) -> String {
+    fn key(self, id: u64) -> String {
         match self {
-            Self::Revalidated => revalidated::key(&1, "a").to_string(),
-            Self::StandsIn => stands_in::key(&1, "a").to_string(),
-            Self::Early => early::key(&1, "a").to_string(),
-            Self::All => all::key(&1, "a").to_string(),
+            Self::Revalidated => revalidated::key(&id, TEAM).to_string(),
+            Self::StandsIn => stands_in::key(&id, TEAM).to_string(),
+            Self::Early => early::key(&id, TEAM).to_string(),
+            Self::All => all::key(&id, TEAM).to_string(),
+            Self::Adaptive => adaptive::key(&id, TEAM).to_string(),
         }
     }
 
@@ -126,65 +142,128 @@ impl Policy {
 
 const IN_BACKGROUND: [Policy; 3] = [Policy::Revalidated, Policy::Early, Policy::All];
 
+const LOADING: [Policy; 3] = [Policy::StandsIn, Policy::All, Policy::Adaptive];
+const STANDING_IN: [Policy; 2] = [Policy::StandsIn, Policy::All];
+
+/// How the entry falls.
+#[derive(Clone, Copy, Debug)]
+enum By {
+    Key,
+    Tag,
+    Dependency,
+    Pattern,
+    Clear,
+}
+
+const BY_ALL: [By; 5] = [By::Key, By::Tag, By::Dependency, By::Pattern, By::Clear];
+
+impl By {
+    async fn invalidate(self, cache: &Cache, policy: Policy, id: u64) -> u64 {
+        let key = policy.key(id);
+        let invalidated = match self {
+            Self::Key => cache.invalidate_key(key).await,
+            Self::Tag => cache.invalidate_tag(format!("team:{TEAM}:{id}")).await,
+            Self::Dependency => cache.invalidate_key(format!("user:{id}")).await,
+            Self::Pattern => cache.invalidate_pattern(&format!("{key}*")).await,
+            Self::Clear => cache.clear().await,
+        };
+        invalidated.unwrap().entries
+    }
+}
+
 /// A refresh reads "old" and is held, the data changes, `writer` invalidates, the refresh goes on.
-async fn litmus_of_a_refresh(policy: Policy, app: &App, writer: &Cache, by_tag: bool) {
-    let before = app.stats();
+async fn litmus_of_a_refresh(policy: Policy, app: &App, writer: &Cache, by: By) {
     policy.stale(app).await;
     let held = app.data.hold("row");
     assert_eq!(policy.get(app).await.unwrap(), "old", "{policy:?}: served at once");
     held.reached().await;
     app.data.set("row", "new");
-    let invalidated = match by_tag {
-        true => writer.invalidate_tag("team:a").await,
-        false => writer.invalidate_key(policy.key()).await,
-    };
-    assert_eq!(invalidated.unwrap().entries, 1, "{policy:?}");
-    let key_read = policy.get(app).await.unwrap();
-    assert_eq!(key_read, "new", "{policy:?}: read while the refresh is held");
+    assert!(by.invalidate(writer, policy, app.id).await >= 1, "{policy:?} {by:?}");
+    let read = policy.get(app).await.unwrap();
+    assert_eq!(read, "new", "{policy:?} {by:?}: read while the refresh is held");
     held.open();
-    until(async || app.stats().refused_fills > before.refused_fills).await;
-    assert_eq!(policy.get(app).await.unwrap(), "new", "{policy:?}: read after the refresh");
-    until(async || app.stats().loads - before.loads >= 3).await;
+    until(async || app.stats().refused_fills == 1).await;
+    assert_eq!(policy.get(app).await.unwrap(), "new", "{policy:?} {by:?}: read after the refresh");
+    until(async || app.stats().loads >= 3).await;
     assert_eq!(policy.get(app).await.unwrap(), "new");
-    app.data.set("row", "old");
-    app.cache.clear().await.unwrap();
+}
+
+/// The same of a load that a caller waits for.
+async fn litmus_of_a_load(policy: Policy, app: &App, writer: &Cache, by: By) {
+    let held = app.data.hold("row");
+    let late = tokio::spawn({
+        let app = app.clone();
+        async move { policy.get(&app).await.unwrap() }
+    });
+    held.reached().await;
+    app.data.set("row", "new");
+    by.invalidate(writer, policy, app.id).await;
+    assert_eq!(policy.get(app).await.unwrap(), "new", "{policy:?} {by:?}: read while the load is held");
+    held.open();
+    assert_eq!(late.await.unwrap(), "old", "its own caller gets what it loaded");
+    assert_eq!(app.stats().refused_fills, 1, "{policy:?} {by:?}");
+    assert_eq!(policy.get(app).await.unwrap(), "new", "{policy:?} {by:?}: read after the load");
+}
+
+/// What is stale stands in for a load that fails, and for nobody who comes after `writer` has invalidated it.
+async fn litmus_of_standing_in(policy: Policy, app: &App, writer: &Cache, by: By) {
+    policy.stale(app).await;
+    app.down.store(true, Ordering::SeqCst);
+    assert_eq!(policy.get(app).await.unwrap(), "old", "{policy:?}");
+    assert!(by.invalidate(writer, policy, app.id).await >= 1, "{policy:?} {by:?}");
+    policy.get(app).await.unwrap_err();
+}
+
+/// In every way, by this process or another.
+async fn litmus_of_refreshes(store: &TestStore, by_another: bool) {
+    let mut id = 0;
+    for by in BY_ALL {
+        for policy in IN_BACKGROUND {
+            let (app, writer) = case(store, by_another, &mut id).await;
+            litmus_of_a_refresh(policy, &app, &writer, by).await;
+        }
+    }
+}
+
+async fn litmus_of_loads(store: &TestStore, by_another: bool) {
+    let mut id = 0;
+    for by in BY_ALL {
+        for policy in LOADING {
+            let (app, writer) = case(store, by_another, &mut id).await;
+            litmus_of_a_load(policy, &app, &writer, by).await;
+        }
+    }
+}
+
+async fn litmus_of_values_that_stand_in(store: &TestStore, by_another: bool) {
+    let mut id = 0;
+    for by in BY_ALL {
+        for policy in STANDING_IN {
+            let (app, writer) = case(store, by_another, &mut id).await;
+            litmus_of_standing_in(policy, &app, &writer, by).await;
+        }
+    }
+}
+
+/// A process of its own and a key: what one case leaves behind must not be in the way of the next.
+async fn case(store: &TestStore, by_another: bool, id: &mut u64) -> (App, Cache) {
+    *id += 1;
+    let app = App { id: *id, ..App::impatient(store).await };
+    let writer = if by_another { store.another_process().await } else { app.cache.clone() };
+    (app, writer)
 }
 
 each_store! {
-    async fn a_refresh_overtaken_by_its_key_is_refused(store: TestStore) {
-        for policy in IN_BACKGROUND {
-            let app = App::new(&store).await;
-            litmus_of_a_refresh(policy, &app, &app.cache, false).await;
-        }
+    async fn a_refresh_that_was_overtaken_is_refused(store: TestStore) {
+        litmus_of_refreshes(&store, false).await;
     }
 
-    async fn a_refresh_overtaken_by_its_tag_is_refused(store: TestStore) {
-        // A tag does not free the lease of the refresh: callers wait for it a moment only.
-        let moment = Duration::from_millis(100);
-        let cache = store.builder().lease(moment).lease_wait(moment).build().unwrap();
-        cache.ready(Duration::from_secs(10)).await.unwrap();
-        for policy in IN_BACKGROUND {
-            let app = App { cache: cache.clone(), ..App::new(&store).await };
-            litmus_of_a_refresh(policy, &app, &app.cache, true).await;
-        }
+    async fn a_load_that_was_overtaken_is_refused_whatever_the_policy(store: TestStore) {
+        litmus_of_loads(&store, false).await;
     }
 
-    /// The value that was read before an invalidation stands in for nobody who comes after it.
-    async fn a_value_that_was_invalidated_never_stands_in(store: TestStore) {
-        for policy in [Policy::StandsIn, Policy::All] {
-            for by_tag in [false, true] {
-                let app = App::new(&store).await;
-                policy.stale(&app).await;
-                app.down.store(true, Ordering::SeqCst);
-                assert_eq!(policy.get(&app).await.unwrap(), "old");
-                match by_tag {
-                    true => app.cache.invalidate_tag("team:a").await,
-                    false => app.cache.invalidate_key(policy.key()).await,
-                }
-                .unwrap();
-                policy.get(&app).await.unwrap_err();
-            }
-        }
+    async fn a_value_that_was_invalidated_stands_in_for_nobody(store: TestStore) {
+        litmus_of_values_that_stand_in(&store, false).await;
     }
 
     async fn a_stale_value_is_served_while_one_refresh_runs(store: TestStore) {
@@ -235,37 +314,6 @@ each_store! {
     }
 }
 
-each_store! {
-    /// A TTL that follows the data is still only a TTL.
-    async fn a_load_with_an_adaptive_ttl_that_its_key_or_tag_overtook_is_refused(store: TestStore) {
-        let moment = Duration::from_millis(100);
-        let cache = store.builder().lease(moment).lease_wait(moment).build().unwrap();
-        cache.ready(Duration::from_secs(10)).await.unwrap();
-        let app = App { cache, ..App::new(&store).await };
-        for by_tag in [false, true] {
-            app.data.set("row", "old");
-            let held = app.data.hold("row");
-            let late = tokio::spawn({
-                let app = app.clone();
-                async move { adaptive(&app, 1, "a").await.unwrap() }
-            });
-            held.reached().await;
-            app.data.set("row", "new");
-            match by_tag {
-                true => app.cache.invalidate_tag("team:a").await,
-                false => app.cache.invalidate_key(adaptive::key(&1, "a")).await,
-            }
-            .unwrap();
-            assert_eq!(adaptive(&app, 1, "a").await.unwrap(), "new");
-            held.open();
-            assert_eq!(late.await.unwrap(), "old");
-            assert_eq!(adaptive(&app, 1, "a").await.unwrap(), "new");
-            app.cache.clear().await.unwrap();
-        }
-        assert_eq!(app.stats().refused_fills, 2);
-    }
-}
-
 each_server! {
     async fn what_an_adaptive_ttl_has_learned_is_shared_and_outlives_the_entry(store: TestStore) {
         let app = App::new(&store).await;
@@ -284,11 +332,16 @@ each_server! {
         assert!(second <= shortest, "{second} after {first}: invalidated at once, it lives as short as it may");
     }
 
-    async fn another_process_s_refresh_is_refused_after_an_invalidation(store: TestStore) {
-        for policy in IN_BACKGROUND {
-            let app = App::new(&store).await;
-            litmus_of_a_refresh(policy, &app, &app.elsewhere(&store).await.cache, false).await;
-        }
+    async fn a_refresh_that_another_process_overtook_is_refused(store: TestStore) {
+        litmus_of_refreshes(&store, true).await;
+    }
+
+    async fn a_load_that_another_process_overtook_is_refused_whatever_the_policy(store: TestStore) {
+        litmus_of_loads(&store, true).await;
+    }
+
+    async fn a_value_that_another_process_invalidated_stands_in_for_nobody(store: TestStore) {
+        litmus_of_values_that_stand_in(&store, true).await;
     }
 
     async fn one_process_refreshes_for_all(store: TestStore) {
@@ -361,7 +414,7 @@ mod arguments {
                 generic(&repo, 7_u8, "word").await;
                 pass_ttl().await;
             }
-            until(async || app.stats().loads == 8).await;
+            until(async || app.stats().fills == 8).await;
             let mut seen = repo.seen.lock().unwrap().clone();
             seen.sort();
             assert_eq!(seen, ["1 n p [1, 2]", "1 n p [1, 2]", "2", "2", "3", "3", "word", "word"]);
