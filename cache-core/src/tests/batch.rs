@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use super::*;
 use crate::config::{BATCH_BYTES, BATCH_GET_KEYS, BATCH_WINDOW};
+use crate::entry::Entry;
 use crate::key::{Names, Policy};
 use crate::private::{ManyCall, ManyStep, Storable, fill_many, lookup_many};
 
@@ -115,7 +116,7 @@ async fn a_store_that_hangs_costs_many_keys_one_operation_deadline() {
 
 #[tokio::test(start_paused = true)]
 async fn a_slow_store_costs_one_operation_deadline_for_every_512_keys() {
-    for keys in [300, MANY.len()] {
+    for keys in [100, 300, MANY.len()] {
         let (cache, store) = rig();
         store.slow(Duration::from_millis(100));
         let (rows, begun) = (rows(&cache, 1), Instant::now());
@@ -378,4 +379,76 @@ async fn a_hit_in_the_lease_answer_of_a_batch_is_not_shared() {
     answered.open();
     assert_eq!(batch.await.unwrap()[&1], 5, "it asked before the invalidation");
     assert_eq!(follower.await.unwrap(), 7, "it asked after the invalidation");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_others_give_up_is_loaded_at_once_in_one_load() {
+    let (cache, _) = rig();
+    let gate = Gate::default();
+    let single = spawn(&cache, "k:3", gate.body(7));
+    gate.reached().await;
+    let others = rows(&cache, 5);
+    let held = others.hold();
+    let other = others.begin([1, 2]);
+    held.reached().await;
+    let rows = rows(&cache, 1);
+    let loading = rows.hold();
+    let batch = rows.begin([1, 2, 3]);
+    idle().await;
+    other.abort();
+    loading.reached().await;
+    assert_eq!(rows.loads(), [2], "it does not wait for the third key meanwhile");
+    loading.open();
+    gate.open();
+    assert_eq!(batch.await.unwrap(), HashMap::from([(1, 1), (2, 1), (3, 7)]));
+    single.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_waits_for_others_no_longer_than_lease_wait() {
+    let (cache, store) = rig();
+    let others = rows(&on(&store), 5);
+    let held = others.hold();
+    let other = others.begin([1, 2]);
+    held.reached().await;
+    let (rows, begun) = (rows(&cache, 1), Instant::now());
+    assert_eq!(rows.get([1, 2]).await, HashMap::from([(1, 1), (2, 1)]));
+    assert_eq!((begun.elapsed(), rows.loads()), (LEASE_WAIT, vec![2]));
+    other.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_long_load_keeps_the_leases_of_all_its_keys_that_are_still_its_own() {
+    let (cache, store) = rig();
+    let rows = rows(&cache, 1);
+    let held = rows.hold();
+    let batch = rows.begin([1, 2]);
+    held.reached().await;
+    let leases = Duration::from_secs(20);
+    tokio::time::sleep(leases).await;
+    let renewals = store.calls(Op::RenewLease);
+    assert!((118..=120).contains(&renewals), "{renewals} renewals in twenty leases of two keys");
+    on(&store).invalidate_key("k:1").await.unwrap();
+    tokio::time::sleep(leases).await;
+    let further = store.calls(Op::RenewLease) - renewals;
+    assert!((59..=61).contains(&further), "{further} renewals in twenty leases of one key");
+    held.open();
+    batch.await.unwrap();
+    let renewals = store.calls(Op::RenewLease);
+    tokio::time::sleep(leases).await;
+    assert_eq!(store.calls(Op::RenewLease), renewals);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_load_of_many_keys_took_is_shared_out_among_them() {
+    let (cache, store) = rig();
+    let rows = rows(&cache, 1);
+    let held = rows.hold();
+    let batch = rows.begin(0..4);
+    held.reached().await;
+    tokio::time::advance(Duration::from_secs(2)).await;
+    held.open();
+    batch.await.unwrap();
+    let entry = Entry::decode(store.bytes("k:3").await.unwrap()).unwrap();
+    assert_eq!(entry.header().load_cost_us, 500_000);
 }
