@@ -60,6 +60,12 @@ async fn board(app: &App, ids: Vec<u64>) -> Result<Vec<String>, String> {
     Ok(ids.iter().filter_map(|id| Some(flights.get(id)?.delay.clone())).collect())
 }
 
+/// Made also from loads that fail, and from values that are not stored.
+#[cached(prefix = "status", ttl = "60s", cache = app.cache, skip(app))]
+async fn status(app: &App, id: u64) -> String {
+    get_flights(app, &[id]).await.map_or_else(|error| error, |flights| flights[&id].delay.clone())
+}
+
 /// Calls the function of one id inside, for keys that the batch itself is loading.
 #[cached(prefix = "flight", each = ids, cache = app.cache, skip(app))]
 async fn one_by_one(app: &App, ids: &[u64]) -> Result<HashMap<u64, Flight>, String> {
@@ -258,6 +264,16 @@ each_store! {
             app.data.set(&id.to_string(), delay);
             app.cache.invalidate_key(get_flight::key(&id)).await.unwrap();
             assert!(board(&app, vec![2, 3]).await.unwrap().contains(&delay.to_owned()));
+        }
+    }
+
+    async fn what_is_made_from_a_batch_that_stores_nothing_falls_with_its_tags(store: TestStore) {
+        let app = App::new(&store).await;
+        for (delay, tag) in [("error", "flight-1"), ("unstored", "delay:unstored")] {
+            app.data.set("1", delay);
+            assert_eq!(status(&app, 1).await, delay);
+            assert!(!app.stored(1).await);
+            assert_eq!(app.cache.invalidate_tag(tag).await.unwrap().entries, 1, "{tag}");
         }
     }
 

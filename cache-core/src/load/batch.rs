@@ -73,11 +73,6 @@ impl BatchLoading {
         self.loads.into_iter().for_each(|(_, loading)| loading.end_failed());
     }
 
-    /// What is left is not stored.
-    pub(crate) fn end_unstored(self) {
-        self.loads.into_iter().for_each(|(_, loading)| loading.end_unstored());
-    }
-
     /// Encodes the next entries, so many as may be under way at the same time; `None`: there is none left. `value` says what
     /// becomes of a key: its further names, and its value unless it is not wanted.
     pub(crate) fn encode_some(

@@ -216,7 +216,6 @@ pub fn fill_many<M: BatchMap<Value: Storable>>(
         }) {
             if !many.batch.fill(fillings).await {
                 // As it is for one key: a store that does not answer is not waited for again.
-                loading.end_unstored();
                 break;
             }
         }
