@@ -304,7 +304,8 @@ impl Cache {
     /// function.
     ///
     /// A text key is a literal logical key, and its entry lives for the cache's default lifetime;
-    /// a companion's key (`get_flight::key(&42)`) brings the lifetime and the tags of its function.
+    /// a companion's key (`get_flight::key(&42)`) brings the lifetime and the tags of its function. What a function has stored
+    /// is found by its text as well; what was stored by text is not served by a function, whose tags it lacks.
     /// Cached calls inside `load` become dependencies of the entry.
     ///
     /// # Errors
@@ -361,7 +362,8 @@ impl Cache {
     /// The entry under `key` is removed with everything that depends on it; then the value is stored, unless anything that it
     /// belongs to was invalidated since this was called. So two concurrent writers end in a miss, never in the older value.
     /// Call it *before* the value can be changed by others, that is within the transaction or right after it; what was read
-    /// long before may be old already.
+    /// long before may be old already. Under a text key the value has no tags, so a function that caches under the same key does
+    /// not serve it, and loads.
     ///
     /// # Cancel safety
     /// Dropped before it completes, it either has no effect or runs to its end.

@@ -229,6 +229,7 @@ mod tests {
         let header = Header {
             fingerprint: Fingerprint([0; 16]),
             negative: payload.is_none(),
+            by_text: false,
             stored_at_ms: 0,
             soft_expires_at_ms: 0,
             hard_expires_at_ms: 0,

@@ -7,7 +7,7 @@
 //! |---|---|
 //! | 0 | format version, 1 |
 //! | 1 | codec, 1 = JSON |
-//! | 2 | flags, bit 0 = negative entry (`None`, no payload) |
+//! | 2 | flags: bit 0 = negative entry (`None`, no payload), bit 1 = stored by text (see [`Header::by_text`]) |
 //! | 3 | reserved, 0 |
 //! | 4..20 | type fingerprint |
 //! | 20..28 | stored at, ms since the epoch |
@@ -31,6 +31,7 @@ use crate::name::Name;
 const FORMAT_VERSION: u8 = 1;
 const CODEC_JSON: u8 = 1;
 const FLAG_NEGATIVE: u8 = 1;
+const FLAG_BY_TEXT: u8 = 2;
 pub(crate) const HEADER_BYTES: usize = 56;
 /// Where the times stand.
 const TIMES: Range<usize> = 20..44;
@@ -52,6 +53,9 @@ pub(crate) struct Header {
     pub(crate) fingerprint: Fingerprint,
     /// `None` was loaded; there is no payload.
     pub(crate) negative: bool,
+    /// Stored under a key that was given as text, without the tags and dependencies that a function declares: no answer for a
+    /// call of the function, which an invalidation by one of these tags has to reach.
+    pub(crate) by_text: bool,
     pub(crate) stored_at_ms: u64,
     pub(crate) soft_expires_at_ms: u64,
     pub(crate) hard_expires_at_ms: u64,
@@ -100,7 +104,9 @@ pub(crate) fn encode(header: &Header, names: &[Name], payload: &[u8]) -> Option<
     };
     let payload = if header.negative { &[] } else { payload };
     let mut out = Vec::with_capacity(HEADER_BYTES + names_bytes + payload.len());
-    out.extend_from_slice(&[FORMAT_VERSION, CODEC_JSON, if header.negative { FLAG_NEGATIVE } else { 0 }, 0]);
+    let flag = |is_set: bool, flag: u8| if is_set { flag } else { 0 };
+    let flags = flag(header.negative, FLAG_NEGATIVE) | flag(header.by_text, FLAG_BY_TEXT);
+    out.extend_from_slice(&[FORMAT_VERSION, CODEC_JSON, flags, 0]);
     out.extend_from_slice(&header.fingerprint.0);
     out.extend_from_slice(&header.stored_at_ms.to_le_bytes());
     out.extend_from_slice(&header.soft_expires_at_ms.to_le_bytes());
@@ -132,7 +138,11 @@ impl Entry {
     /// payload by the codec.
     pub(crate) fn decode(bytes: Bytes) -> Result<Self, BadEntry> {
         let (&[version, codec, flags, reserved], rest) = split::<4>(&bytes)?;
-        if version != FORMAT_VERSION || codec != CODEC_JSON || flags & !FLAG_NEGATIVE != 0 || reserved != 0 {
+        if version != FORMAT_VERSION
+            || codec != CODEC_JSON
+            || flags & !(FLAG_NEGATIVE | FLAG_BY_TEXT) != 0
+            || reserved != 0
+        {
             return Err(BadEntry::Foreign);
         }
         let (fingerprint, rest) = split::<16>(rest)?;
@@ -146,6 +156,7 @@ impl Entry {
         let header = Header {
             fingerprint: Fingerprint(*fingerprint),
             negative: flags & FLAG_NEGATIVE != 0,
+            by_text: flags & FLAG_BY_TEXT != 0,
             stored_at_ms: u64::from_le_bytes(*stored_at),
             soft_expires_at_ms: u64::from_le_bytes(*soft_expires_at),
             hard_expires_at_ms: u64::from_le_bytes(*hard_expires_at),
@@ -210,6 +221,7 @@ mod tests {
         Header {
             fingerprint: Fingerprint(*b"0123456789abcdef"),
             negative: false,
+            by_text: false,
             stored_at_ms: 1_700_000_000_000,
             soft_expires_at_ms: 1_700_000_030_000,
             hard_expires_at_ms: 1_700_000_060_000,
@@ -236,6 +248,9 @@ mod tests {
         let negative = encode(&Header { negative: true, ..header() }, &[], b"ignored").unwrap();
         assert_eq!(&negative[..4], b"\x01\x01\x01\x00");
         assert_eq!(&negative[48..], b"\0\0\0\0\0\0\0\0");
+        let by_text = encode(&Header { by_text: true, ..header() }, &[], b"1").unwrap();
+        assert_eq!(&by_text[..4], b"\x01\x01\x02\x00");
+        assert!(Entry::decode(by_text).unwrap().header().by_text);
     }
 
     #[test]
@@ -269,9 +284,9 @@ mod tests {
                 let mut bytes = whole.to_vec();
                 bytes[at] ^= 1 << bit;
                 match Entry::decode(bytes.into()) {
-                    // A foreign fingerprint, other times and costs are read as they are; the caller compares.
+                    // Who stored it, a foreign fingerprint, other times and costs are read as they are; the caller compares.
                     Ok(entry) => {
-                        assert!((4..48).contains(&at), "byte {at}, bit {bit}");
+                        assert!((4..48).contains(&at) || (at, 1 << bit) == (2, FLAG_BY_TEXT), "byte {at}, bit {bit}");
                         assert_ne!(*entry.header(), header());
                     }
                     Err(error) => assert!(

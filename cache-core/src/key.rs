@@ -106,7 +106,7 @@ impl<T> Key<T> {
 
     /// How its entry is stored: as its recipe says, or by the cache's defaults.
     pub(crate) fn policy(&self) -> Policy {
-        self.recipe.as_ref().map_or_else(|| Policy::new(self.prefix().to_owned()), |recipe| recipe.policy.clone())
+        self.recipe.as_ref().map_or_else(|| Policy::by_text(self.prefix()), |recipe| recipe.policy.clone())
     }
 
     /// Its text and its name; `None`: it names no entry.

@@ -385,7 +385,9 @@ impl Read {
     /// question to the store leaves it out.
     fn usable(&mut self, bytes: Bytes) -> Option<Found> {
         let Ok(entry) = Entry::decode(bytes) else { return self.bad() };
-        if self.checks_type && entry.header().fingerprint != self.fingerprint {
+        let header = entry.header();
+        let is_foreign = self.checks_type && header.fingerprint != self.fingerprint;
+        if is_foreign || (header.by_text && !self.policy.by_text) {
             return self.bad();
         }
         let (in_load, is_owing) = (provenance::in_load(), self.inner.recovery.is_owing());

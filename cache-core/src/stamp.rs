@@ -95,6 +95,7 @@ pub(crate) fn stamp(
     let now_ms = inner.wall_ms();
     let header = Header {
         negative,
+        by_text: policy.by_text,
         fingerprint,
         stored_at_ms: now_ms,
         soft_expires_at_ms: now_ms.saturating_add(soft_ms),

@@ -85,7 +85,7 @@ counters! {
     /// Calls that left the cache alone, because an invalidation of a name of theirs has failed and is being retried, or
     /// because their key could not be encoded.
     bypasses,
-    /// Stored bytes that could not be used: corrupt, of another type, or of another version.
+    /// Stored bytes that could not be used: corrupt, of another type or version, or, for a function, stored by text.
     bad_entries,
     /// Entries removed by invalidations that named keys of this prefix; in the total, by all.
     invalidated,

@@ -14,6 +14,8 @@ use crate::ttl::Ttl;
 #[derive(Clone, Debug)]
 pub struct Policy {
     pub(crate) prefix: Cow<'static, str>,
+    /// No function says anything of these entries.
+    pub(crate) by_text: bool,
     pub(crate) ttl: Ttl,
     pub(crate) negative_ttl: Option<Duration>,
     pub(crate) version: u32,
@@ -29,6 +31,7 @@ impl Policy {
     pub fn new(prefix: impl Into<Cow<'static, str>>) -> Self {
         Self {
             prefix: prefix.into(),
+            by_text: false,
             ttl: Ttl::Default,
             negative_ttl: None,
             version: 0,
@@ -37,6 +40,11 @@ impl Policy {
             freshness: Freshness::default(),
             adaptive: None,
         }
+    }
+
+    /// The same for a key that no function made.
+    pub(crate) fn by_text(prefix: &str) -> Self {
+        Self { by_text: true, ..Self::new(prefix.to_owned()) }
     }
 
     /// How long entries live.
@@ -158,8 +166,12 @@ pub(crate) struct Recipe<T> {
 impl<T> Recipe<T> {
     /// Of a key that no function made.
     pub(super) fn plain(prefix: &str) -> Self {
-        let policy = Policy::new(prefix.to_owned());
-        Self { policy, captured: Captured::default(), declared: |_, _| Names::new(), keep: |_| true }
+        Self {
+            policy: Policy::by_text(prefix),
+            captured: Captured::default(),
+            declared: |_, _| Names::new(),
+            keep: |_| true,
+        }
     }
 
     /// Everything the value is declared to belong to: names from parameters alone, and names that need the value.

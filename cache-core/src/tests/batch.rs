@@ -56,7 +56,7 @@ impl<V: Storable + Clone + Send + Sync + 'static> Rows<V> {
     async fn get(&self, ids: impl IntoIterator<Item = u32>) -> HashMap<u32, V> {
         let ids: Vec<u32> = ids.into_iter().collect();
         let key = |id: &u32| TextKey::literal(&key(*id)).unwrap().typed();
-        let call = ManyCall::<HashMap<u32, V>>::new(Some(&self.cache), &ids, key, Policy::new("k"));
+        let call = ManyCall::<HashMap<u32, V>>::new(Some(&self.cache), &ids, key, Policy::by_text("k"));
         let mut step = lookup_many(call).await;
         loop {
             let mut load = match step {
