@@ -322,7 +322,7 @@ async fn idle() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_warmer_that_warms_keys_does_not_wait_for_itself() {
     let warmer = warmer().concurrency(1);
     let loads = with_items(&warmer);
@@ -331,7 +331,8 @@ async fn a_warmer_that_warms_keys_does_not_wait_for_itself() {
         let warmer = inner.clone();
         async move { if warmer.warm_keys(["item:1", "item:2"]).await.is_complete() { Ok(()) } else { Err("incomplete") } }
     });
-    assert_eq!(counts(&warmer.run().await), (1, 1, 0));
+    let warmed = tokio::time::timeout(PAUSE, warmer.run()).await.expect("it has the permit that it needs");
+    assert_eq!(counts(&warmed), (1, 1, 0));
     assert_eq!(loads.count(), 2);
 }
 
@@ -391,9 +392,14 @@ async fn a_schedule_stops_with_its_handle() {
     let gate = gated(&warmer, "slow");
     drop(warmer.schedule(PAUSE));
     assert!(tokio::time::timeout(PAUSE * 10, gate.reached()).await.is_err());
+    let begun = Instant::now();
+    warmer.schedule(PAUSE).shutdown().await;
+    assert!(begun.elapsed() < Duration::from_secs(1), "it stops in its pause: {:?}", begun.elapsed());
     let schedule = warmer.schedule(PAUSE);
     gate.reached().await;
+    let begun = Instant::now();
     schedule.shutdown().await;
+    assert!(begun.elapsed() < Duration::from_secs(1), "it stops in a run: {:?}", begun.elapsed());
     // Its permit is free again, and it does not come back.
     let alone = warmer.concurrency(1);
     let (warmed, ()) = tokio::join!(alone.run(), async {
@@ -402,6 +408,28 @@ async fn a_schedule_stops_with_its_handle() {
     });
     assert_eq!(counts(&warmed), (1, 1, 0));
     assert!(tokio::time::timeout(PAUSE * 10, gate.reached()).await.is_err());
+}
+
+/// A future ends where it waits next: after `shutdown` nothing of it runs any more.
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn the_shutdown_of_a_schedule_waits_for_what_cannot_stop_at_once() {
+    let (warmer, begun) = (warmer(), Probe::new());
+    let (go, held) = std::sync::mpsc::channel::<()>();
+    let (counted, held) = (begun.clone(), Arc::new(Mutex::new(held)));
+    warmer.register("blocks", move || {
+        let (counted, held) = (counted.clone(), held.clone());
+        async move {
+            counted.mark();
+            _ = held.lock().unwrap().recv();
+            Ok::<_, Infallible>(())
+        }
+    });
+    let schedule = warmer.schedule(Duration::ZERO);
+    begun.reached(1).await;
+    let mut shutdown = tokio::spawn(schedule.shutdown());
+    assert!(tokio::time::timeout(Duration::from_millis(100), &mut shutdown).await.is_err());
+    go.send(()).unwrap();
+    shutdown.await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
