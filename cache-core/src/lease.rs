@@ -13,6 +13,7 @@ use tokio::task::AbortHandle;
 use crate::cache::Inner;
 use crate::clock::within;
 use crate::config::BATCH_WINDOW;
+use crate::single_flight::{Closing, Leader};
 use crate::store::Token;
 use crate::window::{self, Boxed};
 
@@ -22,28 +23,12 @@ pub(crate) struct Lease {
     inner: Arc<Inner>,
     key: Arc<str>,
     pub(crate) token: Token,
-    renewal: Option<AbortHandle>,
     owed: bool,
 }
 
 impl Lease {
     pub(crate) fn new(inner: &Arc<Inner>, key: &Arc<str>) -> Self {
-        Self { inner: inner.clone(), key: key.clone(), token: Token::new(), renewal: None, owed: true }
-    }
-
-    /// Renews the lease at a third of its time until [`end_renewal`](Self::end_renewal), for at most as long as a load may
-    /// take that still fills. Without a runtime it simply runs out.
-    pub(crate) fn keep_alive(&mut self) {
-        let Ok(runtime) = Handle::try_current() else { return };
-        let renewals = renew(self.inner.clone(), self.key.clone(), self.token);
-        let bounded = tokio::time::timeout(self.inner.config.fence_retention, renewals);
-        self.renewal = Some(runtime.spawn(async { _ = bounded.await }).abort_handle());
-    }
-
-    pub(crate) fn end_renewal(&mut self) {
-        if let Some(renewal) = self.renewal.take() {
-            renewal.abort();
-        }
+        Self { inner: inner.clone(), key: key.clone(), token: Token::new(), owed: true }
     }
 
     /// Nothing has to be given back: a fill does it, or the lease is somebody else's.
@@ -54,24 +39,36 @@ impl Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        self.end_renewal();
         if self.owed {
             release(self.inner.clone(), self.key.clone(), self.token);
         }
     }
 }
 
-/// Renews the leases of one batch, until dropped.
+/// Renews the leases of one load, until dropped.
 pub(crate) struct Renewal(Option<AbortHandle>);
 
+/// A lease that is renewed.
+struct Kept {
+    key: Arc<str>,
+    token: Token,
+    flight: Option<Closing>,
+}
+
 impl Renewal {
-    /// As [`Lease::keep_alive`] does, by one task for all.
-    pub(crate) fn of_all<'a>(inner: &Arc<Inner>, leases: impl Iterator<Item = &'a Lease>) -> Self {
-        let leases: Vec<(Arc<str>, Token)> = leases.map(|lease| (lease.key.clone(), lease.token)).collect();
+    /// At a third of their time, for at most as long as a load may take that still fills. A lease that is lost is another's:
+    /// an invalidation has overtaken the load, and who comes now must not wait for it. Without a runtime they simply run out.
+    pub(crate) fn of<'a>(inner: &Arc<Inner>, leases: impl Iterator<Item = (&'a Lease, Option<&'a Leader>)>) -> Self {
+        let leases: Vec<Kept> = leases
+            .map(|(lease, leader)| Kept {
+                key: lease.key.clone(),
+                token: lease.token,
+                flight: leader.map(Leader::closing),
+            })
+            .collect();
         let runtime = Handle::try_current().ok().filter(|_| !leases.is_empty());
         Self(runtime.map(|runtime| {
-            let renewals = renew_all(inner.clone(), leases);
-            let bounded = tokio::time::timeout(inner.config.fence_retention, renewals);
+            let bounded = tokio::time::timeout(inner.config.fence_retention, renew(inner.clone(), leases));
             runtime.spawn(async { _ = bounded.await }).abort_handle()
         }))
     }
@@ -83,15 +80,18 @@ impl Drop for Renewal {
     }
 }
 
-async fn renew_all(inner: Arc<Inner>, mut leases: Vec<(Arc<str>, Token)>) {
+async fn renew(inner: Arc<Inner>, mut leases: Vec<Kept>) {
     let Ok(store) = inner.store() else { return };
     while !leases.is_empty() {
         tokio::time::sleep(inner.config.lease / 3).await;
         let mut lost = HashSet::new();
-        let renewals = leases.iter().map(|(key, token)| -> Boxed<'_, Option<u128>> {
+        let renewals = leases.iter().map(|Kept { key, token, flight }| -> Boxed<'_, Option<u128>> {
             let renewal = store.renew_lease(key, *token, inner.config.lease);
             Box::pin(async {
-                matches!(within(inner.config.operation_deadline, renewal).await, Ok(false)).then_some(token.0)
+                // A failure is not the end of it: the next attempt comes before the lease runs out.
+                let is_lost = matches!(within(inner.config.operation_deadline, renewal).await, Ok(false));
+                flight.iter().filter(|_| is_lost).for_each(Closing::close);
+                is_lost.then_some(token.0)
             })
         });
         window::run(renewals, BATCH_WINDOW, |ended| {
@@ -99,19 +99,7 @@ async fn renew_all(inner: Arc<Inner>, mut leases: Vec<(Arc<str>, Token)>) {
             ControlFlow::Continue(())
         })
         .await;
-        leases.retain(|(_, token)| !lost.contains(&token.0));
-    }
-}
-
-async fn renew(inner: Arc<Inner>, key: Arc<str>, token: Token) {
-    let lease = inner.config.lease;
-    loop {
-        tokio::time::sleep(lease / 3).await;
-        let Ok(store) = inner.store() else { return };
-        // A failure is not the end of it: the next attempt comes before the lease runs out.
-        if let Ok(false) = within(inner.config.operation_deadline, store.renew_lease(&key, token, lease)).await {
-            return;
-        }
+        leases.retain(|lease| !lost.contains(&lease.token.0));
     }
 }
 

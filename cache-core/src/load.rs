@@ -11,7 +11,7 @@ use crate::entry::Entry;
 use crate::error::Error;
 use crate::fingerprint::Fingerprint;
 use crate::key::{Names, Policy};
-use crate::lease::Lease;
+use crate::lease::{Lease, Renewal};
 use crate::name::Name;
 use crate::provenance::{self, Scope};
 use crate::read::Spent;
@@ -121,13 +121,13 @@ impl Loading {
         async move {
             // Before the body: a follower that joins from here on may not have an unstored value of it.
             self.leader.iter().for_each(Leader::load_begins);
-            self.lease.iter_mut().for_each(Lease::keep_alive);
+            let renewal = Renewal::of(&self.inner, self.lease.iter().map(|lease| (lease, self.leader.as_ref())));
             self.spent.counters.loads(1);
             let begun = Instant::now();
             let output = body.as_mut().await;
             self.cost = begun.elapsed();
             self.spent.counters.load_time(self.cost);
-            self.lease.iter_mut().for_each(Lease::end_renewal);
+            drop(renewal);
             output
         }
     }

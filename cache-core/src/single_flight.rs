@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry as Slot;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use bytes::Bytes;
 use tokio::sync::watch;
@@ -81,6 +81,13 @@ pub(crate) struct Leader {
     flight: Arc<Flight>,
 }
 
+/// Closes a flight without ending it. Holds it weakly: when its leader is dropped, it is over.
+pub(crate) struct Closing {
+    flights: Arc<Flights>,
+    key: Arc<str>,
+    flight: Weak<Flight>,
+}
+
 pub(crate) struct Follower {
     end: watch::Receiver<Option<End>>,
     before_load: bool,
@@ -133,6 +140,14 @@ impl Flights {
         self.epoch.fetch_add(1, Ordering::SeqCst);
     }
 
+    fn close(&self, key: &Arc<str>, closed: &Arc<Flight>) {
+        let mut by_key = self.lock();
+        // A later one may have taken the place of this one.
+        if by_key.get(key).is_some_and(|flight| Arc::ptr_eq(flight, closed)) {
+            by_key.remove(key);
+        }
+    }
+
     // A panic while the lock is held leaves the map whole: every change to it is one operation.
     fn lock(&self) -> MutexGuard<'_, HashMap<Arc<str>, Arc<Flight>>> {
         self.by_key.lock().unwrap_or_else(PoisonError::into_inner)
@@ -161,11 +176,12 @@ impl Leader {
 
     /// Lets nobody else join. To be called before the fill is sent: a stored fill is proof only for those who joined before.
     pub(crate) fn close(&self) {
-        let mut by_key = self.flights.lock();
-        // A later epoch may have put its own flight in the place of this one.
-        if by_key.get(&self.key).is_some_and(|flight| Arc::ptr_eq(flight, &self.flight)) {
-            by_key.remove(&self.key);
-        }
+        self.flights.close(&self.key, &self.flight);
+    }
+
+    /// For whoever learns that this leader loads in vain.
+    pub(crate) fn closing(&self) -> Closing {
+        Closing { flights: self.flights.clone(), key: self.key.clone(), flight: Arc::downgrade(&self.flight) }
     }
 
     /// The load failed.
@@ -185,6 +201,14 @@ impl Drop for Leader {
     fn drop(&mut self) {
         // The map and the leader alone hold the flight, and it holds the sender: followers who still wait learn of it.
         self.close();
+    }
+}
+
+impl Closing {
+    pub(crate) fn close(&self) {
+        if let Some(flight) = self.flight.upgrade() {
+            self.flights.close(&self.key, &flight);
+        }
     }
 }
 

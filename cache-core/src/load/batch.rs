@@ -52,8 +52,9 @@ impl BatchLoading {
         let mut body = Box::pin(self.scope.clone().run(body));
         async move {
             self.loads.iter().filter_map(|(_, loading)| loading.leader.as_ref()).for_each(Leader::load_begins);
-            let renewal =
-                Renewal::of_all(&self.inner, self.loads.iter().filter_map(|(_, loading)| loading.lease.as_ref()));
+            let leases =
+                self.loads.iter().filter_map(|(_, loading)| Some((loading.lease.as_ref()?, loading.leader.as_ref())));
+            let renewal = Renewal::of(&self.inner, leases);
             self.counters.loads(1);
             let begun = Instant::now();
             let output = body.as_mut().await;

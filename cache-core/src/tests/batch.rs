@@ -348,6 +348,24 @@ async fn who_joined_during_a_batch_load_does_not_take_what_was_refused() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_comes_after_another_process_invalidated_does_not_wait_for_the_batch_that_it_overtook() {
+    let (cache, store) = rig();
+    let rows = rows(&cache, 1);
+    let held = rows.hold();
+    let batch = rows.begin([1, 2]);
+    held.reached().await;
+    on(&store).invalidate_key("k:1").await.unwrap();
+    tokio::time::sleep(cache.inner.config.lease / 3 + Duration::from_millis(1)).await;
+    let called = Instant::now();
+    assert_eq!(get(&cache, "k:1", 7).await, 7);
+    assert_eq!(called.elapsed(), Duration::ZERO);
+    let other = spawn(&cache, "k:2", forbidden());
+    idle().await;
+    held.open();
+    assert_eq!((batch.await.unwrap().len(), other.await.unwrap()), (2, 1));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_batch_that_joined_during_a_load_does_not_take_what_was_refused() {
     let (cache, store) = rig();
     let gate = Gate::default();

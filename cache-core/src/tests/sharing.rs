@@ -304,3 +304,20 @@ fn a_full_table_of_flights_leaves_callers_alone() {
     leaders.pop();
     assert!(matches!(flights.join(&"one more".into(), &Streak::default()), Role::Lead(_)));
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_comes_after_another_process_invalidated_does_not_wait_for_the_load_that_it_overtook() {
+    let (cache, store) = rig();
+    let gate = Gate::default();
+    let overtaken = spawn(&cache, "k", gate.body(1));
+    gate.reached().await;
+    let follower = spawn(&cache, "k", forbidden());
+    on(&store).invalidate_key("k").await.unwrap();
+    // The next renewal of the lease learns of it.
+    tokio::time::sleep(cache.inner.config.lease / 3 + Duration::from_millis(1)).await;
+    let called = Instant::now();
+    assert_eq!(get(&cache, "k", 2).await, 2);
+    assert_eq!(called.elapsed(), Duration::ZERO);
+    gate.open();
+    assert_eq!((overtaken.await.unwrap(), follower.await.unwrap()), (1, 2));
+}
