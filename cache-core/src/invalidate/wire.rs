@@ -34,13 +34,10 @@ struct Read {
     #[serde(deserialize_with = "known_version")]
     #[allow(dead_code)]
     version: u32,
-    #[serde(default)]
+    // All of it is always written: what lacks a part has lost it.
     keys: Texts,
-    #[serde(default)]
     tags: Texts,
-    #[serde(default)]
     patterns: Texts,
-    #[serde(default)]
     everything: bool,
 }
 
@@ -187,6 +184,14 @@ mod tests {
         assert!(serde_json::from_str::<Invalidation>(json).is_err());
     }
 
+    /// An invalidation with these texts in one field.
+    fn with(field: &str, texts: &[&str]) -> String {
+        let empty = r#""keys":[],"tags":[],"patterns":[],"#;
+        let (filled, others) =
+            (format!(r#""{field}":["{}"],"#, texts.join(r#"",""#)), empty.replace(&format!(r#""{field}":[],"#), ""));
+        format!(r#"{{"version":1,{filled}{others}"everything":false}}"#)
+    }
+
     #[test]
     fn the_format_is_that_of_version_1() {
         let invalidation =
@@ -207,7 +212,8 @@ mod tests {
         let long = Invalidation::new().key("k:".to_owned() + &"é\"\\".repeat(100)).tag("t: ü\u{1F6EB}");
         let json = long.to_json().unwrap();
         assert_eq!(Invalidation::from_json(&json).unwrap().to_json().unwrap(), json);
-        assert!(Invalidation::from_json(r#"{"version":1}"#).unwrap().is_empty());
+        let nothing = r#"{"version":1,"keys":[],"tags":[],"patterns":[],"everything":false}"#;
+        assert!(Invalidation::from_json(nothing).unwrap().is_empty());
     }
 
     #[test]
@@ -233,16 +239,20 @@ mod tests {
             refused(json, ErrorKind::Protocol, "not an invalidation");
             assert!(!Invalidation::from_json(json).unwrap_err().to_string().contains("secret"));
         }
-        // What is not known could be the part that matters.
-        refused(r#"{"version":1,"keys":[],"ranges":["a"]}"#, ErrorKind::Protocol, "not an invalidation");
+        // What is not known could be the part that matters, and so could what is gone.
+        refused(&with("ranges", &["a"]), ErrorKind::Protocol, "not an invalidation");
+        for part in [r#""keys":["flight:42"],"#, r#""tags":["airport:DFW","state:TX"],"#, r#","everything":false"#] {
+            assert!(GOLDEN.contains(part));
+            refused(&GOLDEN.replace(part, ""), ErrorKind::Protocol, "not an invalidation");
+        }
     }
 
     #[test]
     fn names_are_checked_on_the_way_in() {
         for (field, name) in [("keys", ""), ("keys", "~clock"), ("tags", "a\\nb"), ("patterns", "")] {
-            refused(&format!(r#"{{"version":1,"{field}":["fine","{name}"]}}"#), ErrorKind::Config, "must not");
+            refused(&with(field, &["fine", name]), ErrorKind::Config, "must not");
         }
-        refused(&format!(r#"{{"version":1,"tags":["{}"]}}"#, "x".repeat(1_025)), ErrorKind::Limit, "1024 bytes");
+        refused(&with("tags", &[&"x".repeat(1_025)]), ErrorKind::Limit, "1024 bytes");
     }
 
     #[test]

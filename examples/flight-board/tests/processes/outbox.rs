@@ -2,12 +2,16 @@
 
 use std::time::Duration;
 
-use cache_core::{Cache, Key, key};
+use cache_core::{Cache, Invalidation, Key, key};
 use cache_tests::{Fault, FaultProxy, Log, TestStore, each_server, until};
 use flight_board::flights;
 use flight_board::outbox::{self, Relayed};
 
 use crate::process::{BOARD, FLIGHT, File, PATIENCE, Process, Serving};
+
+fn written(intent: Invalidation) -> String {
+    intent.to_json().unwrap()
+}
 
 /// The cache that the processes of a file share.
 async fn cache_of(file: &File, store: &TestStore) -> Cache {
@@ -91,9 +95,9 @@ each_server! {
         let through = store.builder().url(proxy.url()).connections(1);
         let cache = through.operation_deadline(Duration::from_millis(250)).build().unwrap();
         cache.ready(PATIENCE).await.unwrap();
-        file.note(r#"{"version":1,"tags":["tagged"]}"#);
-        file.note(r#"{"version":1,"patterns":["board:*"]}"#);
-        file.note(r#"{"version":1,"keys":["plain:1"]}"#);
+        file.note(&written(Invalidation::new().tag("tagged")));
+        file.note(&written(Invalidation::new().pattern("board:*")));
+        file.note(&written(Invalidation::new().key("plain:1")));
 
         proxy.set(Fault::Refuse).await;
         assert_eq!(outbox::relay(&db, &cache).await.unwrap(), Relayed { done: 0, left: 3 });
@@ -151,7 +155,7 @@ async fn notes_that_cannot_be_read_stay_and_keep_nothing_else_from_being_done() 
     assert_eq!(outbox::relay(&db, &cache).await.unwrap(), Relayed::default());
     file.note("garbage");
     file.note(r#"{"version":2,"keys":["a"]}"#);
-    file.note(r#"{"version":1,"keys":["flight:1"],"tags":[],"patterns":[],"everything":false}"#);
+    file.note(&written(Invalidation::new().key("flight:1")));
     let (log, _listening) = Log::listen();
     for done in [1, 0] {
         assert_eq!(outbox::relay(&db, &cache).await.unwrap(), Relayed { done, left: 2 });
@@ -164,7 +168,7 @@ async fn two_relays_at_once_leave_nothing_but_what_cannot_be_read() {
     let file = File::new();
     let (one, other, cache) = (file.open(), file.open(), Cache::in_memory());
     for id in 0..250 {
-        file.note(&format!(r#"{{"version":1,"keys":["flight:{id}"]}}"#));
+        file.note(&written(Invalidation::new().key(format!("flight:{id}"))));
     }
     file.note("garbage");
     let (first, second) = tokio::join!(outbox::relay(&one, &cache), outbox::relay(&other, &cache));
@@ -179,9 +183,9 @@ async fn the_number_of_a_struck_note_is_never_used_again() {
     let file = File::new();
     let db = file.open();
     let last = || file.sql().query_row("SELECT max(id) FROM outbox", [], |row| row.get::<_, i64>(0)).unwrap();
-    file.note(r#"{"version":1}"#);
+    file.note(&written(Invalidation::new()));
     let struck = last();
     outbox::relay(&db, &Cache::in_memory()).await.unwrap();
-    file.note(r#"{"version":1}"#);
+    file.note(&written(Invalidation::new()));
     assert!(last() > struck);
 }
