@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
 use cache_core::{Cache, cached};
-use cache_tests::{Data, TestStore, each_server, each_store, until};
+use cache_tests::{Data, Log, TestStore, each_server, each_store, until};
 
 #[derive(Debug)]
 struct Down;
@@ -305,7 +305,10 @@ each_store! {
         let app = App::new(&store).await;
         Policy::StandsIn.stale(&app).await;
         app.down.store(true, Ordering::SeqCst);
+        let (log, _listening) = Log::listen();
         assert_eq!(stands_in(&app, 1, "a").await.unwrap(), "old");
+        let warned = |line: &str| line.contains("WARN") && line.contains("the database is down");
+        assert_eq!(log.text().lines().filter(|line| warned(line)).count(), 1, "{}", log.text());
         let stats = app.stats();
         assert_eq!((stats.hidden_failures, stats.stale_hits, stats.fills), (1, 1, 1));
         app.down.store(false, Ordering::SeqCst);

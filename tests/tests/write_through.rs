@@ -6,7 +6,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use cache_core::{Cache, cached, invalidates, write_through};
-use cache_tests::{Data, TestStore, each_store, run, until};
+use cache_tests::{Data, Gate, Log, TestStore, each_store, run, until};
 use serde::{Deserialize, Serialize};
 
 #[derive(Clone)]
@@ -80,6 +80,16 @@ fn spawn_write(app: &App, origin: &str) -> tokio::task::JoinHandle<Result<Flight
     tokio::spawn(async move { set_origin(&app, 1, origin).await })
 }
 
+/// A load of the flight that has read "old" and waits.
+async fn held_load(app: &App) -> (Gate, tokio::task::JoinHandle<Result<Flight, String>>) {
+    app.data.set(&row(1), "old");
+    let held = app.data.hold(&row(1));
+    let app = app.clone();
+    let late = tokio::spawn(async move { get_flight(&app, 1).await });
+    held.reached().await;
+    (held, late)
+}
+
 each_store! {
     async fn what_was_written_is_served_without_a_load(store: TestStore) {
         let app = App::new(&store).await;
@@ -113,13 +123,7 @@ each_store! {
 
     async fn a_load_overtaken_by_a_write_is_refused(store: TestStore) {
         let app = App::new(&store).await;
-        app.data.set(&row(1), "old");
-        let held = app.data.hold(&row(1));
-        let late = tokio::spawn({
-            let app = app.clone();
-            async move { get_flight(&app, 1).await }
-        });
-        held.reached().await;
+        let (held, late) = held_load(&app).await;
         set_origin(&app, 1, "new".to_owned()).await.unwrap();
         assert_eq!(get_flight(&app, 1).await, Ok(flight(1, "new")), "while the load is held");
         held.open();
@@ -235,13 +239,7 @@ each_store! {
     /// Removed and fenced like any write: the value that it replaces is old.
     async fn what_the_target_would_not_store_is_removed(store: TestStore) {
         let app = App::new(&store).await;
-        app.data.set(&row(1), "old");
-        let held = app.data.hold(&row(1));
-        let late = tokio::spawn({
-            let app = app.clone();
-            async move { get_flight(&app, 1).await }
-        });
-        held.reached().await;
+        let (held, late) = held_load(&app).await;
         set_origin(&app, 1, "unknown".to_owned()).await.unwrap();
         held.open();
         late.await.unwrap().unwrap();
@@ -301,7 +299,11 @@ fn a_store_that_is_down_costs_the_function_nothing_but_time() {
     run(0, async {
         let cache = Cache::builder().url("redis://127.0.0.1:1").operation_deadline(Duration::from_millis(50)).build();
         let app = App { cache: cache.unwrap(), data: Data::new() };
+        let (log, _listening) = Log::listen();
         assert_eq!(set_origin(&app, 1, "new".to_owned()).await, Ok(flight(1, "new")));
+        let log = log.text();
+        let errors: Vec<_> = log.lines().filter(|line| line.contains("ERROR")).collect();
+        assert!(matches!(errors[..], [error] if error.contains("an invalidation failed")), "{errors:?}");
         let stats = app.cache.stats();
         assert!(stats.prefix("flight").errors > 0 && stats.total().failed_invalidations > 0, "{stats}");
         assert!(app.cache.health().owes_invalidations);
