@@ -6,6 +6,7 @@ mod check;
 mod companion;
 mod each;
 mod expand;
+mod heading;
 mod parse;
 mod recursion;
 

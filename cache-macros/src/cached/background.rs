@@ -5,10 +5,11 @@ use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::spanned::Spanned;
 use syn::visit::Visit;
-use syn::{FnArg, GenericParam, Ident, Lifetime, Pat, Receiver, ReceiverKind, Type, TypeReference};
+use syn::{FnArg, Ident, Lifetime, Pat, Receiver, ReceiverKind, Type, TypeReference};
 
 use super::check::Place;
 use super::expand::Generator;
+use super::heading::explicit_argument;
 use super::parse::Options;
 use super::recursion::call_of_itself;
 use crate::errors::Errors;
@@ -243,12 +244,4 @@ fn is_static(reference: &TypeReference) -> bool {
 /// Whether the wrapper takes a parameter as `mut`, which only the body makes use of.
 pub(crate) fn has_mut_params(function: &Function) -> bool {
     function.params.iter().any(|param| matches!(&param.pat, Pat::Ident(pat) if pat.mutability.is_some()))
-}
-
-fn explicit_argument(param: &GenericParam) -> Option<TokenStream> {
-    match param {
-        GenericParam::Type(param) => Some(param.ident.to_token_stream()),
-        GenericParam::Const(param) => Some(param.ident.to_token_stream()),
-        GenericParam::Lifetime(_) => None,
-    }
 }
