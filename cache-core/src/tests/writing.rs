@@ -104,28 +104,58 @@ async fn a_put_drains_a_cascade_to_its_end() {
     assert_eq!(stored(&cache, "k").await, Some(2), "draining the cascade must leave the new value");
 }
 
-/// A put that the store refuses: the entry is gone, and only the epoch keeps callers from the load that began before.
+/// A put that the store is going to refuse: the entry is gone then, and only the epoch keeps callers from loads that began
+/// before.
+async fn overtaken_put(cache: &Cache, store: &Faulty) -> JoinHandle<crate::Put> {
+    let read = store.hold_answer(Op::ReadClock);
+    let put = {
+        let cache = cache.clone();
+        tokio::spawn(async move { cache.put(tagged("k", &["t"]), &2).await.unwrap() })
+    };
+    read.reached().await;
+    on(store).invalidate_tag("t").await.unwrap();
+    read.open();
+    put
+}
+
+async fn loads_at_once(cache: &Cache) {
+    let begun = tokio::time::Instant::now();
+    assert_eq!(get(cache, "k", 3).await, 3);
+    assert_eq!(begun.elapsed(), Duration::ZERO, "it waited for a load that it may not share");
+}
+
 #[tokio::test(start_paused = true)]
 async fn nobody_joins_a_load_from_before_a_put() {
     let (cache, store) = rig();
     let gate = Gate::default();
     let before = spawn(&cache, "k", gate.body(1));
     gate.reached().await;
-    let read = store.hold_answer(Op::ReadClock);
-    let put = {
-        let cache = cache.clone();
-        tokio::spawn(async move { cache.put(tagged("k", &["t"]), &2).await })
-    };
-    read.reached().await;
-    on(&store).invalidate_tag("t").await.unwrap();
-    read.open();
-    assert!(!put.await.unwrap().unwrap().stored);
-    let begun = tokio::time::Instant::now();
-    assert_eq!(get(&cache, "k", 3).await, 3);
-    assert_eq!(begun.elapsed(), Duration::ZERO, "it waited for a load that it may not share");
+    let answer = store.hold_answer(Op::Write);
+    let put = overtaken_put(&cache, &store).await;
+    answer.reached().await;
+    loads_at_once(&cache).await;
+    answer.open();
+    assert!(!put.await.unwrap().stored);
     gate.open();
     assert_eq!(before.await.unwrap(), 1);
     assert_eq!(stored(&cache, "k").await, Some(3), "the first load began before the write");
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_put_nobody_joins_a_load_that_began_while_it_was_sent() {
+    let (cache, store) = rig();
+    let sent = store.hold(Op::Write);
+    let put = overtaken_put(&cache, &store).await;
+    sent.reached().await;
+    let gate = Gate::default();
+    let meanwhile = spawn(&cache, "k", gate.body(1));
+    gate.reached().await;
+    sent.open();
+    assert!(!put.await.unwrap().stored);
+    loads_at_once(&cache).await;
+    gate.open();
+    assert_eq!(meanwhile.await.unwrap(), 1);
+    assert_eq!(stored(&cache, "k").await, Some(3));
 }
 
 /// What `#[write_through]` becomes.
