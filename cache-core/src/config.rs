@@ -129,7 +129,8 @@ pub(crate) const BATCH_GET_KEYS_UNSEEN: usize = 128;
 /// milliseconds of the server and of the connection, which others use as well. One value may be more.
 pub(crate) const BATCH_BYTES: usize = 4 << 20;
 /// Leases, fills and waits of one batch that are under way at the same time: enough to fill a pipeline, and half of
-/// [`COMMANDS_QUEUED_MAX`], so that single calls find room beside it.
+/// [`COMMANDS_QUEUED_MAX`], so that single calls find room beside it. All that the store answers for so many keys may take one
+/// operation deadline.
 pub(crate) const BATCH_WINDOW: usize = 128;
 /// Longest time one invalidation goes on by itself; what is left then is retried in the background. At 400 members a
 /// chunk of 2 ms this is a cascade of twelve million entries.
@@ -145,7 +146,7 @@ pub(crate) const WARM_CONCURRENCY: usize = 4;
 /// Longest time one warmer, or one call of a loader, may take: far above any query that is worth its warming, and what hangs
 /// gives its place back within one round of a usual schedule.
 pub(crate) const WARM_TIME_LIMIT: Duration = Duration::from_secs(300);
-/// Keys in one call of a batch loader: one `MGET` and one `IN (…)` list, below what databases allow.
+/// Keys in one call of a batch loader: no more than one `MGET` asks for, and below what databases allow in one `IN (…)` list.
 pub(crate) const WARM_BATCH_MAX: usize = 500;
 /// Keys in one run of a warmer, which are held in memory until it ends.
 pub(crate) const WARM_KEYS_MAX: usize = 100_000;

@@ -32,7 +32,7 @@ pub(crate) struct Batch {
     reads: Vec<Read>,
     /// Without a value so far.
     open: Vec<usize>,
-    /// What the store may still cost: one operation deadline for each [`BATCH_GET_KEYS`], nothing once it has failed.
+    /// What the store may still cost: one operation deadline for each [`BATCH_WINDOW`] of keys, nothing once it has failed.
     left: Duration,
     /// The first look goes on here.
     looked: usize,
@@ -65,8 +65,8 @@ impl Batch {
     ) -> Self {
         let reads: Vec<Read> = keys.map(|key| Read::begin(inner, key, policy.clone(), fingerprint, refresh)).collect();
         let open = (0..reads.len()).collect();
-        let chunks = u32::try_from(reads.len().div_ceil(BATCH_GET_KEYS)).unwrap_or(u32::MAX);
-        let left = inner.config.operation_deadline.saturating_mul(chunks);
+        let windows = u32::try_from(reads.len().div_ceil(BATCH_WINDOW)).unwrap_or(u32::MAX);
+        let left = inner.config.operation_deadline.saturating_mul(windows);
         let counters = inner.counted.prefix(&policy.prefix);
         let look_keys = keys_within_bytes(&counters).unwrap_or(BATCH_GET_KEYS_UNSEEN);
         Self { inner: inner.clone(), counters, reads, open, left, looked: 0, look_keys }
