@@ -59,10 +59,12 @@ pub(crate) fn read_range(name: &Ident, input: ParseStream<'_>) -> syn::Result<(u
     let text = options::string(name, input)?;
     let error = |message: String| syn::Error::new_spanned(&text, message);
     let value = text.value();
-    let (min, max) = value
-        .split_once("..")
-        .ok_or_else(|| error(format!("`{name}` is the shortest and the longest ttl: `{name} = \"10s..1h\"`")))?;
-    let bound = |bound: &str| parse_millis(bound.trim(), zero_of(name)).map_err(&error);
+    let no_range = || format!("`{name}` is the shortest and the longest ttl: `{name} = \"10s..1h\"`");
+    let (min, max) = value.split_once("..").ok_or_else(|| error(no_range()))?;
+    let bound = |bound: &str| {
+        let millis = parse_millis(bound.trim(), zero_of(name));
+        millis.map_err(|message| error(if message == expected() { no_range() } else { message }))
+    };
     let (min_ms, max_ms) = (bound(min)?, bound(max)?);
     if min_ms > max_ms {
         return Err(error(format!("`{name}` begins with the shorter ttl: write \"{max}..{min}\"")));
