@@ -374,6 +374,14 @@ impl Cache {
         write_through::put(&self.inner, key.into_key(), value).await
     }
 
+    /// Ends the refreshes that run in the background, and lets none begin from now on, on any handle of this cache: for a
+    /// process that is about to end, or to close its database. Calls go on as before; what is stale is served without being
+    /// refreshed, as long as its option allows. The last handle does the same when it is dropped, but a refresh of a function with
+    /// `cache = self.cache`, or with a cache among its arguments, holds a handle of its own. Costs nothing; the leases go back in the background.
+    pub fn end_refreshes(&self) {
+        self.inner.refreshes.close();
+    }
+
     /// What this cache did in this process.
     pub fn stats(&self) -> Stats {
         self.inner.counted.snapshot()

@@ -36,7 +36,7 @@ pub(crate) struct Refreshes {
 
 #[derive(Default)]
 struct Running {
-    /// The last handle of the cache is gone.
+    /// The last handle of the cache is gone, or its owner has ended them.
     closed: bool,
     last_id: u64,
     by_key: HashMap<Arc<str>, Refresh>,

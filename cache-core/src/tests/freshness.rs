@@ -258,6 +258,22 @@ async fn with_the_last_handle_refreshes_end_and_give_their_lease_back() {
     assert_eq!(stored_value(&store).await, 1, "nothing was stored");
 }
 
+#[tokio::test(start_paused = true)]
+async fn refreshes_can_be_ended_while_handles_are_left() {
+    let (cache, store) = rig();
+    aged(&store, &cache, swr()).await;
+    let gate = Gate::default();
+    gated(&cache, swr(), &gate, 2).await;
+    gate.reached().await;
+    cache.clone().end_refreshes();
+    idle().await;
+    assert_eq!(store.calls(Op::ReleaseLease), 1);
+    gate.open();
+    assert_eq!(value(&cache, swr(), 3).await, 1, "served, and not refreshed");
+    idle().await;
+    assert_eq!((stored_value(&store).await, cache.stats().total().refreshes), (1, 1));
+}
+
 /// Its call outlives the last handle: what is due then is left, also if it was due before.
 #[tokio::test(start_paused = true)]
 async fn after_the_last_handle_no_refresh_begins() {
