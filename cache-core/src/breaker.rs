@@ -112,6 +112,13 @@ impl Breaker {
         }
     }
 
+    /// Somebody asked without a permit, and has just been answered.
+    pub(crate) fn answered(&self) {
+        if self.is_open() {
+            self.close(&mut self.lock());
+        }
+    }
+
     /// Whether calls are refused, probes aside.
     pub(crate) fn is_open(&self) -> bool {
         self.closed_period.load(Ordering::Acquire) == 0
@@ -146,7 +153,13 @@ impl Breaker {
 
     fn probe_succeeded(&self, probe: u64) {
         let mut inner = self.lock();
-        if !inner.phase.is_probing(probe) {
+        if inner.phase.is_probing(probe) {
+            self.close(&mut inner);
+        }
+    }
+
+    fn close(&self, inner: &mut Inner) {
+        if matches!(inner.phase, Phase::Closed) {
             return;
         }
         inner.phase = Phase::Closed;

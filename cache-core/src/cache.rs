@@ -233,11 +233,15 @@ impl Cache {
         GLOBAL.get_or_init(fallback).clone()
     }
 
-    /// Waits until the store answers and is usable, at most `timeout`.
+    /// Asks the store, and waits until it answers and is usable, at most `timeout`. After `Ok` the breaker is closed.
+    ///
+    /// # Cost
+    /// One round trip (`PING`) once every connection stands; another try, within the operation deadline each, as long as it
+    /// fails. Nothing where there is no server.
     ///
     /// # Errors
     /// [`ErrorKind::Config`] at once if it answers but can never be used (a wrong password, a wrong database);
-    /// the last failure after `timeout`.
+    /// [`ErrorKind::Unavailable`] after `timeout`, with the last failure.
     pub async fn ready(&self, timeout: Duration) -> Result<(), Error> {
         match &self.inner.store {
             Some(store) => store.ready(timeout).await,
@@ -245,10 +249,14 @@ impl Cache {
         }
     }
 
-    /// What is known of the store and of this cache, without asking: for readiness probes and dashboards.
+    /// What is known of the store and of this cache, without asking: for readiness probes and dashboards. Costs no round trip.
+    ///
+    /// A cache at a server that nothing was asked of yet begins to connect, if this is called within a tokio runtime, and is
+    /// [`disconnected`](Health::disconnected) until then. [`ready`](Self::ready) asks and waits.
     pub fn health(&self) -> Health {
         let store = self.inner.store.as_ref().map(|store| store.health()).unwrap_or_default();
         Health {
+            disconnected: store.disconnected,
             breaker_open: store.breaker_open,
             owes_invalidations: self.inner.recovery.is_owing(),
             evicts_bookkeeping: store.evicts_bookkeeping,

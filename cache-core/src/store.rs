@@ -172,6 +172,8 @@ pub(crate) struct SweepReply {
 
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct StoreHealth {
+    /// No connection stands.
+    pub(crate) disconnected: bool,
     /// The store failed repeatedly and is not asked for now.
     pub(crate) breaker_open: bool,
     /// An `allkeys-*` eviction policy: bookkeeping may be dropped while entries that need it live.
@@ -250,7 +252,7 @@ pub(crate) trait Store: Send + Sync + 'static {
     /// permissions, database) is a configuration error at once.
     fn ready(&self, timeout: Duration) -> StoreFuture<'_, ()>;
 
-    /// What is known without asking.
+    /// What is known without asking. A store that connects begins to.
     fn health(&self) -> StoreHealth {
         StoreHealth::default()
     }

@@ -26,6 +26,15 @@ async fn stored(cache: &Cache, key: &str) -> Option<u32> {
     cache.peek::<u32>(key).await.ok().flatten()
 }
 
+/// Calls until the breaker of a frozen server opens.
+async fn open_breaker(cache: &Cache) {
+    until(async || {
+        get(cache, "a:1", 1).await;
+        cache.health().breaker_open
+    })
+    .await;
+}
+
 /// A load that reads `old` before `meanwhile` happens and ends after it.
 async fn load_across(cache: &Cache, key: &'static str, meanwhile: impl AsyncFnOnce()) {
     let gate = Gate::new();
@@ -79,11 +88,7 @@ each_server! {
         let proxy = FaultProxy::start(server.address()).await;
         let cache = ready(&proxy.url()).await;
         server.pause();
-        until(async || {
-            get(&cache, "a:1", 1).await;
-            cache.health().breaker_open
-        })
-        .await;
+        open_breaker(&cache).await;
         // Hundreds of calls in less time than two of them would take to run into the deadline, probes left aside.
         let begun = Instant::now();
         for _ in 0..500 {
@@ -97,6 +102,40 @@ each_server! {
             !cache.health().breaker_open && stored(&cache, "a:2").await == Some(2)
         })
         .await;
+    }
+
+    async fn ready_asks_the_server(store: TestStore) {
+        let kind = store.kind().unwrap();
+        let server = Server::start(kind);
+        let cache = ready(&server.url()).await;
+        server.pause();
+        assert_eq!(cache.ready(DEADLINE).await.unwrap_err().kind(), ErrorKind::Unavailable);
+        open_breaker(&cache).await;
+        server.resume();
+        cache.ready(Duration::from_secs(20)).await.unwrap();
+        assert!(cache.health().is_good(), "{:?}", cache.health());
+    }
+
+    async fn a_process_that_is_not_called_sees_the_end_of_an_outage(store: TestStore) {
+        let kind = store.kind().unwrap();
+        let server = Server::start(kind);
+        let cache = ready(&server.url()).await;
+        server.pause();
+        open_breaker(&cache).await;
+        server.resume();
+        until(async || cache.health().is_good()).await;
+    }
+
+    async fn a_cache_is_no_good_without_a_connection(store: TestStore) {
+        let kind = store.kind().unwrap();
+        let mut server = Server::start(kind);
+        server.stop();
+        let cache = open(&server.url());
+        assert!(cache.health().disconnected && !cache.health().is_good());
+        server.start_again();
+        until(async || cache.health().is_good()).await;
+        server.stop();
+        until(async || cache.health().disconnected).await;
     }
 
     async fn many_first_calls_without_a_server_all_answer(store: TestStore) {

@@ -142,6 +142,27 @@ fn a_sign_of_life_brings_the_probe_forward() {
     assert!(!breaker.is_open());
 }
 
+#[test]
+fn an_answer_closes_it_before_a_probe_is_due_and_overrules_one_under_way() {
+    let (breaker, now) = start();
+    open(&breaker, now);
+    breaker.answered();
+    assert!(!breaker.is_open());
+
+    open(&breaker, now);
+    let probe = breaker.admit(later(now)).unwrap();
+    breaker.answered();
+    probe.failed(later(now));
+    assert!(!breaker.is_open());
+
+    // While it is closed, an answer excuses no call that has none.
+    for _ in 0..FAILURES {
+        breaker.answered();
+        fail(&breaker, now);
+    }
+    assert!(breaker.is_open());
+}
+
 /// Counts events by level.
 #[derive(Clone, Default)]
 struct Events(Arc<Mutex<Vec<Level>>>);

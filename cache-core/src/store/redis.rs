@@ -311,7 +311,11 @@ impl Store for RedisStore {
     }
 
     fn health(&self) -> StoreHealth {
-        StoreHealth { breaker_open: self.pool.breaker_is_open(), evicts_bookkeeping: self.pool.evicts_any_key() }
+        StoreHealth {
+            disconnected: !self.pool.is_connected(),
+            breaker_open: self.pool.breaker_is_open(),
+            evicts_bookkeeping: self.pool.evicts_any_key(),
+        }
     }
 }
 

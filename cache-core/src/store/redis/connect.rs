@@ -14,10 +14,11 @@ use std::time::Duration;
 
 use redis::{Cmd, ToRedisArgs, Value};
 use tokio::runtime::Handle;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 use super::scripts::Script;
-use crate::config::Config;
+use crate::backoff::Backoff;
+use crate::config::{Config, RECONNECT_DELAY_MAX, RECONNECT_DELAY_MIN};
 use crate::error::{Error, ErrorKind};
 use crate::store::Watch;
 
@@ -132,7 +133,10 @@ impl Pool {
         async move { self.call(stripe, &invocation).await }
     }
 
-    /// Waits until every connection stands.
+    /// Waits until every connection stands, and the server answers on one of them within the operation deadline.
+    ///
+    /// # Cost
+    /// One round trip, or one for each try: a connection that stands may lead to a server that answers no more.
     ///
     /// # Errors
     /// At once if the server refuses us for good (`Config`: credentials, permissions, database, not Redis); after
@@ -141,20 +145,40 @@ impl Pool {
         for stripe in &self.stripes {
             stripe.start_if_idle()?;
         }
-        let all = async {
-            for stripe in &self.stripes {
-                stripe.stands().await?;
+        let ping = Invocation::command(redis::cmd("PING"));
+        let mut unanswered = None;
+        let answered = async {
+            let mut backoff = Backoff::new(RECONNECT_DELAY_MIN, RECONNECT_DELAY_MAX);
+            loop {
+                for stripe in &self.stripes {
+                    stripe.stands().await?;
+                }
+                // With no permit: an open breaker is what this is to find out about.
+                match self.stripes[0].call(&ping, Instant::now() + self.shared.operation_deadline).await {
+                    Err(fault) if fault.is_failure_of_the_store() => unanswered = Some(fault),
+                    _ => break,
+                }
+                sleep(backoff.next_delay()).await;
             }
+            self.shared.breaker.answered();
             Ok::<_, Fault>(())
         };
-        match tokio::time::timeout(timeout, all).await {
+        match tokio::time::timeout(timeout, answered).await {
             Ok(outcome) => Ok(outcome?),
             Err(_) => {
-                let reason = self.stripes.iter().find_map(|stripe| stripe.last_failure());
+                let reason = self.stripes.iter().find_map(|stripe| stripe.last_failure()).or(unanswered);
                 let reason = reason.map_or("no answer".into(), |fault| fault.message);
                 Err(Error::new(ErrorKind::Unavailable, format!("not ready after {timeout:?}: {reason}")))
             }
         }
+    }
+
+    /// Whether a connection stands. Has those made that nobody asked for yet, if there is a runtime to do it.
+    pub(crate) fn is_connected(&self) -> bool {
+        for stripe in &self.stripes {
+            let _ = stripe.start_if_idle();
+        }
+        self.stripes.iter().any(|stripe| stripe.is_live())
     }
 
     /// Whether the server may evict keys that have no TTL (`allkeys-*`), the protocol's clock and indexes among them.

@@ -163,6 +163,10 @@ impl Stripe {
         }
     }
 
+    pub(super) fn is_live(&self) -> bool {
+        matches!(self.link.borrow().state, State::Live(_))
+    }
+
     fn live(&self) -> Option<(u64, Connection)> {
         let link = self.link.borrow();
         match &link.state {
@@ -220,17 +224,11 @@ impl Stripe {
         Ok(())
     }
 
-    /// Gives a connection up, task and all; the next call starts anew. From outside, for the supervisor's own runtime may
-    /// be stuck.
-    fn abandon(&self, run: u64) {
-        let mut task = self.lock_task();
-        if self.link.borrow().run != run {
-            return;
-        }
-        if let Some(task) = task.take() {
-            task.abort();
-        }
-        self.link.send_replace(Link { run: run + 1, state: State::Idle, overdue_at: None });
+    /// Gives a connection up, task and all, and has another one made: there may be no next call to ask for it. From outside,
+    /// for the supervisor's own runtime may be stuck.
+    fn abandon(self: &Arc<Self>, run: u64) {
+        // An error leaves the connection to its supervisor: there is no runtime here for another.
+        let _ = self.start(run);
     }
 
     fn was_orphaned(&self, run: u64) -> bool {
@@ -253,7 +251,7 @@ impl Stripe {
 
     /// Many calls that time out at once are one slow moment of the server; the connection is given up when the silence
     /// lasts for as many deadlines as calls are needed.
-    fn note_unanswered(&self, run: u64) {
+    fn note_unanswered(self: &Arc<Self>, run: u64) {
         let now = Instant::now();
         let mut silent_since = self.silent_since.lock().unwrap_or_else(PoisonError::into_inner);
         let since = *silent_since.get_or_insert(now);

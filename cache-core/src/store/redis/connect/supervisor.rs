@@ -166,6 +166,7 @@ async fn falls_silent(connection: &Connection, stripe: &Stripe) {
     let ping = Invocation::command(redis::cmd("PING"));
     let mut connection = connection.clone();
     loop {
+        probe(&mut connection, &ping, &stripe.shared).await;
         let replies_before = stripe.replies.load(Ordering::Relaxed);
         sleep(PING_INTERVAL).await;
         if stripe.replies.load(Ordering::Relaxed) == replies_before
@@ -174,5 +175,19 @@ async fn falls_silent(connection: &Connection, stripe: &Stripe) {
         {
             return;
         }
+    }
+}
+
+/// Takes the place of the caller that tries for an open breaker. A process that is out of service until the store is back
+/// has none.
+async fn probe(connection: &mut Connection, ping: &Invocation<'_>, shared: &Shared) {
+    if !shared.breaker.is_open() {
+        return;
+    }
+    let Ok(permit) = shared.breaker.admit(Instant::now()) else { return };
+    // No longer than a caller would: a server that is slower than that would be of no use.
+    match timeout(shared.operation_deadline.min(PING_TIMEOUT), connection.send(ping)).await {
+        Ok(outcome) if !outcome.as_ref().is_err_and(Fault::is_failure_of_the_store) => permit.succeeded(),
+        _ => permit.failed(Instant::now()),
     }
 }

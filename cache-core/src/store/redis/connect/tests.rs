@@ -8,6 +8,7 @@ mod calls;
 mod fake;
 mod handshake;
 mod pushes;
+mod readiness;
 mod supervision;
 
 use crate::store::redis::scripts;

@@ -118,6 +118,7 @@ async fn an_idle_half_open_connection_is_replaced() {
     fake.on("PING", Answer::Stall);
     let ((), took) = timed(fake.closed(1)).await;
     assert!(took <= 2 * PING_INTERVAL + PING_TIMEOUT, "noticed after {took:?}");
+    fake.on("PING", Answer::raw("+PONG\r\n"));
     pool.ready(LONG).await.unwrap();
     assert_eq!(get(&pool, "k").await.unwrap(), "k");
 }
