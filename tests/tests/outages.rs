@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use cache_core::{Cache, ErrorKind, IntoKey, Key};
+use cache_core::{Cache, ErrorKind, IntoKey, Key, Warmer};
 use cache_tests::{Fault, FaultProxy, Gate, Probe, Server, ServerOptions, TestStore, each_server, run, until};
 
 const DEADLINE: Duration = Duration::from_millis(250);
@@ -33,6 +33,23 @@ async fn open_breaker(cache: &Cache) {
         cache.health().breaker_open
     })
     .await;
+}
+
+/// A warmer of `item:…`, one at a time. `loaded` is told how many loads there were.
+fn items(cache: &Cache, loaded: impl Fn(u64) + Clone + Send + Sync + 'static) -> (Warmer, Probe) {
+    let (warmer, loads) = (Warmer::new(cache).concurrency(1), Probe::new());
+    let (cache, counted) = (cache.clone(), loads.clone());
+    warmer.loader("item", move |id| {
+        let (cache, counted, loaded) = (cache.clone(), counted.clone(), loaded.clone());
+        async move {
+            let load = || async move {
+                loaded(counted.mark());
+                Ok::<u32, std::convert::Infallible>(7)
+            };
+            cache.get_or_load(format!("item:{id}").as_str(), load).await
+        }
+    });
+    (warmer, loads)
 }
 
 /// A load that reads `old` before `meanwhile` happens and ends after it.
@@ -136,6 +153,38 @@ each_server! {
         until(async || cache.health().is_good()).await;
         server.stop();
         until(async || cache.health().disconnected).await;
+    }
+
+    async fn warming_waits_for_a_server_that_is_slow_to_answer(store: TestStore) {
+        let kind = store.kind().unwrap();
+        let server = Server::start(kind);
+        let cache = ready(&server.url()).await;
+        let (warmer, loads) = items(&cache, |_| ());
+        server.pause();
+        let warming = tokio::spawn(async move { warmer.warm_keys((0..50).map(|id| format!("item:{id}"))).await });
+        tokio::time::sleep(DEADLINE * 2).await;
+        assert_eq!(loads.count(), 0);
+        server.resume();
+        let warmed = warming.await.unwrap();
+        assert_eq!((warmed.done, loads.count()), (50, 50));
+        assert_eq!(stored(&cache, "item:49").await, Some(7));
+    }
+
+    async fn warming_ends_with_the_server(store: TestStore) {
+        let kind = store.kind().unwrap();
+        let server = std::sync::Arc::new(Server::start(kind));
+        let cache = ready(&server.url()).await;
+        let freezes = server.clone();
+        let (warmer, loads) = items(&cache, move |loads| {
+            if loads == 10 {
+                freezes.pause();
+            }
+        });
+        let warmed = warmer.warm_keys((0..300).map(|id| format!("item:{id}"))).await;
+        assert_eq!((warmed.done, warmed.failed), (loads.count(), 300 - loads.count()));
+        assert!((10..20).contains(&loads.count()), "{} loads", loads.count());
+        assert!(warmed.errors()[0].message.starts_with("the store is not ready"), "{:?}", warmed.errors()[0]);
+        server.resume();
     }
 
     async fn many_first_calls_without_a_server_all_answer(store: TestStore) {

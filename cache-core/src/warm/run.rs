@@ -135,23 +135,32 @@ impl Run {
     /// Goes on until everything has ended. Cancel safe: it can be called again.
     pub(super) async fn drive(&mut self) {
         self.observe();
-        // What no store can take would burden the database for nothing.
-        if !self.waiting.is_empty()
-            && let Err(error) = self.cache.ready(WARM_READY_WAIT).await
-        {
-            while let Some(job) = self.waiting.pop_front() {
-                self.warmed.failed(job.name, job.counts, format!("the store is not ready: {error}"));
-            }
-            self.observe();
+        if !self.waiting.is_empty() {
+            self.wait_for_store().await;
         }
         loop {
             tokio::select! {
                 // What has ended first: what it listed comes before what waits.
                 biased;
                 Some(ended) = self.running.join_next_with_id() => self.ended(ended),
-                Ok(permit) = self.permits.clone().acquire_owned(), if !self.waiting.is_empty() => self.begin(permit),
+                Ok(permit) = self.permits.clone().acquire_owned(), if !self.waiting.is_empty() => {
+                    if self.cache.health().breaker_open {
+                        self.wait_for_store().await;
+                    }
+                    self.begin(permit);
+                }
                 else => return,
             }
+        }
+    }
+
+    /// What no store can take would burden the database for nothing: without a store, all that waits has failed.
+    async fn wait_for_store(&mut self) {
+        if let Err(error) = self.cache.ready(WARM_READY_WAIT).await {
+            while let Some(job) = self.waiting.pop_front() {
+                self.warmed.failed(job.name, job.counts, format!("the store is not ready: {error}"));
+            }
+            self.observe();
         }
     }
 
