@@ -272,7 +272,7 @@ impl Cache {
     /// Once polled it runs to its end, also if the returned future is dropped.
     ///
     /// # Cost
-    /// One round trip for every 256 names and for every 400 entries reached; patterns as in [`Invalidation::pattern`].
+    /// One round trip for every 256 names and for every 300 entries reached; patterns as in [`Invalidation::pattern`].
     ///
     /// # Errors
     /// If the store could not be reached or did not answer. The invalidation is then retried in the background until it

@@ -41,8 +41,8 @@ pub(crate) const SHAPE_STEPS_MAX: usize = 20_000;
 pub(crate) const RECOVERY_NAMES_MAX: usize = 10_000;
 /// Names sent in one invalidation chunk.
 pub(crate) const INVALIDATE_NAMES_PER_CHUNK: usize = 256;
-/// Members one invalidation script visits: about 4 µs each, so a chunk stays near 2 ms.
-pub(crate) const INVALIDATE_MEMBERS_PER_CHUNK: usize = 400;
+/// Members one invalidation script visits: about 6 µs each, so a chunk stays near 2 ms.
+pub(crate) const INVALIDATE_MEMBERS_PER_CHUNK: usize = 300;
 /// Keys one pattern page looks at.
 pub(crate) const SWEEP_KEYS_PER_PAGE: usize = 300;
 /// Memberships one fill registers in a script; further ones are registered by scripts of their own before it.
@@ -132,8 +132,8 @@ pub(crate) const BATCH_BYTES: usize = 4 << 20;
 /// [`COMMANDS_QUEUED_MAX`], so that single calls find room beside it. All that the store answers for so many keys may take one
 /// operation deadline.
 pub(crate) const BATCH_WINDOW: usize = 128;
-/// Longest time one invalidation goes on by itself; what is left then is retried in the background. At 400 members a
-/// chunk of 2 ms this is a cascade of twelve million entries.
+/// Longest time one invalidation goes on by itself; what is left then is retried in the background. At 300 members a
+/// chunk of 2 ms this is a cascade of nine million entries.
 pub(crate) const INVALIDATE_DEADLINE: Duration = Duration::from_secs(60);
 /// First and longest pause between two attempts at a failed invalidation.
 pub(crate) const RECOVERY_PAUSE_MIN: Duration = Duration::from_millis(100);
