@@ -30,6 +30,7 @@ mod recovery;
 mod refresh;
 mod serializers;
 mod single_flight;
+mod spent;
 mod stamp;
 mod stats;
 mod store;

@@ -14,8 +14,8 @@ use crate::key::{Names, Policy};
 use crate::lease::{Lease, Renewal};
 use crate::name::Name;
 use crate::provenance::{self, Scope};
-use crate::read::Spent;
 use crate::single_flight::{Beside, End, Leader};
+use crate::spent::Spent;
 use crate::stamp::{self, Refilled, Stamped, Unstorable};
 use crate::store::{ClockReading, Fill, FillReply, Token};
 

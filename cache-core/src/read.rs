@@ -7,7 +7,7 @@ use bytes::Bytes;
 use serde::de::DeserializeOwned;
 
 use crate::cache::Inner;
-use crate::clock::{Instant, can_wait, within};
+use crate::clock::{Instant, can_wait};
 use crate::codec;
 use crate::entry::Entry;
 use crate::error::Error;
@@ -20,9 +20,9 @@ use crate::name::Name;
 use crate::provenance;
 use crate::refresh::Due;
 use crate::single_flight::{Beside, End, Followed, Leader, Role, Streak};
+use crate::spent::Spent;
 use crate::stamp;
-use crate::stats::Counters;
-use crate::store::{Change, ClockReading, IfPresent, LeaseReply, Store, StoreFuture};
+use crate::store::{Change, ClockReading, IfPresent, LeaseReply, Store};
 use crate::wait::Wait;
 
 pub(crate) mod batch;
@@ -100,44 +100,6 @@ enum Asked {
     },
     /// There is no reading to load with.
     Unanswered,
-}
-
-/// What the store has cost one call: all of its answers together may take one operation deadline.
-pub(crate) struct Spent {
-    left: Duration,
-    pub(crate) counters: Arc<Counters>,
-}
-
-impl Spent {
-    pub(crate) fn new(left: Duration, counters: Arc<Counters>) -> Self {
-        Self { left, counters }
-    }
-
-    pub(crate) fn limit(&mut self, left: Duration) {
-        self.left = self.left.min(left);
-    }
-
-    pub(crate) async fn ask<T>(&mut self, operation: StoreFuture<'_, T>) -> Result<T, Error> {
-        let left = self.left;
-        self.count(within(left, operation)).await
-    }
-
-    /// The first look, which is all that a hit asks for.
-    async fn look(&mut self, store: &dyn Store, key: &str) -> Result<Option<Bytes>, Error> {
-        if store.get_keeps_deadline() { self.count(store.get(key)).await } else { self.ask(store.get(key)).await }
-    }
-
-    async fn count<T>(&mut self, operation: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-        let begun = Instant::now();
-        let answer = operation.await;
-        let took = begun.elapsed();
-        self.left = self.left.saturating_sub(took);
-        self.counters.store_time(took);
-        if answer.is_err() {
-            self.counters.errors(1);
-        }
-        answer
-    }
 }
 
 impl Read {

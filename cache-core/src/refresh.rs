@@ -24,7 +24,7 @@ use crate::key::Policy;
 use crate::lease::Lease;
 use crate::load::Loading;
 use crate::name::Name;
-use crate::read::Spent;
+use crate::spent::Spent;
 use crate::stamp;
 use crate::store::{IfPresent, LeaseReply};
 

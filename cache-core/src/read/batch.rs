@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use super::{Asked, Found, Missed, Read, Spent, Way};
+use super::{Asked, Found, Missed, Read, Way};
 use crate::cache::Inner;
 use crate::clock::{Instant, can_wait};
 use crate::config::{BATCH_BYTES, BATCH_GET_KEYS, BATCH_GET_KEYS_UNSEEN, BATCH_WINDOW};
@@ -21,6 +21,7 @@ use crate::lease::Lease;
 use crate::load::{Filling, Loading};
 use crate::name::Name;
 use crate::single_flight::{End, Role, Streak};
+use crate::spent::Spent;
 use crate::stats::Counters;
 use crate::store::IfPresent;
 use crate::window::{self, Boxed};
