@@ -43,9 +43,7 @@ pub(crate) fn wrapper(generator: &Generator<'_>, each: &Each) -> TokenStream {
             });
         }
     });
-    let keep = plan.options.when.as_ref();
-    let keep = keep.map(|when| quote_spanned!(when.span() => #private::when::<#value_type, _>(#when, #value)));
-    let keep = keep.unwrap_or_else(|| quote!(true));
+    let keep = generator.keep(&value_type, &value);
     let cacheability = wrapper::cacheability(&value_type, private);
 
     let missing =

@@ -2,7 +2,6 @@
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
-use syn::spanned::Spanned;
 use syn::visit_mut::VisitMut;
 use syn::{FnArg, Generics, Pat, ReceiverKind};
 
@@ -93,7 +92,7 @@ fn key(generator: &Generator<'_>, name: &Ident) -> TokenStream {
 
 /// The key with its recipe: how the function itself would store its entry.
 fn finish(generator: &Generator<'_>, generics: &Generics, value_type: &TokenStream) -> TokenStream {
-    let Generator { plan, private } = generator;
+    let private = &generator.private;
     let items = generator.items();
     let evaluator = generator.evaluator();
     let names = Ident::new("names", Span::mixed_site());
@@ -117,12 +116,7 @@ fn finish(generator: &Generator<'_>, generics: &Generics, value_type: &TokenStre
     let parts = evaluator.captured_parts(&items);
     let declared = evaluator.declared(&names, &captured, &value, &items);
     let cacheability = wrapper::cacheability(value_type, private);
-    let keep = plan
-        .options
-        .when
-        .as_ref()
-        .map(|when| quote_spanned!(when.span() => #private::when::<#value_type, _>(#when, #value)));
-    let keep = keep.unwrap_or_else(|| quote!(true));
+    let keep = generator.keep(value_type, &value);
     quote_spanned! { Span::mixed_site() =>
         #[allow(unused_mut)]
         let mut #names = #private::Names::new();

@@ -60,6 +60,15 @@ impl Generator<'_> {
         }
     }
 
+    /// Whether `value`, a variable that holds a reference, is to be stored: what `when` says, at its span.
+    pub(crate) fn keep(&self, value_type: &TokenStream, value: &Ident) -> TokenStream {
+        let private = &self.private;
+        match &self.plan.options.when {
+            Some(when) => quote_spanned!(when.span() => #private::when::<#value_type, _>(#when, #value)),
+            None => quote!(true),
+        }
+    }
+
     /// The body of the wrapper: look up, or load and fill. And the function that loads, if it has to be one of its own.
     fn wrapper(&self) -> (TokenStream, Option<TokenStream>) {
         let Self { plan, private } = self;
@@ -81,12 +90,7 @@ impl Generator<'_> {
                 load.known(#names);
             }
         });
-        let keep = plan
-            .options
-            .when
-            .as_ref()
-            .map(|when| quote_spanned!(when.span() => #private::when::<#value_type, _>(#when, #value)));
-        let keep = keep.unwrap_or_else(|| quote!(true));
+        let keep = self.keep(&value_type, &value);
         let cacheability = wrapper::cacheability(&value_type, private);
         // At the type, all of it: what cannot be stored is then reported once.
         let at_type = Span::mixed_site().located_at(value_type.span());
