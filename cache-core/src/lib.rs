@@ -15,7 +15,6 @@ mod entry;
 mod error;
 mod fingerprint;
 mod freshness;
-mod health;
 mod invalidate;
 mod key;
 mod lease;
@@ -23,6 +22,7 @@ mod load;
 mod name;
 #[cfg(feature = "macros")]
 mod name_macros;
+mod observe;
 mod private;
 mod provenance;
 mod read;
@@ -32,7 +32,6 @@ mod serializers;
 mod single_flight;
 mod spent;
 mod stamp;
-mod stats;
 mod store;
 mod tag;
 #[cfg(test)]
@@ -75,11 +74,11 @@ pub use cache_macros::invalidates;
 pub use cache_macros::write_through;
 pub use cacheable::Cacheable;
 pub use error::{Error, ErrorKind};
-pub use health::Health;
+
 pub use invalidate::{Invalidated, Invalidation};
 pub use key::{IntoKey, IntoKeyName, Key, TextKey, escape_glob, unescape_part};
+pub use observe::{Health, PrefixStats, Stats};
 pub use provenance::in_current_load;
-pub use stats::{PrefixStats, Stats};
 pub use tag::{IntoTag, Tag};
 pub use ttl::{Ttl, TtlClasses};
 pub use warm::{WarmError, WarmProgress, WarmSchedule, Warmed, Warmer};

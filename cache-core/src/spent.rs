@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use crate::clock::{Instant, within};
 use crate::error::Error;
-use crate::stats::Counters;
+use crate::observe::Counters;
 use crate::store::{Store, StoreFuture};
 
 /// What the store has cost one call: all of its answers together may take one operation deadline.

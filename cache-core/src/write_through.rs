@@ -15,9 +15,9 @@ use crate::fingerprint::fingerprint;
 use crate::invalidate::{self, Targets, Unsettled};
 use crate::key::{Key, Names};
 use crate::name::Name;
+use crate::observe::Counters;
 use crate::provenance::{Collected, Scope};
 use crate::stamp::{self, Refilled, Stamped, Unstorable};
-use crate::stats::Counters;
 use crate::store::{ClockReading, Fill, FillReply, Recall, Token};
 
 /// What a [`put`](crate::Cache::put) did.

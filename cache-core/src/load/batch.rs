@@ -14,9 +14,9 @@ use crate::config::{BATCH_BYTES, BATCH_WINDOW};
 use crate::error::Error;
 use crate::key::Names;
 use crate::lease::Renewal;
+use crate::observe::Counters;
 use crate::provenance::{Collected, Scope};
 use crate::single_flight::Leader;
-use crate::stats::Counters;
 
 /// Dropped before it is ended: the leases go back in the background, and followers take over.
 pub(crate) struct BatchLoading {

@@ -20,9 +20,9 @@ use crate::key::Policy;
 use crate::lease::Lease;
 use crate::load::{Filling, Loading};
 use crate::name::Name;
+use crate::observe::Counters;
 use crate::single_flight::{End, Role, Streak};
 use crate::spent::Spent;
-use crate::stats::Counters;
 use crate::store::IfPresent;
 use crate::window::{self, Boxed};
 

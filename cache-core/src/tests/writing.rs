@@ -258,5 +258,5 @@ async fn the_caller_of_a_writer_does_not_lose_the_names_of_its_body() {
 async fn a_disabled_cache_runs_the_body_and_no_more() {
     let cache = Cache::disabled();
     assert_eq!(write(cache.clone(), tagged("k", &[]), async { Ok(2) }).await, Ok(2));
-    assert_eq!(cache.stats().total(), &crate::stats::PrefixStats::default());
+    assert_eq!(cache.stats().total(), &crate::observe::PrefixStats::default());
 }
