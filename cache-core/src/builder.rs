@@ -7,9 +7,9 @@ use std::time::Duration;
 use crate::cache::Cache;
 use crate::config::{Config, NAME_BYTES_MAX};
 use crate::error::{Error, ErrorKind};
+use crate::freshness::TtlClasses;
 use crate::store::Store;
 use crate::store::memory::MemoryStore;
-use crate::ttl::TtlClasses;
 
 /// Settings of a cache that is not open yet. Made by [`Cache::builder`].
 ///

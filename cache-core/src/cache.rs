@@ -14,6 +14,7 @@ use crate::builder::Builder;
 use crate::clock;
 use crate::config::Config;
 use crate::error::{Error, ErrorKind};
+use crate::freshness::TtlClasses;
 use crate::invalidate::{self, Invalidated, Invalidation};
 use crate::key::{IntoKey, IntoKeyName, Key, Names};
 use crate::observe::Health;
@@ -25,7 +26,6 @@ use crate::refresh::Refreshes;
 use crate::single_flight::Flights;
 use crate::store::Store;
 use crate::tag::IntoTag;
-use crate::ttl::TtlClasses;
 use crate::write_through::{self, Put};
 
 /// An error of a type that cannot be printed, as far as is known.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::fingerprint::Shape;
+use crate::entry::Shape;
 use crate::tag::Tag;
 
 /// How values of a type are cached, declared once: derive it with `#[cacheable(ttl = "1h")]`.

@@ -16,6 +16,11 @@ pub(crate) fn wall_ms() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
 }
 
+/// Whole milliseconds, the unit of stored times and of the TTLs that a store is given.
+pub(crate) fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
 /// Waits for a store, `limit` at most.
 ///
 /// A store that answers at once (the embedded one) never sees a timer, so it also works where no timer runs. The limit is

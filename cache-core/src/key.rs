@@ -31,9 +31,9 @@ pub use self::recipe::{Captured, Policy};
 pub(crate) use self::text::NameText;
 pub use self::text::{KeyPart, KeyText, Part, Template, part};
 use crate::error::Error;
+use crate::freshness::Ttl;
 use crate::name::{Name, check_name_text};
 use crate::tag::IntoTag;
-use crate::ttl::Ttl;
 
 /// The key of one entry, typed by what is stored under it.
 ///

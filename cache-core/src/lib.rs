@@ -8,12 +8,10 @@ mod builder;
 mod cache;
 mod cacheable;
 mod clock;
-mod codec;
 #[cfg_attr(not(feature = "redis"), expect(dead_code, reason = "limits of the Redis store"))]
 mod config;
 mod entry;
 mod error;
-mod fingerprint;
 mod freshness;
 mod invalidate;
 mod key;
@@ -36,7 +34,6 @@ mod store;
 mod tag;
 #[cfg(test)]
 mod tests;
-mod ttl;
 mod wait;
 mod warm;
 mod window;
@@ -75,11 +72,11 @@ pub use cache_macros::write_through;
 pub use cacheable::Cacheable;
 pub use error::{Error, ErrorKind};
 
+pub use freshness::{Ttl, TtlClasses};
 pub use invalidate::{Invalidated, Invalidation};
 pub use key::{IntoKey, IntoKeyName, Key, TextKey, escape_glob, unescape_part};
 pub use observe::{Health, PrefixStats, Stats};
 pub use provenance::in_current_load;
 pub use tag::{IntoTag, Tag};
-pub use ttl::{Ttl, TtlClasses};
 pub use warm::{WarmError, WarmProgress, WarmSchedule, Warmed, Warmer};
 pub use write_through::Put;

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use crate::cache::Inner;
 use crate::clock::Instant;
-use crate::codec::Encoded;
 use crate::entry::Entry;
+use crate::entry::Fingerprint;
+use crate::entry::codec::Encoded;
 use crate::error::Error;
-use crate::fingerprint::Fingerprint;
 use crate::key::{Names, Policy};
 use crate::lease::{Lease, Renewal};
 use crate::name::Name;

@@ -23,11 +23,11 @@ pub use cache_macros::{__key, __tag};
 
 pub use crate::cache::Cache;
 pub use crate::cacheable::Cacheable;
-pub use crate::fingerprint::{OpaqueField, Shape, ShapeOf};
+pub use crate::entry::{OpaqueField, Shape, ShapeOf};
+pub use crate::freshness::Ttl;
 pub use crate::invalidate::Invalidation;
 pub use crate::key::{Captured, Key, KeyPart, KeyText, Names, Part, Policy, Template, TextKey, part};
 pub use crate::tag::Tag;
-pub use crate::ttl::Ttl;
 
 pub use self::bounds::*;
 pub use self::many::*;
@@ -35,8 +35,8 @@ pub use self::returns::*;
 pub use self::writing::*;
 
 use crate::cache::Inner;
-use crate::codec;
-use crate::fingerprint::fingerprint;
+use crate::entry::codec;
+use crate::entry::fingerprint;
 use crate::invalidate;
 use crate::load::Loading;
 use crate::read::{Missed, Read};

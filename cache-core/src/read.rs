@@ -8,10 +8,10 @@ use serde::de::DeserializeOwned;
 
 use crate::cache::Inner;
 use crate::clock::{Instant, can_wait};
-use crate::codec;
 use crate::entry::Entry;
+use crate::entry::codec;
+use crate::entry::{Fingerprint, fingerprint};
 use crate::error::Error;
-use crate::fingerprint::{Fingerprint, fingerprint};
 use crate::freshness::{Reason, Step};
 use crate::key::{Key, Policy};
 use crate::lease::Lease;

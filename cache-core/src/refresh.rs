@@ -18,8 +18,8 @@ use tokio::task::AbortHandle;
 
 use crate::cache::Inner;
 use crate::config::REFRESH_RETRY_PAUSE;
+use crate::entry::Fingerprint;
 use crate::entry::Version;
-use crate::fingerprint::Fingerprint;
 use crate::key::Policy;
 use crate::lease::Lease;
 use crate::load::Loading;

@@ -7,15 +7,16 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::cache::Inner;
-use crate::codec::Encoded;
+use crate::clock::millis;
+use crate::entry::Fingerprint;
+use crate::entry::codec::Encoded;
 use crate::entry::{self, Header};
-use crate::fingerprint::Fingerprint;
+use crate::freshness::Ttl;
 use crate::freshness::{AdaptiveTtl, Learned, Refill};
 use crate::key::{Names, Policy};
 use crate::name::Name;
 use crate::provenance::Collected;
 use crate::store::{ClockReading, Recall};
-use crate::ttl::Ttl;
 
 /// Why a value is not offered to the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -135,10 +136,6 @@ impl Refilled<'_> {
         let past = self.clock.learned.as_deref().and_then(Learned::decode);
         Learned::after(adaptive, past.as_ref(), &refill)
     }
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn ttl(inner: &Inner, ttl: &Ttl) -> Duration {

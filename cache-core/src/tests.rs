@@ -28,8 +28,8 @@ use tokio::task::JoinHandle;
 use self::faulty::{Faulty, Op};
 use crate::cache::Cache;
 use crate::config::Config;
+use crate::freshness::TtlClasses;
 use crate::key::{Key, TextKey};
-use crate::ttl::TtlClasses;
 
 /// A cache and the store under it. Another one on the same store is another process.
 fn rig() -> (Cache, Faulty) {

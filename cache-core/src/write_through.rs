@@ -9,9 +9,9 @@ use tokio::runtime::Handle;
 
 use crate::cache::Inner;
 use crate::clock::within;
-use crate::codec;
+use crate::entry::codec;
+use crate::entry::fingerprint;
 use crate::error::{Error, ErrorKind};
-use crate::fingerprint::fingerprint;
 use crate::invalidate::{self, Targets, Unsettled};
 use crate::key::{Key, Names};
 use crate::name::Name;

@@ -30,6 +30,8 @@ mod tests;
 
 use std::time::Duration;
 
+use crate::clock::millis;
+
 /// How far one surprise moves the logarithm of the TTL. At one half a value that has not changed for a time t tends to the TTL
 /// `√(P · t)`, as it should, and the TTL's variation costs up to 16 % more loads than the right TTL held for ever, at equal
 /// staleness. At 1 these are 25 %; at 0.3 they are 14 %, and a new rate is followed later. (Simulated: `examples/simulations`.)
@@ -156,7 +158,7 @@ impl Learned {
 
     /// Notes how long the store keeps the entry, jitter and stale windows included.
     pub fn entry_lives(mut self, hard: Duration) -> Self {
-        self.drops_at_ms = self.loaded_at_ms.saturating_add(super::millis(hard));
+        self.drops_at_ms = self.loaded_at_ms.saturating_add(millis(hard));
         self
     }
 

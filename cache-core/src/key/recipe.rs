@@ -5,10 +5,10 @@ use std::fmt;
 use std::time::Duration;
 
 use super::{IntoKeyName, Names, Part};
-use crate::fingerprint::Shape;
+use crate::entry::Shape;
+use crate::freshness::Ttl;
 use crate::freshness::{AdaptiveTtl, Freshness};
 use crate::tag::IntoTag;
-use crate::ttl::Ttl;
 
 /// What the options of a cached function say about its entries.
 #[derive(Clone, Debug)]

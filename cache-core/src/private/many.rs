@@ -8,8 +8,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::{Cache, Key, Names, Policy, REFRESHING, Storable};
-use crate::codec;
-use crate::fingerprint::fingerprint;
+use crate::entry::codec;
+use crate::entry::fingerprint;
 use crate::load::batch::BatchLoading;
 use crate::read::Found;
 use crate::read::batch::Batch;

@@ -8,7 +8,7 @@
 use std::marker::PhantomData;
 
 use crate::cacheable::Cacheable;
-use crate::fingerprint::Shape;
+use crate::entry::Shape;
 use crate::key::{Names, Policy};
 
 /// `Result<T, E>`, under whatever name.

@@ -15,7 +15,7 @@ use super::{Asked, Found, Missed, Read, Way};
 use crate::cache::Inner;
 use crate::clock::{Instant, can_wait};
 use crate::config::{BATCH_BYTES, BATCH_GET_KEYS, BATCH_GET_KEYS_UNSEEN, BATCH_WINDOW};
-use crate::fingerprint::Fingerprint;
+use crate::entry::Fingerprint;
 use crate::key::Policy;
 use crate::lease::Lease;
 use crate::load::{Filling, Loading};

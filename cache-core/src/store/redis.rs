@@ -8,6 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use redis::Value;
 
+use crate::clock::millis;
 use crate::config::{
     Config, FENCES_MAX, FILL_NAMES_PER_STEP, INVALIDATE_MEMBERS_PER_CHUNK, LEARNED_BYTES_MAX, LEARNED_TTL_MAX,
     STAGED_BYTES_MIN, SWEEP_KEYS_PER_PAGE,
@@ -335,10 +336,6 @@ fn nonce() -> String {
 
 fn token_text(token: Token) -> String {
     format!("{:032x}", token.0)
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Sends what the hook of a new primary sends, on a connection of the test's own.

@@ -300,7 +300,7 @@ async fn after_the_last_handle_no_refresh_begins() {
 }
 
 async fn stored_value(store: &Faulty) -> u32 {
-    crate::codec::decode(&Entry::decode(store.bytes("k").await.unwrap()).unwrap()).unwrap()
+    crate::entry::codec::decode(&Entry::decode(store.bytes("k").await.unwrap()).unwrap()).unwrap()
 }
 
 #[tokio::test(start_paused = true)]

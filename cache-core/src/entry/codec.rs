@@ -222,8 +222,8 @@ mod tests {
     use std::collections::{BTreeMap, HashMap};
 
     use super::*;
+    use crate::entry::Fingerprint;
     use crate::entry::{self, Header};
-    use crate::fingerprint::Fingerprint;
 
     fn stored(payload: Option<&[u8]>) -> Entry {
         let header = Header {

@@ -24,7 +24,7 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
-use crate::fingerprint::Fingerprint;
+use crate::entry::Fingerprint;
 use crate::freshness::Times;
 use crate::name::Name;
 
@@ -32,7 +32,7 @@ const FORMAT_VERSION: u8 = 1;
 const CODEC_JSON: u8 = 1;
 const FLAG_NEGATIVE: u8 = 1;
 const FLAG_BY_TEXT: u8 = 2;
-pub(crate) const HEADER_BYTES: usize = 56;
+const HEADER_BYTES: usize = 56;
 /// Where the times stand.
 const TIMES: Range<usize> = 20..44;
 

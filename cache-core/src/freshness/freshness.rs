@@ -3,14 +3,12 @@
 //! Decisions only: time and randomness are arguments, nothing is read or written. That an invalidated value is never
 //! served is not decided here: it is gone from the store.
 
-mod adaptive;
 #[cfg(test)]
 mod tests;
 
 use std::time::Duration;
 
-pub use adaptive::{AdaptiveTtl, Learned, Observed, Refill};
-
+use crate::clock::millis;
 use crate::config::CLOCK_SKEW_MAX;
 
 /// What the options of a cached function say about values that get old. All off by default.
@@ -131,8 +129,4 @@ pub struct Lifetime {
     pub soft: Duration,
     /// Until the store drops it.
     pub hard: Duration,
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
