@@ -16,7 +16,9 @@ use crate::config::Config;
 use crate::error::{Error, ErrorKind};
 use crate::freshness::TtlClasses;
 use crate::invalidate::{self, Invalidated, Invalidation};
-use crate::key::{IntoKey, IntoKeyName, Key, Names};
+use crate::key::{IntoKey, Key};
+use crate::name::IntoTag;
+use crate::name::{IntoKeyName, Names};
 use crate::observe::Health;
 use crate::observe::{Counted, Stats};
 use crate::private::{Call, Step};
@@ -25,7 +27,6 @@ use crate::recovery::Recovery;
 use crate::refresh::Refreshes;
 use crate::single_flight::Flights;
 use crate::store::Store;
-use crate::tag::IntoTag;
 use crate::write_through::{self, Put};
 
 /// An error of a type that cannot be printed, as far as is known.

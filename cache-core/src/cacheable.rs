@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::entry::Shape;
-use crate::tag::Tag;
+use crate::name::Tag;
 
 /// How values of a type are cached, declared once: derive it with `#[cacheable(ttl = "1h")]`.
 ///

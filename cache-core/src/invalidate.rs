@@ -11,10 +11,10 @@ use crate::cache::Inner;
 use crate::clock::{Instant, within};
 use crate::config::{INVALIDATE_DEADLINE, INVALIDATE_NAMES_PER_CHUNK};
 use crate::error::{Error, ErrorKind};
-use crate::key::IntoKeyName;
-use crate::name::{Name, check_name_text};
+use crate::name::IntoKeyName;
+use crate::name::IntoTag;
+use crate::name::{Name, check_name_text, prefix_of};
 use crate::store::{Drained, SweepScope};
-use crate::tag::IntoTag;
 
 /// What is to be removed: entries by key, by tag and by pattern, each with all that depends on it.
 ///
@@ -152,11 +152,6 @@ impl Targets {
         let alone = self.patterns.is_empty() && !self.clear && prefixes.all(|prefix| prefix == Some(first));
         alone.then_some(first)
     }
-}
-
-/// What stands before the first `:` of a logical key.
-pub(crate) fn prefix_of(key: &str) -> &str {
-    key.split_once(':').map_or(key, |(prefix, _)| prefix)
 }
 
 /// Owes the targets to the recovery, unless they are settled first: so does an invalidation whose runtime ends under it.

@@ -31,7 +31,6 @@ mod single_flight;
 mod spent;
 mod stamp;
 mod store;
-mod tag;
 #[cfg(test)]
 mod tests;
 mod wait;
@@ -74,9 +73,10 @@ pub use error::{Error, ErrorKind};
 
 pub use freshness::{Ttl, TtlClasses};
 pub use invalidate::{Invalidated, Invalidation};
-pub use key::{IntoKey, IntoKeyName, Key, TextKey, escape_glob, unescape_part};
+pub use key::{IntoKey, Key};
+pub use name::{IntoKeyName, IntoTag, Tag, TextKey, escape_glob, unescape_part};
 pub use observe::{Health, PrefixStats, Stats};
 pub use provenance::in_current_load;
-pub use tag::{IntoTag, Tag};
+
 pub use warm::{WarmError, WarmProgress, WarmSchedule, Warmed, Warmer};
 pub use write_through::Put;

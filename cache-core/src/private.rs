@@ -26,8 +26,9 @@ pub use crate::cacheable::Cacheable;
 pub use crate::entry::{OpaqueField, Shape, ShapeOf};
 pub use crate::freshness::Ttl;
 pub use crate::invalidate::Invalidation;
-pub use crate::key::{Captured, Key, KeyPart, KeyText, Names, Part, Policy, Template, TextKey, part};
-pub use crate::tag::Tag;
+pub use crate::key::{Captured, Key, KeyText, Policy};
+pub use crate::name::Tag;
+pub use crate::name::{KeyPart, Names, Part, Template, TextKey, part};
 
 pub use self::bounds::*;
 pub use self::many::*;

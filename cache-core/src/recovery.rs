@@ -12,8 +12,8 @@ use crate::cache::Inner;
 use crate::clock::Instant;
 use crate::config::{INVALIDATE_DEADLINE, RECOVERY_PAUSE_MAX, RECOVERY_PAUSE_MIN};
 use crate::invalidate::{self, Targets};
+use crate::name::Glob;
 use crate::name::Name;
-use crate::store::memory::glob::Glob;
 
 /// What this process still owes the store.
 pub(crate) struct Recovery {

@@ -13,8 +13,9 @@ use crate::entry::codec::Encoded;
 use crate::entry::{self, Header};
 use crate::freshness::Ttl;
 use crate::freshness::{AdaptiveTtl, Learned, Refill};
-use crate::key::{Names, Policy};
+use crate::key::Policy;
 use crate::name::Name;
+use crate::name::Names;
 use crate::provenance::Collected;
 use crate::store::{ClockReading, Recall};
 

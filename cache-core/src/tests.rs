@@ -29,7 +29,8 @@ use self::faulty::{Faulty, Op};
 use crate::cache::Cache;
 use crate::config::Config;
 use crate::freshness::TtlClasses;
-use crate::key::{Key, TextKey};
+use crate::key::Key;
+use crate::name::TextKey;
 
 /// A cache and the store under it. Another one on the same store is another process.
 fn rig() -> (Cache, Faulty) {

@@ -13,8 +13,9 @@ use crate::entry::codec;
 use crate::entry::fingerprint;
 use crate::error::{Error, ErrorKind};
 use crate::invalidate::{self, Targets, Unsettled};
-use crate::key::{Key, Names};
-use crate::name::Name;
+use crate::key::Key;
+use crate::name::Names;
+use crate::name::{Name, prefix_of};
 use crate::observe::Counters;
 use crate::provenance::{Collected, Scope};
 use crate::stamp::{self, Refilled, Stamped, Unstorable};
@@ -234,5 +235,5 @@ impl Drop for Writer {
 }
 
 fn counters_of(inner: &Inner, key: &Name) -> Arc<Counters> {
-    inner.counted.prefix(invalidate::prefix_of(key.as_key().unwrap_or_default()))
+    inner.counted.prefix(prefix_of(key.as_key().unwrap_or_default()))
 }

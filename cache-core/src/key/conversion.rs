@@ -2,19 +2,16 @@
 
 use std::borrow::Cow;
 
-use super::{Key, TextKey};
+use super::Key;
 use crate::error::Error;
-
-mod sealed {
-    pub trait Sealed {}
-}
+use crate::name::{IntoKeyName, Sealed, TextKey};
 
 /// What names the entry of a value of type `T`: a [`Key<T>`], a [`TextKey`], or text, taken literally.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not the key of a `{T}`",
     note = "pass the key that the function's companion makes, `key!(\"...\")`, or the logical key as text"
 )]
-pub trait IntoKey<T>: sealed::Sealed {
+pub trait IntoKey<T>: Sealed {
     /// The key.
     ///
     /// # Errors
@@ -22,21 +19,8 @@ pub trait IntoKey<T>: sealed::Sealed {
     fn into_key(self) -> Result<Key<T>, Error>;
 }
 
-/// What names an entry, whatever its type: a [`Key`], a [`TextKey`], or text, taken literally.
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` does not name an entry",
-    note = "pass the key that a function's companion makes, `key!(\"...\")`, or the logical key as text"
-)]
-pub trait IntoKeyName: sealed::Sealed {
-    /// The key, its type forgotten.
-    ///
-    /// # Errors
-    /// As for [`IntoKey::into_key`].
-    fn into_key_name(self) -> Result<TextKey, Error>;
-}
-
-impl<T> sealed::Sealed for Key<T> {}
-impl<T> sealed::Sealed for &Key<T> {}
+impl<T> Sealed for Key<T> {}
+impl<T> Sealed for &Key<T> {}
 
 impl<T> IntoKey<T> for Key<T> {
     fn into_key(self) -> Result<Key<T>, Error> {
@@ -64,14 +48,7 @@ impl<T> IntoKeyName for &Key<T> {
 
 /// Everything that is a key of any type is one of a given type.
 macro_rules! untyped_keys {
-    ($($key:ty: |$this:ident| $name:expr;)*) => {$(
-        impl sealed::Sealed for $key {}
-        impl IntoKeyName for $key {
-            fn into_key_name(self) -> Result<TextKey, Error> {
-                let $this = self;
-                $name
-            }
-        }
+    ($($key:ty),*) => {$(
         impl<T> IntoKey<T> for $key {
             fn into_key(self) -> Result<Key<T>, Error> {
                 self.into_key_name().map(TextKey::typed)
@@ -80,12 +57,4 @@ macro_rules! untyped_keys {
     )*};
 }
 
-untyped_keys! {
-    TextKey: |key| Ok(key);
-    &TextKey: |key| Ok(key.clone());
-    &str: |text| TextKey::literal(text);
-    &&str: |text| TextKey::literal(text);
-    String: |text| TextKey::literal(&text);
-    &String: |text| TextKey::literal(text);
-    Cow<'_, str>: |text| TextKey::literal(&text);
-}
+untyped_keys!(TextKey, &TextKey, &str, &&str, String, &String, Cow<'_, str>);

@@ -2,12 +2,16 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 
 use super::*;
+use crate::freshness::Ttl;
+use crate::name::{IntoKeyName, KeyPart, Names, Template, TextKey, Unencodable, part};
 
 fn spelled<T: KeyPart + ?Sized>(value: &T) -> String {
     KeyText::new("p").part(value).finish::<()>().as_str().strip_prefix("p:").unwrap_or_default().to_owned()

@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use serde::Serialize;
 
 use super::*;
+use crate::name::KeyPart;
 
 fn key<T: KeyPart + ?Sized>(value: &T) -> String {
     KeyText::new("p").part(value).finish::<()>().as_str().to_owned()

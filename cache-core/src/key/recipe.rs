@@ -4,11 +4,11 @@ use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
-use super::{IntoKeyName, Names, Part};
 use crate::entry::Shape;
 use crate::freshness::Ttl;
 use crate::freshness::{AdaptiveTtl, Freshness};
-use crate::tag::IntoTag;
+use crate::name::IntoTag;
+use crate::name::{IntoKeyName, Names, Part};
 
 /// What the options of a cached function say about its entries.
 #[derive(Clone, Debug)]

@@ -8,8 +8,9 @@ use serde::de::DeserializeOwned;
 
 use super::{Call, Load, Step};
 use crate::cacheable::Cacheable;
-use crate::key::{KeyText, Names, Template};
-use crate::tag::{IntoTag, Tag};
+use crate::key::KeyText;
+use crate::name::{IntoTag, Tag};
+use crate::name::{Names, Template};
 
 /// What can be stored and read back.
 #[diagnostic::on_unimplemented(

@@ -9,7 +9,8 @@ use std::marker::PhantomData;
 
 use crate::cacheable::Cacheable;
 use crate::entry::Shape;
-use crate::key::{Names, Policy};
+use crate::key::Policy;
+use crate::name::Names;
 
 /// `Result<T, E>`, under whatever name.
 #[diagnostic::on_unimplemented(

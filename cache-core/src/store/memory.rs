@@ -23,7 +23,6 @@ use crate::name::Name;
 mod cascade;
 mod entries;
 mod fences;
-pub(crate) mod glob;
 mod indexes;
 mod learned;
 mod leases;

@@ -9,7 +9,8 @@ use tokio::time::Instant;
 use super::*;
 use crate::config::{BATCH_BYTES, BATCH_GET_KEYS, BATCH_WINDOW};
 use crate::entry::Entry;
-use crate::key::{Names, Policy};
+use crate::key::Policy;
+use crate::name::Names;
 use crate::private::{ManyCall, ManyStep, Storable, fill_many, lookup_many};
 
 /// The time of all else that a call does.

@@ -1,5 +1,6 @@
 use super::*;
-use crate::key::{Names, Policy, Template};
+use crate::key::Policy;
+use crate::name::{Names, Template};
 use crate::private::{Call, Step};
 
 async fn call<T: serde::Serialize + serde::de::DeserializeOwned>(

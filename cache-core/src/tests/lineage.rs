@@ -1,5 +1,6 @@
 use super::*;
-use crate::key::{Names, Policy};
+use crate::key::Policy;
+use crate::name::Names;
 use crate::private::{Call, Step};
 use crate::provenance::in_current_load;
 

@@ -1,9 +1,9 @@
 //! From the text of a key to what a loader is given.
 
 use crate::config::NAME_BYTES_MAX;
-use crate::invalidate::prefix_of;
-use crate::key::unescape_part;
 use crate::name::check_name_text;
+use crate::name::prefix_of;
+use crate::name::unescape_part;
 
 /// The prefix of a key, and its arguments as a loader is given them.
 pub(super) fn read(key: &str) -> Result<(&str, String), String> {

@@ -1,9 +1,9 @@
 //! Removal: of names, of what depends on them, and of what matches a pattern.
 
-use super::glob::Glob;
 use super::rules::Rule;
 use super::state::{Now, State};
 use crate::config::MEMORY_MEMBERSHIPS_PER_VISIT;
+use crate::name::Glob;
 use crate::name::Name;
 use crate::store::{Drained, SweepReply, SweepScope};
 

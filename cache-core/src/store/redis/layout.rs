@@ -11,7 +11,7 @@
 //! | `<root>~learned:<logical key>` | string | what its adaptive TTL goes by | 4 times its `max` |
 //! | `<root>~staging:<token>` | string | a large value between two round trips | seconds |
 
-use crate::key::escape_glob;
+use crate::name::escape_glob;
 use crate::store::Token;
 
 /// The keys of one partition. Standalone Redis has one partition, and its root is the namespace and a colon.

@@ -1,7 +1,8 @@
 //! `adaptive_ttl`: who learns what, and that it costs no round trip.
 
 use super::*;
-use crate::key::{Captured, Names, Recipe};
+use crate::key::{Captured, Recipe};
+use crate::name::Names;
 use crate::private::{Known, Target, write_through};
 
 const INITIAL: Duration = Duration::from_millis(3_162);

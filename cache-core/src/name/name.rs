@@ -57,6 +57,11 @@ impl fmt::Debug for Name {
     }
 }
 
+/// What stands before the first `:` of a logical key.
+pub(crate) fn prefix_of(key: &str) -> &str {
+    key.split_once(':').map_or(key, |(prefix, _)| prefix)
+}
+
 /// The rules for every text that names something: not empty, at most [`NAME_BYTES_MAX`] bytes, no control characters,
 /// no `~` in front (bookkeeping lives there).
 pub(crate) fn check_name_text(text: &str) -> Result<(), Error> {

@@ -3,9 +3,10 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use super::name::{Name, check_name_text};
+use super::readable::Unencodable;
+use super::template::NameText;
 use crate::error::Error;
-use crate::key::{NameText, Unencodable};
-use crate::name::{Name, check_name_text};
 
 /// The name of a group of entries that fall together.
 ///

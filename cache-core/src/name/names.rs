@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::IntoKeyName;
+use crate::name::IntoTag;
 use crate::name::Name;
-use crate::tag::IntoTag;
 
 /// Tags and dependencies of one entry, each once, in order.
 ///

@@ -1,20 +1,4 @@
-//! Logical keys: what names an entry.
-//!
-//! `prefix:part:part`, each part the readable text of a scalar or the digest of anything else, built so that two different
-//! argument lists never share a key. This module knows nothing of namespaces and stores.
-
-mod canonical;
-mod conversion;
-mod digest;
-mod escape;
-#[cfg(test)]
-mod golden_tests;
-mod names;
-#[cfg(test)]
-mod property_tests;
-mod readable;
-mod recipe;
-mod text;
+//! The typed key of one entry.
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -22,18 +6,11 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use self::conversion::{IntoKey, IntoKeyName};
-pub use self::escape::{escape_glob, unescape_part};
-pub use self::names::Names;
-pub(crate) use self::readable::Unencodable;
-pub(crate) use self::recipe::Recipe;
-pub use self::recipe::{Captured, Policy};
-pub(crate) use self::text::NameText;
-pub use self::text::{KeyPart, KeyText, Part, Template, part};
-use crate::error::Error;
+use super::{Policy, Recipe};
 use crate::freshness::Ttl;
-use crate::name::{Name, check_name_text};
-use crate::tag::IntoTag;
+#[cfg(test)]
+use crate::name::Unencodable;
+use crate::name::{IntoTag, Name, TextKey, prefix_of};
 
 /// The key of one entry, typed by what is stored under it.
 ///
@@ -59,7 +36,7 @@ use crate::tag::IntoTag;
 /// NaN and a failing `Serialize` make a key that names no entry: it prints as nothing, its calls are not cached (and
 /// counted), and to invalidate it does nothing.
 pub struct Key<T> {
-    text: NameText,
+    text: TextKey,
     recipe: Option<Arc<Recipe<T>>>,
     stored: PhantomData<fn() -> T>,
 }
@@ -67,7 +44,7 @@ pub struct Key<T> {
 impl<T> Key<T> {
     /// The logical key; empty if an argument could not be encoded.
     pub fn as_str(&self) -> &str {
-        self.text.as_deref().unwrap_or_default()
+        self.text.as_str()
     }
 
     /// The same key with a TTL of its own, used by whoever fills it through this key.
@@ -88,12 +65,12 @@ impl<T> Key<T> {
     /// The logical key, or why there is none.
     #[cfg(test)]
     pub(crate) fn text(&self) -> Result<&Arc<str>, Unencodable> {
-        self.text.as_ref().map_err(|error| *error)
+        self.text.text().as_ref().map_err(|error| *error)
     }
 
     /// What fences and indexes call it; `None`: it names no entry.
     pub(crate) fn name(&self) -> Option<Name> {
-        self.untyped().name()
+        self.text.name()
     }
 
     /// What the statistics count it under: the function's prefix, or the text before the first `:`.
@@ -111,16 +88,16 @@ impl<T> Key<T> {
 
     /// Its text and its name; `None`: it names no entry.
     pub(crate) fn entry(&self) -> Option<(Arc<str>, Name)> {
-        Some((self.text.as_ref().ok()?.clone(), self.name()?))
+        Some((self.text.text().as_ref().ok()?.clone(), self.name()?))
     }
 
     /// A key that names no entry.
     pub(crate) fn unencodable() -> Self {
-        Self { text: Err(Unencodable::Failed), recipe: None, stored: PhantomData }
+        TextKey::unencodable().typed()
     }
 
     pub(crate) fn untyped(&self) -> TextKey {
-        TextKey { text: self.text.clone() }
+        self.text.clone()
     }
 
     pub(crate) fn with_recipe(mut self, recipe: Recipe<T>) -> Self {
@@ -139,10 +116,6 @@ impl<T> Key<T> {
     }
 }
 
-fn prefix_of(text: &str) -> &str {
-    text.split(':').next().unwrap_or(text)
-}
-
 impl<T> Clone for Key<T> {
     fn clone(&self) -> Self {
         Self { text: self.text.clone(), recipe: self.recipe.clone(), stored: PhantomData }
@@ -157,7 +130,7 @@ impl<T> fmt::Display for Key<T> {
 
 impl<T> fmt::Debug for Key<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.untyped().fmt_named("Key", f)
+        self.text.fmt_named("Key", f)
     }
 }
 
@@ -175,31 +148,10 @@ impl<T> Hash for Key<T> {
     }
 }
 
-/// A key made from text, of values of any type: what `key!` makes.
-#[derive(Clone, PartialEq, Eq, Hash)]
-pub struct TextKey {
-    text: NameText,
-}
-
 impl TextKey {
-    /// Takes text literally; a text over 120 bytes names the entry of the shortened key (see [`Key`]).
-    pub(crate) fn literal(text: &str) -> Result<Self, Error> {
-        check_name_text(text)?;
-        Ok(Self::from_encoded(Ok(text.to_owned())))
-    }
-
-    pub(crate) fn from_encoded(text: Result<String, Unencodable>) -> Self {
-        Self { text: text.map(|text| digest::shorten(text).into()) }
-    }
-
-    /// The logical key; empty if a value in it could not be encoded.
-    pub fn as_str(&self) -> &str {
-        self.text.as_deref().unwrap_or_default()
-    }
-
     /// As the key of values of one type.
     pub fn typed<T>(self) -> Key<T> {
-        Key { text: self.text, recipe: None, stored: PhantomData }
+        Key { text: self, recipe: None, stored: PhantomData }
     }
 
     /// The same key with a TTL of its own, used by whoever fills it through this key.
@@ -210,30 +162,6 @@ impl TextKey {
     /// The same key with tags, used by whoever fills it through this key.
     pub fn with_tags<T>(self, tags: impl IntoIterator<Item = impl IntoTag>) -> Key<T> {
         self.typed().with_tags(tags)
-    }
-
-    /// What fences and indexes call it; `None`: it names no entry.
-    pub(crate) fn name(&self) -> Option<Name> {
-        Name::key(self.text.as_ref().ok()?).ok()
-    }
-
-    fn fmt_named(&self, name: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.text {
-            Ok(text) => write!(f, "{name}({text})"),
-            Err(error) => write!(f, "{name}(none: {error})"),
-        }
-    }
-}
-
-impl fmt::Display for TextKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
-    }
-}
-
-impl fmt::Debug for TextKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.fmt_named("TextKey", f)
     }
 }
 

@@ -46,7 +46,7 @@ mod tag {
     pub(super) const SET: u8 = 19;
 }
 
-pub(super) fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, Unencodable> {
+pub(crate) fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, Unencodable> {
     let mut out = Vec::with_capacity(128);
     out.extend_from_slice(CONTEXT);
     value.serialize(Canonical { out: &mut out, depth: 0 })?;

@@ -1,0 +1,16 @@
+//! Typed keys and how their entries are to be stored: knows nothing of stores and calls.
+
+mod conversion;
+#[cfg(test)]
+mod golden_tests;
+mod key;
+#[cfg(test)]
+mod property_tests;
+mod recipe;
+mod text;
+
+pub use self::conversion::IntoKey;
+pub use self::key::Key;
+pub(crate) use self::recipe::Recipe;
+pub use self::recipe::{Captured, Policy};
+pub use self::text::KeyText;

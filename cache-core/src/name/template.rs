@@ -1,0 +1,126 @@
+//! Text with encoded values in it.
+
+use std::any::TypeId;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use serde::Serialize;
+
+use super::escape::push_escaped;
+use super::readable::{Unencodable, push_part};
+use super::tag::Tag;
+use super::text_key::TextKey;
+
+/// Text of a key or tag, shared by everything that names it.
+pub(crate) type NameText = Result<Arc<str>, Unencodable>;
+
+/// What can be part of a cache key: everything that serde can serialize.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be part of a cache key: it does not implement `Serialize`",
+    label = "not serializable",
+    note = "leave the parameter out of the key with `skip(...)`, or derive `serde::Serialize` for its type"
+)]
+pub trait KeyPart {
+    #[doc(hidden)]
+    fn to_part(&self) -> Part;
+    #[doc(hidden)]
+    fn push_to(&self, text: &mut Template);
+}
+
+#[diagnostic::do_not_recommend]
+impl<T: Serialize + ?Sized> KeyPart for T {
+    fn to_part(&self) -> Part {
+        let mut text = String::new();
+        Part(push_part(&mut text, self).map(|()| text.into_boxed_str()))
+    }
+
+    fn push_to(&self, text: &mut Template) {
+        if let Err(error) = push_part(&mut text.text, self) {
+            text.error.get_or_insert(error);
+        }
+    }
+}
+
+/// One encoded parameter, kept for a tag or key that is made when the parameter itself has moved away.
+#[derive(Clone, Debug)]
+pub struct Part(Result<Box<str>, Unencodable>);
+
+/// Encodes one parameter.
+pub fn part<T: KeyPart + ?Sized>(value: &T) -> Part {
+    value.to_part()
+}
+
+/// Text with encoded values in it: an explicit `key`, a tag, a pattern.
+#[derive(Clone, Debug, Default)]
+pub struct Template {
+    text: String,
+    error: Option<Unencodable>,
+}
+
+impl Template {
+    /// Empty.
+    pub fn new() -> Self {
+        Self { text: String::with_capacity(48), error: None }
+    }
+
+    /// Appends literal text as it is.
+    pub fn text(mut self, literal: &str) -> Self {
+        self.text.push_str(literal);
+        self
+    }
+
+    /// Appends an encoded value.
+    pub fn part<T: KeyPart + ?Sized>(mut self, value: &T) -> Self {
+        value.push_to(&mut self);
+        self
+    }
+
+    /// Appends a value that was encoded before.
+    pub fn encoded(mut self, part: &Part) -> Self {
+        match &part.0 {
+            Ok(text) => self.text.push_str(text),
+            Err(error) => {
+                self.error.get_or_insert(*error);
+            }
+        }
+        self
+    }
+
+    /// As the name of a group of entries.
+    pub fn finish_tag(self) -> Tag {
+        Tag::from_encoded(self.finish())
+    }
+
+    /// As a key of values of any type.
+    pub fn finish_key(self) -> TextKey {
+        TextKey::from_encoded(self.finish())
+    }
+
+    /// As a pattern: encoded values hold no glob characters, so they stand for themselves. `None`: a value could not be
+    /// encoded, so no key holds it and there is nothing to invalidate.
+    pub fn finish_pattern(self) -> Option<String> {
+        self.finish().ok()
+    }
+
+    fn finish(self) -> Result<String, Unencodable> {
+        self.error.map_or(Ok(self.text), Err)
+    }
+}
+
+/// Names met so far and the type that has each: bounded by the types in the program.
+static TYPE_NAMES: Mutex<Option<HashMap<&'static str, TypeId>>> = Mutex::new(None);
+
+pub(crate) fn type_part(id: TypeId, name: &'static str) -> Part {
+    let mut names = TYPE_NAMES.lock().unwrap_or_else(PoisonError::into_inner);
+    let owner = match names.get_or_insert_default().entry(name) {
+        Entry::Occupied(entry) => *entry.get(),
+        Entry::Vacant(entry) => *entry.insert(id),
+    };
+    if owner != id {
+        return Part(Err(Unencodable::SameTypeName));
+    }
+    let mut text = String::with_capacity(name.len());
+    push_escaped(&mut text, &name.replace("::", "."));
+    Part(Ok(text.into_boxed_str()))
+}

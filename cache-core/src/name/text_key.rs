@@ -1,0 +1,104 @@
+//! Keys as text: of values of any type.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use super::digest;
+use super::name::{Name, check_name_text};
+use super::readable::Unencodable;
+use super::template::NameText;
+use crate::error::Error;
+
+/// A key made from text, of values of any type: what `key!` makes.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct TextKey {
+    text: NameText,
+}
+
+impl TextKey {
+    /// Takes text literally; a text over 120 bytes names the entry of the shortened key (see [`Key`](crate::Key)).
+    pub(crate) fn literal(text: &str) -> Result<Self, Error> {
+        check_name_text(text)?;
+        Ok(Self::from_encoded(Ok(text.to_owned())))
+    }
+
+    pub(crate) fn from_encoded(text: Result<String, Unencodable>) -> Self {
+        Self { text: text.map(|text| digest::shorten(text).into()) }
+    }
+
+    /// A key that names no entry.
+    pub(crate) fn unencodable() -> Self {
+        Self { text: Err(Unencodable::Failed) }
+    }
+
+    pub(crate) fn text(&self) -> &NameText {
+        &self.text
+    }
+
+    /// The logical key; empty if a value in it could not be encoded.
+    pub fn as_str(&self) -> &str {
+        self.text.as_deref().unwrap_or_default()
+    }
+
+    /// What fences and indexes call it; `None`: it names no entry.
+    pub(crate) fn name(&self) -> Option<Name> {
+        Name::key(self.text.as_ref().ok()?).ok()
+    }
+
+    pub(crate) fn fmt_named(&self, name: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.text {
+            Ok(text) => write!(f, "{name}({text})"),
+            Err(error) => write!(f, "{name}(none: {error})"),
+        }
+    }
+}
+
+impl fmt::Display for TextKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl fmt::Debug for TextKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.fmt_named("TextKey", f)
+    }
+}
+
+/// Keeps others from naming entries in ways of their own.
+pub trait Sealed {}
+
+/// What names an entry, whatever its type: a [`Key`](crate::Key), a [`TextKey`], or text, taken literally.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not name an entry",
+    note = "pass the key that a function's companion makes, `key!(\"...\")`, or the logical key as text"
+)]
+pub trait IntoKeyName: Sealed {
+    /// The key, its type forgotten.
+    ///
+    /// # Errors
+    /// As for [`IntoKey::into_key`](crate::IntoKey::into_key).
+    fn into_key_name(self) -> Result<TextKey, Error>;
+}
+
+macro_rules! untyped_keys {
+    ($($key:ty: |$this:ident| $name:expr;)*) => {$(
+        impl Sealed for $key {}
+        impl IntoKeyName for $key {
+            fn into_key_name(self) -> Result<TextKey, Error> {
+                let $this = self;
+                $name
+            }
+        }
+    )*};
+}
+
+untyped_keys! {
+    TextKey: |key| Ok(key);
+    &TextKey: |key| Ok(key.clone());
+    &str: |text| TextKey::literal(text);
+    &&str: |text| TextKey::literal(text);
+    String: |text| TextKey::literal(&text);
+    &String: |text| TextKey::literal(text);
+    Cow<'_, str>: |text| TextKey::literal(&text);
+}
