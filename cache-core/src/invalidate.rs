@@ -1,8 +1,5 @@
 //! Invalidation: by key, by tag, by pattern, of everything; driven until nothing is pending.
 
-mod wire;
-
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use tokio::runtime::Handle;
@@ -11,148 +8,9 @@ use crate::cache::Inner;
 use crate::clock::{Instant, within};
 use crate::config::{INVALIDATE_DEADLINE, INVALIDATE_NAMES_PER_CHUNK};
 use crate::error::{Error, ErrorKind};
-use crate::name::IntoKeyName;
-use crate::name::IntoTag;
-use crate::name::{Name, check_name_text, prefix_of};
+use crate::invalidation::{Invalidated, Invalidation, Targets};
+use crate::name::Name;
 use crate::store::{Drained, SweepScope};
-
-/// What is to be removed: entries by key, by tag and by pattern, each with all that depends on it.
-///
-/// Names are taken at their word: a `&str` is a literal key or tag. One that can never name anything (empty, too long, with
-/// control characters) does not keep the others from being invalidated; it makes [`Cache::invalidate`](crate::Cache::invalidate)
-/// return an error after that.
-///
-/// # Example
-/// ```
-/// # use cache_core::{Cache, Invalidation};
-/// # #[tokio::main(flavor = "current_thread")]
-/// # async fn main() -> Result<(), cache_core::Error> {
-/// # let cache = Cache::in_memory();
-/// cache.invalidate(Invalidation::new().key("flight:42").tag("airport:DFW").pattern("board:*")).await?;
-/// # Ok(())
-/// # }
-/// ```
-#[derive(Debug, Default)]
-#[must_use = "nothing is removed before it is given to `Cache::invalidate`"]
-pub struct Invalidation {
-    names: BTreeSet<Name>,
-    patterns: BTreeSet<String>,
-    clear: bool,
-    invalid: Option<Error>,
-}
-
-impl Invalidation {
-    /// Nothing yet.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// One entry, and what depends on it.
-    pub fn key(mut self, key: impl IntoKeyName) -> Self {
-        self.add(key.into_key_name().map(|key| key.name()));
-        self
-    }
-
-    /// Every entry with this tag, and what depends on them.
-    pub fn tag(mut self, tag: impl IntoTag) -> Self {
-        self.add(tag.into_tag().map(|tag| tag.name()));
-        self
-    }
-
-    /// Many keys at once.
-    pub fn keys<K: IntoKeyName>(self, keys: impl IntoIterator<Item = K>) -> Self {
-        keys.into_iter().fold(self, Self::key)
-    }
-
-    /// Many tags at once.
-    pub fn tags<T: IntoTag>(self, tags: impl IntoIterator<Item = T>) -> Self {
-        tags.into_iter().fold(self, Self::tag)
-    }
-
-    /// Every entry whose logical key matches a Redis glob (`*`, `?`, `[a-z]`, `\`), and what depends on it. Text from a user
-    /// must go through [`escape_glob`](crate::escape_glob) first.
-    ///
-    /// # Cost
-    /// One round trip for every 300 keys in the store, of any namespace, in each of two walks: prefer a tag. No fill that is
-    /// under way is accepted.
-    pub fn pattern(mut self, pattern: impl Into<String>) -> Self {
-        let pattern = pattern.into();
-        match check_name_text(&pattern) {
-            Ok(()) => _ = self.patterns.insert(pattern),
-            Err(error) => self.invalid = Some(error),
-        }
-        self
-    }
-
-    /// This one and another.
-    pub fn and(mut self, other: Self) -> Self {
-        self.names.extend(other.names);
-        self.patterns.extend(other.patterns);
-        self.clear |= other.clear;
-        self.invalid = self.invalid.or(other.invalid);
-        self
-    }
-
-    /// Whether it names nothing.
-    pub fn is_empty(&self) -> bool {
-        self.names.is_empty() && self.patterns.is_empty() && !self.clear && self.invalid.is_none()
-    }
-
-    pub(crate) fn everything() -> Self {
-        Self { clear: true, ..Self::default() }
-    }
-
-    /// A name that could not be encoded names nothing: there is nothing to remove.
-    fn add(&mut self, name: Result<Option<Name>, Error>) {
-        match name {
-            Ok(name) => self.names.extend(name),
-            Err(error) => self.invalid = Some(error),
-        }
-    }
-
-    pub(crate) fn into_parts(self) -> (Targets, Option<Error>) {
-        let targets = Targets {
-            names: self.names.into_iter().collect(),
-            patterns: self.patterns.into_iter().collect(),
-            clear: self.clear,
-        };
-        (targets, self.invalid)
-    }
-}
-
-/// What an invalidation did.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Invalidated {
-    /// Live entries removed, dependents included.
-    pub entries: u64,
-}
-
-/// The part of an invalidation that can be sent.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Targets {
-    pub(crate) names: Vec<Name>,
-    pub(crate) patterns: Vec<String>,
-    pub(crate) clear: bool,
-}
-
-impl Targets {
-    pub(crate) fn of(name: Name) -> Self {
-        Self { names: vec![name], ..Self::default() }
-    }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.names.is_empty() && self.patterns.is_empty() && !self.clear
-    }
-
-    /// The prefix that all of it belongs to, if there is one.
-    fn prefix(&self) -> Option<&str> {
-        let mut prefixes = self.names.iter().map(|name| name.as_key().map(prefix_of));
-        let first = prefixes.next()??;
-        let alone = self.patterns.is_empty() && !self.clear && prefixes.all(|prefix| prefix == Some(first));
-        alone.then_some(first)
-    }
-}
 
 /// Owes the targets to the recovery, unless they are settled first: so does an invalidation whose runtime ends under it.
 pub(crate) struct Unsettled {

@@ -14,6 +14,7 @@ mod entry;
 mod error;
 mod freshness;
 mod invalidate;
+mod invalidation;
 mod key;
 mod lease;
 mod load;
@@ -72,7 +73,7 @@ pub use cacheable::Cacheable;
 pub use error::{Error, ErrorKind};
 
 pub use freshness::{Ttl, TtlClasses};
-pub use invalidate::{Invalidated, Invalidation};
+pub use invalidation::{Invalidated, Invalidation};
 pub use key::{IntoKey, Key};
 pub use name::{IntoKeyName, IntoTag, Tag, TextKey, escape_glob, unescape_part};
 pub use observe::{Health, PrefixStats, Stats};

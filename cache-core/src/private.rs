@@ -25,7 +25,7 @@ pub use crate::cache::Cache;
 pub use crate::cacheable::Cacheable;
 pub use crate::entry::{OpaqueField, Shape, ShapeOf};
 pub use crate::freshness::Ttl;
-pub use crate::invalidate::Invalidation;
+pub use crate::invalidation::Invalidation;
 pub use crate::key::{Captured, Key, KeyText, Policy};
 pub use crate::name::Tag;
 pub use crate::name::{KeyPart, Names, Part, Template, TextKey, part};

@@ -11,7 +11,8 @@ use tokio::task::JoinHandle;
 use crate::cache::Inner;
 use crate::clock::Instant;
 use crate::config::{INVALIDATE_DEADLINE, RECOVERY_PAUSE_MAX, RECOVERY_PAUSE_MIN};
-use crate::invalidate::{self, Targets};
+use crate::invalidate;
+use crate::invalidation::Targets;
 use crate::name::Glob;
 use crate::name::Name;
 

@@ -1,5 +1,5 @@
 use super::*;
-use crate::invalidate::Invalidation;
+use crate::invalidation::Invalidation;
 use crate::private::{Invalidating, Mode};
 
 /// What `#[invalidates(keys = ["k"], tags = [from the result])]` becomes.

@@ -3,7 +3,7 @@ use tokio::time::Instant;
 use super::*;
 use crate::config::{INVALIDATE_DEADLINE, INVALIDATE_NAMES_PER_CHUNK};
 use crate::error::ErrorKind;
-use crate::invalidate::Invalidation;
+use crate::invalidation::Invalidation;
 use crate::store::SweepScope;
 
 #[tokio::test(start_paused = true)]

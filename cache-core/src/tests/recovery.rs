@@ -1,6 +1,6 @@
 use super::*;
 use crate::error::ErrorKind;
-use crate::invalidate::Invalidation;
+use crate::invalidation::Invalidation;
 
 #[tokio::test(start_paused = true)]
 async fn a_failed_invalidation_is_an_error_and_is_made_good() {

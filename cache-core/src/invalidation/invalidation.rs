@@ -1,0 +1,119 @@
+//! What a user asks to be removed.
+
+use std::collections::BTreeSet;
+
+use super::Targets;
+use crate::error::Error;
+use crate::name::{IntoKeyName, IntoTag, Name, check_name_text};
+
+/// What is to be removed: entries by key, by tag and by pattern, each with all that depends on it.
+///
+/// Names are taken at their word: a `&str` is a literal key or tag. One that can never name anything (empty, too long, with
+/// control characters) does not keep the others from being invalidated; it makes [`Cache::invalidate`](crate::Cache::invalidate)
+/// return an error after that.
+///
+/// # Example
+/// ```
+/// # use cache_core::{Cache, Invalidation};
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), cache_core::Error> {
+/// # let cache = Cache::in_memory();
+/// cache.invalidate(Invalidation::new().key("flight:42").tag("airport:DFW").pattern("board:*")).await?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Default)]
+#[must_use = "nothing is removed before it is given to `Cache::invalidate`"]
+pub struct Invalidation {
+    pub(super) names: BTreeSet<Name>,
+    pub(super) patterns: BTreeSet<String>,
+    pub(super) clear: bool,
+    pub(super) invalid: Option<Error>,
+}
+
+impl Invalidation {
+    /// Nothing yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// One entry, and what depends on it.
+    pub fn key(mut self, key: impl IntoKeyName) -> Self {
+        self.add(key.into_key_name().map(|key| key.name()));
+        self
+    }
+
+    /// Every entry with this tag, and what depends on them.
+    pub fn tag(mut self, tag: impl IntoTag) -> Self {
+        self.add(tag.into_tag().map(|tag| tag.name()));
+        self
+    }
+
+    /// Many keys at once.
+    pub fn keys<K: IntoKeyName>(self, keys: impl IntoIterator<Item = K>) -> Self {
+        keys.into_iter().fold(self, Self::key)
+    }
+
+    /// Many tags at once.
+    pub fn tags<T: IntoTag>(self, tags: impl IntoIterator<Item = T>) -> Self {
+        tags.into_iter().fold(self, Self::tag)
+    }
+
+    /// Every entry whose logical key matches a Redis glob (`*`, `?`, `[a-z]`, `\`), and what depends on it. Text from a user
+    /// must go through [`escape_glob`](crate::escape_glob) first.
+    ///
+    /// # Cost
+    /// One round trip for every 300 keys in the store, of any namespace, in each of two walks: prefer a tag. No fill that is
+    /// under way is accepted.
+    pub fn pattern(mut self, pattern: impl Into<String>) -> Self {
+        let pattern = pattern.into();
+        match check_name_text(&pattern) {
+            Ok(()) => _ = self.patterns.insert(pattern),
+            Err(error) => self.invalid = Some(error),
+        }
+        self
+    }
+
+    /// This one and another.
+    pub fn and(mut self, other: Self) -> Self {
+        self.names.extend(other.names);
+        self.patterns.extend(other.patterns);
+        self.clear |= other.clear;
+        self.invalid = self.invalid.or(other.invalid);
+        self
+    }
+
+    /// Whether it names nothing.
+    pub fn is_empty(&self) -> bool {
+        self.names.is_empty() && self.patterns.is_empty() && !self.clear && self.invalid.is_none()
+    }
+
+    pub(crate) fn everything() -> Self {
+        Self { clear: true, ..Self::default() }
+    }
+
+    /// A name that could not be encoded names nothing: there is nothing to remove.
+    fn add(&mut self, name: Result<Option<Name>, Error>) {
+        match name {
+            Ok(name) => self.names.extend(name),
+            Err(error) => self.invalid = Some(error),
+        }
+    }
+
+    pub(crate) fn into_parts(self) -> (Targets, Option<Error>) {
+        let targets = Targets {
+            names: self.names.into_iter().collect(),
+            patterns: self.patterns.into_iter().collect(),
+            clear: self.clear,
+        };
+        (targets, self.invalid)
+    }
+}
+
+/// What an invalidation did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Invalidated {
+    /// Live entries removed, dependents included.
+    pub entries: u64,
+}
