@@ -1,9 +1,5 @@
 //! Attribute-driven caching on Redis that never serves what it invalidated.
 
-#[cfg(feature = "redis")]
-mod backoff;
-#[cfg(feature = "redis")]
-mod breaker;
 mod builder;
 mod cache;
 mod cacheable;

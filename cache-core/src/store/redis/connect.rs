@@ -16,12 +16,14 @@ use redis::{Cmd, ToRedisArgs, Value};
 use tokio::runtime::Handle;
 use tokio::time::{Instant, sleep};
 
+use self::backoff::Backoff;
 use super::scripts::Script;
-use crate::backoff::Backoff;
 use crate::config::{Config, RECONNECT_DELAY_MAX, RECONNECT_DELAY_MIN};
 use crate::error::{Error, ErrorKind};
 use crate::store::Watch;
 
+mod backoff;
+mod breaker;
 mod connection;
 mod dial;
 mod fault;

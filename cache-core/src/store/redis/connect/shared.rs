@@ -6,11 +6,11 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::OnNewPrimary;
+use super::breaker::Breaker;
 use super::connection::Connection;
 use super::dial::Dial;
 use super::fault::Fault;
 use super::url::Target;
-use crate::breaker::Breaker;
 use crate::config::Config;
 use crate::store::redis::scripts::Script;
 

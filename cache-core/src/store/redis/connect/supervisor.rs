@@ -12,12 +12,12 @@ use redis::{AsyncConnectionConfig, PushInfo, PushKind, Value};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
+use super::backoff::Backoff;
 use super::connection::{Connection, Invocation};
 use super::fault::Fault;
 use super::handshake::handshake;
 use super::shared::Shared;
 use super::stripe::{State, Stripe, Tenure};
-use crate::backoff::Backoff;
 use crate::config::{COMMANDS_QUEUED_MAX, PING_INTERVAL, PING_TIMEOUT, RECONNECT_DELAY_MAX, RECONNECT_DELAY_MIN};
 use crate::store::Watches;
 

@@ -1,7 +1,5 @@
-//! What the cache asks of a store. One method is one round trip.
-//!
-//! This module knows nothing of serialization, freshness or single flight; a store knows nothing of functions and types.
-//! The protocol (clock, fences, leases, fills, cascades) is described in `ARCHITECTURE.md`.
+//! What the cache asks of a store, and what it is told. The protocol (clock, fences, leases, fills, cascades) is described in
+//! `ARCHITECTURE.md`.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -11,21 +9,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::Instant;
 
+use super::watches::Watch;
 use crate::clock;
 use crate::entry::Version;
 use crate::error::Error;
 use crate::name::Name;
-
-#[cfg(test)]
-mod conformance;
-pub(crate) mod memory;
-#[cfg(feature = "redis")]
-pub(crate) mod redis;
-mod watches;
-
-#[cfg(any(feature = "redis", test))]
-pub(crate) use watches::Watches;
-pub(crate) use watches::{Change, Watch};
 
 /// A boxed answer: the store is chosen at run time, and a hit costs one allocation beside a round trip.
 pub(crate) type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 'a>>;

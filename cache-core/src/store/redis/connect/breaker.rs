@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::time::Instant;
 
-use crate::backoff::Backoff;
+use super::backoff::Backoff;
 use crate::config::{BREAKER_PROBE_DELAY_MAX, BREAKER_PROBE_DELAY_MIN, BREAKER_PROBE_LEASE};
 
 /// A circuit breaker: closed, open, half-open.
