@@ -15,20 +15,20 @@ use crate::clock;
 use crate::config::Config;
 use crate::error::{Error, ErrorKind};
 use crate::freshness::TtlClasses;
-use crate::invalidate;
 use crate::invalidation::{Invalidated, Invalidation};
 use crate::key::{IntoKey, Key};
 use crate::name::IntoTag;
 use crate::name::{IntoKeyName, Names};
 use crate::observe::Health;
 use crate::observe::{Counted, Stats};
+use crate::paths::invalidate;
+use crate::paths::read;
+use crate::paths::recovery::Recovery;
+use crate::paths::refresh::Refreshes;
+use crate::paths::write_through::{self, Put};
 use crate::private::{Call, Step};
-use crate::read;
-use crate::recovery::Recovery;
-use crate::refresh::Refreshes;
-use crate::single_flight::Flights;
+use crate::runtime::single_flight::Flights;
 use crate::store::Store;
-use crate::write_through::{self, Put};
 
 /// An error of a type that cannot be printed, as far as is known.
 pub(crate) const UNSAID: &str = "an error";

@@ -9,31 +9,18 @@ mod config;
 mod entry;
 mod error;
 mod freshness;
-mod invalidate;
 mod invalidation;
 mod key;
-mod lease;
-mod load;
 mod name;
-#[cfg(feature = "macros")]
-mod name_macros;
 mod observe;
+mod paths;
 mod private;
-mod provenance;
-mod read;
-mod recovery;
-mod refresh;
+mod runtime;
 mod serializers;
-mod single_flight;
-mod spent;
-mod stamp;
 mod store;
 #[cfg(test)]
 mod tests;
-mod wait;
 mod warm;
-mod window;
-mod write_through;
 
 // The README's example compiles and runs, or the tests fail.
 #[cfg(all(doctest, feature = "macros"))]
@@ -73,7 +60,7 @@ pub use invalidation::{Invalidated, Invalidation};
 pub use key::{IntoKey, Key};
 pub use name::{IntoKeyName, IntoTag, Tag, TextKey, escape_glob, unescape_part};
 pub use observe::{Health, PrefixStats, Stats};
-pub use provenance::in_current_load;
+pub use runtime::provenance::in_current_load;
 
+pub use paths::write_through::Put;
 pub use warm::{WarmError, WarmProgress, WarmSchedule, Warmed, Warmer};
-pub use write_through::Put;

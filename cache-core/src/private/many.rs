@@ -10,9 +10,9 @@ use serde::de::DeserializeOwned;
 use super::{Cache, Key, Names, Policy, REFRESHING, Storable};
 use crate::entry::codec;
 use crate::entry::fingerprint;
-use crate::load::batch::BatchLoading;
-use crate::read::Found;
-use crate::read::batch::Batch;
+use crate::paths::load::batch::BatchLoading;
+use crate::paths::read::Found;
+use crate::paths::read::batch::Batch;
 
 /// What a batch function returns: a map from ids to values.
 #[diagnostic::on_unimplemented(

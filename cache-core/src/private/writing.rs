@@ -8,8 +8,8 @@ use serde::de::DeserializeOwned;
 
 use crate::cache::Cache;
 use crate::key::Key;
-use crate::stamp;
-use crate::write_through::Writer;
+use crate::paths::stamp;
+use crate::paths::write_through::Writer;
 
 /// The entry of one call of a cached function, to be written by another function. The companion says which of what it takes
 /// to store a value it has at hand: [`Known`] or [`NotKnown`].

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::*;
 use crate::config::FAILED_LOADS_AT_ONCE;
-use crate::single_flight::{Flights, Followed, Role, Streak};
+use crate::runtime::single_flight::{Flights, Followed, Role, Streak};
 
 const CALLERS: usize = 100;
 const LOAD: Duration = Duration::from_millis(10);

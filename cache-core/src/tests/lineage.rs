@@ -2,7 +2,7 @@ use super::*;
 use crate::key::Policy;
 use crate::name::Names;
 use crate::private::{Call, Step};
-use crate::provenance::in_current_load;
+use crate::runtime::provenance::in_current_load;
 
 /// `outer` was made by `body`; whatever became of the calls in it, it must fall with `fall`.
 async fn falls(cache: &Cache, body: impl Future<Output = u32>, fall: &str, tag: bool) -> bool {

@@ -290,7 +290,7 @@ async fn followers_of_another_type_load_for_themselves() {
 #[test]
 fn a_full_table_of_flights_leaves_callers_alone() {
     use crate::config::FLIGHTS_MAX;
-    use crate::single_flight::{Flights, Role, Streak};
+    use crate::runtime::single_flight::{Flights, Role, Streak};
     let flights = Arc::new(Flights::default());
     let mut leaders = Vec::new();
     for key in 0..FLIGHTS_MAX {

@@ -3,19 +3,8 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use super::run::Job;
-use super::{BoxError, nothing_further};
+use super::registry::{BatchLoader, Batches, BoxError, Job, nothing_further};
 use crate::config::WARM_BATCH_MAX;
-
-/// Is given each key with its arguments.
-pub(super) type BatchLoader = Arc<dyn Fn(Vec<(String, String)>) -> Batches + Send + Sync>;
-
-/// What becomes of the keys of one prefix.
-pub(super) struct Batches {
-    pub(super) calls: Vec<Job>,
-    /// Keys whose arguments make no id, each with the reason.
-    pub(super) refused: Vec<(String, String)>,
-}
 
 /// Ids are parsed before there is a call, one by one: what is no id keeps nothing else from being loaded.
 pub(super) fn loader<K, P, F, T, E>(

@@ -7,10 +7,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::timeout;
 
-use super::batch::Batches;
 use super::keys::{clipped, read};
 use super::outcome::Warmed;
-use super::{BoxError, Registered, Work};
+use super::registry::{Batches, BoxError, Job, Registry};
 use crate::cache::Cache;
 use crate::config::{WARM_KEYS_MAX, WARM_READY_WAIT};
 
@@ -19,17 +18,10 @@ tokio::task_local! {
     static PERMITTED: ();
 }
 
-/// One task to be: what it is called, for how many it counts, and how it begins.
-pub(super) struct Job {
-    pub(super) name: String,
-    pub(super) counts: u64,
-    pub(super) begin: Box<dyn FnOnce() -> Work + Send>,
-}
-
 /// Dropped, it stops what it has begun.
 pub(super) struct Run {
     cache: Cache,
-    registered: Registered,
+    registry: Registry,
     permits: Arc<Semaphore>,
     waiting: VecDeque<Job>,
     running: JoinSet<Result<Vec<String>, BoxError>>,
@@ -40,16 +32,16 @@ pub(super) struct Run {
 }
 
 impl Run {
-    pub(super) fn new(cache: Cache, registered: Registered) -> Self {
+    pub(super) fn new(cache: Cache, registry: Registry) -> Self {
         // A warmer that warms keys holds a permit already. Waiting for another one it could wait for itself; instead its keys
         // are loaded one by one under the one it has.
         let permits = match PERMITTED.try_with(|()| ()) {
             Ok(()) => Arc::new(Semaphore::new(1)),
-            Err(_) => registered.permits.clone(),
+            Err(_) => registry.permits.clone(),
         };
         Self {
             cache,
-            registered,
+            registry,
             permits,
             waiting: VecDeque::new(),
             running: JoinSet::new(),
@@ -60,14 +52,14 @@ impl Run {
     }
 
     pub(super) fn add_warmers(&mut self) {
-        for (name, task) in self.registered.warmers.clone() {
+        for (name, task) in self.registry.warmers.clone() {
             self.add(Job { name, counts: 1, begin: Box::new(move || task()) });
         }
     }
 
     pub(super) fn add_named(&mut self, names: impl Iterator<Item = String>) {
         for name in names {
-            match self.registered.warmers.iter().find(|(registered, _)| *registered == name) {
+            match self.registry.warmers.iter().find(|(registered, _)| *registered == name) {
                 Some((_, task)) => {
                     let task = task.clone();
                     self.add(Job { name, counts: 1, begin: Box::new(move || task()) });
@@ -91,7 +83,7 @@ impl Run {
                 continue;
             }
             match read(&key) {
-                Ok((prefix, id)) if self.registered.loaders.contains_key(prefix) => {
+                Ok((prefix, id)) if self.registry.loaders.contains_key(prefix) => {
                     self.keys.insert(key.clone());
                     by_prefix.entry(prefix.to_owned()).or_default().push((key, id));
                 }
@@ -109,7 +101,7 @@ impl Run {
     }
 
     fn add_loads(&mut self, prefix: &str, keys: Vec<(String, String)>) {
-        let loaders = self.registered.loaders[prefix].clone();
+        let loaders = self.registry.loaders[prefix].clone();
         if let Some(load) = loaders.many.filter(|_| keys.len() > 1 || loaders.one.is_none()) {
             let Batches { calls, refused } = load(keys);
             calls.into_iter().for_each(|call| self.add(call));
@@ -176,7 +168,7 @@ impl Run {
 
     fn begin(&mut self, permit: OwnedSemaphorePermit) {
         let Some(Job { name, counts, begin }) = self.waiting.pop_front() else { return };
-        let limit = self.registered.time_limit;
+        let limit = self.registry.time_limit;
         let task = self.running.spawn(PERMITTED.scope((), async move {
             let _permit = permit;
             // `begin` in here, so that a closure that panics before there is a future is no different.
@@ -205,7 +197,7 @@ impl Run {
     }
 
     fn observe(&self) {
-        if let Some(observer) = &self.registered.observer {
+        if let Some(observer) = &self.registry.observer {
             observer(self.warmed.progress());
         }
     }

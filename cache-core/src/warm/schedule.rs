@@ -5,10 +5,10 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use super::Warmer;
+use super::run::Run;
 use crate::config::WARM_PAUSE_MIN;
 
-/// A schedule, as long as this lives: [`Warmer::schedule`]. Dropped, it begins nothing more and stops what is under way.
+/// A schedule, as long as this lives: [`Warmer::schedule`](crate::Warmer::schedule). Dropped, it begins nothing more and stops what is under way.
 #[derive(Debug)]
 #[must_use = "dropping a schedule stops it"]
 pub struct WarmSchedule {
@@ -17,9 +17,9 @@ pub struct WarmSchedule {
 }
 
 impl WarmSchedule {
-    pub(super) fn begin(warmer: Warmer, pause: Duration) -> Self {
+    pub(super) fn begin(pause: Duration, run: impl Fn() -> Run + Send + 'static) -> Self {
         let (stop, stopped) = oneshot::channel();
-        Self { stop, task: tokio::spawn(repeat(warmer, pause.max(WARM_PAUSE_MIN), stopped)) }
+        Self { stop, task: tokio::spawn(repeat(run, pause.max(WARM_PAUSE_MIN), stopped)) }
     }
 
     /// Stops it, and waits until everything that it began has stopped.
@@ -31,14 +31,14 @@ impl WarmSchedule {
 }
 
 /// One task, so a run cannot overlap the one before it. Ends when the other end of `stopped` is dropped.
-async fn repeat(warmer: Warmer, pause: Duration, mut stopped: oneshot::Receiver<()>) {
+async fn repeat(begin: impl Fn() -> Run, pause: Duration, mut stopped: oneshot::Receiver<()>) {
     loop {
         let jittered = pause - pause.mul_f64(fastrand::f64() / 10.0);
         tokio::select! {
             _ = &mut stopped => return,
             () = tokio::time::sleep(jittered) => {}
         }
-        let mut run = warmer.begin(|run| run.add_warmers());
+        let mut run = begin();
         tokio::select! {
             _ = &mut stopped => return run.stop().await,
             () = run.drive() => {}

@@ -21,11 +21,11 @@ use crate::config::REFRESH_RETRY_PAUSE;
 use crate::entry::Fingerprint;
 use crate::entry::Version;
 use crate::key::Policy;
-use crate::lease::Lease;
-use crate::load::Loading;
 use crate::name::Name;
-use crate::spent::Spent;
-use crate::stamp;
+use crate::paths::lease::Lease;
+use crate::paths::load::Loading;
+use crate::paths::stamp;
+use crate::runtime::budget::Spent;
 use crate::store::{IfPresent, LeaseReply};
 
 /// The refreshes of one cache in this process.

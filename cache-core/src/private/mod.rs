@@ -2,6 +2,8 @@
 
 mod bounds;
 mod many;
+#[cfg(feature = "macros")]
+mod name_macros;
 mod returns;
 mod writing;
 
@@ -38,10 +40,10 @@ pub use self::writing::*;
 use crate::cache::Inner;
 use crate::entry::codec;
 use crate::entry::fingerprint;
-use crate::invalidate;
-use crate::load::Loading;
-use crate::read::{Missed, Read};
-use crate::refresh::Due;
+use crate::paths::invalidate;
+use crate::paths::load::Loading;
+use crate::paths::read::{Missed, Read};
+use crate::paths::refresh::Due;
 
 tokio::task_local! {
     /// Set while the next lookup of this task is to ignore what is stored.

@@ -16,7 +16,7 @@ use crate::freshness::{AdaptiveTtl, Learned, Refill};
 use crate::key::Policy;
 use crate::name::Name;
 use crate::name::Names;
-use crate::provenance::Collected;
+use crate::runtime::provenance::Collected;
 use crate::store::{ClockReading, Recall};
 
 /// Why a value is not offered to the store.

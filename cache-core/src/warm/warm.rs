@@ -1,72 +1,39 @@
-//! Warming: loads what will be asked for before it is. Knows functions and keys as text; what is stored, and how, is the
-//! business of the cached functions that the registered futures call.
-
-mod batch;
-mod keys;
-mod outcome;
-mod run;
-mod schedule;
+//! What is registered to be warmed, and the ways to begin a run.
 
 use std::collections::HashMap;
-use std::error::Error;
 use std::fmt;
 use std::future::Future;
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
 
-use self::batch::BatchLoader;
-pub use self::outcome::{WarmError, WarmProgress, Warmed};
-use self::run::Run;
-pub use self::schedule::WarmSchedule;
+use super::batch;
+use super::outcome::{WarmProgress, Warmed};
+use super::registry::{BoxError, Loader, Registry, Task, Work, nothing_further};
+use super::run::Run;
+use super::schedule::WarmSchedule;
 use crate::cache::Cache;
 use crate::config::{WARM_CONCURRENCY, WARM_TIME_LIMIT};
 
-type BoxError = Box<dyn Error + Send + Sync>;
-/// What a warmer does; it ends with the keys that are still to be warmed, if it only lists them.
-type Work = Pin<Box<dyn Future<Output = Result<Vec<String>, BoxError>> + Send>>;
-type Task = Arc<dyn Fn() -> Work + Send + Sync>;
-type Loader = Arc<dyn Fn(String) -> Work + Send + Sync>;
-type Observer = Arc<dyn Fn(WarmProgress) + Send + Sync>;
-
-#[doc = include_str!("../docs/warming.md")]
+#[doc = include_str!("../../docs/warming.md")]
 #[derive(Clone)]
 pub struct Warmer {
     cache: Cache,
-    registered: Arc<Mutex<Registered>>,
-}
-
-#[derive(Clone)]
-struct Registered {
-    /// In the order in which they were registered, which is the order in which they are begun.
-    warmers: Vec<(String, Task)>,
-    loaders: HashMap<String, Loaders>,
-    /// One for all runs of a warmer: what a schedule, a start and an operator want at once counts together.
-    permits: Arc<Semaphore>,
-    time_limit: Duration,
-    observer: Option<Observer>,
-}
-
-/// How the keys of one prefix are loaded.
-#[derive(Clone, Default)]
-struct Loaders {
-    one: Option<Loader>,
-    many: Option<BatchLoader>,
+    registry: Arc<Mutex<Registry>>,
 }
 
 impl Warmer {
     /// Nothing is registered yet. The functions that are going to be registered should use this `cache`.
     pub fn new(cache: &Cache) -> Self {
-        let registered = Registered {
+        let registry = Registry {
             warmers: Vec::new(),
             loaders: HashMap::new(),
             permits: Arc::new(Semaphore::new(WARM_CONCURRENCY)),
             time_limit: WARM_TIME_LIMIT,
             observer: None,
         };
-        Self { cache: cache.clone(), registered: Arc::new(Mutex::new(registered)) }
+        Self { cache: cache.clone(), registry: Arc::new(Mutex::new(registry)) }
     }
 
     /// A warmer: a future that calls cached functions, made anew for each run. A name that is taken is taken over.
@@ -178,7 +145,8 @@ impl Warmer {
     /// Each pause is shortened by up to a tenth at random, so that a fleet that started together does not warm together; it
     /// is at least 100 ms.
     pub fn schedule(&self, pause: Duration) -> WarmSchedule {
-        WarmSchedule::begin(self.clone(), pause)
+        let warmer = self.clone();
+        WarmSchedule::begin(pause, move || warmer.begin(|run| run.add_warmers()))
     }
 
     fn begin(&self, add: impl FnOnce(&mut Run)) -> Run {
@@ -188,36 +156,26 @@ impl Warmer {
     }
 
     fn add(&self, name: String, task: Task) -> Self {
-        let mut registered = self.lock();
-        match registered.warmers.iter_mut().find(|(taken, _)| *taken == name) {
+        let mut registry = self.lock();
+        match registry.warmers.iter_mut().find(|(taken, _)| *taken == name) {
             Some((_, taken)) => *taken = task,
-            None => registered.warmers.push((name, task)),
+            None => registry.warmers.push((name, task)),
         }
-        drop(registered);
+        drop(registry);
         self.clone()
     }
 
     // Nothing that is done under the lock leaves it half done.
-    fn lock(&self) -> MutexGuard<'_, Registered> {
-        self.registered.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Registry> {
+        self.registry.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl fmt::Debug for Warmer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let registered = self.lock();
-        let warmers: Vec<_> = registered.warmers.iter().map(|(name, _)| name).collect();
-        let prefixes: Vec<_> = registered.loaders.keys().collect();
+        let registry = self.lock();
+        let warmers: Vec<_> = registry.warmers.iter().map(|(name, _)| name).collect();
+        let prefixes: Vec<_> = registry.loaders.keys().collect();
         f.debug_struct("Warmer").field("warmers", &warmers).field("prefixes", &prefixes).finish_non_exhaustive()
     }
-}
-
-/// The value is in the cache: nobody needs it here.
-fn nothing_further<T, E: Into<BoxError>>(load: impl Future<Output = Result<T, E>> + Send + 'static) -> Work {
-    Box::pin(async move {
-        match load.await {
-            Ok(_) => Ok(Vec::new()),
-            Err(error) => Err(error.into()),
-        }
-    })
 }

@@ -11,10 +11,10 @@ use tokio::task::JoinHandle;
 use crate::cache::Inner;
 use crate::clock::Instant;
 use crate::config::{INVALIDATE_DEADLINE, RECOVERY_PAUSE_MAX, RECOVERY_PAUSE_MIN};
-use crate::invalidate;
 use crate::invalidation::Targets;
 use crate::name::Glob;
 use crate::name::Name;
+use crate::paths::invalidate;
 
 /// What this process still owes the store.
 pub(crate) struct Recovery {

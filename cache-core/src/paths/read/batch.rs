@@ -17,14 +17,14 @@ use crate::clock::{Instant, can_wait};
 use crate::config::{BATCH_BYTES, BATCH_GET_KEYS, BATCH_GET_KEYS_UNSEEN, BATCH_WINDOW};
 use crate::entry::Fingerprint;
 use crate::key::Policy;
-use crate::lease::Lease;
-use crate::load::{Filling, Loading};
 use crate::name::Name;
 use crate::observe::Counters;
-use crate::single_flight::{End, Role, Streak};
-use crate::spent::Spent;
+use crate::paths::lease::Lease;
+use crate::paths::load::{Filling, Loading};
+use crate::paths::window::{self, Boxed};
+use crate::runtime::budget::Spent;
+use crate::runtime::single_flight::{End, Role, Streak};
 use crate::store::IfPresent;
-use crate::window::{self, Boxed};
 
 /// One call for many keys. Keys are spoken of by their place in the input.
 pub(crate) struct Batch {

@@ -12,14 +12,14 @@ use crate::clock::within;
 use crate::entry::codec;
 use crate::entry::fingerprint;
 use crate::error::{Error, ErrorKind};
-use crate::invalidate::{self, Unsettled};
 use crate::invalidation::Targets;
 use crate::key::Key;
 use crate::name::Names;
 use crate::name::{Name, prefix_of};
 use crate::observe::Counters;
-use crate::provenance::{Collected, Scope};
-use crate::stamp::{self, Refilled, Stamped, Unstorable};
+use crate::paths::invalidate::{self, Unsettled};
+use crate::paths::stamp::{self, Refilled, Stamped, Unstorable};
+use crate::runtime::provenance::{Collected, Scope};
 use crate::store::{ClockReading, Fill, FillReply, Recall, Token};
 
 /// What a [`put`](crate::Cache::put) did.

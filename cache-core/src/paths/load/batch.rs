@@ -12,11 +12,11 @@ use crate::clock::Instant;
 use crate::config::{BATCH_BYTES, BATCH_WINDOW};
 use crate::entry::codec::Encoded;
 use crate::error::Error;
-use crate::lease::Renewal;
 use crate::name::Names;
 use crate::observe::Counters;
-use crate::provenance::{Collected, Scope};
-use crate::single_flight::Leader;
+use crate::paths::lease::Renewal;
+use crate::runtime::provenance::{Collected, Scope};
+use crate::runtime::single_flight::Leader;
 
 /// Dropped before it is ended: the leases go back in the background, and followers take over.
 pub(crate) struct BatchLoading {

@@ -11,13 +11,13 @@ use crate::entry::Fingerprint;
 use crate::entry::codec::Encoded;
 use crate::error::Error;
 use crate::key::Policy;
-use crate::lease::{Lease, Renewal};
 use crate::name::Name;
 use crate::name::Names;
-use crate::provenance::{self, Scope};
-use crate::single_flight::{Beside, End, Leader};
-use crate::spent::Spent;
-use crate::stamp::{self, Refilled, Stamped, Unstorable};
+use crate::paths::lease::{Lease, Renewal};
+use crate::paths::stamp::{self, Refilled, Stamped, Unstorable};
+use crate::runtime::budget::Spent;
+use crate::runtime::provenance::{self, Scope};
+use crate::runtime::single_flight::{Beside, End, Leader};
 use crate::store::{ClockReading, Fill, FillReply, Token};
 
 pub(crate) mod batch;

@@ -14,16 +14,16 @@ use crate::entry::{Fingerprint, fingerprint};
 use crate::error::Error;
 use crate::freshness::{Reason, Step};
 use crate::key::{Key, Policy};
-use crate::lease::Lease;
-use crate::load::{self, Loading};
 use crate::name::Name;
-use crate::provenance;
-use crate::refresh::Due;
-use crate::single_flight::{Beside, End, Followed, Leader, Role, Streak};
-use crate::spent::Spent;
-use crate::stamp;
+use crate::paths::lease::Lease;
+use crate::paths::load::{self, Loading};
+use crate::paths::refresh::Due;
+use crate::paths::stamp;
+use crate::paths::wait::Wait;
+use crate::runtime::budget::Spent;
+use crate::runtime::provenance;
+use crate::runtime::single_flight::{Beside, End, Followed, Leader, Role, Streak};
 use crate::store::{Change, ClockReading, IfPresent, LeaseReply, Store};
-use crate::wait::Wait;
 
 pub(crate) mod batch;
 

@@ -13,9 +13,9 @@ use tokio::task::AbortHandle;
 use crate::cache::Inner;
 use crate::clock::within;
 use crate::config::BATCH_WINDOW;
-use crate::single_flight::{Closing, Leader};
+use crate::paths::window::{self, Boxed};
+use crate::runtime::single_flight::{Closing, Leader};
 use crate::store::Token;
-use crate::window::{self, Boxed};
 
 /// A lease that was asked for. Dropped, it is given back in the background: the answer may be lost, and a token that holds
 /// nothing gives nothing back.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::clock::Instant;
 use crate::config::{LEASE_POLL_MAX, LEASE_POLL_MIN, WATCHED_POLL};
-use crate::spent::Spent;
+use crate::runtime::budget::Spent;
 use crate::store::{Change, IfPresent, Store, Watch};
 
 /// The wait of one call.

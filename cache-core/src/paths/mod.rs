@@ -1,0 +1,12 @@
+//! Ways through the cache, bytes in and bytes out: no type of a user's, and nothing of Redis.
+
+pub(crate) mod invalidate;
+pub(crate) mod lease;
+pub(crate) mod load;
+pub(crate) mod read;
+pub(crate) mod recovery;
+pub(crate) mod refresh;
+pub(crate) mod stamp;
+pub(crate) mod wait;
+pub(crate) mod window;
+pub(crate) mod write_through;

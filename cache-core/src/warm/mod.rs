@@ -1,0 +1,13 @@
+//! Loads what will be asked for before it is: knows functions and keys as text, and nothing of how they are stored.
+
+mod batch;
+mod keys;
+mod outcome;
+mod registry;
+mod run;
+mod schedule;
+mod warm;
+
+pub use self::outcome::{WarmError, WarmProgress, Warmed};
+pub use self::schedule::WarmSchedule;
+pub use self::warm::Warmer;
