@@ -1,17 +1,15 @@
 //! The handle that users hold.
 
-use std::collections::BTreeSet;
 use std::fmt;
 use std::future::Future;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock, PoisonError};
 use std::time::Duration;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::builder::Builder;
-use crate::clock;
 use crate::config::Config;
 use crate::error::{Error, ErrorKind};
 use crate::freshness::TtlClasses;
@@ -20,14 +18,12 @@ use crate::key::{IntoKey, Key};
 use crate::name::IntoTag;
 use crate::name::{IntoKeyName, Names};
 use crate::observe::Health;
-use crate::observe::{Counted, Stats};
+use crate::observe::Stats;
 use crate::paths::invalidate;
 use crate::paths::read;
-use crate::paths::recovery::Recovery;
-use crate::paths::refresh::Refreshes;
 use crate::paths::write_through::{self, Put};
 use crate::private::{Call, Step};
-use crate::runtime::single_flight::Flights;
+use crate::runtime::{Refreshes, Runtime};
 use crate::store::Store;
 
 /// An error of a type that cannot be printed, as far as is known.
@@ -56,8 +52,8 @@ static GLOBAL: OnceLock<Cache> = OnceLock::new();
 /// ```
 #[derive(Clone)]
 pub struct Cache {
-    pub(crate) inner: Arc<Inner>,
-    /// Calls and background work hold `inner` alone.
+    pub(crate) runtime: Arc<Runtime>,
+    /// Calls and background work hold the runtime alone.
     _handle: Arc<Handle>,
 }
 
@@ -70,44 +66,6 @@ impl Drop for Handle {
     }
 }
 
-pub(crate) struct Inner {
-    /// Tells caches of one process apart: a load of one that calls another is not stored. Peers have one id: a name
-    /// means the same to each of them, and one clock fences it for all.
-    pub(crate) id: u64,
-    pub(crate) config: Config,
-    /// `None`: every call loads.
-    pub(crate) store: Option<Arc<dyn Store>>,
-    pub(crate) flights: Arc<Flights>,
-    pub(crate) refreshes: Arc<Refreshes>,
-    pub(crate) recovery: Recovery,
-    pub(crate) counted: Counted,
-    pub(crate) classes: RwLock<TtlClasses>,
-    warned_of_names: AtomicBool,
-    /// Classes that were asked for and are in no table: names in source code, so there are few.
-    warned_of_classes: Mutex<BTreeSet<String>>,
-}
-
-impl Inner {
-    pub(crate) fn store(&self) -> Result<&dyn Store, Error> {
-        self.store.as_deref().ok_or_else(|| Error::new(ErrorKind::Unavailable, "this cache is disabled"))
-    }
-
-    /// For the times in stored headers.
-    pub(crate) fn wall_ms(&self) -> u64 {
-        self.store.as_ref().map_or_else(clock::wall_ms, |store| store.wall_ms())
-    }
-
-    /// True the first time.
-    pub(crate) fn warns_of_names_once(&self) -> bool {
-        !self.warned_of_names.swap(true, Ordering::Relaxed)
-    }
-
-    /// True the first time for each class.
-    pub(crate) fn warns_of_class_once(&self, class: &str) -> bool {
-        self.warned_of_classes.lock().unwrap_or_else(PoisonError::into_inner).insert(class.to_owned())
-    }
-}
-
 impl Cache {
     pub(crate) fn new(store: Option<Arc<dyn Store>>, config: Config, classes: TtlClasses) -> Self {
         static LAST_ID: AtomicU64 = AtomicU64::new(0);
@@ -115,20 +73,9 @@ impl Cache {
     }
 
     fn with_id(id: u64, store: Option<Arc<dyn Store>>, config: Config, classes: TtlClasses) -> Self {
-        let refreshes = Arc::<Refreshes>::default();
-        let inner = Arc::new(Inner {
-            id,
-            store,
-            flights: Arc::default(),
-            refreshes: refreshes.clone(),
-            recovery: Recovery::new(config.recovery_names_max),
-            counted: Counted::default(),
-            classes: RwLock::new(classes),
-            warned_of_names: AtomicBool::new(false),
-            warned_of_classes: Mutex::default(),
-            config,
-        });
-        Self { inner, _handle: Arc::new(Handle(refreshes)) }
+        let runtime = Arc::new(Runtime::new(id, store, config, classes));
+        let handle = Arc::new(Handle(runtime.refreshes.clone()));
+        Self { runtime, _handle: handle }
     }
 
     /// A cache inside this process: the same semantics, no server, at most 64 MiB
@@ -207,7 +154,7 @@ impl Cache {
     /// # }
     /// ```
     pub fn peer(&self) -> Self {
-        let Inner { id, store, config, classes, .. } = &*self.inner;
+        let Runtime { id, store, config, classes, .. } = &*self.runtime;
         let classes = classes.read().unwrap_or_else(PoisonError::into_inner).clone();
         Self::with_id(*id, store.clone(), config.clone(), classes)
     }
@@ -245,7 +192,7 @@ impl Cache {
     /// [`ErrorKind::Config`] at once if it answers but can never be used (a wrong password, a wrong database);
     /// [`ErrorKind::Unavailable`] after `timeout`, with the last failure.
     pub async fn ready(&self, timeout: Duration) -> Result<(), Error> {
-        match &self.inner.store {
+        match &self.runtime.store {
             Some(store) => store.ready(timeout).await,
             None => Ok(()),
         }
@@ -256,11 +203,11 @@ impl Cache {
     /// A cache at a server that nothing was asked of yet begins to connect, if this is called within a tokio runtime, and is
     /// [`disconnected`](Health::disconnected) until then. [`ready`](Self::ready) asks and waits.
     pub fn health(&self) -> Health {
-        let store = self.inner.store.as_ref().map(|store| store.health()).unwrap_or_default();
+        let store = self.runtime.store.as_ref().map(|store| store.health()).unwrap_or_default();
         Health {
             disconnected: store.disconnected,
             breaker_open: store.breaker_open,
-            owes_invalidations: self.inner.recovery.is_owing(),
+            owes_invalidations: self.runtime.debts.is_owing(),
             evicts_bookkeeping: store.evicts_bookkeeping,
         }
     }
@@ -282,7 +229,7 @@ impl Cache {
     /// [`ErrorKind::Config`] or [`ErrorKind::Limit`] if a name can never name anything; all others were invalidated.
     pub async fn invalidate(&self, invalidation: Invalidation) -> Result<Invalidated, Error> {
         let (targets, invalid) = invalidation.into_parts();
-        let invalidated = invalidate::invalidate(&self.inner, targets).await?;
+        let invalidated = invalidate::invalidate(&self.runtime, targets).await?;
         match invalid {
             Some(error) => Err(error),
             None => Ok(invalidated),
@@ -364,7 +311,7 @@ impl Cache {
     /// # Errors
     /// If the store could not be reached or did not answer, or the key can name nothing.
     pub async fn peek<T: DeserializeOwned>(&self, key: impl IntoKey<T>) -> Result<Option<T>, Error> {
-        read::peek(&self.inner, key.into_key()?).await
+        read::peek(&self.runtime, key.into_key()?).await
     }
 
     /// Stores a value that the caller knows to be current, such as one it has just written to its database.
@@ -381,7 +328,7 @@ impl Cache {
     /// # Errors
     /// As [`invalidate`](Self::invalidate), and if the value cannot be encoded or is too large; the old entry is removed then.
     pub async fn put<T: Serialize + DeserializeOwned>(&self, key: impl IntoKey<T>, value: &T) -> Result<Put, Error> {
-        write_through::put(&self.inner, key.into_key(), value).await
+        write_through::put(&self.runtime, key.into_key(), value).await
     }
 
     /// Ends the refreshes that run in the background, and lets none begin from now on, on any handle of this cache: for a
@@ -389,17 +336,17 @@ impl Cache {
     /// refreshed, as long as its option allows. The last handle does the same when it is dropped, but a refresh of a function with
     /// `cache = self.cache`, or with a cache among its arguments, holds a handle of its own. Costs nothing; the leases go back in the background.
     pub fn end_refreshes(&self) {
-        self.inner.refreshes.close();
+        self.runtime.refreshes.close();
     }
 
     /// What this cache did in this process.
     pub fn stats(&self) -> Stats {
-        self.inner.counted.snapshot()
+        self.runtime.counted.snapshot()
     }
 
     /// Changes the lifetime of a data class; entries that are stored already keep theirs.
     pub fn set_ttl_class(&self, class: impl Into<String>, ttl: Duration) {
-        self.inner.classes.write().unwrap_or_else(PoisonError::into_inner).set(class.into(), ttl);
+        self.runtime.classes.write().unwrap_or_else(PoisonError::into_inner).set(class.into(), ttl);
     }
 }
 
@@ -422,7 +369,7 @@ fn fallback() -> Cache {
 
 impl fmt::Debug for Cache {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Cache").field("namespace", &self.inner.config.namespace).finish_non_exhaustive()
+        f.debug_struct("Cache").field("namespace", &self.runtime.config.namespace).finish_non_exhaustive()
     }
 }
 
@@ -487,9 +434,9 @@ mod tests {
     fn a_cache_is_installed_once_and_is_the_global_one() {
         let cache = Cache::in_memory();
         let installed = cache.install().unwrap();
-        assert_eq!(installed.inner.id, cache.inner.id);
-        assert_eq!(Cache::global().inner.id, cache.inner.id);
+        assert_eq!(installed.runtime.id, cache.runtime.id);
+        assert_eq!(Cache::global().runtime.id, cache.runtime.id);
         assert_eq!(Cache::in_memory().install().unwrap_err().kind(), ErrorKind::Config);
-        assert_eq!(Cache::global().inner.id, cache.inner.id);
+        assert_eq!(Cache::global().runtime.id, cache.runtime.id);
     }
 }

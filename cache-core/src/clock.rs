@@ -11,6 +11,10 @@ use crate::store::StoreFuture;
 
 pub(crate) use tokio::time::Instant;
 
+pub(crate) fn now() -> Instant {
+    Instant::now()
+}
+
 /// This host's wall time in ms. For what is stored a store has the say: [`Store::wall_ms`](crate::store::Store::wall_ms).
 pub(crate) fn wall_ms() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)

@@ -4,32 +4,33 @@ use std::sync::Arc;
 
 use tokio::runtime::Handle;
 
-use crate::cache::Inner;
+use super::recovery;
 use crate::clock::{Instant, within};
 use crate::config::{INVALIDATE_DEADLINE, INVALIDATE_NAMES_PER_CHUNK};
 use crate::error::{Error, ErrorKind};
 use crate::invalidation::{Invalidated, Invalidation, Targets};
 use crate::name::Name;
+use crate::runtime::Runtime;
 use crate::store::{Drained, SweepScope};
 
 /// Owes the targets to the recovery, unless they are settled first: so does an invalidation whose runtime ends under it.
 pub(crate) struct Unsettled {
-    inner: Arc<Inner>,
+    runtime: Arc<Runtime>,
     targets: Option<Targets>,
 }
 
 impl Unsettled {
-    pub(crate) fn new(inner: &Arc<Inner>, targets: Targets) -> Self {
-        Self { inner: inner.clone(), targets: Some(targets) }
+    pub(crate) fn new(runtime: &Arc<Runtime>, targets: Targets) -> Self {
+        Self { runtime: runtime.clone(), targets: Some(targets) }
     }
 
     /// Drives the targets to the end; what fails is owed.
     pub(crate) async fn drive(self) -> Result<Invalidated, Error> {
         let Some(targets) = &self.targets else { return Ok(Invalidated::default()) };
-        let entries = drive(&self.inner, targets).await?;
+        let entries = drive(&self.runtime, targets).await?;
         match targets.prefix() {
-            Some(prefix) => self.inner.counted.prefix(prefix).invalidated(entries),
-            None => self.inner.counted.unprefixed.invalidated(entries),
+            Some(prefix) => self.runtime.counted.prefix(prefix).invalidated(entries),
+            None => self.runtime.counted.unprefixed.invalidated(entries),
         }
         self.settled();
         Ok(Invalidated { entries })
@@ -44,20 +45,20 @@ impl Unsettled {
 impl Drop for Unsettled {
     fn drop(&mut self) {
         if let Some(targets) = self.targets.take() {
-            self.inner.counted.unprefixed.failed_invalidations(1);
-            self.inner.recovery.owe(&self.inner, targets);
+            self.runtime.counted.unprefixed.failed_invalidations(1);
+            recovery::owe(&self.runtime, targets);
         }
     }
 }
 
 /// Invalidates in a task of its own, so that a caller who is dropped while waiting does not stop it.
-pub(crate) async fn invalidate(inner: &Arc<Inner>, targets: Targets) -> Result<Invalidated, Error> {
-    if targets.is_empty() || inner.store.is_none() {
+pub(crate) async fn invalidate(runtime: &Arc<Runtime>, targets: Targets) -> Result<Invalidated, Error> {
+    if targets.is_empty() || runtime.store.is_none() {
         return Ok(Invalidated::default());
     }
-    let work = Unsettled::new(inner, targets).drive();
+    let work = Unsettled::new(runtime, targets).drive();
     match Handle::try_current() {
-        Ok(runtime) => runtime.spawn(work).await.unwrap_or_else(|_| {
+        Ok(handle) => handle.spawn(work).await.unwrap_or_else(|_| {
             Err(Error::new(ErrorKind::Unavailable, "the runtime ended before the invalidation did"))
         }),
         Err(_) => work.await,
@@ -65,17 +66,17 @@ pub(crate) async fn invalidate(inner: &Arc<Inner>, targets: Targets) -> Result<I
 }
 
 /// Sends everything and goes on until nothing is pending. Returns the number of live entries removed.
-pub(crate) async fn drive(inner: &Inner, targets: &Targets) -> Result<u64, Error> {
+pub(crate) async fn drive(runtime: &Runtime, targets: &Targets) -> Result<u64, Error> {
     // Before: a call that comes now may not join a load that began before. After: nor one that began while it ran.
-    inner.flights.close_epoch();
-    let result = Drive::new(inner).all(targets).await;
-    inner.flights.close_epoch();
+    runtime.flights.close_epoch();
+    let result = Drive::new(runtime).all(targets).await;
+    runtime.flights.close_epoch();
     result
 }
 
 /// Goes on with what is pending until nothing is. Returns the number of live entries removed.
-pub(crate) async fn drain(inner: &Inner) -> Result<u64, Error> {
-    let mut drive = Drive::new(inner);
+pub(crate) async fn drain(runtime: &Runtime) -> Result<u64, Error> {
+    let mut drive = Drive::new(runtime);
     drive.drain().await?;
     Ok(drive.removed)
 }
@@ -83,16 +84,16 @@ pub(crate) async fn drain(inner: &Inner) -> Result<u64, Error> {
 /// Begins an invalidation whose caller has no way to learn of a failure, and says failures at ERROR. It is under way when
 /// this returns, as far as there is a runtime; the future waits for its end.
 pub(crate) fn begin_and_report(
-    inner: &Arc<Inner>,
+    runtime: &Arc<Runtime>,
     invalidation: Invalidation,
 ) -> impl Future<Output = ()> + Send + use<> {
     let (targets, invalid) = invalidation.into_parts();
     if let Some(error) = invalid {
-        inner.counted.unprefixed.failed_invalidations(1);
+        runtime.counted.unprefixed.failed_invalidations(1);
         tracing::error!(%error, "a function invalidates something that can never name an entry");
     }
-    let wanted = !targets.is_empty() && inner.store.is_some();
-    let done = wanted.then(|| begin(Unsettled::new(inner, targets).drive()));
+    let wanted = !targets.is_empty() && runtime.store.is_some();
+    let done = wanted.then(|| begin(Unsettled::new(runtime, targets).drive()));
     async move {
         if let Some(done) = done {
             done.await;
@@ -110,7 +111,7 @@ pub(crate) fn begin<T: 'static>(
         }
     };
     let task = match Handle::try_current() {
-        Ok(runtime) => Ok(runtime.spawn(work)),
+        Ok(handle) => Ok(handle.spawn(work)),
         Err(_) => Err(work),
     };
     async move {
@@ -123,14 +124,14 @@ pub(crate) fn begin<T: 'static>(
 }
 
 struct Drive<'a> {
-    inner: &'a Inner,
+    runtime: &'a Runtime,
     until: Instant,
     removed: u64,
 }
 
 impl<'a> Drive<'a> {
-    fn new(inner: &'a Inner) -> Self {
-        Self { inner, until: Instant::now() + INVALIDATE_DEADLINE, removed: 0 }
+    fn new(runtime: &'a Runtime) -> Self {
+        Self { runtime, until: Instant::now() + INVALIDATE_DEADLINE, removed: 0 }
     }
 
     async fn all(mut self, targets: &Targets) -> Result<u64, Error> {
@@ -160,7 +161,7 @@ impl<'a> Drive<'a> {
         while let Some(at) = cursor {
             self.check_time()?;
             let page =
-                within(self.inner.config.operation_deadline, self.inner.store()?.sweep(pattern, scope, at)).await?;
+                within(self.runtime.config.operation_deadline, self.runtime.store()?.sweep(pattern, scope, at)).await?;
             if self.count(page.drained) {
                 self.drain().await?;
             }
@@ -183,7 +184,7 @@ impl<'a> Drive<'a> {
 
     async fn chunk(&self, names: &[Name]) -> Result<Drained, Error> {
         self.check_time()?;
-        within(self.inner.config.operation_deadline, self.inner.store()?.invalidate(names)).await
+        within(self.runtime.config.operation_deadline, self.runtime.store()?.invalidate(names)).await
     }
 
     /// Whether something is still pending.

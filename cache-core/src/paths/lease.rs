@@ -10,25 +10,25 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
 
-use crate::cache::Inner;
 use crate::clock::within;
 use crate::config::BATCH_WINDOW;
 use crate::paths::window::{self, Boxed};
+use crate::runtime::Runtime;
 use crate::runtime::single_flight::{Closing, Leader};
 use crate::store::Token;
 
 /// A lease that was asked for. Dropped, it is given back in the background: the answer may be lost, and a token that holds
 /// nothing gives nothing back.
 pub(crate) struct Lease {
-    inner: Arc<Inner>,
+    runtime: Arc<Runtime>,
     key: Arc<str>,
     pub(crate) token: Token,
     owed: bool,
 }
 
 impl Lease {
-    pub(crate) fn new(inner: &Arc<Inner>, key: &Arc<str>) -> Self {
-        Self { inner: inner.clone(), key: key.clone(), token: Token::new(), owed: true }
+    pub(crate) fn new(runtime: &Arc<Runtime>, key: &Arc<str>) -> Self {
+        Self { runtime: runtime.clone(), key: key.clone(), token: Token::new(), owed: true }
     }
 
     /// Nothing has to be given back: a fill does it, or the lease is somebody else's.
@@ -40,7 +40,7 @@ impl Lease {
 impl Drop for Lease {
     fn drop(&mut self) {
         if self.owed {
-            release(self.inner.clone(), self.key.clone(), self.token);
+            release(self.runtime.clone(), self.key.clone(), self.token);
         }
     }
 }
@@ -58,7 +58,10 @@ struct Kept {
 impl Renewal {
     /// At a third of their time, for at most as long as a load may take that still fills. A lease that is lost is another's:
     /// an invalidation has overtaken the load, and who comes now must not wait for it. Without a runtime they simply run out.
-    pub(crate) fn of<'a>(inner: &Arc<Inner>, leases: impl Iterator<Item = (&'a Lease, Option<&'a Leader>)>) -> Self {
+    pub(crate) fn of<'a>(
+        runtime: &Arc<Runtime>,
+        leases: impl Iterator<Item = (&'a Lease, Option<&'a Leader>)>,
+    ) -> Self {
         let leases: Vec<Kept> = leases
             .map(|(lease, leader)| Kept {
                 key: lease.key.clone(),
@@ -66,10 +69,10 @@ impl Renewal {
                 flight: leader.map(Leader::closing),
             })
             .collect();
-        let runtime = Handle::try_current().ok().filter(|_| !leases.is_empty());
-        Self(runtime.map(|runtime| {
-            let bounded = tokio::time::timeout(inner.config.fence_retention, renew(inner.clone(), leases));
-            runtime.spawn(async { _ = bounded.await }).abort_handle()
+        let handle = Handle::try_current().ok().filter(|_| !leases.is_empty());
+        Self(handle.map(|handle| {
+            let bounded = tokio::time::timeout(runtime.config.fence_retention, renew(runtime.clone(), leases));
+            handle.spawn(async { _ = bounded.await }).abort_handle()
         }))
     }
 }
@@ -80,16 +83,16 @@ impl Drop for Renewal {
     }
 }
 
-async fn renew(inner: Arc<Inner>, mut leases: Vec<Kept>) {
-    let Ok(store) = inner.store() else { return };
+async fn renew(runtime: Arc<Runtime>, mut leases: Vec<Kept>) {
+    let Ok(store) = runtime.store() else { return };
     while !leases.is_empty() {
-        tokio::time::sleep(inner.config.lease / 3).await;
+        tokio::time::sleep(runtime.config.lease / 3).await;
         let mut lost = HashSet::new();
         let renewals = leases.iter().map(|Kept { key, token, flight }| -> Boxed<'_, Option<u128>> {
-            let renewal = store.renew_lease(key, *token, inner.config.lease);
+            let renewal = store.renew_lease(key, *token, runtime.config.lease);
             Box::pin(async {
                 // A failure is not the end of it: the next attempt comes before the lease runs out.
-                let is_lost = matches!(within(inner.config.operation_deadline, renewal).await, Ok(false));
+                let is_lost = matches!(within(runtime.config.operation_deadline, renewal).await, Ok(false));
                 flight.iter().filter(|_| is_lost).for_each(Closing::close);
                 is_lost.then_some(token.0)
             })
@@ -103,10 +106,10 @@ async fn renew(inner: Arc<Inner>, mut leases: Vec<Kept>) {
     }
 }
 
-fn release(inner: Arc<Inner>, key: Arc<str>, token: Token) {
+fn release(runtime: Arc<Runtime>, key: Arc<str>, token: Token) {
     let mut release: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(async move {
-        if let Ok(store) = inner.store() {
-            let limit: Duration = inner.config.operation_deadline;
+        if let Ok(store) = runtime.store() {
+            let limit: Duration = runtime.config.operation_deadline;
             // It runs out by itself if this fails.
             _ = within(limit, store.release_lease(&key, token)).await;
         }
@@ -115,7 +118,7 @@ fn release(inner: Arc<Inner>, key: Arc<str>, token: Token) {
     if release.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready() {
         return;
     }
-    if let Ok(runtime) = Handle::try_current() {
-        runtime.spawn(release);
+    if let Ok(handle) = Handle::try_current() {
+        handle.spawn(release);
     }
 }

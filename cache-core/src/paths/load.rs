@@ -4,7 +4,6 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::cache::Inner;
 use crate::clock::Instant;
 use crate::entry::Entry;
 use crate::entry::Fingerprint;
@@ -15,6 +14,7 @@ use crate::name::Name;
 use crate::name::Names;
 use crate::paths::lease::{Lease, Renewal};
 use crate::paths::stamp::{self, Refilled, Stamped, Unstorable};
+use crate::runtime::Runtime;
 use crate::runtime::budget::Spent;
 use crate::runtime::provenance::{self, Scope};
 use crate::runtime::single_flight::{Beside, End, Leader};
@@ -24,7 +24,7 @@ pub(crate) mod batch;
 
 /// Dropped before it is ended: the lease goes back in the background, and a follower takes over.
 pub(crate) struct Loading {
-    inner: Arc<Inner>,
+    runtime: Arc<Runtime>,
     key: Option<(Arc<str>, Name)>,
     policy: Policy,
     fingerprint: Fingerprint,
@@ -56,7 +56,7 @@ enum IfFailed {
 impl Loading {
     #[expect(clippy::too_many_arguments, reason = "one caller, which has all of it")]
     pub(crate) fn new(
-        inner: Arc<Inner>,
+        runtime: Arc<Runtime>,
         key: Option<(Arc<str>, Name)>,
         policy: Policy,
         fingerprint: Fingerprint,
@@ -65,11 +65,11 @@ impl Loading {
         leader: Option<Leader>,
         spent: Spent,
     ) -> Self {
-        let scope = Scope::new(inner.id, key.as_ref().map(|(key, _)| key.clone()), inner.config.names_max);
+        let scope = Scope::new(runtime.id, key.as_ref().map(|(key, _)| key.clone()), runtime.config.names_max);
         let (declared, cost) = (Names::new(), Duration::ZERO);
         let if_failed = IfFailed::Returned;
         Self {
-            inner,
+            runtime,
             key,
             policy,
             fingerprint,
@@ -122,7 +122,7 @@ impl Loading {
         async move {
             // Before the body: a follower that joins from here on may not have an unstored value of it.
             self.leader.iter().for_each(Leader::load_begins);
-            let renewal = Renewal::of(&self.inner, self.lease.iter().map(|lease| (lease, self.leader.as_ref())));
+            let renewal = Renewal::of(&self.runtime, self.lease.iter().map(|lease| (lease, self.leader.as_ref())));
             self.spent.counters.loads(1);
             let begun = Instant::now();
             let output = body.as_mut().await;
@@ -152,7 +152,7 @@ impl Loading {
     /// The body failed. What the caller is served instead, if `stale_if_error` allows it; the error is said then.
     pub(crate) fn end_failed_or_stand_in(mut self, error: &str) -> Option<Entry> {
         let if_failed = std::mem::replace(&mut self.if_failed, IfFailed::Returned);
-        let (inner, key, policy) = (self.inner.clone(), self.key.clone(), self.policy.clone());
+        let (runtime, key, policy) = (self.runtime.clone(), self.key.clone(), self.policy.clone());
         let counters = self.spent.counters.clone();
         self.end_failed();
         let key = key.as_ref().map(|(key, _)| &**key);
@@ -164,7 +164,7 @@ impl Loading {
                 None
             }
             IfFailed::Kept(entry) => {
-                let entry = stand_in(&inner, &policy, entry)?;
+                let entry = stand_in(&runtime, &policy, entry)?;
                 counters.hidden_failures(1);
                 counters.stale_hits(1);
                 tracing::warn!(key, error, "a load failed: the value before it is served");
@@ -180,7 +180,7 @@ impl Loading {
             return None;
         };
         let declared = std::mem::take(&mut self.declared);
-        match stamp::names(&self.inner, key, declared, self.scope.take()) {
+        match stamp::names(&self.runtime, key, declared, self.scope.take()) {
             Ok(names) => Some(Prepared { loading: self, clock, names }),
             Err(reason) => {
                 self.unstorable(reason);
@@ -199,8 +199,8 @@ impl Loading {
 
 /// The entry, if it may still be served in the place of a load that failed. To be called by who has read it: an invalidation
 /// that ended before that call began has removed it.
-pub(crate) fn stand_in(inner: &Inner, policy: &Policy, entry: Entry) -> Option<Entry> {
-    if !policy.freshness.may_stand_in(&entry.header().times(), inner.wall_ms()) {
+pub(crate) fn stand_in(runtime: &Runtime, policy: &Policy, entry: Entry) -> Option<Entry> {
+    if !policy.freshness.may_stand_in(&entry.header().times(), runtime.wall_ms()) {
         return None;
     }
     // What enclosing loads make of it must not be stored: it would be fresh again.
@@ -220,9 +220,9 @@ impl Prepared {
         let Self { loading, clock, names } = self;
         let stamped = match encoded {
             Ok(encoded) => {
-                let Loading { inner, policy, fingerprint, cost, replaces, .. } = &loading;
+                let Loading { runtime, policy, fingerprint, cost, replaces, .. } = &loading;
                 let refilled = Refilled { clock: &clock, replaces: *replaces };
-                stamp::stamp(inner, policy, *fingerprint, &names, encoded, *cost, refilled)
+                stamp::stamp(runtime, policy, *fingerprint, &names, encoded, *cost, refilled)
             }
             Err(_) => Err(Unstorable::Unencodable),
         };
@@ -258,8 +258,8 @@ impl Filling {
     /// `false`: the store did not answer.
     pub(crate) async fn send(self) -> bool {
         let Self { mut loading, clock, names, stamped: Stamped { value, ttl, learned } } = self;
-        let inner = loading.inner.clone();
-        let (Some((key, _)), Ok(store)) = (&loading.key, inner.store()) else { return false };
+        let runtime = loading.runtime.clone();
+        let (Some((key, _)), Ok(store)) = (&loading.key, runtime.store()) else { return false };
         // Before it is sent: a stored fill proves the value fresh only to those who have joined by now.
         loading.leader.iter().for_each(Leader::close);
         // A load without a lease has a token that holds none.

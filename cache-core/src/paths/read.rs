@@ -6,7 +6,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
 
-use crate::cache::Inner;
 use crate::clock::{Instant, can_wait};
 use crate::entry::Entry;
 use crate::entry::codec;
@@ -17,9 +16,11 @@ use crate::key::{Key, Policy};
 use crate::name::Name;
 use crate::paths::lease::Lease;
 use crate::paths::load::{self, Loading};
+use crate::paths::recovery;
 use crate::paths::refresh::Due;
 use crate::paths::stamp;
 use crate::paths::wait::Wait;
+use crate::runtime::Runtime;
 use crate::runtime::budget::Spent;
 use crate::runtime::provenance;
 use crate::runtime::single_flight::{Beside, End, Followed, Leader, Role, Streak};
@@ -29,7 +30,7 @@ pub(crate) mod batch;
 
 /// One call, until it has a value or has to load.
 pub(crate) struct Read {
-    inner: Arc<Inner>,
+    runtime: Arc<Runtime>,
     key: Option<(Arc<str>, Name)>,
     policy: Policy,
     fingerprint: Fingerprint,
@@ -105,33 +106,33 @@ enum Asked {
 impl Read {
     /// `key`: `None` if it could not be encoded.
     pub(crate) fn begin(
-        inner: &Arc<Inner>,
+        runtime: &Arc<Runtime>,
         key: Option<(Arc<str>, Name)>,
         policy: Policy,
         fingerprint: Fingerprint,
         refresh: bool,
     ) -> Self {
-        let counters = inner.counted.prefix(&policy.prefix);
+        let counters = runtime.counted.prefix(&policy.prefix);
         // First of all: the enclosing load depends on this key whatever comes, also if this call is dropped right away.
         if provenance::in_load() {
-            provenance::hand_over(inner.id, key.iter().map(|(_, name)| name));
+            provenance::hand_over(runtime.id, key.iter().map(|(_, name)| name));
         }
         let way = match &key {
-            _ if inner.store.is_none() => Way::Bypass,
+            _ if runtime.store.is_none() => Way::Bypass,
             None => Way::Bypass,
-            Some((_, name)) if inner.recovery.affects(inner, [name]) => Way::Bypass,
+            Some((_, name)) if recovery::affects(runtime, [name]) => Way::Bypass,
             // Waiting for the load that it is part of, it would wait for itself.
-            Some((key, _)) if provenance::is_loading(inner.id, key) => Way::Alone,
+            Some((key, _)) if provenance::is_loading(runtime.id, key) => Way::Alone,
             // A load that has begun is not the one that was asked for.
             Some(_) if refresh => Way::Alone,
             Some(_) => Way::Share,
         };
-        if way == Way::Bypass && inner.store.is_some() {
+        if way == Way::Bypass && runtime.store.is_some() {
             counters.bypasses(1);
         }
         Self {
-            spent: Spent::new(inner.config.operation_deadline, counters),
-            inner: inner.clone(),
+            spent: Spent::new(runtime.config.operation_deadline, counters),
+            runtime: runtime.clone(),
             key,
             policy,
             fingerprint,
@@ -148,13 +149,13 @@ impl Read {
 
     /// The caller will spawn what is due.
     pub(crate) fn in_background(&mut self) {
-        self.background = can_wait() && self.inner.config.refreshes_max > 0;
+        self.background = can_wait() && self.runtime.config.refreshes_max > 0;
     }
 
     /// What is stored, if it can be used. One round trip, under the caller's own future: a shared answer could be older than
     /// the caller.
     pub(crate) async fn stored(&mut self) -> Option<Found> {
-        let (Some((key, _)), Ok(store)) = (&self.key, self.inner.store()) else { return None };
+        let (Some((key, _)), Ok(store)) = (&self.key, self.runtime.store()) else { return None };
         if self.way == Way::Bypass || self.if_present == IfPresent::Ignore {
             return None;
         }
@@ -211,7 +212,7 @@ impl Read {
         let Some((key, _)) = self.key.clone() else { return Shared::Alone };
         let (mut joined_again, mut asked_again, mut streak) = (false, false, Streak::default());
         while self.way == Way::Share {
-            let follower = match self.inner.flights.join(&key, &streak) {
+            let follower = match self.runtime.flights.join(&key, &streak) {
                 Role::Lead(leader) => return Shared::Lead(leader),
                 Role::Follow(follower) => follower,
                 Role::Crowded => {
@@ -262,8 +263,10 @@ impl Read {
     }
 
     async fn lease(&mut self, mut leader: Option<Leader>) -> Missed {
-        let (Some((key, _)), inner) = (self.key.clone(), self.inner.clone()) else { return self.load_unfilled(leader) };
-        let Ok(store) = inner.store() else { return self.load_unfilled(leader) };
+        let (Some((key, _)), runtime) = (self.key.clone(), self.runtime.clone()) else {
+            return self.load_unfilled(leader);
+        };
+        let Ok(store) = runtime.store() else { return self.load_unfilled(leader) };
         if matches!(self.way, Way::FailOpen | Way::Bypass) {
             return self.load_unfilled(leader);
         }
@@ -281,7 +284,7 @@ impl Read {
                 }
             };
         }
-        let mut lease = Lease::new(&inner, &key);
+        let mut lease = Lease::new(&runtime, &key);
         let mut wait = Wait::default();
         let (left, way) = (self.spent.left, self.way);
         let mut may_look_again = false;
@@ -322,7 +325,7 @@ impl Read {
     async fn ask(&mut self, store: &dyn Store, key: &str, lease: &mut Lease) -> Asked {
         let recall = stamp::recall(&self.policy);
         loop {
-            let asked = store.take_lease(key, lease.token, self.inner.config.lease, self.if_present, recall);
+            let asked = store.take_lease(key, lease.token, self.runtime.config.lease, self.if_present, recall);
             match self.spent.ask(asked).await {
                 Ok(LeaseReply::Hit(bytes)) if self.if_present != IfPresent::Ignore => match self.usable(bytes) {
                     Some(found) => {
@@ -352,10 +355,10 @@ impl Read {
         if is_foreign || (header.by_text && !self.policy.by_text) {
             return self.bad();
         }
-        let (in_load, is_owing) = (provenance::in_load(), self.inner.recovery.is_owing());
+        let (in_load, is_owing) = (provenance::in_load(), self.runtime.debts.is_owing());
         let names = if in_load || is_owing { entry.names().ok() } else { Some(Vec::new()) };
         let Some(names) = names else { return self.bad() };
-        if is_owing && self.inner.recovery.affects(&self.inner, &names) {
+        if is_owing && recovery::affects(&self.runtime, &names) {
             self.spent.counters.bypasses(1);
             self.way = Way::Bypass;
             return None;
@@ -363,7 +366,7 @@ impl Read {
         let step = match self.from_flight {
             // Loaded for those who waited, however short its TTL.
             true => Step::Serve,
-            false => self.policy.freshness.step(&entry.header().times(), self.inner.wall_ms(), 1.0 - fastrand::f64()),
+            false => self.policy.freshness.step(&entry.header().times(), self.runtime.wall_ms(), 1.0 - fastrand::f64()),
         };
         // What is stale never is what an enclosing load is made from: that entry would be fresh. So it is loaded there and then.
         let reason = match step {
@@ -373,16 +376,16 @@ impl Read {
             Step::ServeAndRefresh(Reason::Early) => None,
             Step::ServeAndRefresh(Reason::Stale) | Step::LoadOrServe | Step::Expired => return self.too_old(entry),
         };
-        provenance::hand_over(self.inner.id, &names);
+        provenance::hand_over(self.runtime.id, &names);
         let key = self.key.as_ref().filter(|_| reason.is_some());
-        let due = key.and_then(|key| Due::new(&self.inner, key, &self.policy, self.fingerprint, entry.version()));
+        let due = key.and_then(|key| Due::new(&self.runtime, key, &self.policy, self.fingerprint, entry.version()));
         let served = if reason == Some(Reason::Stale) { Served::Stale } else { Served::Fresh };
         Some(Found { entry, served, due })
     }
 
     /// What this very call has read: that of a leader may be older than this call.
     fn stand_in(&mut self) -> Option<Found> {
-        let entry = load::stand_in(&self.inner, &self.policy, self.kept.take()?)?;
+        let entry = load::stand_in(&self.runtime, &self.policy, self.kept.take()?)?;
         Some(Found { entry, served: Served::StandIn, due: None })
     }
 
@@ -400,7 +403,7 @@ impl Read {
     }
 
     fn deadline(&mut self) -> Instant {
-        *self.deadline.get_or_insert_with(|| Instant::now() + self.inner.config.lease_wait)
+        *self.deadline.get_or_insert_with(|| Instant::now() + self.runtime.config.lease_wait)
     }
 
     fn load(&mut self, clock: ClockReading, lease: Option<Lease>, leader: Option<Leader>) -> Missed {
@@ -419,7 +422,7 @@ impl Read {
 
     fn loading(&mut self, clock: Option<ClockReading>, lease: Option<Lease>, leader: Option<Leader>) -> Loading {
         let loading = Loading::new(
-            self.inner.clone(),
+            self.runtime.clone(),
             self.key.clone(),
             self.policy.clone(),
             self.fingerprint,
@@ -438,12 +441,12 @@ impl Read {
 ///
 /// A key given as text does not know the version and the declared fields that the function's fingerprint is made with: there,
 /// what decodes is taken.
-pub(crate) async fn peek<T: DeserializeOwned>(inner: &Arc<Inner>, key: Key<T>) -> Result<Option<T>, Error> {
+pub(crate) async fn peek<T: DeserializeOwned>(runtime: &Arc<Runtime>, key: Key<T>) -> Result<Option<T>, Error> {
     let policy = key.policy();
     let fingerprint = fingerprint::<T>(policy.version, policy.shape);
-    let mut read = Read::begin(inner, key.entry(), policy, fingerprint, false);
+    let mut read = Read::begin(runtime, key.entry(), policy, fingerprint, false);
     read.checks_type = key.recipe().is_some();
-    let (Some((key, _)), Ok(store)) = (read.key.clone(), inner.store()) else { return Ok(None) };
+    let (Some((key, _)), Ok(store)) = (read.key.clone(), runtime.store()) else { return Ok(None) };
     if read.way == Way::Bypass {
         return Ok(None);
     }

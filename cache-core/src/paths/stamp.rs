@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::cache::Inner;
 use crate::clock::millis;
 use crate::entry::Fingerprint;
 use crate::entry::codec::Encoded;
@@ -16,6 +15,7 @@ use crate::freshness::{AdaptiveTtl, Learned, Refill};
 use crate::key::Policy;
 use crate::name::Name;
 use crate::name::Names;
+use crate::runtime::Runtime;
 use crate::runtime::provenance::Collected;
 use crate::store::{ClockReading, Recall};
 
@@ -34,18 +34,23 @@ pub(crate) enum Unstorable {
 }
 
 /// What an entry belongs to, sorted, without its own key.
-pub(crate) fn names(inner: &Inner, key: &Name, declared: Names, inherited: Collected) -> Result<Vec<Name>, Unstorable> {
-    if declared.is_poisoned() || inherited.untraceable || declared.tag_count() > inner.config.tags_max {
+pub(crate) fn names(
+    runtime: &Runtime,
+    key: &Name,
+    declared: Names,
+    inherited: Collected,
+) -> Result<Vec<Name>, Unstorable> {
+    if declared.is_poisoned() || inherited.untraceable || declared.tag_count() > runtime.config.tags_max {
         return Err(Unstorable::Unreachable);
     }
     let mut names: BTreeSet<Name> = inherited.names;
     names.extend(declared.into_sorted());
     names.remove(key);
-    if inherited.overflowed || names.len() > inner.config.names_max {
-        if inner.warns_of_names_once() {
+    if inherited.overflowed || names.len() > runtime.config.names_max {
+        if runtime.warns_of_names_once() {
             tracing::warn!(
                 key = key.as_key(),
-                names_max = inner.config.names_max,
+                names_max = runtime.config.names_max,
                 "an entry belongs to too many names to be stored; said once"
             );
         }
@@ -65,7 +70,7 @@ pub(crate) struct Stamped {
 
 /// Adds the header.
 pub(crate) fn stamp(
-    inner: &Inner,
+    runtime: &Runtime,
     policy: &Policy,
     fingerprint: Fingerprint,
     names: &[Name],
@@ -77,7 +82,7 @@ pub(crate) fn stamp(
     let (payload, negative, ttl, freshness) = match encoded {
         Encoded::Value(payload) => {
             let ttl = match &policy.adaptive {
-                None => ttl(inner, &policy.ttl),
+                None => ttl(runtime, &policy.ttl),
                 Some(adaptive) => learned.insert(refill.learn(adaptive, &payload)).ttl(),
             };
             (payload, false, ttl, policy.freshness)
@@ -88,13 +93,13 @@ pub(crate) fn stamp(
         }
         Encoded::Err => return Err(Unstorable::NotWanted),
     };
-    let jitter = policy.jitter.unwrap_or(inner.config.jitter);
+    let jitter = policy.jitter.unwrap_or(runtime.config.jitter);
     let lifetime = freshness.lifetime(ttl, jitter, fastrand::f64());
     let (soft_ms, hard_ms) = (millis(lifetime.soft), millis(lifetime.hard));
     if soft_ms == 0 {
         return Err(Unstorable::NotWanted);
     }
-    let now_ms = inner.wall_ms();
+    let now_ms = runtime.wall_ms();
     let header = Header {
         negative,
         by_text: policy.by_text,
@@ -105,7 +110,7 @@ pub(crate) fn stamp(
         load_cost_us: u32::try_from(cost.as_micros()).unwrap_or(u32::MAX),
     };
     let value = entry::encode(&header, names, &payload).ok_or(Unstorable::TooLarge)?;
-    if value.len() > inner.config.value_bytes_max {
+    if value.len() > runtime.config.value_bytes_max {
         return Err(Unstorable::TooLarge);
     }
     let ttl = Duration::from_millis(hard_ms);
@@ -139,17 +144,17 @@ impl Refilled<'_> {
     }
 }
 
-fn ttl(inner: &Inner, ttl: &Ttl) -> Duration {
+fn ttl(runtime: &Runtime, ttl: &Ttl) -> Duration {
     let class = match ttl {
         Ttl::Fixed(ttl) => return *ttl,
-        Ttl::Default => return inner.config.default_ttl,
+        Ttl::Default => return runtime.config.default_ttl,
         Ttl::Class(class) => class,
     };
-    let known = inner.classes.read().unwrap_or_else(PoisonError::into_inner).get(class);
+    let known = runtime.classes.read().unwrap_or_else(PoisonError::into_inner).get(class);
     known.unwrap_or_else(|| {
-        if inner.warns_of_class_once(class) {
-            tracing::warn!(%class, default_ttl = ?inner.config.default_ttl, "no such TTL class: using the default; said once");
+        if runtime.warns_of_class_once(class) {
+            tracing::warn!(%class, default_ttl = ?runtime.config.default_ttl, "no such TTL class: using the default; said once");
         }
-        inner.config.default_ttl
+        runtime.config.default_ttl
     })
 }

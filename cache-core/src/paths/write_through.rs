@@ -7,7 +7,6 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::runtime::Handle;
 
-use crate::cache::Inner;
 use crate::clock::within;
 use crate::entry::codec;
 use crate::entry::fingerprint;
@@ -19,6 +18,7 @@ use crate::name::{Name, prefix_of};
 use crate::observe::Counters;
 use crate::paths::invalidate::{self, Unsettled};
 use crate::paths::stamp::{self, Refilled, Stamped, Unstorable};
+use crate::runtime::Runtime;
 use crate::runtime::provenance::{Collected, Scope};
 use crate::store::{ClockReading, Fill, FillReply, Recall, Token};
 
@@ -34,29 +34,29 @@ pub struct Put {
 }
 
 pub(crate) async fn put<T: Serialize + DeserializeOwned>(
-    inner: &Arc<Inner>,
+    runtime: &Arc<Runtime>,
     key: Result<Key<T>, Error>,
     value: &T,
 ) -> Result<Put, Error> {
-    let Ok(store) = inner.store() else { return Ok(Put::default()) };
+    let Ok(store) = runtime.store() else { return Ok(Put::default()) };
     let key = key?;
     let Some((logical, name)) = key.entry() else {
         return Err(Error::new(ErrorKind::Encode, "the key has an argument that cannot be encoded"));
     };
     // Before anything else is done: an invalidation from here on makes the value that the caller holds an old one.
     let reading = store.read_clock(&logical, stamp::recall(&key.policy()));
-    let clock = match within(inner.config.operation_deadline, reading).await {
+    let clock = match within(runtime.config.operation_deadline, reading).await {
         Ok(clock) => clock,
         Err(error) => {
             // The old value must not stay, and nothing else says so.
-            drop(Unsettled::new(inner, Targets::of(name)));
+            drop(Unsettled::new(runtime, Targets::of(name)));
             return Err(error);
         }
     };
-    let ready = match ready(inner, &key, &name, value, Collected::default(), clock) {
+    let ready = match ready(runtime, &key, &name, value, Collected::default(), clock) {
         Ok(ready) => ready,
         Err(reason) => {
-            let invalidated = invalidate::invalidate(inner, Targets::of(name)).await?;
+            let invalidated = invalidate::invalidate(runtime, Targets::of(name)).await?;
             return match reason {
                 Unstorable::NotWanted => Ok(Put { stored: false, entries: invalidated.entries }),
                 Unstorable::TooLarge => Err(Error::new(ErrorKind::Limit, "the value is larger than value_bytes_max")),
@@ -68,10 +68,10 @@ pub(crate) async fn put<T: Serialize + DeserializeOwned>(
             };
         }
     };
-    let work = write(Unsettled::new(inner, Targets::of(name.clone())), inner.clone(), name, ready);
+    let work = write(Unsettled::new(runtime, Targets::of(name.clone())), runtime.clone(), name, ready);
     match Handle::try_current() {
         // In a task of its own: a write that is under way must be driven to its end.
-        Ok(runtime) => runtime
+        Ok(handle) => handle
             .spawn(work)
             .await
             .unwrap_or_else(|_| Err(Error::new(ErrorKind::Unavailable, "the runtime ended before the write did"))),
@@ -88,7 +88,7 @@ pub(crate) struct Ready {
 }
 
 fn ready<T: Serialize + DeserializeOwned>(
-    inner: &Inner,
+    runtime: &Runtime,
     key: &Key<T>,
     name: &Name,
     value: &T,
@@ -101,27 +101,27 @@ fn ready<T: Serialize + DeserializeOwned>(
         Some(recipe) => recipe.names(value),
         None => Names::new(),
     };
-    let names = stamp::names(inner, name, declared, inherited)?;
+    let names = stamp::names(runtime, name, declared, inherited)?;
     let encoded = codec::encode(value).map_err(|_| Unstorable::Unencodable)?;
     let fingerprint = fingerprint::<T>(policy.version, policy.shape);
     // A write says nothing of what was there before it: the payload alone tells whether the data changed.
     let refilled = Refilled { clock: &clock, replaces: true };
-    let stamped = stamp::stamp(inner, &policy, fingerprint, &names, encoded, Duration::ZERO, refilled)?;
+    let stamped = stamp::stamp(runtime, &policy, fingerprint, &names, encoded, Duration::ZERO, refilled)?;
     Ok(Ready { names, stamped, clock })
 }
 
-async fn write(unsettled: Unsettled, inner: Arc<Inner>, key: Name, ready: Ready) -> Result<Put, Error> {
+async fn write(unsettled: Unsettled, runtime: Arc<Runtime>, key: Name, ready: Ready) -> Result<Put, Error> {
     let Ready { names, stamped: Stamped { value, ttl, learned }, clock } = ready;
     let logical = key.as_key().unwrap_or_default();
-    let counters = counters_of(&inner, &key);
-    inner.flights.close_epoch();
+    let counters = counters_of(&runtime, &key);
+    runtime.flights.close_epoch();
     let fill = Fill { key: logical, value, names: &names, ttl, clock: &clock, token: Token::new(), learned };
-    let written = within(inner.config.operation_deadline, inner.store()?.write(fill)).await;
-    inner.flights.close_epoch();
+    let written = within(runtime.config.operation_deadline, runtime.store()?.write(fill)).await;
+    runtime.flights.close_epoch();
     let written = written.inspect_err(|_| counters.errors(1))?;
     let mut removed = written.drained.removed;
     if written.drained.pending > 0 {
-        removed += invalidate::drain(&inner).await?;
+        removed += invalidate::drain(&runtime).await?;
     }
     counters.invalidated(removed);
     let stored = written.fill == FillReply::Stored;
@@ -139,7 +139,7 @@ async fn write(unsettled: Unsettled, inner: Arc<Inner>, key: Name, ready: Ready)
 /// Dropped before [`finish`](Self::finish) or [`disarm`](Self::disarm), its body was cancelled or panicked, and nobody knows
 /// whether it wrote: the entry is removed.
 pub(crate) struct Writer {
-    inner: Arc<Inner>,
+    runtime: Arc<Runtime>,
     /// `None`: there is nothing to do, or no longer.
     key: Option<Name>,
     /// `None`: the store did not say, so the value cannot be proved current.
@@ -149,18 +149,18 @@ pub(crate) struct Writer {
 
 impl Writer {
     /// Reads the clock. Dropped meanwhile, the body has not begun, and nothing was written.
-    pub(crate) async fn begin(inner: Arc<Inner>, key: Option<Name>, recall: Recall) -> Self {
+    pub(crate) async fn begin(runtime: Arc<Runtime>, key: Option<Name>, recall: Recall) -> Self {
         let mut clock = None;
-        if let (Some(key), Ok(store)) = (&key, inner.store()) {
+        if let (Some(key), Ok(store)) = (&key, runtime.store()) {
             let reading = store.read_clock(key.as_key().unwrap_or_default(), recall);
-            match within(inner.config.operation_deadline, reading).await {
+            match within(runtime.config.operation_deadline, reading).await {
                 Ok(reading) => clock = Some(reading),
-                Err(_) => counters_of(&inner, key).errors(1),
+                Err(_) => counters_of(&runtime, key).errors(1),
             }
         }
         // Not as the load of the key: calls of the target inside the body are calls like any other.
-        let scope = Scope::new(inner.id, None, inner.config.names_max);
-        Self { inner, key, clock, scope }
+        let scope = Scope::new(runtime.id, None, runtime.config.names_max);
+        Self { runtime, key, clock, scope }
     }
 
     /// Runs the body: the entry will belong to what the cached calls inside it belong to. Boxed, as the body of a load is.
@@ -175,7 +175,7 @@ impl Writer {
         key: &Key<T>,
         value: Option<&T>,
     ) -> impl Future<Output = ()> + Send + use<T> {
-        let work = self.key.take().filter(|_| self.inner.store.is_some()).map(|name| {
+        let work = self.key.take().filter(|_| self.runtime.store.is_some()).map(|name| {
             let ready = match (value, self.clock.take()) {
                 (Some(value), Some(clock)) => self.ready(key, &name, value, clock),
                 // Without a reading nothing proves the value current.
@@ -203,18 +203,18 @@ impl Writer {
         if inherited.names.contains(name) {
             return Err(Unstorable::Unreachable);
         }
-        ready(&self.inner, key, name, value, inherited, clock)
+        ready(&self.runtime, key, name, value, inherited, clock)
     }
 
     fn settle(&self, name: Name, ready: Result<Ready, Unstorable>) -> impl Future<Output = ()> + Send + use<> {
-        let unsettled = Unsettled::new(&self.inner, Targets::of(name.clone()));
+        let unsettled = Unsettled::new(&self.runtime, Targets::of(name.clone()));
         if ready.as_ref().is_err_and(|reason| *reason != Unstorable::NotWanted) {
-            counters_of(&self.inner, &name).unstored(1);
+            counters_of(&self.runtime, &name).unstored(1);
         }
-        let inner = self.inner.clone();
+        let runtime = self.runtime.clone();
         invalidate::begin(async move {
             match ready {
-                Ok(ready) => _ = write(unsettled, inner, name, ready).await?,
+                Ok(ready) => _ = write(unsettled, runtime, name, ready).await?,
                 Err(_) => _ = unsettled.drive().await?,
             }
             Ok(())
@@ -229,12 +229,12 @@ impl Writer {
 
 impl Drop for Writer {
     fn drop(&mut self) {
-        if let Some(key) = self.key.take().filter(|_| self.inner.store.is_some()) {
-            drop(invalidate::begin(Unsettled::new(&self.inner, Targets::of(key)).drive()));
+        if let Some(key) = self.key.take().filter(|_| self.runtime.store.is_some()) {
+            drop(invalidate::begin(Unsettled::new(&self.runtime, Targets::of(key)).drive()));
         }
     }
 }
 
-fn counters_of(inner: &Inner, key: &Name) -> Arc<Counters> {
-    inner.counted.prefix(prefix_of(key.as_key().unwrap_or_default()))
+fn counters_of(runtime: &Runtime, key: &Name) -> Arc<Counters> {
+    runtime.counted.prefix(prefix_of(key.as_key().unwrap_or_default()))
 }

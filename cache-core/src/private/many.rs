@@ -129,7 +129,7 @@ pub async fn lookup_many<M: BatchMap<Value: Storable>>(call: ManyCall<M>) -> Man
     let refresh = REFRESHING.try_with(|refreshing| refreshing.replace(false)).unwrap_or(false);
     let fingerprint = fingerprint::<M::Value>(policy.version, policy.shape);
     let keys = keys.into_iter().map(|key| key.entry());
-    let batch = Batch::begin(&cache.inner, keys, &policy, fingerprint, refresh);
+    let batch = Batch::begin(&cache.runtime, keys, &policy, fingerprint, refresh);
     let mut many = Many { cache, ids, found: M::default(), batch };
     while let Some(found) = many.batch.stored().await {
         many.take(found);
@@ -161,7 +161,7 @@ impl<M: BatchMap<Value: DeserializeOwned>> Many<M> {
             let gathered = Box::pin(self.batch.gather()).await;
             self.take(gathered.found);
             if !gathered.loads.is_empty() {
-                let loading = Box::new(BatchLoading::new(&self.cache.inner, gathered.loads));
+                let loading = Box::new(BatchLoading::new(&self.cache.runtime, gathered.loads));
                 return ManyStep::Load(ManyLoad { many: self, loading });
             }
         }

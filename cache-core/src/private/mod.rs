@@ -37,13 +37,13 @@ pub use self::many::*;
 pub use self::returns::*;
 pub use self::writing::*;
 
-use crate::cache::Inner;
 use crate::entry::codec;
 use crate::entry::fingerprint;
 use crate::paths::invalidate;
 use crate::paths::load::Loading;
 use crate::paths::read::{Missed, Read};
 use crate::paths::refresh::Due;
+use crate::runtime::Runtime;
 
 tokio::task_local! {
     /// Set while the next lookup of this task is to ignore what is stored.
@@ -53,7 +53,7 @@ tokio::task_local! {
 /// One call of a cached function.
 #[must_use]
 pub struct Call<T> {
-    inner: Arc<Inner>,
+    runtime: Arc<Runtime>,
     key: Key<T>,
     policy: Policy,
     background: bool,
@@ -89,8 +89,8 @@ pub struct Load<T> {
 impl<T> Call<T> {
     /// `None`: the installed cache.
     pub fn new(cache: Option<&Cache>, key: Key<T>, policy: Policy) -> Self {
-        let inner = cache.map_or_else(|| Cache::global().inner, |cache| cache.inner.clone());
-        Self { inner, key, policy, background: false }
+        let runtime = cache.map_or_else(|| Cache::global().runtime, |cache| cache.runtime.clone());
+        Self { runtime, key, policy, background: false }
     }
 
     /// The caller spawns what is to be refreshed: a stale value is served at once, if its policy says so.
@@ -106,7 +106,7 @@ impl<T> Call<T> {
     {
         let refresh = REFRESHING.try_with(|refreshing| refreshing.replace(false)).unwrap_or(false);
         let fingerprint = fingerprint::<T>(self.policy.version, self.policy.shape);
-        let mut read = Read::begin(&self.inner, self.key.entry(), self.policy, fingerprint, refresh);
+        let mut read = Read::begin(&self.runtime, self.key.entry(), self.policy, fingerprint, refresh);
         if self.background {
             read.in_background();
         }
@@ -232,7 +232,7 @@ impl Invalidating {
     /// caller is dropped. Failures are counted, said at ERROR, and retried in the background.
     pub async fn complete(mut self, from_result: Invalidation) {
         let invalidation = self.known.take().unwrap_or_default().and(from_result);
-        let done = invalidate::begin_and_report(&self.cache.inner, invalidation);
+        let done = invalidate::begin_and_report(&self.cache.runtime, invalidation);
         if self.mode == Mode::Wait {
             done.await;
         }
@@ -247,7 +247,7 @@ impl Invalidating {
 impl Drop for Invalidating {
     fn drop(&mut self) {
         if let Some(known) = self.known.take() {
-            drop(invalidate::begin_and_report(&self.cache.inner, known));
+            drop(invalidate::begin_and_report(&self.cache.runtime, known));
         }
     }
 }

@@ -101,7 +101,7 @@ pub fn write_through<T, Recipe, In>(
 }
 
 async fn begin<T>(cache: Cache, key: Key<T>) -> Writing<T> {
-    let writer = Box::new(Writer::begin(cache.inner, key.name(), stamp::recall(&key.policy())).await);
+    let writer = Box::new(Writer::begin(cache.runtime, key.name(), stamp::recall(&key.policy())).await);
     Writing { writer, key }
 }
 

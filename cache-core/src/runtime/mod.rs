@@ -1,5 +1,11 @@
 //! What the calls of one process share: starts no load and sends nothing.
 
 pub(crate) mod budget;
+mod debts;
 pub(crate) mod provenance;
+mod refreshes;
+mod runtime;
 pub(crate) mod single_flight;
+
+pub(crate) use refreshes::{Refreshes, Reservation};
+pub(crate) use runtime::Runtime;

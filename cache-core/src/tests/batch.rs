@@ -356,7 +356,7 @@ async fn who_comes_after_another_process_invalidated_does_not_wait_for_the_batch
     let batch = rows.begin([1, 2]);
     held.reached().await;
     on(&store).invalidate_key("k:1").await.unwrap();
-    tokio::time::sleep(cache.inner.config.lease / 3 + Duration::from_millis(1)).await;
+    tokio::time::sleep(cache.runtime.config.lease / 3 + Duration::from_millis(1)).await;
     let called = Instant::now();
     assert_eq!(get(&cache, "k:1", 7).await, 7);
     assert_eq!(called.elapsed(), Duration::ZERO);

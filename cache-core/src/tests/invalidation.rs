@@ -46,7 +46,7 @@ async fn an_invalidation_that_never_ends_is_an_error_and_owed() {
         assert!(begun.elapsed() < INVALIDATE_DEADLINE * 2, "it goes on for ever");
     }
     assert_eq!(invalidation.await.unwrap().unwrap_err().kind(), ErrorKind::Timeout);
-    assert!(cache.inner.recovery.is_owing());
+    assert!(cache.runtime.debts.is_owing());
 }
 
 #[tokio::test(start_paused = true)]
@@ -96,7 +96,7 @@ async fn a_dropped_caller_does_not_stop_its_invalidation() {
     sent.open();
     idle().await;
     assert!(store.bytes("k").await.is_none());
-    assert!(!cache.inner.recovery.is_owing());
+    assert!(!cache.runtime.debts.is_owing());
 }
 
 #[tokio::test(start_paused = true)]

@@ -112,7 +112,7 @@ async fn the_lifetime_of_a_class_is_read_at_every_fill() {
     assert_eq!(store.last_ttl(), Some(Duration::from_secs(10)));
     call(&cache, "c", Policy::new("k").class("unknown"), 1).await;
     assert_eq!(store.last_ttl(), Some(Duration::from_secs(300)));
-    assert!(!cache.inner.warns_of_class_once("unknown"), "it was said already");
+    assert!(!cache.runtime.warns_of_class_once("unknown"), "it was said already");
 }
 
 #[tokio::test(start_paused = true)]

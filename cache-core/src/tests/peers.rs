@@ -47,9 +47,9 @@ async fn what_one_peer_invalidates_no_other_serves_or_fills() {
 async fn a_load_depends_on_what_it_called_through_a_peer() {
     let (here, _) = rig();
     let there = here.peer();
-    load(&here, "outer", load(&there, "inner", async { 1 })).await;
+    load(&here, "outer", load(&there, "runtime", async { 1 })).await;
     assert_eq!(stored(&here, "outer").await, Some(1));
-    there.invalidate_key("inner").await.unwrap();
+    there.invalidate_key("runtime").await.unwrap();
     assert_eq!(stored(&here, "outer").await, None);
 }
 
@@ -107,7 +107,7 @@ async fn a_peer_begins_with_the_settings_and_classes_of_now() {
     here.set_ttl_class("c", Duration::from_secs(1));
     let there = here.peer();
     here.set_ttl_class("c", Duration::from_secs(2));
-    let class = |cache: &Cache| cache.inner.classes.read().unwrap().get("c");
+    let class = |cache: &Cache| cache.runtime.classes.read().unwrap().get("c");
     assert_eq!((class(&here), class(&there)), (Some(Duration::from_secs(2)), Some(Duration::from_secs(1))));
     get(&there, "k", 1).await;
     assert_eq!(there.stats().prefix("k").unstored, 1, "too large");

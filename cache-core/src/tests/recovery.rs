@@ -16,7 +16,7 @@ async fn a_failed_invalidation_is_an_error_and_is_made_good() {
     store.heal(Op::Invalidate);
     tokio::time::sleep(Duration::from_secs(10)).await;
     assert!(store.bytes("k").await.is_none());
-    assert!(!cache.inner.recovery.is_owing());
+    assert!(!cache.runtime.debts.is_owing());
     let attempts = store.calls(Op::Invalidate);
     tokio::time::sleep(Duration::from_secs(60)).await;
     assert_eq!(store.calls(Op::Invalidate), attempts, "it is over");
@@ -27,7 +27,7 @@ async fn an_invalidation_without_an_answer_is_a_failed_one() {
     let (cache, store) = rig();
     store.hang(Op::Invalidate);
     assert_eq!(cache.invalidate_key("k").await.unwrap_err().kind(), ErrorKind::Timeout);
-    assert!(cache.inner.recovery.is_owing());
+    assert!(cache.runtime.debts.is_owing());
 }
 
 /// What is stored under `k` with tag `t` is not served while `invalidation` is owed, and `unaffected` still is.
@@ -74,7 +74,7 @@ async fn too_many_owed_names_become_one_clear() {
     assert_eq!(get(&cache, "k", 2).await, 2, "a clear affects every key");
     store.heal(Op::Invalidate);
     tokio::time::sleep(Duration::from_secs(10)).await;
-    assert!(!cache.inner.recovery.is_owing());
+    assert!(!cache.runtime.debts.is_owing());
     assert!(store.bytes("k").await.is_none());
 }
 
@@ -103,7 +103,7 @@ async fn an_attempt_settles_only_what_was_owed_when_it_began() {
     cache.invalidate_key("k").await.unwrap_err();
     answered.open();
     idle().await;
-    assert!(cache.inner.recovery.is_owing());
+    assert!(cache.runtime.debts.is_owing());
     assert_eq!(get(&cache, "k", 2).await, 2);
     store.heal(Op::Invalidate);
     tokio::time::sleep(Duration::from_secs(10)).await;
@@ -117,13 +117,13 @@ fn a_debt_incurred_without_a_runtime_is_retried_from_the_next_call() {
     let mut guard = crate::private::Invalidating::new(Some(&cache), crate::private::Mode::Wait);
     guard.known(Invalidation::new().key("k"));
     drop(guard);
-    assert!(cache.inner.recovery.is_owing());
+    assert!(cache.runtime.debts.is_owing());
     store.heal(Op::Invalidate);
     paused_runtime().block_on(async {
         assert_eq!(get(&cache, "k", 1).await, 1);
         tokio::time::sleep(Duration::from_secs(10)).await;
     });
-    assert!(!cache.inner.recovery.is_owing());
+    assert!(!cache.runtime.debts.is_owing());
 }
 
 #[test]
@@ -138,7 +138,7 @@ fn a_retry_that_died_with_its_runtime_is_taken_up_by_the_next_call() {
         get(&cache, "k", 1).await;
         tokio::time::sleep(Duration::from_secs(10)).await;
     });
-    assert!(!cache.inner.recovery.is_owing());
+    assert!(!cache.runtime.debts.is_owing());
 }
 
 #[test]
@@ -153,7 +153,7 @@ fn a_retry_whose_runtime_nobody_polls_is_taken_up_by_the_next_call() {
         get(&cache, "k", 1).await;
         tokio::time::sleep(Duration::from_secs(10)).await;
     });
-    assert!(!cache.inner.recovery.is_owing());
+    assert!(!cache.runtime.debts.is_owing());
     drop(stalled);
 }
 

@@ -314,7 +314,7 @@ async fn who_comes_after_another_process_invalidated_does_not_wait_for_the_load_
     let follower = spawn(&cache, "k", forbidden());
     on(&store).invalidate_key("k").await.unwrap();
     // The next renewal of the lease learns of it.
-    tokio::time::sleep(cache.inner.config.lease / 3 + Duration::from_millis(1)).await;
+    tokio::time::sleep(cache.runtime.config.lease / 3 + Duration::from_millis(1)).await;
     let called = Instant::now();
     assert_eq!(get(&cache, "k", 2).await, 2);
     assert_eq!(called.elapsed(), Duration::ZERO);

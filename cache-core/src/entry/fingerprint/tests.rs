@@ -86,7 +86,7 @@ fn every_change_of_a_field_counts() {
         Added: { a: u32, b: Option<String>, c: Vec<u8>, #[serde(default)] d: u8 }
         Removed: { a: u32, b: Option<String> }
         Element: { a: u32, b: Option<String>, c: Vec<u16> }
-        Inner: { a: u32, b: Option<char>, c: Vec<u8> }
+        Runtime: { a: u32, b: Option<char>, c: Vec<u8> }
     }
     let all = [
         of::<Base>(),
@@ -96,7 +96,7 @@ fn every_change_of_a_field_counts() {
         of::<Added>(),
         of::<Removed>(),
         of::<Element>(),
-        of::<Inner>(),
+        of::<Runtime>(),
     ];
     for (at, one) in all.iter().enumerate() {
         assert!(!all[..at].contains(one), "variation {at}");
@@ -234,13 +234,13 @@ fn recursive_types_end() {
 fn names_behind_serde_buffers_count_as_far_as_serde_tells() {
     #[derive(Deserialize)]
     #[allow(dead_code)]
-    struct Inner {
+    struct Runtime {
         a: u8,
     }
     variation! {
-        Flat: { #[serde(flatten)] inner: Inner, z: u8 }
-        FlatLater: { #[serde(flatten)] inner: Inner, z: u16 }
-        FlatMore: { #[serde(flatten)] inner: Inner, z: u8, y: u8 }
+        Flat: { #[serde(flatten)] inner: Runtime, z: u8 }
+        FlatLater: { #[serde(flatten)] inner: Runtime, z: u16 }
+        FlatMore: { #[serde(flatten)] inner: Runtime, z: u8, y: u8 }
         FlatMap: { z: u8, #[serde(flatten)] rest: HashMap<String, u32> }
         FlatMapLater: { z: u16, #[serde(flatten)] rest: HashMap<String, u32> }
     }

@@ -7,7 +7,6 @@ use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 
 use super::{Filling, Loading};
-use crate::cache::Inner;
 use crate::clock::Instant;
 use crate::config::{BATCH_BYTES, BATCH_WINDOW};
 use crate::entry::codec::Encoded;
@@ -15,12 +14,13 @@ use crate::error::Error;
 use crate::name::Names;
 use crate::observe::Counters;
 use crate::paths::lease::Renewal;
+use crate::runtime::Runtime;
 use crate::runtime::provenance::{Collected, Scope};
 use crate::runtime::single_flight::Leader;
 
 /// Dropped before it is ended: the leases go back in the background, and followers take over.
 pub(crate) struct BatchLoading {
-    inner: Arc<Inner>,
+    runtime: Arc<Runtime>,
     counters: Arc<Counters>,
     /// Keys are spoken of by their place in the call.
     loads: VecDeque<(usize, Box<Loading>)>,
@@ -30,12 +30,12 @@ pub(crate) struct BatchLoading {
 
 impl BatchLoading {
     /// Of at least one key.
-    pub(crate) fn new(inner: &Arc<Inner>, loads: Vec<(usize, Box<Loading>)>) -> Self {
+    pub(crate) fn new(runtime: &Arc<Runtime>, loads: Vec<(usize, Box<Loading>)>) -> Self {
         let keys: HashSet<Arc<str>> =
             loads.iter().filter_map(|(_, loading)| Some(loading.key.as_ref()?.0.clone())).collect();
-        let scope = Scope::of_batch(inner.id, keys, inner.config.names_max);
+        let scope = Scope::of_batch(runtime.id, keys, runtime.config.names_max);
         let counters = loads[0].1.spent.counters.clone();
-        Self { inner: inner.clone(), counters, loads: loads.into(), scope, collected: Collected::default() }
+        Self { runtime: runtime.clone(), counters, loads: loads.into(), scope, collected: Collected::default() }
     }
 
     pub(crate) fn places(&self) -> impl Iterator<Item = usize> {
@@ -54,7 +54,7 @@ impl BatchLoading {
             self.loads.iter().filter_map(|(_, loading)| loading.leader.as_ref()).for_each(Leader::load_begins);
             let leases =
                 self.loads.iter().filter_map(|(_, loading)| Some((loading.lease.as_ref()?, loading.leader.as_ref())));
-            let renewal = Renewal::of(&self.inner, leases);
+            let renewal = Renewal::of(&self.runtime, leases);
             self.counters.loads(1);
             let begun = Instant::now();
             let output = body.as_mut().await;

@@ -12,7 +12,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::{Asked, Found, Missed, Read, Way};
-use crate::cache::Inner;
 use crate::clock::{Instant, can_wait};
 use crate::config::{BATCH_BYTES, BATCH_GET_KEYS, BATCH_GET_KEYS_UNSEEN, BATCH_WINDOW};
 use crate::entry::Fingerprint;
@@ -22,13 +21,14 @@ use crate::observe::Counters;
 use crate::paths::lease::Lease;
 use crate::paths::load::{Filling, Loading};
 use crate::paths::window::{self, Boxed};
+use crate::runtime::Runtime;
 use crate::runtime::budget::Spent;
 use crate::runtime::single_flight::{End, Role, Streak};
 use crate::store::IfPresent;
 
 /// One call for many keys. Keys are spoken of by their place in the input.
 pub(crate) struct Batch {
-    inner: Arc<Inner>,
+    runtime: Arc<Runtime>,
     counters: Arc<Counters>,
     reads: Vec<Read>,
     /// Without a value so far.
@@ -58,25 +58,26 @@ enum Claimed {
 
 impl Batch {
     pub(crate) fn begin(
-        inner: &Arc<Inner>,
+        runtime: &Arc<Runtime>,
         keys: impl Iterator<Item = Option<(Arc<str>, Name)>>,
         policy: &Policy,
         fingerprint: Fingerprint,
         refresh: bool,
     ) -> Self {
-        let reads: Vec<Read> = keys.map(|key| Read::begin(inner, key, policy.clone(), fingerprint, refresh)).collect();
+        let reads: Vec<Read> =
+            keys.map(|key| Read::begin(runtime, key, policy.clone(), fingerprint, refresh)).collect();
         let open = (0..reads.len()).collect();
         let windows = u32::try_from(reads.len().div_ceil(BATCH_WINDOW)).unwrap_or(u32::MAX);
-        let left = inner.config.operation_deadline.saturating_mul(windows);
-        let counters = inner.counted.prefix(&policy.prefix);
+        let left = runtime.config.operation_deadline.saturating_mul(windows);
+        let counters = runtime.counted.prefix(&policy.prefix);
         let look_keys = keys_within_bytes(&counters).unwrap_or(BATCH_GET_KEYS_UNSEEN);
-        Self { inner: inner.clone(), counters, reads, open, left, looked: 0, look_keys }
+        Self { runtime: runtime.clone(), counters, reads, open, left, looked: 0, look_keys }
     }
 
     /// What is stored, chunk by chunk; `None` after the last one. One round trip each.
     pub(crate) async fn stored(&mut self) -> Option<Vec<(usize, Found)>> {
-        let inner = self.inner.clone();
-        let Ok(store) = inner.store() else { return None };
+        let runtime = self.runtime.clone();
+        let Ok(store) = runtime.store() else { return None };
         let (mut places, mut keys) = (Vec::new(), Vec::new());
         while self.looked < self.reads.len() && keys.len() < self.look_keys {
             let read = &self.reads[self.looked];
@@ -91,7 +92,7 @@ impl Batch {
             return None;
         }
         let asking = Asking::begin(self.left);
-        let mut spent = Spent::new(inner.config.operation_deadline.min(self.left), self.counters.clone());
+        let mut spent = Spent::new(runtime.config.operation_deadline.min(self.left), self.counters.clone());
         let answer = spent.ask(store.get_many(&keys)).await;
         self.left = if answer.is_ok() { asking.left() } else { Duration::ZERO };
         let values = answer.ok()?;
@@ -268,23 +269,23 @@ impl Read {
 
     /// The lease if nobody has it, else nothing: never waits for another's load.
     async fn claim(&mut self) -> Claimed {
-        let inner = self.inner.clone();
+        let runtime = self.runtime.clone();
         let leases = matches!(self.way, Way::Share | Way::WaitForLease | Way::Alone);
-        let (Some((key, _)), Ok(store), true) = (self.key.clone(), inner.store(), leases) else {
+        let (Some((key, _)), Ok(store), true) = (self.key.clone(), runtime.store(), leases) else {
             // Without the lease there is nothing to wait for.
             return Claimed::Missed(self.lease(None).await);
         };
         self.from_flight = false;
         let gives_up = !can_wait() || Instant::now() >= self.deadline();
         let leader = match self.way {
-            Way::Share => match self.inner.flights.join(&key, &Streak::default()) {
+            Way::Share => match self.runtime.flights.join(&key, &Streak::default()) {
                 Role::Lead(leader) => Some(leader),
                 Role::Follow(_) if !gives_up => return Claimed::Elsewhere,
                 Role::Follow(_) | Role::Crowded => None,
             },
             _ => None,
         };
-        let mut lease = Lease::new(&inner, &key);
+        let mut lease = Lease::new(&runtime, &key);
         Claimed::Missed(match self.ask(store, &key, &mut lease).await {
             Asked::Found(found) => {
                 leader.into_iter().for_each(|leader| leader.end(End::Elsewhere));

@@ -1,0 +1,154 @@
+//! Invalidations that failed, and whoever retries them.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::task::JoinHandle;
+
+use crate::clock::{self, Instant};
+use crate::config::RECOVERY_PAUSE_MAX;
+use crate::invalidation::Targets;
+use crate::name::{Glob, Name};
+
+/// What this process still owes the store.
+pub(crate) struct Debts {
+    /// Most names and patterns kept apart; beyond it they collapse into one clear.
+    names_max: usize,
+    /// Whether anything is owed: the only thing that a call looks at on a good day.
+    owing: AtomicBool,
+    ledger: Mutex<Ledger>,
+}
+
+/// Each debt carries the number under which it was last incurred: an attempt that began before does not settle it.
+#[derive(Default)]
+struct Ledger {
+    last: u64,
+    names: HashMap<Name, u64>,
+    patterns: HashMap<Box<str>, (Glob, u64)>,
+    clear: Option<u64>,
+    worker: Option<Worker>,
+}
+
+/// The task that retries. It lives on the tokio runtime that it was spawned on, and dies with it.
+struct Worker {
+    id: u64,
+    task: JoinHandle<()>,
+    /// When it will have shown a sign of life.
+    due: Instant,
+}
+
+impl Debts {
+    pub(crate) fn new(names_max: usize) -> Self {
+        Self { names_max, owing: AtomicBool::new(false), ledger: Mutex::default() }
+    }
+
+    /// Takes over a failed invalidation.
+    pub(crate) fn incur(&self, targets: Targets) {
+        let mut ledger = self.lock();
+        ledger.last += 1;
+        let at = ledger.last;
+        if targets.clear {
+            ledger.clear = Some(at);
+        }
+        ledger.names.extend(targets.names.into_iter().map(|name| (name, at)));
+        let patterns = targets.patterns.into_iter();
+        ledger.patterns.extend(patterns.map(|pattern| (pattern.as_str().into(), (Glob::new(&pattern), at))));
+        if ledger.names.len() + ledger.patterns.len() > self.names_max {
+            tracing::warn!(
+                names_max = self.names_max,
+                "too many names of failed invalidations to remember: the whole namespace will be cleared instead"
+            );
+            ledger.clear = Some(at);
+        }
+        if ledger.clear == Some(at) {
+            // A clear reaches them all.
+            ledger.names = HashMap::new();
+            ledger.patterns = HashMap::new();
+        }
+        self.owing.store(ledger.owes(), Ordering::SeqCst);
+    }
+
+    pub(crate) fn is_owing(&self) -> bool {
+        self.owing.load(Ordering::SeqCst)
+    }
+
+    /// Whether an invalidation is owed that would remove an entry with one of these names: it must not be served.
+    pub(crate) fn affects<'a>(&self, names: impl IntoIterator<Item = &'a Name>) -> bool {
+        let ledger = self.lock();
+        names.into_iter().any(|name| ledger.affects(name))
+    }
+
+    /// All that is owed, and the number to settle it under.
+    pub(crate) fn owed(&self) -> (Targets, u64) {
+        let ledger = self.lock();
+        let targets = Targets {
+            names: ledger.names.keys().cloned().collect(),
+            patterns: ledger.patterns.keys().map(ToString::to_string).collect(),
+            clear: ledger.clear.is_some(),
+        };
+        (targets, ledger.last)
+    }
+
+    pub(crate) fn settle(&self, until: u64) {
+        let mut ledger = self.lock();
+        ledger.names.retain(|_, at| *at > until);
+        ledger.patterns.retain(|_, (_, at)| *at > until);
+        ledger.clear = ledger.clear.filter(|at| *at > until);
+        self.owing.store(ledger.owes(), Ordering::SeqCst);
+    }
+
+    /// Has `start` begin a worker, unless nothing is owed or one is alive.
+    pub(crate) fn employ(&self, start: impl FnOnce(u64) -> JoinHandle<()>) {
+        let mut ledger = self.lock();
+        let now = clock::now();
+        let alive = ledger.worker.as_ref().is_some_and(|worker| !worker.task.is_finished() && now <= worker.due);
+        if alive || !ledger.owes() {
+            return;
+        }
+        let id = ledger.worker.as_ref().map_or(0, |worker| worker.id + 1);
+        ledger.worker = Some(Worker { id, task: start(id), due: now + RECOVERY_PAUSE_MAX });
+    }
+
+    /// Whether the worker is still the one that is to go on; if so, it will show itself again within `time`.
+    pub(crate) fn sign_of_life(&self, id: u64, time: Duration) -> bool {
+        match &mut self.lock().worker {
+            Some(worker) if worker.id == id => {
+                // Twice the time: a busy machine is not a dead one.
+                worker.due = clock::now() + time * 2;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Ends the worker if nothing is owed. Under the lock, so that a debt incurred after this finds no worker and has one begun.
+    pub(crate) fn dismiss(&self, id: u64) -> bool {
+        let mut ledger = self.lock();
+        if ledger.owes() {
+            return false;
+        }
+        if ledger.worker.as_ref().is_some_and(|worker| worker.id == id) {
+            ledger.worker = None;
+        }
+        true
+    }
+
+    // A panic while the lock is held leaves at worst a debt too many.
+    fn lock(&self) -> MutexGuard<'_, Ledger> {
+        self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Ledger {
+    fn owes(&self) -> bool {
+        self.clear.is_some() || !self.names.is_empty() || !self.patterns.is_empty()
+    }
+
+    fn affects(&self, name: &Name) -> bool {
+        self.clear.is_some()
+            || self.names.contains_key(name)
+            || name.as_key().is_some_and(|key| self.patterns.values().any(|(glob, _)| glob.matches(key)))
+    }
+}

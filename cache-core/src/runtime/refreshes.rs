@@ -1,0 +1,77 @@
+//! The background refreshes of one cache: one per key, a bounded number at once, none after the last handle.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry as Slot;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::task::AbortHandle;
+
+/// The refreshes of one cache in this process.
+#[derive(Default)]
+pub(crate) struct Refreshes {
+    running: Mutex<Running>,
+}
+
+#[derive(Default)]
+struct Running {
+    /// The last handle of the cache is gone, or its owner has ended them.
+    closed: bool,
+    last_id: u64,
+    by_key: HashMap<Arc<str>, Refresh>,
+}
+
+struct Refresh {
+    id: u64,
+    /// `None`: about to be spawned.
+    task: Option<AbortHandle>,
+}
+
+impl Refreshes {
+    /// Room for one more, unless the key is being refreshed or `at_most` are.
+    pub(crate) fn reserve(self: &Arc<Self>, key: &Arc<str>, at_most: usize) -> Option<Reservation> {
+        let mut running = self.lock();
+        if running.closed || running.by_key.len() >= at_most {
+            return None;
+        }
+        let id = running.last_id + 1;
+        let Slot::Vacant(slot) = running.by_key.entry(key.clone()) else { return None };
+        slot.insert(Refresh { id, task: None });
+        running.last_id = id;
+        Some(Reservation { refreshes: self.clone(), key: key.clone(), id })
+    }
+
+    /// The refresh may have ended by now, and another have taken its place.
+    pub(crate) fn spawned(&self, key: &str, id: u64, task: AbortHandle) {
+        let mut running = self.lock();
+        if running.closed {
+            task.abort();
+        } else if let Some(refresh) = running.by_key.get_mut(key).filter(|refresh| refresh.id == id) {
+            refresh.task = Some(task);
+        }
+    }
+
+    /// Ends what runs: nobody is left to be served what it would store.
+    pub(crate) fn close(&self) {
+        let mut running = self.lock();
+        running.closed = true;
+        running.by_key.values().filter_map(|refresh| refresh.task.as_ref()).for_each(AbortHandle::abort);
+    }
+
+    // A panic while the lock is held leaves the map whole: every change to it is one operation.
+    fn lock(&self) -> MutexGuard<'_, Running> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One place among the refreshes; dropped, it is free.
+pub(crate) struct Reservation {
+    pub(crate) refreshes: Arc<Refreshes>,
+    key: Arc<str>,
+    pub(crate) id: u64,
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        self.refreshes.lock().by_key.remove(&self.key);
+    }
+}

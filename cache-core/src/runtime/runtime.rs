@@ -1,0 +1,69 @@
+//! One cache, as its calls see it.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use super::debts::Debts;
+use super::refreshes::Refreshes;
+use super::single_flight::Flights;
+use crate::clock;
+use crate::config::Config;
+use crate::error::{Error, ErrorKind};
+use crate::freshness::TtlClasses;
+use crate::observe::Counted;
+use crate::store::Store;
+
+/// A store, and everything that this process knows about it.
+pub(crate) struct Runtime {
+    /// Tells the caches of one process apart: a load of one that calls another is not stored. Peers have one id: a name
+    /// means the same to each of them, and one clock fences it for all.
+    pub(crate) id: u64,
+    pub(crate) config: Config,
+    /// `None`: every call loads.
+    pub(crate) store: Option<Arc<dyn Store>>,
+    pub(crate) flights: Arc<Flights>,
+    pub(crate) refreshes: Arc<Refreshes>,
+    pub(crate) debts: Debts,
+    pub(crate) counted: Counted,
+    pub(crate) classes: RwLock<TtlClasses>,
+    warned_of_names: AtomicBool,
+    /// Classes that were asked for and are in no table: names in source code, so there are few.
+    warned_of_classes: Mutex<BTreeSet<String>>,
+}
+
+impl Runtime {
+    pub(crate) fn new(id: u64, store: Option<Arc<dyn Store>>, config: Config, classes: TtlClasses) -> Self {
+        Self {
+            id,
+            store,
+            flights: Arc::default(),
+            refreshes: Arc::default(),
+            debts: Debts::new(config.recovery_names_max),
+            counted: Counted::default(),
+            classes: RwLock::new(classes),
+            warned_of_names: AtomicBool::new(false),
+            warned_of_classes: Mutex::default(),
+            config,
+        }
+    }
+
+    pub(crate) fn store(&self) -> Result<&dyn Store, Error> {
+        self.store.as_deref().ok_or_else(|| Error::new(ErrorKind::Unavailable, "this cache is disabled"))
+    }
+
+    /// For the times in stored headers.
+    pub(crate) fn wall_ms(&self) -> u64 {
+        self.store.as_ref().map_or_else(clock::wall_ms, |store| store.wall_ms())
+    }
+
+    /// True the first time.
+    pub(crate) fn warns_of_names_once(&self) -> bool {
+        !self.warned_of_names.swap(true, Ordering::Relaxed)
+    }
+
+    /// True the first time for each class.
+    pub(crate) fn warns_of_class_once(&self, class: &str) -> bool {
+        self.warned_of_classes.lock().unwrap_or_else(PoisonError::into_inner).insert(class.to_owned())
+    }
+}
