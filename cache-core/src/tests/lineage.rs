@@ -19,18 +19,18 @@ async fn falls(cache: &Cache, body: impl Future<Output = u32>, fall: &str, tag: 
 #[tokio::test(start_paused = true)]
 async fn a_load_depends_on_the_keys_it_hit() {
     let (cache, _) = rig();
-    get(&cache, "runtime", 1).await;
-    assert!(falls(&cache, load(&cache, "runtime", forbidden()), "runtime", false).await);
+    get(&cache, "inner", 1).await;
+    assert!(falls(&cache, load(&cache, "inner", forbidden()), "inner", false).await);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_load_depends_on_the_tags_of_what_it_hit() {
     let (cache, _) = rig();
-    load_key(&cache, tagged("runtime", &["t"]), async { 1 }).await;
+    load_key(&cache, tagged("inner", &["t"]), async { 1 }).await;
     let body = async {
-        let value = load(&cache, "runtime", forbidden()).await;
+        let value = load(&cache, "inner", forbidden()).await;
         // The middle is gone when the tag falls: only the names in the outer entry lead to it.
-        on_store_alone(&cache, "runtime").await;
+        on_store_alone(&cache, "inner").await;
         value
     };
     assert!(falls(&cache, body, "t", true).await);
@@ -49,24 +49,24 @@ async fn on_store_alone(cache: &Cache, key: &str) {
 #[tokio::test(start_paused = true)]
 async fn a_load_depends_on_the_tags_of_what_was_loaded_in_it() {
     let (cache, _) = rig();
-    assert!(falls(&cache, load_key(&cache, tagged("runtime", &["t"]), async { 1 }), "t", true).await);
+    assert!(falls(&cache, load_key(&cache, tagged("inner", &["t"]), async { 1 }), "t", true).await);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_load_depends_on_what_it_found_absent() {
     let (cache, _) = rig();
     let body = async {
-        let none = cache.get_or_load::<Option<u32>, Infallible, _>("runtime", || async { Ok(None) }).await;
+        let none = cache.get_or_load::<Option<u32>, Infallible, _>("inner", || async { Ok(None) }).await;
         none.unwrap().unwrap_or(0)
     };
-    assert!(falls(&cache, body, "runtime", false).await);
+    assert!(falls(&cache, body, "inner", false).await);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_load_depends_on_what_failed_in_it() {
     let (cache, _) = rig();
-    let body = async { cache.get_or_load("runtime", || async { Err::<u32, _>("no") }).await.unwrap_or(0) };
-    assert!(falls(&cache, body, "runtime", false).await);
+    let body = async { cache.get_or_load("inner", || async { Err::<u32, _>("no") }).await.unwrap_or(0) };
+    assert!(falls(&cache, body, "inner", false).await);
 }
 
 #[tokio::test(start_paused = true)]
@@ -74,7 +74,7 @@ async fn a_load_depends_on_names_that_were_known_of_what_failed_in_it() {
     let (cache, _) = rig();
     let body = async {
         let Step::Load(mut load) =
-            Call::<u32>::new(Some(&cache), tagged("runtime", &[]), Policy::new("runtime")).lookup().await
+            Call::<u32>::new(Some(&cache), tagged("inner", &[]), Policy::new("inner")).lookup().await
         else {
             panic!("stored")
         };
@@ -92,7 +92,7 @@ async fn a_load_depends_on_what_was_not_stored_in_it() {
     let (cache, _) = rig();
     let body = async {
         let Step::Load(mut load) =
-            Call::<u32>::new(Some(&cache), tagged("runtime", &[]), Policy::new("runtime")).lookup().await
+            Call::<u32>::new(Some(&cache), tagged("inner", &[]), Policy::new("inner")).lookup().await
         else {
             panic!("stored")
         };
@@ -109,17 +109,17 @@ async fn a_load_depends_on_what_was_not_stored_in_it() {
 async fn a_load_depends_on_a_call_that_was_dropped_in_it() {
     let (cache, _) = rig();
     let body = async {
-        let never = load(&cache, "runtime", std::future::pending());
+        let never = load(&cache, "inner", std::future::pending());
         tokio::time::timeout(Duration::from_millis(1), never).await.unwrap_or(0)
     };
-    assert!(falls(&cache, body, "runtime", false).await);
+    assert!(falls(&cache, body, "inner", false).await);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_load_depends_on_what_it_peeked_at() {
     let (cache, _) = rig();
-    let body = async { stored(&cache, "runtime").await.unwrap_or(0) };
-    assert!(falls(&cache, body, "runtime", false).await);
+    let body = async { stored(&cache, "inner").await.unwrap_or(0) };
+    assert!(falls(&cache, body, "inner", false).await);
 }
 
 #[tokio::test(start_paused = true)]
@@ -128,12 +128,12 @@ async fn a_load_depends_on_what_it_followed() {
     let gate = Gate::default();
     let leader = {
         let (cache, gate) = (cache.clone(), gate.clone());
-        tokio::spawn(async move { load_key(&cache, tagged("runtime", &["t"]), gate.body(1)).await })
+        tokio::spawn(async move { load_key(&cache, tagged("inner", &["t"]), gate.body(1)).await })
     };
     gate.reached().await;
     let outer = {
         let cache = cache.clone();
-        tokio::spawn(async move { falls(&cache, load(&cache, "runtime", forbidden()), "t", true).await })
+        tokio::spawn(async move { falls(&cache, load(&cache, "inner", forbidden()), "t", true).await })
     };
     idle().await;
     gate.open();
@@ -144,10 +144,9 @@ async fn a_load_depends_on_what_it_followed() {
 #[tokio::test(start_paused = true)]
 async fn dependencies_reach_through_every_level() {
     let (cache, _) = rig();
-    let runtime = async {
-        load(&cache, "middle", async { load_key(&cache, tagged("runtime", &["t"]), async { 1 }).await }).await
-    };
-    assert!(falls(&cache, runtime, "t", true).await);
+    let inner =
+        async { load(&cache, "middle", async { load_key(&cache, tagged("inner", &["t"]), async { 1 }).await }).await };
+    assert!(falls(&cache, inner, "t", true).await);
 }
 
 #[tokio::test(start_paused = true)]
@@ -155,25 +154,25 @@ async fn a_spawned_part_of_a_load_belongs_to_it_if_carried_along() {
     let (cache, _) = rig();
     let body = async {
         let cache = cache.clone();
-        tokio::spawn(in_current_load(async move { get(&cache, "runtime", 1).await })).await.unwrap()
+        tokio::spawn(in_current_load(async move { get(&cache, "inner", 1).await })).await.unwrap()
     };
-    assert!(falls(&cache, body, "runtime", false).await);
+    assert!(falls(&cache, body, "inner", false).await);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_load_that_used_another_cache_is_not_stored() {
     let (cache, _) = rig();
     let other = Cache::in_memory();
-    load(&cache, "outer", async { get(&other, "runtime", 1).await }).await;
+    load(&cache, "outer", async { get(&other, "inner", 1).await }).await;
     assert_eq!(stored(&cache, "outer").await, None);
-    assert_eq!(stored(&other, "runtime").await, Some(1));
+    assert_eq!(stored(&other, "inner").await, Some(1));
     assert_eq!(cache.stats().prefix("outer").unstored, 1);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_load_that_used_a_disabled_cache_is_not_stored() {
     let (cache, _) = rig();
-    load(&cache, "outer", async { get(&Cache::disabled(), "runtime", 1).await }).await;
+    load(&cache, "outer", async { get(&Cache::disabled(), "inner", 1).await }).await;
     assert_eq!(stored(&cache, "outer").await, None);
 }
 
@@ -185,7 +184,7 @@ async fn a_load_with_too_many_names_is_not_stored() {
         let cache = cache.clone();
         async move {
             for call in 0..calls {
-                get(&cache, &format!("runtime:{call}"), call).await;
+                get(&cache, &format!("inner:{call}"), call).await;
             }
             calls
         }
@@ -201,13 +200,13 @@ async fn a_load_with_too_many_names_is_not_stored() {
 async fn a_bypassed_call_still_hands_on_what_it_used() {
     let (cache, _) = rig();
     let unencodable = crate::key::Key::<u32>::unencodable();
-    let body = load_key(&cache, unencodable, async { get(&cache, "runtime", 1).await });
-    assert!(falls(&cache, body, "runtime", false).await);
+    let body = load_key(&cache, unencodable, async { get(&cache, "inner", 1).await });
+    assert!(falls(&cache, body, "inner", false).await);
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_inner_name_that_cannot_be_written_keeps_the_outer_entry_out() {
     let (cache, _) = rig();
-    load(&cache, "outer", load_key(&cache, tagged("runtime", &[""]), async { 1 })).await;
-    assert_eq!((stored(&cache, "runtime").await, stored(&cache, "outer").await), (None, None));
+    load(&cache, "outer", load_key(&cache, tagged("inner", &[""]), async { 1 })).await;
+    assert_eq!((stored(&cache, "inner").await, stored(&cache, "outer").await), (None, None));
 }

@@ -47,9 +47,9 @@ async fn what_one_peer_invalidates_no_other_serves_or_fills() {
 async fn a_load_depends_on_what_it_called_through_a_peer() {
     let (here, _) = rig();
     let there = here.peer();
-    load(&here, "outer", load(&there, "runtime", async { 1 })).await;
+    load(&here, "outer", load(&there, "inner", async { 1 })).await;
     assert_eq!(stored(&here, "outer").await, Some(1));
-    there.invalidate_key("runtime").await.unwrap();
+    there.invalidate_key("inner").await.unwrap();
     assert_eq!(stored(&here, "outer").await, None);
 }
 

@@ -156,9 +156,8 @@ async fn a_load_that_never_ends_does_not_keep_its_lease_for_ever() {
 async fn a_refresh_loads_whatever_is_stored_and_fills() {
     let (cache, store) = rig();
     get(&cache, "k", 1).await;
-    get(&cache, "runtime", 1).await;
-    let refreshed =
-        crate::private::refresh(load(&cache, "k", async { 1 + load(&cache, "runtime", forbidden()).await }));
+    get(&cache, "inner", 1).await;
+    let refreshed = crate::private::refresh(load(&cache, "k", async { 1 + load(&cache, "inner", forbidden()).await }));
     assert_eq!(refreshed.await, 2, "only the outermost call is refreshed");
     assert_eq!(load(&cache, "k", forbidden()).await, 2);
     assert_eq!(store.calls(Op::Fill), 3);

@@ -129,15 +129,15 @@ async fn what_is_made_from_a_value_that_stands_in_is_not_stored() {
     let (cache, store) = rig();
     aged(&store, &cache, sie()).await;
     for round in 1..=2 {
-        let runtime = cache.clone();
-        let body = async move { call(&runtime, tagged("k", &[]), sie(), || async { Err("down") }).await.unwrap() };
+        let inner = cache.clone();
+        let body = async move { call(&inner, tagged("k", &[]), sie(), || async { Err("down") }).await.unwrap() };
         assert_eq!(load(&cache, "outer", body).await, 1);
         assert_eq!(cache.stats().prefix("outer").loads, round);
     }
-    let (gate, runtime) = (Gate::default(), cache.clone());
+    let (gate, inner) = (Gate::default(), cache.clone());
     let leader = failing_at(&cache, &gate);
     gate.reached().await;
-    let body = async move { call(&runtime, tagged("k", &[]), sie(), || async { Err("down") }).await.unwrap() };
+    let body = async move { call(&inner, tagged("k", &[]), sie(), || async { Err("down") }).await.unwrap() };
     let follower = spawn(&cache, "outer", body);
     idle().await;
     gate.open();

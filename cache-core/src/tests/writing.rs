@@ -246,11 +246,11 @@ async fn a_written_value_beyond_a_limit_removes_the_old_one() {
 async fn the_caller_of_a_writer_does_not_lose_the_names_of_its_body() {
     let (cache, _) = rig();
     load(&cache, "outer", async {
-        let body = async { Ok(get(&cache, "runtime", 1).await) };
+        let body = async { Ok(get(&cache, "inner", 1).await) };
         write(cache.clone(), tagged("k", &[]), body).await.unwrap()
     })
     .await;
-    cache.invalidate_key("runtime").await.unwrap();
+    cache.invalidate_key("inner").await.unwrap();
     assert_eq!((stored(&cache, "outer").await, stored(&cache, "k").await), (None, None));
 }
 
