@@ -10,19 +10,16 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::builder::Builder;
+use crate::call;
 use crate::config::Config;
 use crate::error::{Error, ErrorKind};
 use crate::freshness::TtlClasses;
 use crate::invalidation::{Invalidated, Invalidation};
 use crate::key::{IntoKey, Key};
-use crate::name::IntoTag;
-use crate::name::{IntoKeyName, Names};
-use crate::observe::Health;
-use crate::observe::Stats;
+use crate::name::{IntoKeyName, IntoTag};
+use crate::observe::{Health, Stats};
 use crate::paths::invalidate;
-use crate::paths::read;
-use crate::paths::write_through::{self, Put};
-use crate::private::{Call, Step};
+use crate::paths::write_through::Put;
 use crate::runtime::{Refreshes, Runtime};
 use crate::store::Store;
 
@@ -278,26 +275,7 @@ impl Cache {
         F: Future<Output = Result<T, E>>,
     {
         // A key that can name nothing is a call that is not cached.
-        let key = key.into_key().unwrap_or_else(|_| Key::unencodable());
-        let call = Call::new(Some(self), key.clone(), key.policy());
-        async move {
-            let mut loading = match call.lookup().await {
-                Step::Return(value) | Step::ReturnAndRefresh(value, _) => return Ok(value),
-                Step::Load(loading) => loading,
-            };
-            match loading.run(load()).await {
-                Ok(value) => {
-                    let declared = key.recipe().map_or_else(Names::new, |recipe| recipe.names(&value));
-                    if key.recipe().is_none_or(|recipe| (recipe.keep)(&value)) {
-                        loading.fill(&value, declared).await;
-                    } else {
-                        loading.unstored_value(declared);
-                    }
-                    Ok(value)
-                }
-                Err(error) => loading.failed(UNSAID).ok_or(error),
-            }
-        }
+        call::get_or_load(&self.runtime, key.into_key().unwrap_or_else(|_| Key::unencodable()), UNSAID, load)
     }
 
     /// The value stored under `key`, without loading.
@@ -311,7 +289,7 @@ impl Cache {
     /// # Errors
     /// If the store could not be reached or did not answer, or the key can name nothing.
     pub async fn peek<T: DeserializeOwned>(&self, key: impl IntoKey<T>) -> Result<Option<T>, Error> {
-        read::peek(&self.runtime, key.into_key()?).await
+        call::peek(&self.runtime, key.into_key()?).await
     }
 
     /// Stores a value that the caller knows to be current, such as one it has just written to its database.
@@ -328,7 +306,7 @@ impl Cache {
     /// # Errors
     /// As [`invalidate`](Self::invalidate), and if the value cannot be encoded or is too large; the old entry is removed then.
     pub async fn put<T: Serialize + DeserializeOwned>(&self, key: impl IntoKey<T>, value: &T) -> Result<Put, Error> {
-        write_through::put(&self.runtime, key.into_key(), value).await
+        call::put(&self.runtime, key.into_key(), value).await
     }
 
     /// Ends the refreshes that run in the background, and lets none begin from now on, on any handle of this cache: for a

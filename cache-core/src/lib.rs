@@ -3,6 +3,7 @@
 mod builder;
 mod cache;
 mod cacheable;
+mod call;
 mod clock;
 #[cfg_attr(not(feature = "redis"), expect(dead_code, reason = "limits of the Redis store"))]
 mod config;

@@ -86,9 +86,9 @@ impl<T> Key<T> {
         self.recipe.as_ref().map_or_else(|| Policy::by_text(self.prefix()), |recipe| recipe.policy.clone())
     }
 
-    /// Its text and its name; `None`: it names no entry.
-    pub(crate) fn entry(&self) -> Option<(Arc<str>, Name)> {
-        Some((self.text.text().as_ref().ok()?.clone(), self.name()?))
+    /// `None`: it names no entry.
+    pub(crate) fn entry(&self) -> Option<EntryKey> {
+        Some(EntryKey { text: self.text.text().as_ref().ok()?.clone(), name: self.name()? })
     }
 
     /// A key that names no entry.
@@ -146,6 +146,13 @@ impl<T> Hash for Key<T> {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.text.hash(state);
     }
+}
+
+/// A key that names an entry: as text, and as fences and indexes call it.
+#[derive(Clone, Debug)]
+pub(crate) struct EntryKey {
+    pub(crate) text: Arc<str>,
+    pub(crate) name: Name,
 }
 
 impl TextKey {

@@ -10,6 +10,7 @@ mod recipe;
 mod text;
 
 pub use self::conversion::IntoKey;
+pub(crate) use self::key::EntryKey;
 pub use self::key::Key;
 pub(crate) use self::recipe::Recipe;
 pub use self::recipe::{Captured, Policy};

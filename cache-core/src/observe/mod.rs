@@ -1,8 +1,10 @@
 //! Counts and reports: knows nothing of what it counts.
 
+mod event;
 mod health;
 mod stats;
 
+pub(crate) use event::{Event, NotStored};
 pub use health::Health;
 pub(crate) use stats::{Counted, Counters};
 pub use stats::{PrefixStats, Stats};

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -31,6 +31,9 @@ macro_rules! counters {
             store_time_us: AtomicU64,
             /// Of one stored value; 0: none was seen. Not a statistic: batches go by it.
             value_bytes: AtomicUsize,
+            prefix: Box<str>,
+            /// What was said once, one bit each.
+            said: AtomicU32,
         }
 
         impl Counters {
@@ -42,7 +45,7 @@ macro_rules! counters {
                 }
             }
 
-            $(pub(crate) fn $name(&self, count: u64) {
+            $(pub(super) fn $name(&self, count: u64) {
                 self.$name.fetch_add(count, Ordering::Relaxed);
             })*
         }
@@ -94,11 +97,26 @@ counters! {
 }
 
 impl Counters {
-    pub(crate) fn load_time(&self, time: Duration) {
+    fn new(prefix: &str) -> Self {
+        Self { prefix: prefix.into(), ..Self::default() }
+    }
+
+    /// Whose counters these are; empty: nobody's.
+    pub(super) fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
+    /// True the first time for each of the 32 things that may be said.
+    pub(super) fn says_once(&self, thing: u32) -> bool {
+        let bit = 1 << (thing % u32::BITS);
+        self.said.fetch_or(bit, Ordering::Relaxed) & bit == 0
+    }
+
+    pub(super) fn load_time(&self, time: Duration) {
         self.load_time_us.fetch_add(time.as_micros() as u64, Ordering::Relaxed);
     }
 
-    pub(crate) fn store_time(&self, time: Duration) {
+    pub(super) fn store_time(&self, time: Duration) {
         self.store_time_us.fetch_add(time.as_micros() as u64, Ordering::Relaxed);
     }
 
@@ -144,7 +162,8 @@ impl Counted {
         let mut by_prefix = self.by_prefix.write().unwrap_or_else(PoisonError::into_inner);
         // Text keys may be made of user input: their prefixes must not grow this table for ever.
         let full = by_prefix.len() >= STATS_PREFIXES_MAX && !by_prefix.contains_key(prefix);
-        by_prefix.entry(if full { OTHER_PREFIXES } else { prefix }.into()).or_default().clone()
+        let prefix = if full { OTHER_PREFIXES } else { prefix };
+        by_prefix.entry(prefix.into()).or_insert_with(|| Arc::new(Counters::new(prefix))).clone()
     }
 
     pub(crate) fn snapshot(&self) -> Stats {

@@ -5,21 +5,23 @@ use std::sync::Arc;
 use tokio::runtime::Handle;
 
 use super::recovery;
-use crate::clock::{Instant, within};
+use crate::clock::{self, Instant};
 use crate::config::{INVALIDATE_DEADLINE, INVALIDATE_NAMES_PER_CHUNK};
 use crate::error::{Error, ErrorKind};
 use crate::invalidation::{Invalidated, Invalidation, Targets};
 use crate::name::Name;
+use crate::observe::Event;
 use crate::runtime::Runtime;
-use crate::store::{Drained, SweepScope};
+use crate::store::{Drained, SweepScope, within};
 
-/// Owes the targets to the recovery, unless they are settled first: so does an invalidation whose runtime ends under it.
-pub(crate) struct Unsettled {
+/// Targets that are owed to the recovery unless they are reached: an invalidation whose tokio runtime ends under it is
+/// owed as well.
+pub(crate) struct Obligation {
     runtime: Arc<Runtime>,
     targets: Option<Targets>,
 }
 
-impl Unsettled {
+impl Obligation {
     pub(crate) fn new(runtime: &Arc<Runtime>, targets: Targets) -> Self {
         Self { runtime: runtime.clone(), targets: Some(targets) }
     }
@@ -29,40 +31,34 @@ impl Unsettled {
         let Some(targets) = &self.targets else { return Ok(Invalidated::default()) };
         let entries = drive(&self.runtime, targets).await?;
         match targets.prefix() {
-            Some(prefix) => self.runtime.counted.prefix(prefix).invalidated(entries),
-            None => self.runtime.counted.unprefixed.invalidated(entries),
+            Some(prefix) => self.runtime.counted.prefix(prefix).note(Event::Removed(entries)),
+            None => self.runtime.counted.unprefixed.note(Event::Removed(entries)),
         }
-        self.settled();
+        self.fulfilled();
         Ok(Invalidated { entries })
     }
 
     /// Nothing is owed.
-    pub(crate) fn settled(mut self) {
+    pub(crate) fn fulfilled(mut self) {
         self.targets = None;
     }
 }
 
-impl Drop for Unsettled {
+impl Drop for Obligation {
     fn drop(&mut self) {
         if let Some(targets) = self.targets.take() {
-            self.runtime.counted.unprefixed.failed_invalidations(1);
+            self.runtime.counted.unprefixed.note(Event::InvalidationOwed);
             recovery::owe(&self.runtime, targets);
         }
     }
 }
 
-/// Invalidates in a task of its own, so that a caller who is dropped while waiting does not stop it.
+/// Invalidates to the end, also if the caller is dropped while waiting.
 pub(crate) async fn invalidate(runtime: &Arc<Runtime>, targets: Targets) -> Result<Invalidated, Error> {
     if targets.is_empty() || runtime.store.is_none() {
         return Ok(Invalidated::default());
     }
-    let work = Unsettled::new(runtime, targets).drive();
-    match Handle::try_current() {
-        Ok(handle) => handle.spawn(work).await.unwrap_or_else(|_| {
-            Err(Error::new(ErrorKind::Unavailable, "the runtime ended before the invalidation did"))
-        }),
-        Err(_) => work.await,
-    }
+    to_the_end(Obligation::new(runtime, targets).drive()).await
 }
 
 /// Sends everything and goes on until nothing is pending. Returns the number of live entries removed.
@@ -81,19 +77,17 @@ pub(crate) async fn drain(runtime: &Runtime) -> Result<u64, Error> {
     Ok(drive.removed)
 }
 
-/// Begins an invalidation whose caller has no way to learn of a failure, and says failures at ERROR. It is under way when
-/// this returns, as far as there is a runtime; the future waits for its end.
+/// Begins an invalidation whose caller has no way to learn of a failure: failures are said at ERROR. As [`to_the_end`].
 pub(crate) fn begin_and_report(
     runtime: &Arc<Runtime>,
     invalidation: Invalidation,
 ) -> impl Future<Output = ()> + Send + use<> {
     let (targets, invalid) = invalidation.into_parts();
-    if let Some(error) = invalid {
-        runtime.counted.unprefixed.failed_invalidations(1);
-        tracing::error!(%error, "a function invalidates something that can never name an entry");
+    if let Some(error) = &invalid {
+        runtime.counted.unprefixed.note(Event::InvalidName { error });
     }
     let wanted = !targets.is_empty() && runtime.store.is_some();
-    let done = wanted.then(|| begin(Unsettled::new(runtime, targets).drive()));
+    let done = wanted.then(|| report(runtime.clone(), Obligation::new(runtime, targets).drive()));
     async move {
         if let Some(done) = done {
             done.await;
@@ -101,23 +95,32 @@ pub(crate) fn begin_and_report(
     }
 }
 
-/// Begins work that owes an invalidation if it fails, and says so at ERROR; as [`begin_and_report`].
-pub(crate) fn begin<T: 'static>(
+/// Begins work that owes an invalidation if it fails, and says so at ERROR. As [`to_the_end`].
+pub(crate) fn report<T: Send + 'static>(
+    runtime: Arc<Runtime>,
     work: impl Future<Output = Result<T, Error>> + Send + 'static,
 ) -> impl Future<Output = ()> + Send {
-    let work = async move {
-        if let Err(error) = work.await {
-            tracing::error!(%error, "an invalidation failed; it is retried in the background");
-        }
-    };
+    let work = to_the_end(async move {
+        work.await.inspect_err(|error| runtime.counted.unprefixed.note(Event::InvalidationFailed { error }))
+    });
+    // A failure is owed and said by now.
+    async move { _ = work.await }
+}
+
+/// Begins work that goes on although whoever waits for it is dropped. It is under way when this returns, as far as there is a
+/// tokio runtime, and in a task of its own; the future waits for its end.
+pub(crate) fn to_the_end<T: Send + 'static>(
+    work: impl Future<Output = Result<T, Error>> + Send + 'static,
+) -> impl Future<Output = Result<T, Error>> + Send {
     let task = match Handle::try_current() {
         Ok(handle) => Ok(handle.spawn(work)),
         Err(_) => Err(work),
     };
     async move {
         match task {
-            // Its end is all that matters: if its runtime ended first, the recovery owes it.
-            Ok(task) => _ = task.await,
+            Ok(task) => task.await.unwrap_or_else(|_| {
+                Err(Error::new(ErrorKind::Unavailable, "the tokio runtime ended before the invalidation did"))
+            }),
             Err(work) => work.await,
         }
     }
@@ -131,7 +134,7 @@ struct Drive<'a> {
 
 impl<'a> Drive<'a> {
     fn new(runtime: &'a Runtime) -> Self {
-        Self { runtime, until: Instant::now() + INVALIDATE_DEADLINE, removed: 0 }
+        Self { runtime, until: clock::now() + INVALIDATE_DEADLINE, removed: 0 }
     }
 
     async fn all(mut self, targets: &Targets) -> Result<u64, Error> {
@@ -194,7 +197,7 @@ impl<'a> Drive<'a> {
     }
 
     fn check_time(&self) -> Result<(), Error> {
-        if Instant::now() < self.until {
+        if clock::now() < self.until {
             return Ok(());
         }
         Err(Error::new(ErrorKind::Timeout, "the invalidation took too long; it goes on in the background"))

@@ -10,12 +10,27 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
 
-use crate::clock::within;
+use super::subject::Subject;
+use super::window::{self, Boxed};
 use crate::config::BATCH_WINDOW;
-use crate::paths::window::{self, Boxed};
+use crate::error::Error;
 use crate::runtime::Runtime;
+use crate::runtime::budget::Budget;
 use crate::runtime::single_flight::{Closing, Leader};
-use crate::store::Token;
+use crate::store::{IfPresent, LeaseReply, Token, within};
+
+/// Asks for the lease of a subject. A value that is stored by now may be the answer.
+pub(crate) async fn ask(
+    subject: &Subject,
+    budget: &mut Budget,
+    lease: &Lease,
+    if_present: IfPresent,
+) -> Result<LeaseReply, Error> {
+    let store = subject.runtime.store()?;
+    let duration = subject.runtime.config.lease;
+    let asked = store.take_lease(&lease.key, lease.token, duration, if_present, subject.recall());
+    budget.ask(&subject.counters, asked).await
+}
 
 /// A lease that was asked for. Dropped, it is given back in the background: the answer may be lost, and a token that holds
 /// nothing gives nothing back.
@@ -49,7 +64,7 @@ impl Drop for Lease {
 pub(crate) struct Renewal(Option<AbortHandle>);
 
 /// A lease that is renewed.
-struct Kept {
+struct RenewedLease {
     key: Arc<str>,
     token: Token,
     flight: Option<Closing>,
@@ -62,8 +77,8 @@ impl Renewal {
         runtime: &Arc<Runtime>,
         leases: impl Iterator<Item = (&'a Lease, Option<&'a Leader>)>,
     ) -> Self {
-        let leases: Vec<Kept> = leases
-            .map(|(lease, leader)| Kept {
+        let leases: Vec<RenewedLease> = leases
+            .map(|(lease, leader)| RenewedLease {
                 key: lease.key.clone(),
                 token: lease.token,
                 flight: leader.map(Leader::closing),
@@ -83,12 +98,12 @@ impl Drop for Renewal {
     }
 }
 
-async fn renew(runtime: Arc<Runtime>, mut leases: Vec<Kept>) {
+async fn renew(runtime: Arc<Runtime>, mut leases: Vec<RenewedLease>) {
     let Ok(store) = runtime.store() else { return };
     while !leases.is_empty() {
         tokio::time::sleep(runtime.config.lease / 3).await;
         let mut lost = HashSet::new();
-        let renewals = leases.iter().map(|Kept { key, token, flight }| -> Boxed<'_, Option<u128>> {
+        let renewals = leases.iter().map(|RenewedLease { key, token, flight }| -> Boxed<'_, Option<u128>> {
             let renewal = store.renew_lease(key, *token, runtime.config.lease);
             Box::pin(async {
                 // A failure is not the end of it: the next attempt comes before the lease runs out.

@@ -7,6 +7,7 @@ pub(crate) mod read;
 pub(crate) mod recovery;
 pub(crate) mod refresh;
 pub(crate) mod stamp;
+pub(crate) mod subject;
 pub(crate) mod wait;
 pub(crate) mod window;
 pub(crate) mod write_through;

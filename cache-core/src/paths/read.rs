@@ -1,57 +1,51 @@
-//! The read path: look, share or take the lease, load, fill. Nothing in it is generic: it is compiled once.
+//! The read path of one call: look; share another's load, or take the lease; load. Compiled once: nothing in it is generic.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use serde::de::DeserializeOwned;
 
-use crate::clock::{Instant, can_wait};
+use super::lease::{self, Lease};
+use super::load::{self, IfFailed, Loading, Rights};
+use super::recovery;
+use super::refresh::Due;
+use super::subject::Subject;
+use super::wait::Wait;
+use crate::clock::{self, Instant, can_wait};
 use crate::entry::Entry;
-use crate::entry::codec;
-use crate::entry::{Fingerprint, fingerprint};
 use crate::error::Error;
 use crate::freshness::{Reason, Step};
-use crate::key::{Key, Policy};
-use crate::name::Name;
-use crate::paths::lease::Lease;
-use crate::paths::load::{self, Loading};
-use crate::paths::recovery;
-use crate::paths::refresh::Due;
-use crate::paths::stamp;
-use crate::paths::wait::Wait;
-use crate::runtime::Runtime;
-use crate::runtime::budget::Spent;
+use crate::observe::Event;
+use crate::runtime::budget::Budget;
 use crate::runtime::provenance;
-use crate::runtime::single_flight::{Beside, End, Followed, Leader, Role, Streak};
-use crate::store::{Change, ClockReading, IfPresent, LeaseReply, Store};
+use crate::runtime::single_flight::{Advice, Beside, End, Follower, Leader, Role, Streak};
+use crate::store::{Change, ClockReading, IfPresent, LeaseReply};
 
 pub(crate) mod batch;
 
 /// One call, until it has a value or has to load.
 pub(crate) struct Read {
-    runtime: Arc<Runtime>,
-    key: Option<(Arc<str>, Name)>,
-    policy: Policy,
-    fingerprint: Fingerprint,
-    /// Whether bytes of another type count as bad. Not for a key given as text: see [`peek`].
-    checks_type: bool,
+    subject: Arc<Subject>,
+    terms: Terms,
     way: Way,
-    if_present: IfPresent,
-    /// Whether the caller can have a value refreshed in the background.
-    background: bool,
-    /// Served if the load fails.
-    kept: Option<Entry>,
-    from_flight: bool,
-    /// For [`Way::Beside`].
-    beside: Option<Beside>,
-    /// When it stops waiting for others.
-    deadline: Option<Instant>,
-    spent: Spent,
+    seen: Seen,
+    budget: Budget,
+    /// When it stops waiting for others: set by the first wait.
+    patience: Option<Instant>,
 }
 
-/// How a call that missed goes on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What the caller asks for.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Terms {
+    /// To load, whatever is stored.
+    pub(crate) refresh: bool,
+    /// The caller has a value refreshed in the background.
+    pub(crate) background: bool,
+    /// Bytes of another type may be an answer: the caller has a key given as text, which does not know the function's version.
+    pub(crate) any_type: bool,
+}
+
+/// How the call goes on if it misses.
 enum Way {
     /// Join the flight of the key, or lead one.
     Share,
@@ -60,107 +54,114 @@ enum Way {
     /// Alone, now: with a clock reading, and with the lease only if it is free.
     Alone,
     /// Alone, now: with a clock reading, and without the lease, which is for whoever leads after a load that failed.
-    Beside,
+    Beside(Beside),
     /// The store failed this call: load and store nothing.
     FailOpen,
     /// Leave the cache alone: load and store nothing.
     Bypass,
 }
 
+/// What this call has seen under its key.
+struct Seen {
+    /// Which stored bytes are an answer: not those that were too old, none after some that were corrupt or foreign.
+    if_present: IfPresent,
+    /// A value that is too old, and is served if the load fails.
+    kept: Option<Entry>,
+}
+
 /// A stored value that the caller may be served.
 pub(crate) struct Found {
     pub(crate) entry: Entry,
-    served: Served,
+    kind: HitKind,
     // Boxed: rare, and large.
     due: Option<Box<Due>>,
 }
 
 /// As what a stored value is served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Served {
+enum HitKind {
     Fresh,
     /// Within `stale_while_revalidate`.
     Stale,
+    /// Another call of this process has loaded it.
+    Shared,
     /// In the place of another call's load, which failed: within `stale_if_error`.
     StandIn,
 }
 
-/// A stored value, or a load to run.
-pub(crate) enum Missed {
+/// Where bytes come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Source {
+    Store,
+    Flight,
+}
+
+/// What bytes are to this call.
+enum Verdict {
+    Usable(Found),
+    TooOld(Entry),
+    /// Corrupt, or of another type.
+    Bad,
+    /// An invalidation that would remove them has failed.
+    Owed,
+}
+
+/// What comes of a miss: a stored value, or a load to run.
+pub(crate) enum Miss {
     Found(Found),
     Load(Box<Loading>),
 }
 
-/// What comes of asking for the lease.
-enum Asked {
+/// What comes of joining a flight.
+enum Sharing {
     Found(Found),
-    Granted(ClockReading),
+    Lead(Leader),
+    Alone,
+}
+
+/// A try at the right to load.
+struct Claim {
+    lease: Lease,
+    leader: Option<Leader>,
+}
+
+/// What comes of it.
+enum ClaimAnswer {
+    Missed(Miss),
+    /// Another process has the lease.
     Held {
+        claim: Claim,
         clock: ClockReading,
         remaining: Duration,
     },
-    /// There is no reading to load with.
-    Unanswered,
+    /// The store did not say.
+    Unanswered(Claim),
 }
 
 impl Read {
-    /// `key`: `None` if it could not be encoded.
-    pub(crate) fn begin(
-        runtime: &Arc<Runtime>,
-        key: Option<(Arc<str>, Name)>,
-        policy: Policy,
-        fingerprint: Fingerprint,
-        refresh: bool,
-    ) -> Self {
-        let counters = runtime.counted.prefix(&policy.prefix);
+    pub(crate) fn begin(subject: Arc<Subject>, terms: Terms) -> Self {
         // First of all: the enclosing load depends on this key whatever comes, also if this call is dropped right away.
-        if provenance::in_load() {
-            provenance::hand_over(runtime.id, key.iter().map(|(_, name)| name));
+        subject.hand_over();
+        let way = Way::of(&subject, terms);
+        if matches!(way, Way::Bypass) && subject.runtime.store.is_some() {
+            subject.note(Event::Bypass);
         }
-        let way = match &key {
-            _ if runtime.store.is_none() => Way::Bypass,
-            None => Way::Bypass,
-            Some((_, name)) if recovery::affects(runtime, [name]) => Way::Bypass,
-            // Waiting for the load that it is part of, it would wait for itself.
-            Some((key, _)) if provenance::is_loading(runtime.id, key) => Way::Alone,
-            // A load that has begun is not the one that was asked for.
-            Some(_) if refresh => Way::Alone,
-            Some(_) => Way::Share,
-        };
-        if way == Way::Bypass && runtime.store.is_some() {
-            counters.bypasses(1);
-        }
-        Self {
-            spent: Spent::new(runtime.config.operation_deadline, counters),
-            runtime: runtime.clone(),
-            key,
-            policy,
-            fingerprint,
-            checks_type: true,
-            way,
-            if_present: if refresh { IfPresent::Ignore } else { IfPresent::Return },
-            background: false,
-            kept: None,
-            from_flight: false,
-            beside: None,
-            deadline: None,
-        }
+        let budget = Budget::new(subject.runtime.config.operation_deadline);
+        let if_present = if terms.refresh { IfPresent::Ignore } else { IfPresent::Return };
+        let seen = Seen { if_present, kept: None };
+        Self { subject, terms, way, seen, budget, patience: None }
     }
 
-    /// The caller will spawn what is due.
-    pub(crate) fn in_background(&mut self) {
-        self.background = can_wait() && self.runtime.config.refreshes_max > 0;
+    /// Whether it wants to know what is stored.
+    fn looks(&self) -> bool {
+        !matches!(self.way, Way::Bypass) && self.seen.if_present != IfPresent::Ignore
     }
 
     /// What is stored, if it can be used. One round trip, under the caller's own future: a shared answer could be older than
     /// the caller.
     pub(crate) async fn stored(&mut self) -> Option<Found> {
-        let (Some((key, _)), Ok(store)) = (&self.key, self.runtime.store()) else { return None };
-        if self.way == Way::Bypass || self.if_present == IfPresent::Ignore {
-            return None;
-        }
-        match self.spent.look(store, key).await {
-            Ok(bytes) => self.usable(bytes?),
+        match self.look().await {
+            Ok(found) => found,
             Err(_) => {
                 self.way = Way::FailOpen;
                 None
@@ -168,296 +169,299 @@ impl Read {
         }
     }
 
-    /// The entry was decoded and goes to the caller.
+    /// The same; an error is the store's.
+    pub(crate) async fn look(&mut self) -> Result<Option<Found>, Error> {
+        let Some((key, store)) = self.subject.place().filter(|_| self.looks()) else { return Ok(None) };
+        let bytes = self.budget.look(&self.subject.counters, store, &key.text).await?;
+        Ok(bytes.and_then(|bytes| self.usable(bytes, Source::Store)))
+    }
+
+    /// The entry was decoded and goes to the caller, who may have to have it refreshed.
     pub(crate) fn served(&self, found: Found) -> Option<Box<Due>> {
-        let counters = &self.spent.counters;
-        match found.served {
-            Served::StandIn => {
-                counters.misses(1);
-                counters.stale_hits(1);
-            }
-            _ if self.from_flight => {
-                counters.misses(1);
-                counters.shared(1);
-            }
-            served => {
-                counters.hits(1);
-                counters.stale_hits(u64::from(served == Served::Stale));
-            }
-        }
+        self.subject.note(match found.kind {
+            HitKind::Fresh => Event::Hit,
+            HitKind::Stale => Event::StaleHit,
+            HitKind::Shared => Event::SharedMiss,
+            HitKind::StandIn => Event::StandInMiss,
+        });
         found.due
     }
 
     /// The payload is not what the type expects.
-    pub(crate) fn undecodable(&mut self) {
-        self.spent.counters.bad_entries(1);
-        self.if_present = IfPresent::Ignore;
-        if self.from_flight {
+    pub(crate) fn undecodable(&mut self, found: &Found) {
+        self.bad();
+        if found.kind == HitKind::Shared {
             self.way = Way::Alone;
         }
     }
 
     /// Takes what others load, or comes back with a load to run.
-    pub(crate) async fn miss(&mut self) -> Missed {
-        self.from_flight = false;
-        let leader = match self.share().await {
-            Shared::Found(found) => return Missed::Found(found),
-            Shared::Lead(leader) => Some(leader),
-            Shared::Alone => None,
-        };
-        self.lease(leader).await
+    pub(crate) async fn miss(&mut self) -> Miss {
+        match self.share().await {
+            Sharing::Found(found) => Miss::Found(found),
+            Sharing::Lead(leader) => self.lease(Some(leader)).await,
+            Sharing::Alone => self.lease(None).await,
+        }
     }
 
-    async fn share(&mut self) -> Shared {
-        let Some((key, _)) = self.key.clone() else { return Shared::Alone };
-        let (mut joined_again, mut asked_again, mut streak) = (false, false, Streak::default());
-        while self.way == Way::Share {
-            let follower = match self.runtime.flights.join(&key, &streak) {
-                Role::Lead(leader) => return Shared::Lead(leader),
+    async fn share(&mut self) -> Sharing {
+        let Some(key) = self.subject.key_text().cloned() else { return Sharing::Alone };
+        let (mut joined_again, mut looked_again, mut streak) = (false, false, Streak::default());
+        while matches!(self.way, Way::Share) {
+            let follower = match self.subject.runtime.flights.join(&key, &streak) {
+                Role::Lead(leader) => return Sharing::Lead(leader),
                 Role::Follow(follower) => follower,
                 Role::Crowded => {
                     self.way = Way::WaitForLease;
                     break;
                 }
             };
-            if !can_wait() {
-                self.way = Way::Alone;
-                break;
-            }
-            match tokio::time::timeout_at(self.deadline(), follower.followed()).await {
-                Ok(Followed::Take(bytes)) => {
-                    self.from_flight = true;
-                    if let Some(found) = self.usable(bytes) {
-                        return Shared::Found(found);
-                    }
-                    self.from_flight = false;
-                    if self.way == Way::Share {
-                        self.way = Way::Alone;
-                    }
-                }
-                // One read for each, as it must be; together they would wait for the lease if it is gone again.
-                Ok(Followed::Ask) if !asked_again && self.if_present != IfPresent::Ignore => {
-                    asked_again = true;
-                    if let Some(entry) = self.stored().await {
-                        return Shared::Found(entry);
-                    }
-                }
-                Ok(Followed::Ask) => self.way = Way::WaitForLease,
-                // What would be served if a load of its own failed, too, need not wait for its turn to try.
-                Ok(Followed::TryInTurn(_) | Followed::Beside(_)) if let Some(found) = self.stand_in() => {
-                    return Shared::Found(found);
-                }
-                Ok(Followed::TryInTurn(failed)) => streak = failed,
-                Ok(Followed::Beside(beside)) => {
-                    self.way = Way::Beside;
-                    self.beside = Some(beside);
-                }
-                Ok(Followed::Abandoned) => {}
-                // Once: a value that is refused over and over must not make callers queue up.
-                Ok(Followed::Again) if !joined_again => joined_again = true,
-                // Everyone at once: the next leader's value may be as little to share, and so on.
-                Ok(Followed::Again | Followed::Load) | Err(_) => self.way = Way::Alone,
-            }
-        }
-        Shared::Alone
-    }
-
-    async fn lease(&mut self, mut leader: Option<Leader>) -> Missed {
-        let (Some((key, _)), runtime) = (self.key.clone(), self.runtime.clone()) else {
-            return self.load_unfilled(leader);
-        };
-        let Ok(store) = runtime.store() else { return self.load_unfilled(leader) };
-        if matches!(self.way, Way::FailOpen | Way::Bypass) {
-            return self.load_unfilled(leader);
-        }
-        if self.way == Way::Beside {
-            return match self.spent.ask(store.read_clock(&key, stamp::recall(&self.policy))).await {
-                Ok(clock) => {
-                    self.spent.counters.misses(1);
-                    let mut loading = self.loading(Some(clock), None, leader);
-                    loading.beside = self.beside.take();
-                    Missed::Load(Box::new(loading))
-                }
-                Err(_) => {
-                    self.way = Way::FailOpen;
-                    self.load_unfilled(leader)
-                }
-            };
-        }
-        let mut lease = Lease::new(&runtime, &key);
-        let mut wait = Wait::default();
-        let (left, way) = (self.spent.left, self.way);
-        let mut may_look_again = false;
-        loop {
-            match self.ask(store, &key, &mut lease).await {
-                Asked::Found(found) => {
-                    // Older than those who joined since: they look for themselves.
-                    leader.into_iter().for_each(|leader| leader.end(End::Elsewhere));
-                    return Missed::Found(found);
-                }
-                Asked::Granted(clock) => return self.load(clock, Some(lease), leader),
-                Asked::Held { clock, remaining } => {
-                    let deadline = self.deadline();
-                    if self.way == Way::Alone || Instant::now() >= deadline || !can_wait() {
-                        lease.forget();
-                        return self.load(clock, None, leader);
-                    }
-                    let change = wait.once(&mut self.spent, store, &key, self.if_present, remaining, deadline).await;
-                    if change == Change::Value {
-                        // Followers need not wait for this call's answer to ask for themselves: it is not theirs.
-                        leader.take().into_iter().for_each(|leader| leader.end(End::Elsewhere));
-                    }
-                    // The wait has a limit of its own.
-                    self.spent.left = left;
-                    may_look_again = true;
-                }
-                // A connection that is lost while this call waits says nothing of the load that it waits for.
-                Asked::Unanswered if may_look_again && self.way == Way::FailOpen && !self.spent.left.is_zero() => {
-                    may_look_again = false;
-                    self.way = way;
-                }
-                Asked::Unanswered => return self.load_unfilled(leader),
-            }
-        }
-    }
-
-    /// Asks for the lease. What lies under the key by now is taken, if it can be.
-    async fn ask(&mut self, store: &dyn Store, key: &str, lease: &mut Lease) -> Asked {
-        let recall = stamp::recall(&self.policy);
-        loop {
-            let asked = store.take_lease(key, lease.token, self.runtime.config.lease, self.if_present, recall);
-            match self.spent.ask(asked).await {
-                Ok(LeaseReply::Hit(bytes)) if self.if_present != IfPresent::Ignore => match self.usable(bytes) {
-                    Some(found) => {
-                        lease.forget();
-                        return Asked::Found(found);
-                    }
-                    None if self.way == Way::Bypass => return Asked::Unanswered,
-                    // These bytes do not count from here on.
+            match self.follow(follower).await {
+                Advice::Take(bytes) => match self.usable(bytes, Source::Flight) {
+                    Some(found) => return Sharing::Found(found),
+                    None if matches!(self.way, Way::Share) => self.way = Way::Alone,
                     None => {}
                 },
-                Ok(LeaseReply::Granted(clock)) => return Asked::Granted(clock),
-                Ok(LeaseReply::Held { clock, remaining }) => return Asked::Held { clock, remaining },
-                Ok(LeaseReply::Hit(_)) | Err(_) => {
-                    self.way = Way::FailOpen;
-                    return Asked::Unanswered;
+                // One look for each, as it must be; together they wait for the lease if the value is gone again.
+                Advice::Look if !looked_again && self.looks() => {
+                    looked_again = true;
+                    if let Some(found) = self.stored().await {
+                        return Sharing::Found(found);
+                    }
                 }
+                Advice::Look => self.way = Way::WaitForLease,
+                Advice::TakeTurns(failed) => match self.stand_in() {
+                    Some(found) => return Sharing::Found(found),
+                    None => streak = failed,
+                },
+                Advice::LoadBeside(beside) => match self.stand_in() {
+                    Some(found) => return Sharing::Found(found),
+                    None => self.way = Way::Beside(beside),
+                },
+                Advice::TakeOver => {}
+                // Once: a value that is refused over and over must not make callers queue up.
+                Advice::JoinAgain if !joined_again => joined_again = true,
+                // Everyone at once: the next leader's value may be as little to share, and so on.
+                Advice::JoinAgain | Advice::Load => self.way = Way::Alone,
+            }
+        }
+        Sharing::Alone
+    }
+
+    /// What the end of a flight means to this call; to load, if it does not come in time.
+    async fn follow(&mut self, follower: Follower) -> Advice {
+        if !can_wait() {
+            return Advice::Load;
+        }
+        tokio::time::timeout_at(self.patience(), follower.advice()).await.unwrap_or(Advice::Load)
+    }
+
+    async fn lease(&mut self, leader: Option<Leader>) -> Miss {
+        let subject = self.subject.clone();
+        let Some((key, store)) = subject.place() else { return self.load_unfilled(leader) };
+        match self.way {
+            Way::FailOpen | Way::Bypass => return self.load_unfilled(leader),
+            Way::Beside(_) => return self.load_beside().await,
+            Way::Share | Way::WaitForLease | Way::Alone => {}
+        }
+        let mut claim = Claim { lease: Lease::new(&subject.runtime, &key.text), leader };
+        let (mut wait, budget, mut may_ask_again) = (Wait::default(), self.budget, false);
+        loop {
+            claim = match self.claim(claim).await {
+                ClaimAnswer::Missed(miss) => return miss,
+                ClaimAnswer::Held { claim, clock, .. } if self.gives_up() => return self.load_unleased(claim, clock),
+                ClaimAnswer::Held { mut claim, remaining, .. } => {
+                    let until = self.patience();
+                    let if_present = self.seen.if_present;
+                    let wait = wait.once(&mut self.budget, &subject, store, if_present, remaining, until);
+                    if wait.await == Change::Value {
+                        // Followers need not wait for this call's answer to look for themselves: it is not theirs.
+                        claim.leader.take().into_iter().for_each(|leader| leader.end(End::Elsewhere));
+                    }
+                    // The wait has a limit of its own.
+                    self.budget = budget;
+                    may_ask_again = true;
+                    claim
+                }
+                // A connection that is lost while this call waits says nothing of the load that it waits for.
+                ClaimAnswer::Unanswered(claim) if may_ask_again && self.may_ask() => {
+                    may_ask_again = false;
+                    claim
+                }
+                ClaimAnswer::Unanswered(claim) => return self.fail_open(claim),
+            };
+        }
+    }
+
+    /// Asks for the lease: the one place where a call does. What is stored by now is taken, if it can be.
+    async fn claim(&mut self, mut claim: Claim) -> ClaimAnswer {
+        loop {
+            let if_present = self.seen.if_present;
+            match lease::ask(&self.subject, &mut self.budget, &claim.lease, if_present).await {
+                Ok(LeaseReply::Granted(clock)) => {
+                    let Claim { lease, leader } = claim;
+                    let rights = Rights { clock: Some(clock), lease: Some(lease), leader, _beside: None };
+                    return ClaimAnswer::Missed(self.load(rights));
+                }
+                Ok(LeaseReply::Held { clock, remaining }) => return ClaimAnswer::Held { claim, clock, remaining },
+                Ok(LeaseReply::Hit(bytes)) if if_present != IfPresent::Ignore => {
+                    if let Some(found) = self.usable(bytes, Source::Store) {
+                        claim.lease.forget();
+                        // Older than those who joined since: they look for themselves.
+                        claim.leader.into_iter().for_each(|leader| leader.end(End::Elsewhere));
+                        return ClaimAnswer::Missed(Miss::Found(found));
+                    }
+                    if matches!(self.way, Way::Bypass) {
+                        return ClaimAnswer::Unanswered(claim);
+                    }
+                    // Asked again, these bytes do not count.
+                }
+                Ok(LeaseReply::Hit(_)) | Err(_) => return ClaimAnswer::Unanswered(claim),
             }
         }
     }
 
-    /// The entry in stored bytes, if this call may be served it. Hands its names to the enclosing load. If not, the next
-    /// question to the store leaves it out.
-    fn usable(&mut self, bytes: Bytes) -> Option<Found> {
-        let Ok(entry) = Entry::decode(bytes) else { return self.bad() };
+    /// Whether it loads although another process does.
+    fn gives_up(&mut self) -> bool {
+        matches!(self.way, Way::Alone) || self.is_out_of_patience()
+    }
+
+    fn is_out_of_patience(&mut self) -> bool {
+        !can_wait() || clock::now() >= self.patience()
+    }
+
+    fn patience(&mut self) -> Instant {
+        *self.patience.get_or_insert_with(|| clock::now() + self.subject.runtime.config.lease_wait)
+    }
+
+    fn may_ask(&self) -> bool {
+        !matches!(self.way, Way::Bypass) && !self.budget.left().is_zero()
+    }
+
+    /// What is stored, as this call may have it; if it may not, that is noted for the next question.
+    fn usable(&mut self, bytes: Bytes, source: Source) -> Option<Found> {
+        match self.judge(bytes, source) {
+            Verdict::Usable(found) => return Some(found),
+            // Whoever replaces it meanwhile saves this call the load.
+            Verdict::TooOld(entry) => {
+                self.seen.if_present = IfPresent::ReturnOther(entry.version());
+                self.seen.kept = (!self.subject.policy.freshness.stale_if_error.is_zero()).then_some(entry);
+            }
+            Verdict::Bad => self.bad(),
+            Verdict::Owed => {
+                self.subject.note(Event::Bypass);
+                self.way = Way::Bypass;
+            }
+        }
+        None
+    }
+
+    /// Hands the names of a usable entry to the enclosing load.
+    fn judge(&self, bytes: Bytes, source: Source) -> Verdict {
+        let Subject { runtime, policy, fingerprint, .. } = &*self.subject;
+        let Ok(entry) = Entry::decode(bytes) else { return Verdict::Bad };
         let header = entry.header();
-        let is_foreign = self.checks_type && header.fingerprint != self.fingerprint;
-        if is_foreign || (header.by_text && !self.policy.by_text) {
-            return self.bad();
+        let is_foreign = !self.terms.any_type && header.fingerprint != *fingerprint;
+        if is_foreign || (header.by_text && !policy.by_text) {
+            return Verdict::Bad;
         }
-        let (in_load, is_owing) = (provenance::in_load(), self.runtime.debts.is_owing());
+        let (in_load, is_owing) = (provenance::in_load(), runtime.debts.is_owing());
         let names = if in_load || is_owing { entry.names().ok() } else { Some(Vec::new()) };
-        let Some(names) = names else { return self.bad() };
-        if is_owing && recovery::affects(&self.runtime, &names) {
-            self.spent.counters.bypasses(1);
-            self.way = Way::Bypass;
-            return None;
+        let Some(names) = names else { return Verdict::Bad };
+        if is_owing && recovery::affects(runtime, &names) {
+            return Verdict::Owed;
         }
-        let step = match self.from_flight {
+        let step = match source {
             // Loaded for those who waited, however short its TTL.
-            true => Step::Serve,
-            false => self.policy.freshness.step(&entry.header().times(), self.runtime.wall_ms(), 1.0 - fastrand::f64()),
+            Source::Flight => Step::Serve,
+            Source::Store => policy.freshness.step(&header.times(), runtime.wall_ms(), 1.0 - fastrand::f64()),
         };
-        // What is stale never is what an enclosing load is made from: that entry would be fresh. So it is loaded there and then.
-        let reason = match step {
+        let background = self.terms.background && can_wait() && runtime.config.refreshes_max > 0;
+        // An enclosing load is never made from something stale, for its entry would be fresh.
+        let due = match step {
             Step::Serve => None,
-            Step::ServeAndRefresh(reason @ Reason::Stale) if self.background && !in_load => Some(reason),
-            Step::ServeAndRefresh(reason @ Reason::Early) if self.background => Some(reason),
+            Step::ServeAndRefresh(reason @ Reason::Stale) if background && !in_load => Some(reason),
+            Step::ServeAndRefresh(reason @ Reason::Early) if background => Some(reason),
             Step::ServeAndRefresh(Reason::Early) => None,
-            Step::ServeAndRefresh(Reason::Stale) | Step::LoadOrServe | Step::Expired => return self.too_old(entry),
+            Step::ServeAndRefresh(Reason::Stale) | Step::LoadOrServe | Step::Expired => return Verdict::TooOld(entry),
         };
-        provenance::hand_over(self.runtime.id, &names);
-        let key = self.key.as_ref().filter(|_| reason.is_some());
-        let due = key.and_then(|key| Due::new(&self.runtime, key, &self.policy, self.fingerprint, entry.version()));
-        let served = if reason == Some(Reason::Stale) { Served::Stale } else { Served::Fresh };
-        Some(Found { entry, served, due })
+        provenance::hand_over(runtime.id, &names);
+        let kind = match (source, due) {
+            (Source::Flight, _) => HitKind::Shared,
+            (Source::Store, Some(Reason::Stale)) => HitKind::Stale,
+            (Source::Store, _) => HitKind::Fresh,
+        };
+        let due = due.and_then(|_| Due::new(&self.subject, entry.version()));
+        Verdict::Usable(Found { entry, kind, due })
     }
 
-    /// What this very call has read: that of a leader may be older than this call.
+    fn bad(&mut self) {
+        self.subject.note(Event::BadEntry);
+        self.seen.if_present = IfPresent::Ignore;
+    }
+
+    /// What this very call has read, in the place of a load that failed: that of a leader may be older than this call. Who has
+    /// it need not wait for a turn to load: it would be served the same if that load failed, too.
     fn stand_in(&mut self) -> Option<Found> {
-        let entry = load::stand_in(&self.runtime, &self.policy, self.kept.take()?)?;
-        Some(Found { entry, served: Served::StandIn, due: None })
+        let entry = load::stand_in(&self.subject, self.seen.kept.take()?)?;
+        Some(Found { entry, kind: HitKind::StandIn, due: None })
     }
 
-    /// Whoever replaces it meanwhile saves this call the load.
-    fn too_old(&mut self, entry: Entry) -> Option<Found> {
-        self.if_present = IfPresent::ReturnOther(entry.version());
-        self.kept = (!self.policy.freshness.stale_if_error.is_zero()).then_some(entry);
-        None
+    /// With a reading and without the lease.
+    async fn load_beside(&mut self) -> Miss {
+        let subject = self.subject.clone();
+        let Some((key, store)) = subject.place() else { return self.load_unfilled(None) };
+        let reading = store.read_clock(&key.text, subject.recall());
+        let reading = self.budget.ask(&subject.counters, reading).await;
+        match (std::mem::replace(&mut self.way, Way::FailOpen), reading) {
+            (Way::Beside(beside), Ok(clock)) => {
+                self.load(Rights { clock: Some(clock), _beside: Some(beside), ..Rights::default() })
+            }
+            _ => self.load_unfilled(None),
+        }
     }
 
-    fn bad(&mut self) -> Option<Found> {
-        self.spent.counters.bad_entries(1);
-        self.if_present = IfPresent::Ignore;
-        None
+    /// Another process has the lease, and this call waits no longer: with the reading that it was given.
+    fn load_unleased(&mut self, mut claim: Claim, clock: ClockReading) -> Miss {
+        claim.lease.forget();
+        self.load(Rights { clock: Some(clock), leader: claim.leader, ..Rights::default() })
     }
 
-    fn deadline(&mut self) -> Instant {
-        *self.deadline.get_or_insert_with(|| Instant::now() + self.runtime.config.lease_wait)
-    }
-
-    fn load(&mut self, clock: ClockReading, lease: Option<Lease>, leader: Option<Leader>) -> Missed {
-        self.spent.counters.misses(1);
-        Missed::Load(Box::new(self.loading(Some(clock), lease, leader)))
+    /// The store did not say whose the lease is: it goes back in the background.
+    fn fail_open(&mut self, claim: Claim) -> Miss {
+        if !matches!(self.way, Way::Bypass) {
+            self.way = Way::FailOpen;
+        }
+        self.load_unfilled(claim.leader)
     }
 
     /// Without a clock reading there is no fill, so there is nothing that followers could wait for.
-    fn load_unfilled(&mut self, leader: Option<Leader>) -> Missed {
+    fn load_unfilled(&mut self, leader: Option<Leader>) -> Miss {
         leader.into_iter().for_each(|leader| leader.end(End::Nothing));
-        if self.way != Way::Bypass {
-            self.spent.counters.misses(1);
+        self.load(Rights::default())
+    }
+
+    fn load(&mut self, rights: Rights) -> Miss {
+        let bypasses = matches!(self.way, Way::Bypass);
+        if !bypasses {
+            self.subject.note(Event::Miss);
         }
-        Missed::Load(Box::new(self.loading(None, None, None)))
-    }
-
-    fn loading(&mut self, clock: Option<ClockReading>, lease: Option<Lease>, leader: Option<Leader>) -> Loading {
-        let loading = Loading::new(
-            self.runtime.clone(),
-            self.key.clone(),
-            self.policy.clone(),
-            self.fingerprint,
-            clock,
-            lease,
-            leader,
-            Spent::new(self.spent.left, self.spent.counters.clone()),
-        );
+        let replaces = self.seen.if_present != IfPresent::Return;
         // Past a failed invalidation nothing stored counts.
-        let kept = self.kept.take().filter(|_| self.way != Way::Bypass);
-        loading.keeping(kept).of_nothing(self.if_present == IfPresent::Return)
+        let kept = self.seen.kept.take().filter(|_| !bypasses);
+        let if_failed = kept.map_or(IfFailed::Return, IfFailed::Serve);
+        Miss::Load(Loading::new(self.subject.clone(), rights, self.budget, if_failed, replaces))
     }
 }
 
-/// What is stored under a key, without loading. A cached call like any other to the load around it.
-///
-/// A key given as text does not know the version and the declared fields that the function's fingerprint is made with: there,
-/// what decodes is taken.
-pub(crate) async fn peek<T: DeserializeOwned>(runtime: &Arc<Runtime>, key: Key<T>) -> Result<Option<T>, Error> {
-    let policy = key.policy();
-    let fingerprint = fingerprint::<T>(policy.version, policy.shape);
-    let mut read = Read::begin(runtime, key.entry(), policy, fingerprint, false);
-    read.checks_type = key.recipe().is_some();
-    let (Some((key, _)), Ok(store)) = (read.key.clone(), runtime.store()) else { return Ok(None) };
-    if read.way == Way::Bypass {
-        return Ok(None);
+impl Way {
+    fn of(subject: &Subject, terms: Terms) -> Self {
+        let (runtime, Some(key)) = (&subject.runtime, &subject.key) else { return Self::Bypass };
+        if runtime.store.is_none() || recovery::affects(runtime, [&key.name]) {
+            return Self::Bypass;
+        }
+        // Waiting for the load that it is part of, it would wait for itself; and a load that has begun is not the one that a
+        // refresh asks for.
+        if provenance::is_loading(runtime.id, &key.text) || terms.refresh { Self::Alone } else { Self::Share }
     }
-    let Some(bytes) = read.spent.ask(store.get(&key)).await? else { return Ok(None) };
-    let Some(found) = read.usable(bytes) else { return Ok(None) };
-    let value = codec::decode(&found.entry).inspect_err(|_| read.undecodable()).ok();
-    Ok(value)
-}
-
-enum Shared {
-    Found(Found),
-    Lead(Leader),
-    Alone,
 }

@@ -13,25 +13,19 @@ use std::task::Poll;
 
 use tokio::runtime::Handle;
 
+use super::lease::{self, Lease};
+use super::load::{IfFailed, Loading, Rights};
+use super::subject::Subject;
 use crate::config::REFRESH_RETRY_PAUSE;
-use crate::entry::Fingerprint;
 use crate::entry::Version;
-use crate::key::Policy;
-use crate::name::Name;
-use crate::paths::lease::Lease;
-use crate::paths::load::Loading;
-use crate::paths::stamp;
+use crate::observe::Event;
 use crate::runtime::Reservation;
-use crate::runtime::Runtime;
-use crate::runtime::budget::Spent;
+use crate::runtime::budget::Budget;
 use crate::store::{IfPresent, LeaseReply};
 
 /// A refresh that is due. Dropped, it is left to another call.
 pub(crate) struct Due {
-    runtime: Arc<Runtime>,
-    key: (Arc<str>, Name),
-    policy: Policy,
-    fingerprint: Fingerprint,
+    subject: Arc<Subject>,
     /// Of the value that is to be replaced.
     version: Version,
     reservation: Reservation,
@@ -39,16 +33,10 @@ pub(crate) struct Due {
 
 impl Due {
     /// `None`: somebody is at it, there is no room, or nothing to run it on.
-    pub(crate) fn new(
-        runtime: &Arc<Runtime>,
-        key: &(Arc<str>, Name),
-        policy: &Policy,
-        fingerprint: Fingerprint,
-        version: Version,
-    ) -> Option<Box<Self>> {
-        let reservation = runtime.refreshes.reserve(&key.0, runtime.config.refreshes_max)?;
-        let (runtime, key, policy) = (runtime.clone(), key.clone(), policy.clone());
-        Some(Box::new(Self { runtime, key, policy, fingerprint, version, reservation }))
+    pub(crate) fn new(subject: &Arc<Subject>, version: Version) -> Option<Box<Self>> {
+        let runtime = &subject.runtime;
+        let reservation = runtime.refreshes.reserve(subject.key_text()?, runtime.config.refreshes_max)?;
+        Some(Box::new(Self { subject: subject.clone(), version, reservation }))
     }
 
     /// Runs `reload` in a task of its own, once the lease is taken; it says whether the load succeeded.
@@ -58,49 +46,42 @@ impl Due {
         F: Future<Output = bool> + Send + 'static,
     {
         let Ok(handle) = Handle::try_current() else { return };
-        let (refreshes, key, id) = (self.reservation.refreshes.clone(), self.key.0.clone(), self.reservation.id);
+        let place = self.reservation.place();
         let task = handle.spawn(async move {
             if let Some(loading) = self.lease().await
-                && !self.run(reload(Box::new(loading))).await
+                && !self.run(reload(loading)).await
             {
                 // Its place stays taken: the very next call must not try again, nor the next after it.
                 tokio::time::sleep(REFRESH_RETRY_PAUSE).await;
             }
             drop(self.reservation);
         });
-        refreshes.spawned(&key, id, task.abort_handle());
+        place.spawned(task.abort_handle());
     }
 
     /// Whether the load succeeded. One that takes longer than a load that fills may take is of no use: it is ended, for it
     /// holds a place, and the lease that keeps other processes from refreshing.
     async fn run(&self, reload: impl Future<Output = bool>) -> bool {
-        let limit = self.runtime.config.fence_retention;
-        let said = match tokio::time::timeout(limit, unless_it_panics(reload)).await {
+        let limit = self.subject.runtime.config.fence_retention;
+        let error = match tokio::time::timeout(limit, unless_it_panics(reload)).await {
             Ok(Some(succeeded)) => return succeeded,
             Ok(None) => "it panicked",
             Err(_) => "it took longer than fence_retention",
         };
-        self.runtime.counted.prefix(&self.policy.prefix).hidden_failures(1);
-        tracing::warn!(key = &*self.key.0, error = said, "a refresh in the background failed");
+        self.subject.note(Event::RefreshFailed { error });
         false
     }
 
     /// The right to load, unless another process has it, or has made use of it already.
-    async fn lease(&self) -> Option<Loading> {
-        let Self { runtime, key, policy, fingerprint, version, .. } = self;
-        let counters = runtime.counted.prefix(&policy.prefix);
-        let mut spent = Spent::new(runtime.config.operation_deadline, counters);
-        let store = runtime.store().ok()?;
-        let mut lease = Lease::new(runtime, &key.0);
-        let if_present = IfPresent::ReturnOther(*version);
-        let asked = store.take_lease(&key.0, lease.token, runtime.config.lease, if_present, stamp::recall(policy));
-        match spent.ask(asked).await.ok()? {
+    async fn lease(&self) -> Option<Box<Loading>> {
+        let subject = &self.subject;
+        let mut budget = Budget::new(subject.runtime.config.operation_deadline);
+        let mut lease = Lease::new(&subject.runtime, subject.key_text()?);
+        match lease::ask(subject, &mut budget, &lease, IfPresent::ReturnOther(self.version)).await.ok()? {
             LeaseReply::Granted(clock) => {
-                spent.counters.refreshes(1);
-                let (key, policy) = (Some(key.clone()), policy.clone());
-                let loading =
-                    Loading::new(runtime.clone(), key, policy, *fingerprint, Some(clock), Some(lease), None, spent);
-                Some(loading.unseen())
+                subject.note(Event::RefreshBegan);
+                let rights = Rights { clock: Some(clock), lease: Some(lease), ..Rights::default() };
+                Some(Loading::new(subject.clone(), rights, budget, IfFailed::Report, true))
             }
             LeaseReply::Hit(_) | LeaseReply::Held { .. } => {
                 lease.forget();

@@ -3,9 +3,10 @@
 
 use std::time::Duration;
 
-use crate::clock::Instant;
+use super::subject::Subject;
+use crate::clock::{self, Instant};
 use crate::config::{LEASE_POLL_MAX, LEASE_POLL_MIN, WATCHED_POLL};
-use crate::runtime::budget::Spent;
+use crate::runtime::budget::Budget;
 use crate::store::{Change, IfPresent, Store, Watch};
 
 /// The wait of one call.
@@ -23,22 +24,23 @@ impl Default for Wait {
 
 impl Wait {
     /// Until something has changed, or it is time to look: no longer than the lease, which may end without a word.
-    /// A change is only worth asking for the lease again.
+    /// After a change the call asks for the lease again, and for nothing else.
     pub(crate) async fn once(
         &mut self,
-        spent: &mut Spent,
+        budget: &mut Budget,
+        subject: &Subject,
         store: &dyn Store,
-        key: &str,
         if_present: IfPresent,
         remaining: Duration,
-        deadline: Instant,
+        until: Instant,
     ) -> Change {
-        let asked = Instant::now();
+        let begun = clock::now();
+        let key = subject.key_text().map_or("", |key| key);
         if self.watch.is_none() && self.watchable {
-            self.watch = spent.ask(store.watch(key, if_present)).await.unwrap_or(None);
+            self.watch = budget.ask(&subject.counters, store.watch(key, if_present)).await.unwrap_or(None);
             self.watchable = self.watch.is_some();
         }
-        let at_most = |pause: Duration| deadline.min(asked + pause.min(remaining.max(LEASE_POLL_MIN)));
+        let at_most = |pause: Duration| until.min(begun + pause.min(remaining.max(LEASE_POLL_MIN)));
         let Some(watch) = &self.watch else {
             // From half to all of the pause, so that those who wait do not ask in step.
             tokio::time::sleep_until(at_most(self.pause.mul_f64(0.5 + fastrand::f64() / 2.0))).await;
@@ -47,7 +49,7 @@ impl Wait {
         };
         let change = tokio::time::timeout_at(at_most(WATCHED_POLL), watch.changed()).await.unwrap_or(Change::Nothing);
         if change != Change::Nothing {
-            // Said once: whoever has to wait again watches anew.
+            // A watch tells of one change: the next wait registers anew.
             self.watch = None;
         }
         change

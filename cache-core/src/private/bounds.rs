@@ -6,8 +6,8 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::{Call, Load, Step};
 use crate::cacheable::Cacheable;
+use crate::call::{self, BatchMap, Call, Load, ManyCall, ManyLoad, ManyStep, Step};
 use crate::key::KeyText;
 use crate::name::{IntoTag, Tag};
 use crate::name::{Names, Template};
@@ -31,6 +31,23 @@ pub fn lookup<T: Storable>(call: Call<T>) -> impl Future<Output = Step<T>> {
 /// [`Load::fill`], likewise. The future holds no `T`.
 pub fn fill<T: Storable>(load: Load<T>, value: &T, names: Names) -> impl Future<Output = ()> + Send + use<T> {
     load.fill(value, names)
+}
+
+/// [`lookup_many`](call::lookup_many), likewise.
+pub fn lookup_many<M: BatchMap<Value: Storable>>(call: ManyCall<M>) -> impl Future<Output = ManyStep<M>> {
+    call::lookup_many(call)
+}
+
+/// [`fill_many`](call::fill_many), likewise. The future does not hold `declared`.
+pub fn fill_many<M: BatchMap<Value: Storable>, D>(
+    load: ManyLoad<M>,
+    loaded: M,
+    declared: D,
+) -> impl Future<Output = ManyStep<M>> + use<M, D>
+where
+    D: FnMut(&M::Id, Option<&M::Value>) -> (Names, bool),
+{
+    call::fill_many(load, loaded, declared)
 }
 
 /// What a background load can have a copy of.
@@ -96,6 +113,22 @@ impl<T: Send + 'static> TakenAlong for T {}
 /// A copy that a background load takes along.
 pub fn owned<T: Carried<Copy: TakenAlong> + ?Sized>(borrowed: &T) -> T::Copy {
     borrowed.carried()
+}
+
+/// A parameter that a batch function's body gets anew each time that it runs.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be given to the body of a batch function, which may run once more",
+    label = "not `Clone`",
+    note = "ids that another call was loading in vain are loaded after the others: take this parameter by reference, or make it `Clone`"
+)]
+pub trait Repeatable: Clone {}
+
+#[diagnostic::do_not_recommend]
+impl<T: Clone> Repeatable for T {}
+
+/// The parameter for one run.
+pub fn repeat<T: Repeatable>(parameter: &T) -> T {
+    parameter.clone()
 }
 
 /// A type that says how long its values live.

@@ -1,50 +1,61 @@
 //! What the store may cost one call.
 
 use std::future::Future;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::clock::{Instant, within};
+use crate::clock;
 use crate::error::Error;
-use crate::observe::Counters;
-use crate::store::{Store, StoreFuture};
+use crate::observe::{Counters, Event};
+use crate::store::{Store, StoreFuture, within};
 
-/// What the store has cost one call: all of its answers together may take one operation deadline.
-pub(crate) struct Spent {
-    pub(crate) left: Duration,
-    pub(crate) counters: Arc<Counters>,
-}
+/// What is left of the time that all answers of the store together may take one call: one operation deadline at first.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Budget(Duration);
 
-impl Spent {
-    pub(crate) fn new(left: Duration, counters: Arc<Counters>) -> Self {
-        Self { left, counters }
+impl Budget {
+    pub(crate) fn new(left: Duration) -> Self {
+        Self(left)
+    }
+
+    pub(crate) fn left(self) -> Duration {
+        self.0
     }
 
     pub(crate) fn limit(&mut self, left: Duration) {
-        self.left = self.left.min(left);
+        self.0 = self.0.min(left);
     }
 
-    pub(crate) async fn ask<T>(&mut self, operation: StoreFuture<'_, T>) -> Result<T, Error> {
-        let left = self.left;
-        self.count(within(left, operation)).await
+    pub(crate) async fn ask<T>(&mut self, counters: &Counters, operation: StoreFuture<'_, T>) -> Result<T, Error> {
+        let left = self.0;
+        self.spend(counters, within(left, operation)).await
     }
 
     /// The first look, which is all that a hit asks for.
-    pub(crate) async fn look(&mut self, store: &dyn Store, key: &str) -> Result<Option<Bytes>, Error> {
-        if store.get_keeps_deadline() { self.count(store.get(key)).await } else { self.ask(store.get(key)).await }
+    pub(crate) async fn look(
+        &mut self,
+        counters: &Counters,
+        store: &dyn Store,
+        key: &str,
+    ) -> Result<Option<Bytes>, Error> {
+        if store.get_keeps_deadline() {
+            self.spend(counters, store.get(key)).await
+        } else {
+            self.ask(counters, store.get(key)).await
+        }
     }
 
-    async fn count<T>(&mut self, operation: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-        let begun = Instant::now();
+    async fn spend<T>(
+        &mut self,
+        counters: &Counters,
+        operation: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        let begun = clock::now();
         let answer = operation.await;
-        let took = begun.elapsed();
-        self.left = self.left.saturating_sub(took);
-        self.counters.store_time(took);
-        if answer.is_err() {
-            self.counters.errors(1);
-        }
+        let took = clock::since(begun);
+        self.0 = self.0.saturating_sub(took);
+        counters.note(Event::StoreAnswer { took, failed: answer.is_err() });
         answer
     }
 }

@@ -37,17 +37,7 @@ impl Refreshes {
         let Slot::Vacant(slot) = running.by_key.entry(key.clone()) else { return None };
         slot.insert(Refresh { id, task: None });
         running.last_id = id;
-        Some(Reservation { refreshes: self.clone(), key: key.clone(), id })
-    }
-
-    /// The refresh may have ended by now, and another have taken its place.
-    pub(crate) fn spawned(&self, key: &str, id: u64, task: AbortHandle) {
-        let mut running = self.lock();
-        if running.closed {
-            task.abort();
-        } else if let Some(refresh) = running.by_key.get_mut(key).filter(|refresh| refresh.id == id) {
-            refresh.task = Some(task);
-        }
+        Some(Reservation(Place { refreshes: self.clone(), key: key.clone(), id }))
     }
 
     /// Ends what runs: nobody is left to be served what it would store.
@@ -64,14 +54,36 @@ impl Refreshes {
 }
 
 /// One place among the refreshes; dropped, it is free.
-pub(crate) struct Reservation {
-    pub(crate) refreshes: Arc<Refreshes>,
+pub(crate) struct Reservation(Place);
+
+/// Where a refresh is on record.
+#[derive(Clone)]
+pub(crate) struct Place {
+    refreshes: Arc<Refreshes>,
     key: Arc<str>,
-    pub(crate) id: u64,
+    id: u64,
+}
+
+impl Reservation {
+    pub(crate) fn place(&self) -> Place {
+        self.0.clone()
+    }
 }
 
 impl Drop for Reservation {
     fn drop(&mut self) {
-        self.refreshes.lock().by_key.remove(&self.key);
+        self.0.refreshes.lock().by_key.remove(&self.0.key);
+    }
+}
+
+impl Place {
+    /// The task can be ended from now on. It may have ended by itself, and another refresh have taken its place.
+    pub(crate) fn spawned(&self, task: AbortHandle) {
+        let mut running = self.refreshes.lock();
+        if running.closed {
+            task.abort();
+        } else if let Some(refresh) = running.by_key.get_mut(&self.key).filter(|refresh| refresh.id == self.id) {
+            refresh.task = Some(task);
+        }
     }
 }

@@ -1,7 +1,6 @@
 //! One cache, as its calls see it.
 
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use super::debts::Debts;
@@ -27,7 +26,6 @@ pub(crate) struct Runtime {
     pub(crate) debts: Debts,
     pub(crate) counted: Counted,
     pub(crate) classes: RwLock<TtlClasses>,
-    warned_of_names: AtomicBool,
     /// Classes that were asked for and are in no table: names in source code, so there are few.
     warned_of_classes: Mutex<BTreeSet<String>>,
 }
@@ -42,7 +40,6 @@ impl Runtime {
             debts: Debts::new(config.recovery_names_max),
             counted: Counted::default(),
             classes: RwLock::new(classes),
-            warned_of_names: AtomicBool::new(false),
             warned_of_classes: Mutex::default(),
             config,
         }
@@ -55,11 +52,6 @@ impl Runtime {
     /// For the times in stored headers.
     pub(crate) fn wall_ms(&self) -> u64 {
         self.store.as_ref().map_or_else(clock::wall_ms, |store| store.wall_ms())
-    }
-
-    /// True the first time.
-    pub(crate) fn warns_of_names_once(&self) -> bool {
-        !self.warned_of_names.swap(true, Ordering::Relaxed)
     }
 
     /// True the first time for each class.

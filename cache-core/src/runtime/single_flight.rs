@@ -49,21 +49,21 @@ pub(crate) enum End {
     Elsewhere,
 }
 
-/// What a follower makes of it.
-pub(crate) enum Followed {
+/// What the end of a flight means to a follower.
+pub(crate) enum Advice {
     Take(Bytes),
     /// Load now, alone.
     Load,
     /// The load failed, as others did right before it: load now, beside the next flight.
-    Beside(Beside),
+    LoadBeside(Beside),
     /// The load failed: join again.
-    TryInTurn(Streak),
-    /// Ask the store again.
-    Ask,
+    TakeTurns(Streak),
+    /// See what the store has by now.
+    Look,
     /// The value was too old for this follower: join again, if for the first time.
-    Again,
+    JoinAgain,
     /// The leader was dropped or panicked: join again, and one of the followers leads.
-    Abandoned,
+    TakeOver,
 }
 
 /// A caller's part in a flight.
@@ -214,23 +214,23 @@ impl Closing {
 
 impl Follower {
     /// Waits for the leader. Cancel safe.
-    pub(crate) async fn followed(mut self) -> Followed {
+    pub(crate) async fn advice(mut self) -> Advice {
         // An error is a sender that is gone: the leader's flight ended without a word.
         if self.end.changed().await.is_err() {
-            return Followed::Abandoned;
+            return Advice::TakeOver;
         }
         let end = self.end.borrow().clone();
         match end {
-            Some(End::Stored(bytes)) => Followed::Take(bytes),
-            Some(End::Refused(bytes) | End::NotStored(bytes)) if self.before_load => Followed::Take(bytes),
-            Some(End::Refused(_)) => Followed::Again,
-            Some(End::NotStored(_) | End::Nothing) => Followed::Load,
+            Some(End::Stored(bytes)) => Advice::Take(bytes),
+            Some(End::Refused(bytes) | End::NotStored(bytes)) if self.before_load => Advice::Take(bytes),
+            Some(End::Refused(_)) => Advice::JoinAgain,
+            Some(End::NotStored(_) | End::Nothing) => Advice::Load,
             Some(End::Failed(streak)) => match streak.beside() {
-                Some(beside) => Followed::Beside(beside),
-                None => Followed::TryInTurn(streak),
+                Some(beside) => Advice::LoadBeside(beside),
+                None => Advice::TakeTurns(streak),
             },
-            Some(End::Elsewhere) => Followed::Ask,
-            None => Followed::Abandoned,
+            Some(End::Elsewhere) => Advice::Look,
+            None => Advice::TakeOver,
         }
     }
 }

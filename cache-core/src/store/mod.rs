@@ -2,12 +2,14 @@
 
 #[cfg(test)]
 mod conformance;
+mod deadline;
 pub(crate) mod memory;
 #[cfg(feature = "redis")]
 pub(crate) mod redis;
 mod store;
 mod watches;
 
+pub(crate) use deadline::within;
 #[cfg(feature = "redis")]
 pub(crate) use store::StoreHealth;
 pub(crate) use store::{

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::*;
 use crate::config::FAILED_LOADS_AT_ONCE;
-use crate::runtime::single_flight::{Flights, Followed, Role, Streak};
+use crate::runtime::single_flight::{Advice, Flights, Role, Streak};
 
 const CALLERS: usize = 100;
 const LOAD: Duration = Duration::from_millis(10);
@@ -151,11 +151,9 @@ async fn a_leader_that_has_just_come_does_not_begin_the_count_anew() {
     let first = lead();
     let follower = follow(&Streak::default());
     first.fail();
-    let Followed::TryInTurn(streak) = follower.followed().await else {
-        panic!("one failure is no reason to load beside")
-    };
+    let Advice::TakeTurns(streak) = follower.advice().await else { panic!("one failure is no reason to load beside") };
     let newcomer = lead();
     let follower = follow(&streak);
     newcomer.fail();
-    assert!(matches!(follower.followed().await, Followed::Beside(_)));
+    assert!(matches!(follower.advice().await, Advice::LoadBeside(_)));
 }

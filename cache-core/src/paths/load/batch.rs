@@ -7,12 +7,12 @@ use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 
 use super::{Filling, Loading};
-use crate::clock::Instant;
+use crate::clock;
 use crate::config::{BATCH_BYTES, BATCH_WINDOW};
 use crate::entry::codec::Encoded;
 use crate::error::Error;
 use crate::name::Names;
-use crate::observe::Counters;
+use crate::observe::{Counters, Event, NotStored};
 use crate::paths::lease::Renewal;
 use crate::runtime::Runtime;
 use crate::runtime::provenance::{Collected, Scope};
@@ -32,9 +32,9 @@ impl BatchLoading {
     /// Of at least one key.
     pub(crate) fn new(runtime: &Arc<Runtime>, loads: Vec<(usize, Box<Loading>)>) -> Self {
         let keys: HashSet<Arc<str>> =
-            loads.iter().filter_map(|(_, loading)| Some(loading.key.as_ref()?.0.clone())).collect();
+            loads.iter().filter_map(|(_, loading)| loading.subject.key_text().cloned()).collect();
         let scope = Scope::of_batch(runtime.id, keys, runtime.config.names_max);
-        let counters = loads[0].1.spent.counters.clone();
+        let counters = loads[0].1.subject.counters.clone();
         Self { runtime: runtime.clone(), counters, loads: loads.into(), scope, collected: Collected::default() }
     }
 
@@ -51,16 +51,15 @@ impl BatchLoading {
     pub(crate) fn run<F: Future>(&mut self, body: F) -> impl Future<Output = F::Output> + use<'_, F> {
         let mut body = Box::pin(self.scope.clone().run(body));
         async move {
-            self.loads.iter().filter_map(|(_, loading)| loading.leader.as_ref()).for_each(Leader::load_begins);
-            let leases =
-                self.loads.iter().filter_map(|(_, loading)| Some((loading.lease.as_ref()?, loading.leader.as_ref())));
+            self.loads.iter().filter_map(|(_, loading)| loading.rights.leader.as_ref()).for_each(Leader::load_begins);
+            let leases = self.loads.iter().filter_map(|(_, loading)| loading.lease_and_leader());
             let renewal = Renewal::of(&self.runtime, leases);
-            self.counters.loads(1);
-            let begun = Instant::now();
+            self.counters.note(Event::LoadBegan);
+            let begun = clock::now();
             let output = body.as_mut().await;
-            let took = begun.elapsed();
+            let took = clock::since(begun);
             drop(renewal);
-            self.counters.load_time(took);
+            self.counters.note(Event::LoadEnded(took));
             self.collected = self.scope.take();
             // Its share: what is paid once for all would make each of them look worth an early refresh.
             let share = took / u32::try_from(self.loads.len()).unwrap_or(u32::MAX).max(1);
@@ -92,11 +91,11 @@ impl BatchLoading {
             let (names, encoded) = value(at);
             loading.declare(names);
             let Some(encoded) = encoded else {
-                loading.end_unstored();
+                loading.end_unstored(NotStored::NotWanted);
                 continue;
             };
             loading.scope.inherit(&self.collected);
-            if let Some(filling) = loading.prepare().and_then(|prepared| prepared.encoded(encoded)) {
+            if let Some(filling) = loading.fill_with(|| encoded) {
                 bytes += filling.bytes();
                 fillings.push(filling);
             }

@@ -11,20 +11,19 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use super::{Asked, Found, Missed, Read, Way};
-use crate::clock::{Instant, can_wait};
+use super::{Claim, ClaimAnswer, Found, Miss, Read, Source, Terms, Way};
+use crate::clock::{self, Instant};
 use crate::config::{BATCH_BYTES, BATCH_GET_KEYS, BATCH_GET_KEYS_UNSEEN, BATCH_WINDOW};
 use crate::entry::Fingerprint;
-use crate::key::Policy;
-use crate::name::Name;
+use crate::key::{EntryKey, Policy};
 use crate::observe::Counters;
 use crate::paths::lease::Lease;
 use crate::paths::load::{Filling, Loading};
+use crate::paths::subject::Subject;
 use crate::paths::window::{self, Boxed};
 use crate::runtime::Runtime;
-use crate::runtime::budget::Spent;
+use crate::runtime::budget::Budget;
 use crate::runtime::single_flight::{End, Role, Streak};
-use crate::store::IfPresent;
 
 /// One call for many keys. Keys are spoken of by their place in the input.
 pub(crate) struct Batch {
@@ -43,29 +42,24 @@ pub(crate) struct Batch {
 
 /// What became of keys without a value. Nothing of either: no key is left.
 #[derive(Default)]
-pub(crate) struct Gathered {
+pub(crate) struct Gathering {
     /// Found meanwhile. What cannot be decoded stays open.
     pub(crate) found: Vec<(usize, Found)>,
     /// To be loaded in one load, in the order of the input.
     pub(crate) loads: Vec<(usize, Box<Loading>)>,
 }
 
-enum Claimed {
-    Missed(Missed),
-    /// Somebody else is loading it.
-    Elsewhere,
-}
-
 impl Batch {
     pub(crate) fn begin(
         runtime: &Arc<Runtime>,
-        keys: impl Iterator<Item = Option<(Arc<str>, Name)>>,
+        keys: impl Iterator<Item = Option<EntryKey>>,
         policy: &Policy,
         fingerprint: Fingerprint,
         refresh: bool,
     ) -> Self {
-        let reads: Vec<Read> =
-            keys.map(|key| Read::begin(runtime, key, policy.clone(), fingerprint, refresh)).collect();
+        let terms = Terms { refresh, ..Terms::default() };
+        let begin = |key| Read::begin(Subject::new(runtime, key, policy.clone(), fingerprint), terms);
+        let reads: Vec<Read> = keys.map(begin).collect();
         let open = (0..reads.len()).collect();
         let windows = u32::try_from(reads.len().div_ceil(BATCH_WINDOW)).unwrap_or(u32::MAX);
         let left = runtime.config.operation_deadline.saturating_mul(windows);
@@ -81,8 +75,7 @@ impl Batch {
         let (mut places, mut keys) = (Vec::new(), Vec::new());
         while self.looked < self.reads.len() && keys.len() < self.look_keys {
             let read = &self.reads[self.looked];
-            let is_asked_for = read.way != Way::Bypass && read.if_present != IfPresent::Ignore;
-            if let Some((key, _)) = read.key.as_ref().filter(|_| is_asked_for) {
+            if let Some(key) = read.subject.key_text().filter(|_| read.looks()) {
                 places.push(self.looked);
                 keys.push(key.clone());
             }
@@ -92,15 +85,15 @@ impl Batch {
             return None;
         }
         let asking = Asking::begin(self.left);
-        let mut spent = Spent::new(runtime.config.operation_deadline.min(self.left), self.counters.clone());
-        let answer = spent.ask(store.get_many(&keys)).await;
+        let mut budget = Budget::new(runtime.config.operation_deadline.min(self.left));
+        let answer = budget.ask(&self.counters, store.get_many(&keys)).await;
         self.left = if answer.is_ok() { asking.left() } else { Duration::ZERO };
         let values = answer.ok()?;
         let sizes = values.iter().flatten().map(bytes::Bytes::len);
         self.counters.values_seen(sizes.clone().count(), sizes.sum());
         self.look_keys = keys_within_bytes(&self.counters).unwrap_or((2 * self.look_keys).min(BATCH_GET_KEYS));
         let found = places.into_iter().zip(values);
-        Some(found.filter_map(|(at, value)| Some((at, self.reads[at].usable(value?)?))).collect())
+        Some(found.filter_map(|(at, value)| Some((at, self.reads[at].usable(value?, Source::Store)?))).collect())
     }
 
     /// Whether no key is left without a value.
@@ -119,12 +112,12 @@ impl Batch {
     }
 
     /// The payload is not what the type expects.
-    pub(crate) fn undecodable(&mut self, at: usize) {
-        self.reads[at].undecodable();
+    pub(crate) fn undecodable(&mut self, at: usize, found: &Found) {
+        self.reads[at].undecodable(found);
     }
 
     /// Goes on with the keys that have no value yet: takes what others loaded, or comes back with a load to run.
-    pub(crate) async fn gather(&mut self) -> Gathered {
+    pub(crate) async fn gather(&mut self) -> Gathering {
         let mut gathered = self.claim().await;
         if gathered.found.is_empty() && gathered.loads.is_empty() && !self.open.is_empty() {
             gathered = self.wait().await;
@@ -140,46 +133,46 @@ impl Batch {
     }
 
     /// Leads and leases what nobody else has, without waiting for anyone.
-    async fn claim(&mut self) -> Gathered {
+    async fn claim(&mut self) -> Gathering {
         let asking = Asking::begin(self.left);
-        let claims = each_open(&mut self.reads, &self.open).map(|(at, read)| -> Boxed<'_, (usize, Claimed)> {
+        let claims = each_open(&mut self.reads, &self.open).map(|(at, read)| -> Boxed<'_, (usize, BatchClaim)> {
             let asking = &asking;
             Box::pin(async move {
                 // Here, as each is begun: a store that failed one key is not asked for thousands.
                 read.limit(asking.left());
-                let claimed = read.claim().await;
-                asking.answered(read.way != Way::FailOpen);
-                (at, claimed)
+                let claim = read.claim_at_once().await;
+                asking.answered(!read.was_failed());
+                (at, claim)
             })
         });
-        let mut gathered = Gathered::default();
-        window::run(claims, BATCH_WINDOW, |(at, claimed)| {
-            if let Claimed::Missed(missed) = claimed {
-                gathered.add(at, missed);
+        let mut gathered = Gathering::default();
+        window::run(claims, BATCH_WINDOW, |(at, claim)| {
+            if let BatchClaim::Missed(miss) = claim {
+                gathered.add(at, miss);
             }
             ControlFlow::Continue(())
         })
         .await;
         // What was granted nevertheless is offered to the store.
-        self.left = asking.until.saturating_duration_since(Instant::now());
+        self.left = asking.until.saturating_duration_since(clock::now());
         self.close_loaded(&gathered);
         gathered
     }
 
     /// Waits for those who load, until all is found or something turns out to be ours to load.
-    async fn wait(&mut self) -> Gathered {
+    async fn wait(&mut self) -> Gathering {
         let failed = AtomicBool::new(false);
-        let waits = each_open(&mut self.reads, &self.open).map(|(at, read)| -> Boxed<'_, (usize, Missed)> {
+        let waits = each_open(&mut self.reads, &self.open).map(|(at, read)| -> Boxed<'_, (usize, Miss)> {
             let failed = &failed;
             Box::pin(async move {
-                let missed = read.miss().await;
-                failed.fetch_or(read.way == Way::FailOpen, Ordering::Relaxed);
-                (at, missed)
+                let miss = read.miss().await;
+                failed.fetch_or(read.was_failed(), Ordering::Relaxed);
+                (at, miss)
             })
         });
-        let mut gathered = Gathered::default();
-        window::run(waits, BATCH_WINDOW, |(at, missed)| {
-            gathered.add(at, missed);
+        let mut gathered = Gathering::default();
+        window::run(waits, BATCH_WINDOW, |(at, miss)| {
+            gathered.add(at, miss);
             // The other waits end: what is loaded here must not wait for them.
             if gathered.loads.is_empty() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         })
@@ -203,7 +196,7 @@ impl Batch {
         !self.left.is_zero()
     }
 
-    fn close_loaded(&mut self, gathered: &Gathered) {
+    fn close_loaded(&mut self, gathered: &Gathering) {
         let places: Vec<usize> = gathered.loads.iter().map(|(at, _)| *at).collect();
         self.close(&places);
     }
@@ -227,7 +220,7 @@ struct Asking {
 
 impl Asking {
     fn begin(left: Duration) -> Self {
-        Self { until: Instant::now() + left, failed: AtomicBool::new(false) }
+        Self { until: clock::now() + left, failed: AtomicBool::new(false) }
     }
 
     fn answered(&self, is_answered: bool) {
@@ -238,16 +231,16 @@ impl Asking {
     fn left(&self) -> Duration {
         match self.failed.load(Ordering::Relaxed) {
             true => Duration::ZERO,
-            false => self.until.saturating_duration_since(Instant::now()),
+            false => self.until.saturating_duration_since(clock::now()),
         }
     }
 }
 
-impl Gathered {
-    fn add(&mut self, at: usize, missed: Missed) {
-        match missed {
-            Missed::Found(found) => self.found.push((at, found)),
-            Missed::Load(loading) => self.loads.push((at, loading)),
+impl Gathering {
+    fn add(&mut self, at: usize, miss: Miss) {
+        match miss {
+            Miss::Found(found) => self.found.push((at, found)),
+            Miss::Load(loading) => self.loads.push((at, loading)),
         }
     }
 }
@@ -258,50 +251,54 @@ fn each_open<'a>(reads: &'a mut [Read], open: &'a [usize]) -> impl Iterator<Item
     reads.iter_mut().enumerate().filter(move |(at, _)| open.next_if(|next| *next == at).is_some())
 }
 
+/// What a batch learns of one key without waiting for anybody.
+enum BatchClaim {
+    Missed(Miss),
+    /// Somebody else is loading it.
+    Elsewhere,
+}
+
 impl Read {
     /// The store may cost this call no more.
     fn limit(&mut self, left: Duration) {
-        self.spent.limit(left);
-        if left.is_zero() && self.way != Way::Bypass {
+        self.budget.limit(left);
+        if left.is_zero() && !matches!(self.way, Way::Bypass) {
             self.way = Way::FailOpen;
         }
     }
 
+    fn was_failed(&self) -> bool {
+        matches!(self.way, Way::FailOpen)
+    }
+
     /// The lease if nobody has it, else nothing: never waits for another's load.
-    async fn claim(&mut self) -> Claimed {
-        let runtime = self.runtime.clone();
+    async fn claim_at_once(&mut self) -> BatchClaim {
+        let subject = self.subject.clone();
         let leases = matches!(self.way, Way::Share | Way::WaitForLease | Way::Alone);
-        let (Some((key, _)), Ok(store), true) = (self.key.clone(), runtime.store(), leases) else {
+        let Some((key, _)) = subject.place().filter(|_| leases) else {
             // Without the lease there is nothing to wait for.
-            return Claimed::Missed(self.lease(None).await);
+            return BatchClaim::Missed(self.lease(None).await);
         };
-        self.from_flight = false;
-        let gives_up = !can_wait() || Instant::now() >= self.deadline();
+        let out_of_patience = self.is_out_of_patience();
         let leader = match self.way {
-            Way::Share => match self.runtime.flights.join(&key, &Streak::default()) {
+            Way::Share => match subject.runtime.flights.join(&key.text, &Streak::default()) {
                 Role::Lead(leader) => Some(leader),
-                Role::Follow(_) if !gives_up => return Claimed::Elsewhere,
+                Role::Follow(_) if !out_of_patience => return BatchClaim::Elsewhere,
                 Role::Follow(_) | Role::Crowded => None,
             },
             _ => None,
         };
-        let mut lease = Lease::new(&runtime, &key);
-        Claimed::Missed(match self.ask(store, &key, &mut lease).await {
-            Asked::Found(found) => {
-                leader.into_iter().for_each(|leader| leader.end(End::Elsewhere));
-                Missed::Found(found)
+        let claim = Claim { lease: Lease::new(&subject.runtime, &key.text), leader };
+        BatchClaim::Missed(match self.claim(claim).await {
+            ClaimAnswer::Missed(miss) => miss,
+            ClaimAnswer::Held { claim, clock, .. } if self.gives_up() => self.load_unleased(claim, clock),
+            ClaimAnswer::Held { mut claim, .. } => {
+                claim.lease.forget();
+                // The load that this batch runs first has nothing to do with whoever follows here.
+                claim.leader.into_iter().for_each(|leader| leader.end(End::Elsewhere));
+                return BatchClaim::Elsewhere;
             }
-            Asked::Granted(clock) => self.load(clock, Some(lease), leader),
-            Asked::Held { clock, .. } => {
-                lease.forget();
-                if !gives_up && self.way != Way::Alone {
-                    // The load that this batch runs first has nothing to do with whoever follows here.
-                    leader.into_iter().for_each(|leader| leader.end(End::Elsewhere));
-                    return Claimed::Elsewhere;
-                }
-                self.load(clock, None, leader)
-            }
-            Asked::Unanswered => self.load_unfilled(leader),
+            ClaimAnswer::Unanswered(claim) => self.fail_open(claim),
         })
     }
 }

@@ -3,16 +3,20 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::future::Future;
 use std::hash::{BuildHasher, Hash};
+use std::sync::Arc;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::{Cache, Key, Names, Policy, REFRESHING, Storable};
+use super::call::takes_refresh;
 use crate::entry::codec;
 use crate::entry::fingerprint;
+use crate::key::{Key, Policy};
+use crate::name::Names;
 use crate::paths::load::batch::BatchLoading;
 use crate::paths::read::Found;
 use crate::paths::read::batch::Batch;
+use crate::runtime::Runtime;
 
 /// What a batch function returns: a map from ids to values.
 #[diagnostic::on_unimplemented(
@@ -65,26 +69,10 @@ impl<K: Ord + Clone, V> BatchMap for BTreeMap<K, V> {
     }
 }
 
-/// A parameter that a batch function's body gets anew each time that it runs.
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` cannot be given to the body of a batch function, which may run once more",
-    label = "not `Clone`",
-    note = "ids that another call was loading in vain are loaded after the others: take this parameter by reference, or make it `Clone`"
-)]
-pub trait Repeatable: Clone {}
-
-#[diagnostic::do_not_recommend]
-impl<T: Clone> Repeatable for T {}
-
-/// The parameter for one run.
-pub fn repeat<T: Repeatable>(parameter: &T) -> T {
-    parameter.clone()
-}
-
 /// One call for many ids.
 #[must_use]
 pub struct ManyCall<M: BatchMap> {
-    cache: Cache,
+    runtime: Arc<Runtime>,
     ids: Vec<M::Id>,
     keys: Vec<Key<M::Value>>,
     policy: Policy,
@@ -108,29 +96,34 @@ pub struct ManyLoad<M: BatchMap> {
 }
 
 struct Many<M: BatchMap> {
-    cache: Cache,
+    runtime: Arc<Runtime>,
     ids: Vec<M::Id>,
     found: M,
     batch: Batch,
 }
 
 impl<M: BatchMap> ManyCall<M> {
-    /// `None`: the installed cache. Each id counts once.
-    pub fn new(cache: Option<&Cache>, ids: &[M::Id], key: impl FnMut(&M::Id) -> Key<M::Value>, policy: Policy) -> Self {
+    /// Each id counts once.
+    pub(crate) fn of(
+        runtime: Arc<Runtime>,
+        ids: &[M::Id],
+        key: impl FnMut(&M::Id) -> Key<M::Value>,
+        policy: Policy,
+    ) -> Self {
         let ids = M::distinct(ids);
         let keys = ids.iter().map(key).collect();
-        Self { cache: cache.cloned().unwrap_or_else(Cache::global), ids, keys, policy }
+        Self { runtime, ids, keys, policy }
     }
 }
 
 /// Takes what is stored, and is told what to load; without ids nobody is asked.
-pub async fn lookup_many<M: BatchMap<Value: Storable>>(call: ManyCall<M>) -> ManyStep<M> {
-    let ManyCall { cache, ids, keys, policy } = call;
-    let refresh = REFRESHING.try_with(|refreshing| refreshing.replace(false)).unwrap_or(false);
+pub(crate) async fn lookup_many<M: BatchMap<Value: Serialize + DeserializeOwned>>(call: ManyCall<M>) -> ManyStep<M> {
+    let ManyCall { runtime, ids, keys, policy } = call;
+    let refresh = takes_refresh();
     let fingerprint = fingerprint::<M::Value>(policy.version, policy.shape);
     let keys = keys.into_iter().map(|key| key.entry());
-    let batch = Batch::begin(&cache.runtime, keys, &policy, fingerprint, refresh);
-    let mut many = Many { cache, ids, found: M::default(), batch };
+    let batch = Batch::begin(&runtime, keys, &policy, fingerprint, refresh);
+    let mut many = Many { runtime, ids, found: M::default(), batch };
     while let Some(found) = many.batch.stored().await {
         many.take(found);
     }
@@ -141,15 +134,15 @@ impl<M: BatchMap<Value: DeserializeOwned>> Many<M> {
     /// A negative entry is an id that the map does not hold.
     fn take(&mut self, found: Vec<(usize, Found)>) {
         let mut served = Vec::with_capacity(found.len());
-        for (at, usable) in found {
-            match codec::decode::<Option<M::Value>>(&usable.entry) {
+        for (at, found) in found {
+            match codec::decode::<Option<M::Value>>(&found.entry) {
                 Ok(value) => {
                     if let Some(value) = value {
                         self.found.extend([(self.ids[at].clone(), value)]);
                     }
-                    served.push((at, usable));
+                    served.push((at, found));
                 }
-                Err(_) => self.batch.undecodable(at),
+                Err(_) => self.batch.undecodable(at, &found),
             }
         }
         self.batch.served(served);
@@ -161,7 +154,7 @@ impl<M: BatchMap<Value: DeserializeOwned>> Many<M> {
             let gathered = Box::pin(self.batch.gather()).await;
             self.take(gathered.found);
             if !gathered.loads.is_empty() {
-                let loading = Box::new(BatchLoading::new(&self.cache.runtime, gathered.loads));
+                let loading = Box::new(BatchLoading::new(&self.runtime, gathered.loads));
                 return ManyStep::Load(ManyLoad { many: self, loading });
             }
         }
@@ -194,7 +187,7 @@ impl<M: BatchMap> ManyLoad<M> {
 /// Stores each value, or counts why not, and goes on with the ids that others were loading. `declared` says the names of an
 /// entry, and whether its value is to be stored; an id that was not loaded has no value, and a negative entry at most. The
 /// future does not hold `declared`.
-pub fn fill_many<M: BatchMap<Value: Storable>>(
+pub(crate) fn fill_many<M: BatchMap<Value: Serialize + DeserializeOwned>>(
     load: ManyLoad<M>,
     loaded: M,
     mut declared: impl FnMut(&M::Id, Option<&M::Value>) -> (Names, bool),

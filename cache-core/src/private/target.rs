@@ -3,13 +3,12 @@
 use std::future::Future;
 use std::marker::PhantomData;
 
-use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::cache::runtime_of;
 use crate::cache::Cache;
+use crate::call::{Writing, writing};
 use crate::key::Key;
-use crate::paths::stamp;
-use crate::paths::write_through::Writer;
 
 /// The entry of one call of a cached function, to be written by another function. The companion says which of what it takes
 /// to store a value it has at hand: [`Known`] or [`NotKnown`].
@@ -76,15 +75,6 @@ impl<T> WrittenAs<T> for Option<T> {
     }
 }
 
-/// The body of a function that writes through. To be ended by [`finish`](Self::finish) or [`disarm`](Self::disarm);
-/// dropped before, its outcome is unknown, and the entry is removed.
-#[must_use]
-pub struct Writing<T> {
-    // Boxed: the function's future holds it all through the body.
-    writer: Box<Writer>,
-    key: Key<T>,
-}
-
 /// Compiles for a target whose companion knows how it is stored. Bounds are checked here and not where a future is made, which
 /// would report them twice.
 pub fn writable<T, Recipe: IsWritable, In>(_: &Target<T, Recipe, In>) {}
@@ -93,37 +83,11 @@ pub fn writable<T, Recipe: IsWritable, In>(_: &Target<T, Recipe, In>) {}
 pub fn located<T, Recipe, In: IsLocated>(_: &Target<T, Recipe, In>) {}
 
 /// Before the body, in this cache; `None`: in that of the target.
-pub fn write_through<T, Recipe, In>(
+pub fn write_through<T: DeserializeOwned, Recipe, In>(
     cache: Option<&Cache>,
     target: Target<T, Recipe, In>,
 ) -> impl Future<Output = Writing<T>> + Send + use<T, Recipe, In> {
-    begin(cache.cloned().or(target.cache).unwrap_or_else(Cache::global), target.key)
-}
-
-async fn begin<T>(cache: Cache, key: Key<T>) -> Writing<T> {
-    let writer = Box::new(Writer::begin(cache.runtime, key.name(), stamp::recall(&key.policy())).await);
-    Writing { writer, key }
-}
-
-impl<T> Writing<T> {
-    /// Runs the body: cached calls inside hand their names to the entry.
-    pub fn run<F: Future>(&self, body: F) -> impl Future<Output = F::Output> + use<T, F> {
-        self.writer.run(body)
-    }
-
-    /// The body returned: the value replaces the entry. Begun at once, it goes on if the caller is dropped. Failures are counted,
-    /// said at ERROR, and made good in the background. The future holds no value: it is `Send` also if that is not `Sync`.
-    pub fn finish(self, value: Option<&T>) -> impl Future<Output = ()> + Send + use<T>
-    where
-        T: Serialize + DeserializeOwned,
-    {
-        self.writer.finish(&self.key, value)
-    }
-
-    /// The function failed: nothing was written.
-    pub fn disarm(self) {
-        self.writer.disarm();
-    }
+    writing(runtime_of(cache.or(target.cache.as_ref())), target.key)
 }
 
 /// What to write of what the body returned.

@@ -1,0 +1,218 @@
+//! One call of a cached function.
+
+use std::cell::Cell;
+use std::future::Future;
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::entry::{codec, fingerprint};
+use crate::error::Error;
+use crate::key::{Key, Policy};
+use crate::name::Names;
+use crate::observe::NotStored;
+use crate::paths::load::Loading;
+use crate::paths::read::{Miss, Read, Terms};
+use crate::paths::refresh::Due;
+use crate::paths::subject::Subject;
+use crate::runtime::Runtime;
+
+tokio::task_local! {
+    /// Set while the next lookup of this task is to ignore what is stored.
+    static REFRESHING: Cell<bool>;
+}
+
+/// One call of a cached function.
+#[must_use]
+pub struct Call<T> {
+    runtime: Arc<Runtime>,
+    key: Key<T>,
+    policy: Policy,
+    background: bool,
+}
+
+/// How a call goes on.
+pub enum Step<T> {
+    /// The value is here.
+    Return(T),
+    /// The value is here, and is to be refreshed in the background. Only for calls [`in_background`](Call::in_background).
+    ReturnAndRefresh(T, Refresh<T>),
+    /// The body has to run.
+    Load(Load<T>),
+}
+
+/// A value is to be refreshed. Dropped, it is left to another call.
+#[must_use]
+pub struct Refresh<T> {
+    due: Box<Due>,
+    value: PhantomData<fn() -> T>,
+}
+
+/// The body of a cached function, about to run. To be ended by [`fill`](Self::fill), [`unstored_value`](Self::unstored_value),
+/// [`unstored`](Self::unstored) or [`failed`](Self::failed); dropped before, its call was cancelled or panicked, and a follower takes over.
+#[must_use]
+pub struct Load<T> {
+    // Boxed: the future of every cached function would be as large otherwise.
+    loading: Box<Loading>,
+    // A load holds no `T`, so it is `Send` whatever `T` is.
+    value: PhantomData<fn() -> T>,
+}
+
+impl<T> Call<T> {
+    /// Of a function that stores as `policy` says.
+    pub(crate) fn of(runtime: Arc<Runtime>, key: Key<T>, policy: Policy) -> Self {
+        Self { runtime, key, policy, background: false }
+    }
+
+    /// The caller spawns what is to be refreshed: a stale value is served at once, if its policy says so.
+    pub fn in_background(mut self) -> Self {
+        self.background = true;
+        self
+    }
+
+    /// Takes what is stored, waits for whoever loads it, or is told to load.
+    pub async fn lookup(self) -> Step<T>
+    where
+        T: DeserializeOwned,
+    {
+        let terms = Terms { refresh: takes_refresh(), background: self.background, any_type: false };
+        let fingerprint = fingerprint::<T>(self.policy.version, self.policy.shape);
+        let subject = Subject::new(&self.runtime, self.key.entry(), self.policy, fingerprint);
+        let mut read = Read::begin(subject, terms);
+        let mut stored = read.stored().await;
+        loop {
+            if let Some(found) = stored {
+                match codec::decode(&found.entry) {
+                    Ok(value) => {
+                        return match read.served(found) {
+                            None => Step::Return(value),
+                            Some(due) => Step::ReturnAndRefresh(value, Refresh { due, value: PhantomData }),
+                        };
+                    }
+                    Err(_) => read.undecodable(&found),
+                }
+            }
+            // Boxed: misses are rare, and every cached function's future would be as large as this one.
+            match Box::pin(read.miss()).await {
+                Miss::Found(found) => stored = Some(found),
+                Miss::Load(loading) => return Step::Load(Load { loading, value: PhantomData }),
+            }
+        }
+    }
+}
+
+impl<T> Refresh<T> {
+    /// Runs `reload` in a task of its own, unless another process refreshes. It says whether the body succeeded.
+    pub fn spawn<R, F>(self, reload: R)
+    where
+        R: FnOnce(Load<T>) -> F + Send + 'static,
+        F: Future<Output = bool> + Send + 'static,
+        T: 'static,
+    {
+        self.due.spawn(|loading| reload(Load { loading, value: PhantomData }));
+    }
+}
+
+impl<T> Load<T> {
+    /// Names of the entry that are known before the body runs. Handed to the enclosing load at once, so that it falls with
+    /// them even if this load ends with an error.
+    pub fn known(&mut self, names: Names) {
+        self.loading.declare(names);
+    }
+
+    /// Runs the body: cached calls inside hand their names to this load, the time it takes is measured, the lease renewed.
+    pub fn run<F: Future>(&mut self, body: F) -> impl Future<Output = F::Output> + use<'_, T, F> {
+        self.loading.run(body)
+    }
+
+    /// Stores the value, or counts why not. The future holds no `T`: it is `Send` also if `T` is not `Sync`.
+    pub fn fill(mut self, value: &T, declared: Names) -> impl Future<Output = ()> + Send + use<T>
+    where
+        T: Serialize,
+    {
+        self.loading.declare(declared);
+        let filling = self.loading.fill_with(|| codec::encode(value));
+        async move {
+            if let Some(filling) = filling {
+                filling.send().await;
+            }
+        }
+    }
+
+    /// `when` said no: the value is not stored, but the enclosing load was made from it.
+    pub fn unstored_value(mut self, declared: Names) {
+        self.loading.declare(declared);
+        self.loading.end_unstored(NotStored::NotWanted);
+    }
+
+    /// The body failed, and its error goes to the caller.
+    pub fn unstored(self) {
+        self.loading.end_failed();
+    }
+
+    /// The body failed. What the caller gets instead, under `stale_if_error`.
+    pub fn failed(self, error: &str) -> Option<T>
+    where
+        T: DeserializeOwned,
+    {
+        codec::decode(&self.loading.end_failed_or_stand_in(error)?).ok()
+    }
+}
+
+/// Runs a call of a cached function that loads and fills, whatever is stored.
+pub async fn refresh<F: Future>(call: F) -> F::Output {
+    REFRESHING.scope(Cell::new(true), call).await
+}
+
+/// Whether this lookup is the one that is to ignore what is stored.
+pub(super) fn takes_refresh() -> bool {
+    REFRESHING.try_with(|refreshing| refreshing.replace(false)).unwrap_or(false)
+}
+
+/// The value under `key`, or the one that `load` returns. What an error that `stale_if_error` hides is called is `unsaid`.
+// Not an `async fn`: that would hold `load`, and all it captured, twice.
+pub(crate) fn get_or_load<T, E, F>(
+    runtime: &Arc<Runtime>,
+    key: Key<T>,
+    unsaid: &'static str,
+    load: impl FnOnce() -> F,
+) -> impl Future<Output = Result<T, E>>
+where
+    T: Serialize + DeserializeOwned,
+    F: Future<Output = Result<T, E>>,
+{
+    let call = Call::of(runtime.clone(), key.clone(), key.policy());
+    async move {
+        let mut loading = match call.lookup().await {
+            Step::Return(value) | Step::ReturnAndRefresh(value, _) => return Ok(value),
+            Step::Load(loading) => loading,
+        };
+        match loading.run(load()).await {
+            Ok(value) => {
+                let declared = key.recipe().map_or_else(Names::new, |recipe| recipe.names(&value));
+                if key.recipe().is_none_or(|recipe| (recipe.keep)(&value)) {
+                    loading.fill(&value, declared).await;
+                } else {
+                    loading.unstored_value(declared);
+                }
+                Ok(value)
+            }
+            Err(error) => loading.failed(unsaid).ok_or(error),
+        }
+    }
+}
+
+/// What is stored under a key, without loading. A cached call like any other to the load around it.
+///
+/// A key given as text does not know the version and the declared fields that the function's fingerprint is made with: there,
+/// what decodes is taken.
+pub(crate) async fn peek<T: DeserializeOwned>(runtime: &Arc<Runtime>, key: Key<T>) -> Result<Option<T>, Error> {
+    let policy = key.policy();
+    let terms = Terms { any_type: key.recipe().is_none(), ..Terms::default() };
+    let fingerprint = fingerprint::<T>(policy.version, policy.shape);
+    let mut read = Read::begin(Subject::new(runtime, key.entry(), policy, fingerprint), terms);
+    let Some(found) = read.look().await? else { return Ok(None) };
+    Ok(codec::decode(&found.entry).inspect_err(|_| read.undecodable(&found)).ok())
+}

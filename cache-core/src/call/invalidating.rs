@@ -1,0 +1,64 @@
+//! The body of a function that invalidates.
+
+use std::sync::Arc;
+
+use crate::invalidation::Invalidation;
+use crate::paths::invalidate;
+use crate::runtime::Runtime;
+
+/// Whether the caller of an invalidating function waits for the invalidation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Until it is done.
+    Wait,
+    /// Not at all.
+    Background,
+}
+
+/// Watches over the body of an invalidating function. Made when the function's future is first polled: one that is never
+/// polled invalidates nothing.
+///
+/// Dropped before [`complete`](Self::complete) or [`disarm`](Self::disarm), the body was cancelled or panicked, and the outcome of
+/// its write is unknown: what is known already is invalidated.
+#[must_use]
+pub struct Invalidating {
+    runtime: Arc<Runtime>,
+    mode: Mode,
+    /// `None`: nothing is left to do.
+    known: Option<Invalidation>,
+}
+
+impl Invalidating {
+    /// Of a function that nothing is known of yet.
+    pub(crate) fn of(runtime: Arc<Runtime>, mode: Mode) -> Self {
+        Self { runtime, mode, known: Some(Invalidation::new()) }
+    }
+
+    /// What needs the parameters alone; before the body runs, which may move them.
+    pub fn known(&mut self, invalidation: Invalidation) {
+        self.known = Some(self.known.take().unwrap_or_default().and(invalidation));
+    }
+
+    /// The body returned: invalidates what was known and what the result adds. Begun on the first poll, it goes on if the
+    /// caller is dropped. Failures are counted, said at ERROR, and retried in the background.
+    pub async fn complete(mut self, from_result: Invalidation) {
+        let invalidation = self.known.take().unwrap_or_default().and(from_result);
+        let done = invalidate::begin_and_report(&self.runtime, invalidation);
+        if self.mode == Mode::Wait {
+            done.await;
+        }
+    }
+
+    /// The function failed, and `when = ok`: nothing was written.
+    pub fn disarm(mut self) {
+        self.known = None;
+    }
+}
+
+impl Drop for Invalidating {
+    fn drop(&mut self) {
+        if let Some(known) = self.known.take() {
+            drop(invalidate::begin_and_report(&self.runtime, known));
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! One write of a user's value: by a function that writes through, or by `put`.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::entry::codec::Encoded;
+use crate::entry::{codec, fingerprint};
+use crate::error::{Error, ErrorKind};
+use crate::key::Key;
+use crate::name::Names;
+use crate::observe::{Event, NotStored};
+use crate::paths::invalidate::to_the_end;
+use crate::paths::subject::Subject;
+use crate::paths::write_through::{Put, Writer, prepare, read_clock, removal, write};
+use crate::runtime::Runtime;
+use crate::runtime::provenance::Collected;
+
+/// The body of a function that writes through. To be ended by [`finish`](Self::finish) or [`disarm`](Self::disarm);
+/// dropped before, its outcome is unknown, and the entry is removed.
+#[must_use]
+pub struct Writing<T> {
+    // Boxed: the function's future holds it all through the body.
+    writer: Box<Writer>,
+    key: Key<T>,
+}
+
+/// Before the body.
+pub(crate) async fn writing<T: DeserializeOwned>(runtime: Arc<Runtime>, key: Key<T>) -> Writing<T> {
+    let writer = Box::new(Writer::begin(subject_of(&runtime, &key)).await);
+    Writing { writer, key }
+}
+
+impl<T> Writing<T> {
+    /// Runs the body: cached calls inside hand their names to the entry.
+    pub fn run<F: Future>(&self, body: F) -> impl Future<Output = F::Output> + use<T, F> {
+        self.writer.run(body)
+    }
+
+    /// The body returned: the value replaces the entry. Begun at once, it goes on if the caller is dropped. Failures are counted,
+    /// said at ERROR, and made good in the background. The future holds no value: it is `Send` also if that is not `Sync`.
+    pub fn finish(self, value: Option<&T>) -> impl Future<Output = ()> + Send + use<T>
+    where
+        T: Serialize,
+    {
+        let Self { writer, key } = self;
+        writer.finish(value.ok_or(NotStored::NotWanted).and_then(|value| content(&key, value)))
+    }
+
+    /// The function failed: nothing was written.
+    pub fn disarm(self) {
+        self.writer.disarm();
+    }
+}
+
+fn subject_of<T: DeserializeOwned>(runtime: &Arc<Runtime>, key: &Key<T>) -> Arc<Subject> {
+    let policy = key.policy();
+    let fingerprint = fingerprint::<T>(policy.version, policy.shape);
+    Subject::new(runtime, key.entry(), policy, fingerprint)
+}
+
+/// The names of a value, and its bytes on demand; or why it is not to be stored.
+fn content<T: Serialize>(
+    key: &Key<T>,
+    value: &T,
+) -> Result<(Names, impl FnOnce() -> Result<Encoded, Error>), NotStored> {
+    let declared = match key.recipe() {
+        Some(recipe) if !(recipe.keep)(value) => return Err(NotStored::NotWanted),
+        Some(recipe) => recipe.names(value),
+        None => Names::new(),
+    };
+    Ok((declared, || codec::encode(value)))
+}
+
+/// Stores a value that the caller knows to be current.
+pub(crate) async fn put<T: Serialize + DeserializeOwned>(
+    runtime: &Arc<Runtime>,
+    key: Result<Key<T>, Error>,
+    value: &T,
+) -> Result<Put, Error> {
+    if runtime.store.is_none() {
+        return Ok(Put::default());
+    }
+    let key = key?;
+    let subject = subject_of(runtime, &key);
+    if subject.key.is_none() {
+        return Err(Error::new(ErrorKind::Encode, "the key has an argument that cannot be encoded"));
+    }
+    // Before anything else is done.
+    let clock = match read_clock(&subject).await {
+        Ok(clock) => clock,
+        Err(error) => {
+            drop(removal(&subject));
+            return Err(error);
+        }
+    };
+    let prepared = content(&key, value)
+        .and_then(|(declared, encode)| prepare(&subject, declared, Collected::default(), clock, encode));
+    let reason = match prepared {
+        Ok(prepared) => return to_the_end(write(subject, prepared)).await,
+        Err(reason) => reason,
+    };
+    subject.note(Event::NotStored(reason));
+    let entries = to_the_end(removal(&subject).drive()).await?.entries;
+    match reason {
+        NotStored::NotWanted => Ok(Put { stored: false, entries }),
+        NotStored::TooLarge => Err(Error::new(ErrorKind::Limit, "the value is larger than value_bytes_max")),
+        NotStored::Unencodable => Err(Error::new(ErrorKind::Encode, "the value cannot be encoded")),
+        _ => Err(Error::new(
+            ErrorKind::Limit,
+            "the value has too many tags, one that cannot be written, or one that the key alone cannot tell",
+        )),
+    }
+}

@@ -1,0 +1,164 @@
+//! What happens to calls, values and invalidations: one list of it, counted and logged here alone.
+
+use std::time::Duration;
+
+use super::stats::Counters;
+
+/// Something that happened under one prefix.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Event<'a> {
+    /// A call was served what is stored, within its TTL.
+    Hit,
+    /// A call was served what is stored, past its TTL and within `stale_while_revalidate`.
+    StaleHit,
+    /// A call was not served what is stored.
+    Miss,
+    /// The same, and it took the value that another call of this process was loading.
+    SharedMiss,
+    /// The same, and it was served what it had read before, for another call's load had failed (`stale_if_error`).
+    StandInMiss,
+    /// A call left the cache alone.
+    Bypass,
+    /// Stored bytes could not be used.
+    BadEntry,
+    /// The store answered, or failed to, after so long.
+    StoreAnswer { took: Duration, failed: bool },
+    /// The wrapped function began to run.
+    LoadBegan,
+    /// It ended after so long.
+    LoadEnded(Duration),
+    /// A background refresh has the right to load.
+    RefreshBegan,
+    /// A background refresh came to nothing.
+    RefreshFailed { error: &'a str },
+    /// A load failed, and its caller was served what it had read before (`stale_if_error`).
+    FailureHidden { error: &'a str },
+    /// A value was stored.
+    Stored,
+    /// A value was not stored.
+    NotStored(NotStored),
+    /// So many entries were removed.
+    Removed(u64),
+    /// An invalidation failed and went to the background.
+    InvalidationOwed,
+    /// The same, and nobody is told of it by an `Err`.
+    InvalidationFailed { error: &'a dyn std::error::Error },
+    /// A function invalidates something that can never name an entry.
+    InvalidName { error: &'a dyn std::error::Error },
+}
+
+/// Why a value that was loaded or written is not in the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NotStored {
+    /// It is not meant to be: an `Err`, a `None` without `negative_ttl`, a TTL of zero, or `when` said no.
+    NotWanted,
+    /// There is no reading of the clock to prove that it is current: the store failed, or the cache was bypassed.
+    NoReading,
+    /// It cannot be encoded.
+    Unencodable,
+    /// It is larger than `value_bytes_max`.
+    TooLarge,
+    /// It has more tags than `tags_max`.
+    TooManyTags,
+    /// It has more names than `names_max`, inherited ones included.
+    TooManyNames,
+    /// One of its names cannot be spelled, so an invalidation could not reach it.
+    NameUnspelled,
+    /// It was made from another cache's entries, or from a value past its TTL.
+    Untraceable,
+    /// A write was made from the entry that it replaces: nothing tells a read before it from one after it.
+    MadeFromItself,
+    /// Its key, a tag or a dependency was invalidated while it was loaded.
+    Invalidated,
+    /// An invalidation by pattern, or of everything, ran while it was loaded.
+    FloorRaised,
+    /// The store lost its clock while it was loaded.
+    ClockLost,
+    /// It took longer to load than invalidations are remembered (`fence_retention`).
+    TooOld,
+    /// The store did not answer.
+    Unanswered,
+}
+
+impl NotStored {
+    /// What to say of it, and the way out; `None`: it is no mistake.
+    fn advice(self) -> Option<(&'static str, &'static str)> {
+        Some(match self {
+            Self::Unencodable => ("they cannot be encoded", "see whether their `Serialize` fails"),
+            Self::TooLarge => ("they are too large", "raise `value_bytes_max`, or cache their parts"),
+            Self::TooManyTags => ("they have too many tags", "raise `tags_max`, or use a coarser tag"),
+            Self::TooManyNames => ("they belong to too many names", "raise `names_max`, or cache their parts"),
+            Self::NameUnspelled => ("a tag or a dependency of theirs cannot be spelled", "see the rules for names"),
+            Self::Untraceable => ("they were made from another cache's entries or from stale ones", "use one cache"),
+            Self::MadeFromItself => ("they were made from the entry that they replace", "read around the cache"),
+            Self::NotWanted | Self::NoReading | Self::Unanswered => return None,
+            Self::Invalidated | Self::FloorRaised | Self::ClockLost | Self::TooOld => return None,
+        })
+    }
+}
+
+impl Counters {
+    /// Counts an event, and says what somebody has to know of.
+    pub(crate) fn note(&self, event: Event<'_>) {
+        match event {
+            Event::Hit => self.hits(1),
+            Event::StaleHit => {
+                self.hits(1);
+                self.stale_hits(1);
+            }
+            Event::Miss => self.misses(1),
+            Event::SharedMiss => {
+                self.misses(1);
+                self.shared(1);
+            }
+            Event::StandInMiss => {
+                self.misses(1);
+                self.stale_hits(1);
+            }
+            Event::Bypass => self.bypasses(1),
+            Event::BadEntry => self.bad_entries(1),
+            Event::StoreAnswer { took, failed } => {
+                self.store_time(took);
+                self.errors(u64::from(failed));
+            }
+            Event::LoadBegan => self.loads(1),
+            Event::LoadEnded(took) => self.load_time(took),
+            Event::RefreshBegan => self.refreshes(1),
+            Event::RefreshFailed { error } => {
+                self.hidden_failures(1);
+                tracing::warn!(prefix = self.prefix(), error, "a refresh in the background failed");
+            }
+            Event::FailureHidden { error } => {
+                self.hidden_failures(1);
+                self.stale_hits(1);
+                tracing::warn!(prefix = self.prefix(), error, "a load failed: the value before it is served");
+            }
+            Event::Stored => self.fills(1),
+            Event::NotStored(reason) => self.note_not_stored(reason),
+            Event::Removed(entries) => self.invalidated(entries),
+            Event::InvalidationOwed => self.failed_invalidations(1),
+            Event::InvalidationFailed { error } => {
+                tracing::error!(%error, "an invalidation failed; it is retried in the background");
+            }
+            Event::InvalidName { error } => {
+                self.failed_invalidations(1);
+                tracing::error!(%error, "a function invalidates something that can never name an entry");
+            }
+        }
+    }
+
+    fn note_not_stored(&self, reason: NotStored) {
+        match reason {
+            NotStored::NotWanted | NotStored::NoReading | NotStored::Unanswered => {}
+            NotStored::Invalidated | NotStored::FloorRaised | NotStored::ClockLost | NotStored::TooOld => {
+                self.refused_fills(1);
+            }
+            _ => self.unstored(1),
+        }
+        if let Some((why, way_out)) = reason.advice()
+            && self.says_once(reason as u32)
+        {
+            tracing::warn!(prefix = self.prefix(), way_out, "values are not stored: {why}; said once");
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! What a call is about.
+
+use std::sync::Arc;
+
+use crate::entry::Fingerprint;
+use crate::key::{EntryKey, Policy};
+use crate::name::Name;
+use crate::observe::{Counters, Event};
+use crate::runtime::{Runtime, provenance};
+use crate::store::{Recall, Store};
+
+/// One entry, how it is stored, and whose it is: shared by the read, the load and the refresh of a call.
+pub(crate) struct Subject {
+    pub(crate) runtime: Arc<Runtime>,
+    /// `None`: an argument could not be encoded, and the call is not cached.
+    pub(crate) key: Option<EntryKey>,
+    pub(crate) policy: Policy,
+    pub(crate) fingerprint: Fingerprint,
+    pub(crate) counters: Arc<Counters>,
+}
+
+impl Subject {
+    pub(crate) fn new(
+        runtime: &Arc<Runtime>,
+        key: Option<EntryKey>,
+        policy: Policy,
+        fingerprint: Fingerprint,
+    ) -> Arc<Self> {
+        let counters = runtime.counted.prefix(&policy.prefix);
+        Arc::new(Self { runtime: runtime.clone(), key, policy, fingerprint, counters })
+    }
+
+    /// The key, and the store that its entry lives in; `None`: there is no such place, and so no entry.
+    pub(crate) fn place(&self) -> Option<(&EntryKey, &dyn Store)> {
+        Some((self.key.as_ref()?, self.runtime.store().ok()?))
+    }
+
+    pub(crate) fn key_text(&self) -> Option<&Arc<str>> {
+        self.key.as_ref().map(|key| &key.text)
+    }
+
+    pub(crate) fn name(&self) -> Option<&Name> {
+        self.key.as_ref().map(|key| &key.name)
+    }
+
+    /// What a reading of the clock has to bring for a load or a write of this entry.
+    pub(crate) fn recall(&self) -> Recall {
+        if self.policy.adaptive.is_some() { Recall::Learned } else { Recall::Nothing }
+    }
+
+    pub(crate) fn note(&self, event: Event<'_>) {
+        self.counters.note(event);
+    }
+
+    /// The enclosing loads depend on this entry.
+    pub(crate) fn hand_over(&self) {
+        if provenance::in_load() {
+            provenance::hand_over(self.runtime.id, self.name());
+        }
+    }
+}

@@ -1,0 +1,34 @@
+//! Which cache a call uses: the one that its attribute names, or the installed one.
+
+use std::sync::Arc;
+
+use crate::cache::Cache;
+use crate::call::{BatchMap, Call, Invalidating, ManyCall, Mode};
+use crate::key::{Key, Policy};
+use crate::runtime::Runtime;
+
+/// `None`: the installed cache.
+pub(super) fn runtime_of(cache: Option<&Cache>) -> Arc<Runtime> {
+    cache.map_or_else(|| Cache::global().runtime, |cache| cache.runtime.clone())
+}
+
+impl<T> Call<T> {
+    /// `None`: the installed cache.
+    pub fn new(cache: Option<&Cache>, key: Key<T>, policy: Policy) -> Self {
+        Self::of(runtime_of(cache), key, policy)
+    }
+}
+
+impl<M: BatchMap> ManyCall<M> {
+    /// `None`: the installed cache. Each id counts once.
+    pub fn new(cache: Option<&Cache>, ids: &[M::Id], key: impl FnMut(&M::Id) -> Key<M::Value>, policy: Policy) -> Self {
+        Self::of(runtime_of(cache), ids, key, policy)
+    }
+}
+
+impl Invalidating {
+    /// `None`: the installed cache.
+    pub fn new(cache: Option<&Cache>, mode: Mode) -> Self {
+        Self::of(runtime_of(cache), mode)
+    }
+}
