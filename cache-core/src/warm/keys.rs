@@ -21,7 +21,11 @@ pub(super) fn read(key: &str) -> Result<(&str, String), String> {
 
 /// A key for an error: it may have come from anywhere, so only as much of it as a key can be long.
 pub(super) fn clipped(mut key: String) -> String {
-    key.truncate(key.floor_char_boundary(NAME_BYTES_MAX));
+    let mut end = key.len().min(NAME_BYTES_MAX);
+    while !key.is_char_boundary(end) {
+        end -= 1;
+    }
+    key.truncate(end);
     key
 }
 
