@@ -25,7 +25,7 @@ mod warm;
 
 // The README's example compiles and runs, or the tests fail.
 #[cfg(all(doctest, feature = "macros"))]
-#[doc = include_str!("../../README.md")]
+#[doc = include_str!("../README.md")]
 mod readme {}
 
 #[doc(hidden)]

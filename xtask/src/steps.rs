@@ -84,7 +84,8 @@ impl Tally {
     }
 }
 
-fn announce(command: &Command) {
+/// Shows what is run.
+pub(crate) fn announce(command: &Command) {
     let arguments: Vec<_> = command.get_args().map(|argument| argument.to_string_lossy()).collect();
     println!("\n$ cargo {}", arguments.join(" "));
 }

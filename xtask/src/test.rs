@@ -4,7 +4,7 @@ use std::process::Command;
 
 use crate::install;
 use crate::server::Server;
-use crate::steps::{Tally, cargo};
+use crate::steps::{Tally, announce, cargo};
 
 /// Everything, or with `arguments` only `cargo test` with them. False if something failed.
 pub(crate) fn run(arguments: &[String]) -> Result<bool, String> {
@@ -26,6 +26,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<bool, String> {
     if arguments.is_empty() {
         tally.tests(with_servers(cargo(&["test", "--workspace", "--no-fail-fast"])));
         features(&mut tally);
+        packages(&mut tally);
         tours(&mut tally, [&redis_server, &valkey_server]);
     } else {
         let arguments: Vec<&str> = ["test"].into_iter().chain(arguments.iter().map(String::as_str)).collect();
@@ -56,13 +57,37 @@ fn features(tally: &mut Tally) {
         tally.command(cargo(&[&package[..], &["--features", features]].concat()));
     }
     let features = ["--package", "cache-core", "--no-default-features", "--features", "macros"];
-    let mut tree = cargo(&[&["tree"], &features[..], &["--edges", "normal", "--prefix", "none"]].concat());
-    tally.check(match tree.output() {
-        Ok(output) if output.status.success() => {
-            let redis = String::from_utf8_lossy(&output.stdout).lines().any(|package| package.starts_with("redis "));
-            if redis { Err("without the feature `redis` the tree still holds redis".to_owned()) } else { Ok(()) }
-        }
+    let tree = cargo(&[&["tree"], &features[..], &["--edges", "normal", "--prefix", "none"]].concat());
+    tally.check(output(tree).and_then(|tree| {
+        let redis = tree.lines().any(|package| package.starts_with("redis "));
+        if redis { Err("without the feature `redis` the tree still holds redis".to_owned()) } else { Ok(()) }
+    }));
+}
+
+/// A published crate is all that its users have of this repository: it holds what they must be given, and builds alone.
+fn packages(tally: &mut Tally) {
+    let published = ["cache-macros", "cache-core"];
+    let package = ["package", "--allow-dirty", "--quiet"];
+    for name in published {
+        let list = cargo(&[&package[..], &["--list", "--package", name]].concat());
+        tally.check(output(list).and_then(|list| {
+            let missing = |file: &&str| !list.lines().any(|packaged| packaged == *file);
+            match ["README.md", "LICENSE-APACHE", "LICENSE-MIT"].into_iter().find(missing) {
+                Some(file) => Err(format!("the package {name} holds no {file}")),
+                None => Ok(()),
+            }
+        }));
+    }
+    // Together: the runtime asks for exactly these macros, which no registry has yet.
+    tally.command(cargo(&[&package[..], &["--package", published[0], "--package", published[1]]].concat()));
+}
+
+/// What a command prints, or why it failed.
+fn output(mut command: Command) -> Result<String, String> {
+    announce(&command);
+    match command.output() {
+        Ok(output) if output.status.success() => Ok(String::from_utf8_lossy(&output.stdout).into_owned()),
         Ok(output) => Err(String::from_utf8_lossy(&output.stderr).into_owned()),
-        Err(error) => Err(format!("cannot run cargo tree: {error}")),
-    });
+        Err(error) => Err(format!("cannot run it: {error}")),
+    }
 }
