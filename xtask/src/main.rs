@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 mod bench;
+mod deny;
 mod install;
 mod server;
 mod steps;
@@ -10,6 +11,7 @@ mod test;
 
 const USAGE: &str = "\
 cargo xtask test [cargo test arguments]   start Redis and Valkey and run everything, or only the tests asked for
+cargo xtask deny [checks]                 hold what the workspace is built from against deny.toml
 cargo xtask bench [benchmark arguments]   measure beside raw redis-rs, `cached` and the naive cascade";
 
 fn main() -> ExitCode {
@@ -18,6 +20,7 @@ fn main() -> ExitCode {
     let rest: Vec<String> = arguments.collect();
     let outcome = match command.as_deref() {
         Some("test") => test::run(&rest),
+        Some("deny") => deny::run(&rest),
         Some("bench") => bench::run(&rest),
         _ => Err(USAGE.to_owned()),
     };
