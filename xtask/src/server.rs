@@ -9,8 +9,8 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 const ATTEMPTS: usize = 20;
 /// What both Redis and Valkey print once they listen.
 const READY: &str = "eady to accept connections";
-/// Runs the server and kills it when stdin closes: it cannot outlive us, however we end. The log is then the server's
-/// alone, so that it ends when the server does.
+/// Runs the server and kills it when stdin closes: it cannot outlive us, however we end. The log is
+/// then the server's alone, so that it ends when the server does.
 const GUARD: &str =
     "\"$@\" & server=$!; exec >/dev/null 2>&1; trap 'kill -9 $server; wait' EXIT; trap exit HUP INT TERM; read -r _";
 
