@@ -1,14 +1,8 @@
 //! `#[cached]`: parse → check → expand.
 
-mod background;
-mod batch;
 mod check;
-mod companion;
-mod each;
 mod expand;
-mod heading;
 mod parse;
-mod recursion;
 
 use proc_macro2::TokenStream;
 

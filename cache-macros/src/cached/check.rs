@@ -1,9 +1,13 @@
 //! Options and signature together make a plan; everything that can be wrong is found here, so that expansion cannot fail.
 
+mod each;
+mod recursion;
+
 use syn::{GenericParam, Ident, Type};
 
-use super::background;
-use super::each::Each;
+pub(crate) use self::each::Each;
+pub(super) use self::recursion::call_of_itself;
+use super::expand::background;
 use super::parse::{Companion, Options};
 use crate::errors::{Errors, listed, nearest};
 use crate::evaluate::resolve_items;

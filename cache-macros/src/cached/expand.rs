@@ -1,13 +1,16 @@
 //! A plan becomes the wrapper and its companion. Nothing fails here.
 
+pub(super) mod background;
+mod batch;
+mod companion;
+mod heading;
+
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::spanned::Spanned;
 
-use super::background::{self, Background};
-use super::batch;
+use self::background::Background;
 use super::check::{KeyPlan, Place, Plan, SelfPart};
-use super::companion;
 use crate::evaluate::{Evaluator, Sink, template_pieces};
 use crate::names::{Item, Kind};
 use crate::options::Given;

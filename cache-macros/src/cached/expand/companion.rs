@@ -5,9 +5,9 @@ use quote::{ToTokens, quote, quote_spanned};
 use syn::visit_mut::VisitMut;
 use syn::{FnArg, Generics, Pat, ReceiverKind};
 
-use super::check::{Place, Plan};
-use super::expand::{Bindings, Generator};
 use super::heading::{Heading, arg_name, explicit_argument, heading, this_span};
+use super::{Bindings, Generator};
+use crate::cached::check::{Place, Plan};
 use crate::mentions::mentions;
 use crate::names::{TARGET, associated_name};
 use crate::wrapper;

@@ -6,8 +6,8 @@ use syn::spanned::Spanned;
 use syn::visit_mut::VisitMut;
 use syn::{GenericParam, Generics, Lifetime, Type, TypeParamBound, Visibility};
 
-use super::check::Plan;
-use super::expand::Generator;
+use super::Generator;
+use crate::cached::check::Plan;
 use crate::mentions::mentions;
 use crate::signature::{Param, peel_type};
 

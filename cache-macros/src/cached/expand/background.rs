@@ -7,11 +7,10 @@ use syn::spanned::Spanned;
 use syn::visit::Visit;
 use syn::{FnArg, Ident, Lifetime, Pat, Receiver, ReceiverKind, Type, TypeReference};
 
-use super::check::Place;
-use super::expand::Generator;
+use super::Generator;
 use super::heading::explicit_argument;
-use super::parse::Options;
-use super::recursion::call_of_itself;
+use crate::cached::check::{Place, call_of_itself};
+use crate::cached::parse::Options;
 use crate::errors::Errors;
 use crate::names::associated_name;
 use crate::signature::{Form, Function, Param, peel_type};

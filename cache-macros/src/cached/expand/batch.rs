@@ -5,8 +5,8 @@ use quote::{quote, quote_spanned};
 use syn::spanned::Spanned;
 use syn::visit::Visit;
 
-use super::each::Each;
-use super::expand::{Bindings, Generator};
+use super::{Bindings, Generator};
+use crate::cached::check::Each;
 use crate::signature::Param;
 use crate::wrapper;
 

@@ -3,7 +3,7 @@
 use quote::ToTokens;
 use syn::{GenericArgument, Ident, PathArguments, ReceiverKind, Type};
 
-use super::parse::Options;
+use crate::cached::parse::Options;
 use crate::errors::{Errors, listed, nearest};
 use crate::signature::{Function, last_segment, peel_type};
 
