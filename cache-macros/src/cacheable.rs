@@ -15,7 +15,7 @@ pub(crate) fn cacheable(input: TokenStream) -> TokenStream {
         Err(error) => return error.to_compile_error(),
     };
     let mut errors = Errors::default();
-    let mut options = parse::Options::parse(&input, &mut errors);
+    let mut options = parse::CacheableOptions::parse(&input, &mut errors);
     check(&input, &mut options, &mut errors);
     match errors.finish() {
         Ok(()) => expand::expand(&input, &options),
@@ -23,7 +23,7 @@ pub(crate) fn cacheable(input: TokenStream) -> TokenStream {
     }
 }
 
-fn check(input: &DeriveInput, options: &mut parse::Options, errors: &mut Errors) {
+fn check(input: &DeriveInput, options: &mut parse::CacheableOptions, errors: &mut Errors) {
     if let Data::Union(data) = &input.data {
         errors.at(
             &data.union_token,

@@ -8,6 +8,10 @@ use syn::{Expr, ExprLit, Ident, Lit};
 
 use crate::options::{self, peel};
 
+/// What is wrong with a lifetime of zero.
+pub(crate) const LIFETIME_OF_ZERO: &str =
+    "a lifetime of zero would store nothing: remove the attribute, or use `Cache::disabled()` in tests";
+
 /// A lifetime as written.
 pub(crate) enum Lifetime {
     Millis(u64),
@@ -16,12 +20,12 @@ pub(crate) enum Lifetime {
 }
 
 impl Lifetime {
-    /// Reads `= "60s"` or `= expression`.
-    pub(crate) fn read(name: &Ident, input: ParseStream<'_>) -> syn::Result<Self> {
+    /// Reads `= "60s"` or `= expression`. `zero` says what is wrong with a duration of zero.
+    pub(crate) fn read(name: &Ident, input: ParseStream<'_>, zero: &str) -> syn::Result<Self> {
         let expr: Expr = options::value(name, input)?;
         match peel(&expr) {
             Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) => {
-                let millis = parse_millis(&text.value(), zero_of(name));
+                let millis = parse_millis(&text.value(), zero);
                 millis.map(Self::Millis).map_err(|message| syn::Error::new_spanned(text, message))
             }
             Expr::Lit(ExprLit { lit: Lit::Int(number), .. }) => {
@@ -62,7 +66,7 @@ pub(crate) fn read_range(name: &Ident, input: ParseStream<'_>) -> syn::Result<(u
     let no_range = || format!("`{name}` is the shortest and the longest ttl: `{name} = \"10s..1h\"`");
     let (min, max) = value.split_once("..").ok_or_else(|| error(no_range()))?;
     let bound = |bound: &str| {
-        let millis = parse_millis(bound.trim(), zero_of(name));
+        let millis = parse_millis(bound.trim(), LIFETIME_OF_ZERO);
         millis.map_err(|message| error(if message == expected() { no_range() } else { message }))
     };
     let (min_ms, max_ms) = (bound(min)?, bound(max)?);
@@ -70,14 +74,6 @@ pub(crate) fn read_range(name: &Ident, input: ParseStream<'_>) -> syn::Result<(u
         return Err(error(format!("`{name}` begins with the shorter ttl: write \"{max}..{min}\"")));
     }
     Ok((min_ms, max_ms))
-}
-
-/// What is wrong with a duration of zero.
-fn zero_of(option: &Ident) -> &'static str {
-    match option.to_string().as_str() {
-        "stale_while_revalidate" | "stale_if_error" => "a stale window of zero does nothing: remove the option",
-        _ => "a lifetime of zero would store nothing: remove the attribute, or use `Cache::disabled()` in tests",
-    }
 }
 
 fn expected() -> String {

@@ -7,12 +7,6 @@ use syn::{Expr, ExprLit, Ident, Lit, LitStr, Token};
 
 use crate::errors::{Errors, listed, nearest};
 
-/// An option's value beside the name as written: most errors belong on one of the two.
-pub(crate) struct Given<T> {
-    pub(crate) name: Ident,
-    pub(crate) value: T,
-}
-
 /// Reads all options, giving each known one, once, to `read`, which takes everything up to the next comma.
 pub(crate) fn read_options(
     tokens: TokenStream,

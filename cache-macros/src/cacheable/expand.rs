@@ -5,12 +5,12 @@ use quote::{quote, quote_spanned};
 use syn::ext::IdentExt;
 use syn::{Data, DeriveInput, Fields};
 
-use super::parse::Options;
+use super::parse::CacheableOptions;
 use crate::evaluate::Evaluator;
 use crate::names::Kind;
 use crate::runtime_path::private_path;
 
-pub(crate) fn expand(input: &DeriveInput, options: &Options) -> TokenStream {
+pub(crate) fn expand(input: &DeriveInput, options: &CacheableOptions) -> TokenStream {
     let private = private_path(options.krate.as_ref());
     let name = &input.ident;
     let (impl_generics, type_generics, where_clause) = input.generics.split_for_impl();

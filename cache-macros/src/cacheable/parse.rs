@@ -4,7 +4,7 @@ use proc_macro2::{TokenStream, TokenTree};
 use quote::quote;
 use syn::{DeriveInput, Meta, Path};
 
-use crate::duration::Lifetime;
+use crate::duration::{LIFETIME_OF_ZERO, Lifetime};
 use crate::errors::Errors;
 use crate::names::{Item, Kind, read_items};
 use crate::options;
@@ -12,7 +12,7 @@ use crate::options;
 const KNOWN: &[&str] = &["ttl", "tags", "version", "crate"];
 
 #[derive(Default)]
-pub(crate) struct Options {
+pub(crate) struct CacheableOptions {
     pub(crate) ttl: Option<Lifetime>,
     /// Its own error is enough.
     pub(crate) ttl_was_wrong: bool,
@@ -21,7 +21,7 @@ pub(crate) struct Options {
     pub(crate) krate: Option<Path>,
 }
 
-impl Options {
+impl CacheableOptions {
     pub(crate) fn parse(input: &DeriveInput, errors: &mut Errors) -> Self {
         let mut tokens = TokenStream::new();
         for attr in input.attrs.iter().filter(|attr| attr.path().is_ident("cacheable")) {
@@ -39,7 +39,7 @@ impl Options {
             match name.to_string().as_str() {
                 "ttl" => {
                     found.ttl_was_wrong = true;
-                    found.ttl = Some(Lifetime::read(name, input)?);
+                    found.ttl = Some(Lifetime::read(name, input, LIFETIME_OF_ZERO)?);
                 }
                 "tags" => found.tags = read_items(name, Kind::Tag, input, errors)?,
                 "version" => found.version = options::version(name, input)?,

@@ -1,64 +1,36 @@
-//! `#[cached(…)]` as written: every value beside its name, nothing checked against the function yet.
+//! `#[cached(…)]` as written: each value beside its name, nothing compared with the function yet.
+
+mod policy;
 
 use proc_macro2::TokenStream;
 use syn::ext::IdentExt;
 use syn::parse::ParseStream;
 use syn::punctuated::Punctuated;
-use syn::{Expr, ExprClosure, ExprLit, Ident, Lit, LitStr, Path, Token};
+use syn::{Expr, ExprClosure, Ident, LitStr, Path, Token};
 
-use crate::duration::{self, Lifetime};
+use self::policy::PolicyReader;
+pub(crate) use self::policy::{PolicySetting, Role};
 use crate::errors::Errors;
 use crate::names::{Item, Kind, check_prefix, read_items};
-use crate::options::{self, Given, peel};
+use crate::options::{self, peel};
 use crate::template::Template;
 
-const KNOWN: &[&str] = &[
-    "prefix",
-    "ttl",
-    "class",
-    "key",
-    "skip",
-    "companion",
-    "tags",
-    "depends_on",
-    "version",
-    "when",
-    "negative_ttl",
-    "cache",
-    "jitter",
-    "each",
-    "stale_while_revalidate",
-    "stale_if_error",
-    "early_refresh",
-    "adaptive_ttl",
-    "crate",
-];
-
 #[derive(Default)]
-pub(crate) struct Options {
+pub(crate) struct CachedOptions {
     pub(crate) prefix: Option<LitStr>,
-    pub(crate) ttl: Option<Given<Lifetime>>,
-    pub(crate) class: Option<Given<LitStr>>,
     pub(crate) key: Option<Template>,
     /// Parameters, type parameters, `self`, `Self`.
     pub(crate) skip: Vec<Ident>,
     pub(crate) companion: Option<Companion>,
     pub(crate) tags: Vec<Item>,
     pub(crate) depends_on: Vec<Item>,
-    pub(crate) version: u32,
     pub(crate) when: Option<ExprClosure>,
-    pub(crate) negative_ttl: Option<Given<Lifetime>>,
     pub(crate) cache: Option<Expr>,
-    pub(crate) jitter: Option<f64>,
     /// The parameter that holds the ids of a batch.
     pub(crate) each: Option<Ident>,
-    pub(crate) stale_while_revalidate: Option<Given<Lifetime>>,
-    pub(crate) stale_if_error: Option<Given<Lifetime>>,
-    /// β.
-    pub(crate) early_refresh: Option<Given<f64>>,
-    /// The bounds, in ms.
-    pub(crate) adaptive_ttl: Option<Given<(u64, u64)>>,
     pub(crate) krate: Option<Path>,
+    /// In the order of the table.
+    pub(crate) policy: Vec<PolicySetting>,
 }
 
 /// Where `key` and `refresh` live.
@@ -71,27 +43,67 @@ pub(crate) enum Companion {
     Named(Ident),
 }
 
-impl Options {
+/// Where an option goes, and how it is read.
+enum Destination {
+    /// A field of [`CachedOptions`]: see [`CachedOptions::read_field`].
+    Field,
+    /// A setter of the policy of the same name.
+    Policy(PolicyReader, &'static [Role]),
+}
+
+use Destination::{Field, Policy};
+use Role::{Age, Background, Lifetime};
+
+/// Every option, in the order in which messages list them. A setter of the policy is a row here and
+/// nothing else.
+const OPTIONS: &[(&str, Destination)] = &[
+    ("prefix", Field),
+    ("ttl", Policy(policy::lifetime, &[Lifetime])),
+    ("class", Policy(policy::class, &[Lifetime])),
+    ("key", Field),
+    ("skip", Field),
+    ("companion", Field),
+    ("tags", Field),
+    ("depends_on", Field),
+    ("version", Policy(policy::version, &[])),
+    ("when", Field),
+    ("negative_ttl", Policy(policy::lifetime, &[])),
+    ("cache", Field),
+    ("jitter", Policy(policy::jitter, &[])),
+    ("each", Field),
+    ("stale_while_revalidate", Policy(policy::stale_window, &[Age, Background])),
+    ("stale_if_error", Policy(policy::stale_window, &[Age])),
+    ("early_refresh", Policy(policy::beta, &[Age, Background])),
+    ("adaptive_ttl", Policy(policy::range, &[Lifetime, Age])),
+    ("crate", Field),
+];
+
+impl CachedOptions {
     pub(crate) fn parse(tokens: TokenStream, errors: &mut Errors) -> Self {
         let mut found = Self::default();
-        options::read_options(tokens, KNOWN, errors, |name, input, errors| found.read(name, input, errors));
+        let known: Vec<&str> = OPTIONS.iter().map(|(name, _)| *name).collect();
+        options::read_options(tokens, &known, errors, |name, input, errors| found.read(name, input, errors));
+        found.policy.sort_by_key(|setting| known.iter().position(|known| setting.name == known));
         found
     }
 
     fn read(&mut self, name: &Ident, input: ParseStream<'_>, errors: &mut Errors) -> syn::Result<()> {
+        match OPTIONS.iter().find(|(known, _)| name == known) {
+            Some((_, Policy(read, roles))) => {
+                let value = read(name, input)?;
+                self.policy.push(PolicySetting { name: name.clone(), value, roles });
+                Ok(())
+            }
+            _ => self.read_field(name, input, errors),
+        }
+    }
+
+    fn read_field(&mut self, name: &Ident, input: ParseStream<'_>, errors: &mut Errors) -> syn::Result<()> {
         match name.to_string().as_str() {
             "prefix" => {
                 let prefix = options::string(name, input)?;
                 check_prefix(&prefix, errors);
                 self.prefix = Some(prefix);
-            }
-            "ttl" => self.ttl = Some(Given { name: name.clone(), value: Lifetime::read(name, input)? }),
-            "class" => {
-                let class = options::string(name, input)?;
-                if class.value().is_empty() {
-                    errors.at(&class, "a class must not be empty: name a row of the cache's TTL table");
-                }
-                self.class = Some(Given { name: name.clone(), value: class });
             }
             "key" => {
                 let template = Template::parse(&options::string(name, input)?, errors);
@@ -102,29 +114,27 @@ impl Options {
             "companion" => self.companion = Some(read_companion(name, input)?),
             "tags" => self.tags = read_items(name, Kind::Tag, input, errors)?,
             "depends_on" => self.depends_on = read_items(name, Kind::Key, input, errors)?,
-            "version" => self.version = options::version(name, input)?,
             "when" => self.when = Some(read_closure(name, input)?),
-            "negative_ttl" => {
-                self.negative_ttl = Some(Given { name: name.clone(), value: Lifetime::read(name, input)? });
-            }
             "cache" => self.cache = Some(options::value(name, input)?),
-            "jitter" => self.jitter = Some(read_jitter(name, input)?),
             "each" => self.each = Some(read_each(name, input)?),
-            "stale_while_revalidate" => {
-                self.stale_while_revalidate = Some(Given { name: name.clone(), value: Lifetime::read(name, input)? });
-            }
-            "stale_if_error" => {
-                self.stale_if_error = Some(Given { name: name.clone(), value: Lifetime::read(name, input)? });
-            }
-            "early_refresh" => {
-                self.early_refresh = Some(Given { name: name.clone(), value: read_beta(name, input)? });
-            }
-            "adaptive_ttl" => {
-                self.adaptive_ttl = Some(Given { name: name.clone(), value: duration::read_range(name, input)? });
-            }
             _ => self.krate = Some(options::value(name, input)?),
         }
         Ok(())
+    }
+
+    /// The setting of one option of the policy, if it is written.
+    pub(crate) fn setting(&self, name: &str) -> Option<&PolicySetting> {
+        self.policy.iter().find(|setting| setting.name == name)
+    }
+
+    /// The settings that have a role.
+    pub(crate) fn settings(&self, role: Role) -> impl Iterator<Item = &PolicySetting> {
+        self.policy.iter().filter(move |setting| setting.roles.contains(&role))
+    }
+
+    /// The first option that has values refreshed in the background, as written.
+    pub(crate) fn background(&self) -> Option<&Ident> {
+        self.settings(Role::Background).next().map(|setting| &setting.name)
     }
 }
 
@@ -176,36 +186,4 @@ fn read_closure(name: &Ident, input: ParseStream<'_>) -> syn::Result<ExprClosure
             "`when` is a closure of the value: `when = |flight| flight.is_scheduled()`",
         )),
     }
-}
-
-/// Nothing, or `= 1.5`.
-fn read_beta(name: &Ident, input: ParseStream<'_>) -> syn::Result<f64> {
-    if !input.peek(Token![=]) {
-        return Ok(1.0);
-    }
-    let value: Expr = options::value(name, input)?;
-    number(&value).filter(|beta| *beta > 0.0 && beta.is_finite()).ok_or_else(|| {
-        syn::Error::new_spanned(
-            &value,
-            "`early_refresh` takes a number above zero, more for earlier: `early_refresh = 2.0`, or `early_refresh` alone for 1.0",
-        )
-    })
-}
-
-fn number(value: &Expr) -> Option<f64> {
-    match peel(value) {
-        Expr::Lit(ExprLit { lit: Lit::Float(number), .. }) => number.base10_parse().ok(),
-        Expr::Lit(ExprLit { lit: Lit::Int(number), .. }) => number.base10_parse().ok(),
-        _ => None,
-    }
-}
-
-fn read_jitter(name: &Ident, input: ParseStream<'_>) -> syn::Result<f64> {
-    let value: Expr = options::value(name, input)?;
-    number(&value).filter(|share| (0.0..1.0).contains(share)).ok_or_else(|| {
-        syn::Error::new_spanned(
-            &value,
-            "`jitter` is the share of the ttl that chance may take off, from 0.0 to below 1.0: `jitter = 0.1`",
-        )
-    })
 }

@@ -1,95 +1,79 @@
-//! `each = ids`: one call for many keys. What the signature has to look like, and what it says.
+//! What the signature of a batch function (`each = ids`) has to look like, and what it says.
 
 use quote::ToTokens;
 use syn::{GenericArgument, Ident, PathArguments, ReceiverKind, Type};
 
-use crate::cached::parse::Options;
+use crate::cached::parse::CachedOptions;
+use crate::cached::plan::Batch;
 use crate::errors::{Errors, listed, nearest};
-use crate::signature::{Function, last_segment, peel_type};
+use crate::signature::{Function, Param, last_segment, peel_type};
 
-/// A batch function, as its signature says it.
-pub(crate) struct Each {
-    /// The parameter that holds the ids.
-    pub(crate) ids: Ident,
-    /// What names one value.
-    pub(crate) id: Type,
-    /// The map that is returned.
-    pub(crate) map: Type,
-    /// What is stored for each id.
-    pub(crate) value: Type,
-    /// `Vec<K>`, not `&[K]`.
-    pub(crate) by_value: bool,
+/// `None`: it is none, or an error was reported.
+pub(super) fn batch(function: &Function, options: &CachedOptions, errors: &mut Errors) -> Option<Batch> {
+    let name = options.each.as_ref()?;
+    let param = ids_param(function, name, errors)?;
+    if let Some(skipped) = options.skip.iter().find(|skipped| *skipped == name) {
+        let message = format!("`{name}` tells the entries apart, so it cannot be skipped: remove it from `skip`");
+        errors.at(skipped, message);
+    }
+    check_repeatable(function, name, errors);
+    let ids = list_item(&param.ty);
+    if ids.is_none() {
+        let message = format!("`each = {name}` takes a list of ids: write `{name}: &[K]` or `{name}: Vec<K>`");
+        errors.at(&param.ty, message);
+    }
+    let map = function.value_type().filter(|_| function.returns_result());
+    let Some((map, (key, value))) = map.and_then(|map| Some((map, map_arguments(map)?))) else {
+        errors.at(
+            map.unwrap_or(&function.output),
+            "a batch function returns a map, which may leave ids out: spell it as `Result<HashMap<K, V>, E>`, or with a `BTreeMap`",
+        );
+        return None;
+    };
+    let (id, by_value) = ids?;
+    check_entry(id, key, value, errors);
+    let (ids, id, map, value) = (name.clone(), id.clone(), map.clone(), value.clone());
+    Some(Batch { ids, id, map, value, by_value })
 }
 
-impl Each {
-    /// `None`: an error was reported.
-    pub(crate) fn check(function: &Function, options: &Options, errors: &mut Errors) -> Option<Self> {
-        let name = options.each.as_ref()?;
-        let names: Vec<String> =
-            function.params.iter().filter_map(|param| param.name()).map(Ident::to_string).collect();
-        let Some(param) = function.params.iter().find(|param| param.name() == Some(name)) else {
-            if function.bindings().any(|binding| binding == name) {
-                errors.at(name, format!("`{name}` is bound by a pattern: make it a parameter, `{name}: &[K]`"));
-                return None;
-            }
-            let meant = nearest(&name.to_string(), names.iter().map(String::as_str));
-            let meant = meant.map_or(String::new(), |meant| format!("did you mean `{meant}`? "));
-            errors.at(
-                name,
-                format!("`each` names the parameter that holds the ids: {meant}known here: {}", listed(&names)),
-            );
-            return None;
-        };
-        if let Some(skipped) = options.skip.iter().find(|skipped| *skipped == name) {
-            errors.at(
-                skipped,
-                format!("`{name}` tells the entries apart, so it cannot be skipped: remove it from `skip`"),
-            );
-        }
-        check_repeatable(function, name, errors);
-        let ids = list_item(&param.ty);
-        if ids.is_none() {
-            errors.at(
-                &param.ty,
-                format!("`each = {name}` takes a list of ids: write `{name}: &[K]` or `{name}: Vec<K>`"),
-            );
-        }
-        let map = function.value_type().filter(|_| function.returns_result());
-        let Some((map, (key, value))) = map.and_then(|map| Some((map, map_arguments(map)?))) else {
-            errors.at(
-                map.unwrap_or(&function.output),
-                "a batch function returns a map, which may leave ids out: spell it as `Result<HashMap<K, V>, E>`, or with a `BTreeMap`",
-            );
-            return None;
-        };
-        let (id, by_value) = ids?;
-        if last_name(id) != last_name(key) {
-            let spelled = |ty: &Type| ty.to_token_stream().to_string().replace("& ", "&");
-            let message = format!(
-                "the ids are `{}`, and the keys of this map are `{}`: write the same type for both",
-                spelled(id),
-                spelled(key)
-            );
-            errors.at(key, message);
-        }
-        match peel_type(value) {
-            reference @ Type::Reference(_) => errors.at(
-                reference,
-                "a reference cannot be read back from a store: return owned values, such as `String` or `Arc<T>`",
-            ),
-            other if last_segment(other).is_some_and(|segment| segment.ident == "Option") => errors.at(
-                other,
-                "an id without a value is left out of the map: return `HashMap<K, V>` without `Option`; `negative_ttl` remembers what was left out",
-            ),
-            _ => {}
-        }
-        let (ids, id, map, value) = (name.clone(), id.clone(), map.clone(), value.clone());
-        Some(Self { ids, id, map, value, by_value })
+fn ids_param<'a>(function: &'a Function, name: &Ident, errors: &mut Errors) -> Option<&'a Param> {
+    let param = function.params.iter().find(|param| param.name() == Some(name));
+    if param.is_some() {
+        return param;
     }
+    if function.bindings().any(|binding| binding == name) {
+        errors.at(name, format!("`{name}` is bound by a pattern: make it a parameter, `{name}: &[K]`"));
+        return None;
+    }
+    let names: Vec<String> = function.params.iter().filter_map(Param::name).map(Ident::to_string).collect();
+    let meant = nearest(&name.to_string(), names.iter().map(String::as_str));
+    let meant = meant.map_or(String::new(), |meant| format!("did you mean `{meant}`? "));
+    let message = format!("`each` names the parameter that holds the ids: {meant}known here: {}", listed(&names));
+    errors.at(name, message);
+    None
+}
 
-    /// Whether an id is a reference itself, which is copied instead of borrowed.
-    pub(crate) fn id_is_reference(&self) -> bool {
-        matches!(peel_type(&self.id), Type::Reference(_))
+/// `id` is what the function takes, `key` and `value` are of the map that it returns.
+fn check_entry(id: &Type, key: &Type, value: &Type, errors: &mut Errors) {
+    if last_name(id) != last_name(key) {
+        let spelled = |ty: &Type| ty.to_token_stream().to_string().replace("& ", "&");
+        let message = format!(
+            "the ids are `{}`, and the keys of this map are `{}`: write the same type for both",
+            spelled(id),
+            spelled(key)
+        );
+        errors.at(key, message);
+    }
+    match peel_type(value) {
+        reference @ Type::Reference(_) => errors.at(
+            reference,
+            "a reference cannot be read back from a store: return owned values, such as `String` or `Arc<T>`",
+        ),
+        other if last_segment(other).is_some_and(|segment| segment.ident == "Option") => errors.at(
+            other,
+            "an id without a value is left out of the map: return `HashMap<K, V>` without `Option`; `negative_ttl` remembers what was left out",
+        ),
+        _ => {}
     }
 }
 
@@ -143,8 +127,8 @@ fn type_arguments(arguments: &PathArguments) -> Vec<&Type> {
     types.collect()
 }
 
-/// A path may be written in more than one way; its last name tells types apart well enough for a message, and the compiler
-/// does the rest.
+/// A path may be written in more than one way; its last name tells types apart well enough for a
+/// message, and the compiler does the rest.
 fn last_name(ty: &Type) -> String {
     match last_segment(ty) {
         Some(segment) => segment.to_token_stream().to_string(),

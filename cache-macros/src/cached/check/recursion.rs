@@ -4,7 +4,7 @@ use proc_macro2::{Delimiter, Ident, Span, TokenStream, TokenTree};
 
 /// Where it does so by its own name: `name(…)`, or for an associated function `self.name(…)` and `Self::name(…)`. A call by
 /// another path is left to the compiler, and so is a free function's name that means something else in the body.
-pub(in crate::cached) fn call_of_itself(body: &TokenStream, name: &Ident, is_associated: bool) -> Option<Span> {
+pub(super) fn call_of_itself(body: &TokenStream, name: &Ident, is_associated: bool) -> Option<Span> {
     if !is_associated && means_something_else(body, name) {
         return None;
     }

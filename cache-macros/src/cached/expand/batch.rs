@@ -5,101 +5,39 @@ use quote::{quote, quote_spanned};
 use syn::spanned::Spanned;
 use syn::visit::Visit;
 
-use super::{Bindings, Generator};
-use crate::cached::check::Each;
+use super::phases::EntryNames;
+use crate::cached::generator::{Bindings, Generator};
+use crate::cached::plan::Batch;
 use crate::signature::Param;
 use crate::wrapper;
 
 /// The body of the wrapper. The user's body is in a loop, and gets parameters of its own each time.
-pub(crate) fn wrapper(generator: &Generator<'_>, each: &Each) -> TokenStream {
-    let Generator { plan, private } = generator;
-    let span = Span::mixed_site();
-    let Each { ids, id, map, value: value_type, by_value } = each;
-    let value_type = quote!(#value_type);
-    let output = &plan.function.output;
-    let checks = generator.checks(&value_type);
-    let (prefix, key, policy) = (generator.prefix(), generator.key(Bindings::Owned), generator.policy(&value_type));
-    // As it is in the companion's `key`: an id is at hand by reference, and what is a reference stays one.
-    let one_id = each.id_is_reference().then(|| quote_spanned!(span => let #ids = *#ids;));
-    let at_type = span.located_at(map.span());
-    let located = wrapper::located(private, map.span());
-    let call = quote_spanned!(at_type => #located::ManyCall::<#map>::new(cache, &#ids[..], key, policy));
-    let call = wrapper::with_cache(plan.options.cache.as_ref(), private, &call);
-    let lookup = quote_spanned!(at_type => #located::lookup_many::<#map>(call).await);
-
-    let (names, value) = (Ident::new("names", span), Ident::new("value", span));
-    let items = generator.items();
-    let before = generator.evaluator().before(&names, &items);
-    let after = generator.evaluator().after(&names, &value, &items);
-    let known = (!before.is_empty()).then(|| {
-        quote_spanned! { span =>
-            #[allow(unused_variables)]
-            load.known(|#ids: &#id| {
-                #one_id
-                #[allow(unused_mut)]
-                let mut #names = #private::Names::new();
-                #before
-                #names
-            });
-        }
-    });
-    let keep = generator.keep(&value_type, &value);
-    let cacheability = wrapper::cacheability(&value_type, private);
-
-    let missing =
-        if *by_value { quote_spanned!(span => missing.clone()) } else { quote_spanned!(span => &missing[..]) };
-    let params: TokenStream =
-        plan.function.params.iter().map(|param| own_parameter(param, each, &missing, private)).collect();
-    let touched = touched(&plan.function.params);
-    let body = wrapper::typed_body(&plan.function);
-    quote_spanned! { span =>
+pub(super) fn body(generator: &Generator<'_>, batch: &Batch) -> TokenStream {
+    let private = &generator.private;
+    let value = &batch.value;
+    let (checks, touched) = (generator.checks(&quote!(#value)), touched(&generator.plan.function.params));
+    let (call, lookup) = (call(generator, batch), lookup(generator, batch));
+    let names = generator.entry_names(&quote!(#value));
+    let (known, filling) = (known(batch, &names), filling(generator, batch, &names));
+    let run = run(generator, batch);
+    let failed = quote_spanned! { Span::mixed_site() =>
+        load.failed();
+        return ::core::result::Result::Err(error);
+    };
+    let loaded = generator.loaded(&quote_spanned!(Span::mixed_site() => load.run(run)), &failed);
+    quote_spanned! { Span::mixed_site() =>
         #checks
         #touched
-        let call = {
-            let prefix = #prefix;
-            let policy = {
-                let prefix = ::core::clone::Clone::clone(&prefix);
-                #policy
-            };
-            let key = |#ids: &#id| {
-                #one_id
-                #key.finish()
-            };
-            #call
-        };
+        #call
         let mut load = match #lookup {
             #private::ManyStep::Return(found) => return ::core::result::Result::Ok(found),
             #private::ManyStep::Load(load) => load,
         };
         loop {
             #known
-            let missing = load.missing();
-            let run = {
-                #params
-                #body
-            };
-            // The error leaves before the next await, and no variable of ours ever held it, so it need not be `Send`.
-            let loaded = match { let loaded: #output = load.run(run).await; loaded } {
-                ::core::result::Result::Ok(loaded) => loaded,
-                ::core::result::Result::Err(error) => {
-                    load.failed();
-                    return ::core::result::Result::Err(error);
-                }
-            };
-            #[allow(unused_variables)]
-            let filling = #private::fill_many::<#map>(load, loaded, |#ids: &#id, value| {
-                #one_id
-                #[allow(unused_mut)]
-                let mut #names = #private::Names::new();
-                #before
-                let mut keep = true;
-                if let ::core::option::Option::Some(#value) = value {
-                    #cacheability.own_names::<#value_type>(#value, &mut #names);
-                    #after
-                    keep = #keep;
-                }
-                (#names, keep)
-            });
+            #run
+            let loaded = #loaded;
+            #filling
             match filling.await {
                 #private::ManyStep::Return(found) => return ::core::result::Result::Ok(found),
                 #private::ManyStep::Load(next) => load = next,
@@ -108,10 +46,93 @@ pub(crate) fn wrapper(generator: &Generator<'_>, each: &Each) -> TokenStream {
     }
 }
 
+fn call(generator: &Generator<'_>, batch: &Batch) -> TokenStream {
+    let Batch { ids, map, value, .. } = batch;
+    let key = generator.key(Bindings::Owned);
+    let key = of_one_id(batch, &quote!(), &quote_spanned!(Span::mixed_site() => #key.finish()));
+    // The key's closure still holds the prefix.
+    let prefix = quote_spanned!(Span::mixed_site() => ::core::clone::Clone::clone(&prefix));
+    let policy = generator.policy(&prefix, &quote!(#value));
+    let located = wrapper::located(&generator.private, map.span());
+    let at_type = Span::mixed_site().located_at(map.span());
+    let new = quote_spanned!(at_type => #located::ManyCall::<#map>::new(cache, &#ids[..], key, policy));
+    generator.call(&key, &policy, &new)
+}
+
+/// How the call goes on: a `ManyStep`.
+fn lookup(generator: &Generator<'_>, batch: &Batch) -> TokenStream {
+    let map = &batch.map;
+    let located = wrapper::located(&generator.private, map.span());
+    quote_spanned!(Span::mixed_site().located_at(map.span()) => #located::lookup_many::<#map>(call).await)
+}
+
+/// A closure of one id, under the name of all; `further` are its other parameters. As it is in the
+/// companion's `key`: an id is at hand by reference, and what is a reference stays one.
+fn of_one_id(batch: &Batch, further: &TokenStream, body: &TokenStream) -> TokenStream {
+    let Batch { ids, id, .. } = batch;
+    let copy = batch.id_is_reference().then(|| quote_spanned!(Span::mixed_site() => let #ids = *#ids;));
+    quote_spanned! { Span::mixed_site() =>
+        |#ids: &#id, #further| {
+            #copy
+            #body
+        }
+    }
+}
+
+fn known(batch: &Batch, names: &EntryNames) -> Option<TokenStream> {
+    let before = &names.before;
+    let names_of_id = of_one_id(batch, &quote!(), &quote_spanned!(Span::mixed_site() => #before names));
+    names.are_known_before.then(|| {
+        quote_spanned! { Span::mixed_site() =>
+            #[allow(unused_variables)]
+            load.known(#names_of_id);
+        }
+    })
+}
+
+/// Makes `run`, the user's body as a future, for the ids in `missing`.
+fn run(generator: &Generator<'_>, batch: &Batch) -> TokenStream {
+    let (private, function) = (&generator.private, &generator.plan.function);
+    let missing = match batch.by_value {
+        true => quote_spanned!(Span::mixed_site() => missing.clone()),
+        false => quote_spanned!(Span::mixed_site() => &missing[..]),
+    };
+    let params: TokenStream =
+        function.params.iter().map(|param| own_parameter(param, &batch.ids, &missing, private)).collect();
+    let body = wrapper::typed_body(function);
+    quote_spanned! { Span::mixed_site() =>
+        let missing = load.missing();
+        let run = {
+            #params
+            #body
+        };
+    }
+}
+
+/// Makes `filling` of what was loaded.
+fn filling(generator: &Generator<'_>, batch: &Batch, names: &EntryNames) -> TokenStream {
+    let (private, map) = (&generator.private, &batch.map);
+    let EntryNames { before, of_value, keep, .. } = names;
+    let declared = quote_spanned! { Span::mixed_site() =>
+        #before
+        let mut keep = true;
+        if let ::core::option::Option::Some(value) = value {
+            #of_value
+            keep = #keep;
+        }
+        (names, keep)
+    };
+    let declared = of_one_id(batch, &quote_spanned!(Span::mixed_site() => value), &declared);
+    quote_spanned! { Span::mixed_site() =>
+        #[allow(unused_variables)]
+        let filling = #private::fill_many::<#map>(load, loaded, #declared);
+    }
+}
+
 /// The missing ids in the place of all; what is owned anew, as the body may move it.
-fn own_parameter(param: &Param, each: &Each, missing: &TokenStream, private: &TokenStream) -> TokenStream {
-    if param.name() == Some(&each.ids) {
-        let (ids, is_mut) = (&each.ids, mutable(param).into_iter().next().map(|_| quote!(mut)));
+fn own_parameter(param: &Param, ids: &Ident, missing: &TokenStream, private: &TokenStream) -> TokenStream {
+    if param.name() == Some(ids) {
+        let is_mut = mutable(param).into_iter().next().map(|_| quote!(mut));
         return quote_spanned!(Span::mixed_site() => let #is_mut #ids = #missing;);
     }
     if param.is_shared_reference() {
@@ -127,7 +148,8 @@ fn own_parameter(param: &Param, each: &Each, missing: &TokenStream, private: &To
     repeated.collect()
 }
 
-/// A `mut` of the user's own parameter is used by a copy of it, which must not make the compiler call it needless.
+/// A `mut` of the user's own parameter is used by a copy of it, which must not make the compiler call
+/// it needless.
 fn touched(params: &[Param]) -> TokenStream {
     let touched =
         params.iter().flat_map(mutable).map(|binding| quote_spanned!(Span::mixed_site() => _ = &mut #binding;));

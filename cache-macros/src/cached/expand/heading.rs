@@ -6,8 +6,8 @@ use syn::spanned::Spanned;
 use syn::visit_mut::VisitMut;
 use syn::{GenericParam, Generics, Lifetime, Type, TypeParamBound, Visibility};
 
-use super::Generator;
-use crate::cached::check::Plan;
+use crate::cached::generator::Generator;
+use crate::cached::plan::CachePlan;
 use crate::mentions::mentions;
 use crate::signature::{Param, peel_type};
 
@@ -57,7 +57,7 @@ pub(super) fn arg_name(at: usize, param: &Param) -> Ident {
     }
 }
 
-pub(super) fn this_span(plan: &Plan) -> Span {
+pub(super) fn this_span(plan: &CachePlan) -> Span {
     plan.function.receiver().map_or_else(Span::call_site, |receiver| receiver.self_token.span)
 }
 
@@ -77,7 +77,7 @@ fn by_reference(ty: &Type) -> TokenStream {
 
 /// Generics that the key's parameters, value or text need: one that occurs in skipped parameters only could not be
 /// inferred by a caller of `key`.
-fn key_generics(plan: &Plan, value_type: &TokenStream, params: &[(usize, &Param)]) -> Generics {
+fn key_generics(plan: &CachePlan, value_type: &TokenStream, params: &[(usize, &Param)]) -> Generics {
     let mut generics = plan.function.sig.generics.clone();
     let used = |name: &str| {
         plan.generic_parts.iter().any(|part| part == name)

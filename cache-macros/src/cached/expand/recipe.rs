@@ -1,0 +1,94 @@
+//! How the companion's key says that its entry is stored, and whether it has all that this takes.
+
+use proc_macro2::{Ident, Span, TokenStream};
+use quote::{ToTokens, quote_spanned};
+use syn::Generics;
+
+use super::heading::explicit_argument;
+use crate::cached::generator::Generator;
+use crate::cached::parse::PolicySetting;
+use crate::cached::plan::CachePlan;
+use crate::mentions::mentions;
+use crate::wrapper;
+
+/// The key with its recipe: how the function itself would store its entry.
+pub(super) fn finish(generator: &Generator<'_>, generics: &Generics, value_type: &TokenStream) -> TokenStream {
+    let private = &generator.private;
+    let items = generator.items();
+    let evaluator = generator.evaluator();
+    let names = Ident::new("names", Span::mixed_site());
+    if !knows_recipe(generator, generics) {
+        // Part of the recipe is not at hand here. A name that cannot be spelled keeps `put` from storing a value that
+        // its tags could not reach; invalidation needs no recipe.
+        return quote_spanned! { Span::mixed_site() =>
+            let policy = #private::Policy::new(prefix);
+            let declared = |_: &_, _: &_| {
+                let mut #names = #private::Names::new();
+                #names.tag("");
+                #names
+            };
+            key.finish_with(policy, #private::Captured::new(), declared, |_| true)
+        };
+    }
+    let policy = generator.policy(&quote_spanned!(Span::mixed_site() => prefix), value_type);
+    let (captured, value) = (Ident::new("captured", Span::mixed_site()), Ident::new("value", Span::mixed_site()));
+    let known: Vec<_> = items.iter().filter(|(_, item)| evaluator.is_known_before(item)).copied().collect();
+    let before = evaluator.before(&names, &known);
+    let parts = evaluator.captured_parts(&items);
+    let declared = evaluator.declared(&names, &captured, &value, &items);
+    let cacheability = wrapper::cacheability(value_type, private);
+    let keep = generator.keep(value_type, &value);
+    quote_spanned! { Span::mixed_site() =>
+        #[allow(unused_mut)]
+        let mut #names = #private::Names::new();
+        #before
+        let policy = #policy;
+        let captured = #private::Captured::new().names(#names) #parts;
+        #[allow(unused_variables)]
+        key.finish_with(policy, captured, |#captured, #value: &#value_type| {
+            let mut #names = #private::Names::new();
+            #cacheability.own_names::<#value_type>(#value, &mut #names);
+            #declared
+            #names
+        }, |#value: &#value_type| #keep)
+    }
+}
+
+/// Whether the companion has all it takes to store a value as the function itself does.
+pub(super) fn knows_recipe(generator: &Generator<'_>, generics: &Generics) -> bool {
+    let plan = generator.plan;
+    let evaluator = generator.evaluator();
+    let unknown = plan.unknown_to_companion();
+    let uses_unknown = |tokens: &TokenStream| unknown.iter().any(|name| mentions(tokens, name));
+    let options = &plan.options;
+    let mut computed = options.policy.iter().filter_map(PolicySetting::computed);
+    let policy_unknown = computed.any(|expr| uses_unknown(&expr.to_token_stream()));
+    let items_unknown = plan
+        .items()
+        .any(|item| evaluator.needs_live_parameters(item) || unknown.iter().any(|name| item.mentions(name)));
+    // A function pointer holds no parameters at all. What the closure calls its own argument is none.
+    let when_unknown = plan.options.when.as_ref().is_some_and(|when| {
+        let mut used =
+            plan.function.names().into_iter().map(|name| name.to_string()).chain(out_of_scope(plan, generics));
+        used.any(|name| mentions(&when.body, &name) && !mentions(&when.inputs, &name))
+    });
+    !(policy_unknown || items_unknown || when_unknown)
+}
+
+/// Whether the companion can evaluate the `cache` option. What it takes by reference and the function by value may not be
+/// spelled alike.
+pub(super) fn knows_cache(plan: &CachePlan, generics: &Generics) -> bool {
+    let Some(cache) = &plan.options.cache else { return true };
+    let by_value = plan.function.bindings().filter(|binding| !plan.is_reference(binding)).map(ToString::to_string);
+    let mut unknown = plan.unknown_to_companion().into_iter().chain(by_value).chain(out_of_scope(plan, generics));
+    !unknown.any(|name| mentions(cache, &name))
+}
+
+/// Type and const parameters of the function that `key` does not have.
+fn out_of_scope(plan: &CachePlan, generics: &Generics) -> Vec<String> {
+    let names = |generics: &Generics| -> Vec<String> {
+        generics.params.iter().filter_map(explicit_argument).map(|name| name.to_string()).collect()
+    };
+    let known = names(generics);
+    names(&plan.function.sig.generics).into_iter().filter(|name| !known.contains(name)).collect()
+}

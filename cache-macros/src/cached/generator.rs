@@ -1,0 +1,165 @@
+//! What the generated functions have in common: the pieces that are made of a plan alone.
+
+use proc_macro2::{Ident, Span, TokenStream};
+use quote::{ToTokens, quote, quote_spanned};
+use syn::spanned::Spanned;
+
+use super::parse::Role;
+use super::plan::{CachePlan, KeySource, Place, SelfPart};
+use crate::evaluate::{Evaluator, Sink, template_pieces};
+use crate::names::{Item, Kind};
+use crate::runtime_path::private_path;
+use crate::signature::{first_type_argument, last_segment};
+use crate::wrapper;
+
+pub(crate) struct Generator<'a> {
+    pub(crate) plan: &'a CachePlan,
+    pub(crate) private: TokenStream,
+}
+
+/// How the key's bindings are at hand: as the function takes them, or by reference, as its companion
+/// does. Parts are of the same types either way, so that a type that cannot be one is reported once.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Bindings {
+    Owned,
+    Borrowed,
+}
+
+impl<'a> Generator<'a> {
+    pub(crate) fn new(plan: &'a CachePlan) -> Self {
+        Self { plan, private: private_path(plan.options.krate.as_ref()) }
+    }
+}
+
+impl Generator<'_> {
+    pub(crate) fn evaluator(&self) -> Evaluator<'_> {
+        Evaluator::of_function(&self.plan.function, &self.private, Sink::Names)
+    }
+
+    pub(crate) fn items(&self) -> Vec<(Kind, &Item)> {
+        let options = &self.plan.options;
+        let tags = options.tags.iter().map(|item| (Kind::Tag, item));
+        tags.chain(options.depends_on.iter().map(|item| (Kind::Key, item))).collect()
+    }
+
+    /// The type that is cached. `Result<T, …>` names it; an alias with other parameters needs the compiler's help.
+    pub(crate) fn value_type(&self) -> TokenStream {
+        let (private, output) = (&self.private, &self.plan.function.output);
+        if let Some(batch) = &self.plan.batch {
+            return batch.value.to_token_stream();
+        }
+        if !self.plan.function.returns_result() {
+            return output.to_token_stream();
+        }
+        let is_result = last_segment(output).is_some_and(|segment| segment.ident == "Result");
+        match first_type_argument(output).filter(|_| is_result) {
+            Some(value) => value.to_token_stream(),
+            None => quote_spanned!(output.span() => <#output as #private::ReturnsResult>::Ok),
+        }
+    }
+
+    /// Whether `value`, a variable that holds a reference, is to be stored: what `when` says, at its span.
+    pub(crate) fn keep(&self, value_type: &TokenStream, value: &Ident) -> TokenStream {
+        let private = &self.private;
+        match &self.plan.options.when {
+            Some(when) => quote_spanned!(when.span() => #private::when::<#value_type, _>(#when, #value)),
+            None => quote!(true),
+        }
+    }
+
+    /// What only the compiler can check, each at the type that it is about.
+    pub(crate) fn checks(&self, value_type: &TokenStream) -> TokenStream {
+        let Self { plan, private } = self;
+        let output = &plan.function.output;
+        let span = output.span();
+        let mut checks = if plan.function.returns_result() {
+            quote_spanned!(span => #private::returns_result::<#output>();)
+        } else {
+            wrapper::plain_check(output, private)
+        };
+        // A batch leaves out what there is not.
+        if let Some(negative_ttl) = plan.options.setting("negative_ttl").filter(|_| plan.batch.is_none()) {
+            checks.extend(quote_spanned!(negative_ttl.name.span() => #private::nullable::<#value_type>();));
+        }
+        checks
+    }
+
+    /// The prefix, as `Cow<'static, str>`.
+    pub(crate) fn prefix(&self) -> TokenStream {
+        let Self { plan, private } = self;
+        let span = Span::mixed_site();
+        if let Some(prefix) = &plan.options.prefix {
+            return quote_spanned!(span => #private::Cow::<'static, str>::Borrowed(#prefix));
+        }
+        let name = plan.function.sig.ident.to_string();
+        let name = name.strip_prefix("r#").unwrap_or(&name);
+        let path = match (&plan.place, plan.self_part) {
+            // Implementors of a trait share this code, so it cannot be remembered.
+            (_, SelfPart::Always) => {
+                return quote_spanned!(span => #private::Cow::<'static, str>::Owned(#private::method_path::<Self>(#name)));
+            }
+            (Place::Associated, _) => quote_spanned!(span => #private::method_path::<Self>(#name)),
+            (Place::Type(companion), _) => quote_spanned!(span => #private::function_path::<#companion>(#name)),
+            (Place::None, _) if plan.function.receiver().is_some() => {
+                quote_spanned!(span => #private::method_path::<Self>(#name))
+            }
+            (Place::None, _) => quote_spanned!(span => { struct Here; #private::function_path::<Here>(#name) }),
+        };
+        quote_spanned! { span => {
+            static PREFIX: #private::OnceLock<#private::String> = #private::OnceLock::new();
+            #private::Cow::<'static, str>::Borrowed(PREFIX.get_or_init(|| #path).as_str())
+        } }
+    }
+
+    /// The key, still to be finished; `prefix` is a local.
+    pub(crate) fn key(&self, bindings_are: Bindings) -> TokenStream {
+        let Self { plan, private } = self;
+        let span = Span::mixed_site();
+        let mut key = quote_spanned!(span => #private::KeyText::new(&prefix));
+        match &plan.key {
+            KeySource::Parts(bindings) => {
+                key.extend(bindings.iter().map(|binding| {
+                    let at_hand = if plan.is_ids(binding) { Bindings::Borrowed } else { bindings_are };
+                    let borrowed = at_hand == Bindings::Borrowed && !plan.is_reference(binding);
+                    let borrow = (!borrowed).then(|| quote_spanned!(binding.span() => &));
+                    quote_spanned!(binding.span() => .part(#borrow #binding))
+                }));
+            }
+            KeySource::Template(template) => {
+                let pieces = template_pieces(template, &mut |_| None);
+                key.extend(quote_spanned!(span => .template() #pieces .into_key()));
+            }
+        }
+        for param in &plan.function.sig.generics.params {
+            match param {
+                syn::GenericParam::Type(param) if plan.generic_parts.contains(&param.ident) => {
+                    let ident = &param.ident;
+                    key.extend(quote_spanned!(span => .type_part::<#ident>()));
+                }
+                syn::GenericParam::Const(param) if plan.generic_parts.contains(&param.ident) => {
+                    let ident = &param.ident;
+                    key.extend(quote_spanned!(span => .part(&#ident)));
+                }
+                _ => {}
+            }
+        }
+        match plan.self_part {
+            SelfPart::Never => key,
+            SelfPart::Always => quote_spanned!(span => #key.type_part::<Self>()),
+            SelfPart::IfGeneric => quote_spanned!(span => #private::generic_self::<Self>(#key)),
+        }
+    }
+
+    /// How the entry is stored; `prefix` is an expression.
+    pub(crate) fn policy(&self, prefix: &TokenStream, value_type: &TokenStream) -> TokenStream {
+        let Self { plan, private } = self;
+        let mut policy = quote_spanned!(Span::mixed_site() => #private::Policy::new(#prefix));
+        if plan.options.settings(Role::Lifetime).next().is_none() {
+            let span = plan.function.output.span();
+            policy.extend(quote_spanned!(span => .ttl(#private::declared_ttl::<#value_type>())));
+        }
+        policy.extend(plan.options.policy.iter().map(|setting| setting.setter(private)));
+        let cacheability = wrapper::cacheability(value_type, private);
+        quote_spanned!(Span::mixed_site() => #cacheability.complete::<#value_type>(#policy))
+    }
+}
