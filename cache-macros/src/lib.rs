@@ -14,6 +14,7 @@ mod literal_names;
 mod mentions;
 mod names;
 mod options;
+mod outcome;
 mod runtime_path;
 mod signature;
 mod template;

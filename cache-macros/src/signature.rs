@@ -125,6 +125,11 @@ impl Function {
         name == "Result" || (name.ends_with("Result") && matches!(segment.arguments, PathArguments::AngleBracketed(_)))
     }
 
+    /// Returns an `impl Trait`, which has no name.
+    pub(crate) fn returns_impl_trait(&self) -> bool {
+        matches!(peel_type(&self.output), Type::ImplTrait(_))
+    }
+
     /// What is cached, as far as names tell.
     pub(crate) fn value_type(&self) -> Option<&Type> {
         if self.returns_result() { first_type_argument(&self.output) } else { Some(&self.output) }
@@ -182,15 +187,15 @@ fn parse_body(input: ParseStream<'_>) -> syn::Result<(TokenStream, Vec<Attribute
 
 fn param(arg: &FnArg) -> Option<Param> {
     let FnArg::Typed(arg) = arg else { return None };
-    struct Bindings(Vec<Ident>);
-    impl<'ast> Visit<'ast> for Bindings {
+    struct BoundNames(Vec<Ident>);
+    impl<'ast> Visit<'ast> for BoundNames {
         fn visit_pat_ident(&mut self, pat: &'ast syn::PatIdent) {
             self.0.push(pat.ident.clone());
             syn::visit::visit_pat_ident(self, pat);
         }
         fn visit_expr(&mut self, _: &'ast Expr) {}
     }
-    let mut bindings = Bindings(Vec::new());
+    let mut bindings = BoundNames(Vec::new());
     bindings.visit_pat(&arg.pat);
     Some(Param { pat: (*arg.pat).clone(), ty: (*arg.ty).clone(), bindings: bindings.0 })
 }

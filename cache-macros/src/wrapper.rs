@@ -5,7 +5,7 @@ use quote::{quote, quote_spanned};
 use syn::spanned::Spanned;
 use syn::{AttrStyle, Attribute, Expr, Type};
 
-use crate::signature::{Form, Function, peel_type};
+use crate::signature::{Form, Function};
 
 /// The function as written, with another body.
 pub(crate) fn function(function: &Function, body: &TokenStream, docs: Option<String>) -> TokenStream {
@@ -38,9 +38,8 @@ pub(crate) fn braced(tokens: TokenStream, function: &Function) -> Group {
 /// The body as a future. A `return` of the declared type comes first, so that type errors stay on the user's line.
 pub(crate) fn typed_body(function: &Function) -> TokenStream {
     let (output, statements) = (&function.output, &function.body.statements);
-    let expected = match peel_type(output) {
-        Type::ImplTrait(_) => None,
-        _ => Some(quote_spanned! { output.span() =>
+    let expected = (!function.returns_impl_trait()).then(|| {
+        quote_spanned! { output.span() =>
             #[allow(
                 unreachable_code,
                 clippy::diverging_sub_expression,
@@ -52,8 +51,8 @@ pub(crate) fn typed_body(function: &Function) -> TokenStream {
                 let __expected: #output = loop {};
                 return __expected;
             }
-        }),
-    };
+        }
+    });
     let expected = expected.into_iter();
     let block = braced(quote!(#(#expected)* #statements), function);
     quote_spanned!(Span::mixed_site() => async move #block)

@@ -1,21 +1,21 @@
-//! Options and signature together make a plan.
+//! InvalidatesOptions and signature together make a plan.
 
-use super::parse::Options;
+use super::parse::InvalidatesOptions;
 use crate::errors::Errors;
 use crate::evaluate::resolve_items;
 use crate::names::{Item, Kind};
 use crate::signature::Function;
 
 /// What to generate.
-pub(crate) struct Plan {
+pub(crate) struct InvalidationPlan {
     pub(crate) function: Function,
-    pub(crate) options: Options,
+    pub(crate) options: InvalidatesOptions,
 }
 
-impl Plan {
-    pub(crate) fn check(function: Function, mut options: Options, errors: &mut Errors) -> Self {
+impl InvalidationPlan {
+    pub(crate) fn check(function: Function, mut options: InvalidatesOptions, errors: &mut Errors) -> Self {
         function.check("invalidates", errors);
-        let Options { keys, tags, patterns, .. } = &mut options;
+        let InvalidatesOptions { keys, tags, patterns, .. } = &mut options;
         let empty = keys.is_empty() && tags.is_empty() && patterns.is_empty();
         resolve_items(&function, keys.iter_mut().chain(tags).chain(patterns), errors);
         if empty && !options.had_errors {

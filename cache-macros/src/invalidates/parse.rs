@@ -11,7 +11,7 @@ use crate::options;
 const KNOWN: &[&str] = &["keys", "tags", "patterns", "when", "background", "cache", "crate"];
 
 #[derive(Default)]
-pub(crate) struct Options {
+pub(crate) struct InvalidatesOptions {
     pub(crate) keys: Vec<Item>,
     pub(crate) tags: Vec<Item>,
     pub(crate) patterns: Vec<Item>,
@@ -33,7 +33,7 @@ pub(crate) enum When {
     Always,
 }
 
-impl Options {
+impl InvalidatesOptions {
     pub(crate) fn parse(tokens: TokenStream, errors: &mut Errors) -> Self {
         let mut found = Self::default();
         let before = errors.count();

@@ -1,28 +1,28 @@
-//! Options and signature together make a plan.
+//! WriteThroughOptions and signature together make a plan.
 
 use syn::{Expr, Path, Type};
 
-use super::parse::{Options, Target};
+use super::parse::{Target, WriteThroughOptions};
 use crate::errors::Errors;
 use crate::mentions::spans_of;
 use crate::signature::{Function, peel_type};
 
 /// What to generate.
-pub(crate) struct Plan {
+pub(crate) struct WritePlan {
     pub(crate) function: Function,
     pub(crate) target: Target,
     pub(crate) cache: Option<Expr>,
     pub(crate) krate: Option<Path>,
 }
 
-impl Plan {
+impl WritePlan {
     /// `None`: there were errors.
-    pub(crate) fn check(function: Function, options: Options, errors: &mut Errors) -> Option<Self> {
+    pub(crate) fn check(function: Function, options: WriteThroughOptions, errors: &mut Errors) -> Option<Self> {
         function.check("write_through", errors);
         if let Type::ImplTrait(ty) = peel_type(&function.output) {
             errors.at(ty, "an `impl Trait` is not the value of an entry: name the type that is returned");
         }
-        let Options { target, cache, krate } = options;
+        let WriteThroughOptions { target, cache, krate } = options;
         let target = target?;
         let is_parameter = function.bindings().any(|binding| binding == "result");
         let results = spans_of(&target.written, "result");

@@ -4,17 +4,18 @@ use proc_macro2::{Span, TokenStream};
 use quote::quote_spanned;
 use syn::spanned::Spanned;
 
-use super::check::Plan;
+use super::check::WritePlan;
+use crate::outcome;
 use crate::runtime_path::private_path;
 use crate::wrapper::{self, located};
 
-pub(crate) fn expand(plan: &Plan) -> TokenStream {
+pub(crate) fn expand(plan: &WritePlan) -> TokenStream {
     let private = private_path(plan.krate.as_ref());
     wrapper::function(&plan.function, &body(plan, &private), None)
 }
 
-fn body(plan: &Plan, private: &TokenStream) -> TokenStream {
-    let Plan { function, target, cache, .. } = plan;
+fn body(plan: &WritePlan, private: &TokenStream) -> TokenStream {
+    let WritePlan { function, target, cache, .. } = plan;
     let span = Span::mixed_site();
     let output = &function.output;
     let call = &target.call;
@@ -48,36 +49,12 @@ fn body(plan: &Plan, private: &TokenStream) -> TokenStream {
         }
         .await;
     };
-    if function.returns_result() {
-        // The error leaves before the await, and no variable of ours ever held it, so it need not be `Send`.
-        return quote_spanned! { span =>
-            #begin
-            let outcome = match #run {
-                ::core::result::Result::Ok(outcome) => outcome,
-                ::core::result::Result::Err(error) => {
-                    writing.disarm();
-                    return ::core::result::Result::Err(error);
-                }
-            };
-            #write
-            ::core::result::Result::Ok(outcome)
-        };
-    }
-    let check = wrapper::plain_check(output, private);
+    let disarm = quote_spanned!(span => writing.disarm(););
+    let end = outcome::on_success(function, private, &run, &disarm, &write);
+    let check = (!function.returns_result()).then(|| wrapper::plain_check(output, private));
     quote_spanned! { span =>
         #check
         #begin
-        let outcome = #run;
-        let succeeded = {
-            #[allow(unused_imports)]
-            use #private::AnyOutcome as _;
-            #private::Probe::<#output>::new().succeeded(&outcome)
-        };
-        if !succeeded {
-            writing.disarm();
-            return outcome;
-        }
-        #write
-        outcome
+        #end
     }
 }

@@ -11,7 +11,7 @@ use crate::options::{self, peel};
 const KNOWN: &[&str] = &["cache", "crate"];
 
 #[derive(Default)]
-pub(crate) struct Options {
+pub(crate) struct WriteThroughOptions {
     pub(crate) target: Option<Target>,
     pub(crate) cache: Option<Expr>,
     pub(crate) krate: Option<Path>,
@@ -25,7 +25,7 @@ pub(crate) struct Target {
     pub(crate) call: Expr,
 }
 
-impl Options {
+impl WriteThroughOptions {
     pub(crate) fn parse(tokens: TokenStream, errors: &mut Errors) -> Self {
         let mut found = Self::default();
         if tokens.is_empty() {
