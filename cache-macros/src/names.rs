@@ -39,33 +39,25 @@ pub(crate) fn read_items(
     let Expr::Array(array) = peel(&expr) else {
         return Err(syn::Error::new_spanned(&expr, format!("`{name}` is a list: `{name} = [\"…\"]`")));
     };
-    Ok(array.elems.iter().filter_map(|elem| errors.keep(Item::read(elem, kind))?.finish(errors)).collect())
-}
-
-/// An item whose template is still to be split.
-enum Read {
-    Literal(LitStr),
-    Done(Item),
-}
-
-impl Read {
-    fn finish(self, errors: &mut Errors) -> Option<Item> {
-        Some(match self {
-            Self::Literal(literal) => Item::Template(Template::parse(&literal, errors)),
-            Self::Done(item) => item,
-        })
+    let mut items = Vec::new();
+    for elem in &array.elems {
+        match Item::read(elem, kind, errors) {
+            Ok(item) => items.push(item),
+            Err(error) => errors.push(error),
+        }
     }
+    Ok(items)
 }
 
 impl Item {
-    fn read(expr: &Expr, kind: Kind) -> syn::Result<Read> {
+    fn read(expr: &Expr, kind: Kind, errors: &mut Errors) -> syn::Result<Self> {
         match peel(expr) {
-            Expr::Lit(ExprLit { lit: Lit::Str(literal), .. }) => Ok(Read::Literal(literal.clone())),
+            Expr::Lit(ExprLit { lit: Lit::Str(literal), .. }) => Ok(Self::Template(Template::parse(literal, errors))),
             Expr::Range(ExprRange { start: None, limits: RangeLimits::HalfOpen(_), end: Some(iterator), .. }) => {
-                Ok(Read::Done(Self::Spread((**iterator).clone())))
+                Ok(Self::Spread((**iterator).clone()))
             }
             call @ (Expr::Call(_) | Expr::MethodCall(_)) if kind == Kind::Key => {
-                companion_call(call, "key").map(|key| Read::Done(Self::Typed(key)))
+                companion_call(call, "key").map(Self::Typed)
             }
             call @ (Expr::Call(_) | Expr::MethodCall(_)) => Err(syn::Error::new_spanned(
                 call,
