@@ -3,7 +3,8 @@
 use proc_macro2::{Span, TokenStream};
 use quote::ToTokens;
 
-/// Collects errors until [`finish`](Errors::finish); dropping it unread would lose them, so that panics in tests.
+/// The mistakes found so far. [`finish`](Errors::finish) tells the compiler.
+#[must_use]
 #[derive(Default)]
 pub(crate) struct Errors {
     found: Vec<syn::Error>,
@@ -23,7 +24,7 @@ impl Errors {
         self.found.push(error);
     }
 
-    /// Keeps the value, or remembers why there is none.
+    /// The value, or `None` and one more error.
     pub(crate) fn keep<T>(&mut self, result: syn::Result<T>) -> Option<T> {
         result.map_err(|error| self.push(error)).ok()
     }

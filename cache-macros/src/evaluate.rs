@@ -1,7 +1,7 @@
 //! When and how the items of a list become names.
 //!
-//! What needs only parameters is evaluated before the body, which may move them. What needs the result comes after it;
-//! parameters that it also needs are encoded or cloned before.
+//! What needs only parameters is evaluated before the body, which may move them. What needs the
+//! result comes after it; parameters that it also needs are encoded or cloned before.
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
@@ -13,7 +13,8 @@ use crate::names::{Item, Kind};
 use crate::signature::Function;
 use crate::template::{Piece, Placeholder, Template};
 
-/// Gives the placeholders of all templates the hygiene of what they name: a parameter, `self`, or `result`.
+/// Gives the placeholders of all templates the hygiene of what they name: a parameter, `self`, or
+/// `result`.
 pub(crate) fn resolve_items<'a>(function: &Function, items: impl Iterator<Item = &'a mut Item>, errors: &mut Errors) {
     let mut known = function.names();
     known.retain(|name| name != "result");
@@ -101,7 +102,8 @@ impl<'a> Evaluator<'a> {
         if self.names.iter().any(|name| item.mentions(name)) { Needs::Both } else { Needs::Result }
     }
 
-    /// Adds what needs only parameters to `target`; keeps, in locals, what else will be needed of them.
+    /// Adds the items that need only parameters to `target`. What the other items need of the
+    /// parameters is kept in locals.
     pub(crate) fn before(&self, target: &Ident, items: &[(Kind, &Item)]) -> TokenStream {
         let statements = items.iter().enumerate().map(|(at, (kind, item))| match self.needs(item) {
             Needs::Parameters => self.add(target, *kind, item, &mut |_| None),
@@ -128,7 +130,7 @@ impl<'a> Evaluator<'a> {
         statements.collect()
     }
 
-    /// Adds what needs the result, of which `value` is a reference.
+    /// Adds the items that need the result; `value` is a reference to it.
     pub(crate) fn after(&self, target: &Ident, value: &Ident, items: &[(Kind, &Item)]) -> TokenStream {
         let statements = items.iter().enumerate().map(|(at, (kind, item))| {
             if self.needs(item) == Needs::Parameters {
@@ -153,7 +155,8 @@ impl<'a> Evaluator<'a> {
         statements.collect()
     }
 
-    /// The same for a companion: `captured` holds the encoded parameters, in order; nothing else is at hand.
+    /// As [`after`](Self::after), for a companion, which has the encoded parameters alone: in
+    /// `captured`, in order.
     pub(crate) fn declared(
         &self,
         target: &Ident,
@@ -164,7 +167,8 @@ impl<'a> Evaluator<'a> {
         let mut n = 0usize;
         let statements = items.iter().map(|(kind, item)| match (self.needs(item), item) {
             (Needs::Parameters, _) => TokenStream::new(),
-            // A function pointer cannot carry values of the user's types: see `companion` for what happens then.
+            // A function pointer cannot carry values of the user's types. The companion then stores
+            // nothing: see `needs_live_parameters`.
             (Needs::Both, Item::Typed(_) | Item::Spread(_)) => TokenStream::new(),
             _ => {
                 let add = self.add(target, *kind, item, &mut |_| {
@@ -197,8 +201,8 @@ impl<'a> Evaluator<'a> {
         !matches!(item, Item::Template(_)) && self.needs(item) == Needs::Both
     }
 
-    /// Names the value `result`, once for every hygiene under which the item says it. Of an `Option`, templates and typed
-    /// calls see what is inside; a `None` adds nothing.
+    /// Names the value `result`, once for each hygiene under which the item spells it. Of an
+    /// `Option`, templates and typed calls see the value inside, and `None` adds nothing.
     fn with_result(&self, item: &Item, value: &Ident, add: &TokenStream) -> TokenStream {
         let results = item.spans_of("result").into_iter().map(|span| Ident::new("result", span));
         let body = quote_spanned! { Span::mixed_site() =>

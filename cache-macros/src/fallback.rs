@@ -1,4 +1,4 @@
-//! After an error the item is still emitted as it was, so that its callers do not fail too.
+//! The item as it was, beside the errors, so that its callers compile.
 
 use proc_macro2::TokenStream;
 use quote::quote;

@@ -1,7 +1,7 @@
 //! The attribute macros of `cache-core`; use them through that crate, where they are documented.
 //!
-//! Each attribute is parsed, checked against the item, and expanded. Everything that can be wrong is found before
-//! expansion; after an error the item is still emitted.
+//! Each attribute is parsed, checked against the item, and expanded. Every mistake is found before
+//! expansion; after a mistake the item is still emitted, so that its callers compile.
 
 mod cacheable;
 mod cached;
@@ -35,7 +35,8 @@ pub fn invalidates(options: TokenStream, item: TokenStream) -> TokenStream {
     invalidates::invalidates(options.into(), item.into()).into()
 }
 
-/// Makes what an `async fn` returns the cached value of another. Documented at `cache_core::write_through`.
+/// Makes what an `async fn` returns the cached value of another. Documented at
+/// `cache_core::write_through`.
 #[proc_macro_attribute]
 pub fn write_through(options: TokenStream, item: TokenStream) -> TokenStream {
     write_through::write_through(options.into(), item.into()).into()

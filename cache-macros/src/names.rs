@@ -65,7 +65,8 @@ impl Item {
             )),
             other => Err(syn::Error::new_spanned(
                 other,
-                "a list holds string templates, typed calls such as `get_flight(id)`, and `..iterator`: write one of these",
+                "a list holds string templates, typed calls such as `get_flight(id)`, and `..iterator`: write \
+                 one of these",
             )),
         }
     }
@@ -88,9 +89,11 @@ impl Item {
     }
 }
 
-/// Turns `f(id)` into the call of a function of its companion, such as `f::key(&id)`; arguments are borrowed for the user.
+/// Turns `f(id)` into the call of a function of its companion, such as `f::key(&id)`; arguments are
+/// borrowed for the user.
 ///
-/// Nothing can ask whether a path prefix is a module or a type: UpperCamel decides, and `<T>::f(id)` is the way out.
+/// Nothing can ask whether a path prefix is a module or a type: UpperCamel decides, and
+/// `<T>::f(id)` is the way out.
 pub(crate) fn companion_call(call: &Expr, function: &str) -> syn::Result<Expr> {
     match call {
         Expr::MethodCall(call) => {
@@ -159,7 +162,8 @@ fn borrowed(args: &Punctuated<Expr, Token![,]>) -> Punctuated<Expr, Token![,]> {
     args.iter().map(borrow).collect()
 }
 
-/// The rules for a prefix: it must not be able to reach into bookkeeping, or be mistaken for a part.
+/// The rules for a prefix: it must not be able to reach into bookkeeping, or be mistaken for a
+/// part.
 pub(crate) fn check_prefix(prefix: &LitStr, errors: &mut Errors) {
     let text = prefix.value();
     let forbidden = text.chars().find(|c| [':', '{', '}'].contains(c) || c.is_whitespace() || c.is_control());

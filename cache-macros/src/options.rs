@@ -1,4 +1,5 @@
-//! Reads `name = value, name(list), flag`: one reader for every attribute, so that repeats and typos are treated alike.
+//! Reads `name = value, name(list), flag`: one reader for every attribute, so that repeats and
+//! typos are treated alike.
 
 use proc_macro2::{TokenStream, TokenTree};
 use syn::ext::IdentExt;
@@ -7,7 +8,8 @@ use syn::{Expr, ExprLit, Ident, Lit, LitStr, Token};
 
 use crate::errors::{Errors, listed, nearest};
 
-/// Reads all options, giving each known one, once, to `read`, which takes everything up to the next comma.
+/// Reads all options, giving each known one, once, to `read`, which takes everything up to the next
+/// comma.
 pub(crate) fn read_options(
     tokens: TokenStream,
     known: &[&str],
@@ -92,7 +94,8 @@ pub(crate) fn version(name: &Ident, input: ParseStream<'_>) -> syn::Result<u32> 
         .ok_or_else(|| syn::Error::new_spanned(&expr, format!("`{name}` is an integer that fits `u32`: `{name} = 2`")))
 }
 
-/// The expression inside the invisible group in which `macro_rules` hands fragments over, and inside parentheses.
+/// The expression inside the invisible group in which `macro_rules` hands fragments over, and
+/// inside parentheses.
 pub(crate) fn peel(expr: &Expr) -> &Expr {
     match expr {
         Expr::Group(group) => peel(&group.expr),

@@ -12,7 +12,8 @@ use syn::{
 
 use crate::errors::Errors;
 
-/// A function with a body. The statements stay tokens: they are the user's, and parsing them would only cost time.
+/// A function with a body. The statements stay tokens: they are the user's, and parsing them would
+/// only cost time.
 pub(crate) struct Function {
     pub(crate) attrs: Vec<Attribute>,
     pub(crate) vis: Visibility,
@@ -36,7 +37,8 @@ pub(crate) struct Body {
 pub(crate) enum Form {
     /// `async fn`.
     Async,
-    /// `#[async_trait]` ran first: `fn … -> Pin<Box<dyn Future>> { Box::pin(async move { … }) }`. Holds `Box::pin`.
+    /// `#[async_trait]` ran first: `fn … -> Pin<Box<dyn Future>> { Box::pin(async move { … }) }`.
+    /// Holds `Box::pin`.
     Boxed(Box<Expr>),
     /// Neither: an error that `check` reports.
     Sync,
@@ -140,7 +142,7 @@ impl Function {
         self.value_type().and_then(last_segment).is_some_and(|segment| segment.ident == "Option")
     }
 
-    /// What is wrong with a function that neither attribute can wrap.
+    /// Finds what no attribute can wrap.
     pub(crate) fn check(&self, attribute: &str, errors: &mut Errors) {
         if matches!(self.form, Form::Sync) {
             let message = format!("`#[{attribute}]` needs an `async fn`: write `async fn {}`", self.sig.ident);
@@ -157,7 +159,8 @@ impl Function {
             let other = last.ident.to_string();
             if others.contains(&other.as_str()) && (attribute == "cached" || other == "cached") {
                 let message = format!(
-                    "`#[{attribute}]` and `#[{other}]` cannot share a function, for it would either read or write: split it in two"
+                    "`#[{attribute}]` and `#[{other}]` cannot share a function, for it would either read or \
+                     write: split it in two"
                 );
                 errors.at(attr.path(), message);
             }

@@ -6,7 +6,8 @@ use syn::{Expr, Ident, LitStr};
 
 use crate::errors::{Errors, listed, nearest};
 
-/// A name with placeholders. Placeholders are encoded like key parameters, so that no value can forge a separator.
+/// A name with placeholders. Placeholders are encoded like key parameters, so that no value can
+/// forge a separator.
 #[derive(Clone)]
 pub(crate) struct Template {
     pub(crate) literal: LitStr,
@@ -85,8 +86,8 @@ impl Template {
         self.placeholders().any(|placeholder| placeholder.root == name)
     }
 
-    /// Every placeholder starts with one of these; each then resolves like the parameter it names, whatever macro the
-    /// literal came from.
+    /// Every placeholder starts with one of these; each then resolves like the parameter it names,
+    /// whatever macro the literal came from.
     pub(crate) fn resolve(&mut self, known: &[Ident], errors: &mut Errors) {
         for piece in &mut self.pieces {
             let Piece::Placeholder(placeholder) = piece else { continue };
@@ -97,7 +98,8 @@ impl Template {
         }
     }
 
-    /// In a key, two neighbouring placeholders need a `:` between them, which no encoded part can contain.
+    /// In a key, two neighbouring placeholders need a `:` between them, which no encoded part can
+    /// contain.
     pub(crate) fn check_injective(&self, errors: &mut Errors) {
         let mut separated = true;
         for piece in &self.pieces {
@@ -106,8 +108,8 @@ impl Template {
                 Piece::Placeholder(_) if !separated => {
                     errors.at(
                         &self.literal,
-                        "two placeholders of a key need a `:` between them, for (\"a-b\", \"c\") and (\"a\", \"b-c\") would \
-                         share an entry: write `{a}:{b}`",
+                        "two placeholders of a key need a `:` between them, for (\"a-b\", \"c\") and (\"a\", \
+                         \"b-c\") would share an entry: write `{a}:{b}`",
                     );
                     return;
                 }
@@ -144,7 +146,8 @@ impl Placeholder {
         }
         if has_format_spec(source) {
             return Err(fail(format!(
-                "`{{{source}}}` has a format, but placeholders are encoded like key parameters: remove what follows the `:`"
+                "`{{{source}}}` has a format, but placeholders are encoded like key parameters: remove what \
+                 follows the `:`"
             )));
         }
         let located = LitStr::new(source, literal.span());

@@ -1,4 +1,4 @@
-//! What wrapped functions share: the user's signature around our body, and the user's body inside it.
+//! What all wrapped functions share: the user's signature, our body, and the user's body inside it.
 
 use proc_macro2::{Delimiter, Group, Span, TokenStream, TokenTree};
 use quote::{quote, quote_spanned};
@@ -35,7 +35,8 @@ pub(crate) fn braced(tokens: TokenStream, function: &Function) -> Group {
     group
 }
 
-/// The body as a future. A `return` of the declared type comes first, so that type errors stay on the user's line.
+/// The body as a future. A `return` of the declared type comes first, so that type errors stay on
+/// the user's line.
 pub(crate) fn typed_body(function: &Function) -> TokenStream {
     let (output, statements) = (&function.output, &function.body.statements);
     let expected = (!function.returns_impl_trait()).then(|| {
@@ -62,7 +63,8 @@ pub(crate) fn typed_body(function: &Function) -> TokenStream {
 pub(crate) fn with_cache(cache: Option<&Expr>, private: &TokenStream, call: &TokenStream) -> TokenStream {
     match cache {
         Some(expr) => {
-            // Coercion makes `Cache`, `&Cache` and `Arc<Cache>` alike; errors land on the user's expression.
+            // Coercion makes `Cache`, `&Cache` and `Arc<Cache>` alike; errors land on the user's
+            // expression.
             let borrowed =
                 quote_spanned!(Span::mixed_site().located_at(expr.span()) => let cache: &#private::Cache = &#expr;);
             quote_spanned!(Span::mixed_site() => {

@@ -76,14 +76,16 @@ fn check_policy(function: &Function, options: &CachedOptions, errors: &mut Error
     {
         errors.at(
             &window.name,
-            "`stale_if_error` stands in for a load that fails, and this function cannot fail: return a `Result`, or remove it",
+            "`stale_if_error` stands in for a load that fails, and this function cannot fail: return a \
+             `Result`, or remove it",
         );
     }
     if options.each.is_some() {
         for setting in options.settings(Role::Age) {
             let name = &setting.name;
             let message = format!(
-                "`{name}` is for one key at a time: remove it, or write it on the function of one id that shares the prefix"
+                "`{name}` is for one key at a time: remove it, or write it on the function of one id that \
+                 shares the prefix"
             );
             errors.at(name, message);
         }
@@ -97,7 +99,11 @@ fn place(function: &Function, options: &CachedOptions, mentions_self: bool, erro
         Some(Companion::None) => Place::None,
         Some(Companion::Associated) => Place::Associated,
         Some(Companion::Named(name)) if is_method => {
-            errors.at(name, "the companion of a method is its associated functions: remove `companion`, or write `companion = none`");
+            errors.at(
+                name,
+                "the companion of a method is its associated functions: remove `companion`, or write \
+                 `companion = none`",
+            );
             Place::Associated
         }
         Some(Companion::Named(name)) => Place::Type(name.clone()),

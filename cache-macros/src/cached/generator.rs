@@ -17,8 +17,9 @@ pub(crate) struct Generator<'a> {
     pub(crate) private: TokenStream,
 }
 
-/// How the key's bindings are at hand: as the function takes them, or by reference, as its companion
-/// does. Parts are of the same types either way, so that a type that cannot be one is reported once.
+/// How the key's bindings are at hand: as the function takes them, or by reference, as its
+/// companion does. Parts are of the same types either way, so that a type that cannot be one is
+/// reported once.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Bindings {
     Owned,
@@ -42,7 +43,8 @@ impl Generator<'_> {
         tags.chain(options.depends_on.iter().map(|item| (Kind::Key, item))).collect()
     }
 
-    /// The type that is cached. `Result<T, …>` names it; an alias with other parameters needs the compiler's help.
+    /// The type that is cached. `Result<T, …>` names it; an alias with other parameters needs the
+    /// compiler's help.
     pub(crate) fn value_type(&self) -> TokenStream {
         let (private, output) = (&self.private, &self.plan.function.output);
         if let Some(batch) = &self.plan.batch {
@@ -58,7 +60,8 @@ impl Generator<'_> {
         }
     }
 
-    /// Whether `value`, a variable that holds a reference, is to be stored: what `when` says, at its span.
+    /// Whether `value`, a variable that holds a reference, is to be stored: what `when` says, at
+    /// its span.
     pub(crate) fn keep(&self, value_type: &TokenStream, value: &Ident) -> TokenStream {
         let private = &self.private;
         match &self.plan.options.when {
@@ -96,7 +99,8 @@ impl Generator<'_> {
         let path = match (&plan.place, plan.self_part) {
             // Implementors of a trait share this code, so it cannot be remembered.
             (_, SelfPart::Always) => {
-                return quote_spanned!(span => #private::Cow::<'static, str>::Owned(#private::method_path::<Self>(#name)));
+                let path = quote_spanned!(span => #private::method_path::<Self>(#name));
+                return quote_spanned!(span => #private::Cow::<'static, str>::Owned(#path));
             }
             (Place::Associated, _) => quote_spanned!(span => #private::method_path::<Self>(#name)),
             (Place::Type(companion), _) => quote_spanned!(span => #private::function_path::<#companion>(#name)),

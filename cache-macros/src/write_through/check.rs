@@ -29,8 +29,8 @@ impl WritePlan {
         if let Some(&result) = results.first().filter(|_| !is_parameter) {
             errors.at_span(
                 result,
-                "`result` is not known before the body runs, and the entry must be: make its key of parameters, or remove it \
-                 with `#[invalidates(keys = [...])]`",
+                "`result` is not known before the body runs, and the entry must be: make its key of \
+                 parameters, or remove it with `#[invalidates(keys = [...])]`",
             );
         }
         Some(Self { function, target, cache, krate })

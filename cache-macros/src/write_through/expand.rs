@@ -19,7 +19,8 @@ fn body(plan: &WritePlan, private: &TokenStream) -> TokenStream {
     let span = Span::mixed_site();
     let output = &function.output;
     let call = &target.call;
-    // What the target cannot do is said at its name, what the function returns at its type: all tokens of a call are there.
+    // What the target cannot do is said at its name, what the function returns at its type: all
+    // tokens of a call are there.
     let at_target = span.located_at(target.written.span());
     let private_at_target = located(private, target.written.span());
     let mut checks = quote_spanned!(at_target => #private_at_target::writable(&target););
@@ -33,7 +34,8 @@ fn body(plan: &WritePlan, private: &TokenStream) -> TokenStream {
     let at_output = span.located_at(output.span());
     let private_at_output = located(private, output.span());
     let value = quote_spanned!(at_output => #private_at_output::written(&writing, &outcome));
-    // In several statements: a reference that lives through the await would ask the value to be `Sync`.
+    // In several statements: a reference that lives through the await would ask the value to be
+    // `Sync`.
     let write = quote_spanned! { span =>
         let write = {
             let value = #value;

@@ -59,8 +59,8 @@ fn read_target(written: &Expr) -> syn::Result<Target> {
             return Ok(Target { written: call.clone(), call: companion_call(call, TARGET)? });
         }
         Expr::Lit(_) => {
-            "a key in text does not say how its entry is stored: name the cached function, `get_flight(id)`, or remove the entry \
-             with `#[invalidates(keys = [\"…\"])]`"
+            "a key in text does not say how its entry is stored: name the cached function, `get_flight(id)`, \
+             or remove the entry with `#[invalidates(keys = [\"…\"])]`"
         }
         Expr::Array(_) => {
             "one entry is written: name one call here, and what else falls in `#[invalidates(keys = [...])]`"

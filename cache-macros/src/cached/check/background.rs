@@ -16,8 +16,8 @@ pub(super) fn check(function: &Function, options: &CachedOptions, place: &Place,
         errors.at(
             option,
             format!(
-                "`{option}` puts the body into a function of its own, for which `companion = none` leaves no place: put \
-                 `#[cached]` on an inherent method or a free function, and call that here"
+                "`{option}` puts the body into a function of its own, for which `companion = none` leaves no \
+                 place: put `#[cached]` on an inherent method or a free function, and call that here"
             ),
         );
     } else if matches!(function.form, Form::Boxed(_)) {
@@ -29,8 +29,8 @@ pub(super) fn check(function: &Function, options: &CachedOptions, place: &Place,
     let is_associated = matches!(place, Place::Associated);
     if let Some(call) = call_of_itself(&function.body.statements, &function.sig.ident, is_associated) {
         let message = format!(
-            "`{option}` cannot refresh a function that calls itself: move the recursion to a function of its own, without \
-             `#[cached]`, and call that here"
+            "`{option}` cannot refresh a function that calls itself: move the recursion to a function of its \
+             own, without `#[cached]`, and call that here"
         );
         errors.at_span(call, message);
     }
@@ -48,7 +48,8 @@ pub(super) fn check(function: &Function, options: &CachedOptions, place: &Place,
     for param in &function.params {
         if param.name().is_none() {
             let message = format!(
-                "`{option}` hands arguments to a background load by name: name this parameter, and take it apart in the body"
+                "`{option}` hands arguments to a background load by name: name this parameter, and take it \
+                 apart in the body"
             );
             errors.at(&param.pat, message);
         }
@@ -72,8 +73,8 @@ fn is_exclusive(receiver: &Receiver) -> bool {
 
 fn borrowed_inside(option: &Ident, param: &Param, errors: &mut Errors) {
     let message = format!(
-        "`{option}` copies arguments for a background load, which cannot copy a borrow inside a type: take an owned value, or a \
-         plain `&T`"
+        "`{option}` copies arguments for a background load, which cannot copy a borrow inside a type: take an \
+         owned value, or a plain `&T`"
     );
     errors.at(&param.ty, message);
 }

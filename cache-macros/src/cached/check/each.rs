@@ -26,7 +26,8 @@ pub(super) fn batch(function: &Function, options: &CachedOptions, errors: &mut E
     let Some((map, (key, value))) = map.and_then(|map| Some((map, map_arguments(map)?))) else {
         errors.at(
             map.unwrap_or(&function.output),
-            "a batch function returns a map, which may leave ids out: spell it as `Result<HashMap<K, V>, E>`, or with a `BTreeMap`",
+            "a batch function returns a map, which may leave ids out: spell it as `Result<HashMap<K, V>, E>`, \
+             or with a `BTreeMap`",
         );
         return None;
     };
@@ -71,7 +72,8 @@ fn check_entry(id: &Type, key: &Type, value: &Type, errors: &mut Errors) {
         ),
         other if last_segment(other).is_some_and(|segment| segment.ident == "Option") => errors.at(
             other,
-            "an id without a value is left out of the map: return `HashMap<K, V>` without `Option`; `negative_ttl` remembers what was left out",
+            "an id without a value is left out of the map: return `HashMap<K, V>` without `Option`; \
+             `negative_ttl` remembers what was left out",
         ),
         _ => {}
     }

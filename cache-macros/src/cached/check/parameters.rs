@@ -46,7 +46,8 @@ pub(super) fn check_receiver(function: &Function, options: &CachedOptions, error
     }
 }
 
-/// Every binding is either in the key or skipped. This is what keeps one tenant from reading another's entry.
+/// Every binding is either in the key or skipped. This is what keeps one tenant from reading
+/// another's entry.
 pub(super) fn key(function: &Function, options: &CachedOptions, errors: &mut Errors) -> KeySource {
     let mut parts = Vec::new();
     for param in &function.params {
@@ -64,7 +65,10 @@ pub(super) fn key(function: &Function, options: &CachedOptions, errors: &mut Err
                 ),
                 (None, Some(false)) => errors.at(
                     binding,
-                    format!("`{binding}` is neither in the key nor skipped: add `{{{binding}}}` to `key`, or write `skip({binding})`"),
+                    format!(
+                        "`{binding}` is neither in the key nor skipped: add `{{{binding}}}` to `key`, or \
+                             write `skip({binding})`"
+                    ),
                 ),
                 (None, None) => {
                     used = true;
@@ -76,8 +80,8 @@ pub(super) fn key(function: &Function, options: &CachedOptions, errors: &mut Err
         if used && param.is_impl_trait() {
             errors.at(
                 &param.ty,
-                "an `impl Trait` parameter has no type that a key could tell apart: say what it contributes with `key = \"{…}\"`, \
-                 or skip it",
+                "an `impl Trait` parameter has no type that a key could tell apart: say what it contributes \
+                 with `key = \"{…}\"`, or skip it",
             );
         }
     }

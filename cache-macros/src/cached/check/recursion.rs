@@ -2,8 +2,9 @@
 
 use proc_macro2::{Delimiter, Ident, Span, TokenStream, TokenTree};
 
-/// Where it does so by its own name: `name(…)`, or for an associated function `self.name(…)` and `Self::name(…)`. A call by
-/// another path is left to the compiler, and so is a free function's name that means something else in the body.
+/// Where the body calls its function by name: `name(…)`, or for an associated function
+/// `self.name(…)` and `Self::name(…)`. A call by another path is left to the compiler. So is the name
+/// of a free function that means something else in the body.
 pub(super) fn call_of_itself(body: &TokenStream, name: &Ident, is_associated: bool) -> Option<Span> {
     if !is_associated && means_something_else(body, name) {
         return None;

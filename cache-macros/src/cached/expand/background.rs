@@ -1,6 +1,6 @@
 //! The wrapper of a function whose values are refreshed in the background: the body moves to a
-//! function of its own beside the wrapper, for a future cannot be spawned from inside itself, and the
-//! arguments are copied for it.
+//! function of its own beside the wrapper, for a future cannot be spawned from inside itself, and
+//! the arguments are copied for it.
 
 use proc_macro2::{Span, TokenStream};
 use quote::{quote, quote_spanned};

@@ -148,8 +148,8 @@ fn own_parameter(param: &Param, ids: &Ident, missing: &TokenStream, private: &To
     repeated.collect()
 }
 
-/// A `mut` of the user's own parameter is used by a copy of it, which must not make the compiler call
-/// it needless.
+/// A `mut` of the user's own parameter is used by a copy of it, which must not make the compiler
+/// call it needless.
 fn touched(params: &[Param]) -> TokenStream {
     let touched =
         params.iter().flat_map(mutable).map(|binding| quote_spanned!(Span::mixed_site() => _ = &mut #binding;));

@@ -1,4 +1,5 @@
-//! `get_flight::key(&id)` and `get_flight::refresh(…)`, or `Self::get_flight_key` and `Self::get_flight_refresh`.
+//! `get_flight::key(&id)` and `get_flight::refresh(…)`, or `Self::get_flight_key` and
+//! `Self::get_flight_refresh`.
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
@@ -12,7 +13,7 @@ use crate::cached::plan::{CachePlan, Place};
 use crate::names::{TARGET, associated_name};
 use crate::wrapper;
 
-/// What the function's own documentation says about its companion; nothing if there is none to add to.
+/// What is added to the function's documentation, if it has any.
 pub(super) fn docs(plan: &CachePlan) -> Option<String> {
     if !plan.function.attrs.iter().any(|attr| attr.path().is_ident("doc")) {
         return None;
@@ -46,7 +47,8 @@ pub(super) fn expand(generator: &Generator<'_>) -> TokenStream {
             let key = key(generator, &Ident::new("key", function.sig.ident.span()));
             let target = target(generator, &Ident::new(TARGET, function.sig.ident.span()));
             let refresh = refresh(generator, &Ident::new("refresh", function.sig.ident.span()));
-            // Braced, it lives in the type namespace only. Hidden, or links to the function would be ambiguous.
+            // Braced, it lives in the type namespace only. Hidden, or links to the function would
+            // be ambiguous.
             quote! {
                 #(#cfgs)*
                 #[doc(hidden)]
@@ -90,7 +92,8 @@ fn key(generator: &Generator<'_>, name: &Ident) -> TokenStream {
     }
 }
 
-/// The entry for a function that writes through; what it is made with is known by type, so that a lack is a compile error.
+/// The function that hands the entry to one that writes through. Its return type says what the
+/// companion does not know of the entry, so that this is a compile error.
 fn target(generator: &Generator<'_>, name: &Ident) -> TokenStream {
     let Generator { plan, private } = generator;
     let function = &plan.function;
@@ -170,7 +173,7 @@ fn refresh(generator: &Generator<'_>, name: &Ident) -> TokenStream {
     }
 }
 
-/// `key` matches references with the user's pattern, where `mut` and `ref` have no place.
+/// `key` matches a reference with the user's pattern, in which `mut` and `ref` have no place.
 struct PlainBindings;
 
 impl VisitMut for PlainBindings {

@@ -1,4 +1,5 @@
-//! What the functions that name an entry take: the parameters of its key, by reference, and the generics that these need.
+//! The signature of a function that names an entry: it takes what the key is made of, by reference,
+//! and the generics that this needs.
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
@@ -11,13 +12,12 @@ use crate::cached::plan::CachePlan;
 use crate::mentions::mentions;
 use crate::signature::{Param, peel_type};
 
-/// What the functions that name an entry have in common: they take what is in its key, by reference.
 pub(super) struct Heading<'a> {
     pub(super) vis: &'a Visibility,
     pub(super) generics: Generics,
     pub(super) inputs: TokenStream,
     pub(super) value_type: TokenStream,
-    /// What `inputs` takes, beside `self`.
+    /// The parameters that `inputs` takes, beside `self`, each with its place in the signature.
     pub(super) params: Vec<(usize, &'a Param)>,
 }
 
@@ -41,7 +41,7 @@ pub(super) fn heading<'a>(generator: &Generator<'a>) -> Heading<'a> {
     Heading { vis: &function.vis, generics, inputs, value_type, params }
 }
 
-/// How a call names it; lifetimes are inferred.
+/// A generic parameter as an argument of a call; lifetimes are inferred.
 pub(super) fn explicit_argument(param: &GenericParam) -> Option<TokenStream> {
     match param {
         GenericParam::Type(param) => Some(param.ident.to_token_stream()),
@@ -61,7 +61,7 @@ pub(super) fn this_span(plan: &CachePlan) -> Span {
     plan.function.receiver().map_or_else(Span::call_site, |receiver| receiver.self_token.span)
 }
 
-/// What is a reference stays one; everything else is borrowed.
+/// A reference stays as it is; every other type is borrowed.
 fn by_reference(ty: &Type) -> TokenStream {
     match peel_type(ty) {
         Type::Reference(reference) => {
@@ -75,8 +75,8 @@ fn by_reference(ty: &Type) -> TokenStream {
     }
 }
 
-/// Generics that the key's parameters, value or text need: one that occurs in skipped parameters only could not be
-/// inferred by a caller of `key`.
+/// The generics that the key's parameters, value or text need. A caller of `key` could not infer one
+/// that occurs in skipped parameters only.
 fn key_generics(plan: &CachePlan, value_type: &TokenStream, params: &[(usize, &Param)]) -> Generics {
     let mut generics = plan.function.sig.generics.clone();
     let used = |name: &str| {

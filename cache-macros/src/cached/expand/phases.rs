@@ -22,7 +22,8 @@ impl Generator<'_> {
         }
     }
 
-    /// The value that the body returns, from `run`, which is `load.run(…)`; if it fails, `failed` leaves.
+    /// The value that the body returns, from `run`, which is `load.run(…)`; if it fails, `failed`
+    /// leaves.
     pub(super) fn loaded(&self, run: &TokenStream, failed: &TokenStream) -> TokenStream {
         let output = &self.plan.function.output;
         let run = quote_spanned!(Span::mixed_site() => { let loaded: #output = #run.await; loaded });
@@ -67,8 +68,8 @@ impl Generator<'_> {
 pub(super) struct EntryNames {
     /// Whether any need only parameters.
     pub(super) are_known_before: bool,
-    /// Declares `names` with those. What `of_value` needs of the parameters is in further locals, so
-    /// the statements must not be hidden in a block.
+    /// Declares `names` with those. What `of_value` needs of the parameters is in further locals,
+    /// so the statements must not be hidden in a block.
     pub(super) before: TokenStream,
     /// Adds those that need the value, which is behind the reference `value`.
     pub(super) of_value: TokenStream,

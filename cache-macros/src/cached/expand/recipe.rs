@@ -18,8 +18,8 @@ pub(super) fn finish(generator: &Generator<'_>, generics: &Generics, value_type:
     let evaluator = generator.evaluator();
     let names = Ident::new("names", Span::mixed_site());
     if !knows_recipe(generator, generics) {
-        // Part of the recipe is not at hand here. A name that cannot be spelled keeps `put` from storing a value that
-        // its tags could not reach; invalidation needs no recipe.
+        // A name that cannot be spelled keeps `put` from storing: without all of its tags the value
+        // could not be invalidated by them. An invalidation needs no recipe.
         return quote_spanned! { Span::mixed_site() =>
             let policy = #private::Policy::new(prefix);
             let declared = |_: &_, _: &_| {
@@ -66,7 +66,8 @@ pub(super) fn knows_recipe(generator: &Generator<'_>, generics: &Generics) -> bo
     let items_unknown = plan
         .items()
         .any(|item| evaluator.needs_live_parameters(item) || unknown.iter().any(|name| item.mentions(name)));
-    // A function pointer holds no parameters at all. What the closure calls its own argument is none.
+    // The closure becomes a function pointer, which captures nothing. Its own argument may have the
+    // name of a parameter.
     let when_unknown = plan.options.when.as_ref().is_some_and(|when| {
         let mut used =
             plan.function.names().into_iter().map(|name| name.to_string()).chain(out_of_scope(plan, generics));
@@ -75,8 +76,8 @@ pub(super) fn knows_recipe(generator: &Generator<'_>, generics: &Generics) -> bo
     !(policy_unknown || items_unknown || when_unknown)
 }
 
-/// Whether the companion can evaluate the `cache` option. What it takes by reference and the function by value may not be
-/// spelled alike.
+/// Whether the companion can evaluate the `cache` option. A parameter that the function takes by
+/// value does not count: the companion takes it by reference, and the expression may not fit both.
 pub(super) fn knows_cache(plan: &CachePlan, generics: &Generics) -> bool {
     let Some(cache) = &plan.options.cache else { return true };
     let by_value = plan.function.bindings().filter(|binding| !plan.is_reference(binding)).map(ToString::to_string);
@@ -84,7 +85,7 @@ pub(super) fn knows_cache(plan: &CachePlan, generics: &Generics) -> bool {
     !unknown.any(|name| mentions(cache, &name))
 }
 
-/// Type and const parameters of the function that `key` does not have.
+/// The function's type and const parameters that `key` does not have.
 fn out_of_scope(plan: &CachePlan, generics: &Generics) -> Vec<String> {
     let names = |generics: &Generics| -> Vec<String> {
         generics.params.iter().filter_map(explicit_argument).map(|name| name.to_string()).collect()

@@ -99,7 +99,8 @@ pub(crate) fn beta(name: &Ident, input: ParseStream<'_>) -> syn::Result<PolicyVa
     beta.map(PolicyValue::Number).ok_or_else(|| {
         syn::Error::new_spanned(
             &value,
-            "`early_refresh` takes a number above zero, more for earlier: `early_refresh = 2.0`, or `early_refresh` alone for 1.0",
+            "`early_refresh` takes a number above zero, more for earlier: `early_refresh = 2.0`, or \
+             `early_refresh` alone for 1.0",
         )
     })
 }
