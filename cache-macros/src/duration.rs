@@ -8,6 +8,9 @@ use syn::{Expr, ExprLit, Ident, Lit};
 
 use crate::options::{self, peel};
 
+/// Times are added to a clock in ms: a century leaves room. `DURATION_MAX` of the runtime is the same.
+const MILLIS_MAX: u64 = 36_525 * 86_400_000;
+
 /// What is wrong with a lifetime of zero.
 pub(crate) const LIFETIME_OF_ZERO: &str =
     "a lifetime of zero would store nothing: remove the attribute, or use `Cache::disabled()` in tests";
@@ -99,8 +102,7 @@ fn parse_millis(text: &str, zero: &str) -> Result<u64, String> {
     }
     let millis = number.parse::<u64>().ok().and_then(|number| number.checked_mul(unit_millis));
     match millis {
-        // Times are added to a clock in milliseconds: a century leaves room.
-        Some(millis) if millis <= 36_525 * 86_400_000 => match millis {
+        Some(millis) if millis <= MILLIS_MAX => match millis {
             0 => Err(zero.to_owned()),
             millis => Ok(millis),
         },
@@ -112,19 +114,19 @@ fn parse_millis(text: &str, zero: &str) -> Result<u64, String> {
 mod tests {
     use super::parse_millis;
 
+    /// The runtime has the same test.
     #[test]
-    fn every_unit_is_read() {
-        let read = |text| parse_millis(text, "zero").unwrap();
-        assert_eq!(read("250ms"), 250);
-        assert_eq!(read("60s"), 60_000);
-        assert_eq!(read("5m"), 300_000);
-        assert_eq!(read("1h"), 3_600_000);
-        assert_eq!(read("1d"), 86_400_000);
+    fn a_duration_is_read_as_a_configuration_file_has_it() {
+        for line in include_str!("../../tests/durations.txt").lines().filter(|line| !line.starts_with('#')) {
+            let (text, meant) = line.split_once(' ').unwrap();
+            let found = parse_millis(text, "zero").map_or("refused".to_owned(), |millis| millis.to_string());
+            assert_eq!(found, meant.trim(), "{text}");
+        }
     }
 
     #[test]
     fn what_is_not_a_whole_number_and_a_unit_is_refused() {
-        for text in ["", "s", "60", "1.5h", "-1s", "60 s", "60sec", "0s", "99999999999999999999s", "36526d", "٣s"] {
+        for text in ["", " ", "60 s", " 60s", "60s "] {
             assert!(parse_millis(text, "zero").is_err(), "{text:?} was accepted");
         }
     }

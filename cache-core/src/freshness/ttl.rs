@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::de::{self, Deserialize, Deserializer, Visitor};
 use serde::ser::{Serialize, Serializer};
 
+use crate::config::DURATION_MAX;
 use crate::error::{Error, ErrorKind};
 
 /// Where the TTL of an entry comes from.
@@ -22,6 +23,7 @@ pub enum Ttl {
 }
 
 /// TTLs by data class, as a configuration file holds them: a name and seconds, or a text like `"60s"`.
+/// A TTL is longer than zero, and at most a hundred years (`"36525d"`).
 ///
 /// # Example
 /// ```
@@ -97,10 +99,11 @@ impl<'de> Deserialize<'de> for ConfiguredTtl {
             }
 
             fn visit_u64<E: de::Error>(self, seconds: u64) -> Result<ConfiguredTtl, E> {
-                if seconds == 0 {
-                    return Err(E::custom("a TTL must be longer than zero"));
+                match Duration::from_secs(seconds) {
+                    Duration::ZERO => Err(E::custom("a TTL must be longer than zero")),
+                    ttl if ttl > DURATION_MAX => Err(E::custom(TOO_LONG)),
+                    ttl => Ok(ConfiguredTtl(ttl)),
                 }
-                Ok(ConfiguredTtl(Duration::from_secs(seconds)))
             }
 
             fn visit_i64<E: de::Error>(self, seconds: i64) -> Result<ConfiguredTtl, E> {
@@ -119,12 +122,14 @@ impl<'de> Deserialize<'de> for ConfiguredTtl {
     }
 }
 
+const TOO_LONG: &str = "a duration is at most a hundred years, \"36525d\"";
+
 const UNITS: [(&str, u64); 5] = [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
 
 /// Reads a duration as the attributes spell it: a whole number and `ms`, `s`, `m`, `h` or `d`.
 ///
 /// # Errors
-/// `Config`: no number, no or an unknown unit, zero, or too large for milliseconds in 64 bits.
+/// `Config`: no number, no or an unknown unit, zero, or more than a hundred years.
 pub(crate) fn parse_duration(text: &str) -> Result<Duration, Error> {
     let error = |message: &str| Err(Error::new(ErrorKind::Config, message));
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
@@ -138,10 +143,11 @@ pub(crate) fn parse_duration(text: &str) -> Result<Duration, Error> {
     let Some((_, unit_ms)) = UNITS.iter().find(|(known, _)| *known == unit) else {
         return error("unknown unit of a duration: use ms, s, m, h or d, like \"60s\"");
     };
-    match number.parse::<u64>().ok().and_then(|number| number.checked_mul(*unit_ms)) {
-        Some(0) => error("a duration must be longer than zero"),
-        Some(ms) => Ok(Duration::from_millis(ms)),
-        None => error("a duration is at most 2^64 - 1 milliseconds"),
+    let ms = number.parse::<u64>().ok().and_then(|number| number.checked_mul(*unit_ms));
+    match ms.map(Duration::from_millis) {
+        Some(Duration::ZERO) => error("a duration must be longer than zero"),
+        Some(duration) if duration <= DURATION_MAX => Ok(duration),
+        _ => error(TOO_LONG),
     }
 }
 
@@ -149,10 +155,13 @@ pub(crate) fn parse_duration(text: &str) -> Result<Duration, Error> {
 mod tests {
     use super::*;
 
+    /// The attributes have the same test.
     #[test]
-    fn durations_are_read_in_every_unit() {
-        for (text, ms) in [("250ms", 250), ("60s", 60_000), ("5m", 300_000), ("1h", 3_600_000), ("1d", 86_400_000)] {
-            assert_eq!(parse_duration(text).unwrap(), Duration::from_millis(ms), "{text}");
+    fn a_duration_is_read_as_an_attribute_has_it() {
+        for line in include_str!("../../../tests/durations.txt").lines().filter(|line| !line.starts_with('#')) {
+            let (text, meant) = line.split_once(' ').unwrap();
+            let found = parse_duration(text).map_or("refused".to_owned(), |found| found.as_millis().to_string());
+            assert_eq!(found, meant.trim(), "{text}");
         }
     }
 
@@ -195,6 +204,8 @@ mod tests {
             (r#"{"a": 0}"#, "longer than zero"),
             (r#"{"a": -5}"#, "longer than zero"),
             (r#"{"a": "60"}"#, "needs a unit"),
+            (r#"{"a": 3155760001}"#, "a hundred years"),
+            (r#"{"a": 18446744073709551615}"#, "a hundred years"),
             (r#"{"a": true}"#, "a number of seconds or a text"),
             (r#"{"a": 1.5}"#, "a number of seconds or a text"),
         ] {
