@@ -56,7 +56,7 @@ impl Lifetime {
         match self {
             Self::Millis(millis) => quote!(#private::Duration::from_millis(#millis)),
             // The ascription puts a wrong type on the user's expression.
-            Self::Computed(expr) => quote_spanned!(expr.span() => { let ttl: #private::Duration = #expr; ttl }),
+            Self::Computed(expr) => quote_spanned!(expr.span() => { let __ttl: #private::Duration = #expr; __ttl }),
         }
     }
 }

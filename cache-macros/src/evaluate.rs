@@ -234,7 +234,7 @@ impl<'a> Evaluator<'a> {
                     Kind::Key => self.sink.add(self.private, target, kind, &quote!(#text.finish_key()), span),
                     Kind::Tag => self.sink.add(self.private, target, kind, &quote!(#text.finish_tag()), span),
                     Kind::Pattern => {
-                        let pattern = Ident::new("pattern", Span::mixed_site());
+                        let pattern = Ident::new("__pattern", Span::mixed_site());
                         let add = self.sink.add(self.private, target, kind, &quote!(#pattern), span);
                         quote!(if let ::core::option::Option::Some(#pattern) = #text.finish_pattern() { #add })
                     }
@@ -242,7 +242,7 @@ impl<'a> Evaluator<'a> {
             }
             Item::Typed(key) => self.sink.add(self.private, target, kind, &quote!(#key), key.span()),
             Item::Spread(iterator) => {
-                let name = Ident::new("name", Span::mixed_site());
+                let name = Ident::new("__name", Span::mixed_site());
                 let add = self.sink.add(self.private, target, kind, &quote!(#name), iterator.span());
                 let span = Span::mixed_site().located_at(iterator.span());
                 quote_spanned!(span => for #name in #iterator { #add })
@@ -295,9 +295,9 @@ pub(crate) fn template_pieces(
 }
 
 fn part_local(item: usize, n: usize) -> Ident {
-    format_ident!("part_{item}_{n}", span = Span::mixed_site())
+    format_ident!("__part_{item}_{n}", span = Span::mixed_site())
 }
 
 fn clone_local(item: usize, name: &Ident) -> Ident {
-    format_ident!("clone_{item}_{name}", span = Span::mixed_site())
+    format_ident!("__clone_{item}_{name}", span = Span::mixed_site())
 }

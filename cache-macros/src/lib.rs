@@ -18,6 +18,8 @@ mod outcome;
 mod runtime_path;
 mod signature;
 mod template;
+#[cfg(test)]
+mod tests;
 mod wrapper;
 mod write_through;
 

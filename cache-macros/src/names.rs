@@ -146,6 +146,9 @@ pub(crate) fn associated_name(function: &Ident, suffix: &str) -> Ident {
     Ident::new(&format!("{name}_{suffix}"), function.span())
 }
 
+/// The function of a companion that holds the body of the user's function.
+pub(crate) const BODY: &str = "__load";
+
 /// The function of a companion that hands its entry to a function that writes through.
 pub(crate) const TARGET: &str = "__target";
 

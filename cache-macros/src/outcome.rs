@@ -6,7 +6,7 @@ use quote::quote_spanned;
 use crate::signature::Function;
 
 /// Runs the function's body by `run`, an expression, and goes on with `then` if it succeeded: with
-/// `outcome` at hand, which is what `Ok` holds, or all of what is no `Result`. Otherwise `disarm`,
+/// `__outcome` at hand, which is what `Ok` holds, or all of what is no `Result`. Otherwise `disarm`,
 /// and what was returned is returned.
 pub(crate) fn on_success(
     function: &Function,
@@ -20,36 +20,36 @@ pub(crate) fn on_success(
         // The error leaves before the next await, and no variable of ours ever held it, so it need
         // not be `Send`.
         return quote_spanned! { span =>
-            let outcome = match #run {
-                ::core::result::Result::Ok(outcome) => outcome,
-                ::core::result::Result::Err(error) => {
+            let __outcome = match #run {
+                ::core::result::Result::Ok(__outcome) => __outcome,
+                ::core::result::Result::Err(__error) => {
                     #disarm
-                    return ::core::result::Result::Err(error);
+                    return ::core::result::Result::Err(__error);
                 }
             };
             #then
-            ::core::result::Result::Ok(outcome)
+            ::core::result::Result::Ok(__outcome)
         };
     }
     // Nothing can be asked about an `impl Trait`.
     let judged = (!function.returns_impl_trait()).then(|| {
         let output = &function.output;
         quote_spanned! { span =>
-            let succeeded = {
+            let __succeeded = {
                 #[allow(unused_imports)]
                 use #private::AnyOutcome as _;
-                #private::Probe::<#output>::new().succeeded(&outcome)
+                #private::Probe::<#output>::new().succeeded(&__outcome)
             };
-            if !succeeded {
+            if !__succeeded {
                 #disarm
-                return outcome;
+                return __outcome;
             }
         }
     });
     quote_spanned! { span =>
-        let outcome = #run;
+        let __outcome = #run;
         #judged
         #then
-        outcome
+        __outcome
     }
 }

@@ -59,22 +59,22 @@ pub(crate) fn typed_body(function: &Function) -> TokenStream {
     quote_spanned!(Span::mixed_site() => async move #block)
 }
 
-/// The `cache` option as `Option<&Cache>`; `call` is evaluated while the borrow lives.
+/// Evaluates `call`, which may use `__cache`: the `cache` option as `Option<&Cache>`.
 pub(crate) fn with_cache(cache: Option<&Expr>, private: &TokenStream, call: &TokenStream) -> TokenStream {
     match cache {
         Some(expr) => {
             // Coercion makes `Cache`, `&Cache` and `Arc<Cache>` alike; errors land on the user's
             // expression.
             let borrowed =
-                quote_spanned!(Span::mixed_site().located_at(expr.span()) => let cache: &#private::Cache = &#expr;);
+                quote_spanned!(Span::mixed_site().located_at(expr.span()) => let __cache: &#private::Cache = &#expr;);
             quote_spanned!(Span::mixed_site() => {
                 #borrowed
-                let cache = ::core::option::Option::Some(cache);
+                let __cache = ::core::option::Option::Some(__cache);
                 #call
             })
         }
         None => quote_spanned!(Span::mixed_site() => {
-            let cache: ::core::option::Option<&#private::Cache> = ::core::option::Option::None;
+            let __cache: ::core::option::Option<&#private::Cache> = ::core::option::Option::None;
             #call
         }),
     }

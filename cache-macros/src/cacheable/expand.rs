@@ -17,7 +17,7 @@ pub(crate) fn expand(input: &DeriveInput, options: &CacheableOptions) -> TokenSt
     let ttl = options.ttl.as_ref().map(|ttl| ttl.tokens(&private));
     let version = options.version;
     let items: Vec<_> = options.tags.iter().map(|item| (Kind::Tag, item)).collect();
-    let tags = Ident::new("tags", Span::mixed_site());
+    let tags = Ident::new("__tags", Span::mixed_site());
     let statements = Evaluator::of_type(&private).before(&tags, &items);
     // `self` in the user's items has the span of the derive.
     let this = quote!(&self);
@@ -39,7 +39,7 @@ pub(crate) fn expand(input: &DeriveInput, options: &CacheableOptions) -> TokenSt
             }
 
             #[allow(unused_variables)]
-            fn shape(shape: &mut #private::Shape) {
+            fn shape(__shape: &mut #private::Shape) {
                 #[allow(unused_imports)]
                 use #private::OpaqueField as _;
                 #fields
@@ -55,7 +55,7 @@ fn shape(data: &Data, private: &TokenStream) -> TokenStream {
             let variants = data.variants.iter().map(|variant| {
                 let name = variant.ident.unraw().to_string();
                 let fields = fields(&variant.fields, private);
-                quote_spanned!(Span::mixed_site() => shape.within(#name, |shape| { #fields });)
+                quote_spanned!(Span::mixed_site() => __shape.within(#name, |__shape| { #fields });)
             });
             variants.collect()
         }
@@ -68,7 +68,7 @@ fn fields(fields: &Fields, private: &TokenStream) -> TokenStream {
         let name = field.ident.as_ref().map_or_else(|| at.to_string(), |ident| ident.unraw().to_string());
         let ty = &field.ty;
         quote_spanned! { Span::mixed_site() =>
-            shape.within(#name, |shape| #private::ShapeOf::<#ty>::new().record(shape));
+            __shape.within(#name, |__shape| #private::ShapeOf::<#ty>::new().record(__shape));
         }
     });
     fields.collect()

@@ -115,11 +115,11 @@ impl Generator<'_> {
         } }
     }
 
-    /// The key, still to be finished; `prefix` is a local.
+    /// The key, still to be finished; it uses the local `__prefix`.
     pub(crate) fn key(&self, bindings_are: Bindings) -> TokenStream {
         let Self { plan, private } = self;
         let span = Span::mixed_site();
-        let mut key = quote_spanned!(span => #private::KeyText::new(&prefix));
+        let mut key = quote_spanned!(span => #private::KeyText::new(&__prefix));
         match &plan.key {
             KeySource::Parts(bindings) => {
                 key.extend(bindings.iter().map(|binding| {

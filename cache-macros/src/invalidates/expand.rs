@@ -17,22 +17,22 @@ pub(crate) fn expand(plan: &InvalidationPlan) -> TokenStream {
 
 fn body(plan: &InvalidationPlan, private: &TokenStream) -> TokenStream {
     let InvalidationPlan { function, options } = plan;
-    let (names, value) = (Ident::new("names", Span::mixed_site()), Ident::new("value", Span::mixed_site()));
+    let (names, value) = (Ident::new("__names", Span::mixed_site()), Ident::new("__value", Span::mixed_site()));
     let (evaluator, items) = (Evaluator::of_function(function, private, Sink::Invalidation), plan.items());
     let known = collected(&evaluator.before(&names, &items), private);
     let of_value = evaluator.after(&names, &value, &items);
     let mode = if options.background { quote!(Background) } else { quote!(Wait) };
-    let guard = quote_spanned!(Span::mixed_site() => #private::Invalidating::new(cache, #private::Mode::#mode));
+    let guard = quote_spanned!(Span::mixed_site() => #private::Invalidating::new(__cache, #private::Mode::#mode));
     let guard = wrapper::with_cache(options.cache.as_ref(), private, &guard);
     let is_opaque = function.returns_impl_trait();
     let output = &function.output;
     let checks = (!is_opaque && !function.returns_result()).then(|| wrapper::plain_check(output, private));
     let ascription = (!is_opaque).then(|| quote!(: #output));
     let body = wrapper::typed_body(function);
-    let run = quote_spanned!(Span::mixed_site() => { let outcome #ascription = #body.await; outcome });
+    let run = quote_spanned!(Span::mixed_site() => { let __outcome #ascription = #body.await; __outcome });
     let end = match options.when {
         When::Ok => {
-            let disarm = quote_spanned!(Span::mixed_site() => guard.disarm(););
+            let disarm = quote_spanned!(Span::mixed_site() => __guard.disarm(););
             let complete = complete(&borrowed(&value, &of_value), private);
             outcome::on_success(function, private, &run, &disarm, &complete)
         }
@@ -42,25 +42,25 @@ fn body(plan: &InvalidationPlan, private: &TokenStream) -> TokenStream {
                 false => borrowed(&value, &of_value),
             };
             let complete = complete(&of_value, private);
-            quote_spanned!(Span::mixed_site() => let outcome = #run; #complete outcome)
+            quote_spanned!(Span::mixed_site() => let __outcome = #run; #complete __outcome)
         }
     };
     // What is kept for after the body is declared by `known`, which must not be hidden in a block.
     quote_spanned! { Span::mixed_site() =>
         #checks
         #[allow(unused_mut)]
-        let mut guard = #guard;
+        let mut __guard = #guard;
         #known
-        guard.known(#names);
+        __guard.known(#names);
         #end
     }
 }
 
-/// `names`, with what the statements add.
+/// Declares `__names`, with what the statements add.
 fn collected(statements: &TokenStream, private: &TokenStream) -> TokenStream {
     quote_spanned! { Span::mixed_site() =>
         #[allow(unused_mut)]
-        let mut names = #private::Invalidation::new();
+        let mut __names = #private::Invalidation::new();
         #statements
     }
 }
@@ -68,13 +68,13 @@ fn collected(statements: &TokenStream, private: &TokenStream) -> TokenStream {
 /// Everything of the value that is needed is taken before the wait, during which it is only kept.
 fn complete(of_value: &TokenStream, private: &TokenStream) -> TokenStream {
     let collected = collected(of_value, private);
-    quote_spanned!(Span::mixed_site() => #collected guard.complete(names).await;)
+    quote_spanned!(Span::mixed_site() => #collected __guard.complete(__names).await;)
 }
 
 fn borrowed(value: &Ident, statements: &TokenStream) -> TokenStream {
     match statements.is_empty() {
         true => TokenStream::new(),
-        false => quote_spanned!(Span::mixed_site() => { let #value = &outcome; #statements }),
+        false => quote_spanned!(Span::mixed_site() => { let #value = &__outcome; #statements }),
     }
 }
 
@@ -82,7 +82,7 @@ fn of_ok(value: &Ident, statements: &TokenStream) -> TokenStream {
     match statements.is_empty() {
         true => TokenStream::new(),
         false => quote_spanned! { Span::mixed_site() =>
-            if let ::core::result::Result::Ok(#value) = &outcome { #statements }
+            if let ::core::result::Result::Ok(#value) = &__outcome { #statements }
         },
     }
 }

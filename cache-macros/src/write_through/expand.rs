@@ -23,35 +23,35 @@ fn body(plan: &WritePlan, private: &TokenStream) -> TokenStream {
     // tokens of a call are there.
     let at_target = span.located_at(target.written.span());
     let private_at_target = located(private, target.written.span());
-    let mut checks = quote_spanned!(at_target => #private_at_target::writable(&target););
+    let mut checks = quote_spanned!(at_target => #private_at_target::writable(&__target););
     if cache.is_none() {
-        checks.extend(quote_spanned!(at_target => #private_at_target::located(&target);));
+        checks.extend(quote_spanned!(at_target => #private_at_target::located(&__target);));
     }
-    let begin = quote_spanned!(span => #private::write_through(cache, target));
+    let begin = quote_spanned!(span => #private::write_through(__cache, __target));
     let begin = wrapper::with_cache(cache.as_ref(), private, &begin);
     let run = wrapper::typed_body(function);
-    let run = quote_spanned!(span => { let outcome: #output = writing.run(#run).await; outcome });
+    let run = quote_spanned!(span => { let __outcome: #output = __writing.run(#run).await; __outcome });
     let at_output = span.located_at(output.span());
     let private_at_output = located(private, output.span());
-    let value = quote_spanned!(at_output => #private_at_output::written(&writing, &outcome));
+    let value = quote_spanned!(at_output => #private_at_output::written(&__writing, &__outcome));
     // In several statements: a reference that lives through the await would ask the value to be
     // `Sync`.
     let write = quote_spanned! { span =>
-        let write = {
-            let value = #value;
-            writing.finish(value)
+        let __write = {
+            let __value = #value;
+            __writing.finish(__value)
         };
-        write.await;
+        __write.await;
     };
     let begin = quote_spanned! { span =>
-        let writing = {
-            let target = #call;
+        let __writing = {
+            let __target = #call;
             #checks
             #begin
         }
         .await;
     };
-    let disarm = quote_spanned!(span => writing.disarm(););
+    let disarm = quote_spanned!(span => __writing.disarm(););
     let end = outcome::on_success(function, private, &run, &disarm, &write);
     let check = (!function.returns_result()).then(|| wrapper::plain_check(output, private));
     quote_spanned! { span =>

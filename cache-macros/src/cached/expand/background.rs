@@ -11,7 +11,7 @@ use super::heading::explicit_argument;
 use super::single;
 use crate::cached::generator::Generator;
 use crate::cached::plan::Place;
-use crate::names::associated_name;
+use crate::names::{BODY, associated_name};
 use crate::signature::{Function, Param, peel_type};
 use crate::wrapper;
 
@@ -22,22 +22,22 @@ pub(super) fn body(generator: &Generator<'_>, option: &Ident) -> (TokenStream, T
     let function = &plan.function;
     let (name, path) = body_name(generator);
     let (call, lookup) = (single::call(generator), single::lookup(generator));
-    let found = single::returned(generator, &quote_spanned!(Span::mixed_site() => found));
+    let found = single::returned(generator, &quote_spanned!(Span::mixed_site() => __found));
     let refresh = refresh(generator, option, &path);
     let this = function.receiver().map(|receiver| receiver.self_token).into_iter();
     let args = function.params.iter().filter_map(Param::name);
     let wrapper = quote_spanned! { Span::mixed_site() =>
         #call
-        let call = call.in_background();
-        let load = match #lookup {
-            #private::Step::Return(found) => return #found,
-            #private::Step::ReturnAndRefresh(found, refresh) => {
+        let __call = __call.in_background();
+        let __load = match #lookup {
+            #private::Step::Return(__found) => return #found,
+            #private::Step::ReturnAndRefresh(__found, __refresh) => {
                 #refresh
                 return #found;
             }
-            #private::Step::Load(load) => load,
+            #private::Step::Load(__load) => __load,
         };
-        #path(#(#this,)* load, #(#args),*).await
+        #path(#(#this,)* __load, #(#args),*).await
     };
     let mut body_function = body_function(generator, &name);
     if let Place::Type(companion) = &plan.place {
@@ -52,12 +52,12 @@ fn body_name(generator: &Generator<'_>) -> (Ident, TokenStream) {
     let sig = &generator.plan.function.sig;
     let (name, path) = match &generator.plan.place {
         Place::Type(companion) => {
-            let name = Ident::new("load", sig.ident.span());
+            let name = Ident::new(BODY, sig.ident.span());
             let path = quote!(#companion::#name);
             (name, path)
         }
         Place::Associated | Place::None => {
-            let name = associated_name(&sig.ident, "load");
+            let name = associated_name(&sig.ident, BODY);
             let path = quote_spanned!(sig.ident.span() => Self::#name);
             (name, path)
         }
@@ -93,7 +93,7 @@ fn body_function(generator: &Generator<'_>, name: &Ident) -> TokenStream {
         #(#inner)*
         #[doc(hidden)]
         #[allow(clippy::too_many_arguments)]
-        async fn #name #generics (#receiver mut load: #private::Load<#value_type>, #(#params),*) #output #where_clause
+        async fn #name #generics (#receiver mut __load: #private::Load<#value_type>, #(#params),*) #output #where_clause
         #body
     }
 }
@@ -103,7 +103,7 @@ fn refresh(generator: &Generator<'_>, option: &Ident, path: &TokenStream) -> Tok
     let Generator { plan, private } = generator;
     let function = &plan.function;
     let (mut copies, mut args) = (TokenStream::new(), Vec::new());
-    let this = Ident::new("this", Span::mixed_site());
+    let this = Ident::new("__this", Span::mixed_site());
     let receiver = function.receiver().map(|receiver| {
         let self_token = receiver.self_token;
         let span = self_token.span;
@@ -130,13 +130,13 @@ fn refresh(generator: &Generator<'_>, option: &Ident, path: &TokenStream) -> Tok
         args.push(arg);
     }
     let receiver = receiver.into_iter();
-    let call = quote_spanned!(Span::mixed_site() => #path(#(#receiver,)* load, #(#args),*).await);
+    let call = quote_spanned!(Span::mixed_site() => #path(#(#receiver,)* __load, #(#args),*).await);
     let succeeded = match function.returns_result() {
         true => quote_spanned!(Span::mixed_site() => #call.is_ok()),
         false => quote_spanned!(Span::mixed_site() => { let _ = #call; true }),
     };
     let at_option = Span::mixed_site().located_at(option.span());
-    let task = quote_spanned!(at_option => refresh.spawn(move |load| async move { #succeeded }););
+    let task = quote_spanned!(at_option => __refresh.spawn(move |__load| async move { #succeeded }););
     quote!(#copies #task)
 }
 

@@ -21,26 +21,26 @@ pub(super) fn body(generator: &Generator<'_>, batch: &Batch) -> TokenStream {
     let (known, filling) = (known(batch, &names), filling(generator, batch, &names));
     let run = run(generator, batch);
     let failed = quote_spanned! { Span::mixed_site() =>
-        load.failed();
-        return ::core::result::Result::Err(error);
+        __load.failed();
+        return ::core::result::Result::Err(__error);
     };
-    let loaded = generator.loaded(&quote_spanned!(Span::mixed_site() => load.run(run)), &failed);
+    let loaded = generator.loaded(&quote_spanned!(Span::mixed_site() => __load.run(__run)), &failed);
     quote_spanned! { Span::mixed_site() =>
         #checks
         #touched
         #call
-        let mut load = match #lookup {
-            #private::ManyStep::Return(found) => return ::core::result::Result::Ok(found),
-            #private::ManyStep::Load(load) => load,
+        let mut __load = match #lookup {
+            #private::ManyStep::Return(__found) => return ::core::result::Result::Ok(__found),
+            #private::ManyStep::Load(__load) => __load,
         };
         loop {
             #known
             #run
-            let loaded = #loaded;
+            let __loaded = #loaded;
             #filling
-            match filling.await {
-                #private::ManyStep::Return(found) => return ::core::result::Result::Ok(found),
-                #private::ManyStep::Load(next) => load = next,
+            match __filling.await {
+                #private::ManyStep::Return(__found) => return ::core::result::Result::Ok(__found),
+                #private::ManyStep::Load(__next) => __load = __next,
             }
         }
     }
@@ -51,11 +51,11 @@ fn call(generator: &Generator<'_>, batch: &Batch) -> TokenStream {
     let key = generator.key(Bindings::Owned);
     let key = of_one_id(batch, &quote!(), &quote_spanned!(Span::mixed_site() => #key.finish()));
     // The key's closure still holds the prefix.
-    let prefix = quote_spanned!(Span::mixed_site() => ::core::clone::Clone::clone(&prefix));
+    let prefix = quote_spanned!(Span::mixed_site() => ::core::clone::Clone::clone(&__prefix));
     let policy = generator.policy(&prefix, &quote!(#value));
     let located = wrapper::located(&generator.private, map.span());
     let at_type = Span::mixed_site().located_at(map.span());
-    let new = quote_spanned!(at_type => #located::ManyCall::<#map>::new(cache, &#ids[..], key, policy));
+    let new = quote_spanned!(at_type => #located::ManyCall::<#map>::new(__cache, &#ids[..], __key, __policy));
     generator.call(&key, &policy, &new)
 }
 
@@ -63,7 +63,7 @@ fn call(generator: &Generator<'_>, batch: &Batch) -> TokenStream {
 fn lookup(generator: &Generator<'_>, batch: &Batch) -> TokenStream {
     let map = &batch.map;
     let located = wrapper::located(&generator.private, map.span());
-    quote_spanned!(Span::mixed_site().located_at(map.span()) => #located::lookup_many::<#map>(call).await)
+    quote_spanned!(Span::mixed_site().located_at(map.span()) => #located::lookup_many::<#map>(__call).await)
 }
 
 /// A closure of one id, under the name of all; `further` are its other parameters. As it is in the
@@ -81,51 +81,51 @@ fn of_one_id(batch: &Batch, further: &TokenStream, body: &TokenStream) -> TokenS
 
 fn known(batch: &Batch, names: &EntryNames) -> Option<TokenStream> {
     let before = &names.before;
-    let names_of_id = of_one_id(batch, &quote!(), &quote_spanned!(Span::mixed_site() => #before names));
+    let names_of_id = of_one_id(batch, &quote!(), &quote_spanned!(Span::mixed_site() => #before __names));
     names.are_known_before.then(|| {
         quote_spanned! { Span::mixed_site() =>
             #[allow(unused_variables)]
-            load.known(#names_of_id);
+            __load.known(#names_of_id);
         }
     })
 }
 
-/// Makes `run`, the user's body as a future, for the ids in `missing`.
+/// Makes `__run`, the user's body as a future for the ids in `__missing`.
 fn run(generator: &Generator<'_>, batch: &Batch) -> TokenStream {
     let (private, function) = (&generator.private, &generator.plan.function);
     let missing = match batch.by_value {
-        true => quote_spanned!(Span::mixed_site() => missing.clone()),
-        false => quote_spanned!(Span::mixed_site() => &missing[..]),
+        true => quote_spanned!(Span::mixed_site() => __missing.clone()),
+        false => quote_spanned!(Span::mixed_site() => &__missing[..]),
     };
     let params: TokenStream =
         function.params.iter().map(|param| own_parameter(param, &batch.ids, &missing, private)).collect();
     let body = wrapper::typed_body(function);
     quote_spanned! { Span::mixed_site() =>
-        let missing = load.missing();
-        let run = {
+        let __missing = __load.missing();
+        let __run = {
             #params
             #body
         };
     }
 }
 
-/// Makes `filling` of what was loaded.
+/// Makes `__filling` of what was loaded.
 fn filling(generator: &Generator<'_>, batch: &Batch, names: &EntryNames) -> TokenStream {
     let (private, map) = (&generator.private, &batch.map);
     let EntryNames { before, of_value, keep, .. } = names;
     let declared = quote_spanned! { Span::mixed_site() =>
         #before
-        let mut keep = true;
-        if let ::core::option::Option::Some(value) = value {
+        let mut __keep = true;
+        if let ::core::option::Option::Some(__value) = __value {
             #of_value
-            keep = #keep;
+            __keep = #keep;
         }
-        (names, keep)
+        (__names, __keep)
     };
-    let declared = of_one_id(batch, &quote_spanned!(Span::mixed_site() => value), &declared);
+    let declared = of_one_id(batch, &quote_spanned!(Span::mixed_site() => __value), &declared);
     quote_spanned! { Span::mixed_site() =>
         #[allow(unused_variables)]
-        let filling = #private::fill_many::<#map>(load, loaded, #declared);
+        let __filling = #private::fill_many::<#map>(__load, __loaded, #declared);
     }
 }
 

@@ -85,8 +85,8 @@ fn key(generator: &Generator<'_>, name: &Ident) -> TokenStream {
         #[allow(dead_code, clippy::all, clippy::pedantic, clippy::nursery)]
         #vis fn #name #generics (#inputs) -> #private::Key<#value_type> #where_clause {
             #(#patterns)*
-            let prefix = #prefix;
-            let key = #key;
+            let __prefix = #prefix;
+            let __key = #key;
             #finish
         }
     }
@@ -103,7 +103,7 @@ fn target(generator: &Generator<'_>, name: &Ident) -> TokenStream {
     let located = knows_cache(plan, generics);
     let (recipe_is, cache_is) = (marker(knows_recipe(generator, generics)), marker(located));
     let cache = plan.options.cache.as_ref().filter(|_| located);
-    let cache = wrapper::with_cache(cache, private, &quote_spanned!(Span::mixed_site() => cache.cloned()));
+    let cache = wrapper::with_cache(cache, private, &quote_spanned!(Span::mixed_site() => __cache.cloned()));
     let mut key = match &plan.place {
         _ if plan.key_uses_self() => {
             let (this, key) = (Ident::new("self", this_span(plan)), associated_name(&function.sig.ident, "key"));
@@ -124,8 +124,8 @@ fn target(generator: &Generator<'_>, name: &Ident) -> TokenStream {
         #[doc(hidden)]
         #[allow(dead_code, non_snake_case, clippy::all, clippy::pedantic, clippy::nursery)]
         #vis fn #name #generics (#inputs) -> #private::Target<#value_type, #recipe_is, #cache_is> #where_clause {
-            let cache = #cache;
-            #private::Target::new(#key(#(#args),*), cache)
+            let __cache = #cache;
+            #private::Target::new(#key(#(#args),*), __cache)
         }
     }
 }

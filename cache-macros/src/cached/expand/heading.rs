@@ -53,7 +53,7 @@ pub(super) fn explicit_argument(param: &GenericParam) -> Option<TokenStream> {
 pub(super) fn arg_name(at: usize, param: &Param) -> Ident {
     match param.name() {
         Some(name) => name.clone(),
-        None => format_ident!("arg_{at}", span = Span::mixed_site()),
+        None => format_ident!("__arg_{at}", span = Span::mixed_site()),
     }
 }
 

@@ -7,26 +7,26 @@ use crate::cached::generator::Generator;
 use crate::wrapper;
 
 impl Generator<'_> {
-    /// Makes `call` of `new`, an expression that has `cache`, `key` and `policy` at hand. `key` has
-    /// `prefix` at hand, and so has `policy`, which is what the policy takes it from.
+    /// Makes `__call` of `new`, which may use `__cache`, `__key` and `__policy`. The last two are made
+    /// of `key` and `policy`, which may use `__prefix`.
     pub(super) fn call(&self, key: &TokenStream, policy: &TokenStream, new: &TokenStream) -> TokenStream {
         let prefix = self.prefix();
         let call = wrapper::with_cache(self.plan.options.cache.as_ref(), &self.private, new);
         quote_spanned! { Span::mixed_site() =>
-            let call = {
-                let prefix = #prefix;
-                let key = #key;
-                let policy = #policy;
+            let __call = {
+                let __prefix = #prefix;
+                let __key = #key;
+                let __policy = #policy;
                 #call
             };
         }
     }
 
-    /// The value that the body returns, from `run`, which is `load.run(…)`; if it fails, `failed`
-    /// leaves.
+    /// The value of `run`, which is `__load.run(…)`. If it is an error, `failed` has it as `__error`, and
+    /// leaves the function.
     pub(super) fn loaded(&self, run: &TokenStream, failed: &TokenStream) -> TokenStream {
         let output = &self.plan.function.output;
-        let run = quote_spanned!(Span::mixed_site() => { let loaded: #output = #run.await; loaded });
+        let run = quote_spanned!(Span::mixed_site() => { let __loaded: #output = #run.await; __loaded });
         if !self.plan.function.returns_result() {
             return run;
         }
@@ -34,8 +34,8 @@ impl Generator<'_> {
         // not be `Send`.
         quote_spanned! { Span::mixed_site() =>
             match #run {
-                ::core::result::Result::Ok(loaded) => loaded,
-                ::core::result::Result::Err(error) => {
+                ::core::result::Result::Ok(__loaded) => __loaded,
+                ::core::result::Result::Err(__error) => {
                     #failed
                 }
             }
@@ -43,7 +43,7 @@ impl Generator<'_> {
     }
 
     pub(super) fn entry_names(&self, value_type: &TokenStream) -> EntryNames {
-        let (names, value) = (Ident::new("names", Span::mixed_site()), Ident::new("value", Span::mixed_site()));
+        let (names, value) = (Ident::new("__names", Span::mixed_site()), Ident::new("__value", Span::mixed_site()));
         let (evaluator, items, private) = (self.evaluator(), self.items(), &self.private);
         let before = evaluator.before(&names, &items);
         let cacheability = wrapper::cacheability(value_type, private);
@@ -64,15 +64,15 @@ impl Generator<'_> {
     }
 }
 
-/// The names of an entry, as statements that collect them in the local `names`.
+/// The names of an entry, as statements that collect them in the local `__names`.
 pub(super) struct EntryNames {
     /// Whether any need only parameters.
     pub(super) are_known_before: bool,
-    /// Declares `names` with those. What `of_value` needs of the parameters is in further locals,
+    /// Declares `__names` with those. What `of_value` needs of the parameters is in further locals,
     /// so the statements must not be hidden in a block.
     pub(super) before: TokenStream,
-    /// Adds those that need the value, which is behind the reference `value`.
+    /// Adds those that need the value, which is behind the reference `__value`.
     pub(super) of_value: TokenStream,
-    /// Whether the value is to be stored: an expression, with the same `value`.
+    /// Whether the value is to be stored: an expression that may use `__value`.
     pub(super) keep: TokenStream,
 }

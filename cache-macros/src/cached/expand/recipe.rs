@@ -16,22 +16,22 @@ pub(super) fn finish(generator: &Generator<'_>, generics: &Generics, value_type:
     let private = &generator.private;
     let items = generator.items();
     let evaluator = generator.evaluator();
-    let names = Ident::new("names", Span::mixed_site());
+    let names = Ident::new("__names", Span::mixed_site());
     if !knows_recipe(generator, generics) {
         // A name that cannot be spelled keeps `put` from storing: without all of its tags the value
         // could not be invalidated by them. An invalidation needs no recipe.
         return quote_spanned! { Span::mixed_site() =>
-            let policy = #private::Policy::new(prefix);
-            let declared = |_: &_, _: &_| {
+            let __policy = #private::Policy::new(__prefix);
+            let __declared = |_: &_, _: &_| {
                 let mut #names = #private::Names::new();
                 #names.tag("");
                 #names
             };
-            key.finish_with(policy, #private::Captured::new(), declared, |_| true)
+            __key.finish_with(__policy, #private::Captured::new(), __declared, |_| true)
         };
     }
-    let policy = generator.policy(&quote_spanned!(Span::mixed_site() => prefix), value_type);
-    let (captured, value) = (Ident::new("captured", Span::mixed_site()), Ident::new("value", Span::mixed_site()));
+    let policy = generator.policy(&quote_spanned!(Span::mixed_site() => __prefix), value_type);
+    let (captured, value) = (Ident::new("__captured", Span::mixed_site()), Ident::new("__value", Span::mixed_site()));
     let known: Vec<_> = items.iter().filter(|(_, item)| evaluator.is_known_before(item)).copied().collect();
     let before = evaluator.before(&names, &known);
     let parts = evaluator.captured_parts(&items);
@@ -42,10 +42,10 @@ pub(super) fn finish(generator: &Generator<'_>, generics: &Generics, value_type:
         #[allow(unused_mut)]
         let mut #names = #private::Names::new();
         #before
-        let policy = #policy;
-        let captured = #private::Captured::new().names(#names) #parts;
+        let __policy = #policy;
+        let __captured = #private::Captured::new().names(#names) #parts;
         #[allow(unused_variables)]
-        key.finish_with(policy, captured, |#captured, #value: &#value_type| {
+        __key.finish_with(__policy, __captured, |#captured, #value: &#value_type| {
             let mut #names = #private::Names::new();
             #cacheability.own_names::<#value_type>(#value, &mut #names);
             #declared

@@ -12,24 +12,24 @@ use crate::wrapper;
 pub(super) fn body(generator: &Generator<'_>) -> TokenStream {
     let private = &generator.private;
     let (call, lookup, load) = (call(generator), lookup(generator), load(generator));
-    let found = returned(generator, &quote_spanned!(Span::mixed_site() => found));
+    let found = returned(generator, &quote_spanned!(Span::mixed_site() => __found));
     quote_spanned! { Span::mixed_site() =>
         #call
-        let mut load = match #lookup {
-            #private::Step::Return(found) | #private::Step::ReturnAndRefresh(found, _) => return #found,
-            #private::Step::Load(load) => load,
+        let mut __load = match #lookup {
+            #private::Step::Return(__found) | #private::Step::ReturnAndRefresh(__found, _) => return #found,
+            #private::Step::Load(__load) => __load,
         };
         #load
     }
 }
 
-/// What is checked by the compiler alone, and `call`.
+/// What the compiler alone can check, and `__call`.
 pub(super) fn call(generator: &Generator<'_>) -> TokenStream {
     let (private, value_type) = (&generator.private, generator.value_type());
     let checks = generator.checks(&value_type);
     let key = generator.key(Bindings::Owned);
-    let policy = generator.policy(&quote_spanned!(Span::mixed_site() => prefix), &value_type);
-    let new = quote_spanned!(Span::mixed_site() => #private::Call::<#value_type>::new(cache, key, policy));
+    let policy = generator.policy(&quote_spanned!(Span::mixed_site() => __prefix), &value_type);
+    let new = quote_spanned!(Span::mixed_site() => #private::Call::<#value_type>::new(__cache, __key, __policy));
     let call = generator.call(&quote_spanned!(Span::mixed_site() => #key.finish()), &policy, &new);
     quote!(#checks #call)
 }
@@ -39,24 +39,24 @@ pub(super) fn lookup(generator: &Generator<'_>) -> TokenStream {
     // At the type, all of it: what cannot be stored is then reported once.
     let span = generator.value_type().span();
     let private = wrapper::located(&generator.private, span);
-    quote_spanned!(Span::mixed_site().located_at(span) => #private::lookup(call).await)
+    quote_spanned!(Span::mixed_site().located_at(span) => #private::lookup(__call).await)
 }
 
-/// Everything from `load` on.
+/// Everything from `__load` on.
 pub(super) fn load(generator: &Generator<'_>) -> TokenStream {
     let names = generator.entry_names(&generator.value_type());
     let known = names.are_known_before.then(|| {
         let before = &names.before;
-        quote_spanned!(Span::mixed_site() => #before load.known(names);)
+        quote_spanned!(Span::mixed_site() => #before __load.known(__names);)
     });
     let body = wrapper::typed_body(&generator.plan.function);
-    let run = quote_spanned!(Span::mixed_site() => load.run(#body));
+    let run = quote_spanned!(Span::mixed_site() => __load.run(#body));
     let loaded = generator.loaded(&run, &failed(generator));
     let fill = fill(generator, &names);
-    let answer = returned(generator, &quote_spanned!(Span::mixed_site() => loaded));
+    let answer = returned(generator, &quote_spanned!(Span::mixed_site() => __loaded));
     quote_spanned! { Span::mixed_site() =>
         #known
-        let loaded = #loaded;
+        let __loaded = #loaded;
         #fill
         #answer
     }
@@ -67,42 +67,42 @@ fn fill(generator: &Generator<'_>, names: &EntryNames) -> TokenStream {
     let EntryNames { of_value, keep, .. } = names;
     let located = wrapper::located(private, value_type.span());
     let at_type = Span::mixed_site().located_at(value_type.span());
-    let fill = quote_spanned!(at_type => #located::fill(load, value, names));
+    let fill = quote_spanned!(at_type => #located::fill(__load, __value, __names));
     quote_spanned! { Span::mixed_site() =>
-        let filling = {
-            let value = &loaded;
-            let keep: bool = #keep;
-            let mut names = #private::Names::new();
+        let __filling = {
+            let __value = &__loaded;
+            let __keep: bool = #keep;
+            let mut __names = #private::Names::new();
             #of_value
-            if keep {
+            if __keep {
                 ::core::option::Option::Some(#fill)
             } else {
-                load.unstored_value(names);
+                __load.unstored_value(__names);
                 ::core::option::Option::None
             }
         };
-        if let ::core::option::Option::Some(filling) = filling {
-            filling.await;
+        if let ::core::option::Option::Some(__filling) = __filling {
+            __filling.await;
         }
     }
 }
 
-/// What becomes of `error`; leaves the function.
+/// What becomes of `__error`; leaves the function.
 fn failed(generator: &Generator<'_>) -> TokenStream {
     let (private, options) = (&generator.private, &generator.plan.options);
     if options.setting("stale_if_error").is_none() && options.background().is_none() {
         return quote_spanned! { Span::mixed_site() =>
-            load.unstored();
-            return ::core::result::Result::Err(error);
+            __load.unstored();
+            return ::core::result::Result::Err(__error);
         };
     }
     quote_spanned! { Span::mixed_site() =>
-        let said = {
+        let __said = {
             #[allow(unused_imports)]
             use #private::UnsaidKind as _;
-            #private::Said(&error).said()
+            #private::Said(&__error).said()
         };
-        return load.failed(&said).ok_or(error);
+        return __load.failed(&__said).ok_or(__error);
     }
 }
 
