@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use cache_core::{Cache, ErrorKind, IntoKey, Key, Warmer};
-use cache_tests::{Fault, FaultProxy, Gate, Probe, Server, ServerOptions, TestStore, each_server, run, until};
+use cache_core::{Cache, ErrorKind, IntoKey, Key, Warmer, cached, write_through};
+use cache_tests::{Fault, FaultProxy, Gate, Probe, Raw, Server, ServerOptions, TestStore, each_server, run, until};
 
 const DEADLINE: Duration = Duration::from_millis(250);
 
@@ -33,6 +33,30 @@ async fn open_breaker(cache: &Cache) {
         cache.health().breaker_open
     })
     .await;
+}
+
+async fn used_memory(raw: &mut Raw) -> u64 {
+    let info: String = raw.command("INFO", &["memory"]).await;
+    info.lines().find_map(|line| line.strip_prefix("used_memory:")?.parse().ok()).expect("a figure")
+}
+
+#[cached(prefix = "part", ttl = "60s", cache = cache, skip(cache))]
+async fn part(cache: &Cache, id: u32) -> u32 {
+    id
+}
+
+#[cached(prefix = "whole", ttl = "60s", cache = cache, skip(cache))]
+async fn whole(cache: &Cache, id: u32) -> u32 {
+    id
+}
+
+/// Made of so many parts.
+#[write_through(whole(id), cache = cache)]
+async fn set_whole(cache: &Cache, id: u32, parts: u32) -> u32 {
+    for at in 0..parts {
+        part(cache, id * 1_000 + at).await;
+    }
+    parts
 }
 
 /// A warmer of `item:…`, one at a time. `loaded` is told how many loads there were.
@@ -293,6 +317,44 @@ each_server! {
         raw.command::<()>("CONFIG", &["SET", "maxmemory", "0"]).await;
         get(&cache, "a:2", 3).await;
         assert_eq!(stored(&cache, "a:2").await, Some(3));
+    }
+
+    /// A script that has written once is refused nothing: it must find out before.
+    async fn a_full_server_stores_no_put_but_removes_what_it_replaces(store: TestStore) {
+        const ROOM: u64 = 4 << 20;
+        let server = Server::with(store.kind().unwrap(), ServerOptions::new().memory(64 << 20, "noeviction"));
+        let cache = ready(&server.url()).await;
+        let mut raw = server.raw().await;
+        let large = |key: &str, bytes: usize| (key.into_key().unwrap() as Key<String>, "x".repeat(bytes));
+        for (key, value) in [large("small", 10_000), large("large", 100_000)] {
+            assert!(cache.put(key, &value).await.unwrap().stored);
+        }
+        set_whole(&cache, 1, 300).await;
+        assert_eq!(cache.peek(whole::key(&1)).await.unwrap(), Some(300));
+
+        let used = used_memory(&mut raw).await;
+        raw.command::<()>("CONFIG", &["SET", "maxmemory", &(used + ROOM).to_string()]).await;
+        let mut stored = 0;
+        for at in 0..2_000 {
+            let (key, value) = large(&format!("filler:{at}"), 10_000);
+            stored += u32::from(cache.put(key, &value).await.unwrap().stored);
+        }
+        assert!((100..500).contains(&stored), "{stored} values of 10 kB in 4 MiB");
+        let above = used_memory(&mut raw).await.saturating_sub(used + ROOM);
+        assert!(above < 1 << 20, "{above} bytes above the limit: fences may grow, values may not");
+
+        raw.command::<()>("CONFIG", &["SET", "maxmemory", "1"]).await;
+        for (key, value) in [large("small", 9_000), large("large", 90_000)] {
+            let put = cache.put(key.clone(), &value).await.unwrap();
+            assert_eq!((put.stored, put.entries), (false, 1), "{}", value.len());
+            assert_eq!(cache.peek(&key).await.unwrap(), None, "{} bytes", value.len());
+        }
+        set_whole(&cache, 1, 299).await;
+        assert_eq!(cache.peek(whole::key(&1)).await.unwrap(), None, "its many names are registered first");
+        assert_eq!(cache.stats().total().failed_invalidations, 0);
+        raw.command::<()>("CONFIG", &["SET", "maxmemory", "0"]).await;
+        let (key, value) = large("large", 90_000);
+        assert!(cache.put(key, &value).await.unwrap().stored);
     }
 
     async fn a_failed_invalidation_is_bypassed_and_made_good(store: TestStore) {

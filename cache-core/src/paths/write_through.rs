@@ -22,7 +22,7 @@ use crate::store::{ClockReading, FillReply, Token};
 #[non_exhaustive]
 pub struct Put {
     /// Whether the value is in the cache now. If not: something that it belongs to was invalidated meanwhile, by another
-    /// writer for example, or it is `None` without a negative lifetime.
+    /// writer for example, or it is `None` without a negative lifetime, or the server has no memory left.
     pub stored: bool,
     /// Live entries removed, dependents and the old value included.
     pub entries: u64,

@@ -14,7 +14,7 @@ use crate::config::{
     STAGED_BYTES_MIN, SWEEP_KEYS_PER_PAGE,
 };
 use crate::entry::Version;
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::name::Name;
 use crate::store::{
     Change, ClockReading, Drained, Fill, FillReply, IfPresent, LeaseReply, Recall, Refusal, Store, StoreFuture,
@@ -283,7 +283,14 @@ impl Store for RedisStore {
     fn write<'a>(&'a self, fill: Fill<'a>) -> StoreFuture<'a, Written> {
         Box::pin(async move {
             let budget = INVALIDATE_MEMBERS_PER_CHUNK.to_string();
-            reply::written(&self.run_fill(&scripts::WRITE, &budget, &fill).await?)
+            match self.run_fill(&scripts::WRITE, &budget, &fill).await {
+                // Before the script that removes: there was no room to stage the value, or to register its names.
+                Err(error) if error.kind() == ErrorKind::Limit => {
+                    let drained = self.invalidate(&[Name::key(fill.key)?]).await?;
+                    Ok(Written { fill: FillReply::Refused(Refusal::OutOfMemory), drained })
+                }
+                written => reply::written(&written?),
+            }
         })
     }
 

@@ -121,6 +121,8 @@ pub(crate) enum Refusal {
     ForeignIncarnation,
     /// The load took longer than fences and dead members are kept.
     TooOld,
+    /// A write found the store's memory full. It has removed all the same.
+    OutOfMemory,
 }
 
 /// What one chunk of an invalidation did.
@@ -226,7 +228,7 @@ pub(crate) trait Store: Send + Sync + 'static {
     fn fill<'a>(&'a self, fill: Fill<'a>) -> StoreFuture<'a, FillReply>;
 
     /// Removes the key and what depends on it, fences the key, and stores the new value only if nothing it depends on
-    /// was invalidated after `fill.clock`. Cost as for `fill`; what is left of a cascade is pending.
+    /// was invalidated after `fill.clock`, and memory is not full. Cost as for `fill`; what is left of a cascade is pending.
     fn write<'a>(&'a self, fill: Fill<'a>) -> StoreFuture<'a, Written>;
 
     /// One chunk of an invalidation: fences `names` (at most `INVALIDATE_NAMES_PER_CHUNK`; may be empty), removes what they

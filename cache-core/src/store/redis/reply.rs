@@ -64,6 +64,7 @@ pub(super) fn fill(reply: &Value) -> Result<FillReply, Error> {
         "floor" => FillReply::Refused(Refusal::BelowFloor),
         "incarnation" => FillReply::Refused(Refusal::ForeignIncarnation),
         "old" => FillReply::Refused(Refusal::TooOld),
+        "memory" => FillReply::Refused(Refusal::OutOfMemory),
         _ => return Err(unexpected()),
     })
 }

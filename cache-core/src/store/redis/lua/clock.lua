@@ -49,12 +49,16 @@ local function open_clock()
   incarnation, seq, floor = string.sub(first, 6), tonumber(scores[1]), -tonumber(scores[2])
 end
 
--- Every invalidation advances the clock. The first write of a script that must work when memory is full is the ZREM:
--- Redis refuses growth only until a script has written.
+-- Every invalidation advances the clock. True if memory is full: Redis refuses growth only until a script has written, so this
+-- is the last moment to find out, and a ZREM of nothing lets the rest of the script through, for a removal must work then too.
 local function advance_clock()
-  redis.call('ZREM', clock_key, '!')
   seq = math.max(seq + 1, now_us)
+  if type(redis.pcall('ZADD', clock_key, digits(seq), '!seq')) == 'number' then
+    return false
+  end
+  redis.call('ZREM', clock_key, '!')
   redis.call('ZADD', clock_key, digits(seq), '!seq')
+  return true
 end
 
 local function raise_floor(to)

@@ -1,9 +1,9 @@
 -- Write-through: removes the key and what depends on it, always fences the key, and stores the new value unless something
--- it depends on was invalidated after the reading.
+-- it depends on was invalidated after the reading, or memory is full.
 --
 -- KEYS  1 clock  2 value  3 lease  4 learned
 -- ARGV  as fill.lua; 11 is the budget of members to visit
--- Reply { 'stored' or why not, entries removed, names still pending }
+-- Reply { 'stored' or why not (as fill.lua, or 'memory'), entries removed, names still pending }
 -- Cost  O(names · log n + members visited). Atomic up to the cascade's budget; the rest is pending.
 local key = ARGV[3]
 local retention_ms, ttl_ms = tonumber(ARGV[8]), tonumber(ARGV[10])
@@ -17,7 +17,9 @@ open_clock()
 -- Against the fences as they were: the one that this write sets is its own.
 local why = refusal(checked, ARGV[5], tonumber(ARGV[6]), tonumber(ARGV[7]), retention_ms)
 
-advance_clock()
+if advance_clock() then
+  why = why or 'memory'
+end
 local old_block = names_of(KEYS[2])
 remove_entry(key)
 local left = drain(tonumber(ARGV[11]))
