@@ -108,7 +108,8 @@ impl Builder {
         lease_wait: Duration,
         /// Consecutive failures after which the store is left alone for a while: 5 by default.
         breaker_failures: u32,
-        /// Connections to Redis: 4 by default. Commands share them; more help only where one core cannot feed the server.
+        /// Connections to Redis of each tokio runtime that the cache is used from: 4 by default. Commands share them; more help
+        /// only where one core cannot feed the server, and fewer do where each core has a runtime of its own.
         connections: usize,
         /// Largest stored value with its header: 8 MiB by default. Larger ones are returned but not stored.
         value_bytes_max: usize,

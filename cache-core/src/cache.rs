@@ -35,6 +35,10 @@ static GLOBAL: OnceLock<Cache> = OnceLock::new();
 /// Once an invalidation has returned `Ok`, no call that starts later, in any process, returns a value whose load began before
 /// that invalidation began.
 ///
+/// # Runtimes
+/// A cache may be used from any number of tokio runtimes, such as those of `#[tokio::test]`s that share an installed one. Each has
+/// connections of its own, so a call depends on the runtime that polls it, whether or not another one is polled or has ended.
+///
 /// # Example
 /// ```
 /// # use cache_core::Cache;

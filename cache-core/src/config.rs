@@ -18,11 +18,14 @@ pub(crate) const LEASE: Duration = Duration::from_secs(1);
 pub(crate) const LEASE_WAIT: Duration = Duration::from_secs(2);
 /// Consecutive failures that open the breaker: fewer would open it on one lost connection of a stripe.
 pub(crate) const BREAKER_FAILURES: u32 = 5;
-/// Multiplexed connections; a key always uses the same one.
+/// Multiplexed connections of each tokio runtime; a key always uses the same one.
 pub(crate) const CONNECTIONS: usize = 4;
 /// Longest duration that a text may say, in a configuration file as in an attribute: times are added to
 /// a clock in ms, and a century leaves room.
 pub(crate) const DURATION_MAX: Duration = Duration::from_secs(36_525 * 86_400);
+/// Tokio runtimes that have connections at the same time; calls of further ones go past the store. A process has one, or one
+/// for each core; at this number something starts runtimes and never ends them.
+pub(crate) const RUNTIMES_MAX: usize = 256;
 /// Largest stored value, header included: one 8 MiB reply delays everything behind it by a few milliseconds.
 pub(crate) const VALUE_BYTES_MAX: usize = 8 << 20;
 /// Most tags on one entry, inherited ones not counted.

@@ -7,13 +7,11 @@
 //! This module knows nothing of keys, entries and what scripts do.
 
 use std::future::Future;
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use redis::{Cmd, ToRedisArgs, Value};
-use tokio::runtime::Handle;
 use tokio::time::{Instant, sleep};
 
 use self::backoff::Backoff;
@@ -30,6 +28,7 @@ mod fault;
 mod handshake;
 mod shared;
 mod stripe;
+mod stripes;
 mod supervisor;
 mod url;
 
@@ -44,6 +43,7 @@ use dial::Dial;
 use fault::Fault;
 use shared::Shared;
 use stripe::Stripe;
+use stripes::{Runtimes, StripeKey};
 use url::Target;
 
 /// Runs on a fresh connection to another primary than the one that this process talked to last, before any call may use
@@ -52,15 +52,16 @@ use url::Target;
 pub(crate) type OnNewPrimary =
     Box<dyn Fn(Connection) -> Pin<Box<dyn Future<Output = Result<(), Error>> + Send>> + Send + Sync>;
 
-/// A fixed number of multiplexed connections to one primary; a key always uses the same one.
+/// A fixed number of multiplexed connections to one primary for each tokio runtime that calls come from; a key always uses
+/// the same one of them.
 ///
-/// Connections are opened by tasks on the tokio runtime of whoever needs one first. When that runtime ends, the next
-/// call opens a new connection on its own. Dropping the pool closes them.
+/// They are opened when a call of that runtime needs one, kept by tasks there, and end with it. Dropping the pool closes
+/// them.
 ///
 /// # Cost
 /// A call is one round trip (two if the server lost a script), and no task of its own.
 pub(crate) struct Pool {
-    stripes: Vec<Arc<Stripe>>,
+    runtimes: Runtimes,
     shared: Arc<Shared>,
 }
 
@@ -88,9 +89,7 @@ impl Pool {
         on_new_primary: OnNewPrimary,
     ) -> Self {
         let shared = Arc::new(Shared::new(target, dial, config, scripts, on_new_primary));
-        let stripes =
-            (0..config.connections.max(1)).map(|index| Arc::new(Stripe::new(index, shared.clone()))).collect();
-        Self { stripes, shared }
+        Self { runtimes: Runtimes::new(config.connections), shared }
     }
 
     /// Runs a script on the connection of `stripe_key`. `keys` and `args` may be slices, or tuples of different types.
@@ -110,32 +109,33 @@ impl Pool {
         args: impl ToRedisArgs,
     ) -> impl Future<Output = Result<Value, Error>> + Send {
         let invocation = Invocation::script(script, &keys, &args);
-        let stripe = self.stripe(stripe_key);
-        async move { self.call(stripe, &invocation).await }
+        let key = StripeKey::new(stripe_key);
+        async move { self.call(key, &invocation).await }
     }
 
     /// Sends one command on the connection of `stripe_key`; everything else as for [`run`](Self::run).
     pub(crate) fn command(&self, stripe_key: &str, command: Cmd) -> impl Future<Output = Result<Value, Error>> + Send {
         let invocation = Invocation::command(command);
-        let stripe = self.stripe(stripe_key);
-        async move { self.call(stripe, &invocation).await }
+        let key = StripeKey::new(stripe_key);
+        async move { self.call(key, &invocation).await }
     }
 
     /// A wait for pushes that tell of either name, on the connection of `stripe_key`. They come once [`track`](Self::track)
     /// has read what the names stand for; the loss of the connection wakes as well. `None`: too many wait already.
     pub(crate) fn register(&self, stripe_key: &str, value: &str, lease: &str) -> Option<Watch> {
-        self.stripe(stripe_key).watches.register(value, lease)
+        let stripes = self.runtimes.here(&self.shared).ok()?;
+        stripes.of(StripeKey::new(stripe_key)).watches.register(value, lease)
     }
 
     /// As [`command`](Self::command), and has the server push the next change of every key that the command reads. Fails
     /// where pushes are not to be had.
     pub(crate) fn track(&self, stripe_key: &str, command: Cmd) -> impl Future<Output = Result<Value, Error>> + Send {
         let invocation = Invocation::tracked(command);
-        let stripe = self.stripe(stripe_key);
-        async move { self.call(stripe, &invocation).await }
+        let key = StripeKey::new(stripe_key);
+        async move { self.call(key, &invocation).await }
     }
 
-    /// Waits until every connection stands, and the server answers on one of them within the operation deadline.
+    /// Waits until every connection of this runtime stands, and the server answers on one of them within the operation deadline.
     ///
     /// # Cost
     /// One round trip, or one for each try: a connection that stands may lead to a server that answers no more.
@@ -144,7 +144,8 @@ impl Pool {
     /// At once if the server refuses us for good (`Config`: credentials, permissions, database, not Redis); after
     /// `timeout` with the reason of the last failure (`Unavailable`).
     pub(crate) async fn ready(&self, timeout: Duration) -> Result<(), Error> {
-        for stripe in &self.stripes {
+        let stripes = self.runtimes.here(&self.shared)?;
+        for stripe in &stripes.each {
             stripe.start_if_idle()?;
         }
         let ping = Invocation::command(redis::cmd("PING"));
@@ -152,11 +153,11 @@ impl Pool {
         let answered = async {
             let mut backoff = Backoff::new(RECONNECT_DELAY_MIN, RECONNECT_DELAY_MAX);
             loop {
-                for stripe in &self.stripes {
+                for stripe in &stripes.each {
                     stripe.stands().await?;
                 }
                 // With no permit: an open breaker is what this is to find out about.
-                match self.stripes[0].call(&ping, Instant::now() + self.shared.operation_deadline).await {
+                match stripes.each[0].call(&ping, Instant::now() + self.shared.operation_deadline).await {
                     Err(fault) if fault.is_failure_of_the_store() => unanswered = Some(fault),
                     _ => break,
                 }
@@ -168,19 +169,21 @@ impl Pool {
         match tokio::time::timeout(timeout, answered).await {
             Ok(outcome) => Ok(outcome?),
             Err(_) => {
-                let reason = self.stripes.iter().find_map(|stripe| stripe.last_failure()).or(unanswered);
+                let reason = stripes.each.iter().find_map(|stripe| stripe.last_failure()).or(unanswered);
                 let reason = reason.map_or("no answer".into(), |fault| fault.message);
                 Err(Error::new(ErrorKind::Unavailable, format!("not ready after {timeout:?}: {reason}")))
             }
         }
     }
 
-    /// Whether a connection stands. Has those made that nobody asked for yet, if there is a runtime to do it.
+    /// Whether a connection of this runtime stands; outside a runtime, of any. Has those made that nobody asked for yet, if
+    /// there is a runtime to do it.
     pub(crate) fn is_connected(&self) -> bool {
-        for stripe in &self.stripes {
+        let Ok(stripes) = self.runtimes.here(&self.shared) else { return self.runtimes.any(Stripe::is_live) };
+        for stripe in &stripes.each {
             let _ = stripe.start_if_idle();
         }
-        self.stripes.iter().any(|stripe| stripe.is_live())
+        stripes.each.iter().any(|stripe| stripe.is_live())
     }
 
     /// Whether the server may evict keys that have no TTL (`allkeys-*`), the protocol's clock and indexes among them.
@@ -194,40 +197,32 @@ impl Pool {
         self.shared.breaker.is_open()
     }
 
-    async fn call(&self, stripe: &Arc<Stripe>, invocation: &Invocation<'_>) -> Result<Value, Error> {
-        // Timers panic without a runtime; a cached function must not.
-        if Handle::try_current().is_err() {
-            return Err(Fault::no_runtime().into());
-        }
+    async fn call(&self, key: StripeKey, invocation: &Invocation<'_>) -> Result<Value, Error> {
+        let stripes = self.runtimes.here(&self.shared)?;
         let started = Instant::now();
         let Ok(permit) = self.shared.breaker.admit(started) else {
             return Err(Error::new(ErrorKind::Unavailable, "Redis failed repeatedly and is not asked for now"));
         };
-        let outcome = stripe.call(invocation, started + self.shared.operation_deadline).await;
+        let outcome = stripes.of(key).call(invocation, started + self.shared.operation_deadline).await;
         match &outcome {
             Err(fault) if fault.is_failure_of_the_store() => permit.failed(Instant::now()),
             _ => permit.succeeded(),
         }
         Ok(outcome?)
     }
-
-    fn stripe(&self, key: &str) -> &Arc<Stripe> {
-        let mut hasher = DefaultHasher::new();
-        key.hash(&mut hasher);
-        &self.stripes[(hasher.finish() % self.stripes.len() as u64) as usize]
-    }
 }
 
 impl Drop for Pool {
     fn drop(&mut self) {
-        for stripe in &self.stripes {
-            stripe.stop();
-        }
+        self.runtimes.stop();
     }
 }
 
 impl std::fmt::Debug for Pool {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Pool").field("target", &self.shared.target).field("connections", &self.stripes.len()).finish()
+        f.debug_struct("Pool")
+            .field("target", &self.shared.target)
+            .field("connections", &self.runtimes.connections())
+            .finish()
     }
 }

@@ -26,8 +26,6 @@ pub(super) struct Shared {
     /// Run id of the primary that was talked to last. The last and not every one ever met: a primary that comes back
     /// after another one took over may have missed what the other one was told.
     pub(super) primary: watch::Sender<Option<Box<str>>>,
-    /// One connection at a time decides whether a primary is new.
-    adopting: tokio::sync::Mutex<()>,
     evicts_any_key: AtomicBool,
 }
 
@@ -48,27 +46,37 @@ impl Shared {
             breaker: Breaker::new(config.breaker_failures),
             on_new_primary,
             primary: watch::Sender::new(None),
-            adopting: tokio::sync::Mutex::new(()),
             evicts_any_key: AtomicBool::new(false),
         }
     }
 
-    /// Makes `run_id` the known primary, prepared by the hook if another one was known before.
+    /// Makes `run_id` the known primary, prepared by the hook if another one was known before. Without a lock, which a
+    /// runtime that stands still would keep: several connections may prepare the same primary.
     pub(super) async fn adopt_primary(&self, connection: &Connection, run_id: &str) -> Result<(), Fault> {
-        let _one_at_a_time = self.adopting.lock().await;
-        let known = self.primary.borrow().clone();
-        match known.as_deref() {
-            Some(known) if known == run_id => return Ok(()),
-            Some(_) => {
-                tracing::info!(address = %self.target.address, "another Redis primary took over");
-                (self.on_new_primary)(connection.clone())
-                    .await
-                    .map_err(|error| Fault::new(error.kind(), format!("the new primary was not prepared: {error}")))?;
+        loop {
+            let known = self.primary.borrow().clone();
+            match known.as_deref() {
+                Some(known) if known == run_id => return Ok(()),
+                Some(_) => {
+                    tracing::info!(address = %self.target.address, "another Redis primary took over");
+                    (self.on_new_primary)(connection.clone()).await.map_err(|error| {
+                        Fault::new(error.kind(), format!("the new primary was not prepared: {error}"))
+                    })?;
+                }
+                None => {}
             }
-            None => {}
+            // If yet another one became known meanwhile, this one is prepared once more: it may have missed something.
+            let adopted = self.primary.send_if_modified(|primary| {
+                let unchanged = *primary == known;
+                if unchanged {
+                    *primary = Some(run_id.into());
+                }
+                unchanged
+            });
+            if adopted {
+                return Ok(());
+            }
         }
-        self.primary.send_replace(Some(run_id.into()));
-        Ok(())
     }
 
     pub(super) fn note_eviction(&self, evicts_any_key: bool) {

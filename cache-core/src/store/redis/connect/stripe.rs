@@ -100,7 +100,8 @@ impl Stripe {
                 return Err(Fault::new(ErrorKind::Timeout, "Redis did not answer within the operation deadline"));
             };
             match outcome {
-                // Lost with the runtime that kept it, for no fault of the server. Commands may be sent twice.
+                // Given up for the silence of other calls, or lost with its runtime: no fault of the server. Commands may be
+                // sent twice.
                 Err(fault) if fault.connection_lost && may_repeat && self.was_orphaned(run) => may_repeat = false,
                 Err(fault) => {
                     if fault.wants_another_server() {
@@ -161,6 +162,14 @@ impl Stripe {
         if let Some(task) = self.lock_task().take() {
             task.abort();
         }
+    }
+
+    pub(super) fn is_idle(&self) -> bool {
+        matches!(self.link.borrow().state, State::Idle)
+    }
+
+    pub(super) fn was_started(&self) -> bool {
+        self.link.borrow().run > 0
     }
 
     pub(super) fn is_live(&self) -> bool {
@@ -225,7 +234,7 @@ impl Stripe {
     }
 
     /// Gives a connection up, task and all, and has another one made: there may be no next call to ask for it. From outside,
-    /// for the supervisor's own runtime may be stuck.
+    /// for the supervisor may be stuck behind a task that blocks its thread.
     fn abandon(self: &Arc<Self>, run: u64) {
         // An error leaves the connection to its supervisor: there is no runtime here for another.
         let _ = self.start(run);

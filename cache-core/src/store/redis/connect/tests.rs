@@ -9,6 +9,7 @@ mod fake;
 mod handshake;
 mod pushes;
 mod readiness;
+mod runtimes;
 mod supervision;
 
 use crate::store::redis::scripts;
@@ -26,7 +27,11 @@ fn pool_with(fake: &Arc<Fake>, config: &Config, hook: OnNewPrimary) -> Pool {
 }
 
 fn pool(fake: &Arc<Fake>) -> Pool {
-    pool_with(fake, &config(1), Box::new(|_| Box::pin(async { Ok(()) })))
+    pool_with(fake, &config(1), doing_nothing())
+}
+
+fn doing_nothing() -> OnNewPrimary {
+    Box::new(|_| Box::pin(async { Ok(()) }))
 }
 
 async fn get(pool: &Pool, key: &str) -> Result<String, Error> {

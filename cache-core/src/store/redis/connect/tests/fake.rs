@@ -39,6 +39,8 @@ pub(super) enum Door {
     Refuse,
     /// Packets are lost: neither accepted nor refused.
     Lost,
+    /// Open, but the first that knocks blocks its thread until the door is another one.
+    BlocksTheFirst,
 }
 
 pub(super) struct Fake {
@@ -110,6 +112,11 @@ impl Fake {
                     Door::Open => {}
                     Door::Refuse => return Err(io::Error::from_raw_os_error(111)),
                     Door::Lost => std::future::pending().await,
+                    Door::BlocksTheFirst => {
+                        while connection == 1 && *fake.door.lock().unwrap() == door {
+                            std::thread::yield_now();
+                        }
+                    }
                 }
                 let (ours, theirs) = tokio::io::duplex(64 << 10);
                 tokio::spawn(async move {

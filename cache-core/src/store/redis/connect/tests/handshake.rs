@@ -105,7 +105,7 @@ async fn ready_gives_up_with_the_reason() {
 #[tokio::test(start_paused = true)]
 async fn ready_means_that_every_connection_stands() {
     let fake = Fake::new();
-    let pool = pool_with(&fake, &config(3), Box::new(|_| Box::pin(async { Ok(()) })));
+    let pool = pool_with(&fake, &config(3), doing_nothing());
     pool.ready(LONG).await.unwrap();
     assert_eq!(fake.seen("SELECT").len(), 3);
     fake.set_door(Door::Refuse);
@@ -120,7 +120,7 @@ async fn a_policy_that_evicts_any_key_is_noticed() {
     assert!(!pool.evicts_any_key());
     let fake = Fake::new();
     fake.on("INFO memory", Answer::text("maxmemory_policy:allkeys-lru\r\n"));
-    let pool = pool_with(&fake, &config(2), Box::new(|_| Box::pin(async { Ok(()) })));
+    let pool = pool_with(&fake, &config(2), doing_nothing());
     pool.ready(LONG).await.unwrap();
     assert!(pool.evicts_any_key());
 }

@@ -11,7 +11,7 @@ const SECOND: Duration = Duration::from_secs(1);
 /// Its breaker opens at once, and its only connection stands.
 async fn open_breaker(fake: &Arc<Fake>) -> Pool {
     let config = Config { breaker_failures: 1, ..config(1) };
-    let pool = pool_with(fake, &config, Box::new(|_| Box::pin(async { Ok(()) })));
+    let pool = pool_with(fake, &config, doing_nothing());
     pool.ready(SECOND).await.unwrap();
     let allowed = Arc::new(tokio::sync::Notify::new());
     fake.on("GET slow", Answer::EchoAfter(allowed.clone()));
@@ -24,7 +24,7 @@ async fn open_breaker(fake: &Arc<Fake>) -> Pool {
 #[tokio::test(start_paused = true)]
 async fn ready_asks_once_on_connections_that_stand() {
     let fake = Fake::new();
-    let pool = pool_with(&fake, &config(4), Box::new(|_| Box::pin(async { Ok(()) })));
+    let pool = pool_with(&fake, &config(4), doing_nothing());
     for asked in 1..=3 {
         pool.ready(SECOND).await.unwrap();
         assert_eq!((fake.dials(), fake.seen("PING").len()), (4, asked));

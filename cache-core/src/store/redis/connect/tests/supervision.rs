@@ -1,10 +1,8 @@
-//! Connections that end, fall silent or lose their runtime are replaced.
+//! Connections that end or fall silent are replaced.
 
 use super::fake::Door;
 use super::*;
-use crate::config::{
-    CONNECT_TIMEOUT, PING_INTERVAL, PING_TIMEOUT, RECONNECT_DELAY_MAX, SUPERVISOR_SLACK, UNANSWERED_CALLS_MAX,
-};
+use crate::config::{PING_INTERVAL, PING_TIMEOUT, RECONNECT_DELAY_MAX, UNANSWERED_CALLS_MAX};
 
 const LONG: Duration = Duration::from_secs(60);
 
@@ -94,7 +92,7 @@ async fn calls_without_answers_get_the_connection_replaced() {
 #[tokio::test(start_paused = true)]
 async fn many_calls_in_one_slow_moment_do_not_cost_the_connection() {
     let fake = Fake::new();
-    let pool = pool_with(&fake, &Config { breaker_failures: 100, ..config(1) }, counting_nothing());
+    let pool = pool_with(&fake, &Config { breaker_failures: 100, ..config(1) }, doing_nothing());
     let allowed = Arc::new(tokio::sync::Notify::new());
     fake.on("GET slow", Answer::EchoAfter(allowed.clone()));
     let call = || async { get(&pool, "slow").await.unwrap_err().kind() };
@@ -104,10 +102,6 @@ async fn many_calls_in_one_slow_moment_do_not_cost_the_connection() {
     allowed.notify_one();
     assert_eq!(get(&pool, "k").await.unwrap(), "k");
     assert_eq!(fake.dials(), 1);
-}
-
-fn counting_nothing() -> OnNewPrimary {
-    Box::new(|_| Box::pin(async { Ok(()) }))
 }
 
 #[tokio::test(start_paused = true)]
@@ -155,7 +149,7 @@ async fn a_primary_that_became_a_replica_is_left() {
 #[tokio::test(start_paused = true)]
 async fn a_key_keeps_its_connection_and_keys_are_spread() {
     let fake = Fake::new();
-    let pool = pool_with(&fake, &config(4), counting_nothing());
+    let pool = pool_with(&fake, &config(4), doing_nothing());
     for round in 0..3 {
         for key in 0..64 {
             get(&pool, &format!("k{key}")).await.unwrap();
@@ -171,77 +165,10 @@ async fn a_key_keeps_its_connection_and_keys_are_spread() {
 #[tokio::test(start_paused = true)]
 async fn dropping_the_pool_closes_its_connections() {
     let fake = Fake::new();
-    let pool = pool_with(&fake, &config(2), counting_nothing());
+    let pool = pool_with(&fake, &config(2), doing_nothing());
     pool.ready(LONG).await.unwrap();
     drop(pool);
     fake.closed(2).await;
     tokio::time::sleep(LONG).await;
     assert_eq!(fake.dials(), 2);
-}
-
-fn runtime() -> tokio::runtime::Runtime {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
-}
-
-#[test]
-fn a_connection_outlives_the_runtime_that_opened_it() {
-    let fake = Fake::new();
-    let pool = pool(&fake);
-    for round in 1..=3 {
-        assert_eq!(runtime().block_on(get(&pool, "k")).unwrap(), "k");
-        assert_eq!(fake.dials(), round);
-    }
-}
-
-#[test]
-fn a_call_in_flight_when_another_runtime_ends_is_repeated_on_its_own() {
-    let fake = Fake::new();
-    let pool = pool(&fake);
-    let first = runtime();
-    first.block_on(get(&pool, "k")).unwrap();
-    fake.on("GET slow", Answer::Stall);
-    runtime().block_on(async {
-        let call = get(&pool, "slow");
-        let end = async {
-            tokio::task::yield_now().await;
-            fake.on("GET slow", Answer::Echo);
-            first.shutdown_background();
-        };
-        let (outcome, ()) = tokio::join!(biased; call, end);
-        assert_eq!(outcome.unwrap(), "slow");
-    });
-}
-
-#[test]
-fn a_connection_whose_runtime_is_not_polled_any_more_is_replaced() {
-    let fake = Fake::new();
-    let config = Config { operation_deadline: Duration::from_millis(20), ..config(1) };
-    let pool = pool_with(&fake, &config, counting_nothing());
-    let stuck = runtime();
-    stuck.block_on(pool.ready(LONG)).unwrap();
-    runtime().block_on(async {
-        for _ in 0..UNANSWERED_CALLS_MAX {
-            assert_eq!(get(&pool, "k").await.unwrap_err().kind(), ErrorKind::Timeout);
-        }
-        pool.ready(LONG).await.unwrap();
-        assert_eq!(get(&pool, "k").await.unwrap(), "k");
-    });
-    drop(stuck);
-}
-
-#[test]
-fn a_supervisor_whose_runtime_is_not_polled_any_more_is_replaced_while_down() {
-    let fake = Fake::new();
-    fake.set_door(Door::Refuse);
-    let pool = pool(&fake);
-    let stuck = runtime();
-    stuck.block_on(get(&pool, "k")).unwrap_err();
-    fake.set_door(Door::Open);
-    let paused = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
-    paused.block_on(async {
-        get(&pool, "k").await.unwrap_err();
-        tokio::time::advance(RECONNECT_DELAY_MAX + CONNECT_TIMEOUT + SUPERVISOR_SLACK).await;
-        get(&pool, "k").await.unwrap();
-    });
-    drop(stuck);
 }

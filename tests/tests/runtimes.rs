@@ -1,0 +1,96 @@
+//! One cache, used from several tokio runtimes: each call depends on its own, whatever becomes of the others.
+
+use cache_core::{Cache, cached};
+use cache_tests::{Fault, FaultProxy, Probe, Server, TestStore, each_server, until};
+use tokio::runtime::{Builder, Runtime};
+
+#[cached(prefix = "square", ttl = "60s", skip(cache, loads), cache = cache)]
+async fn square(cache: &Cache, loads: &Probe, of: u64) -> u64 {
+    loads.mark();
+    tokio::task::yield_now().await;
+    of * of
+}
+
+fn current_thread() -> Runtime {
+    Builder::new_current_thread().enable_all().build().unwrap()
+}
+
+fn multi_thread() -> Runtime {
+    Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
+}
+
+/// What one test of an application does.
+async fn case(cache: &Cache, of: u64) {
+    let loads = Probe::new();
+    assert_eq!(square(cache, &loads, of).await, of * of);
+    assert_eq!(square(cache, &loads, of).await, of * of);
+    assert_eq!(loads.count(), 1, "the second call is a hit");
+    assert_eq!(cache.invalidate_key(square::key(&of)).await.unwrap().entries, 1);
+    assert_eq!(square(cache, &loads, of).await, of * of);
+    assert_eq!(loads.count(), 2);
+}
+
+each_server! {
+    /// Each test of a suite has a runtime of its own, and the one that was first waits for all of them.
+    async fn a_suite_of_tests_shares_one_cache(store: TestStore) {
+        const THREADS: u64 = 4;
+        const CASES: u64 = 12;
+        let cache = store.cache().await;
+        case(&cache, 1_000).await;
+        std::thread::scope(|scope| {
+            for thread in 0..THREADS {
+                let cache = &cache;
+                scope.spawn(move || {
+                    for at in 0..CASES {
+                        let runtime = if at % 3 == 0 { multi_thread() } else { current_thread() };
+                        runtime.block_on(case(cache, thread * CASES + at));
+                    }
+                });
+            }
+        });
+        case(&cache, 1_001).await;
+        let stats = cache.stats();
+        assert_eq!((stats.total().errors, stats.total().failed_invalidations), (0, 0), "{stats}");
+        assert!(cache.health().is_good(), "{:?}", cache.health());
+    }
+
+    async fn a_runtime_that_nobody_drives_any_more_holds_nobody_up(store: TestStore) {
+        let cache = store.cache().await;
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let still = current_thread();
+                still.block_on(case(&cache, 1));
+                current_thread().block_on(case(&cache, 2));
+                still.block_on(case(&cache, 3));
+            });
+        });
+        assert_eq!(cache.stats().total().errors, 0, "{}", cache.stats());
+    }
+
+    async fn an_invalidation_that_failed_on_one_runtime_is_made_good_on_another(store: TestStore) {
+        let server = Server::start(store.kind().unwrap());
+        let proxy = FaultProxy::start(server.address()).await;
+        let cache = Cache::builder().url(proxy.url()).jitter(0.0).build().unwrap();
+        let loads = Probe::new();
+        until(async || {
+            square(&cache, &loads, 3).await;
+            cache.peek(square::key(&3)).await.is_ok_and(|stored| stored == Some(9))
+        })
+        .await;
+        proxy.set(Fault::Refuse).await;
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                current_thread().block_on(async {
+                    cache.invalidate_key(square::key(&3)).await.unwrap_err();
+                })
+            });
+        });
+        assert!(cache.health().owes_invalidations);
+        proxy.set(Fault::None).await;
+        until(async || {
+            square(&cache, &loads, 3).await;
+            !cache.health().owes_invalidations
+        })
+        .await;
+    }
+}
