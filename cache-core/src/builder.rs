@@ -133,8 +133,7 @@ impl Builder {
 
     /// Opens the cache.
     ///
-    /// Never needs the server to be up, and never waits for it: calls load until it is ([`Cache::ready`] waits). A Redis cache
-    /// needs a tokio runtime from here on.
+    /// Never needs the server to be up, and never waits for it: calls load until it is ([`Cache::ready`] waits).
     ///
     /// # Errors
     /// [`ErrorKind::Config`] for a URL or a setting that can never work.

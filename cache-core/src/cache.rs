@@ -38,6 +38,8 @@ static GLOBAL: OnceLock<Cache> = OnceLock::new();
 /// # Runtimes
 /// A cache may be used from any number of tokio runtimes, such as those of `#[tokio::test]`s that share an installed one. Each has
 /// connections of its own, so a call depends on the runtime that polls it, whether or not another one is polled or has ended.
+/// Redis needs one with timers and I/O (`enable_all`). Without them calls load, invalidations fail, and it is said once at WARN;
+/// with `panic = "abort"` the process ends, for tokio panics where timers are missing.
 ///
 /// # Example
 /// ```
@@ -120,7 +122,7 @@ impl Cache {
 
     /// A cache at a URL, with the default settings.
     ///
-    /// The server need not be up: calls load until it is. A Redis cache needs a tokio runtime from here on.
+    /// The server need not be up: calls load until it is.
     ///
     /// # Errors
     /// [`ErrorKind::Config`] for a URL that can never work.

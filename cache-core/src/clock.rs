@@ -1,6 +1,15 @@
-//! The one place where time is read.
+//! The one place where time is read, and where timers are asked for.
 
+use std::collections::VecDeque;
+use std::panic::catch_unwind;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use tokio::runtime::{Handle, Id};
+
+use crate::config::TIMERLESS_RUNTIMES_MAX;
+use crate::error::{Error, ErrorKind};
 
 pub(crate) use tokio::time::Instant;
 
@@ -28,7 +37,48 @@ pub(crate) fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// Whether a timer can be waited for: not outside a runtime.
+/// Whether a timer can be waited for.
 pub(crate) fn can_wait() -> bool {
-    tokio::runtime::Handle::try_current().is_ok()
+    timers().is_ok()
+}
+
+/// The runtime that polls the caller, if it has timers. Without them most of what tokio does with time panics.
+///
+/// # Cost
+/// As much as a timer that nobody waits for. The first time on a runtime without timers, a panic of tokio's that is caught:
+/// there is no other way to ask.
+pub(crate) fn timers() -> Result<Handle, Error> {
+    let Ok(runtime) = Handle::try_current() else {
+        return Err(Error::new(ErrorKind::Unavailable, "not called from within a tokio runtime"));
+    };
+    if has_timers(runtime.id()) {
+        return Ok(runtime);
+    }
+    Err(Error::new(ErrorKind::Config, "this tokio runtime has no timers: build it with `enable_all`"))
+}
+
+/// Said once for each runtime, as long as few have none.
+fn has_timers(runtime: Id) -> bool {
+    static ANY_WITHOUT: AtomicBool = AtomicBool::new(false);
+    static WITHOUT: Mutex<VecDeque<Id>> = Mutex::new(VecDeque::new());
+    let without = || WITHOUT.lock().unwrap_or_else(PoisonError::into_inner);
+    if ANY_WITHOUT.load(Ordering::Acquire) && without().contains(&runtime) {
+        return false;
+    }
+    if catch_unwind(|| drop(tokio::time::sleep(Duration::ZERO))).is_ok() {
+        return true;
+    }
+    let mut without = without();
+    if !without.contains(&runtime) {
+        without.push_back(runtime);
+        if without.len() > TIMERLESS_RUNTIMES_MAX {
+            without.pop_front();
+        }
+        ANY_WITHOUT.store(true, Ordering::Release);
+        tracing::warn!(
+            "a tokio runtime has no timers: calls on it go past Redis, and nothing is renewed, refreshed or retried there; build \
+             it with `enable_all`"
+        );
+    }
+    false
 }

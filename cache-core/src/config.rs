@@ -78,6 +78,9 @@ pub(crate) const MEMORY_REAPED_PER_OPERATION: usize = 16;
 pub(crate) const MEMORY_DEPENDENTS_LOOKED_AT: usize = 64;
 /// Memberships that cost a chunk as much as one more member: an entry may have thousands of them to leave.
 pub(crate) const MEMORY_MEMBERSHIPS_PER_VISIT: usize = 16;
+/// Tokio runtimes that are remembered to have no timers: asking is a panic that is caught. Beyond it the one that was met first
+/// is asked again.
+pub(crate) const TIMERLESS_RUNTIMES_MAX: usize = 64;
 /// Shortest and longest delay before a lost connection is tried again: a full outage costs a few packets a second, and its
 /// end is noticed within two seconds.
 pub(crate) const RECONNECT_DELAY_MIN: Duration = Duration::from_millis(50);

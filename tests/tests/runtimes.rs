@@ -1,7 +1,12 @@
-//! One cache, used from several tokio runtimes: each call depends on its own, whatever becomes of the others.
+//! One cache, used from several tokio runtimes: each call depends on its own, whatever becomes of the others. And runtimes
+//! that lack what a cache needs.
+
+use std::cell::Cell;
+use std::panic;
+use std::sync::Once;
 
 use cache_core::{Cache, cached};
-use cache_tests::{Fault, FaultProxy, Probe, Server, TestStore, each_server, until};
+use cache_tests::{Fault, FaultProxy, Log, Probe, Server, TestStore, each_server, each_store, until};
 use tokio::runtime::{Builder, Runtime};
 
 #[cached(prefix = "square", ttl = "60s", skip(cache, loads), cache = cache)]
@@ -92,5 +97,94 @@ each_server! {
             !cache.health().owes_invalidations
         })
         .await;
+    }
+}
+
+thread_local! { static PANICS: Cell<u32> = const { Cell::new(0) }; }
+
+/// Panics of this thread from now on, those of tasks and those that are caught among them.
+fn count_panics() -> impl Fn() -> u32 {
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| {
+        let before = panic::take_hook();
+        panic::set_hook(Box::new(move |info| {
+            PANICS.set(PANICS.get() + 1);
+            before(info);
+        }));
+    });
+    let before = PANICS.get();
+    move || PANICS.get() - before
+}
+
+/// Everything that waits, renews, retries or runs in the background.
+#[cached(prefix = "cube", ttl = "1ms", stale_while_revalidate = "60s", early_refresh, skip(cache), cache = cache)]
+async fn cube(cache: Cache, of: u64) -> u64 {
+    square(&cache, &Probe::new(), of).await * of
+}
+
+async fn every_kind_of_call(cache: &Cache) {
+    let loads = Probe::new();
+    for of in [2, 2, 3] {
+        assert_eq!(square(cache, &loads, of).await, of * of);
+        assert_eq!(cube(cache.clone(), of).await, of * of * of);
+    }
+    let together = (square(cache, &loads, 4), square(cache, &loads, 4), square(cache, &loads, 4));
+    assert_eq!(tokio::join!(together.0, together.1, together.2), (16, 16, 16));
+    let load = tokio::spawn({
+        let cache = cache.clone();
+        async move { square(&cache, &Probe::new(), 5).await }
+    });
+    assert_eq!(load.await.unwrap(), 25);
+    drop(cache.put(square::key(&2), &4).await);
+    drop(cache.peek(square::key(&2)).await);
+    drop(cache.invalidate_key(square::key(&2)).await);
+    drop(cache.invalidate_pattern("square:*").await);
+    drop(cache.clear().await);
+    cache.health();
+    for _ in 0..20 {
+        tokio::task::yield_now().await;
+    }
+}
+
+each_store! {
+    async fn a_runtime_without_timers_or_io_calls_the_functions(store: TestStore) {
+        let thread = std::thread::spawn(move || {
+            for (timers, io, lacks) in [(false, false, "no timers"), (false, true, "no timers"), (true, false, "no I/O")] {
+                let cache = store.builder().build().unwrap();
+                let (log, _listening) = Log::listen();
+                let panics = count_panics();
+                let mut builder = Builder::new_current_thread();
+                if timers {
+                    builder.enable_time();
+                }
+                if io {
+                    builder.enable_io();
+                }
+                builder.build().unwrap().block_on(every_kind_of_call(&cache));
+                assert!(panics() <= 1, "{} panics without {lacks}", panics());
+                let said = log.text().matches(lacks).count();
+                match (store.kind(), timers) {
+                    (None, true) => assert_eq!(said, 0),
+                    _ => assert_eq!(said, 1, "{}", log.text()),
+                }
+            }
+        });
+        tokio::task::spawn_blocking(|| thread.join()).await.unwrap().unwrap();
+    }
+
+    /// Also where the calls without timers came first.
+    async fn a_runtime_without_timers_spoils_nothing_for_others(store: TestStore) {
+        let cache = store.cache().await;
+        let unfit = cache.clone();
+        let thread = std::thread::spawn(move || {
+            Builder::new_current_thread().build().unwrap().block_on(every_kind_of_call(&unfit));
+        });
+        tokio::task::spawn_blocking(|| thread.join()).await.unwrap().unwrap();
+        until(async || {
+            square(&cache, &Probe::new(), 9).await;
+            !cache.health().owes_invalidations
+        })
+        .await;
+        case(&cache, 7).await;
     }
 }

@@ -76,6 +76,8 @@ pub(crate) enum NotStored {
     ClockLost,
     /// It took longer to load than invalidations are remembered (`fence_retention`).
     TooOld,
+    /// The store's memory is full.
+    MemoryFull,
     /// The store did not answer.
     Unanswered,
 }
@@ -92,7 +94,7 @@ impl NotStored {
             Self::Untraceable => ("they were made from another cache's entries or from stale ones", "use one cache"),
             Self::MadeFromItself => ("they were made from the entry that they replace", "read around the cache"),
             Self::NotWanted | Self::NoReading | Self::Unanswered => return None,
-            Self::Invalidated | Self::FloorRaised | Self::ClockLost | Self::TooOld => return None,
+            Self::Invalidated | Self::FloorRaised | Self::ClockLost | Self::TooOld | Self::MemoryFull => return None,
         })
     }
 }
@@ -150,9 +152,11 @@ impl Counters {
     fn note_not_stored(&self, reason: NotStored) {
         match reason {
             NotStored::NotWanted | NotStored::NoReading | NotStored::Unanswered => {}
-            NotStored::Invalidated | NotStored::FloorRaised | NotStored::ClockLost | NotStored::TooOld => {
-                self.refused_fills(1);
-            }
+            NotStored::Invalidated
+            | NotStored::FloorRaised
+            | NotStored::ClockLost
+            | NotStored::TooOld
+            | NotStored::MemoryFull => self.refused_fills(1),
             _ => self.unstored(1),
         }
         if let Some((why, way_out)) = reason.advice()

@@ -7,11 +7,11 @@ use std::sync::Arc;
 use std::task::{Context, Waker};
 use std::time::Duration;
 
-use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
 
 use super::subject::Subject;
 use super::window::{self, Boxed};
+use crate::clock::timers;
 use crate::config::BATCH_WINDOW;
 use crate::error::Error;
 use crate::runtime::Runtime;
@@ -72,7 +72,7 @@ struct RenewedLease {
 
 impl Renewal {
     /// At a third of their time, for at most as long as a load may take that still fills. A lease that is lost is another's:
-    /// an invalidation has overtaken the load, and who comes now must not wait for it. Without a runtime they simply run out.
+    /// an invalidation has overtaken the load, and who comes now must not wait for it. Without timers they simply run out.
     pub(crate) fn of<'a>(
         runtime: &Arc<Runtime>,
         leases: impl Iterator<Item = (&'a Lease, Option<&'a Leader>)>,
@@ -84,7 +84,7 @@ impl Renewal {
                 flight: leader.map(Leader::closing),
             })
             .collect();
-        let handle = Handle::try_current().ok().filter(|_| !leases.is_empty());
+        let handle = (!leases.is_empty()).then(timers).and_then(Result::ok);
         Self(handle.map(|handle| {
             let bounded = tokio::time::timeout(runtime.config.fence_retention, renew(runtime.clone(), leases));
             handle.spawn(async { _ = bounded.await }).abort_handle()
@@ -133,7 +133,7 @@ fn release(runtime: Arc<Runtime>, key: Arc<str>, token: Token) {
     if release.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready() {
         return;
     }
-    if let Ok(handle) = Handle::try_current() {
+    if let Ok(handle) = timers() {
         handle.spawn(release);
     }
 }

@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use tokio::runtime::Handle;
-
 use super::invalidate;
+use crate::clock::timers;
 use crate::config::{INVALIDATE_DEADLINE, RECOVERY_PAUSE_MAX, RECOVERY_PAUSE_MIN};
 use crate::invalidation::Targets;
 use crate::name::Name;
@@ -28,9 +27,8 @@ pub(crate) fn affects<'a>(runtime: &Arc<Runtime>, names: impl IntoIterator<Item 
 }
 
 fn keep_worker_alive(runtime: &Arc<Runtime>) {
-    // Without a tokio runtime here, the next call that has one starts the worker.
-    let Ok(handle) = Handle::try_current() else { return };
-    runtime.debts.employ(|id| handle.spawn(retry(runtime.clone(), id)));
+    // Without timers here, the next call that has them starts the worker.
+    runtime.debts.employ(|id| Some(timers().ok()?.spawn(retry(runtime.clone(), id))));
 }
 
 /// Tries until nothing is owed. Holds the cache: what is owed outlives its last user.

@@ -170,6 +170,7 @@ impl From<Refusal> for NotStored {
             Refusal::BelowFloor => Self::FloorRaised,
             Refusal::ForeignIncarnation => Self::ClockLost,
             Refusal::TooOld => Self::TooOld,
+            Refusal::OutOfMemory => Self::MemoryFull,
         }
     }
 }

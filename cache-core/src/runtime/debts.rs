@@ -100,7 +100,7 @@ impl Debts {
     }
 
     /// Has `start` begin a worker, unless nothing is owed or one is alive.
-    pub(crate) fn employ(&self, start: impl FnOnce(u64) -> JoinHandle<()>) {
+    pub(crate) fn employ(&self, start: impl FnOnce(u64) -> Option<JoinHandle<()>>) {
         let mut ledger = self.lock();
         let now = clock::now();
         let alive = ledger.worker.as_ref().is_some_and(|worker| !worker.task.is_finished() && now <= worker.due);
@@ -108,7 +108,8 @@ impl Debts {
             return;
         }
         let id = ledger.worker.as_ref().map_or(0, |worker| worker.id + 1);
-        ledger.worker = Some(Worker { id, task: start(id), due: now + RECOVERY_PAUSE_MAX });
+        let Some(task) = start(id) else { return };
+        ledger.worker = Some(Worker { id, task, due: now + RECOVERY_PAUSE_MAX });
     }
 
     /// Whether the worker is still the one that is to go on; if so, it will show itself again within `time`.

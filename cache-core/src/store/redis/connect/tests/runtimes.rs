@@ -124,3 +124,30 @@ fn health_looks_at_the_runtime_that_asks() {
         assert!(pool.is_connected());
     });
 }
+
+#[test]
+fn a_runtime_that_cannot_keep_a_connection_is_told_so_and_makes_no_attempt() {
+    for (timers, io, expected) in [(false, false, "no timers"), (false, true, "no timers"), (true, false, "no I/O")] {
+        let fake = Fake::new();
+        let pool = pool(&fake);
+        let mut builder = tokio::runtime::Builder::new_current_thread();
+        if timers {
+            builder.enable_time();
+        }
+        if io {
+            builder.enable_io();
+        }
+        let unfit = builder.build().unwrap();
+        unfit.block_on(async {
+            for outcome in [get(&pool, "k").await.map(drop), pool.ready(LONG).await] {
+                let error = outcome.unwrap_err();
+                assert_eq!(error.kind(), ErrorKind::Config);
+                assert!(error.to_string().contains(expected), "{error}");
+            }
+            assert!(pool.register("k", "value", "lease").is_none());
+            assert!(!pool.is_connected());
+        });
+        assert_eq!((fake.dials(), pool.breaker_is_open()), (0, false));
+        assert_eq!(runtime().block_on(get(&pool, "k")).unwrap(), "k", "another one is no worse for it");
+    }
+}
