@@ -39,14 +39,11 @@ pub fn lookup_many<M: BatchMap<Value: Storable>>(call: ManyCall<M>) -> impl Futu
 }
 
 /// [`fill_many`](call::fill_many), likewise. The future does not hold `declared`.
-pub fn fill_many<M: BatchMap<Value: Storable>, D>(
+pub fn fill_many<M: BatchMap<Value: Storable>>(
     load: ManyLoad<M>,
     loaded: M,
-    declared: D,
-) -> impl Future<Output = ManyStep<M>> + use<M, D>
-where
-    D: FnMut(&M::Id, Option<&M::Value>) -> (Names, bool),
-{
+    declared: impl FnMut(&M::Id, Option<&M::Value>) -> (Names, bool),
+) -> impl Future<Output = ManyStep<M>> {
     call::fill_many(load, loaded, declared)
 }
 
