@@ -144,6 +144,58 @@ impl Builder {
     }
 }
 
+/// The ways to open a cache.
+impl Cache {
+    /// A cache inside this process: the same semantics, no server, at most 64 MiB
+    /// ([`memory_bytes_max`](Builder::memory_bytes_max)).
+    ///
+    /// Its time is that of tokio. A test that pauses it moves TTLs, stale windows and early refreshes along with
+    /// its own timers:
+    /// ```
+    /// # #[cfg(feature = "macros")] {
+    /// # use std::time::Duration;
+    /// use cache_core::{Cache, cached};
+    /// use tokio::time::{advance, sleep};
+    ///
+    /// #[cached(prefix = "fare", ttl = "1h", stale_while_revalidate = "1h", cache = cache, skip(cache))]
+    /// async fn fare(cache: Cache, flight: u32) -> u32 {
+    ///     sleep(Duration::from_secs(2)).await; // a slow source
+    ///     flight * 10
+    /// }
+    ///
+    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
+    /// # async fn main() {
+    /// let cache = Cache::in_memory();
+    /// fare(cache.clone(), 7).await;
+    /// advance(Duration::from_secs(90 * 60)).await;
+    /// assert_eq!(fare(cache.clone(), 7).await, 70); // stale, at once
+    /// sleep(Duration::from_secs(3)).await;
+    /// let stats = cache.stats();
+    /// let fares = stats.prefix("fare");
+    /// assert_eq!((fares.stale_hits, fares.refreshes, fares.loads), (1, 1, 2));
+    /// # }
+    /// # main() }
+    /// ```
+    pub fn in_memory() -> Self {
+        Self::builder().build().expect("the default settings are valid")
+    }
+
+    /// A cache at a URL, with the default settings.
+    ///
+    /// The server need not be up: calls load until it is.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`] for a URL that can never work.
+    pub fn open(url: &str) -> Result<Self, Error> {
+        Self::builder().url(url).build()
+    }
+
+    /// Settings first: [`Builder`].
+    pub fn builder() -> Builder {
+        Builder::new()
+    }
+}
+
 impl fmt::Debug for Builder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // The URL may hold a password.

@@ -9,7 +9,6 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::builder::Builder;
 use crate::call;
 use crate::config::Config;
 use crate::error::{Error, ErrorKind};
@@ -81,53 +80,9 @@ impl Cache {
         Self { runtime, _handle: handle }
     }
 
-    /// A cache inside this process: the same semantics, no server, at most 64 MiB
-    /// ([`memory_bytes_max`](Builder::memory_bytes_max)).
-    ///
-    /// Its time is that of tokio. A test that pauses it moves TTLs, stale windows and early refreshes along with
-    /// its own timers:
-    /// ```
-    /// # #[cfg(feature = "macros")] {
-    /// # use std::time::Duration;
-    /// use cache_core::{Cache, cached};
-    /// use tokio::time::{advance, sleep};
-    ///
-    /// #[cached(prefix = "fare", ttl = "1h", stale_while_revalidate = "1h", cache = cache, skip(cache))]
-    /// async fn fare(cache: Cache, flight: u32) -> u32 {
-    ///     sleep(Duration::from_secs(2)).await; // a slow source
-    ///     flight * 10
-    /// }
-    ///
-    /// # #[tokio::main(flavor = "current_thread", start_paused = true)]
-    /// # async fn main() {
-    /// let cache = Cache::in_memory();
-    /// fare(cache.clone(), 7).await;
-    /// advance(Duration::from_secs(90 * 60)).await;
-    /// assert_eq!(fare(cache.clone(), 7).await, 70); // stale, at once
-    /// sleep(Duration::from_secs(3)).await;
-    /// let stats = cache.stats();
-    /// let fares = stats.prefix("fare");
-    /// assert_eq!((fares.stale_hits, fares.refreshes, fares.loads), (1, 1, 2));
-    /// # }
-    /// # main() }
-    /// ```
-    pub fn in_memory() -> Self {
-        Self::builder().build().expect("the default settings are valid")
-    }
-
     /// A cache that holds nothing: every call loads, every invalidation removes nothing. For tests of code that is cached.
     pub fn disabled() -> Self {
         Self::new(None, Config::default(), TtlClasses::default())
-    }
-
-    /// A cache at a URL, with the default settings.
-    ///
-    /// The server need not be up: calls load until it is.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Config`] for a URL that can never work.
-    pub fn open(url: &str) -> Result<Self, Error> {
-        Self::builder().url(url).build()
     }
 
     /// Another cache on the same store, as another process would have it: for tests of code that runs in several.
@@ -160,11 +115,6 @@ impl Cache {
         let Runtime { id, store, config, classes, .. } = &*self.runtime;
         let classes = classes.read().unwrap_or_else(PoisonError::into_inner).clone();
         Self::with_id(*id, store.clone(), config.clone(), classes)
-    }
-
-    /// Settings first: [`Builder`].
-    pub fn builder() -> Builder {
-        Builder::new()
     }
 
     /// Makes this the cache of all functions that name no other. To be called once, before the first of them.

@@ -28,10 +28,10 @@ pub(crate) enum Encoded {
 /// # Errors
 /// `Encode`: the value's own `Serialize` failed, or it has no JSON (a map whose keys are not scalars).
 pub(crate) fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Encoded, Error> {
-    match value.serialize(Probe) {
+    match value.serialize(OuterLayer) {
         Ok(encoded) => Ok(encoded),
-        Err(Probed::Plain) => to_json(value).map(Encoded::Value),
-        Err(Probed::Failed(error)) => Err(error),
+        Err(NoAnswer::Plain) => to_json(value).map(Encoded::Value),
+        Err(NoAnswer::Failed(error)) => Err(error),
     }
 }
 
@@ -137,42 +137,42 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for Peeled<D> {
 }
 
 /// Looks at the outermost layer of a value only; answers before anything is written.
-struct Probe;
+struct OuterLayer;
 
 /// Why the probe has no answer.
 #[derive(Debug)]
-enum Probed {
+enum NoAnswer {
     /// Neither `None`, `Some` nor `Err`.
     Plain,
     Failed(Error),
 }
 
-impl fmt::Display for Probed {
+impl fmt::Display for NoAnswer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("no answer")
     }
 }
 
-impl std::error::Error for Probed {}
+impl std::error::Error for NoAnswer {}
 
-impl serde::ser::Error for Probed {
+impl serde::ser::Error for NoAnswer {
     fn custom<T: fmt::Display>(_message: T) -> Self {
         Self::Failed(Error::new(ErrorKind::Encode, "the value's own serialization failed"))
     }
 }
 
-impl Serializer for Probe {
+impl Serializer for OuterLayer {
     type Ok = Encoded;
-    type Error = Probed;
+    type Error = NoAnswer;
 
-    refuse_compounds!(Probed::Plain);
+    refuse_compounds!(NoAnswer::Plain);
 
-    fn serialize_none(self) -> Result<Encoded, Probed> {
+    fn serialize_none(self) -> Result<Encoded, NoAnswer> {
         Ok(Encoded::None)
     }
 
-    fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<Encoded, Probed> {
-        to_json(value).map(Encoded::Value).map_err(Probed::Failed)
+    fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<Encoded, NoAnswer> {
+        to_json(value).map(Encoded::Value).map_err(NoAnswer::Failed)
     }
 
     fn serialize_newtype_variant<T: Serialize + ?Sized>(
@@ -181,20 +181,20 @@ impl Serializer for Probe {
         _: u32,
         variant: &'static str,
         _: &T,
-    ) -> Result<Encoded, Probed> {
-        if name == "Result" && variant == "Err" { Ok(Encoded::Err) } else { Err(Probed::Plain) }
+    ) -> Result<Encoded, NoAnswer> {
+        if name == "Result" && variant == "Err" { Ok(Encoded::Err) } else { Err(NoAnswer::Plain) }
     }
 
-    fn serialize_newtype_struct<T: Serialize + ?Sized>(self, _: &'static str, _: &T) -> Result<Encoded, Probed> {
-        Err(Probed::Plain)
+    fn serialize_newtype_struct<T: Serialize + ?Sized>(self, _: &'static str, _: &T) -> Result<Encoded, NoAnswer> {
+        Err(NoAnswer::Plain)
     }
 
-    fn collect_str<T: fmt::Display + ?Sized>(self, _: &T) -> Result<Encoded, Probed> {
-        Err(Probed::Plain)
+    fn collect_str<T: fmt::Display + ?Sized>(self, _: &T) -> Result<Encoded, NoAnswer> {
+        Err(NoAnswer::Plain)
     }
 
     refuse! {
-        Probed::Plain;
+        NoAnswer::Plain;
         serialize_bool(bool) -> Encoded;
         serialize_i8(i8) -> Encoded;
         serialize_i16(i16) -> Encoded;

@@ -47,3 +47,10 @@ fn compute<T: DeserializeOwned>(version: u32, declared: Option<fn(&mut Shape)>) 
     }
     shape.fingerprint()
 }
+
+/// Appends one segment, its length in front: no name can look like a path.
+fn push_segment(path: &mut String, segment: &str) {
+    path.push_str(&segment.len().to_string());
+    path.push(':');
+    path.push_str(segment);
+}

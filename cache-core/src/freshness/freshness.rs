@@ -35,7 +35,7 @@ pub struct Times {
 
 /// What a call does with a stored value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Step {
+pub enum Decision {
     /// It is fresh.
     Serve,
     /// The caller gets it at once, and one refresh runs in the background.
@@ -60,27 +60,27 @@ impl Freshness {
     ///
     /// `now_ms` is this host's clock and the times are another's: a difference between them makes a value as much younger or
     /// older here. It is never served longer than the store keeps it.
-    pub fn step(&self, times: &Times, now_ms: u64, random: f64) -> Step {
+    pub fn step(&self, times: &Times, now_ms: u64, random: f64) -> Decision {
         if now_ms >= times.hard_expires_at_ms.saturating_add(millis(CLOCK_SKEW_MAX)) {
-            return Step::Expired;
+            return Decision::Expired;
         }
         if now_ms < times.soft_expires_at_ms {
             return if self.refreshes_early(times, now_ms, random) {
-                Step::ServeAndRefresh(Reason::Early)
+                Decision::ServeAndRefresh(Reason::Early)
             } else {
-                Step::Serve
+                Decision::Serve
             };
         }
         let stale_ms = now_ms - times.soft_expires_at_ms;
         if stale_ms < millis(self.stale_while_revalidate) {
-            Step::ServeAndRefresh(Reason::Stale)
+            Decision::ServeAndRefresh(Reason::Stale)
         } else if stale_ms < millis(self.stale_if_error) {
-            Step::LoadOrServe
+            Decision::LoadOrServe
         } else if times.soft_expires_at_ms >= times.hard_expires_at_ms {
             // The store drops such an entry at the end of its TTL, by the store's clock. It has not: this clock is ahead.
-            Step::Serve
+            Decision::Serve
         } else {
-            Step::Expired
+            Decision::Expired
         }
     }
 

@@ -5,5 +5,5 @@ mod freshness;
 mod ttl;
 
 pub use adaptive::{AdaptiveTtl, Learned, Observed, Refill};
-pub use freshness::{Freshness, Lifetime, Reason, Step, Times};
+pub use freshness::{Decision, Freshness, Lifetime, Reason, Times};
 pub use ttl::{Ttl, TtlClasses};

@@ -19,7 +19,7 @@ const VERSION: u32 = 1;
 
 /// All of it is always written, so that formats without field names can read it back.
 #[derive(Serialize)]
-struct Written<'a> {
+struct WireOut<'a> {
     version: u32,
     keys: Vec<&'a str>,
     tags: Vec<&'a str>,
@@ -29,7 +29,7 @@ struct Written<'a> {
 
 #[derive(Deserialize)]
 #[serde(rename = "Invalidation", deny_unknown_fields)]
-struct Read {
+struct WireIn {
     // First, so that another version is known for what it is before its fields are not.
     #[serde(deserialize_with = "known_version")]
     #[allow(dead_code)]
@@ -69,17 +69,17 @@ impl Invalidation {
         };
         let Versioned { version } = serde_json::from_str(json).map_err(unreadable)?;
         check_version(version)?;
-        serde_json::from_str::<Read>(json).map_err(unreadable)?.into_invalidation()
+        serde_json::from_str::<WireIn>(json).map_err(unreadable)?.into_invalidation()
     }
 
-    fn written(&self) -> Result<Written<'_>, Error> {
+    fn written(&self) -> Result<WireOut<'_>, Error> {
         if let Some(error) = &self.invalid {
             // Whoever remembers the rest would lose this one without a word.
             return Err(Error::new(error.kind(), error.to_string()));
         }
         check_count(self.names.len().max(self.patterns.len()))?;
         let tag = |name: &'_ Name| name.as_key().is_none();
-        Ok(Written {
+        Ok(WireOut {
             version: VERSION,
             keys: self.names.iter().filter_map(Name::as_key).collect(),
             tags: self.names.iter().filter(|name| tag(name)).map(Name::text).collect(),
@@ -89,7 +89,7 @@ impl Invalidation {
     }
 }
 
-impl Read {
+impl WireIn {
     fn into_invalidation(self) -> Result<Invalidation, Error> {
         for texts in [&self.keys, &self.tags, &self.patterns] {
             check_count(texts.count)?;
@@ -133,7 +133,7 @@ impl Serialize for Invalidation {
 
 impl<'de> Deserialize<'de> for Invalidation {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Read::deserialize(deserializer)?.into_invalidation().map_err(D::Error::custom)
+        WireIn::deserialize(deserializer)?.into_invalidation().map_err(D::Error::custom)
     }
 }
 

@@ -16,7 +16,7 @@ use std::fmt::{self, Write as _};
 use serde::ser::{Serialize, Serializer};
 
 use self::compound::{List, Map};
-use super::readable::Unencodable;
+use super::unencodable::Unencodable;
 use crate::config::KEY_DEPTH_MAX;
 use crate::serializers::pass_to;
 

@@ -7,16 +7,16 @@
 /// Text × pattern at worst. Every token but `*` takes exactly one byte, so what an earlier `*` took never needs to be
 /// tried again once a later one is reached: remembering the last `*` replaces the recursion that makes the original
 /// exponential.
-pub(crate) struct Glob(Vec<Token>);
+pub(crate) struct Glob(Vec<Piece>);
 
-enum Token {
+enum Piece {
     AnyText,
     AnyByte,
     Byte(u8),
     Class { negated: bool, ranges: Vec<(u8, u8)> },
 }
 
-impl Token {
+impl Piece {
     fn takes(&self, byte: u8) -> bool {
         match self {
             Self::AnyText => false,
@@ -35,13 +35,13 @@ impl Glob {
         let mut rest = pattern.as_bytes();
         while let Some((&first, after)) = rest.split_first() {
             let (token, left) = match (first, after) {
-                (b'*', _) => (Token::AnyText, after),
-                (b'?', _) => (Token::AnyByte, after),
+                (b'*', _) => (Piece::AnyText, after),
+                (b'?', _) => (Piece::AnyByte, after),
                 (b'[', _) => class(after),
-                (b'\\', [literal, left @ ..]) => (Token::Byte(*literal), left),
-                _ => (Token::Byte(first), after),
+                (b'\\', [literal, left @ ..]) => (Piece::Byte(*literal), left),
+                _ => (Piece::Byte(first), after),
             };
-            let repeated = matches!((&token, tokens.last()), (Token::AnyText, Some(Token::AnyText)));
+            let repeated = matches!((&token, tokens.last()), (Piece::AnyText, Some(Piece::AnyText)));
             if !repeated {
                 tokens.push(token);
             }
@@ -58,7 +58,7 @@ impl Glob {
         loop {
             match tokens.get(token) {
                 None if at == text.len() => return true,
-                Some(Token::AnyText) => {
+                Some(Piece::AnyText) => {
                     token += 1;
                     retry = Some((token, at));
                     continue;
@@ -82,7 +82,7 @@ impl Glob {
 }
 
 /// Reads a class whose `[` was taken; returns what follows its `]`.
-fn class(mut rest: &[u8]) -> (Token, &[u8]) {
+fn class(mut rest: &[u8]) -> (Piece, &[u8]) {
     let negated = rest.first() == Some(&b'^');
     if negated {
         rest = &rest[1..];
@@ -109,7 +109,7 @@ fn class(mut rest: &[u8]) -> (Token, &[u8]) {
             }
         };
     }
-    (Token::Class { negated, ranges }, rest)
+    (Piece::Class { negated, ranges }, rest)
 }
 
 #[cfg(test)]

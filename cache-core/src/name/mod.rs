@@ -10,15 +10,16 @@ mod readable;
 mod tag;
 mod template;
 mod text_key;
+mod unencodable;
 
 pub use self::escape::{escape_glob, unescape_part};
 pub(crate) use self::glob::Glob;
 pub(crate) use self::name::{Name, check_name_text, prefix_of};
 pub use self::names::Names;
-#[cfg(test)]
-pub(crate) use self::readable::Unencodable;
 pub use self::tag::{IntoTag, Tag};
 pub(crate) use self::template::type_part;
 pub use self::template::{KeyPart, Part, Template, part};
 pub(crate) use self::text_key::Sealed;
 pub use self::text_key::{IntoKeyName, TextKey};
+#[cfg(test)]
+pub(crate) use self::unencodable::Unencodable;

@@ -4,8 +4,8 @@ use std::borrow::Cow;
 use std::fmt;
 
 use super::name::{Name, check_name_text};
-use super::readable::Unencodable;
-use super::template::NameText;
+use super::text_key::Sealed;
+use super::unencodable::{NameText, Unencodable};
 use crate::error::Error;
 
 /// The name of a group of entries that fall together.
@@ -56,16 +56,12 @@ impl fmt::Debug for Tag {
     }
 }
 
-mod sealed {
-    pub trait Sealed {}
-}
-
 /// What names a group of entries: a [`Tag`], or text, taken literally.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a tag",
     note = "pass a `Tag`, `tag!(\"...\")`, or the tag as text"
 )]
-pub trait IntoTag: sealed::Sealed {
+pub trait IntoTag: Sealed {
     /// The tag.
     ///
     /// # Errors
@@ -73,9 +69,11 @@ pub trait IntoTag: sealed::Sealed {
     fn into_tag(self) -> Result<Tag, Error>;
 }
 
+impl Sealed for Tag {}
+impl Sealed for &Tag {}
+
 macro_rules! tags {
     ($($tag:ty: |$this:ident| $made:expr;)*) => {$(
-        impl sealed::Sealed for $tag {}
         impl IntoTag for $tag {
             fn into_tag(self) -> Result<Tag, Error> {
                 let $this = self;

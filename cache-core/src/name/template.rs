@@ -3,17 +3,15 @@
 use std::any::TypeId;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use serde::Serialize;
 
 use super::escape::push_escaped;
-use super::readable::{Unencodable, push_part};
+use super::readable::push_part;
 use super::tag::Tag;
 use super::text_key::TextKey;
-
-/// Text of a key or tag, shared by everything that names it.
-pub(crate) type NameText = Result<Arc<str>, Unencodable>;
+use super::unencodable::Unencodable;
 
 /// What can be part of a cache key: everything that serde can serialize.
 #[diagnostic::on_unimplemented(

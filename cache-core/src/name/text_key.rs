@@ -5,8 +5,7 @@ use std::fmt;
 
 use super::digest;
 use super::name::{Name, check_name_text};
-use super::readable::Unencodable;
-use super::template::NameText;
+use super::unencodable::{NameText, Unencodable};
 use crate::error::Error;
 
 /// A key made from text, of values of any type: what `key!` makes.

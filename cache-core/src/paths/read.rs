@@ -14,7 +14,7 @@ use super::wait::Wait;
 use crate::clock::{self, Instant, can_wait};
 use crate::entry::Entry;
 use crate::error::Error;
-use crate::freshness::{Reason, Step};
+use crate::freshness::{Decision, Reason};
 use crate::observe::Event;
 use crate::runtime::budget::Budget;
 use crate::runtime::provenance;
@@ -371,19 +371,21 @@ impl Read {
         if is_owing && recovery::affects(runtime, &names) {
             return Verdict::Owed;
         }
-        let step = match source {
+        let decision = match source {
             // Loaded for those who waited, however short its TTL.
-            Source::Flight => Step::Serve,
+            Source::Flight => Decision::Serve,
             Source::Store => policy.freshness.step(&header.times(), runtime.wall_ms(), 1.0 - fastrand::f64()),
         };
         let background = self.terms.background && can_wait() && runtime.config.refreshes_max > 0;
         // An enclosing load is never made from something stale, for its entry would be fresh.
-        let due = match step {
-            Step::Serve => None,
-            Step::ServeAndRefresh(reason @ Reason::Stale) if background && !in_load => Some(reason),
-            Step::ServeAndRefresh(reason @ Reason::Early) if background => Some(reason),
-            Step::ServeAndRefresh(Reason::Early) => None,
-            Step::ServeAndRefresh(Reason::Stale) | Step::LoadOrServe | Step::Expired => return Verdict::TooOld(entry),
+        let due = match decision {
+            Decision::Serve => None,
+            Decision::ServeAndRefresh(reason @ Reason::Stale) if background && !in_load => Some(reason),
+            Decision::ServeAndRefresh(reason @ Reason::Early) if background => Some(reason),
+            Decision::ServeAndRefresh(Reason::Early) => None,
+            Decision::ServeAndRefresh(Reason::Stale) | Decision::LoadOrServe | Decision::Expired => {
+                return Verdict::TooOld(entry);
+            }
         };
         provenance::hand_over(runtime.id, &names);
         let kind = match (source, due) {

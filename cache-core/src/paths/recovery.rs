@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::invalidate;
+use super::drive::drive;
 use crate::clock::timers;
 use crate::config::{INVALIDATE_DEADLINE, RECOVERY_PAUSE_MAX, RECOVERY_PAUSE_MIN};
 use crate::invalidation::Targets;
@@ -44,7 +44,7 @@ async fn retry(runtime: Arc<Runtime>, id: u64) {
         if !runtime.debts.sign_of_life(id, INVALIDATE_DEADLINE) {
             return;
         }
-        match invalidate::drive(&runtime, &targets).await {
+        match drive(&runtime, &targets).await {
             Ok(removed) => {
                 runtime.debts.settle(until);
                 tracing::info!(removed, "failed invalidations were made good");

@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::drive::drain;
 use super::invalidate::{self, Obligation};
 use super::stamp::{Origin, Prepared};
 use super::subject::Subject;
@@ -63,7 +64,7 @@ pub(crate) fn write(
         let written = written?;
         let mut entries = written.drained.removed;
         if written.drained.pending > 0 {
-            entries += invalidate::drain(runtime).await?;
+            entries += drain(runtime).await?;
         }
         subject.note(Event::Removed(entries));
         subject.note(match written.fill {

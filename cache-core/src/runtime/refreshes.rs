@@ -17,10 +17,10 @@ struct Running {
     /// The last handle of the cache is gone, or its owner has ended them.
     closed: bool,
     last_id: u64,
-    by_key: HashMap<Arc<str>, Refresh>,
+    by_key: HashMap<Arc<str>, RefreshTask>,
 }
 
-struct Refresh {
+struct RefreshTask {
     id: u64,
     /// `None`: about to be spawned.
     task: Option<AbortHandle>,
@@ -35,7 +35,7 @@ impl Refreshes {
         }
         let id = running.last_id + 1;
         let Slot::Vacant(slot) = running.by_key.entry(key.clone()) else { return None };
-        slot.insert(Refresh { id, task: None });
+        slot.insert(RefreshTask { id, task: None });
         running.last_id = id;
         Some(Reservation(Place { refreshes: self.clone(), key: key.clone(), id }))
     }

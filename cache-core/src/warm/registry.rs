@@ -19,7 +19,7 @@ pub(super) type Loader = Arc<dyn Fn(String) -> Work + Send + Sync>;
 pub(super) type Observer = Arc<dyn Fn(WarmProgress) + Send + Sync>;
 
 #[derive(Clone)]
-pub(super) struct Registry {
+pub(super) struct Registrations {
     /// In the order in which they were registered, which is the order in which they are begun.
     pub(super) warmers: Vec<(String, Task)>,
     pub(super) loaders: HashMap<String, Loaders>,

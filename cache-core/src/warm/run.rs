@@ -9,7 +9,7 @@ use tokio::time::timeout;
 
 use super::keys::{clipped, read};
 use super::outcome::Warmed;
-use super::registry::{Batches, BoxError, Job, Registry};
+use super::registry::{Batches, BoxError, Job, Registrations};
 use crate::cache::Cache;
 use crate::config::{WARM_KEYS_MAX, WARM_READY_WAIT};
 
@@ -21,7 +21,7 @@ tokio::task_local! {
 /// Dropped, it stops what it has begun.
 pub(super) struct Run {
     cache: Cache,
-    registry: Registry,
+    registry: Registrations,
     permits: Arc<Semaphore>,
     waiting: VecDeque<Job>,
     running: JoinSet<Result<Vec<String>, BoxError>>,
@@ -32,7 +32,7 @@ pub(super) struct Run {
 }
 
 impl Run {
-    pub(super) fn new(cache: Cache, registry: Registry) -> Self {
+    pub(super) fn new(cache: Cache, registry: Registrations) -> Self {
         // A warmer that warms keys holds a permit already. Waiting for another one it could wait for itself; instead its keys
         // are loaded one by one under the one it has.
         let permits = match PERMITTED.try_with(|()| ()) {

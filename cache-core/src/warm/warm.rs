@@ -10,7 +10,7 @@ use tokio::sync::Semaphore;
 
 use super::batch;
 use super::outcome::{WarmProgress, Warmed};
-use super::registry::{BoxError, Loader, Registry, Task, Work, nothing_further};
+use super::registry::{BoxError, Loader, Registrations, Task, Work, nothing_further};
 use super::run::Run;
 use super::schedule::WarmSchedule;
 use crate::cache::Cache;
@@ -20,13 +20,13 @@ use crate::config::{WARM_CONCURRENCY, WARM_TIME_LIMIT};
 #[derive(Clone)]
 pub struct Warmer {
     cache: Cache,
-    registry: Arc<Mutex<Registry>>,
+    registry: Arc<Mutex<Registrations>>,
 }
 
 impl Warmer {
     /// Nothing is registered yet. The functions that are going to be registered should use this `cache`.
     pub fn new(cache: &Cache) -> Self {
-        let registry = Registry {
+        let registry = Registrations {
             warmers: Vec::new(),
             loaders: HashMap::new(),
             permits: Arc::new(Semaphore::new(WARM_CONCURRENCY)),
@@ -166,7 +166,7 @@ impl Warmer {
     }
 
     // Nothing that is done under the lock leaves it half done.
-    fn lock(&self) -> MutexGuard<'_, Registry> {
+    fn lock(&self) -> MutexGuard<'_, Registrations> {
         self.registry.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -11,7 +11,7 @@
 //!   distribution, earlier by `βδ · ln(νβδ)`. So a key with ten times the callers is refreshed 2.3 · βδ earlier, and with
 //!   so few that `νβδ < 1` it often expires before anybody refreshed it.
 
-use cache_core::__freshness::{Freshness, Reason, Step, Times};
+use cache_core::__freshness::{Decision, Freshness, Reason, Times};
 
 use crate::data::{exponential, uniform};
 
@@ -27,7 +27,7 @@ fn refreshes(beta: f64, remaining_s: f64, random: f64) -> bool {
     let times =
         Times { soft_expires_at_ms: EXPIRY_MS, hard_expires_at_ms: EXPIRY_MS, load_cost_us: (COST_S * 1e6) as u32 };
     let now_ms = EXPIRY_MS - (remaining_s * 1_000.0).ceil() as u64;
-    freshness.step(&times, now_ms, random) == Step::ServeAndRefresh(Reason::Early)
+    freshness.step(&times, now_ms, random) == Decision::ServeAndRefresh(Reason::Early)
 }
 
 /// For one call's random number each: the longest remaining time at which it refreshes. In order.

@@ -19,7 +19,7 @@ use serde::de::{
     VariantAccess, Visitor,
 };
 
-use super::shape::push_segment;
+use super::push_segment;
 use crate::config::{SHAPE_DEPTH_MAX, SHAPE_STEPS_MAX};
 
 /// Lines of a path below the type, and what is there.
@@ -67,7 +67,7 @@ impl Walk {
     }
 
     /// A place that failed, with nothing left to explore below it, is left out of the next walk.
-    fn settle<T>(&mut self, place: String, outcome: Result<T, Refused>) -> Result<T, Refused> {
+    fn settle<T>(&mut self, place: String, outcome: Result<T, Halt>) -> Result<T, Halt> {
         if outcome.is_err() && !self.unfinished {
             self.omitted.insert(place);
             self.unfinished = true;
@@ -78,21 +78,21 @@ impl Walk {
 
 /// Why a walk ended. Carries names that serde tells in its errors, and no message.
 #[derive(Debug)]
-enum Refused {
+enum Halt {
     Dummy,
     Missing(&'static str),
     Unknown(&'static [&'static str]),
 }
 
-impl fmt::Display for Refused {
+impl fmt::Display for Halt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a dummy was refused")
     }
 }
 
-impl std::error::Error for Refused {}
+impl std::error::Error for Halt {}
 
-impl de::Error for Refused {
+impl de::Error for Halt {
     fn custom<T: fmt::Display>(_message: T) -> Self {
         Self::Dummy
     }
@@ -132,19 +132,19 @@ impl<'w> Recorder<'w> {
     fn enter<V, T>(
         mut self,
         what: impl Into<String>,
-        walk_into: impl FnOnce(&mut Self) -> Result<T, Refused>,
-    ) -> Result<T, Refused> {
+        walk_into: impl FnOnce(&mut Self) -> Result<T, Halt>,
+    ) -> Result<T, Halt> {
         self.walk.steps += 1;
         let id = typeid::of::<V>();
         if let Some(at) = self.walk.open.iter().rposition(|open| *open == id) {
             let up = self.walk.open.len() - at;
             self.walk.line(&self.path, format!("recursion {up}"));
-            return Err(Refused::Dummy);
+            return Err(Halt::Dummy);
         }
         let path = self.path.clone();
         self.walk.line(&path, what);
         if self.is_exhausted() {
-            return Err(Refused::Dummy);
+            return Err(Halt::Dummy);
         }
         let depth = self.walk.open.len();
         self.walk.open.push(id);
@@ -158,7 +158,7 @@ impl<'w> Recorder<'w> {
         what: &str,
         fields: &'static [&'static str],
         visitor: V,
-    ) -> Result<V::Value, Refused> {
+    ) -> Result<V::Value, Halt> {
         for field in fields {
             let path = self.below(field);
             self.walk.line(&path, "named");
@@ -172,12 +172,12 @@ impl<'w> Recorder<'w> {
         names: Vec<&'static str>,
         dummy: Option<(String, String)>,
         visitor: V,
-    ) -> Result<V::Value, Refused> {
+    ) -> Result<V::Value, Halt> {
         let mut handed_out = None;
-        let entries = Entries { recorder: self, names: names.into_iter(), dummy, current: &mut handed_out };
+        let entries = FakeEntries { recorder: self, names: names.into_iter(), dummy, current: &mut handed_out };
         let outcome = visitor.visit_map(entries);
         match (&outcome, handed_out) {
-            (Err(Refused::Missing(name)), None) => {
+            (Err(Halt::Missing(name)), None) => {
                 let path = self.path.clone();
                 let demanded = self.walk.demanded.entry(path).or_default();
                 // Left out on purpose, because it fails, or not known before.
@@ -188,13 +188,13 @@ impl<'w> Recorder<'w> {
                 }
                 outcome
             }
-            // Refused by name: the alias of a field that was given already.
+            // Halt by name: the alias of a field that was given already.
             (Err(_), Some(place)) => self.walk.settle(place, outcome),
             _ => outcome,
         }
     }
 
-    fn elements<'de, V: Visitor<'de>>(self, len: usize, visitor: V) -> Result<V::Value, Refused> {
+    fn elements<'de, V: Visitor<'de>>(self, len: usize, visitor: V) -> Result<V::Value, Halt> {
         self.enter::<V, _>(format!("tuple {len}"), |recorder| {
             visitor.visit_seq(Elements { recorder, next: 0, len: Some(len) })
         })
@@ -203,7 +203,7 @@ impl<'w> Recorder<'w> {
 
 macro_rules! leaves {
     ($($method:ident($($argument:ty),*): $kind:literal, $visit:ident($($dummy:expr)?);)*) => {$(
-        fn $method<V: Visitor<'de>>(self, $(_: $argument,)* visitor: V) -> Result<V::Value, Refused> {
+        fn $method<V: Visitor<'de>>(self, $(_: $argument,)* visitor: V) -> Result<V::Value, Halt> {
             self.walk.steps += 1;
             self.walk.line(&self.path, $kind);
             visitor.$visit($($dummy)?)
@@ -212,7 +212,7 @@ macro_rules! leaves {
 }
 
 impl<'de> Deserializer<'de> for Recorder<'_> {
-    type Error = Refused;
+    type Error = Halt;
 
     // One and not zero: `NonZero` takes it.
     leaves! {
@@ -239,12 +239,12 @@ impl<'de> Deserializer<'de> for Recorder<'_> {
         deserialize_ignored_any(): "ignored", visit_unit();
     }
 
-    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refused> {
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Halt> {
         let demanded = self.walk.demanded.get(&self.path).cloned().unwrap_or_default();
         self.enter::<V, _>("any", |recorder| recorder.entries(demanded, None, visitor))
     }
 
-    fn deserialize_option<V: Visitor<'de>>(mut self, visitor: V) -> Result<V::Value, Refused> {
+    fn deserialize_option<V: Visitor<'de>>(mut self, visitor: V) -> Result<V::Value, Halt> {
         let outermost = self.path.is_empty() && self.walk.open.is_empty();
         if std::mem::take(&mut self.walk.peel_option) && outermost {
             return visitor.visit_some(self);
@@ -260,17 +260,17 @@ impl<'de> Deserializer<'de> for Recorder<'_> {
         self.walk.settle(some, outcome)
     }
 
-    fn deserialize_newtype_struct<V: Visitor<'de>>(self, _name: &'static str, visitor: V) -> Result<V::Value, Refused> {
+    fn deserialize_newtype_struct<V: Visitor<'de>>(self, _name: &'static str, visitor: V) -> Result<V::Value, Halt> {
         // Stored as what it holds, so it is no part of the shape. An option inside it is not the outermost layer.
         self.walk.peel_option = false;
         visitor.visit_newtype_struct(self)
     }
 
-    fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refused> {
+    fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Halt> {
         self.enter::<V, _>("seq", |recorder| visitor.visit_seq(Elements { recorder, next: 0, len: None }))
     }
 
-    fn deserialize_tuple<V: Visitor<'de>>(self, len: usize, visitor: V) -> Result<V::Value, Refused> {
+    fn deserialize_tuple<V: Visitor<'de>>(self, len: usize, visitor: V) -> Result<V::Value, Halt> {
         self.elements(len, visitor)
     }
 
@@ -279,11 +279,11 @@ impl<'de> Deserializer<'de> for Recorder<'_> {
         _name: &'static str,
         len: usize,
         visitor: V,
-    ) -> Result<V::Value, Refused> {
+    ) -> Result<V::Value, Halt> {
         self.elements(len, visitor)
     }
 
-    fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refused> {
+    fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Halt> {
         let dummy = (self.below("key"), self.below("value"));
         let omitted = self.walk.omitted.contains(&dummy.0) || self.walk.omitted.contains(&dummy.1);
         let dummy = (!omitted && !self.is_exhausted()).then_some(dummy);
@@ -304,7 +304,7 @@ impl<'de> Deserializer<'de> for Recorder<'_> {
         _name: &'static str,
         fields: &'static [&'static str],
         visitor: V,
-    ) -> Result<V::Value, Refused> {
+    ) -> Result<V::Value, Halt> {
         self.fields("struct", fields, visitor)
     }
 
@@ -313,7 +313,7 @@ impl<'de> Deserializer<'de> for Recorder<'_> {
         _name: &'static str,
         variants: &'static [&'static str],
         visitor: V,
-    ) -> Result<V::Value, Refused> {
+    ) -> Result<V::Value, Halt> {
         for variant in variants {
             let path = self.below(variant);
             self.walk.line(&path, "variant");
@@ -322,7 +322,7 @@ impl<'de> Deserializer<'de> for Recorder<'_> {
             let known = recorder.walk.enums.get(&recorder.path).copied().unwrap_or_default();
             let exploring = known.next < variants.len();
             let index = if exploring { Some(known.next) } else { known.possible };
-            let Some(index) = index else { return Err(Refused::Dummy) };
+            let Some(index) = index else { return Err(Halt::Dummy) };
             let name = variants[index];
             let path = recorder.below(name);
             let earlier = std::mem::take(&mut recorder.walk.unfinished);
@@ -338,9 +338,9 @@ impl<'de> Deserializer<'de> for Recorder<'_> {
         })
     }
 
-    fn deserialize_identifier<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refused> {
+    fn deserialize_identifier<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Halt> {
         let outcome = visitor.visit_str("");
-        if let Err(Refused::Unknown(variants)) = &outcome {
+        if let Err(Halt::Unknown(variants)) = &outcome {
             for variant in *variants {
                 self.walk.line(&self.path, format!("variant {variant}"));
             }
@@ -358,16 +358,16 @@ struct Elements<'a, 'w> {
 }
 
 impl<'de> SeqAccess<'de> for Elements<'_, '_> {
-    type Error = Refused;
+    type Error = Halt;
 
-    fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Refused> {
+    fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Halt> {
         if self.next >= self.len.unwrap_or(1) {
             return Ok(None);
         }
         let place = self.recorder.below(&self.next.to_string());
         self.next += 1;
         if self.recorder.walk.omitted.contains(&place) {
-            return if self.len.is_none() { Ok(None) } else { Err(Refused::Dummy) };
+            return if self.len.is_none() { Ok(None) } else { Err(Halt::Dummy) };
         }
         let outcome = seed.deserialize(self.recorder.at(place.clone()));
         self.recorder.walk.settle(place, outcome).map(Some)
@@ -375,7 +375,7 @@ impl<'de> SeqAccess<'de> for Elements<'_, '_> {
 }
 
 /// Entries of a map, by name; then perhaps one whose key is a dummy as well.
-struct Entries<'a, 'w> {
+struct FakeEntries<'a, 'w> {
     recorder: &'a mut Recorder<'w>,
     names: std::vec::IntoIter<&'static str>,
     dummy: Option<(String, String)>,
@@ -383,15 +383,15 @@ struct Entries<'a, 'w> {
     current: &'a mut Option<String>,
 }
 
-impl<'de> MapAccess<'de> for Entries<'_, '_> {
-    type Error = Refused;
+impl<'de> MapAccess<'de> for FakeEntries<'_, '_> {
+    type Error = Halt;
 
-    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Refused> {
+    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Halt> {
         for name in self.names.by_ref() {
             let place = self.recorder.below(name);
             if !self.recorder.walk.omitted.contains(&place) {
                 *self.current = Some(place);
-                let name: StrDeserializer<'_, Refused> = name.into_deserializer();
+                let name: StrDeserializer<'_, Halt> = name.into_deserializer();
                 return seed.deserialize(name).map(Some);
             }
         }
@@ -402,8 +402,8 @@ impl<'de> MapAccess<'de> for Entries<'_, '_> {
         Ok(Some(key))
     }
 
-    fn next_value_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<T::Value, Refused> {
-        let place = self.current.take().ok_or(Refused::Dummy)?;
+    fn next_value_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<T::Value, Halt> {
+        let place = self.current.take().ok_or(Halt::Dummy)?;
         let outcome = seed.deserialize(self.recorder.at(place.clone()));
         self.recorder.walk.settle(place, outcome)
     }
@@ -415,33 +415,33 @@ struct OneVariant<'w> {
 }
 
 impl<'de, 'w> EnumAccess<'de> for OneVariant<'w> {
-    type Error = Refused;
+    type Error = Halt;
     type Variant = Recorder<'w>;
 
-    fn variant_seed<T: DeserializeSeed<'de>>(self, seed: T) -> Result<(T::Value, Recorder<'w>), Refused> {
-        let name: StrDeserializer<'_, Refused> = self.name.into_deserializer();
+    fn variant_seed<T: DeserializeSeed<'de>>(self, seed: T) -> Result<(T::Value, Recorder<'w>), Halt> {
+        let name: StrDeserializer<'_, Halt> = self.name.into_deserializer();
         Ok((seed.deserialize(name)?, self.recorder))
     }
 }
 
 impl<'de> VariantAccess<'de> for Recorder<'_> {
-    type Error = Refused;
+    type Error = Halt;
 
-    fn unit_variant(self) -> Result<(), Refused> {
+    fn unit_variant(self) -> Result<(), Halt> {
         self.walk.line(&self.path, "unit");
         Ok(())
     }
 
-    fn newtype_variant_seed<T: DeserializeSeed<'de>>(self, seed: T) -> Result<T::Value, Refused> {
+    fn newtype_variant_seed<T: DeserializeSeed<'de>>(self, seed: T) -> Result<T::Value, Halt> {
         self.walk.line(&self.path, "newtype");
         seed.deserialize(self)
     }
 
-    fn tuple_variant<V: Visitor<'de>>(self, len: usize, visitor: V) -> Result<V::Value, Refused> {
+    fn tuple_variant<V: Visitor<'de>>(self, len: usize, visitor: V) -> Result<V::Value, Halt> {
         self.elements(len, visitor)
     }
 
-    fn struct_variant<V: Visitor<'de>>(self, fields: &'static [&'static str], visitor: V) -> Result<V::Value, Refused> {
+    fn struct_variant<V: Visitor<'de>>(self, fields: &'static [&'static str], visitor: V) -> Result<V::Value, Halt> {
         self.fields("struct", fields, visitor)
     }
 }

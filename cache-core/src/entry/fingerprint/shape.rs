@@ -5,8 +5,8 @@ use std::marker::PhantomData;
 
 use serde::de::DeserializeOwned;
 
-use super::Fingerprint;
 use super::record::record;
+use super::{Fingerprint, push_segment};
 
 /// The shape of a type: names of fields and variants, kinds of leaves.
 ///
@@ -57,13 +57,6 @@ impl Shape {
         hasher.finalize_xof().fill(&mut fingerprint);
         Fingerprint(fingerprint)
     }
-}
-
-/// Appends one segment, its length in front: no name can look like a path.
-pub(super) fn push_segment(path: &mut String, segment: &str) {
-    path.push_str(&segment.len().to_string());
-    path.push(':');
-    path.push_str(segment);
 }
 
 /// The type of one field, for the derive: `ShapeOf::<F>::new().record(shape)` walks the type if it is deserializable, and

@@ -3,7 +3,7 @@
 use serde::ser::{self, Serialize};
 
 use super::{Canonical, push_sized, tag};
-use crate::name::readable::Unencodable;
+use crate::name::unencodable::Unencodable;
 
 /// Items in order, counted: lists, tuples, and the fields of structs with their names.
 pub(super) struct List<'a> {

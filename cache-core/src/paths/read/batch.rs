@@ -42,7 +42,7 @@ pub(crate) struct Batch {
 
 /// What became of keys without a value. Nothing of either: no key is left.
 #[derive(Default)]
-pub(crate) struct Gathering {
+pub(crate) struct BatchOutcome {
     /// Found meanwhile. What cannot be decoded stays open.
     pub(crate) found: Vec<(usize, Found)>,
     /// To be loaded in one load, in the order of the input.
@@ -117,7 +117,7 @@ impl Batch {
     }
 
     /// Goes on with the keys that have no value yet: takes what others loaded, or comes back with a load to run.
-    pub(crate) async fn gather(&mut self) -> Gathering {
+    pub(crate) async fn gather(&mut self) -> BatchOutcome {
         let mut gathered = self.claim().await;
         if gathered.found.is_empty() && gathered.loads.is_empty() && !self.open.is_empty() {
             gathered = self.wait().await;
@@ -133,7 +133,7 @@ impl Batch {
     }
 
     /// Leads and leases what nobody else has, without waiting for anyone.
-    async fn claim(&mut self) -> Gathering {
+    async fn claim(&mut self) -> BatchOutcome {
         let asking = Asking::begin(self.left);
         let claims = each_open(&mut self.reads, &self.open).map(|(at, read)| -> Boxed<'_, (usize, BatchClaim)> {
             let asking = &asking;
@@ -145,7 +145,7 @@ impl Batch {
                 (at, claim)
             })
         });
-        let mut gathered = Gathering::default();
+        let mut gathered = BatchOutcome::default();
         window::run(claims, BATCH_WINDOW, |(at, claim)| {
             if let BatchClaim::Missed(miss) = claim {
                 gathered.add(at, miss);
@@ -160,7 +160,7 @@ impl Batch {
     }
 
     /// Waits for those who load, until all is found or something turns out to be ours to load.
-    async fn wait(&mut self) -> Gathering {
+    async fn wait(&mut self) -> BatchOutcome {
         let failed = AtomicBool::new(false);
         let waits = each_open(&mut self.reads, &self.open).map(|(at, read)| -> Boxed<'_, (usize, Miss)> {
             let failed = &failed;
@@ -170,7 +170,7 @@ impl Batch {
                 (at, miss)
             })
         });
-        let mut gathered = Gathering::default();
+        let mut gathered = BatchOutcome::default();
         window::run(waits, BATCH_WINDOW, |(at, miss)| {
             gathered.add(at, miss);
             // The other waits end: what is loaded here must not wait for them.
@@ -196,7 +196,7 @@ impl Batch {
         !self.left.is_zero()
     }
 
-    fn close_loaded(&mut self, gathered: &Gathering) {
+    fn close_loaded(&mut self, gathered: &BatchOutcome) {
         let places: Vec<usize> = gathered.loads.iter().map(|(at, _)| *at).collect();
         self.close(&places);
     }
@@ -236,7 +236,7 @@ impl Asking {
     }
 }
 
-impl Gathering {
+impl BatchOutcome {
     fn add(&mut self, at: usize, miss: Miss) {
         match miss {
             Miss::Found(found) => self.found.push((at, found)),

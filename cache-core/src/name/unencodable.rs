@@ -1,0 +1,42 @@
+//! Why there is no text for a name.
+
+use std::fmt;
+use std::sync::Arc;
+
+/// Why a value cannot be part of a key. Carries no message of the value's own: that could hold the value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum Unencodable {
+    /// Not a scalar: the caller hashes it instead. Never leaves `readable`.
+    Composite,
+    /// Two NaN are different, and so would be the keys of two equal calls.
+    NotANumber,
+    /// The value's own `Serialize` failed.
+    Failed,
+    /// Nested deeper than `KEY_DEPTH_MAX`.
+    TooDeep,
+    /// Two different types print the same name, so their keys could not be told apart.
+    SameTypeName,
+}
+
+impl fmt::Display for Unencodable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Composite => "not a scalar",
+            Self::NotANumber => "not a number",
+            Self::Failed => "its serialization failed",
+            Self::TooDeep => "nested too deeply",
+            Self::SameTypeName => "another type parameter has the same name",
+        })
+    }
+}
+
+impl std::error::Error for Unencodable {}
+
+impl serde::ser::Error for Unencodable {
+    fn custom<T: fmt::Display>(_message: T) -> Self {
+        Self::Failed
+    }
+}
+
+/// Text of a key or tag, shared by everything that names it.
+pub(crate) type NameText = Result<Arc<str>, Unencodable>;
