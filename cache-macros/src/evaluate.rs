@@ -5,8 +5,8 @@
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
-use syn::Expr;
 use syn::spanned::Spanned;
+use syn::{Attribute, Expr};
 
 use crate::errors::Errors;
 use crate::names::{Item, Kind};
@@ -68,8 +68,9 @@ pub(crate) struct Evaluator<'a> {
     sink: Sink,
     /// Everything but `result` that items may mention.
     names: Vec<String>,
-    /// Parameters that the body may move away: not the shared references.
-    owned: Vec<Ident>,
+    /// What the body may move away, which a shared reference is not: each binding, and the
+    /// conditions of its parameter.
+    owned: Vec<(Ident, Vec<Attribute>)>,
     value_is_option: bool,
 }
 
@@ -80,7 +81,9 @@ impl<'a> Evaluator<'a> {
             private,
             sink,
             names: function.names().iter().map(Ident::to_string).filter(|name| name != "result").collect(),
-            owned: owned.flat_map(|param| param.bindings.clone()).collect(),
+            owned: owned
+                .flat_map(|param| param.bindings.iter().map(|binding| (binding.clone(), param.cfgs.clone())))
+                .collect(),
             value_is_option: function.value_is_option(),
         }
     }
@@ -120,9 +123,9 @@ impl<'a> Evaluator<'a> {
                 Item::Typed(_) | Item::Spread(_) => self
                     .captured_parameters(item)
                     .into_iter()
-                    .map(|name| {
-                        let local = clone_local(at, &name);
-                        quote_spanned!(name.span() => let #local = ::core::clone::Clone::clone(&#name);)
+                    .map(|(name, cfgs)| {
+                        let local = clone_local(at, name);
+                        quote_spanned!(name.span() => #(#cfgs)* let #local = ::core::clone::Clone::clone(&#name);)
                     })
                     .collect(),
             },
@@ -146,9 +149,9 @@ impl<'a> Evaluator<'a> {
                 Item::Template(_) => Vec::new(),
                 Item::Typed(_) | Item::Spread(_) => self.captured_parameters(item),
             };
-            let clones = clones.iter().map(|name| {
+            let clones = clones.iter().map(|(name, cfgs)| {
                 let local = clone_local(at, name);
-                quote!(let #name = #local;)
+                quote!(#(#cfgs)* let #name = #local;)
             });
             self.with_result(item, value, &quote!(#(#clones)* #add))
         });
@@ -271,8 +274,8 @@ impl<'a> Evaluator<'a> {
     }
 
     /// Parameters whose values must outlive the body; a shared reference does so by itself.
-    fn captured_parameters(&self, item: &Item) -> Vec<Ident> {
-        self.owned.iter().filter(|name| item.mentions(&name.to_string())).cloned().collect()
+    fn captured_parameters(&self, item: &Item) -> Vec<&(Ident, Vec<Attribute>)> {
+        self.owned.iter().filter(|(name, _)| item.mentions(&name.to_string())).collect()
     }
 }
 

@@ -37,15 +37,25 @@ pub(crate) struct Body {
 pub(crate) enum Form {
     /// `async fn`.
     Async,
-    /// `#[async_trait]` ran first: `fn … -> Pin<Box<dyn Future>> { Box::pin(async move { … }) }`.
-    /// Holds `Box::pin`.
-    Boxed(Box<Expr>),
+    /// `fn … -> Pin<Box<dyn Future>> { Box::pin(async move { … }) }`, or `-> BoxFuture<'_, T>`: by hand,
+    /// or because `#[async_trait]` or `#[async_recursion]` ran first. Holds what is around the block.
+    Boxed(Box<Boxing>),
     /// Neither: an error that `check` reports.
     Sync,
 }
 
+/// How a block of code becomes a boxed future.
+pub(crate) enum Boxing {
+    /// `Box::pin(…)`.
+    Call(Expr),
+    /// `(…).boxed()`.
+    Method(Ident),
+}
+
 /// A parameter other than `self`.
 pub(crate) struct Param {
+    /// `#[cfg(…)]`: what is generated for the parameter is under the same condition.
+    pub(crate) cfgs: Vec<Attribute>,
     pub(crate) pat: Pat,
     pub(crate) ty: Type,
     /// The names that its pattern binds: the unit of the key.
@@ -96,8 +106,8 @@ impl Parse for Function {
             Self { attrs, vis, body: Body { statements, inner_attrs, span }, form: Form::Sync, output, params, sig };
         if function.sig.asyncness.is_some() {
             function.form = Form::Async;
-        } else if let Some((pin, output, statements)) = see_through_boxed_future(&function) {
-            function.form = Form::Boxed(Box::new(pin));
+        } else if let Some((boxing, output, statements)) = see_through_boxed_future(&function) {
+            function.form = Form::Boxed(Box::new(boxing));
             function.output = output;
             function.body.statements = statements;
         }
@@ -132,6 +142,11 @@ impl Function {
         matches!(peel_type(&self.output), Type::ImplTrait(_))
     }
 
+    /// Whether `#[async_trait]` made it: a method of a trait or of its implementation.
+    pub(crate) fn is_of_async_trait(&self) -> bool {
+        self.sig.generics.lifetimes().any(|param| param.lifetime.ident == "async_trait")
+    }
+
     /// What is cached, as far as names tell.
     pub(crate) fn value_type(&self) -> Option<&Type> {
         if self.returns_result() { first_type_argument(&self.output) } else { Some(&self.output) }
@@ -145,7 +160,14 @@ impl Function {
     /// Finds what no attribute can wrap.
     pub(crate) fn check(&self, attribute: &str, errors: &mut Errors) {
         if matches!(self.form, Form::Sync) {
-            let message = format!("`#[{attribute}]` needs an `async fn`: write `async fn {}`", self.sig.ident);
+            let message = match boxed_output(&self.output) {
+                None => format!("`#[{attribute}]` needs an `async fn`: write `async fn {}`", self.sig.ident),
+                Some(_) => format!(
+                    "`#[{attribute}]` sees through a boxed future only where the body is nothing else: let it be \
+                     `Box::pin(async move {{ … }})`, or write `async fn {}`",
+                    self.sig.ident
+                ),
+            };
             errors.at(&self.sig.fn_token, message);
         }
         if !matches!(self.sig.safety, syn::Safety::Default) {
@@ -200,30 +222,44 @@ fn param(arg: &FnArg) -> Option<Param> {
     }
     let mut bindings = BoundNames(Vec::new());
     bindings.visit_pat(&arg.pat);
-    Some(Param { pat: (*arg.pat).clone(), ty: (*arg.ty).clone(), bindings: bindings.0 })
+    let cfgs = arg.attrs.iter().filter(|attr| attr.path().is_ident("cfg")).cloned().collect();
+    Some(Param { cfgs, pat: (*arg.pat).clone(), ty: (*arg.ty).clone(), bindings: bindings.0 })
 }
 
 /// The body and output behind `-> Pin<Box<dyn Future<Output = T>>> { Box::pin(async move { … }) }`.
-fn see_through_boxed_future(function: &Function) -> Option<(Expr, Type, TokenStream)> {
-    let boxed =
-        first_type_argument(&function.output).filter(|_| last_segment(&function.output).unwrap().ident == "Pin")?;
+fn see_through_boxed_future(function: &Function) -> Option<(Boxing, Type, TokenStream)> {
+    let output = boxed_output(&function.output)?.clone();
+    let body = function.body.statements.clone();
+    let statements = Block::parse_within.parse2(body).ok()?;
+    let [Stmt::Expr(expr, None)] = statements.as_slice() else { return None };
+    let (boxing, future) = match expr {
+        Expr::Call(call) if call.args.len() == 1 => (Boxing::Call((*call.func).clone()), call.args.first()?),
+        Expr::MethodCall(call) if call.args.is_empty() => (Boxing::Method(call.method.clone()), &*call.receiver),
+        _ => return None,
+    };
+    let Expr::Async(inner) = future else { return None };
+    inner.capture?;
+    let statements = inner.block.stmts.iter().map(ToTokens::to_token_stream).collect();
+    Some((boxing, output, statements))
+}
+
+/// What a boxed future gives: the `T` of `Pin<Box<dyn Future<Output = T>>>` or `BoxFuture<'_, T>`.
+fn boxed_output(ty: &Type) -> Option<&Type> {
+    let name = &last_segment(ty)?.ident;
+    if name == "BoxFuture" || name == "LocalBoxFuture" {
+        return first_type_argument(ty);
+    }
+    let boxed = first_type_argument(ty).filter(|_| name == "Pin")?;
     let Type::TraitObject(object) = peel_type(first_type_argument(boxed)?) else { return None };
-    let output = object.bounds.iter().find_map(|bound| {
+    object.bounds.iter().find_map(|bound| {
         let TypeParamBound::Trait(bound) = bound else { return None };
         let segment = bound.path.segments.last()?;
         let PathArguments::AngleBracketed(args) = &segment.arguments else { return None };
         args.args.iter().find_map(|arg| match arg {
-            GenericArgument::AssocType(assoc) if assoc.ident == "Output" => Some(assoc.ty.clone()),
+            GenericArgument::AssocType(assoc) if assoc.ident == "Output" => Some(&assoc.ty),
             _ => None,
         })
-    })?;
-    let body = function.body.statements.clone();
-    let statements = Block::parse_within.parse2(body).ok()?;
-    let [Stmt::Expr(Expr::Call(call), None)] = statements.as_slice() else { return None };
-    let Some(Expr::Async(inner)) = call.args.first() else { return None };
-    inner.capture?;
-    let statements = inner.block.stmts.iter().map(ToTokens::to_token_stream).collect();
-    Some(((*call.func).clone(), output, statements))
+    })
 }
 
 /// Without the invisible groups of `macro_rules`, and parentheses.

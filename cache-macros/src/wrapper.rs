@@ -5,7 +5,7 @@ use quote::{quote, quote_spanned};
 use syn::spanned::Spanned;
 use syn::{AttrStyle, Attribute, Expr, Type};
 
-use crate::signature::{Form, Function};
+use crate::signature::{Boxing, Form, Function};
 
 /// The function as written, with another body.
 pub(crate) fn function(function: &Function, body: &TokenStream, docs: Option<String>) -> TokenStream {
@@ -13,9 +13,12 @@ pub(crate) fn function(function: &Function, body: &TokenStream, docs: Option<Str
     let inner = outer_attrs(function);
     let docs = docs.map(|docs| quote!(#[doc = #docs]));
     let body = match &function.form {
-        Form::Boxed(pin) => {
+        Form::Boxed(boxing) => {
             let block = braced(body.clone(), function);
-            quote_spanned!(Span::mixed_site() => #pin(async move #block))
+            match &**boxing {
+                Boxing::Call(pin) => quote_spanned!(Span::mixed_site() => #pin(async move #block)),
+                Boxing::Method(boxed) => quote_spanned!(Span::mixed_site() => (async move #block).#boxed()),
+            }
         }
         Form::Async | Form::Sync => body.clone(),
     };

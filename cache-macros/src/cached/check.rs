@@ -26,7 +26,7 @@ pub(crate) fn plan(
     resolve_key(&function, &mut options, errors);
     parameters::check_receiver(&function, &options, errors);
     let skipped = function.bindings().filter(|binding| options.skip.contains(binding)).cloned().collect();
-    let key = parameters::key(&function, &options, errors);
+    parameters::check_parameters(&function, &options, errors);
     // Templates in lists may use every parameter, and the value.
     resolve_items(&function, options.tags.iter_mut().chain(&mut options.depends_on), errors);
     check_policy(&function, &options, errors);
@@ -35,7 +35,7 @@ pub(crate) fn plan(
     let self_part = self_part(&function, &options, &place, attribute_mentions_self);
     let generic_parts = parameters::generic_parts(&function, &options.skip);
     let batch = each::batch(&function, &options, errors);
-    CachePlan { function, options, place, key, self_part, generic_parts, batch, skipped }
+    CachePlan { function, options, place, self_part, generic_parts, batch, skipped }
 }
 
 fn check_output(function: &Function, errors: &mut Errors) {
@@ -97,6 +97,13 @@ fn place(function: &Function, options: &CachedOptions, mentions_self: bool, erro
     let is_method = function.receiver().is_some();
     match &options.companion {
         Some(Companion::None) => Place::None,
+        _ if function.is_of_async_trait() => {
+            errors.at(
+                &function.sig.ident,
+                "a trait, which `#[async_trait]` is for, has no place for a companion: write `companion = none`",
+            );
+            Place::None
+        }
         Some(Companion::Associated) => Place::Associated,
         Some(Companion::Named(name)) if is_method => {
             errors.at(

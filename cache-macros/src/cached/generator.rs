@@ -5,11 +5,11 @@ use quote::{ToTokens, quote, quote_spanned};
 use syn::spanned::Spanned;
 
 use super::parse::Role;
-use super::plan::{CachePlan, KeySource, Place, SelfPart};
+use super::plan::{CachePlan, Place, SelfPart};
 use crate::evaluate::{Evaluator, Sink, template_pieces};
 use crate::names::{Item, Kind};
 use crate::runtime_path::private_path;
-use crate::signature::{first_type_argument, last_segment};
+use crate::signature::{Param, first_type_argument, last_segment};
 use crate::wrapper;
 
 pub(crate) struct Generator<'a> {
@@ -120,16 +120,13 @@ impl Generator<'_> {
         let Self { plan, private } = self;
         let span = Span::mixed_site();
         let mut key = quote_spanned!(span => #private::KeyText::new(&__prefix));
-        match &plan.key {
-            KeySource::Parts(bindings) => {
-                key.extend(bindings.iter().map(|binding| {
-                    let at_hand = if plan.is_ids(binding) { Bindings::Borrowed } else { bindings_are };
-                    let borrowed = at_hand == Bindings::Borrowed && !plan.is_reference(binding);
-                    let borrow = (!borrowed).then(|| quote_spanned!(binding.span() => &));
-                    quote_spanned!(binding.span() => .part(#borrow #binding))
-                }));
+        match &plan.options.key {
+            None => {
+                for param in &plan.function.params {
+                    key = self.with_parts(key, param, bindings_are);
+                }
             }
-            KeySource::Template(template) => {
+            Some(template) => {
                 let pieces = template_pieces(template, &mut |_| None);
                 key.extend(quote_spanned!(span => .template() #pieces .into_key()));
             }
@@ -152,6 +149,26 @@ impl Generator<'_> {
             SelfPart::Always => quote_spanned!(span => #key.type_part::<Self>()),
             SelfPart::IfGeneric => quote_spanned!(span => #private::generic_self::<Self>(#key)),
         }
+    }
+
+    /// The key with what a parameter adds to it.
+    fn with_parts(&self, key: TokenStream, param: &Param, bindings_are: Bindings) -> TokenStream {
+        let at_hand = if self.plan.is_ids(param) { Bindings::Borrowed } else { bindings_are };
+        let is_borrowed = at_hand == Bindings::Borrowed && !self.plan.is_reference(param);
+        let parts = self.plan.parts(param).map(|binding| {
+            let borrow = (!is_borrowed).then(|| quote_spanned!(binding.span() => &));
+            quote_spanned!(binding.span() => .part(#borrow #binding))
+        });
+        let cfgs = &param.cfgs;
+        if cfgs.is_empty() {
+            return quote!(#key #(#parts)*);
+        }
+        quote_spanned!(Span::mixed_site() => ({
+            let __key = #key;
+            #(#cfgs)*
+            let __key = __key #(#parts)*;
+            __key
+        }))
     }
 
     /// How the entry is stored; `prefix` is an expression.

@@ -5,13 +5,11 @@ use syn::{Ident, Type};
 use super::parse::CachedOptions;
 use crate::names::Item;
 use crate::signature::{Function, Param, peel_type};
-use crate::template::Template;
 
 pub(crate) struct CachePlan {
     pub(crate) function: Function,
     pub(crate) options: CachedOptions,
     pub(crate) place: Place,
-    pub(crate) key: KeySource,
     pub(crate) self_part: SelfPart,
     /// Type and const parameters that are part of the key.
     pub(crate) generic_parts: Vec<Ident>,
@@ -28,13 +26,6 @@ pub(crate) enum Place {
     /// Associated functions beside the method.
     Associated,
     None,
-}
-
-/// What the key is made of.
-pub(crate) enum KeySource {
-    /// One part per binding, in order.
-    Parts(Vec<Ident>),
-    Template(Template),
 }
 
 /// Whether the key tells apart the types that share a method.
@@ -71,28 +62,32 @@ impl Batch {
 impl CachePlan {
     /// Whether the key is made with `self`, so that its companion is a method.
     pub(crate) fn key_uses_self(&self) -> bool {
-        matches!(&self.key, KeySource::Template(template) if template.mentions("self"))
+        self.options.key.as_ref().is_some_and(|template| template.mentions("self"))
+    }
+
+    /// What the parameter adds to the key, if that is made of all parameters.
+    pub(crate) fn parts<'a>(&'a self, param: &'a Param) -> impl Iterator<Item = &'a Ident> {
+        param.bindings.iter().filter(|binding| !self.skipped.contains(binding))
     }
 
     /// Whether the companion takes this parameter.
     pub(crate) fn is_key_param(&self, param: &Param) -> bool {
-        param.bindings.iter().any(|binding| !self.skipped.contains(binding))
+        self.parts(param).next().is_some()
     }
 
-    /// Whether the parameter that binds it is a reference, which the companion takes as it is.
-    pub(crate) fn is_reference(&self, binding: &Ident) -> bool {
-        let param = self.function.params.iter().find(|param| param.bindings.contains(binding));
-        param.is_some_and(|param| matches!(peel_type(self.key_type(param)), Type::Reference(_)))
+    /// Whether the parameter is a reference, which the companion takes as it is.
+    pub(crate) fn is_reference(&self, param: &Param) -> bool {
+        matches!(peel_type(self.key_type(param)), Type::Reference(_))
     }
 
-    /// What a parameter adds to one key: of a list of ids, one.
+    /// The type of what the parameter adds to one key: of a list of ids, one.
     pub(crate) fn key_type<'a>(&'a self, param: &'a Param) -> &'a Type {
-        self.batch.as_ref().filter(|batch| param.name() == Some(&batch.ids)).map_or(&param.ty, |batch| &batch.id)
+        self.batch.as_ref().filter(|_| self.is_ids(param)).map_or(&param.ty, |batch| &batch.id)
     }
 
-    /// Whether it holds the ids of a batch, of which one is at hand by reference.
-    pub(crate) fn is_ids(&self, binding: &Ident) -> bool {
-        self.batch.as_ref().is_some_and(|batch| batch.ids == *binding)
+    /// Whether the parameter holds the ids of a batch, of which one is at hand by reference.
+    pub(crate) fn is_ids(&self, param: &Param) -> bool {
+        self.batch.as_ref().is_some_and(|batch| param.name() == Some(&batch.ids))
     }
 
     /// Names that the companion's `key` does not have at hand.

@@ -3,7 +3,6 @@
 use syn::{GenericParam, Ident};
 
 use crate::cached::parse::CachedOptions;
-use crate::cached::plan::KeySource;
 use crate::errors::{Errors, listed, nearest};
 use crate::mentions::mentions;
 use crate::signature::{Function, Param};
@@ -48,8 +47,7 @@ pub(super) fn check_receiver(function: &Function, options: &CachedOptions, error
 
 /// Every binding is either in the key or skipped. This is what keeps one tenant from reading
 /// another's entry.
-pub(super) fn key(function: &Function, options: &CachedOptions, errors: &mut Errors) -> KeySource {
-    let mut parts = Vec::new();
+pub(super) fn check_parameters(function: &Function, options: &CachedOptions, errors: &mut Errors) {
     for param in &function.params {
         let mut used = false;
         for binding in &param.bindings {
@@ -70,10 +68,7 @@ pub(super) fn key(function: &Function, options: &CachedOptions, errors: &mut Err
                              write `skip({binding})`"
                     ),
                 ),
-                (None, None) => {
-                    used = true;
-                    parts.push(binding.clone());
-                }
+                (None, None) => used = true,
                 _ => {}
             }
         }
@@ -84,10 +79,6 @@ pub(super) fn key(function: &Function, options: &CachedOptions, errors: &mut Err
                  with `key = \"{…}\"`, or skip it",
             );
         }
-    }
-    match &options.key {
-        Some(template) => KeySource::Template(template.clone()),
-        None => KeySource::Parts(parts),
     }
 }
 

@@ -25,7 +25,7 @@ pub(super) fn body(generator: &Generator<'_>, option: &Ident) -> (TokenStream, T
     let found = single::returned(generator, &quote_spanned!(Span::mixed_site() => __found));
     let refresh = refresh(generator, option, &path);
     let this = function.receiver().map(|receiver| receiver.self_token).into_iter();
-    let args = function.params.iter().filter_map(Param::name);
+    let args = function.params.iter().filter_map(argument);
     let wrapper = quote_spanned! { Span::mixed_site() =>
         #call
         let __call = __call.in_background();
@@ -67,6 +67,11 @@ fn body_name(generator: &Generator<'_>) -> (Ident, TokenStream) {
     (name, path)
 }
 
+fn argument(param: &Param) -> Option<TokenStream> {
+    let (cfgs, name) = (&param.cfgs, param.name()?);
+    Some(quote!(#(#cfgs)* #name))
+}
+
 fn cfgs(function: &Function) -> Vec<&syn::Attribute> {
     function.attrs.iter().filter(|attr| attr.path().is_ident("cfg")).collect()
 }
@@ -86,8 +91,11 @@ fn body_function(generator: &Generator<'_>, name: &Ident) -> TokenStream {
     });
     let params = sig.inputs.iter().filter(|arg| matches!(arg, FnArg::Typed(_)));
     // The wrapper has used them all, for the key or to hand them on.
-    let used = function.params.iter().filter_map(Param::name);
-    let body = wrapper::braced(quote!(#(let _ = &#used;)* #load), function);
+    let used = function.params.iter().filter_map(|param| {
+        let (cfgs, name) = (&param.cfgs, param.name()?);
+        Some(quote!(#(#cfgs)* let _ = &#name;))
+    });
+    let body = wrapper::braced(quote!(#(#used)* #load), function);
     quote_spanned! { Span::mixed_site() =>
         #(#attrs)*
         #(#inner)*
@@ -126,8 +134,9 @@ fn refresh(generator: &Generator<'_>, option: &Ident, path: &TokenStream) -> Tok
             Type::Reference(_) => (quote_spanned!(span => #located::owned(#name)), quote!(&#name)),
             _ => (quote_spanned!(span => #located::owned(&#name)), quote!(#name)),
         };
-        copies.extend(quote_spanned!(Span::mixed_site() => let #name = #copy;));
-        args.push(arg);
+        let cfgs = &param.cfgs;
+        copies.extend(quote_spanned!(Span::mixed_site() => #(#cfgs)* let #name = #copy;));
+        args.push(quote!(#(#cfgs)* #arg));
     }
     let receiver = receiver.into_iter();
     let call = quote_spanned!(Span::mixed_site() => #path(#(#receiver,)* __load, #(#args),*).await);

@@ -142,8 +142,8 @@ fn own_parameter(param: &Param, ids: &Ident, missing: &TokenStream, private: &To
     let at_type = Span::mixed_site().located_at(param.ty.span());
     let located = wrapper::located(private, param.ty.span());
     let repeated = param.bindings.iter().map(|binding| {
-        let is_mut = mutable.contains(binding).then(|| quote!(mut));
-        quote_spanned!(at_type => let #is_mut #binding = #located::repeat(&#binding);)
+        let (cfgs, is_mut) = (&param.cfgs, mutable.contains(binding).then(|| quote!(mut)));
+        quote_spanned!(at_type => #(#cfgs)* let #is_mut #binding = #located::repeat(&#binding);)
     });
     repeated.collect()
 }
@@ -151,8 +151,13 @@ fn own_parameter(param: &Param, ids: &Ident, missing: &TokenStream, private: &To
 /// A `mut` of the user's own parameter is used by a copy of it, which must not make the compiler
 /// call it needless.
 fn touched(params: &[Param]) -> TokenStream {
-    let touched =
-        params.iter().flat_map(mutable).map(|binding| quote_spanned!(Span::mixed_site() => _ = &mut #binding;));
+    let touched = params.iter().flat_map(|param| {
+        let touch = |binding| {
+            let cfgs = &param.cfgs;
+            quote_spanned!(Span::mixed_site() => #(#cfgs)* { _ = &mut #binding; })
+        };
+        mutable(param).into_iter().map(touch)
+    });
     touched.collect()
 }
 

@@ -74,7 +74,8 @@ fn key(generator: &Generator<'_>, name: &Ident) -> TokenStream {
     let patterns = params.iter().filter(|(_, param)| param.name().is_none()).map(|(at, param)| {
         let (arg, mut pat) = (arg_name(*at, param), param.pat.clone());
         PlainBindings.visit_pat_mut(&mut pat);
-        quote!(#[allow(unused_variables)] let #pat = #arg;)
+        let cfgs = &param.cfgs;
+        quote!(#(#cfgs)* #[allow(unused_variables)] let #pat = #arg;)
     });
     let where_clause = &generics.where_clause;
     let (prefix, key) = (generator.prefix(), generator.key(Bindings::Borrowed));
@@ -119,7 +120,10 @@ fn target(generator: &Generator<'_>, name: &Ident) -> TokenStream {
     if !explicit.is_empty() {
         key = quote!(#key::<#(#explicit),*>);
     }
-    let args = params.iter().map(|(at, param)| arg_name(*at, param));
+    let args = params.iter().map(|(at, param)| {
+        let (cfgs, arg) = (&param.cfgs, arg_name(*at, param));
+        quote!(#(#cfgs)* #arg)
+    });
     quote_spanned! { Span::mixed_site() =>
         #[doc(hidden)]
         #[allow(dead_code, non_snake_case, clippy::all, clippy::pedantic, clippy::nursery)]
@@ -134,7 +138,7 @@ fn refresh(generator: &Generator<'_>, name: &Ident) -> TokenStream {
     let Generator { plan, private } = generator;
     let function = &plan.function;
     let (vis, sig) = (&function.vis, &function.sig);
-    let (generics, where_clause, output) = (&sig.generics, &sig.generics.where_clause, &sig.output);
+    let (generics, where_clause, output) = (&sig.generics, &sig.generics.where_clause, &function.output);
     let mut args = Vec::new();
     let mut passed = Vec::new();
     let mut path = sig.ident.to_token_stream();
@@ -150,11 +154,11 @@ fn refresh(generator: &Generator<'_>, name: &Ident) -> TokenStream {
         }
     }
     for (at, param) in function.params.iter().enumerate() {
-        let (mut arg, ty) = (arg_name(at, param), &param.ty);
+        let (mut arg, ty, cfgs) = (arg_name(at, param), &param.ty, &param.cfgs);
         // Ours: a parameter named like its function must not hide it from the call below.
         arg.set_span(arg.span().resolved_at(Span::mixed_site()));
-        args.push(quote!(#arg: #ty));
-        passed.push(arg.to_token_stream());
+        args.push(quote!(#(#cfgs)* #arg: #ty));
+        passed.push(quote!(#(#cfgs)* #arg));
     }
     if matches!(plan.place, Place::Associated) {
         path = quote_spanned!(sig.ident.span() => Self::#path);
@@ -166,18 +170,22 @@ fn refresh(generator: &Generator<'_>, name: &Ident) -> TokenStream {
     let docs = format!("Calls `{}`, whatever is stored, and fills the cache.", sig.ident);
     quote_spanned! { Span::mixed_site() =>
         #[doc = #docs]
-        #[allow(dead_code, clippy::all, clippy::pedantic, clippy::nursery)]
-        #vis async fn #name #generics (#(#args),*) #output #where_clause {
+        #[allow(dead_code, deprecated, clippy::all, clippy::pedantic, clippy::nursery)]
+        #vis async fn #name #generics (#(#args),*) -> #output #where_clause {
             #private::refresh(#path(#(#passed),*)).await
         }
     }
 }
 
-/// `key` matches a reference with the user's pattern, in which `mut` and `ref` have no place.
+/// `key` matches a reference with the user's pattern: all of its bindings are references then, and
+/// `mut`, `ref` and `&` have no place in it.
 struct PlainBindings;
 
 impl VisitMut for PlainBindings {
     fn visit_pat_mut(&mut self, pat: &mut Pat) {
+        while let Pat::Reference(reference) = pat {
+            *pat = (*reference.pat).clone();
+        }
         if let Pat::Ident(pat) = pat {
             pat.mutability = None;
             pat.by_ref = None;

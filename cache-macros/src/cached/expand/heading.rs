@@ -32,8 +32,8 @@ pub(super) fn heading<'a>(generator: &Generator<'a>) -> Heading<'a> {
     let params: Vec<(usize, &Param)> =
         function.params.iter().enumerate().filter(|(_, param)| plan.is_key_param(param)).collect();
     let args = params.iter().map(|(at, param)| {
-        let (arg, ty) = (arg_name(*at, param), by_reference(plan.key_type(param)));
-        quote!(#arg: #ty)
+        let (cfgs, arg, ty) = (&param.cfgs, arg_name(*at, param), by_reference(plan.key_type(param)));
+        quote!(#(#cfgs)* #arg: #ty)
     });
     let this = plan.key_uses_self().then(|| quote_spanned!(this_span(plan) => &self,));
     let inputs = quote!(#this #(#args),*);

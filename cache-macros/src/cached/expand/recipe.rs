@@ -80,7 +80,8 @@ pub(super) fn knows_recipe(generator: &Generator<'_>, generics: &Generics) -> bo
 /// value does not count: the companion takes it by reference, and the expression may not fit both.
 pub(super) fn knows_cache(plan: &CachePlan, generics: &Generics) -> bool {
     let Some(cache) = &plan.options.cache else { return true };
-    let by_value = plan.function.bindings().filter(|binding| !plan.is_reference(binding)).map(ToString::to_string);
+    let by_value = plan.function.params.iter().filter(|param| !plan.is_reference(param));
+    let by_value = by_value.flat_map(|param| &param.bindings).map(ToString::to_string);
     let mut unknown = plan.unknown_to_companion().into_iter().chain(by_value).chain(out_of_scope(plan, generics));
     !unknown.any(|name| mentions(cache, &name))
 }
