@@ -1,6 +1,6 @@
 //! `"250ms" "60s" "5m" "1h" "1d"`, or a `Duration` expression.
 
-use proc_macro2::TokenStream;
+use proc_macro2::{Span, TokenStream};
 use quote::{quote, quote_spanned};
 use syn::parse::ParseStream;
 use syn::spanned::Spanned;
@@ -56,7 +56,9 @@ impl Lifetime {
         match self {
             Self::Millis(millis) => quote!(#private::Duration::from_millis(#millis)),
             // The ascription puts a wrong type on the user's expression.
-            Self::Computed(expr) => quote_spanned!(expr.span() => { let __ttl: #private::Duration = #expr; __ttl }),
+            Self::Computed(expr) => quote_spanned! { Span::mixed_site().located_at(expr.span()) =>
+                { let __ttl: #private::Duration = #expr; __ttl }
+            },
         }
     }
 }

@@ -12,6 +12,7 @@ use crate::errors::Errors;
 use crate::names::{Item, Kind};
 use crate::signature::Function;
 use crate::template::{Piece, Placeholder, Template};
+use crate::wrapper;
 
 /// Gives the placeholders of all templates the hygiene of what they name: a parameter, `self`, or
 /// `result`.
@@ -50,6 +51,27 @@ impl Sink {
             Self::Names => quote_spanned!(span => #target.#method(#value);),
             Self::Invalidation => quote_spanned!(span => #target = #target.#method(#value);),
             Self::Tags => quote_spanned!(span => #target.push(#private::declared_tag(#value));),
+        }
+    }
+
+    /// Everything that the iterator yields. Without a loop of ours: of an `Option` that would be one
+    /// which lints want to be an `if let`.
+    fn add_all(self, private: &TokenStream, target: &Ident, kind: Kind, iterator: &Expr) -> TokenStream {
+        let span = Span::mixed_site().located_at(iterator.span());
+        let items = quote_spanned!(span => ::core::iter::IntoIterator::into_iter(#iterator));
+        match (self, kind) {
+            (Self::Names, Kind::Key) => quote_spanned!(span => #target.keys(#iterator);),
+            (Self::Names, _) => quote_spanned!(span => #target.tags(#iterator);),
+            (Self::Invalidation, Kind::Key) => quote_spanned!(span => #target = #target.keys(#iterator);),
+            (Self::Invalidation, Kind::Tag) => quote_spanned!(span => #target = #target.tags(#iterator);),
+            (Self::Invalidation, Kind::Pattern) => {
+                let add =
+                    quote_spanned!(span => |__names, __pattern| #private::Invalidation::pattern(__names, __pattern));
+                quote_spanned!(span => #target = ::core::iter::Iterator::fold(#items, #target, #add);)
+            }
+            (Self::Tags, _) => quote_spanned! { span =>
+                #target.extend(::core::iter::Iterator::map(#items, #private::declared_tag));
+            },
         }
     }
 }
@@ -151,7 +173,7 @@ impl<'a> Evaluator<'a> {
             };
             let clones = clones.iter().map(|(name, cfgs)| {
                 let local = clone_local(at, name);
-                quote!(#(#cfgs)* let #name = #local;)
+                wrapper::rebound(cfgs, &quote!(#name), &quote!(#local))
             });
             self.with_result(item, value, &quote!(#(#clones)* #add))
         });
@@ -244,12 +266,7 @@ impl<'a> Evaluator<'a> {
                 }
             }
             Item::Typed(key) => self.sink.add(self.private, target, kind, &quote!(#key), key.span()),
-            Item::Spread(iterator) => {
-                let name = Ident::new("__name", Span::mixed_site());
-                let add = self.sink.add(self.private, target, kind, &quote!(#name), iterator.span());
-                let span = Span::mixed_site().located_at(iterator.span());
-                quote_spanned!(span => for #name in #iterator { #add })
-            }
+            Item::Spread(iterator) => self.sink.add_all(self.private, target, kind, iterator),
         }
     }
 

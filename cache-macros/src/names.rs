@@ -139,11 +139,15 @@ fn name_companion(path: &mut ExprPath, function: &str) {
     }
 }
 
-/// `get_flight_key`.
-pub(crate) fn associated_name(function: &Ident, suffix: &str) -> Ident {
+/// `get_flight_key`, and of what is hidden `__get_flight_load`.
+pub(crate) fn associated_name(function: &Ident, of_companion: &str) -> Ident {
     let name = function.to_string();
     let name = name.strip_prefix("r#").unwrap_or(&name);
-    Ident::new(&format!("{name}_{suffix}"), function.span())
+    let associated = match of_companion.strip_prefix("__") {
+        None => format!("{name}_{of_companion}"),
+        Some(hidden) => format!("__{name}_{hidden}"),
+    };
+    Ident::new(&associated, function.span())
 }
 
 /// The function of a companion that holds the body of the user's function.

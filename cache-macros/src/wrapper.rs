@@ -93,6 +93,17 @@ pub(crate) fn plain_check(output: &Type, private: &TokenStream) -> TokenStream {
     } }
 }
 
+/// A binding that takes the place of a parameter.
+pub(crate) fn rebound(cfgs: &[Attribute], binding: &TokenStream, value: &TokenStream) -> TokenStream {
+    let may_rebind = may_rebind();
+    quote_spanned!(Span::mixed_site() => #(#cfgs)* #may_rebind let #binding = #value;)
+}
+
+/// For a statement that binds a parameter's name once more: the user did not write it so.
+pub(crate) fn may_rebind() -> TokenStream {
+    quote!(#[allow(clippy::shadow_reuse, clippy::shadow_same, clippy::shadow_unrelated)])
+}
+
 /// The same tokens at another place: an error is at an expression only if all of its tokens are.
 pub(crate) fn located(tokens: &TokenStream, span: Span) -> TokenStream {
     let relocate = |mut token: TokenTree| {

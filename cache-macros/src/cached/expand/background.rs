@@ -135,7 +135,7 @@ fn refresh(generator: &Generator<'_>, option: &Ident, path: &TokenStream) -> Tok
             _ => (quote_spanned!(span => #located::owned(&#name)), quote!(#name)),
         };
         let cfgs = &param.cfgs;
-        copies.extend(quote_spanned!(Span::mixed_site() => #(#cfgs)* let #name = #copy;));
+        copies.extend(wrapper::rebound(cfgs, &quote!(#name), &copy));
         args.push(quote!(#(#cfgs)* #arg));
     }
     let receiver = receiver.into_iter();

@@ -70,7 +70,7 @@ fn lookup(generator: &Generator<'_>, batch: &Batch) -> TokenStream {
 /// companion's `key`: an id is at hand by reference, and what is a reference stays one.
 fn of_one_id(batch: &Batch, further: &TokenStream, body: &TokenStream) -> TokenStream {
     let Batch { ids, id, .. } = batch;
-    let copy = batch.id_is_reference().then(|| quote_spanned!(Span::mixed_site() => let #ids = *#ids;));
+    let copy = batch.id_is_reference().then(|| wrapper::rebound(&[], &quote!(#ids), &quote!(*#ids)));
     quote_spanned! { Span::mixed_site() =>
         |#ids: &#id, #further| {
             #copy
@@ -83,7 +83,9 @@ fn known(batch: &Batch, names: &EntryNames) -> Option<TokenStream> {
     let before = &names.before;
     let names_of_id = of_one_id(batch, &quote!(), &quote_spanned!(Span::mixed_site() => #before __names));
     names.are_known_before.then(|| {
+        let may_rebind = wrapper::may_rebind();
         quote_spanned! { Span::mixed_site() =>
+            #may_rebind
             #[allow(unused_variables)]
             __load.known(#names_of_id);
         }
@@ -115,15 +117,19 @@ fn filling(generator: &Generator<'_>, batch: &Batch, names: &EntryNames) -> Toke
     let EntryNames { before, of_value, keep, .. } = names;
     let declared = quote_spanned! { Span::mixed_site() =>
         #before
-        let mut __keep = true;
-        if let ::core::option::Option::Some(__value) = __value {
-            #of_value
-            __keep = #keep;
-        }
+        let __keep: bool = match __value {
+            ::core::option::Option::Some(__value) => {
+                #of_value
+                #keep
+            }
+            ::core::option::Option::None => true,
+        };
         (__names, __keep)
     };
     let declared = of_one_id(batch, &quote_spanned!(Span::mixed_site() => __value), &declared);
+    let may_rebind = wrapper::may_rebind();
     quote_spanned! { Span::mixed_site() =>
+        #may_rebind
         #[allow(unused_variables)]
         let __filling = #private::fill_many::<#map>(__load, __loaded, #declared);
     }
@@ -133,7 +139,7 @@ fn filling(generator: &Generator<'_>, batch: &Batch, names: &EntryNames) -> Toke
 fn own_parameter(param: &Param, ids: &Ident, missing: &TokenStream, private: &TokenStream) -> TokenStream {
     if param.name() == Some(ids) {
         let is_mut = mutable(param).into_iter().next().map(|_| quote!(mut));
-        return quote_spanned!(Span::mixed_site() => let #is_mut #ids = #missing;);
+        return wrapper::rebound(&[], &quote!(#is_mut #ids), missing);
     }
     if param.is_shared_reference() {
         return TokenStream::new();
@@ -142,8 +148,9 @@ fn own_parameter(param: &Param, ids: &Ident, missing: &TokenStream, private: &To
     let at_type = Span::mixed_site().located_at(param.ty.span());
     let located = wrapper::located(private, param.ty.span());
     let repeated = param.bindings.iter().map(|binding| {
-        let (cfgs, is_mut) = (&param.cfgs, mutable.contains(binding).then(|| quote!(mut)));
-        quote_spanned!(at_type => #(#cfgs)* let #is_mut #binding = #located::repeat(&#binding);)
+        let is_mut = mutable.contains(binding).then(|| quote!(mut));
+        let value = quote_spanned!(at_type => #located::repeat(&#binding));
+        wrapper::rebound(&param.cfgs, &quote!(#is_mut #binding), &value)
     });
     repeated.collect()
 }

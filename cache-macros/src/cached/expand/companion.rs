@@ -75,7 +75,7 @@ fn key(generator: &Generator<'_>, name: &Ident) -> TokenStream {
         let (arg, mut pat) = (arg_name(*at, param), param.pat.clone());
         PlainBindings.visit_pat_mut(&mut pat);
         let cfgs = &param.cfgs;
-        quote!(#(#cfgs)* #[allow(unused_variables)] let #pat = #arg;)
+        quote!(#(#cfgs)* #[allow(unused_variables, clippy::pattern_type_mismatch)] let #pat = #arg;)
     });
     let where_clause = &generics.where_clause;
     let (prefix, key) = (generator.prefix(), generator.key(Bindings::Borrowed));

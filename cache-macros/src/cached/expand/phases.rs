@@ -11,10 +11,13 @@ impl Generator<'_> {
     /// of `key` and `policy`, which may use `__prefix`.
     pub(super) fn call(&self, key: &TokenStream, policy: &TokenStream, new: &TokenStream) -> TokenStream {
         let prefix = self.prefix();
+        // The closure of a batch has a parameter that is named like the function's own.
+        let may_rebind = self.plan.batch.is_some().then(wrapper::may_rebind);
         let call = wrapper::with_cache(self.plan.options.cache.as_ref(), &self.private, new);
         quote_spanned! { Span::mixed_site() =>
             let __call = {
                 let __prefix = #prefix;
+                #may_rebind
                 let __key = #key;
                 let __policy = #policy;
                 #call
