@@ -4,12 +4,12 @@
 //! result comes after it; parameters that it also needs are encoded or cloned before.
 
 use proc_macro2::{Ident, Span, TokenStream};
-use quote::{format_ident, quote, quote_spanned};
+use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::spanned::Spanned;
 use syn::{Attribute, Expr};
 
 use crate::errors::Errors;
-use crate::names::{Item, Kind};
+use crate::names::{Item, Kind, TypedCall};
 use crate::signature::Function;
 use crate::template::{Piece, Placeholder, Template};
 use crate::wrapper;
@@ -94,6 +94,8 @@ pub(crate) struct Evaluator<'a> {
     /// conditions of its parameter.
     owned: Vec<(Ident, Vec<Attribute>)>,
     value_is_option: bool,
+    /// Names go to the installed cache, and what typed calls name has to be there, too.
+    in_installed: bool,
 }
 
 impl<'a> Evaluator<'a> {
@@ -107,12 +109,25 @@ impl<'a> Evaluator<'a> {
                 .flat_map(|param| param.bindings.iter().map(|binding| (binding.clone(), param.cfgs.clone())))
                 .collect(),
             value_is_option: function.value_is_option(),
+            in_installed: false,
         }
+    }
+
+    /// With a check that no typed call names an entry of another cache, if the attribute names none.
+    pub(crate) fn in_cache(self, cache: Option<&Expr>) -> Self {
+        Self { in_installed: cache.is_none(), ..self }
     }
 
     /// Of a type, whose items mention `self` alone.
     pub(crate) fn of_type(private: &'a TokenStream) -> Self {
-        Self { private, sink: Sink::Tags, names: Vec::new(), owned: Vec::new(), value_is_option: false }
+        Self {
+            private,
+            sink: Sink::Tags,
+            names: Vec::new(),
+            owned: Vec::new(),
+            value_is_option: false,
+            in_installed: false,
+        }
     }
 
     /// Whether the item can be evaluated before the body.
@@ -265,8 +280,22 @@ impl<'a> Evaluator<'a> {
                     }
                 }
             }
-            Item::Typed(key) => self.sink.add(self.private, target, kind, &quote!(#key), key.span()),
+            Item::Typed(call) => {
+                let span = call.key.span();
+                self.sink.add(self.private, target, kind, &self.typed_key(call), span)
+            }
             Item::Spread(iterator) => self.sink.add_all(self.private, target, kind, iterator),
+        }
+    }
+
+    fn typed_key(&self, call: &TypedCall) -> TokenStream {
+        match &call.target {
+            Some(target) if self.in_installed => {
+                let private = wrapper::located(self.private, target.span());
+                let span = Span::mixed_site().located_at(target.span());
+                quote_spanned!(span => #private::installed(#target))
+            }
+            _ => call.key.to_token_stream(),
         }
     }
 

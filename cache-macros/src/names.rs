@@ -22,10 +22,18 @@ pub(crate) enum Kind {
 /// One item of a list.
 pub(crate) enum Item {
     Template(Template),
-    /// `get_flight(id)`, already turned into a call of its companion.
-    Typed(Expr),
+    /// `get_flight(id)`.
+    Typed(TypedCall),
     /// The iterator behind `..`.
     Spread(Expr),
+}
+
+/// A call of a cached function that names an entry, as calls of its companion.
+pub(crate) struct TypedCall {
+    /// Gives the key.
+    pub(crate) key: Expr,
+    /// Gives the key with what is known of its cache. `None`: the user wrote `get_flight::key(id)`.
+    pub(crate) target: Option<Expr>,
 }
 
 /// Reads `= [item, …]`.
@@ -57,7 +65,8 @@ impl Item {
                 Ok(Self::Spread((**iterator).clone()))
             }
             call @ (Expr::Call(_) | Expr::MethodCall(_)) if kind == Kind::Key => {
-                companion_call(call, "key").map(Self::Typed)
+                let target = (!names_key(call)).then(|| companion_call(call, TARGET)).transpose()?;
+                Ok(Self::Typed(TypedCall { key: companion_call(call, "key")?, target }))
             }
             call @ (Expr::Call(_) | Expr::MethodCall(_)) => Err(syn::Error::new_spanned(
                 call,
@@ -77,14 +86,14 @@ impl Item {
             Self::Template(template) => {
                 template.placeholders().filter(|found| found.root == name).map(|found| found.root.span()).collect()
             }
-            Self::Typed(expr) | Self::Spread(expr) => spans_of(expr, name),
+            Self::Typed(TypedCall { key: expr, .. }) | Self::Spread(expr) => spans_of(expr, name),
         }
     }
 
     pub(crate) fn mentions(&self, name: &str) -> bool {
         match self {
             Self::Template(template) => template.mentions(name),
-            Self::Typed(expr) | Self::Spread(expr) => mentions(expr, name),
+            Self::Typed(TypedCall { key: expr, .. }) | Self::Spread(expr) => mentions(expr, name),
         }
     }
 }
@@ -119,18 +128,36 @@ pub(crate) fn companion_call(call: &Expr, function: &str) -> syn::Result<Expr> {
     }
 }
 
+/// Whether the user named the companion's function: `get_flight::key(id)`, or a function of their own.
+fn names_key(call: &Expr) -> bool {
+    let Expr::Call(call) = call else { return false };
+    matches!(peel(&call.func), Expr::Path(path) if is_key_itself(path))
+}
+
+fn is_key_itself(path: &ExprPath) -> bool {
+    let segments = &path.path.segments;
+    path.qself.is_none()
+        && !is_of_type(path)
+        && segments.len() > 1
+        && segments.last().is_some_and(|last| last.ident == "key")
+}
+
+/// Whether the path names a function of a type.
+fn is_of_type(path: &ExprPath) -> bool {
+    path.qself.is_some()
+        || path.path.segments.iter().rev().nth(1).is_some_and(|owner| {
+            let name = owner.ident.to_string();
+            name.starts_with(char::is_uppercase) || !matches!(owner.arguments, PathArguments::None)
+        })
+}
+
 fn name_companion(path: &mut ExprPath, function: &str) {
-    let qualified = path.qself.is_some();
+    let (is_of_type, is_key_itself) = (is_of_type(path), is_key_itself(path));
     let segments = &mut path.path.segments;
-    let of_type = segments.iter().rev().nth(1).is_some_and(|owner| {
-        let name = owner.ident.to_string();
-        name.starts_with(char::is_uppercase) || !matches!(owner.arguments, PathArguments::None)
-    });
-    let count = segments.len();
     let Some(last) = segments.last_mut() else { return };
-    if qualified || of_type {
+    if is_of_type {
         last.ident = associated_name(&last.ident, function);
-    } else if count > 1 && last.ident == "key" {
+    } else if is_key_itself {
         last.ident = Ident::new(function, last.ident.span());
     } else {
         let arguments = std::mem::take(&mut last.arguments);

@@ -41,9 +41,9 @@ async fn constants_may_have_names_that_generated_code_would_use() {
 #[cached(prefix = "conditional", ttl = "60s", skip(hidden))]
 async fn conditional(
     id: u64,
-    #[cfg(any())] missing: Missing,
-    #[cfg(all())] hidden: u64,
-    #[cfg(all())] shown: u64,
+    #[cfg(not(test))] missing: Missing,
+    #[cfg(test)] hidden: u64,
+    #[cfg(test)] shown: u64,
 ) -> u64 {
     id + hidden + shown
 }
@@ -59,20 +59,20 @@ async fn a_parameter_may_depend_on_a_feature() {
 #[cached(prefix = "conditional_batch", ttl = "60s", each = ids, tags = [..labels.iter().map(|label| tag!("{label}"))])]
 async fn conditional_batch(
     ids: &[u64],
-    #[cfg(any())] label: Missing,
-    #[cfg(all())] mut labels: Vec<String>,
+    #[cfg(not(test))] label: Missing,
+    #[cfg(test)] mut labels: Vec<String>,
 ) -> Result<HashMap<u64, u64>, String> {
     labels.clear();
     Ok(ids.iter().map(|id| (*id, id + 1)).collect())
 }
 
 #[cached(prefix = "conditional_refresh", ttl = "60s", stale_while_revalidate = "60s")]
-async fn conditional_refresh(#[cfg(any())] id: Missing, #[cfg(all())] id: &str, #[cfg(all())] n: u64) -> usize {
+async fn conditional_refresh(#[cfg(not(test))] id: Missing, #[cfg(test)] id: &str, #[cfg(test)] n: u64) -> usize {
     id.len() + n as usize
 }
 
-#[cached(prefix = "conditional_tags", ttl = "60s", tags = [..of(&result, id)])]
-async fn conditional_tags(#[cfg(any())] id: Missing, #[cfg(all())] id: String) -> usize {
+#[cached(prefix = "conditional_tags", ttl = "60s", tags = [..of(result, id)])]
+async fn conditional_tags(#[cfg(not(test))] id: Missing, #[cfg(test)] id: String) -> usize {
     drop(id);
     1
 }

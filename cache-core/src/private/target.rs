@@ -29,6 +29,9 @@ impl<T, Recipe, In> Target<T, Recipe, In> {
 /// The companion has it.
 pub struct Known;
 
+/// Of a cache: the function names none.
+pub struct Installed;
+
 /// It takes parameters that the companion does not have.
 pub struct NotKnown;
 
@@ -51,6 +54,23 @@ impl IsWritable for Known {}
 pub trait IsLocated {}
 
 impl IsLocated for Known {}
+
+impl IsLocated for Installed {}
+
+/// The installed cache.
+#[diagnostic::on_unimplemented(
+    message = "the function of this entry names a cache with `cache`, and this attribute names none",
+    label = "its entries may not be in the installed cache",
+    note = "name the same cache here: `cache = ...`"
+)]
+pub trait IsInstalled {}
+
+impl IsInstalled for Installed {}
+
+/// The key of a target that is in the installed cache.
+pub fn installed<T, Recipe, In: IsInstalled>(target: Target<T, Recipe, In>) -> Key<T> {
+    target.key
+}
 
 /// What a function returns, as the value of its target.
 #[diagnostic::on_unimplemented(

@@ -101,9 +101,12 @@ fn target(generator: &Generator<'_>, name: &Ident) -> TokenStream {
     let Heading { vis, generics, inputs, value_type, params } = &heading(generator);
     let where_clause = &generics.where_clause;
     let marker = |known| if known { quote!(#private::Known) } else { quote!(#private::NotKnown) };
-    let located = knows_cache(plan, generics);
-    let (recipe_is, cache_is) = (marker(knows_recipe(generator, generics)), marker(located));
-    let cache = plan.options.cache.as_ref().filter(|_| located);
+    let recipe_is = marker(knows_recipe(generator, generics));
+    let cache = plan.options.cache.as_ref().filter(|cache| knows_cache(plan, generics, cache));
+    let cache_is = match &plan.options.cache {
+        None => quote!(#private::Installed),
+        Some(_) => marker(cache.is_some()),
+    };
     let cache = wrapper::with_cache(cache, private, &quote_spanned!(Span::mixed_site() => __cache.cloned()));
     let mut key = match &plan.place {
         _ if plan.key_uses_self() => {

@@ -47,7 +47,8 @@ impl Generator<'_> {
 
     pub(super) fn entry_names(&self, value_type: &TokenStream) -> EntryNames {
         let (names, value) = (Ident::new("__names", Span::mixed_site()), Ident::new("__value", Span::mixed_site()));
-        let (evaluator, items, private) = (self.evaluator(), self.items(), &self.private);
+        let evaluator = self.evaluator().in_cache(self.plan.options.cache.as_ref());
+        let (items, private) = (self.items(), &self.private);
         let before = evaluator.before(&names, &items);
         let cacheability = wrapper::cacheability(value_type, private);
         let after = evaluator.after(&names, &value, &items);

@@ -2,7 +2,7 @@
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, quote_spanned};
-use syn::Generics;
+use syn::{Expr, Generics};
 
 use super::heading::explicit_argument;
 use crate::cached::generator::Generator;
@@ -78,8 +78,7 @@ pub(super) fn knows_recipe(generator: &Generator<'_>, generics: &Generics) -> bo
 
 /// Whether the companion can evaluate the `cache` option. A parameter that the function takes by
 /// value does not count: the companion takes it by reference, and the expression may not fit both.
-pub(super) fn knows_cache(plan: &CachePlan, generics: &Generics) -> bool {
-    let Some(cache) = &plan.options.cache else { return true };
+pub(super) fn knows_cache(plan: &CachePlan, generics: &Generics, cache: &Expr) -> bool {
     let by_value = plan.function.params.iter().filter(|param| !plan.is_reference(param));
     let by_value = by_value.flat_map(|param| &param.bindings).map(ToString::to_string);
     let mut unknown = plan.unknown_to_companion().into_iter().chain(by_value).chain(out_of_scope(plan, generics));
