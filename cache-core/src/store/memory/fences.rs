@@ -24,6 +24,8 @@ pub(super) struct Fences {
     /// The same, oldest first.
     by_age: BTreeSet<(u64, Name)>,
     bytes: usize,
+    /// The last time that memberships were reaped, by the sequence and by the clock.
+    reaped: Option<(u64, Instant)>,
     rules: Rules,
 }
 
@@ -43,6 +45,7 @@ impl Fences {
             by_name: HashMap::new(),
             by_age: BTreeSet::new(),
             bytes: 0,
+            reaped: None,
             rules,
         }
     }
@@ -56,6 +59,13 @@ impl Fences {
     pub(super) fn advance(&mut self, now: Now) -> u64 {
         self.seq = now.wall_us.max(self.seq + 1);
         self.seq
+    }
+
+    /// Dead members have been reaped: nothing but its own age refuses a load that may have read one of them alive.
+    pub(super) fn reaped(&mut self, now: Now) {
+        if self.rules.keep(Rule::ReapingIsRemembered) {
+            self.reaped = Some((self.advance(now), now.at));
+        }
     }
 
     pub(super) fn fence(&mut self, name: &Name, seq: u64, now: Now) {
@@ -100,6 +110,10 @@ impl Fences {
         // Members that died during a load are only known to be in their indexes for this long.
         let too_old = now.at.saturating_duration_since(reading.read_at) > settings.fence_retention;
         if too_old && self.rules.keep(Rule::OldLoadsAreRefused) {
+            return Some(Refusal::TooOld);
+        }
+        // The clock was ahead when it reaped, and was set back: ages tell nothing.
+        if self.reaped.is_some_and(|(seq, at)| now.at < at && reading.seq < seq) {
             return Some(Refusal::TooOld);
         }
         names.any(|name| self.overtook(name, reading.seq)).then_some(Refusal::Fenced)
@@ -152,6 +166,10 @@ impl Fences {
 
     pub(super) fn of(&self, name: &Name) -> Option<u64> {
         self.by_name.get(name).map(|fence| fence.seq)
+    }
+
+    pub(super) fn last_reaping(&self) -> Option<(u64, Instant)> {
+        self.reaped
     }
 
     pub(super) fn snapshot(&self) -> (u64, u64, Vec<(u64, Name)>) {

@@ -100,15 +100,21 @@ impl Indexes {
 
     /// Whether anything that has not been dead for `retention` depends on `name`, however indirectly. Members that are dead
     /// may depend on each other in circles, so to ask only whether there are any would keep a circle for ever.
-    /// Looks at `at_most` members and then says yes.
-    pub(super) fn is_depended_on(&self, name: &Name, dead_since: Instant, at_most: usize) -> bool {
+    /// A member whose entry is there is not dead. Looks at `at_most` members and then says yes.
+    pub(super) fn is_depended_on(
+        &self,
+        name: &Name,
+        dead_since: Instant,
+        is_there: impl Fn(&Name) -> bool,
+        at_most: usize,
+    ) -> bool {
         let mut seen = BTreeSet::from([name]);
         let mut left = vec![name];
         let mut looked_at = 0;
         while let Some(name) = left.pop() {
             for (member, membership) in self.by_name.get(name).into_iter().flat_map(|index| &index.members) {
                 looked_at += 1;
-                if membership.dead_at > dead_since || looked_at > at_most {
+                if membership.dead_at > dead_since || looked_at > at_most || is_there(member) {
                     return true;
                 }
                 if seen.insert(member) {

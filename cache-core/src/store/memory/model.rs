@@ -34,10 +34,14 @@ struct Program {
     evictions: u8,
     /// The retention passes: loads in flight become too old, fences are dropped, dead members come due.
     retentions: u8,
+    /// The clock is set ahead of everything, and back: each time both.
+    steps_ahead: u8,
     fence_drops: u8,
     clock_losses: u8,
     crashes: u8,
     resends: u8,
+    /// What one operation collects and reaps.
+    reaped_per_operation: usize,
 }
 
 const PROGRAM: Program = Program {
@@ -49,17 +53,19 @@ const PROGRAM: Program = Program {
     expiries: 0,
     evictions: 0,
     retentions: 0,
+    steps_ahead: 0,
     fence_drops: 0,
     clock_losses: 0,
     crashes: 0,
     resends: 0,
+    reaped_per_operation: 16,
 };
 
 #[derive(Debug, Default)]
 struct Explored {
     states: usize,
     steps: usize,
-    /// The steps that led to a stale read, if one was found.
+    /// The steps that led to a stale read, or to an entry that is not reached through a name of its own, if any was found.
     stale: Option<Vec<String>>,
 }
 
@@ -78,7 +84,7 @@ fn explore(program: &'static Program, rules: Rules) -> Explored {
                 continue;
             }
             trace.push((reached_by, action));
-            if let Some(stale) = next.stale_read() {
+            if let Some(stale) = next.unreachable_entry().or_else(|| next.stale_read()) {
                 trace.push((trace.len() - 1, stale));
                 explored.stale = Some(unwind(&trace));
                 return explored;
@@ -128,7 +134,11 @@ fn each_rule_is_needed() {
         (MembersWithoutEntryCount, "entries that expire"),
         (DependedOnMembersStay, "dead members with dependents"),
         (DeadMembersStayAWhile, "dead members and loads in flight"),
-        (OldLoadsAreRefused, "dead members and loads in flight"),
+        (OldLoadsAreRefused, "a clock that is set ahead and back during a load"),
+        (EntriesKeepTheirMemberships, "a clock that is set ahead and back"),
+        (EntriesCountAsDependents, "a clock that is set ahead and back, and a short-lived member"),
+        (ProcessesTellTheAge, "a clock that is set ahead and back, and a short-lived member"),
+        (ReapingIsRemembered, "a clock that is set ahead and back during a load"),
         (EvictedNamesAreFenced, "eviction"),
         (WriteFencesItsKey, "two writers of a key"),
         (WriteChecksEveryName, "a write of what depends on a key"),

@@ -25,6 +25,15 @@ pub(super) enum Rule {
     DeadMembersStayAWhile,
     /// A load that took longer than that does not fill.
     OldLoadsAreRefused,
+    /// A membership goes only if its entry is gone, whatever the time is: a clock that was ahead may be set back.
+    EntriesKeepTheirMemberships,
+    /// The same for what depends on a dead member: it counts while it is there.
+    EntriesCountAsDependents,
+    /// A process refuses a load that is too old by its own clock: the store's may have been set back since the reading.
+    #[cfg(test)]
+    ProcessesTellTheAge,
+    /// Once a clock has been set back behind a reaping, loads that began before that reaping do not fill.
+    ReapingIsRemembered,
     /// An evicted entry that leaves its indexes is fenced: a load that read it is no longer reached through it.
     EvictedNamesAreFenced,
     /// A write fences its key even if it stores nothing.

@@ -13,7 +13,8 @@ use super::learned::Learned;
 use super::leases::{Lease, Leases};
 use super::rules::{Rule, Rules};
 use crate::config::{
-    Config, FENCES_MAX, INVALIDATE_MEMBERS_PER_CHUNK, LEARNED_TTL_MAX, MEMORY_LEARNED_SHARE, SWEEP_KEYS_PER_PAGE,
+    Config, FENCES_MAX, INVALIDATE_MEMBERS_PER_CHUNK, LEARNED_TTL_MAX, MEMORY_LEARNED_SHARE,
+    MEMORY_REAPED_PER_OPERATION, SWEEP_KEYS_PER_PAGE,
 };
 use crate::name::Name;
 use crate::store::{ClockReading, Drained, Fill, FillReply, IfPresent, LeaseReply, Recall, Refusal, Token, Written};
@@ -35,6 +36,7 @@ pub(super) struct Settings {
     pub(super) fences_max: usize,
     pub(super) members_per_chunk: usize,
     pub(super) keys_per_page: usize,
+    pub(super) reaped_per_operation: usize,
 }
 
 impl Settings {
@@ -45,6 +47,7 @@ impl Settings {
             fences_max: FENCES_MAX,
             members_per_chunk: INVALIDATE_MEMBERS_PER_CHUNK,
             keys_per_page: SWEEP_KEYS_PER_PAGE,
+            reaped_per_operation: MEMORY_REAPED_PER_OPERATION,
         }
     }
 }
@@ -224,13 +227,15 @@ impl State {
     pub(super) fn check(&self) {
         self.entries.check();
         self.indexes.check();
-        for (key, entry) in self.entries.iter() {
-            for index in &entry.names {
-                assert!(self.indexes.is_member(index, key), "{key:?} is not in the index of {index:?}");
-            }
-        }
+        assert_eq!(self.missing_membership(), None, "an entry is not in the index of a name of its own");
         assert!(self.bytes() <= self.settings.bytes_max);
         assert!(self.fences.len() <= self.settings.fences_max);
+    }
+
+    /// An entry, and a name of it that does not lead to it.
+    pub(super) fn missing_membership(&self) -> Option<(&Name, &Name)> {
+        let memberships = self.entries.iter().flat_map(|(key, entry)| entry.names.iter().map(move |name| (name, key)));
+        memberships.into_iter().find(|(index, key)| !self.indexes.is_member(index, key))
     }
 
     /// As if the TTL of the entry had been chosen to end now.

@@ -10,16 +10,18 @@
 
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::rules::Rule;
 use super::state::{Now, State};
-use crate::config::{MEMORY_DEPENDENTS_LOOKED_AT, MEMORY_REAPED_PER_OPERATION};
+use crate::config::MEMORY_DEPENDENTS_LOOKED_AT;
 use crate::name::Name;
 
 impl State {
     /// After every operation that changes anything; `added` memberships.
     pub(super) fn tidy(&mut self, added: usize, now: Now) {
         self.fences.drop_old(&self.settings, now);
-        let budget = MEMORY_REAPED_PER_OPERATION + 2 * added;
+        let budget = self.settings.reaped_per_operation + 2 * added;
         self.leases.drop_ended(now.at, budget);
         self.learned.drop_ended(now.at, budget);
         self.collect_expired(budget, now);
@@ -44,15 +46,32 @@ impl State {
         let retention = self.dead_members_stay();
         // No instant lies before the first: nothing can be dead for so long yet.
         let Some(dead_since) = now.at.checked_sub(retention) else { return };
+        let mut any = false;
         for _ in 0..at_most {
-            let Some((index, member)) = self.indexes.first_due(now.at) else { return };
-            let depended_on = self.indexes.is_depended_on(&member, dead_since, MEMORY_DEPENDENTS_LOOKED_AT);
-            if depended_on && self.rules.keep(Rule::DependedOnMembersStay) {
+            let Some((index, member)) = self.indexes.first_due(now.at) else { break };
+            if self.has_to_stay(&member, dead_since, now) {
                 self.indexes.postpone(&index, &member, now.at + retention);
             } else {
                 self.indexes.leave(&index, &member);
+                any = true;
             }
         }
+        if any {
+            self.fences.reaped(now);
+        }
+    }
+
+    /// Whether something depends on a member that has died. Its entry is gone after this: if it were only over, it would be
+    /// back once the clock is set back.
+    fn has_to_stay(&mut self, member: &Name, dead_since: Instant, now: Now) -> bool {
+        let is_over = self.entries.get(member).is_some_and(|entry| !entry.is_live(now.at));
+        if is_over && self.rules.keep(Rule::EntriesKeepTheirMemberships) {
+            self.entries.remove(member);
+        }
+        let counts = self.rules.keep(Rule::EntriesCountAsDependents);
+        let is_there = |member: &Name| counts && self.entries.get(member).is_some();
+        self.rules.keep(Rule::DependedOnMembersStay)
+            && self.indexes.is_depended_on(member, dead_since, is_there, MEMORY_DEPENDENTS_LOOKED_AT)
     }
 
     fn evict(&mut self, now: Now) {

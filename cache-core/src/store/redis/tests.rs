@@ -27,6 +27,11 @@ on_every_server! {
     a_new_primary_refuses_every_earlier_reading
     a_dead_member_is_reaped_by_later_fills
     a_dead_member_stays_while_something_depends_on_it
+    a_membership_stays_while_its_entry_is_there
+    a_membership_of_an_earlier_life_goes_although_the_key_is_stored_again
+    a_member_stays_while_an_entry_that_depends_on_it_is_there
+    a_member_with_more_dependents_than_are_looked_at_stays
+    a_load_from_before_a_reaping_is_refused_once_the_clock_is_set_back
     dead_members_that_depend_on_each_other_are_reaped
     members_that_have_to_stay_do_not_keep_others
     a_member_that_has_just_died_stays
@@ -107,6 +112,76 @@ async fn a_dead_member_stays_while_something_depends_on_it(rig: Rig) {
     rig.fill("other", &[]).await;
     assert_eq!(rig.invalidate(&["tT"]).await, 1);
     assert_eq!(rig.get("D").await, None);
+}
+
+/// The clock was ahead while later fills reaped: every time in the index had passed.
+async fn age(rig: &Rig, member: &str, index: &str, age: Duration) {
+    let died_at = rig.now_ms().await - age.as_millis() as u64;
+    rig.raw_command(&["ZADD", &format!("~index:{index}"), &died_at.to_string(), member]).await;
+    rig.raw_command(&["ZADD", "~due", "1", index]).await;
+}
+
+async fn a_membership_stays_while_its_entry_is_there(rig: Rig) {
+    rig.fill("m", &["tT"]).await;
+    age(&rig, "m", "tT", LONG_DEAD).await;
+    rig.fill("other", &[]).await;
+    assert_eq!(rig.invalidate(&["tT"]).await, 1);
+    assert_eq!(rig.get("m").await, None);
+}
+
+async fn a_membership_of_an_earlier_life_goes_although_the_key_is_stored_again(rig: Rig) {
+    rig.fill("m", &["tT"]).await;
+    rig.lose_entry("m").await;
+    rig.fill("m", &["tS"]).await;
+    age(&rig, "m", "tT", LONG_DEAD).await;
+    rig.fill("other", &[]).await;
+    assert_eq!(rig.bookkeeping().await, 1);
+    assert_eq!(rig.invalidate(&["tS"]).await, 1);
+}
+
+/// ★ `T` reaches `D` through `m` alone.
+async fn a_member_stays_while_an_entry_that_depends_on_it_is_there(rig: Rig) {
+    rig.fill("m", &["tT"]).await;
+    rig.fill("D", &["km"]).await;
+    kill(&rig, "m", "tT", LONG_DEAD).await;
+    age(&rig, "D", "km", LONG_DEAD).await;
+    rig.fill("other", &[]).await;
+    assert_eq!(rig.invalidate(&["tT"]).await, 1);
+    assert_eq!(rig.get("D").await, None);
+}
+
+/// ★ The one that is still there is the last of them.
+async fn a_member_with_more_dependents_than_are_looked_at_stays(rig: Rig) {
+    rig.fill("m", &["tT"]).await;
+    let dependents: Vec<String> = (0..70).map(|at| format!("D:{at:02}")).collect();
+    for dependent in &dependents {
+        rig.fill(dependent, &["km"]).await;
+    }
+    for dependent in &dependents {
+        age(&rig, dependent, "km", LONG_DEAD).await;
+    }
+    for dependent in &dependents[..69] {
+        rig.lose_entry(dependent).await;
+    }
+    rig.raw_command(&["DEL", "~due"]).await;
+    kill(&rig, "m", "tT", LONG_DEAD).await;
+    rig.fill("other", &[]).await;
+    assert_eq!(rig.invalidate(&["tT"]).await, 1);
+    assert_eq!(rig.get("D:69").await, None);
+}
+
+/// ★ `m` left its index before its time, so what was made from it is no longer reached.
+async fn a_load_from_before_a_reaping_is_refused_once_the_clock_is_set_back(rig: Rig) {
+    rig.fill("m", &["tT"]).await;
+    let before = rig.reading("D").await;
+    kill(&rig, "m", "tT", LONG_DEAD).await;
+    rig.fill("other", &[]).await;
+    assert_eq!(rig.bookkeeping().await, 0);
+    let ahead = (rig.now_ms().await + 700_000) * 1_000;
+    rig.raw_command(&["ZADD", "~clock", &ahead.to_string(), "!seq"]).await;
+    let after = rig.reading("E").await;
+    assert_eq!(rig.try_fill("D", &["km"], &before).await, FillReply::Refused(Refusal::TooOld));
+    assert_eq!(rig.try_fill("E", &["km"], &after).await, FillReply::Stored);
 }
 
 async fn dead_members_that_depend_on_each_other_are_reaped(rig: Rig) {

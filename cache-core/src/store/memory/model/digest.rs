@@ -30,6 +30,7 @@ impl World {
     fn seqs(&self) -> Vec<u64> {
         let (seq, floor, fences) = self.state.fences.snapshot();
         let mut seqs = BTreeSet::from([seq, floor]);
+        seqs.extend(self.state.fences.last_reaping().map(|(seq, _)| seq));
         seqs.extend(fences.iter().map(|(seq, _)| *seq));
         seqs.extend(self.state.leases.iter().map(|(_, lease)| lease.seq));
         seqs.extend(self.frames().filter_map(|frame| Some(frame.clock.as_ref()?.seq)));
@@ -61,7 +62,7 @@ impl Digest {
     fn world(&mut self, world: &World) {
         let program = &world.program;
         self.add((program.expiries, program.evictions, program.retentions, program.fence_drops));
-        self.add((program.clock_losses, program.crashes, program.resends));
+        self.add((program.clock_losses, program.crashes, program.resends, program.steps_ahead, world.is_ahead));
         self.add((world.versions, world.required));
         self.time(world.now.at);
         self.store(world);
@@ -79,6 +80,10 @@ impl Digest {
         let (seq, floor, fences) = world.state.fences.snapshot();
         self.seq(seq);
         self.seq(floor);
+        if let Some((seq, at)) = world.state.fences.last_reaping() {
+            self.seq(seq);
+            self.time(at);
+        }
         self.add(fences.len());
         for (seq, name) in fences {
             self.seq(seq);
@@ -139,6 +144,7 @@ impl Digest {
             self.add(incarnation);
             self.seq(*seq);
             self.time(*read_at);
+            frame.read_at.iter().for_each(|read_at| self.time(*read_at));
         }
     }
 }

@@ -4,11 +4,13 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use bytes::Bytes;
+use tokio::time::Instant;
 
 use super::world::{SOURCES, World};
 use crate::name::Name;
+use crate::store::memory::rules::Rule;
 use crate::store::memory::state::State;
-use crate::store::{ClockReading, Fill, FillReply, IfPresent, LeaseReply, Recall, SweepScope, Token};
+use crate::store::{ClockReading, Fill, FillReply, IfPresent, LeaseReply, Recall, Refusal, SweepScope, Token};
 
 /// Nothing expires by itself: the explorer says when.
 const TTL: Duration = Duration::from_secs(1_000_000);
@@ -40,6 +42,8 @@ pub(super) struct Frame {
     pub(super) key: &'static str,
     pub(super) if_present: IfPresent,
     pub(super) clock: Option<ClockReading>,
+    /// When the clock was read, by the process's own.
+    pub(super) read_at: Option<Instant>,
     pub(super) token: Token,
     pub(super) has_read: bool,
     pub(super) has_called: bool,
@@ -105,11 +109,21 @@ fn source(logical: &str) -> Option<usize> {
 impl Frame {
     fn new(key: &'static str, if_present: IfPresent, token: Token) -> Self {
         let (has_read, has_called) = (source(key).is_none(), callee(key).is_none());
-        let (clock, value, names) = (None, [None; SOURCES], BTreeSet::new());
-        Self { key, if_present, clock, token, has_read, has_called, value, names }
+        let (clock, read_at, value, names) = (None, None, [None; SOURCES], BTreeSet::new());
+        Self { key, if_present, clock, read_at, token, has_read, has_called, value, names }
     }
 
+    /// A process refuses itself what it knows to be too old, and then only removes.
     pub(super) fn send(&self, state: &mut State, is_write: bool, world: &WorldTime) -> (FillReply, u64) {
+        let age = self.read_at.map_or(Duration::ZERO, |read_at| world.passed.saturating_duration_since(read_at));
+        if age > state.settings.fence_retention && state.rules.keep(Rule::ProcessesTellTheAge) {
+            let refused = FillReply::Refused(Refusal::TooOld);
+            if is_write {
+                return (refused, state.invalidate(&[key(self.key)], world.now).pending);
+            }
+            state.release_lease(&key(self.key), self.token);
+            return (refused, 0);
+        }
         let clock = self.clock.as_ref().expect("read before");
         let names: Vec<Name> = self.names.iter().cloned().collect();
         let value = Bytes::from_iter(self.value.iter().map(|version| version.unwrap_or(u8::MAX)));
@@ -125,6 +139,8 @@ impl Frame {
 
 pub(super) struct WorldTime {
     pub(super) now: crate::store::memory::state::Now,
+    /// By the processes' clocks, which are never set.
+    pub(super) passed: Instant,
 }
 
 pub(super) fn value_of(bytes: &Bytes) -> Value {
@@ -188,7 +204,7 @@ impl World {
                 }
                 // Who gives up waiting loads all the same.
                 LeaseReply::Granted(clock) | LeaseReply::Held { clock, .. } => {
-                    frame.clock = Some(clock);
+                    (frame.clock, frame.read_at) = (Some(clock), Some(self.time().passed));
                     frames.push(frame);
                     (format!("begins to load {name}"), Progress::Loading(self.call(frames)))
                 }
@@ -199,7 +215,8 @@ impl World {
             frames.push(frame);
             return (format!("reads the data of {name}"), Progress::Loading(self.call(frames)));
         }
-        let (reply, _) = frame.send(&mut self.state, false, &WorldTime { now: self.now });
+        let time = self.time();
+        let (reply, _) = frame.send(&mut self.state, false, &time);
         self.may_resend(&frame, false);
         // An entry that is stored is reached through its key; what is not stored passes all its names on.
         let passed_on = self.program.inherits || reply != FillReply::Stored;
@@ -259,6 +276,7 @@ impl World {
         let name = frame.key;
         if frame.clock.is_none() {
             frame.clock = Some(self.state.read_clock(&key(frame.key), Recall::Nothing, self.now));
+            frame.read_at = Some(self.time().passed);
             return (format!("is about to write {name}"), Progress::Writing(frame));
         }
         let source = source(name).expect("only functions with data are written");
@@ -271,7 +289,8 @@ impl World {
             }
             return (format!("changes the data of {name}"), Progress::Writing(frame));
         }
-        let (reply, pending) = frame.send(&mut self.state, true, &WorldTime { now: self.now });
+        let time = self.time();
+        let (reply, pending) = frame.send(&mut self.state, true, &time);
         self.may_resend(&frame, true);
         let version = frame.value[source].expect("read");
         (format!("writes {name}: {reply:?}"), self.after_write(source, version, pending))

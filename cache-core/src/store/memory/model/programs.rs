@@ -74,6 +74,31 @@ pub(super) const PROGRAMS: &[Program] = &[
         ..PROGRAM
     },
     Program {
+        name: "a clock that is set ahead and back",
+        stored: &["c"],
+        processes: &[Call("y"), Invalidate("t")],
+        steps_ahead: 1,
+        reaped_per_operation: 1,
+        ..PROGRAM
+    },
+    Program {
+        name: "a clock that is set ahead and back, and a short-lived member",
+        stored: &["c"],
+        processes: &[Call("y"), Invalidate("t")],
+        expiries: 1,
+        retentions: 1,
+        steps_ahead: 1,
+        reaped_per_operation: 1,
+        ..PROGRAM
+    },
+    Program {
+        name: "a clock that is set ahead and back during a load",
+        stored: &["a"],
+        processes: &[Call("b"), Call("y"), Invalidate("t")],
+        steps_ahead: 1,
+        ..PROGRAM
+    },
+    Program {
         name: "eviction",
         stored: &["b"],
         processes: &[Call("c"), Call("b"), Invalidate("t")],

@@ -9,6 +9,8 @@ use crate::store::memory::rules::Rules;
 use crate::store::memory::state::{Now, Settings, State};
 
 pub(super) const SOURCES: usize = 2;
+/// Longer than anything lives.
+const STEP: std::time::Duration = std::time::Duration::from_secs(10_000_000);
 const KEYS: [&str; 6] = ["a", "b", "c", "w", "y", "z"];
 
 #[derive(Clone)]
@@ -18,6 +20,8 @@ pub(super) struct World {
     pub(super) state: State,
     pub(super) began: Instant,
     pub(super) now: Now,
+    /// The clock was set ahead and will be set back.
+    pub(super) is_ahead: bool,
     pub(super) progress: Vec<Progress>,
     /// Of the data, now.
     pub(super) versions: [u8; SOURCES],
@@ -35,11 +39,13 @@ impl World {
         let mut settings = Settings::new(&Config::default());
         settings.members_per_chunk = 1;
         settings.keys_per_page = 1;
+        settings.reaped_per_operation = program.reaped_per_operation;
         let mut world = Self {
             program: program.clone(),
             state: State::new(settings, rules, 0, now),
             began,
             now,
+            is_ahead: false,
             progress: Vec::new(),
             versions: [0; SOURCES],
             required: [0; SOURCES],
@@ -55,9 +61,14 @@ impl World {
         world
     }
 
+    /// What an invalidation would miss.
+    pub(super) fn unreachable_entry(&self) -> Option<String> {
+        let (index, key) = self.state.missing_membership()?;
+        Some(format!("{key:?} is not in the index of {index:?}"))
+    }
+
     /// What a read that starts now would return, if it must not.
     pub(super) fn stale_read(&self) -> Option<String> {
-        self.state.check();
         KEYS.iter().find_map(|logical| {
             let value: Value = value_of(&self.state.get(logical, self.now)?);
             let stale = value.iter().zip(self.required).any(|(got, required)| got.is_some_and(|got| got < required));
@@ -120,6 +131,19 @@ impl World {
                 world.now.at += world.state.settings.fence_retention + std::time::Duration::from_millis(1);
             });
         }
+        if self.program.steps_ahead > 0 && !self.is_ahead {
+            add("the clock is set ahead".to_owned(), &|world| {
+                world.program.steps_ahead -= 1;
+                world.is_ahead = true;
+                world.now.at += STEP;
+            });
+        }
+        if self.is_ahead {
+            add("the clock is set back".to_owned(), &|world| {
+                world.is_ahead = false;
+                world.now.at -= STEP;
+            });
+        }
         if self.program.fence_drops > 0 && self.state.fences.len() > 0 {
             add("all fences are dropped".to_owned(), &|world| {
                 world.program.fence_drops -= 1;
@@ -137,9 +161,15 @@ impl World {
         if let Some(sent) = &self.resent {
             add(format!("{} arrives again", sent.frame.key), &|world| {
                 world.resent = None;
-                sent.frame.send(&mut world.state, sent.is_write, &WorldTime { now: world.now });
+                let time = world.time();
+                sent.frame.send(&mut world.state, sent.is_write, &time);
             });
         }
+    }
+
+    pub(super) fn time(&self) -> WorldTime {
+        let ahead = if self.is_ahead { STEP } else { std::time::Duration::ZERO };
+        WorldTime { now: self.now, passed: self.now.at - ahead }
     }
 
     pub(super) fn may_resend(&mut self, frame: &super::process::Frame, is_write: bool) {

@@ -134,6 +134,43 @@ fn a_dead_member_stays_while_a_load_that_read_it_may_fill() {
     assert_eq!(partition.fill(&load, &[key("inner")]), FillReply::Refused(Refusal::Fenced));
 }
 
+// Everything is over while the clock is ahead, and whatever nobody came to collect is back with it.
+#[test]
+fn a_clock_that_was_ahead_hides_no_entry_from_its_tags() {
+    let mut partition = Partition::new();
+    for number in 0..200 {
+        partition.stored(&format!("a:{number}"), &[]);
+    }
+    for number in 0..20 {
+        partition.stored(&format!("b:{number}"), &[tag("t")]);
+    }
+    let right = partition.now;
+    partition.pass(Duration::from_secs(700));
+    for number in 0..5 {
+        partition.stored(&format!("c:{number}"), &[]);
+    }
+    partition.now = right;
+    partition.check();
+    let left = (0..20).filter(|number| partition.has(&format!("b:{number}"))).count() as u64;
+    assert_eq!(partition.invalidate(&[tag("t")]), left);
+    assert!((0..20).all(|number| !partition.has(&format!("b:{number}"))));
+}
+
+#[test]
+fn a_load_from_before_a_reaping_is_refused_once_the_clock_is_set_back() {
+    let mut partition = Partition::new();
+    partition.stored("inner", &[tag("t")]);
+    let load = partition.load("outer"); // and reads `inner`
+    let right = partition.now;
+    partition.pass(Duration::from_secs(700));
+    partition.settle();
+    partition.now = right;
+    partition.invalidate(&[tag("t")]);
+    assert_eq!(partition.fill(&load, &[key("inner")]), FillReply::Refused(Refusal::TooOld));
+    let load = partition.load("outer");
+    assert_eq!(partition.fill(&load, &[key("inner")]), FillReply::Stored);
+}
+
 #[test]
 fn a_circle_of_dead_members_is_reaped() {
     let mut partition = Partition::new();

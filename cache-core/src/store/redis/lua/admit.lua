@@ -12,6 +12,10 @@ local function refusal(names, reading_incarnation, reading_seq, read_at_ms, rete
   if now_ms - read_at_ms > retention_ms then
     return 'old'
   end
+  -- The server's clock was ahead when it reaped, and was set back: ages tell nothing of what began before that reaping.
+  if now_us < seq and reading_seq < -tonumber(redis.call('ZSCORE', clock_key, '!reaped') or 0) then
+    return 'old'
+  end
   for first = 1, #names, 400 do
     local scores = redis.call('ZMSCORE', clock_key, unpack(names, first, math.min(first + 399, #names)))
     for _, score in ipairs(scores) do
@@ -74,58 +78,5 @@ local function release_lease(lease_key, token)
   local held = redis.pcall('GET', lease_key)
   if type(held) == 'string' and string.sub(held, 1, #token) == token then
     redis.call('DEL', lease_key)
-  end
-end
-
--- Whether anything depends on a key that is alive, or died less than the retention ago, through whatever is dead. Looks at 64
--- members at most: past them the answer is yes, so a larger circle of dead entries stays.
-local function is_depended_on(key, dead_since)
-  local stack, seen, looked = { key }, { [key] = true }, 0
-  while #stack > 0 do
-    local index = index_key('k' .. table.remove(stack))
-    if redis.call('ZCOUNT', index, '(' .. dead_since, '+inf') > 0 then
-      return true
-    end
-    for _, dependent in ipairs(redis.call('ZRANGE', index, 0, 63)) do
-      looked = looked + 1
-      if looked > 64 then
-        return true
-      end
-      if not seen[dependent] then
-        seen[dependent] = true
-        stack[#stack + 1] = dependent
-      end
-    end
-  end
-  return false
-end
-
--- Reaps a bounded number of dead members from at most two indexes that are due. Each fill makes at most as many due as it has
--- names, and each name is due once in a while: amortised, nothing is left over without a background job.
-local function reap(retention_ms)
-  local dead_since = digits(now_ms - retention_ms)
-  for _, name in ipairs(redis.call('ZRANGEBYSCORE', due_key, '-inf', digits(now_ms), 'LIMIT', 0, 2)) do
-    local index = index_key(name)
-    -- From anywhere among the dead: the first ones may have to stay.
-    local count = redis.call('ZCOUNT', index, '-inf', dead_since)
-    local offset = now_us % math.max(1, count - 15)
-    local gone = {}
-    for _, key in ipairs(redis.call('ZRANGEBYSCORE', index, '-inf', dead_since, 'LIMIT', digits(offset), 16)) do
-      if not is_depended_on(key, dead_since) then
-        gone[#gone + 1] = key
-      end
-    end
-    in_slices('ZREM', index, gone)
-    local first = redis.call('ZRANGE', index, 0, 0, 'WITHSCORES')
-    if not first[1] then
-      redis.call('ZREM', due_key, name)
-    else
-      -- What has to stay is looked at again a while later; what is left of the others, by the next fill.
-      local due_ms = tonumber(first[2]) + retention_ms
-      if #gone == 0 then
-        due_ms = math.max(due_ms, now_ms + retention_ms)
-      end
-      redis.call('ZADD', due_key, digits(due_ms), name)
-    end
   end
 end

@@ -5,6 +5,7 @@
 --
 -- The clock is one sorted set without TTL, so that clock and fences are lost together or not at all:
 --   !inc:<incarnation>  score -inf       !floor  score -floor       !seq  score seq       <name>  score = its fence
+--   !reaped  score -seq of the last reaping
 local root, nonce = ARGV[1], ARGV[2]
 local clock_key, due_key, pending_key = root .. '~clock', root .. '~due', root .. '~pending'
 
