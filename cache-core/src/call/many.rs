@@ -154,7 +154,7 @@ impl<M: BatchMap<Value: DeserializeOwned>> Many<M> {
             let gathered = Box::pin(self.batch.gather()).await;
             self.take(gathered.found);
             if !gathered.loads.is_empty() {
-                let loading = Box::new(BatchLoading::new(&self.runtime, gathered.loads));
+                let loading = Box::new(BatchLoading::new(&self.runtime, gathered.loads, self.batch.lost()));
                 return ManyStep::Load(ManyLoad { many: self, loading });
             }
         }
@@ -200,6 +200,7 @@ pub(crate) fn fill_many<M: BatchMap<Value: Serialize + DeserializeOwned>>(
             declared(id, loaded.value(id))
         })
         .collect();
+    many.batch.charge(loading.lost());
     async move {
         let mut names = names.into_iter();
         // No reference to a value lives across an await: values need not be `Sync`.

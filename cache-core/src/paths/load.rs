@@ -63,7 +63,8 @@ impl Loading {
         if_failed: IfFailed,
         replaces: bool,
     ) -> Box<Self> {
-        let scope = Scope::new(subject.runtime.id, subject.key_text().cloned(), subject.runtime.config.names_max);
+        let scope = Scope::new(subject.runtime.id, subject.key_text().cloned(), subject.runtime.config.names_max)
+            .after(budget.lost());
         let (declared, cost) = (Names::new(), Duration::ZERO);
         Box::new(Self { subject, rights, budget, scope, declared, cost, if_failed, replaces })
     }
@@ -89,6 +90,7 @@ impl Loading {
             let begun = clock::now();
             let output = body.as_mut().await;
             self.cost = clock::since(begun);
+            self.budget.has_lost(self.scope.lost());
             self.subject.note(Event::LoadEnded(self.cost));
             drop(renewal);
             output

@@ -142,11 +142,16 @@ impl Read {
     pub(crate) fn begin(subject: Arc<Subject>, terms: Terms) -> Self {
         // First of all: the enclosing load depends on this key whatever comes, also if this call is dropped right away.
         subject.hand_over();
-        let way = Way::of(&subject, terms);
+        let budget = Budget::new(subject.runtime.config.operation_deadline);
+        let way = match Way::of(&subject, terms) {
+            Way::Bypass => Way::Bypass,
+            // The store has cost the outer call all that it may.
+            _ if budget.left().is_zero() => Way::FailOpen,
+            way => way,
+        };
         if matches!(way, Way::Bypass) && subject.runtime.store.is_some() {
             subject.note(Event::Bypass);
         }
-        let budget = Budget::new(subject.runtime.config.operation_deadline);
         let if_present = if terms.refresh { IfPresent::Ignore } else { IfPresent::Return };
         let seen = Seen { if_present, kept: None };
         Self { subject, terms, way, seen, budget, patience: None }
@@ -154,7 +159,7 @@ impl Read {
 
     /// Whether it wants to know what is stored.
     fn looks(&self) -> bool {
-        !matches!(self.way, Way::Bypass) && self.seen.if_present != IfPresent::Ignore
+        !matches!(self.way, Way::Bypass | Way::FailOpen) && self.seen.if_present != IfPresent::Ignore
     }
 
     /// What is stored, if it can be used. One round trip, under the caller's own future: a shared answer could be older than

@@ -5,30 +5,57 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::provenance;
 use crate::clock;
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::observe::{Counters, Event};
 use crate::store::{Store, StoreFuture, within};
 
-/// What is left of the time that all answers of the store together may take one call: one operation deadline at first.
+/// The time that all answers of the store together may take one call: one operation deadline.
+///
+/// What answers that did not come have cost counts for the outermost call and all that is nested in it: a store that hangs
+/// costs a call one deadline, however many calls it makes inside. Answers that came count for their own call alone, so a page
+/// of a hundred hits is not cut off in its middle.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Budget(Duration);
+pub(crate) struct Budget {
+    deadline: Duration,
+    /// Spent on answers that came.
+    answered: Duration,
+    /// Spent on answers that did not come, by the outermost call; what is nested in it counts in the load's scope.
+    lost: Duration,
+}
 
 impl Budget {
-    pub(crate) fn new(left: Duration) -> Self {
-        Self(left)
+    pub(crate) fn new(deadline: Duration) -> Self {
+        Self { deadline, answered: Duration::ZERO, lost: Duration::ZERO }
     }
 
     pub(crate) fn left(self) -> Duration {
-        self.0
+        self.deadline.saturating_sub(self.spent())
+    }
+
+    pub(crate) fn lost(self) -> Duration {
+        self.lost
+    }
+
+    fn spent(self) -> Duration {
+        self.answered + self.lost.max(provenance::lost())
+    }
+
+    /// So much was lost by this call and what is nested in it.
+    pub(crate) fn has_lost(&mut self, lost: Duration) {
+        self.lost = self.lost.max(lost);
     }
 
     pub(crate) fn limit(&mut self, left: Duration) {
-        self.0 = self.0.min(left);
+        self.deadline = self.deadline.min(self.spent() + left);
     }
 
     pub(crate) async fn ask<T>(&mut self, counters: &Counters, operation: StoreFuture<'_, T>) -> Result<T, Error> {
-        let left = self.0;
+        let left = self.left();
+        if left.is_zero() {
+            return Err(Error::new(ErrorKind::Timeout, "the store has taken all the time that a call may lose to it"));
+        }
         self.spend(counters, within(left, operation)).await
     }
 
@@ -54,7 +81,13 @@ impl Budget {
         let begun = clock::now();
         let answer = operation.await;
         let took = clock::since(begun);
-        self.0 = self.0.saturating_sub(took);
+        match &answer {
+            Ok(_) => self.answered += took,
+            Err(_) => {
+                self.lost += took;
+                provenance::lose(took);
+            }
+        }
         counters.note(Event::StoreAnswer { took, failed: answer.is_err() });
         answer
     }

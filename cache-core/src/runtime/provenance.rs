@@ -5,7 +5,9 @@
 
 use std::collections::{BTreeSet, HashSet};
 use std::future::Future;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use crate::name::Name;
 
@@ -23,6 +25,8 @@ pub(crate) struct Scope {
     names_max: usize,
     parent: Option<Arc<Scope>>,
     collected: Mutex<Collected>,
+    /// What waiting for a store that did not answer has cost the outermost call so far, in µs.
+    lost_us: Arc<AtomicU64>,
 }
 
 /// The names of a load so far.
@@ -38,13 +42,40 @@ pub(crate) struct Collected {
 impl Scope {
     /// A load that begins inside the current one, if there is one.
     pub(crate) fn new(cache_id: u64, key: Option<Arc<str>>, names_max: usize) -> Arc<Self> {
-        let (keys, parent) = (HashSet::new(), current());
-        Arc::new(Self { cache_id, key, keys, names_max, parent, collected: Mutex::default() })
+        Self::inside(current(), cache_id, key, HashSet::new(), names_max)
     }
 
     /// The same for a load of many keys.
     pub(crate) fn of_batch(cache_id: u64, keys: HashSet<Arc<str>>, names_max: usize) -> Arc<Self> {
-        Arc::new(Self { cache_id, key: None, keys, names_max, parent: current(), collected: Mutex::default() })
+        Self::inside(current(), cache_id, None, keys, names_max)
+    }
+
+    fn inside(
+        parent: Option<Arc<Scope>>,
+        cache_id: u64,
+        key: Option<Arc<str>>,
+        keys: HashSet<Arc<str>>,
+        names_max: usize,
+    ) -> Arc<Self> {
+        let lost_us = parent.as_ref().map(|parent| parent.lost_us.clone()).unwrap_or_default();
+        Arc::new(Self { cache_id, key, keys, names_max, parent, collected: Mutex::default(), lost_us })
+    }
+
+    /// The outermost call begins to load, and its store has not answered it for so long already.
+    pub(crate) fn after(self: Arc<Self>, lost: Duration) -> Arc<Self> {
+        if self.parent.is_none() {
+            self.lose(lost);
+        }
+        self
+    }
+
+    fn lose(&self, time: Duration) {
+        self.lost_us.fetch_add(u64::try_from(time.as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    /// What waiting for a store that did not answer has cost the outermost call so far.
+    pub(crate) fn lost(&self) -> Duration {
+        Duration::from_micros(self.lost_us.load(Ordering::Relaxed))
     }
 
     /// Runs a load's body: cached calls in it hand their names to this scope and all around it.
@@ -135,6 +166,16 @@ pub(crate) fn taint() {
     let _ = CURRENT.try_with(|scope| {
         std::iter::successors(Some(scope), |scope| scope.parent.as_ref()).for_each(|scope| scope.taint());
     });
+}
+
+/// What waiting for a store that did not answer has cost the outermost call of this task so far: nothing outside of a load.
+pub(crate) fn lost() -> Duration {
+    CURRENT.try_with(|scope| scope.lost()).unwrap_or_default()
+}
+
+/// The store did not answer this task for so long.
+pub(crate) fn lose(time: Duration) {
+    let _ = CURRENT.try_with(|scope| scope.lose(time));
 }
 
 /// Whether this task is in a load at all: the names of a hit are of no use otherwise.

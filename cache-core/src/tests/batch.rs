@@ -156,7 +156,7 @@ async fn after_a_fill_that_fails_no_more_are_sent_and_every_lease_is_given_back(
     store.fail_after(2, Op::Fill);
     let rows = rows(&cache, 1);
     assert_eq!(rows.get(MANY).await.len(), MANY.len());
-    assert_eq!(store.calls(Op::Fill), BATCH_WINDOW);
+    assert_eq!(store.calls(Op::Fill), 3);
     assert_eq!(cache.stats().prefix("k").fills, 2);
     assert_eq!(store.calls(Op::ReleaseLease), MANY.len() - 2);
 }

@@ -52,6 +52,39 @@ async fn a_failing_fill_does_not_lose_the_value() {
     assert_eq!(cache.stats().prefix("k").errors, 1);
 }
 
+/// A page of three levels, two calls side by side in the middle.
+async fn nested(cache: &Cache) -> u32 {
+    let part = |key: &'static str| async move { load(cache, key, async { get(cache, "leaf", 1).await }).await };
+    load(cache, "page", async { tokio::join!(part("left"), part("right")).0 + part("third").await }).await
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_hangs_costs_a_call_one_deadline_whatever_is_nested_in_it() {
+    for op in [Op::Get, Op::TakeLease, Op::Fill] {
+        let (cache, store) = rig();
+        store.hang(op);
+        let begun = Instant::now();
+        assert_eq!(nested(&cache).await, 2);
+        assert!(begun.elapsed() < DEADLINE * 5 / 4, "{op:?}: {:?}", begun.elapsed());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn answers_that_come_late_count_for_their_own_call_alone() {
+    let (cache, store) = rig();
+    store.slow(DEADLINE / 5);
+    let page = load(&cache, "page", async {
+        for n in 0..20 {
+            get(&cache, &format!("part:{n}"), 1).await;
+        }
+        2
+    });
+    assert_eq!(page.await, 2);
+    store.slow(Duration::ZERO);
+    assert_eq!(stored(&cache, "page").await, Some(2), "a page of slow parts was not stored");
+    assert_eq!(stored(&cache, "part:19").await, Some(1));
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_store_that_hangs_costs_one_operation_deadline() {
     for op in [Op::Get, Op::TakeLease, Op::Fill] {

@@ -5,6 +5,7 @@
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::{Filling, Loading};
 use crate::clock;
@@ -26,16 +27,30 @@ pub(crate) struct BatchLoading {
     loads: VecDeque<(usize, Box<Loading>)>,
     scope: Arc<Scope>,
     collected: Collected,
+    /// What the store has cost the calls inside it in vain.
+    lost: Duration,
 }
 
 impl BatchLoading {
-    /// Of at least one key.
-    pub(crate) fn new(runtime: &Arc<Runtime>, loads: Vec<(usize, Box<Loading>)>) -> Self {
+    /// Of at least one key, after the store has cost the batch so much in vain.
+    pub(crate) fn new(runtime: &Arc<Runtime>, loads: Vec<(usize, Box<Loading>)>, lost: Duration) -> Self {
         let keys: HashSet<Arc<str>> =
             loads.iter().filter_map(|(_, loading)| loading.subject.key_text().cloned()).collect();
-        let scope = Scope::of_batch(runtime.id, keys, runtime.config.names_max);
+        let scope = Scope::of_batch(runtime.id, keys, runtime.config.names_max).after(lost);
         let counters = loads[0].1.subject.counters.clone();
-        Self { runtime: runtime.clone(), counters, loads: loads.into(), scope, collected: Collected::default() }
+        Self {
+            runtime: runtime.clone(),
+            counters,
+            loads: loads.into(),
+            scope,
+            collected: Collected::default(),
+            lost: Duration::ZERO,
+        }
+    }
+
+    /// What the store has cost the calls inside the load in vain.
+    pub(crate) fn lost(&self) -> Duration {
+        self.lost
     }
 
     pub(crate) fn places(&self) -> impl Iterator<Item = usize> {
@@ -55,8 +70,9 @@ impl BatchLoading {
             let leases = self.loads.iter().filter_map(|(_, loading)| loading.lease_and_leader());
             let renewal = Renewal::of(&self.runtime, leases);
             self.counters.note(Event::LoadBegan);
-            let begun = clock::now();
+            let (begun, lost) = (clock::now(), self.scope.lost());
             let output = body.as_mut().await;
+            self.lost = self.scope.lost().saturating_sub(lost);
             let took = clock::since(begun);
             drop(renewal);
             self.counters.note(Event::LoadEnded(took));

@@ -62,7 +62,7 @@ impl Batch {
         let reads: Vec<Read> = keys.map(begin).collect();
         let open = (0..reads.len()).collect();
         let windows = u32::try_from(reads.len().div_ceil(BATCH_WINDOW)).unwrap_or(u32::MAX);
-        let left = runtime.config.operation_deadline.saturating_mul(windows);
+        let left = Budget::new(runtime.config.operation_deadline.saturating_mul(windows)).left();
         let counters = runtime.counted.prefix(&policy.prefix);
         let look_keys = keys_within_bytes(&counters).unwrap_or(BATCH_GET_KEYS_UNSEEN);
         Self { runtime: runtime.clone(), counters, reads, open, left, looked: 0, look_keys }
@@ -194,6 +194,16 @@ impl Batch {
         window::run(fills, BATCH_WINDOW, |()| ControlFlow::Continue(())).await;
         self.left = asking.left();
         !self.left.is_zero()
+    }
+
+    /// What the store has cost this batch in vain, as far as it matters: all that it may, or nothing.
+    pub(crate) fn lost(&self) -> Duration {
+        if self.left.is_zero() { self.runtime.config.operation_deadline } else { Duration::ZERO }
+    }
+
+    /// The store has cost the load of this batch so much.
+    pub(crate) fn charge(&mut self, lost: Duration) {
+        self.left = self.left.saturating_sub(lost);
     }
 
     fn close_loaded(&mut self, gathered: &BatchOutcome) {
