@@ -138,7 +138,7 @@ impl Cache {
     /// Asks the store, and waits until it answers and is usable, at most `timeout`. After `Ok` the breaker is closed.
     ///
     /// # Cost
-    /// One round trip (`PING`) once every connection stands; another try, within the operation deadline each, as long as it
+    /// One round trip once every connection stands; another try, within the operation deadline each, as long as it
     /// fails. Nothing where there is no server.
     ///
     /// # Errors

@@ -85,15 +85,21 @@ pub(crate) const TIMERLESS_RUNTIMES_MAX: usize = 64;
 /// end is noticed within two seconds.
 pub(crate) const RECONNECT_DELAY_MIN: Duration = Duration::from_millis(50);
 pub(crate) const RECONNECT_DELAY_MAX: Duration = Duration::from_secs(2);
+/// How often a server is asked whether it is there and still a primary, by one connection for all that lead to it: two small
+/// commands a second for each process.
+pub(crate) const PRIMARY_ASK_INTERVAL: Duration = Duration::from_millis(500);
+/// How long it counts that it said yes, from when it was asked: two intervals, so that one slow answer changes nothing. For so
+/// long a server that was made a replica may go on serving hits.
+pub(crate) const PRIMARY_TRUST: Duration = Duration::from_secs(1);
 /// After how long without a reply a connection is asked whether it is still there, and how long it may take to answer: a
-/// half-open socket is replaced within two intervals and the timeout.
-pub(crate) const PING_INTERVAL: Duration = Duration::from_secs(2);
-pub(crate) const PING_TIMEOUT: Duration = Duration::from_secs(1);
+/// half-open socket is replaced within both and one [`PRIMARY_ASK_INTERVAL`].
+pub(crate) const SILENCE_MAX: Duration = Duration::from_secs(2);
+pub(crate) const ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
 /// Calls without an answer, and none answered since, that have a connection replaced.
 pub(crate) const UNANSWERED_CALLS_MAX: u32 = 3;
 /// Commands waiting to be written to one connection; more callers wait in line.
 pub(crate) const COMMANDS_QUEUED_MAX: usize = 256;
-/// When the kernel gives up a peer that acknowledges nothing: a second line behind `PING`, for a runtime that is stuck.
+/// When the kernel gives up a peer that acknowledges nothing: a second line behind our questions, for a runtime that is stuck.
 pub(crate) const TCP_USER_TIMEOUT: Duration = Duration::from_secs(10);
 /// When the kernel starts to probe a silent peer.
 pub(crate) const TCP_KEEPALIVE: Duration = Duration::from_secs(15);

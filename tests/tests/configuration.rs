@@ -19,7 +19,6 @@ const LEAST_PRIVILEGE: &[&str] = &[
     "+client|setname",
     "+client|tracking",
     "+client|caching",
-    "+ping",
     "+info",
     "+script|load",
     // calls

@@ -26,6 +26,7 @@ mod connection;
 mod dial;
 mod fault;
 mod handshake;
+mod primary;
 mod shared;
 mod stripe;
 mod stripes;
@@ -41,6 +42,7 @@ pub(crate) use fault::reply_code;
 use connection::Invocation;
 use dial::Dial;
 use fault::Fault;
+use primary::Hello;
 use shared::Shared;
 use stripe::Stripe;
 use stripes::{Runtimes, StripeKey};
@@ -138,7 +140,8 @@ impl Pool {
     /// Waits until every connection of this runtime stands, and the server answers on one of them within the operation deadline.
     ///
     /// # Cost
-    /// One round trip, or one for each try: a connection that stands may lead to a server that answers no more.
+    /// One round trip, or one for each try: a connection that stands may lead to a server that answers no more, or is a primary
+    /// no more.
     ///
     /// # Errors
     /// At once if the server refuses us for good (`Config`: credentials, permissions, database, not Redis); after
@@ -148,7 +151,7 @@ impl Pool {
         for stripe in &stripes.each {
             stripe.start_if_idle()?;
         }
-        let ping = Invocation::command(redis::cmd("PING"));
+        let question = Hello::question();
         let mut unanswered = None;
         let answered = async {
             let mut backoff = Backoff::new(RECONNECT_DELAY_MIN, RECONNECT_DELAY_MAX);
@@ -157,7 +160,9 @@ impl Pool {
                     stripe.stands().await?;
                 }
                 // With no permit: an open breaker is what this is to find out about.
-                match stripes.each[0].call(&ping, Instant::now() + self.shared.operation_deadline).await {
+                let now = Instant::now();
+                match stripes.each[0].call(&question, now, now + self.shared.operation_deadline).await {
+                    Ok(reply) if Hello::parse(&reply).is_replica => unanswered = Some(Fault::replica()),
                     Err(fault) if fault.is_failure_of_the_store() => unanswered = Some(fault),
                     _ => break,
                 }
@@ -203,7 +208,7 @@ impl Pool {
         let Ok(permit) = self.shared.breaker.admit(started) else {
             return Err(Error::new(ErrorKind::Unavailable, "Redis failed repeatedly and is not asked for now"));
         };
-        let outcome = stripes.of(key).call(invocation, started + self.shared.operation_deadline).await;
+        let outcome = stripes.of(key).call(invocation, started, started + self.shared.operation_deadline).await;
         match &outcome {
             Err(fault) if fault.is_failure_of_the_store() => permit.failed(Instant::now()),
             _ => permit.succeeded(),

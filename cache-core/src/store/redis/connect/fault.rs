@@ -17,11 +17,13 @@ pub(super) struct Fault {
     code: Option<Box<str>>,
     /// The connection is gone, and the outcome of what was sent on it unknown.
     pub(super) connection_lost: bool,
+    /// The server is not the primary that the connection was made for.
+    pub(super) wants_another_server: bool,
 }
 
 impl Fault {
     pub(super) fn new(kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { kind, message: message.into(), code: None, connection_lost: false }
+        Self { kind, message: message.into(), code: None, connection_lost: false, wants_another_server: false }
     }
 
     pub(super) fn config(message: impl Into<Cow<'static, str>>) -> Self {
@@ -36,6 +38,10 @@ impl Fault {
         Self { connection_lost: true, ..Self::unavailable("the connection to Redis was lost") }
     }
 
+    pub(super) fn replica() -> Self {
+        Self { wants_another_server: true, ..Self::unavailable("the server is a replica") }
+    }
+
     pub(super) fn no_runtime() -> Self {
         Self::unavailable("not called from within a tokio runtime")
     }
@@ -47,11 +53,6 @@ impl Fault {
     /// Whether the store did not answer. A server that answers with an error is there: refusing to ask it would not help.
     pub(super) fn is_failure_of_the_store(&self) -> bool {
         self.connection_lost || matches!(self.kind, ErrorKind::Unavailable | ErrorKind::Timeout)
-    }
-
-    /// The server is no longer what this connection was made for.
-    pub(super) fn wants_another_server(&self) -> bool {
-        matches!(self.code.as_deref(), Some("READONLY"))
     }
 
     pub(super) fn code(&self) -> Option<&str> {
@@ -111,7 +112,7 @@ impl Fault {
             }
             _ => (ErrorKind::Protocol, format!("Redis answered with an error ({code})").into()),
         };
-        Self { kind, message, code: Some(code.into()), connection_lost: false }
+        Self { code: Some(code.into()), wants_another_server: code == "READONLY", ..Self::new(kind, message) }
     }
 
     /// An error while the connection was opened: refused, not found, not trusted.

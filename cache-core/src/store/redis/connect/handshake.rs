@@ -1,42 +1,48 @@
 //! What is said on a fresh connection before any call may use it.
 
+use std::sync::Arc;
+
 use redis::{FromRedisValue, Pipeline, RedisError, Value};
+use tokio::time::Instant;
 
 use super::connection::Connection;
 use super::fault::Fault;
+use super::primary::{Hello, Primary};
 use super::shared::Shared;
 
 /// What a server says of itself.
 #[derive(Debug, PartialEq, Eq)]
 struct ServerInfo {
     run_id: String,
-    is_primary: bool,
     /// `allkeys-lru` and its like.
     evicts_any_key: bool,
 }
 
 /// Selects the database, names the connection, loads the scripts, and makes sure that the server is the primary that
 /// this process talked to last, or is prepared as a new one. Asks for pushes of what is tracked, and goes without where it
-/// may not have them. Returns the primary's run id.
-pub(super) async fn handshake(connection: &mut Connection, shared: &Shared) -> Result<Box<str>, Fault> {
+/// may not have them.
+pub(super) async fn handshake(connection: &mut Connection, shared: &Shared) -> Result<Arc<Primary>, Fault> {
     let mut greeting = Pipeline::new();
     // Database 0 is where a connection begins; a user need not have the permission to select it.
     let selects = shared.target.database != 0;
     if selects {
         greeting.cmd("SELECT").arg(shared.target.database);
     }
+    // The driver has said it to log in, and keeps the answer to itself.
+    greeting.cmd("HELLO").arg(3);
     greeting.cmd("CLIENT").arg("SETNAME").arg("cache-core");
     // Not NOLOOP: calls of one process wait for each other's leases on the same connection. Nothing else tracks on it.
     greeting.cmd("CLIENT").arg("TRACKING").arg("ON").arg("OPTIN");
-    for section in ["server", "replication", "memory"] {
+    for section in ["server", "memory"] {
         greeting.cmd("INFO").arg(section);
     }
     for script in shared.scripts {
         greeting.cmd("SCRIPT").arg("LOAD").arg(script.source);
     }
+    let asked_at = Instant::now();
     let replies = connection.send_all(&greeting).await?;
     let (select, replies) = replies.split_at(usize::from(selects));
-    let [_name, tracking, server, replication, memory, scripts @ ..] = replies else {
+    let [hello, _name, tracking, server, memory, scripts @ ..] = replies else {
         return Err(Fault::config(format!("what answers at {} is not a Redis server", shared.target.address)));
     };
     if let [Value::ServerError(error)] = select {
@@ -48,17 +54,16 @@ pub(super) async fn handshake(connection: &mut Connection, shared: &Shared) -> R
         });
     }
     connection.pushes = check(tracking).is_ok();
-    let info = ServerInfo::parse(&[text(server)?, text(replication)?, text(memory)?].join("\n"))?;
-    if !info.is_primary {
+    check(hello)?;
+    if Hello::parse(hello).is_replica {
         return Err(Fault::unavailable(format!("{} is a replica", shared.target.address)));
     }
+    let info = ServerInfo::parse(&[text(server)?, text(memory)?].join("\n"))?;
     for reply in scripts {
         check(reply)?;
     }
     shared.note_eviction(info.evicts_any_key);
-    let run_id = info.run_id.into_boxed_str();
-    shared.adopt_primary(connection, &run_id).await?;
-    Ok(run_id)
+    shared.adopt_primary(connection, &info.run_id, asked_at).await
 }
 
 fn check(reply: &Value) -> Result<(), Fault> {
@@ -83,10 +88,6 @@ impl ServerInfo {
         if run_id.is_empty() {
             return Err(Fault::config("the server's INFO has no run_id: it is not Redis or Valkey"));
         }
-        Ok(Self {
-            run_id: run_id.to_owned(),
-            is_primary: field("role") != "slave",
-            evicts_any_key: field("maxmemory_policy").starts_with("allkeys-"),
-        })
+        Ok(Self { run_id: run_id.to_owned(), evicts_any_key: field("maxmemory_policy").starts_with("allkeys-") })
     }
 }

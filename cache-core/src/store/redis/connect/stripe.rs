@@ -12,6 +12,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::connection::{Connection, Invocation};
 use super::fault::Fault;
+use super::primary::Primary;
 use super::shared::Shared;
 use super::supervisor;
 use crate::config::{SUPERVISOR_SLACK, UNANSWERED_CALLS_MAX};
@@ -26,8 +27,8 @@ pub(super) struct Stripe {
     task: Mutex<Option<AbortHandle>>,
     /// Calls under way.
     pub(super) calls: AtomicU32,
-    /// Counts replies, so that a busy connection needs no `PING` to prove that it lives.
-    pub(super) replies: AtomicU64,
+    /// Counts replies, so that a busy connection need not be asked whether it lives.
+    replies: AtomicU64,
     /// Calls without an answer since the last reply. Not zero: `silent_since` is set.
     unanswered: AtomicU32,
     silent_since: Mutex<Option<Instant>>,
@@ -43,14 +44,49 @@ struct Link {
     overdue_at: Option<Instant>,
 }
 
+impl Link {
+    fn standing(&self, started: Instant) -> Option<Standing> {
+        let State::Live(connection, primary) = &self.state else { return None };
+        let doubted = (!primary.is_trusted(started)).then(|| primary.clone());
+        Some(Standing { run: self.run, connection: connection.clone(), doubted })
+    }
+}
+
 #[derive(Clone)]
 pub(super) enum State {
     /// Never used, or the supervisor's runtime has ended.
     Idle,
     /// No attempt has failed yet: worth waiting for.
     Connecting,
-    Live(Connection),
+    Live(Connection, Arc<Primary>),
     Down(Fault),
+}
+
+/// A connection that stands, as one call takes it.
+pub(super) struct Standing {
+    /// Which supervisor keeps it.
+    run: u64,
+    connection: Connection,
+    /// To be asked again whether it is one, before a reply of its counts.
+    doubted: Option<Arc<Primary>>,
+}
+
+impl Standing {
+    async fn send(&mut self, invocation: &Invocation<'_>) -> Result<Value, Fault> {
+        match self.doubted.take() {
+            None => self.connection.send(invocation).await,
+            // Boxed: rare, and it would double what each call holds.
+            Some(primary) => Box::pin(self.send_in_doubt(&primary, invocation)).await,
+        }
+    }
+
+    /// Both at once, in one round trip. In whichever order they arrive: if the server is a primary after the question was sent,
+    /// it was one long enough.
+    async fn send_in_doubt(&mut self, primary: &Primary, invocation: &Invocation<'_>) -> Result<Value, Fault> {
+        let mut connection = self.connection.clone();
+        let (said, outcome) = tokio::join!(primary.ask(&mut connection), self.connection.send(invocation));
+        said.and(outcome)
+    }
 }
 
 /// Counts a call for as long as it lives, dropped or not.
@@ -84,18 +120,25 @@ impl Stripe {
         }
     }
 
-    /// Sends one command and waits for its reply until `deadline`, waiting for a connection included.
-    pub(super) async fn call(self: &Arc<Self>, invocation: &Invocation<'_>, deadline: Instant) -> Result<Value, Fault> {
+    /// Sends one command of a call that began at `started`, and waits for its reply until `deadline`, waiting for a connection
+    /// included.
+    pub(super) async fn call(
+        self: &Arc<Self>,
+        invocation: &Invocation<'_>,
+        started: Instant,
+        deadline: Instant,
+    ) -> Result<Value, Fault> {
         let _under_way = UnderWay::new(&self.calls);
         let mut may_repeat = true;
         loop {
-            let (run, mut connection) = match self.live() {
-                Some(live) => live,
-                None => timeout_at(deadline, self.connection()).await.unwrap_or_else(|_| {
+            let mut standing = match self.standing(started) {
+                Some(standing) => standing,
+                None => timeout_at(deadline, self.connection(started)).await.unwrap_or_else(|_| {
                     Err(Fault::unavailable("no connection to Redis within the operation deadline"))
                 })?,
             };
-            let Ok(outcome) = timeout_at(deadline, connection.send(invocation)).await else {
+            let run = standing.run;
+            let Ok(outcome) = timeout_at(deadline, standing.send(invocation)).await else {
                 self.note_unanswered(run);
                 return Err(Fault::new(ErrorKind::Timeout, "Redis did not answer within the operation deadline"));
             };
@@ -104,7 +147,7 @@ impl Stripe {
                 // sent twice.
                 Err(fault) if fault.connection_lost && may_repeat && self.was_orphaned(run) => may_repeat = false,
                 Err(fault) => {
-                    if fault.wants_another_server() {
+                    if fault.wants_another_server {
                         self.abandon(run);
                     }
                     if !fault.connection_lost {
@@ -123,7 +166,7 @@ impl Stripe {
     /// Waits until the connection stands, or until it is known that the server refuses us.
     pub(super) async fn stands(self: &Arc<Self>) -> Result<(), Fault> {
         loop {
-            match self.connection().await {
+            match self.connection(Instant::now()).await {
                 Ok(_) => return Ok(()),
                 Err(fault) if fault.kind == ErrorKind::Config => return Err(fault),
                 Err(fault) => {
@@ -134,7 +177,7 @@ impl Stripe {
                             State::Down(_) => seen.overdue_at,
                             // No supervisor could be started here, and trying again would not help.
                             State::Idle => return Err(fault),
-                            State::Connecting | State::Live(_) => continue,
+                            State::Connecting | State::Live(..) => continue,
                         }
                     };
                     wait_for_change(&mut link, next_try).await;
@@ -173,19 +216,15 @@ impl Stripe {
     }
 
     pub(super) fn is_live(&self) -> bool {
-        matches!(self.link.borrow().state, State::Live(_))
+        matches!(self.link.borrow().state, State::Live(..))
     }
 
-    fn live(&self) -> Option<(u64, Connection)> {
-        let link = self.link.borrow();
-        match &link.state {
-            State::Live(connection) => Some((link.run, connection.clone())),
-            _ => None,
-        }
+    fn standing(&self, started: Instant) -> Option<Standing> {
+        self.link.borrow().standing(started)
     }
 
     /// The connection, or why there is none. Waits only while the first attempt is under way.
-    async fn connection(self: &Arc<Self>) -> Result<(u64, Connection), Fault> {
+    async fn connection(self: &Arc<Self>, started: Instant) -> Result<Standing, Fault> {
         enum Next {
             Start { replaced: u64 },
             Wait { until: Option<Instant> },
@@ -196,11 +235,13 @@ impl Stripe {
             let next = {
                 let seen = link.borrow_and_update();
                 let overdue = seen.overdue_at.is_some_and(|overdue_at| overdue_at <= Instant::now());
+                if let Some(standing) = seen.standing(started) {
+                    return Ok(standing);
+                }
                 match &seen.state {
-                    State::Live(connection) => return Ok((seen.run, connection.clone())),
                     State::Down(fault) if !overdue => return Err(fault.clone()),
                     State::Connecting if !overdue => Next::Wait { until: seen.overdue_at },
-                    State::Idle | State::Connecting | State::Down(_) => Next::Start { replaced: seen.run },
+                    _ => Next::Start { replaced: seen.run },
                 }
             };
             match next {
@@ -243,6 +284,10 @@ impl Stripe {
     fn was_orphaned(&self, run: u64) -> bool {
         let link = self.link.borrow();
         link.run != run || matches!(link.state, State::Idle)
+    }
+
+    pub(super) fn replies(&self) -> u64 {
+        self.replies.load(Ordering::Relaxed)
     }
 
     fn note_reply(&self) {
@@ -300,7 +345,7 @@ impl Tenure {
     pub(super) fn publish(&self, state: State, due_in: Option<Duration>) -> bool {
         let overdue_at = due_in.map(|due_in| Instant::now() + due_in + SUPERVISOR_SLACK);
         match state {
-            State::Live(_) => self.stripe.forget_silence(),
+            State::Live(..) => self.stripe.forget_silence(),
             // What was tracked on the connection went with it.
             _ => self.stripe.watches.wake_all(),
         }

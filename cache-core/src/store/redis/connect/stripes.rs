@@ -1,8 +1,9 @@
 //! The connections of one tokio runtime.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::ops::Deref;
 use std::panic::catch_unwind;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use tokio::runtime::{Handle, Id};
 
@@ -50,8 +51,9 @@ impl StripeKey {
 /// with the one that opened them, and end with it; those of a call's own runtime are driven whenever the call is.
 pub(super) struct Runtimes {
     connections: usize,
-    /// Few, and read by every call.
-    known: RwLock<Vec<Known>>,
+    /// Most processes have no other, and its calls find their connections without a lock.
+    first: OnceLock<(Id, Stripes)>,
+    others: RwLock<Vec<Known>>,
 }
 
 struct Known {
@@ -60,53 +62,81 @@ struct Known {
     stripes: Result<Arc<Stripes>, Fault>,
 }
 
+/// The connections of the caller's runtime.
+pub(super) enum Here<'a> {
+    First(&'a Stripes),
+    Other(Arc<Stripes>),
+}
+
+impl Deref for Here<'_> {
+    type Target = Stripes;
+
+    fn deref(&self) -> &Stripes {
+        match self {
+            Self::First(stripes) => stripes,
+            Self::Other(stripes) => stripes,
+        }
+    }
+}
+
 impl Runtimes {
     pub(super) fn new(connections: usize) -> Self {
-        Self { connections: connections.max(1), known: RwLock::default() }
+        Self { connections: connections.max(1), first: OnceLock::new(), others: RwLock::default() }
     }
 
     /// The connections of the runtime that polls the caller.
-    pub(super) fn here(&self, shared: &Arc<Shared>) -> Result<Arc<Stripes>, Fault> {
+    pub(super) fn here(&self, shared: &Arc<Shared>) -> Result<Here<'_>, Fault> {
         let runtime = Handle::try_current().map_err(|_| Fault::no_runtime())?.id();
-        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = known.iter().find(|known| known.runtime == runtime) {
-            return known.stripes.clone();
+        if let Some(first) = self.first(runtime) {
+            return Ok(Here::First(first));
         }
-        drop(known);
+        let others = self.others.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = others.iter().find(|known| known.runtime == runtime) {
+            return known.stripes.clone().map(Here::Other);
+        }
+        drop(others);
         self.add(runtime, shared)
     }
 
-    fn add(&self, runtime: Id, shared: &Arc<Shared>) -> Result<Arc<Stripes>, Fault> {
-        let is_fit = drives_connections();
-        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = known.iter().find(|known| known.runtime == runtime) {
-            return known.stripes.clone();
-        }
-        known.retain(|known| known.stripes.as_ref().is_ok_and(|stripes| !stripes.has_ended()));
-        if known.len() >= RUNTIMES_MAX {
-            return Err(Fault::unavailable(format!("{RUNTIMES_MAX} other tokio runtimes have connections to Redis")));
-        }
-        let stripes = is_fit.map(|()| Arc::new(Stripes::new(self.connections, shared)));
-        known.push(Known { runtime, stripes: stripes.clone() });
-        stripes
+    fn first(&self, runtime: Id) -> Option<&Stripes> {
+        self.first.get().filter(|(first, _)| *first == runtime).map(|(_, stripes)| stripes)
     }
 
-    pub(super) fn any(&self, is: impl Fn(&Stripe) -> bool) -> bool {
-        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
-        known
-            .iter()
-            .filter_map(|known| known.stripes.as_ref().ok())
-            .flat_map(|stripes| &stripes.each)
-            .any(|stripe| is(stripe))
+    fn add(&self, runtime: Id, shared: &Arc<Shared>) -> Result<Here<'_>, Fault> {
+        let is_fit = drives_connections();
+        let stripes = || Stripes::new(self.connections, shared);
+        if is_fit.is_ok() {
+            self.first.get_or_init(|| (runtime, stripes()));
+        }
+        if let Some(first) = self.first(runtime) {
+            return Ok(Here::First(first));
+        }
+        let mut others = self.others.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = others.iter().find(|known| known.runtime == runtime) {
+            return known.stripes.clone().map(Here::Other);
+        }
+        others.retain(|known| known.stripes.as_ref().is_ok_and(|stripes| !stripes.has_ended()));
+        if others.len() + 1 >= RUNTIMES_MAX {
+            return Err(Fault::unavailable(format!("{RUNTIMES_MAX} other tokio runtimes have connections to Redis")));
+        }
+        let stripes = is_fit.map(|()| Arc::new(stripes()));
+        others.push(Known { runtime, stripes: stripes.clone() });
+        stripes.map(Here::Other)
+    }
+
+    /// Calls it with every connection, until it says yes.
+    pub(super) fn any(&self, mut is: impl FnMut(&Stripe) -> bool) -> bool {
+        let others = self.others.read().unwrap_or_else(PoisonError::into_inner);
+        let others = others.iter().filter_map(|known| known.stripes.as_deref().ok());
+        let all = self.first.get().map(|(_, stripes)| stripes).into_iter().chain(others);
+        all.flat_map(|stripes| &stripes.each).any(|stripe| is(stripe))
     }
 
     pub(super) fn stop(&self) {
-        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
-        known
-            .iter()
-            .filter_map(|known| known.stripes.as_ref().ok())
-            .flat_map(|stripes| &stripes.each)
-            .for_each(|stripe| stripe.stop());
+        self.any(|stripe| {
+            stripe.stop();
+            false
+        });
     }
 
     pub(super) fn connections(&self) -> usize {

@@ -13,12 +13,15 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::backoff::Backoff;
-use super::connection::{Connection, Invocation};
+use super::connection::Connection;
 use super::fault::Fault;
 use super::handshake::handshake;
+use super::primary::{Hello, Primary};
 use super::shared::Shared;
 use super::stripe::{State, Stripe, Tenure};
-use crate::config::{COMMANDS_QUEUED_MAX, PING_INTERVAL, PING_TIMEOUT, RECONNECT_DELAY_MAX, RECONNECT_DELAY_MIN};
+use crate::config::{
+    ANSWER_TIMEOUT, COMMANDS_QUEUED_MAX, PRIMARY_ASK_INTERVAL, RECONNECT_DELAY_MAX, RECONNECT_DELAY_MIN, SILENCE_MAX,
+};
 use crate::store::Watches;
 
 /// Reads and writes the socket. It runs inside the supervisor's task, so that neither outlives the other.
@@ -31,15 +34,15 @@ pub(super) async fn supervise(stripe: Arc<Stripe>, tenure: Tenure) {
     loop {
         let fault = match attempt(&stripe).await {
             Err(fault) => fault,
-            Ok((mut driver, connection, run_id)) => {
-                if !tenure.publish(State::Live(connection.clone()), None) {
+            Ok((mut driver, connection, primary)) => {
+                if !tenure.publish(State::Live(connection.clone(), primary.clone()), None) {
                     return;
                 }
                 tracing::info!(address = %shared.target.address, stripe = stripe.index, "Redis connection stands");
                 known_down = false;
                 shared.breaker.probe_soon(Instant::now());
                 let stood_since = Instant::now();
-                let fault = watch_over(&mut driver, &connection, &run_id, &stripe).await;
+                let fault = watch_over(&mut driver, &connection, &primary, &stripe).await;
                 // A connection that falls again and again is not worth an attempt at once.
                 if stood_since.elapsed() >= RECONNECT_DELAY_MAX {
                     backoff.reset();
@@ -66,7 +69,7 @@ pub(super) async fn supervise(stripe: Arc<Stripe>, tenure: Tenure) {
     }
 }
 
-async fn attempt(stripe: &Stripe) -> Result<(Driver, Connection, Box<str>), Fault> {
+async fn attempt(stripe: &Stripe) -> Result<(Driver, Connection, Arc<Primary>), Fault> {
     let shared = &stripe.shared;
     timeout(shared.connect_timeout, open(shared, &stripe.watches)).await.unwrap_or_else(|_| {
         let (address, limit) = (&shared.target.address, shared.connect_timeout);
@@ -74,7 +77,7 @@ async fn attempt(stripe: &Stripe) -> Result<(Driver, Connection, Box<str>), Faul
     })
 }
 
-async fn open(shared: &Shared, watches: &Watches) -> Result<(Driver, Connection, Box<str>), Fault> {
+async fn open(shared: &Shared, watches: &Watches) -> Result<(Driver, Connection, Arc<Primary>), Fault> {
     let address = &shared.target.address;
     let stream = (shared.dial)().await.map_err(|error| Fault::of_dial(address, &error))?;
     let told = watches.clone();
@@ -92,7 +95,7 @@ async fn open(shared: &Shared, watches: &Watches) -> Result<(Driver, Connection,
         .map_err(|error| Fault::of_greeting(address, &error))?;
     let mut driver: Driver = Box::pin(driver);
     let mut connection = Connection::new(inner);
-    let run_id = {
+    let primary = {
         let mut greeting = std::pin::pin!(handshake(&mut connection, shared));
         tokio::select! {
             biased;
@@ -104,7 +107,7 @@ async fn open(shared: &Shared, watches: &Watches) -> Result<(Driver, Connection,
             }
         }
     };
-    Ok((driver, connection, run_id))
+    Ok((driver, connection, primary))
 }
 
 /// A driver that, while several calls are under way, lets everything that is ready to run go first each time it is woken.
@@ -146,47 +149,54 @@ fn wake(watches: &Watches, push: PushInfo) {
 }
 
 /// Returns when the connection is no good any more, and why.
-async fn watch_over(driver: &mut Driver, connection: &Connection, run_id: &str, stripe: &Stripe) -> Fault {
-    let mut primary = stripe.shared.primary.subscribe();
+async fn watch_over(driver: &mut Driver, connection: &Connection, primary: &Arc<Primary>, stripe: &Stripe) -> Fault {
+    let mut known = stripe.shared.primary.subscribe();
     tokio::select! {
         biased;
         () = Gathering { driver, calls: &stripe.calls, waited: false } => Fault::connection_lost(),
-        () = replaced(&mut primary, run_id) => Fault::unavailable("another Redis primary took over"),
-        () = falls_silent(connection, stripe) => Fault::unavailable("Redis does not answer PING"),
+        () = replaced(&mut known, primary) => Fault::unavailable("another Redis primary took over"),
+        fault = asking(connection, primary, stripe) => fault,
     }
 }
 
-async fn replaced(primary: &mut watch::Receiver<Option<Box<str>>>, run_id: &str) {
+async fn replaced(known: &mut watch::Receiver<Option<Arc<Primary>>>, primary: &Arc<Primary>) {
     // An error means that the pool is gone, and this task with it.
-    let _ = primary.wait_for(|primary| primary.as_deref() != Some(run_id)).await;
+    let _ = known.wait_for(|known| !known.as_ref().is_some_and(|known| Arc::ptr_eq(known, primary))).await;
 }
 
-/// A half-open socket reports nothing, and a response timeout leaves it in place: only asking tells.
-async fn falls_silent(connection: &Connection, stripe: &Stripe) {
-    let ping = Invocation::command(redis::cmd("PING"));
+/// Asks whether the server is still there, and still a primary: a half-open socket reports nothing, a response timeout leaves
+/// it in place, and a server that was made a replica goes on answering reads. Returns when it is not.
+async fn asking(connection: &Connection, primary: &Primary, stripe: &Stripe) -> Fault {
     let mut connection = connection.clone();
+    let (mut replies, mut heard_at) = (stripe.replies(), Instant::now());
     loop {
-        probe(&mut connection, &ping, &stripe.shared).await;
-        let replies_before = stripe.replies.load(Ordering::Relaxed);
-        sleep(PING_INTERVAL).await;
-        if stripe.replies.load(Ordering::Relaxed) == replies_before
-            && timeout(PING_TIMEOUT, connection.send(&ping)).await.is_err()
-            && stripe.replies.load(Ordering::Relaxed) == replies_before
-        {
-            return;
+        probe(&mut connection, &stripe.shared).await;
+        sleep(PRIMARY_ASK_INTERVAL).await;
+        let now = Instant::now();
+        if stripe.replies() != replies {
+            (replies, heard_at) = (stripe.replies(), now);
+        }
+        if !primary.is_due(now) && now - heard_at < SILENCE_MAX {
+            continue;
+        }
+        match timeout(ANSWER_TIMEOUT, primary.ask(&mut connection)).await {
+            Ok(Err(fault)) if fault.wants_another_server => return fault,
+            Ok(_) => heard_at = Instant::now(),
+            Err(_) if stripe.replies() == replies => return Fault::unavailable("Redis does not answer"),
+            Err(_) => {}
         }
     }
 }
 
 /// Takes the place of the caller that tries for an open breaker. A process that is out of service until the store is back
 /// has none.
-async fn probe(connection: &mut Connection, ping: &Invocation<'_>, shared: &Shared) {
+async fn probe(connection: &mut Connection, shared: &Shared) {
     if !shared.breaker.is_open() {
         return;
     }
     let Ok(permit) = shared.breaker.admit(Instant::now()) else { return };
     // No longer than a caller would: a server that is slower than that would be of no use.
-    match timeout(shared.operation_deadline.min(PING_TIMEOUT), connection.send(ping)).await {
+    match timeout(shared.operation_deadline.min(ANSWER_TIMEOUT), connection.send(&Hello::question())).await {
         Ok(outcome) if !outcome.as_ref().is_err_and(Fault::is_failure_of_the_store) => permit.succeeded(),
         _ => permit.failed(Instant::now()),
     }

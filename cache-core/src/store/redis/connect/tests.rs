@@ -7,6 +7,7 @@ use super::*;
 mod calls;
 mod fake;
 mod handshake;
+mod primaries;
 mod pushes;
 mod readiness;
 mod runtimes;

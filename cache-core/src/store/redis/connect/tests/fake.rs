@@ -48,6 +48,8 @@ pub(super) struct Fake {
     /// The last one that a command begins with counts.
     answers: Mutex<Vec<(String, Answer)>>,
     pub(super) dials: AtomicUsize,
+    /// Connections up to this one answer nothing.
+    silent: AtomicUsize,
     closed: watch::Sender<usize>,
     /// Every command, with the number of its connection.
     seen: Mutex<Vec<(usize, Vec<String>)>>,
@@ -59,11 +61,11 @@ impl Fake {
             door: Mutex::new(Door::Open),
             answers: Mutex::new(Vec::new()),
             dials: AtomicUsize::new(0),
+            silent: AtomicUsize::new(0),
             closed: watch::Sender::new(0),
             seen: Mutex::new(Vec::new()),
         };
-        fake.on("HELLO 3", Answer::raw("%0\r\n"));
-        fake.on("INFO replication", Answer::text("# Replication\r\nrole:master\r\n"));
+        fake.set_role("master");
         fake.on("INFO memory", Answer::text("maxmemory_policy:volatile-lru\r\n"));
         fake.on("GET", Answer::Echo);
         fake.become_primary("a");
@@ -76,6 +78,21 @@ impl Fake {
 
     pub(super) fn become_primary(&self, run_id: &str) {
         self.on("INFO server", Answer::text(&format!("# Server\r\nrun_id:{run_id}\r\n")));
+    }
+
+    /// What it says it is from now on.
+    pub(super) fn set_role(&self, role: &str) {
+        self.on("HELLO", Answer::raw(&format!("%2\r\n+server\r\n+redis\r\n+role\r\n${}\r\n{role}\r\n", role.len())));
+    }
+
+    /// How often it was asked what it is, by whom had logged in.
+    pub(super) fn asked(&self) -> usize {
+        self.seen("HELLO").iter().filter(|(_, command)| command == "HELLO 3").count()
+    }
+
+    /// The connections that there are answer nothing any more; later ones do.
+    pub(super) fn go_silent(&self) {
+        self.silent.store(self.dials(), Ordering::SeqCst);
     }
 
     pub(super) fn set_door(&self, door: Door) {
@@ -131,7 +148,10 @@ impl Fake {
     async fn serve(&self, connection: usize, mut stream: DuplexStream) {
         let mut received = Vec::new();
         while let Some(words) = next_command(&mut stream, &mut received).await {
-            let answer = self.answer(&words);
+            let answer = match connection <= self.silent.load(Ordering::SeqCst) {
+                true => Answer::Stall,
+                false => self.answer(&words),
+            };
             self.seen.lock().unwrap().push((connection, words.clone()));
             let echo = || bulk(words.get(1).map_or("", String::as_str));
             let reply = match answer {

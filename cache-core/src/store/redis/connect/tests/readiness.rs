@@ -3,7 +3,8 @@
 use super::fake::Door;
 use super::*;
 use crate::config::{
-    BREAKER_FAILURES, BREAKER_PROBE_DELAY_MAX, PING_INTERVAL, RECONNECT_DELAY_MAX, UNANSWERED_CALLS_MAX,
+    BREAKER_FAILURES, BREAKER_PROBE_DELAY_MAX, CONNECT_TIMEOUT, PRIMARY_ASK_INTERVAL, RECONNECT_DELAY_MAX,
+    UNANSWERED_CALLS_MAX,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -27,9 +28,9 @@ async fn ready_asks_once_on_connections_that_stand() {
     let pool = pool_with(&fake, &config(4), doing_nothing());
     for asked in 1..=3 {
         pool.ready(SECOND).await.unwrap();
-        assert_eq!((fake.dials(), fake.seen("PING").len()), (4, asked));
+        assert_eq!((fake.dials(), fake.asked()), (4, 4 + asked), "four handshakes, and one for each time");
     }
-    fake.on("PING", Answer::Stall);
+    fake.on("HELLO", Answer::Stall);
     let (outcome, took) = timed(pool.ready(SECOND / 2)).await;
     let error = outcome.unwrap_err();
     assert_eq!((error.kind(), took), (ErrorKind::Unavailable, SECOND / 2));
@@ -41,22 +42,24 @@ async fn ready_waits_for_an_answer_and_tries_ever_more_rarely() {
     let fake = Fake::new();
     let pool = pool(&fake);
     pool.ready(SECOND).await.unwrap();
-    fake.on("PING", Answer::raw("-LOADING private\r\n"));
+    fake.on("HELLO", Answer::raw("-LOADING private\r\n"));
     let healed = 20 * SECOND;
     let (((), took), ()) = tokio::join!(timed(async { pool.ready(60 * SECOND).await.unwrap() }), async {
         tokio::time::sleep(healed).await;
-        fake.on("PING", Answer::raw("+PONG\r\n"));
+        fake.set_role("master");
     });
     assert!((healed..=healed + RECONNECT_DELAY_MAX).contains(&took), "ready after {took:?}");
-    let asked = fake.seen("PING").len();
+    let asked = fake.asked();
     assert!((10..100).contains(&asked), "{asked} tries");
 }
 
 #[tokio::test(start_paused = true)]
 async fn ready_takes_any_word_of_the_server_for_an_answer() {
     let fake = Fake::new();
-    fake.on("PING", Answer::raw("-NOPERM private\r\n"));
-    pool(&fake).ready(SECOND).await.unwrap();
+    let pool = pool(&fake);
+    pool.ready(SECOND).await.unwrap();
+    fake.on("HELLO", Answer::raw("-NOPERM private\r\n"));
+    pool.ready(SECOND).await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
@@ -64,11 +67,8 @@ async fn ready_replaces_a_connection_that_is_silent() {
     let fake = Fake::new();
     let pool = pool(&fake);
     pool.ready(SECOND).await.unwrap();
-    fake.on("PING", Answer::Stall);
-    let ((), ()) = tokio::join!(async { pool.ready(60 * SECOND).await.unwrap() }, async {
-        fake.closed(1).await;
-        fake.on("PING", Answer::raw("+PONG\r\n"));
-    });
+    fake.go_silent();
+    pool.ready(60 * SECOND).await.unwrap();
     assert_eq!(fake.dials(), 2);
 }
 
@@ -84,7 +84,7 @@ async fn ready_closes_the_breaker() {
 async fn a_breaker_closes_without_calls_over_a_connection_that_stood() {
     let fake = Fake::new();
     let pool = open_breaker(&fake).await;
-    tokio::time::sleep(BREAKER_PROBE_DELAY_MAX + PING_INTERVAL).await;
+    tokio::time::sleep(BREAKER_PROBE_DELAY_MAX + PRIMARY_ASK_INTERVAL).await;
     assert_eq!((pool.breaker_is_open(), fake.dials()), (false, 1));
 }
 
@@ -108,13 +108,13 @@ async fn a_breaker_stays_open_while_probes_are_not_answered() {
     for answer in [Answer::raw("-LOADING private\r\n"), Answer::Stall] {
         let fake = Fake::new();
         let pool = open_breaker(&fake).await;
-        fake.on("PING", answer);
+        fake.on("HELLO", answer);
         for _ in 0..60 {
             tokio::time::sleep(SECOND).await;
             assert!(pool.breaker_is_open());
         }
-        fake.on("PING", Answer::raw("+PONG\r\n"));
-        tokio::time::sleep(BREAKER_PROBE_DELAY_MAX + 2 * PING_INTERVAL).await;
+        fake.set_role("master");
+        tokio::time::sleep(BREAKER_PROBE_DELAY_MAX + RECONNECT_DELAY_MAX + CONNECT_TIMEOUT).await;
         assert!(!pool.breaker_is_open());
     }
 }
@@ -124,9 +124,9 @@ async fn a_probe_has_no_more_time_than_a_call() {
     let fake = Fake::new();
     let pool = open_breaker(&fake).await;
     let allowed = Arc::new(tokio::sync::Notify::new());
-    fake.on("PING", Answer::EchoAfter(allowed.clone()));
-    let asked = fake.seen("PING").len();
-    while fake.seen("PING").len() == asked {
+    fake.on("HELLO", Answer::EchoAfter(allowed.clone()));
+    let asked = fake.asked();
+    while fake.asked() == asked {
         tokio::time::sleep(DEADLINE / 10).await;
     }
     tokio::time::sleep(DEADLINE * 2).await;
@@ -164,4 +164,15 @@ async fn a_pool_connects_when_it_is_looked_at() {
     get(&pool, "cut").await.unwrap_err();
     tokio::time::sleep(RECONNECT_DELAY_MAX).await;
     assert!(!pool.is_connected());
+}
+
+#[tokio::test(start_paused = true)]
+async fn ready_waits_for_a_primary() {
+    let fake = Fake::new();
+    let pool = pool(&fake);
+    pool.ready(SECOND).await.unwrap();
+    fake.set_role("replica");
+    let error = pool.ready(SECOND / 4).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    assert!(error.to_string().contains("replica"), "{error}");
 }

@@ -1,0 +1,107 @@
+//! A server that said it is a primary, and for how long its word counts.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use redis::Value;
+use tokio::time::Instant;
+
+use super::connection::{Connection, Invocation};
+use super::fault::Fault;
+use crate::config::{PRIMARY_ASK_INTERVAL, PRIMARY_TRUST};
+
+/// What a server says of itself in reply to `HELLO`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Hello {
+    pub(super) is_replica: bool,
+}
+
+impl Hello {
+    pub(super) fn question() -> Invocation<'static> {
+        let mut hello = redis::cmd("HELLO");
+        hello.arg(3);
+        Invocation::command(hello)
+    }
+
+    /// A server that says nothing of its role has none to lose.
+    pub(super) fn parse(reply: &Value) -> Self {
+        let Value::Map(fields) = reply else { return Self { is_replica: false } };
+        let is = |name: &str, values: &[&str]| {
+            fields.iter().any(|(field, value)| {
+                text(field) == Some(name) && text(value).is_some_and(|value| values.contains(&value))
+            })
+        };
+        Self { is_replica: is("role", &["replica", "slave"]) }
+    }
+}
+
+fn text(value: &Value) -> Option<&str> {
+    match value {
+        Value::BulkString(bytes) => std::str::from_utf8(bytes).ok(),
+        Value::SimpleString(text) => Some(text),
+        _ => None,
+    }
+}
+
+/// A server that said it is a primary. What it says on one connection counts for all that lead to it.
+///
+/// A primary that was made a replica goes on answering reads, with what it had. So its word counts from the moment it was
+/// asked for [`PRIMARY_TRUST`], by this process's monotonic clock, and a call that begins later asks again. Nothing has to be
+/// told or noticed for that: it holds for a process that was stopped, too.
+pub(super) struct Primary {
+    run_id: Box<str>,
+    met: Instant,
+    /// When the question was sent to which it said yes, in µs since `met`.
+    confirmed: AtomicU64,
+    /// When it was last asked at the regular interval.
+    asked: AtomicU64,
+}
+
+impl Primary {
+    pub(super) fn new(run_id: &str, asked_at: Instant) -> Arc<Self> {
+        let zero = || AtomicU64::new(0);
+        Arc::new(Self { run_id: run_id.into(), met: asked_at, confirmed: zero(), asked: zero() })
+    }
+
+    pub(super) fn has_run_id(&self, run_id: &str) -> bool {
+        *self.run_id == *run_id
+    }
+
+    /// It said yes to a question that was sent at `asked_at`.
+    pub(super) fn confirm(&self, asked_at: Instant) {
+        let at = self.since_met(asked_at);
+        self.confirmed.fetch_max(at, Ordering::AcqRel);
+        self.asked.fetch_max(at, Ordering::AcqRel);
+    }
+
+    /// Whether a call that began at `started` may take its replies.
+    pub(super) fn is_trusted(&self, started: Instant) -> bool {
+        let age = self.since_met(started).saturating_sub(self.confirmed.load(Ordering::Acquire));
+        u128::from(age) <= PRIMARY_TRUST.as_micros()
+    }
+
+    /// Whether it is time to ask again; if so, the caller is the one to do it.
+    pub(super) fn is_due(&self, now: Instant) -> bool {
+        let (now, asked) = (self.since_met(now), self.asked.load(Ordering::Acquire));
+        u128::from(now.saturating_sub(asked)) >= PRIMARY_ASK_INTERVAL.as_micros()
+            && self.asked.compare_exchange(asked, now, Ordering::AcqRel, Ordering::Acquire).is_ok()
+    }
+
+    /// Asks on a connection that leads to it.
+    ///
+    /// # Errors
+    /// It is a primary no more, or does not say.
+    pub(super) async fn ask(&self, connection: &mut Connection) -> Result<(), Fault> {
+        let asked_at = Instant::now();
+        let reply = connection.send(&Hello::question()).await?;
+        if Hello::parse(&reply).is_replica {
+            return Err(Fault::replica());
+        }
+        self.confirm(asked_at);
+        Ok(())
+    }
+
+    fn since_met(&self, now: Instant) -> u64 {
+        now.saturating_duration_since(self.met).as_micros() as u64
+    }
+}
