@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use cache_tests::{Crowd, Done, Raw, Said, Server, ServerKind, ServerOptions};
+use cache_tests::{Crowd, Message, Raw, Server, ServerKind, ServerOptions, Tally};
 
 const PROCESSES: usize = 4;
 const CALLERS: usize = 250;
@@ -58,14 +58,14 @@ async fn start(url: &str) -> Crowd {
 async fn cold(crowd: &mut Crowd, order: &str) -> Vec<f64> {
     crowd.order_all(order).await;
     let (leader, said) = crowd.next().await;
-    assert_eq!(said, Said::Loading);
+    assert_eq!(said, Message::Loading);
     tokio::time::sleep(LOAD).await;
     crowd.order(leader, "ok").await;
     let (mut loaded_us, mut others, mut done) = (0, Vec::new(), 0);
     while done < PROCESSES {
         match crowd.next().await {
-            (_, Said::Loaded(at)) => loaded_us = at,
-            (process, Said::Done(answers)) => {
+            (_, Message::Loaded(at)) => loaded_us = at,
+            (process, Message::Done(answers)) => {
                 done += 1;
                 others.extend((process != leader).then_some(answers));
             }
@@ -75,7 +75,7 @@ async fn cold(crowd: &mut Crowd, order: &str) -> Vec<f64> {
     others.iter().flat_map(|done| since(done, loaded_us)).collect()
 }
 
-fn since(done: &Done, begun_us: u64) -> Vec<f64> {
+fn since(done: &Tally, begun_us: u64) -> Vec<f64> {
     done.answered_us.iter().map(|at| at.saturating_sub(begun_us) as f64 / 1_000.0).collect()
 }
 

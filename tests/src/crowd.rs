@@ -9,6 +9,8 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, ChildStdin, Command};
 use tokio::sync::{Mutex, mpsc};
 
+use crate::{PATIENCE, ready};
+
 /// How long one load of a storm takes before it fails.
 const FAILING_LOAD: Duration = Duration::from_millis(20);
 
@@ -16,12 +18,12 @@ const FAILING_LOAD: Duration = Duration::from_millis(20);
 #[derive(Debug)]
 pub struct Crowd {
     processes: Vec<(Child, ChildStdin)>,
-    said: mpsc::UnboundedReceiver<(usize, Said)>,
+    said: mpsc::UnboundedReceiver<(usize, Message)>,
 }
 
-/// What one process says.
+/// What one process of a crowd says, a line each.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Said {
+pub enum Message {
     /// It listens.
     Ready,
     /// A load has begun.
@@ -29,12 +31,12 @@ pub enum Said {
     /// A load has ended, at this time.
     Loaded(u64),
     /// All callers of one order have their answers.
-    Done(Done),
+    Done(Tally),
 }
 
 /// How the callers of one order fared. Times are in µs of the wall clock, which processes of one machine share.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Done {
+pub struct Tally {
     /// Callers with a value.
     pub served: usize,
     /// Callers with an error.
@@ -47,7 +49,7 @@ pub struct Done {
     pub loads_us: Vec<(u64, u64)>,
 }
 
-impl Done {
+impl Tally {
     /// Most loads that were under way at once in all of these processes.
     pub fn loads_at_once_max(all: &[Self]) -> usize {
         let loads = all.iter().flat_map(|done| &done.loads_us);
@@ -96,13 +98,13 @@ impl Crowd {
             });
         }
         for _ in 0..processes {
-            assert_eq!(crowd.next().await.1, Said::Ready);
+            assert_eq!(crowd.next().await.1, Message::Ready);
         }
         crowd
     }
 
     /// What is said next, and by which process.
-    pub async fn next(&mut self) -> (usize, Said) {
+    pub async fn next(&mut self) -> (usize, Message) {
         self.said.recv().await.expect("a process lives")
     }
 
@@ -125,16 +127,16 @@ impl Crowd {
     }
 
     /// Lets every load that begins succeed until so many processes are done; how many began, and how the callers fared.
-    pub async fn until_done(&mut self, processes: usize) -> (usize, Vec<Done>) {
+    pub async fn until_done(&mut self, processes: usize) -> (usize, Vec<Tally>) {
         let (mut loads, mut all) = (0, Vec::new());
         while all.len() < processes {
             match self.next().await {
-                (process, Said::Loading) => {
+                (process, Message::Loading) => {
                     loads += 1;
                     self.order(process, "ok").await;
                 }
-                (_, Said::Done(done)) => all.push(done),
-                (_, Said::Ready | Said::Loaded(_)) => {}
+                (_, Message::Done(done)) => all.push(done),
+                (_, Message::Ready | Message::Loaded(_)) => {}
             }
         }
         (loads, all)
@@ -145,14 +147,14 @@ fn list(text: &str) -> impl Iterator<Item = &str> {
     text.split(',').filter(|part| !part.is_empty())
 }
 
-fn parse(line: &str) -> Said {
+fn parse(line: &str) -> Message {
     let words: Vec<&str> = line.split(' ').collect();
     let number = |word: &str| -> u64 { word.parse().expect("a number") };
     match words[..] {
-        ["ready"] => Said::Ready,
-        ["loading"] => Said::Loading,
-        ["loaded", at] => Said::Loaded(number(at)),
-        ["done", served, failed, begun, answered, loads] => Said::Done(Done {
+        ["ready"] => Message::Ready,
+        ["loading"] => Message::Loading,
+        ["loaded", at] => Message::Loaded(number(at)),
+        ["done", served, failed, begun, answered, loads] => Message::Done(Tally {
             served: number(served) as usize,
             failed: number(failed) as usize,
             begun_us: number(begun),
@@ -196,11 +198,9 @@ impl Loads {
 pub async fn crowd_main(arguments: &[String]) {
     let [url, lease, lease_wait] = arguments else { panic!("expected URL, lease and wait") };
     let ms = |text: &str| Duration::from_millis(text.parse().expect("a number"));
-    let patience = Duration::from_secs(10);
     let builder = Cache::builder().url(url.as_str()).namespace("crowd").jitter(0.0);
-    let builder = builder.operation_deadline(patience).connect_timeout(patience);
-    let cache = builder.lease(ms(lease)).lease_wait(ms(lease_wait)).build().expect("valid settings");
-    cache.ready(patience).await.expect("a store that answers");
+    let builder = builder.operation_deadline(PATIENCE).connect_timeout(PATIENCE);
+    let cache = ready(builder.lease(ms(lease)).lease_wait(ms(lease_wait))).await;
     let (permit, permits) = mpsc::unbounded_channel();
     let loads = Arc::new(Loads { permits: Mutex::new(permits), ended_us: Mutex::default() });
     println!("ready");
@@ -219,7 +219,7 @@ pub async fn crowd_main(arguments: &[String]) {
 }
 
 async fn call(cache: Cache, loads: Arc<Loads>, callers: usize, key: String, fails: bool) {
-    let mut done = Done { begun_us: wall_us(), ..Done::default() };
+    let mut done = Tally { begun_us: wall_us(), ..Tally::default() };
     let calls: Vec<_> = (0..callers)
         .map(|_| {
             let (cache, loads, key) = (cache.clone(), loads.clone(), key.clone());

@@ -3,8 +3,15 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Longer than any test may take: a race that never comes fails instead of hanging.
-const TEST_DEADLINE: Duration = Duration::from_secs(60);
+/// Ten times what any test takes: a race that never comes fails instead of hanging, and a busy machine
+/// fails nothing.
+const TEST_DEADLINE: Duration = Duration::from_secs(180);
+
+/// Longer than any test: whoever waits for it fails with the test's deadline.
+pub const FOREVER: Duration = Duration::from_secs(3_600);
+/// Far longer than an answer takes, even on a busy machine, and shorter than a test may take: what never
+/// answers is told as such.
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The servers that the suite runs on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,7 +56,7 @@ fn require(variable: &str) -> String {
 /// Runs one test body to its end on a runtime of its own: current-thread without `workers`.
 ///
 /// # Panics
-/// If the body panics, or does not end within a minute.
+/// If the body panics, or does not end within three minutes.
 pub fn run(workers: usize, body: impl Future<Output = ()>) {
     let mut builder = if workers == 0 {
         tokio::runtime::Builder::new_current_thread()
@@ -65,8 +72,8 @@ pub fn run(workers: usize, body: impl Future<Output = ()>) {
     assert!(ended.is_ok(), "the test did not end within {TEST_DEADLINE:?}");
 }
 
-/// Asks again until the answer is yes: for what happens in a server, or on its clock, which no test can pause. The test's own
-/// deadline bounds it.
+/// Asks again until the answer is yes: for what happens in a server, or on its clock, which no test can
+/// pause. The test's own deadline bounds it.
 pub async fn until(mut condition: impl AsyncFnMut() -> bool) {
     while !condition().await {
         tokio::time::sleep(Duration::from_millis(5)).await;

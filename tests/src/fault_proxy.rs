@@ -181,11 +181,11 @@ async fn serve(client: TcpStream, upstream: SocketAddr, fault: watch::Receiver<F
 /// Forwards what the client says. Returning closes the connection.
 async fn requests(mut client: OwnedReadHalf, mut server: OwnedWriteHalf, mut fault: watch::Receiver<Fault>) {
     let mut buffer = vec![0; CHUNK_BYTES];
-    while let Some(arrived) = read(&mut client, &mut buffer, &mut fault).await {
-        if arrived.fault == Fault::HalfOpen {
+    while let Some(chunk) = read(&mut client, &mut buffer, &mut fault).await {
+        if chunk.fault == Fault::HalfOpen {
             return swallow(client).await;
         }
-        if arrived.bytes.is_empty() || server.write_all(arrived.bytes).await.is_err() {
+        if chunk.bytes.is_empty() || server.write_all(chunk.bytes).await.is_err() {
             return;
         }
     }
@@ -195,18 +195,18 @@ async fn requests(mut client: OwnedReadHalf, mut server: OwnedWriteHalf, mut fau
 async fn replies(mut server: OwnedReadHalf, mut client: OwnedWriteHalf, mut fault: watch::Receiver<Fault>) {
     let mut buffer = vec![0; CHUNK_BYTES];
     let mut passed_bytes = 0;
-    while let Some(arrived) = read(&mut server, &mut buffer, &mut fault).await {
-        if matches!(arrived.fault, Fault::HalfOpen | Fault::LoseReplies) {
+    while let Some(chunk) = read(&mut server, &mut buffer, &mut fault).await {
+        if matches!(chunk.fault, Fault::HalfOpen | Fault::LoseReplies) {
             // For good: later replies without the lost ones would answer the wrong questions.
             swallow(server).await;
             return std::future::pending().await;
         }
-        if arrived.fault_is_new {
+        if chunk.fault_is_new {
             passed_bytes = 0;
         }
-        let mut bytes = arrived.bytes;
+        let mut bytes = chunk.bytes;
         let mut closing = bytes.is_empty();
-        match arrived.fault {
+        match chunk.fault {
             Fault::CutAfter(bytes_max) => {
                 let allowed = (bytes_max - passed_bytes).min(bytes.len() as u64);
                 bytes = &mut bytes[..allowed as usize];
@@ -223,11 +223,11 @@ async fn replies(mut server: OwnedReadHalf, mut client: OwnedWriteHalf, mut faul
     }
 }
 
-struct Arrived<'a> {
+struct Chunk<'a> {
     /// Empty when the sender closed its side.
     bytes: &'a mut [u8],
     fault: Fault,
-    /// The fault was set since the last bytes arrived.
+    /// The fault was set since the last bytes chunk.
     fault_is_new: bool,
 }
 
@@ -236,11 +236,11 @@ async fn read<'a>(
     reader: &mut OwnedReadHalf,
     buffer: &'a mut [u8],
     fault: &mut watch::Receiver<Fault>,
-) -> Option<Arrived<'a>> {
+) -> Option<Chunk<'a>> {
     let length = reader.read(buffer).await.ok()?;
     let fault_is_new = fault.has_changed().ok()?;
     let fault = *fault.wait_for(|fault| *fault != Fault::Stall).await.ok()?;
-    Some(Arrived { bytes: &mut buffer[..length], fault, fault_is_new })
+    Some(Chunk { bytes: &mut buffer[..length], fault, fault_is_new })
 }
 
 /// Reads until the sender closes its side.

@@ -16,15 +16,15 @@ mod test_store;
 mod worker;
 mod world;
 
-pub use crowd::{Crowd, Done, Said, crowd_main};
+pub use crowd::{Crowd, Message, Tally, crowd_main};
 pub use data::Data;
-pub use env::{ServerKind, run, until};
+pub use env::{FOREVER, PATIENCE, ServerKind, run, until};
 pub use fault_proxy::{Fault, FaultProxy};
 pub use gate::Gate;
-pub use log::{Listening, Log};
+pub use log::{Log, LogGuard};
 pub use probe::Probe;
 pub use server::{Server, ServerOptions};
-pub use test_store::{Raw, TestStore};
+pub use test_store::{Raw, TestStore, ready};
 pub use worker::{Worker, worker_main};
 pub use world::{PAUSE, Source, World};
 
@@ -33,8 +33,8 @@ pub use redis;
 
 /// Runs each test body on every store: `claim::embedded`, `claim::redis` and `claim::valkey`.
 ///
-/// Every run has a namespace of its own and fails after a minute instead of hanging. Bodies run on a current-thread
-/// runtime; `#![multi_thread]` as the first line gives them two worker threads.
+/// Every run has a namespace of its own and fails after three minutes instead of hanging. Bodies run on
+/// a current-thread runtime; `#![multi_thread]` as the first line gives them two worker threads.
 ///
 /// ```
 /// use cache_tests::{TestStore, each_store};

@@ -14,20 +14,21 @@ pub struct Log {
     bytes: Arc<Mutex<Vec<u8>>>,
 }
 
-/// Listens as long as it lives.
-pub struct Listening {
+/// Events are written down as long as it lives.
+pub struct LogGuard {
     _guard: DefaultGuard,
     _second: Dispatch,
 }
 
 impl Log {
     /// Writes down what this thread logs from now on.
-    pub fn listen() -> (Self, Listening) {
+    pub fn listen() -> (Self, LogGuard) {
         let log = Self::default();
         let all = fmt().with_max_level(LevelFilter::TRACE).with_ansi(false).with_writer(log.clone()).finish();
-        // With one subscriber alone, a thread without any that is first at an event decides that nobody listens.
+        // A lone subscriber can be overlooked: the first thread to meet an event decides for all threads
+        // whether anybody listens, and another test's thread has no subscriber. A second one prevents that.
         let _second = Dispatch::new(fmt().with_writer(io::sink).finish());
-        (log, Listening { _guard: subscriber::set_default(all), _second })
+        (log, LogGuard { _guard: subscriber::set_default(all), _second })
     }
 
     /// All of it.

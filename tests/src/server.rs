@@ -62,11 +62,11 @@ pub struct Server {
     options: ServerOptions,
     address: SocketAddr,
     directory: TempDir,
-    running: Option<Running>,
+    running: Option<ServerProcess>,
 }
 
 #[derive(Debug)]
-struct Running {
+struct ServerProcess {
     child: Child,
     /// Kills the server when our end of its stdin closes: it cannot outlive this process, however that ends.
     guard: Child,
@@ -177,7 +177,7 @@ impl Server {
     }
 
     /// One start on the current address; fails with the server's log.
-    fn launch(&self) -> Result<Running, String> {
+    fn launch(&self) -> Result<ServerProcess, String> {
         let configuration = self.directory.path().join("server.conf");
         std::fs::write(&configuration, self.configuration()).expect("the directory is writable");
         // First, so that hardly a moment is left in which the server would be without it.
@@ -192,7 +192,7 @@ impl Server {
         let pid_for_guard = writeln!(guard.stdin.as_ref().expect("stdin is piped"), "{}", child.id());
         pid_for_guard.expect("the guard listens");
         let mut log = BufReader::new(child.stdout.take().expect("stdout is piped"));
-        let running = Running { child, guard };
+        let running = ServerProcess { child, guard };
         wait_until_ready(&mut log)?;
         drain(log);
         Ok(running)
@@ -218,7 +218,7 @@ impl Server {
     }
 }
 
-impl Running {
+impl ServerProcess {
     fn kill(&mut self) {
         // The guard first: once the server is gone, its process id may be given to another.
         for child in [&mut self.guard, &mut self.child] {
@@ -229,7 +229,7 @@ impl Running {
     }
 }
 
-impl Drop for Running {
+impl Drop for ServerProcess {
     fn drop(&mut self) {
         self.kill();
     }

@@ -1,15 +1,15 @@
 //! One store for one test.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use cache_core::{Builder, Cache};
 use redis::aio::MultiplexedConnection;
 use tokio::sync::OnceCell;
 
-use crate::ServerKind;
+use crate::{FOREVER, PATIENCE, ServerKind};
 
-/// Far longer than an answer takes, even on a busy machine: tests of what is cached are not tests of deadlines.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long an [impatient](TestStore::impatient) cache waits for a load that a test holds.
+const MOMENT: Duration = Duration::from_millis(100);
 
 /// A store with a namespace that no other test uses.
 #[derive(Debug)]
@@ -55,12 +55,20 @@ impl TestStore {
         &self.namespace
     }
 
-    /// Settings of a cache in this store and namespace. Each cache built from it has its own connections, flights and
-    /// counters, as another process would; on the embedded store its own entries, too.
+    /// Settings of a cache in this store and namespace. Each cache built from it has its own connections,
+    /// flights and counters, as another process would; on the embedded store its own entries, too.
     ///
-    /// The operation deadline is long, and nothing is shortened at random.
+    /// Nothing depends on how fast the machine is: deadlines are long, leases outlast the test, and no
+    /// lifetime is shortened at random.
     pub fn builder(&self) -> Builder {
-        Cache::builder().url(&self.url).namespace(&self.namespace).operation_deadline(PATIENCE).jitter(0.0)
+        let builder = Cache::builder().url(&self.url).namespace(&self.namespace).jitter(0.0);
+        builder.operation_deadline(PATIENCE).connect_timeout(PATIENCE).lease(FOREVER).lease_wait(FOREVER)
+    }
+
+    /// Settings of a cache that waits only for a moment for a load that is held. An invalidation frees
+    /// the lease of a key that it names; it cannot know the leases of loads that it reaches in another way.
+    pub fn impatient(&self) -> Builder {
+        self.builder().lease(MOMENT).lease_wait(MOMENT)
     }
 
     /// The one cache of this test, ready.
@@ -87,7 +95,11 @@ impl TestStore {
     }
 }
 
-async fn ready(builder: Builder) -> Cache {
+/// Builds a cache and waits until its store answers.
+///
+/// # Panics
+/// If the settings are refused, or nothing answers.
+pub async fn ready(builder: Builder) -> Cache {
     let cache = builder.build().expect("valid settings");
     cache.ready(PATIENCE).await.expect("a store that answers");
     cache
@@ -133,12 +145,38 @@ impl Raw {
         self.command("PTTL", &[key]).await
     }
 
+    /// Asserts that a key was given this lifetime after `since`. What is left of it and what has passed
+    /// make up the whole, however long a busy machine took in between.
+    ///
+    /// # Panics
+    /// If it was given another one.
+    pub async fn assert_ttl(&mut self, key: &str, ttl: Duration, since: Instant) {
+        let left_ms = self.ttl_ms(key).await;
+        let (ttl_ms, passed_ms) = (ttl.as_millis() as i64, since.elapsed().as_millis() as i64);
+        let given_after = ttl_ms - left_ms.max(0);
+        // Both count in whole milliseconds.
+        assert!((0..=passed_ms + 2).contains(&given_after), "{key}: {left_ms} of {ttl_ms} ms left after {passed_ms}");
+    }
+
     /// All physical keys of a namespace, sorted: values and bookkeeping.
     pub async fn keys(&mut self, namespace: &str) -> Vec<String> {
         // O(keys of the server), which the tests keep few.
         let mut keys: Vec<String> = self.command("KEYS", &[&format!("{namespace}:*")]).await;
         keys.sort();
         keys
+    }
+
+    /// A number in the server's `INFO`; 0 if it is not told.
+    pub async fn info(&mut self, section: &str, name: &str) -> u64 {
+        let text: String = self.command("INFO", &[section]).await;
+        let line = text.lines().find_map(|line| line.strip_prefix(&format!("{name}:"))).unwrap_or("0");
+        let digits = line.trim_start_matches("calls=").split(|c: char| !c.is_ascii_digit()).next();
+        digits.and_then(|digits| digits.parse().ok()).unwrap_or_else(|| panic!("no number: {name}:{line}"))
+    }
+
+    /// How often the server was given a command since its statistics began.
+    pub async fn calls_of(&mut self, command: &str) -> u64 {
+        self.info("commandstats", &format!("cmdstat_{command}")).await
     }
 
     /// Any command whose arguments are text.

@@ -4,12 +4,18 @@ use std::collections::HashMap;
 use std::process::Stdio;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
+use cache_core::Cache;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::world::{Source, World};
+use crate::{PATIENCE, ready};
+
+/// Of every worker: the lease of one that is killed must not cost a test seconds.
+const LEASE: Duration = Duration::from_millis(250);
 
 /// A process that runs [`worker_main`]: it obeys [`World`]'s commands, and asks this process for its data. Dropping it kills it.
 ///
@@ -96,13 +102,9 @@ async fn read_lines(
 /// Everything of the process that [`Worker`] starts: `<url> <namespace>` as arguments, messages on stdin and stdout.
 pub async fn worker_main() {
     let arguments: Vec<String> = std::env::args().collect();
-    let patience = std::time::Duration::from_secs(10);
-    let builder = cache_core::Cache::builder().url(&arguments[1]).namespace(&arguments[2]).jitter(0.0);
-    // A killed process's lease must not cost a test seconds.
-    let lease = std::time::Duration::from_millis(250);
-    let builder = builder.operation_deadline(patience).lease(lease).lease_wait(lease);
-    let cache = builder.build().expect("valid settings");
-    cache.ready(patience).await.expect("a store that answers");
+    let builder = Cache::builder().url(&arguments[1]).namespace(&arguments[2]).jitter(0.0);
+    let builder = builder.operation_deadline(PATIENCE).connect_timeout(PATIENCE);
+    let cache = ready(builder.lease(LEASE).lease_wait(LEASE)).await;
     let loads: Arc<Mutex<HashMap<u64, oneshot::Sender<u64>>>> = Arc::default();
     let last_load = AtomicU64::new(0);
     let world = World::new(cache, {

@@ -33,11 +33,11 @@ async fn leaf(world: &World, datum: u64) -> Leaf {
     Leaf { group: datum % 2, version: (world.source)(datum).await }
 }
 
-/// Datum and version, for each that an entry was made from.
-type Seen = Vec<(u64, u64)>;
+/// Each datum that an entry was made from, and the version that was read of it.
+type Versions = Vec<(u64, u64)>;
 
 #[cached(prefix = "pair", ttl = "40ms", cache = world.cache, skip(world))]
-async fn pair(world: &World, at: u64) -> Seen {
+async fn pair(world: &World, at: u64) -> Versions {
     let first = leaf(world, at).await.version;
     (world.source)(PAUSE + at).await;
     let second = leaf(world, at + 1).await.version;
@@ -45,7 +45,7 @@ async fn pair(world: &World, at: u64) -> Seen {
 }
 
 #[cached(prefix = "board", ttl = "60s", cache = world.cache, skip(world))]
-async fn board(world: &World, at: u64) -> Seen {
+async fn board(world: &World, at: u64) -> Versions {
     let mut seen = pair(world, at).await;
     (world.source)(2 * PAUSE + at).await;
     seen.extend(pair(world, at + 2).await);

@@ -5,13 +5,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use cache_core::{Cache, Cacheable, cached};
-use cache_tests::{Data, Gate, Raw, Server, ServerKind, TestStore, each_store};
+use cache_tests::{Data, Gate, Server, TestStore, each_server, each_store, ready};
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinHandle;
-use tokio::time::timeout;
-
-const SOON: Duration = Duration::from_secs(5);
-const LONG: Duration = Duration::from_secs(50);
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Cacheable)]
 #[cacheable(ttl = "1h", tags = ["state:{self.state}"])]
@@ -85,9 +81,7 @@ async fn labels<'a>(app: &App, codes: &[&'a str]) -> Result<HashMap<&'a str, Str
 
 impl App {
     async fn new(store: &TestStore) -> Self {
-        let cache = store.builder().lease(LONG).lease_wait(LONG).build().unwrap();
-        cache.ready(SOON).await.unwrap();
-        Self::on(cache)
+        Self::on(store.cache().await)
     }
 
     fn on(cache: Cache) -> Self {
@@ -96,7 +90,7 @@ impl App {
 
     /// As another process has it.
     async fn other(&self, store: &TestStore) -> Self {
-        Self { cache: Self::new(store).await.cache, ..self.clone() }
+        Self { cache: store.another_process().await, ..self.clone() }
     }
 
     async fn flight(&self, id: u64) -> Result<Option<Flight>, String> {
@@ -147,10 +141,6 @@ impl App {
     async fn stored(&self, id: u64) -> bool {
         self.cache.peek(&get_flights::key(&id)).await.unwrap().is_some()
     }
-}
-
-async fn done<T>(call: JoinHandle<T>) -> T {
-    timeout(SOON, call).await.expect("nobody waits for a lease to run out").unwrap()
 }
 
 each_store! {
@@ -212,7 +202,7 @@ each_store! {
         held.reached().await;
         app.cache.invalidate_key(get_flight::key(&2)).await.unwrap();
         held.open();
-        assert_eq!(done(call).await.unwrap().len(), 3);
+        assert_eq!(call.await.unwrap().unwrap().len(), 3);
         assert_eq!((app.stored(1).await, app.stored(2).await, app.stored(3).await), (true, false, true));
         assert_eq!(app.cache.stats().total().refused_fills, 1);
     }
@@ -227,7 +217,7 @@ each_store! {
         app.cache.invalidate_key(get_flight::key(&1)).await.unwrap();
         assert_eq!(get_flights(&app, &[1]).await.unwrap()[&1].delay, "new");
         held.open();
-        done(call).await.unwrap();
+        call.await.unwrap().unwrap();
         assert_eq!(get_flights(&app, &[1]).await.unwrap()[&1].delay, "new");
     }
 
@@ -288,7 +278,7 @@ each_store! {
 
     async fn a_batch_load_may_call_the_function_of_one_id(store: TestStore) {
         let app = App::new(&store).await;
-        let loaded = timeout(SOON, one_by_one(&app, &[1, 2])).await.expect("it does not wait for itself").unwrap();
+        let loaded = one_by_one(&app, &[1, 2]).await.unwrap();
         assert_eq!((loaded.len(), app.data.reads("1"), app.data.reads("2")), (2, 1, 1));
         // Which ids made which entry nobody can tell.
         assert_eq!(app.cache.invalidate_key(get_flight::key(&1)).await.unwrap().entries, 2);
@@ -307,8 +297,8 @@ each_store! {
         tokio::task::yield_now().await;
         held.open();
         single_held.open();
-        assert_eq!(done(batch).await.unwrap().len(), 3);
-        assert!(done(single).await.is_ok() && done(follower).await.is_ok());
+        assert_eq!(batch.await.unwrap().unwrap().len(), 3);
+        assert!(single.await.unwrap().is_ok() && follower.await.unwrap().is_ok());
         assert_eq!(["1", "2", "3"].map(|row| app.data.reads(row)), [1, 1, 1]);
     }
 
@@ -323,7 +313,7 @@ each_store! {
         first.open();
         second.open();
         for call in [a, b, c] {
-            assert_eq!(done(call).await.unwrap().len(), 2);
+            assert_eq!(call.await.unwrap().unwrap().len(), 2);
         }
         assert_eq!(app.batches(), [vec![1, 2], vec![3]]);
     }
@@ -338,7 +328,7 @@ each_store! {
             tokio::task::yield_now().await;
         }
         a.abort();
-        assert_eq!(done(b).await.unwrap().len(), 2);
+        assert_eq!(b.await.unwrap().unwrap().len(), 2);
         assert_eq!(app.batches(), [vec![1, 2], vec![3], vec![2]]);
     }
 
@@ -360,10 +350,8 @@ each_store! {
     }
 }
 
-#[test]
-fn a_batch_waits_for_what_another_process_loads() {
-    cache_tests::run(0, async {
-        let store = TestStore::redis();
+each_server! {
+    async fn a_batch_waits_for_what_another_process_loads(store: TestStore) {
         let app = App::new(&store).await;
         let other = app.other(&store).await;
         let held = app.hold();
@@ -374,38 +362,24 @@ fn a_batch_waits_for_what_another_process_loads() {
             tokio::task::yield_now().await;
         }
         held.open();
-        assert_eq!((done(first).await.unwrap().len(), done(second).await.unwrap().len()), (2, 2));
+        assert_eq!((first.await.unwrap().unwrap().len(), second.await.unwrap().unwrap().len()), (2, 2));
         assert_eq!(app.batches(), [vec![1, 2], vec![3]]);
-    });
-}
+    }
 
-/// Of what a server was told since the last call.
-async fn calls(raw: &mut Raw, commands: [&str; 3]) -> [u64; 3] {
-    let stats: String = raw.command("INFO", &["commandstats"]).await;
-    () = raw.command("CONFIG", &["RESETSTAT"]).await;
-    commands.map(|command| {
-        let calls = stats.split(&format!("cmdstat_{command}:calls=")).nth(1);
-        calls.map_or(0, |calls| calls.split(',').next().unwrap().parse().unwrap())
-    })
-}
-
-#[test]
-fn a_hit_costs_one_command_for_all_and_a_miss_two_more_for_each_key() {
-    cache_tests::run(0, async {
-        let server = Server::start(ServerKind::Redis);
-        let cache = Cache::builder().url(server.url()).operation_deadline(SOON).build().unwrap();
-        cache.ready(SOON).await.unwrap();
-        let app = App::on(cache);
+    async fn a_hit_costs_one_command_for_all_and_a_miss_two_more_for_each_key(store: TestStore) {
+        let server = Server::start(store.kind().expect("a server"));
+        let app = App::on(ready(store.builder().url(server.url())).await);
         let ids: Vec<u64> = (0..513).collect();
-        // The server knows the scripts from here on, and the process the size of a value.
+        // From here on the server knows the scripts, and the process knows the size of a value.
         app.ids(&ids[..1]).await;
         let mut raw = server.raw().await;
         for (upto, mgets, evals) in [(101, 1, 200), (101, 1, 0), (512, 1, 822), (512, 1, 0), (513, 2, 2), (513, 2, 0)] {
-            calls(&mut raw, [""; 3]).await;
+            () = raw.command("CONFIG", &["RESETSTAT"]).await;
             assert_eq!(app.ids(&ids[..upto]).await.len(), upto);
-            assert_eq!(calls(&mut raw, ["mget", "evalsha", "eval"]).await, [mgets, evals, 0], "up to {upto}");
+            let calls = [raw.calls_of("mget").await, raw.calls_of("evalsha").await, raw.calls_of("eval").await];
+            assert_eq!(calls, [mgets, evals, 0], "up to {upto}");
         }
         let loads: Vec<usize> = app.batches().iter().map(Vec::len).collect();
         assert_eq!(loads, [1, 100, 411, 1]);
-    });
+    }
 }

@@ -1,11 +1,7 @@
 //! Wrong settings are told at once, clearly, and without a credential.
 
-use std::time::Duration;
-
 use cache_core::{Cache, ErrorKind, cached};
-use cache_tests::{Log, Server, ServerOptions, TestStore, each_server};
-
-const PATIENCE: Duration = Duration::from_secs(10);
+use cache_tests::{Log, PATIENCE, Server, ServerOptions, TestStore, each_server, ready};
 
 /// What the README tells users to allow.
 const LEAST_PRIVILEGE: &[&str] = &[
@@ -71,7 +67,7 @@ fn a_wrong_url_is_told_without_its_password() {
 each_server! {
     async fn a_wrong_password_is_a_configuration_error(store: TestStore) {
         let server = Server::with(store.kind().unwrap(), ServerOptions::new().password("hunter2"));
-        Cache::open(&server.url()).unwrap().ready(PATIENCE).await.unwrap();
+        ready(store.builder().url(server.url())).await;
         for wrong in [server.url().replace("hunter2", "swordfish"), server.url().replace(":hunter2@", "")] {
             let error = Cache::open(&wrong).unwrap().ready(PATIENCE).await.unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Config, "{error}");
@@ -84,13 +80,12 @@ each_server! {
         let server = Server::start(store.kind().unwrap());
         let error = Cache::open(&format!("{}/99", server.url())).unwrap().ready(PATIENCE).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Config, "{error}");
-        Cache::open(&format!("{}/3", server.url())).unwrap().ready(PATIENCE).await.unwrap();
+        ready(store.builder().url(format!("{}/3", server.url()))).await;
     }
 
     async fn a_unix_socket_serves_as_well(store: TestStore) {
         let server = Server::with(store.kind().unwrap(), ServerOptions::new().unix_socket().password("pw"));
-        let cache = Cache::open(&server.unix_url()).unwrap();
-        cache.ready(PATIENCE).await.unwrap();
+        let cache = ready(store.builder().url(server.unix_url())).await;
         cache.put("a:1", &1u32).await.unwrap();
         assert_eq!(cache.peek::<u32>("a:1").await.unwrap(), Some(1));
     }
@@ -98,8 +93,7 @@ each_server! {
     async fn no_log_line_holds_a_credential_or_a_value(store: TestStore) {
         let mut server = Server::with(store.kind().unwrap(), ServerOptions::new().password("hunter2"));
         let (log, _listening) = Log::listen();
-        let cache = Cache::builder().url(server.url()).connect_timeout(Duration::from_millis(300)).build().unwrap();
-        cache.ready(PATIENCE).await.unwrap();
+        let cache = ready(store.builder().url(server.url())).await;
         let load = || async { Ok::<String, ()>("very secret value".to_owned()) };
         cache.get_or_load("a:1", load).await.unwrap();
         server.stop();
@@ -124,8 +118,7 @@ each_server! {
         rules.extend(LEAST_PRIVILEGE);
         raw.command::<()>("ACL", &rules).await;
         let url = server.url().replace("redis://", "redis://cacheuser:pw@");
-        let cache = Cache::builder().url(url).namespace("shop").build().unwrap();
-        cache.ready(PATIENCE).await.unwrap();
+        let cache = ready(store.builder().url(&url).namespace("shop")).await;
         let load = || async { Ok::<String, ()>("x".repeat(100_000)) };
         cache.get_or_load("a:1", load).await.unwrap();
         assert_eq!(cache.peek::<String>("a:1").await.unwrap().map(|text| text.len()), Some(100_000));
@@ -141,7 +134,7 @@ each_server! {
         assert_eq!(cache.clear().await.unwrap().entries, 1);
         assert_eq!(cache.stats().total().errors, 0);
         // And nothing else: not even a look at other keys.
-        let client = cache_tests::redis::Client::open(server.url().replace("redis://", "redis://cacheuser:pw@")).unwrap();
+        let client = cache_tests::redis::Client::open(url).unwrap();
         let mut foreign = client.get_multiplexed_async_connection().await.unwrap();
         let denied = cache_tests::redis::cmd("GET").arg("other:1").query_async::<Option<String>>(&mut foreign).await;
         assert!(denied.is_err());

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
 use cache_core::{Cache, cached};
-use cache_tests::{Data, Log, TestStore, each_server, each_store, until};
+use cache_tests::{Data, Log, TestStore, each_server, each_store, ready, until};
 
 #[derive(Debug)]
 struct Down;
@@ -34,13 +34,9 @@ impl App {
         Self { cache: store.cache().await, data, down: Arc::default(), id: 1 }
     }
 
-    /// With a cache that waits for a held load for a moment only: an invalidation frees the lease of a key that it names,
-    /// but it cannot know the leases of loads that it reaches through anything else.
+    /// With an [impatient](TestStore::impatient) cache.
     async fn impatient(store: &TestStore) -> Self {
-        let moment = Duration::from_millis(100);
-        let cache = store.builder().lease(moment).lease_wait(moment).build().unwrap();
-        cache.ready(Duration::from_secs(10)).await.unwrap();
-        Self { cache, ..Self::new(store).await }
+        Self { cache: ready(store.impatient()).await, ..Self::new(store).await }
     }
 
     async fn elsewhere(&self, store: &TestStore) -> Self {

@@ -1,14 +1,11 @@
 //! The litmus of loads for many keys: what an invalidation has overtaken is not stored, and what it has not is.
 
 use std::collections::HashMap;
-use std::time::Duration;
 
 use cache_core::{Cache, cached};
-use cache_tests::{Data, TestStore, each_server, each_store};
+use cache_tests::{Data, TestStore, each_server, each_store, ready};
 use tokio::task::JoinHandle;
 
-const MOMENT: Duration = Duration::from_millis(100);
-const PATIENCE: Duration = Duration::from_secs(10);
 const IDS: [u64; 3] = [1, 2, 3];
 
 #[derive(Clone)]
@@ -42,12 +39,9 @@ async fn page(app: &App) -> Result<Vec<String>, String> {
     Ok(IDS.iter().map(|id| profiles[id].clone()).collect())
 }
 
-/// With a namespace for each way to fall. Waits for a held load for a moment only.
+/// An [impatient](TestStore::impatient) cache with a namespace for each way to fall.
 async fn cache(store: &TestStore, by: By) -> Cache {
-    let namespace = format!("{}-{by:?}", store.namespace());
-    let cache = store.builder().namespace(namespace).lease(MOMENT).lease_wait(MOMENT).build().unwrap();
-    cache.ready(PATIENCE).await.unwrap();
-    cache
+    ready(store.impatient().namespace(format!("{}-{by:?}", store.namespace()))).await
 }
 
 impl App {

@@ -2,15 +2,10 @@
 //! after the invalidation has returned gets "new", and the late fill is refused and counted.
 
 use std::convert::Infallible;
-use std::time::Duration;
 
 use cache_core::{Cache, IntoKey, Invalidation, Key, cached, invalidates};
-use cache_tests::{Data, TestStore, each_server, each_store};
+use cache_tests::{Data, TestStore, each_server, each_store, ready};
 use tokio::task::JoinHandle;
-
-const MOMENT: Duration = Duration::from_millis(100);
-const PATIENCE: Duration = Duration::from_secs(10);
-const LONG: Duration = Duration::from_secs(50);
 
 /// Entries of text: `user:1` and what is made from it.
 #[derive(Clone)]
@@ -30,12 +25,9 @@ impl App {
         Self { cache: store.cache().await, data }
     }
 
-    /// With a cache that waits for a held load for a moment only: an invalidation frees the lease of a key that it names,
-    /// but it cannot know the leases of loads that it reaches through a tag.
+    /// With an [impatient](TestStore::impatient) cache.
     async fn impatient(store: &TestStore) -> Self {
-        let cache = store.builder().lease(MOMENT).lease_wait(MOMENT).build().unwrap();
-        cache.ready(PATIENCE).await.unwrap();
-        Self { cache, ..Self::new(store).await }
+        Self { cache: ready(store.impatient()).await, ..Self::new(store).await }
     }
 
     /// The same data through a cache that shares nothing but the server with this one.
@@ -335,9 +327,7 @@ each_server! {
 each_store! {
     /// Also of those that arrive while it is under way: a local invalidation closes every earlier flight.
     async fn a_caller_after_an_invalidation_joins_no_earlier_flight(store: TestStore) {
-        let cache = store.builder().lease(LONG).lease_wait(LONG).build().unwrap();
-        cache.ready(PATIENCE).await.unwrap();
-        let app = App { cache, ..App::new(&store).await };
+        let app = App::new(&store).await;
         let held = app.data.hold("row");
         let late = app.begin_profile();
         held.reached().await;
@@ -345,7 +335,7 @@ each_store! {
         app.cache.invalidate_key("profile:1").await.unwrap();
         let next = app.data.hold("row");
         let follower = app.begin_profile();
-        tokio::time::timeout(PATIENCE, next.reached()).await.expect("it does not wait for the overtaken load");
+        next.reached().await;
         held.open();
         next.open();
         assert_eq!((late.await.unwrap().as_str(), follower.await.unwrap().as_str()), ("old", "new"));
@@ -392,9 +382,7 @@ each_store! {
 each_server! {
     /// A lease is a fill's, not a process's: the overtaken fill ends, and the other load keeps its lease.
     async fn the_overtaken_one_of_two_fills_gives_back_no_lease(store: TestStore) {
-        let cache = store.builder().lease(LONG).lease_wait(LONG).build().unwrap();
-        cache.ready(PATIENCE).await.unwrap();
-        let app = App { cache, ..App::new(&store).await };
+        let app = App::new(&store).await;
         let other = app.elsewhere(&store).await;
         let held_old = app.data.hold("row");
         let old = app.begin_profile();
@@ -420,9 +408,7 @@ each_server! {
     /// The follower comes after another process's invalidation has returned, of which this process knows nothing.
     async fn a_follower_that_joined_late_does_not_take_an_overtaken_value(store: TestStore) {
         // One connection answers in order, so an answered question proves that the one before it was answered, too.
-        let cache = store.builder().connections(1).build().unwrap();
-        let app = App { cache, ..App::new(&store).await };
-        app.cache.ready(PATIENCE).await.unwrap();
+        let app = App { cache: ready(store.builder().connections(1)).await, ..App::new(&store).await };
         let writer = store.another_process().await;
         let held = app.data.hold("row");
         let leader = app.begin_profile();

@@ -1,16 +1,17 @@
-//! One load per key: who loads, who waits and for how long, and what becomes of those who wait when the load fails.
+//! One load per key: who loads, who waits, and what becomes of those who wait when the load fails.
+//!
+//! Leases outlast the tests, so whoever waits for one to run out fails with the test's deadline. For callers
+//! in several processes see `stampede.rs`.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use cache_core::{Cache, cached};
-use cache_tests::{Data, Probe, TestStore, each_server, each_store};
+use cache_tests::{Data, PATIENCE, Probe, TestStore, each_server, each_store, ready, until};
 use tokio::task::{JoinHandle, JoinSet};
-use tokio::time::timeout;
 
 const CALLERS: usize = 40;
-/// Far below [`TestStore`]'s patience and any lease that a test asks for, far above what an answer takes.
-const SOON: Duration = Duration::from_secs(5);
-const LONG: Duration = Duration::from_secs(50);
+/// How long a call waits in tests of a leader that hangs.
+const WAIT: Duration = Duration::from_millis(200);
 
 #[derive(Clone)]
 struct App {
@@ -31,16 +32,18 @@ async fn report(app: &App) -> Result<String, String> {
 
 impl App {
     async fn new(store: &TestStore) -> Self {
-        Self::with(store, LONG).await
+        Self::on(store.cache().await)
     }
 
-    /// With a lease, and a wait for others, of this length.
-    async fn with(store: &TestStore, lease: Duration) -> Self {
-        let cache = store.builder().lease(lease).lease_wait(lease).build().unwrap();
-        cache.ready(SOON).await.unwrap();
+    fn on(cache: Cache) -> Self {
         let data = Data::new();
         data.set("row", "value");
         Self { cache, data }
+    }
+
+    /// The same data through a cache of another process.
+    async fn elsewhere(&self, store: &TestStore) -> Self {
+        Self { cache: store.another_process().await, data: self.data.clone() }
     }
 
     fn begin(&self) -> JoinHandle<Result<String, String>> {
@@ -63,7 +66,7 @@ impl App {
 }
 
 async fn all(calls: JoinSet<Result<String, String>>) -> Vec<Result<String, String>> {
-    timeout(SOON, calls.join_all()).await.expect("nobody waits for a lease to run out")
+    calls.join_all().await
 }
 
 fn values(count: usize) -> Vec<Result<String, String>> {
@@ -90,7 +93,7 @@ each_store! {
         let followers = app.begin_many();
         app.settle().await;
         leader.abort();
-        timeout(SOON, held_again.reached()).await.expect("one of them takes over at once");
+        held_again.reached().await;
         app.settle().await;
         assert_eq!(app.data.reads("row"), 2, "and one only");
         held_again.open();
@@ -109,7 +112,7 @@ each_store! {
         app.data.set("row", "value");
         held.open();
         assert!(leader.await.unwrap_err().is_panic());
-        timeout(SOON, held_again.reached()).await.expect("one of them takes over at once");
+        held_again.reached().await;
         app.settle().await;
         assert_eq!(app.data.reads("row"), 2, "and one only");
         held_again.open();
@@ -131,19 +134,17 @@ each_store! {
         assert_eq!(app.cache.peek(report::key()).await.unwrap().as_deref(), Some("value"));
     }
 
-    /// Each for itself, and none before it has waited.
     async fn others_go_on_without_a_leader_that_hangs(store: TestStore) {
-        let wait = Duration::from_millis(200);
-        let app = App::with(&store, wait).await;
+        let app = App::on(ready(store.builder().lease(WAIT).lease_wait(WAIT)).await);
         let held = app.data.hold("row");
         let leader = app.begin();
         held.reached().await;
-        let begun = std::time::Instant::now();
+        let begun = Instant::now();
         let followers = app.begin_many();
         assert_eq!(all(followers).await, values(CALLERS));
-        assert!(begun.elapsed() >= wait);
+        assert!(begun.elapsed() >= WAIT, "none before it has waited");
         let reads = app.data.reads("row");
-        assert_eq!(timeout(SOON, report(&app)).await.unwrap(), Ok("value".to_owned()));
+        assert_eq!(report(&app).await, Ok("value".to_owned()));
         assert_eq!(app.data.reads("row"), reads, "what they loaded is stored");
         held.open();
         assert_eq!(leader.await.unwrap(), Ok("value".to_owned()));
@@ -164,7 +165,7 @@ each_store! {
         assert_eq!(app.data.reads("row"), 1);
     }
 
-    /// Waiting for itself it would wait for ever.
+    /// If it waited, it would wait for itself.
     async fn a_load_of_its_own_key_loads_alone(store: TestStore) {
         let app = App::new(&store).await;
         let loads = Probe::new();
@@ -179,104 +180,65 @@ each_store! {
             loads.mark();
             inner().await.map(|value| value + 1)
         });
-        assert_eq!(timeout(SOON, outer).await.expect("it does not wait"), Ok(2));
+        assert_eq!(outer.await, Ok(2));
         assert_eq!(loads.count(), 2);
     }
 }
 
 each_server! {
-    async fn callers_of_two_caches_load_once(store: TestStore) {
-        let app = App::new(&store).await;
-        let other = App { cache: App::new(&store).await.cache, data: app.data.clone() };
-        let held = app.data.hold("row");
-        let (calls, others) = (app.begin_many(), other.begin_many());
-        held.reached().await;
-        app.settle().await;
-        other.settle().await;
-        held.open();
-        assert_eq!(all(calls).await, values(CALLERS));
-        assert_eq!(all(others).await, values(CALLERS));
-        assert_eq!(app.data.reads("row"), 1);
-        let stats = [app.cache.stats(), other.cache.stats()];
-        assert_eq!(stats.iter().map(|stats| stats.total().loads).sum::<u64>(), 1);
-    }
-
-    /// Nobody takes a living leader's place who is ready to wait, however long the load.
-    async fn a_long_load_keeps_its_lease(store: TestStore) {
-        let app = App::with(&store, Duration::from_millis(150)).await;
-        let patient = store.builder().lease(Duration::from_millis(150)).lease_wait(LONG).build().unwrap();
-        patient.ready(SOON).await.unwrap();
-        let waiting = App { cache: patient, data: app.data.clone() };
-        let held = app.data.hold("row");
-        let leader = app.begin();
-        held.reached().await;
-        let begun = std::time::Instant::now();
-        let other = tokio::spawn({
-            let app = waiting.clone();
-            async move { report(&app).await }
-        });
-        // Four leases long, on this clock: the renewals are what it is about.
-        cache_tests::until(async || begun.elapsed() >= Duration::from_millis(600)).await;
-        assert_eq!(app.data.reads("row"), 1);
-        held.open();
-        assert_eq!(leader.await.unwrap(), Ok("value".to_owned()));
-        assert_eq!(other.await.unwrap(), Ok("value".to_owned()));
-        assert_eq!(app.data.reads("row"), 1);
-    }
-
     /// The lease is given back, not waited out.
     async fn a_cancelled_leaders_lease_is_free_for_another_cache(store: TestStore) {
         let app = App::new(&store).await;
-        let other = App { cache: App::new(&store).await.cache, data: app.data.clone() };
+        let other = app.elsewhere(&store).await;
         let held = app.data.hold("row");
         let leader = app.begin();
         held.reached().await;
         let waiting = other.begin();
         other.settle().await;
         leader.abort();
-        assert_eq!(timeout(SOON, waiting).await.unwrap().unwrap(), Ok("value".to_owned()));
+        assert_eq!(waiting.await.unwrap(), Ok("value".to_owned()));
         assert_eq!(app.data.reads("row"), 2);
     }
 
     async fn a_failed_leaders_lease_is_free_for_another_cache(store: TestStore) {
         let app = App::new(&store).await;
-        let other = App { cache: App::new(&store).await.cache, data: app.data.clone() };
+        let other = app.elsewhere(&store).await;
         app.data.set("row", "error");
         assert_eq!(report(&app).await, Err("error".to_owned()));
         app.data.set("row", "value");
-        assert_eq!(timeout(SOON, report(&other)).await.unwrap(), Ok("value".to_owned()));
+        assert_eq!(report(&other).await, Ok("value".to_owned()));
     }
 
     async fn another_cache_goes_on_without_a_leader_that_hangs(store: TestStore) {
         let app = App::new(&store).await;
-        let cache = App::with(&store, Duration::from_millis(200)).await.cache;
-        let other = App { cache, data: app.data.clone() };
+        let impatient = ready(store.builder().lease(WAIT).lease_wait(WAIT)).await;
+        let other = App { cache: impatient, data: app.data.clone() };
         let held = app.data.hold("row");
         let leader = app.begin();
         held.reached().await;
-        assert_eq!(timeout(SOON, report(&other)).await.expect("it waits for 200 ms"), Ok("value".to_owned()));
+        assert_eq!(report(&other).await, Ok("value".to_owned()));
         assert_eq!(app.data.reads("row"), 2);
-        assert_eq!(timeout(SOON, report(&other)).await.unwrap(), Ok("value".to_owned()));
+        assert_eq!(report(&other).await, Ok("value".to_owned()));
         assert_eq!(app.data.reads("row"), 2, "what it loaded is stored");
         held.open();
         leader.await.unwrap().unwrap();
     }
 
-    /// Its connections died with the runtime.
+    /// Its connections die with the runtime.
     async fn a_cache_outlives_the_runtime_that_it_was_opened_on(store: TestStore) {
         let builder = store.builder();
         let opened = std::thread::spawn(|| {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
                 let cache = builder.build().unwrap();
-                cache.ready(SOON).await.unwrap();
+                cache.ready(PATIENCE).await.unwrap();
                 cache
             })
         });
         let cache = tokio::task::spawn_blocking(|| opened.join().unwrap()).await.unwrap();
         let app = App { cache, ..App::new(&store).await };
-        assert_eq!(timeout(SOON, report(&app)).await.expect("it answers"), Ok("value".to_owned()));
-        cache_tests::until(async || {
+        assert_eq!(report(&app).await, Ok("value".to_owned()));
+        until(async || {
             report(&app).await.unwrap();
             app.cache.stats().prefix("report").hits > 0
         })

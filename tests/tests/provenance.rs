@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::time::Duration;
 
 use cache_core::{Cache, IntoKey, Key, cached, in_current_load};
-use cache_tests::{Data, TestStore, each_store, until};
+use cache_tests::{Data, TestStore, each_store, ready, until};
 
 fn key(text: &str) -> Key<String> {
     text.into_key().expect("a valid key")
@@ -143,8 +143,7 @@ each_store! {
     }
 
     async fn names_are_inherited_from_a_value_that_was_not_stored(store: TestStore) {
-        let cache = store.builder().value_bytes_max(1_000).build().unwrap();
-        cache.ready(Duration::from_secs(10)).await.unwrap();
+        let cache = ready(store.builder().value_bytes_max(1_000)).await;
         let app = App { cache, data: Data::new() };
         let call = async || {
             let large = async || {
@@ -290,8 +289,7 @@ each_store! {
     }
 
     async fn an_entry_of_more_names_than_names_max_is_not_stored(store: TestStore) {
-        let cache = store.builder().names_max(10).build().unwrap();
-        cache.ready(Duration::from_secs(10)).await.unwrap();
+        let cache = ready(store.builder().names_max(10)).await;
         let app = App { cache, data: Data::new() };
         let calls = async |count: u32| {
             for at in 0..count {
@@ -308,8 +306,7 @@ each_store! {
     }
 
     async fn a_name_that_is_met_again_and_again_counts_once(store: TestStore) {
-        let cache = store.builder().names_max(2).build().unwrap();
-        cache.ready(Duration::from_secs(10)).await.unwrap();
+        let cache = ready(store.builder().names_max(2)).await;
         let app = App { cache, data: Data::new() };
         app.outer(async || {
             for _ in 0..20 {

@@ -5,15 +5,16 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use cache_core::Cache;
-use cache_tests::{PAUSE, Probe, Server, Source, TestStore, Worker, World, each_server, redis, run};
+use cache_tests::{PAUSE, Probe, Server, Source, TestStore, Worker, World, each_server, ready, redis, run};
 
 const DATA: usize = 6;
 const READERS: usize = 12;
 const WRITERS: usize = 3;
 const HISTORY_SHOWN: usize = 300;
+/// Writers stop then, however few their writes on a busy machine.
+const TIME_MAX: Duration = Duration::from_secs(60);
 
 /// One side of the cache: in this process or in another.
 enum Node {
@@ -144,7 +145,7 @@ impl Shared {
     }
 }
 
-/// Readers read until the writers have written `writes` times each.
+/// Readers read until the writers have written `writes` times each, or [`TIME_MAX`] is over.
 async fn workload(shared: &Arc<Shared>, nodes: &Arc<Vec<Node>>, writes: usize) {
     let mut random = fastrand::Rng::with_seed(shared.seed);
     let mut tasks = tokio::task::JoinSet::new();
@@ -158,10 +159,11 @@ async fn workload(shared: &Arc<Shared>, nodes: &Arc<Vec<Node>>, writes: usize) {
         });
     }
     let mut writers = tokio::task::JoinSet::new();
+    let begun = Instant::now();
     for who in 0..WRITERS {
         let (shared, nodes, mut random) = (shared.clone(), nodes.clone(), random.fork());
         writers.spawn(async move {
-            for _ in 0..writes {
+            for _ in (0..writes).take_while(|_| begun.elapsed() < TIME_MAX) {
                 // Something is to be stored before it falls; but held readers may be waiting for this very write.
                 let read = shared.reads.reached(shared.reads.count() + random.u64(0..16));
                 _ = tokio::time::timeout(Duration::from_millis(10), read).await;
@@ -189,14 +191,6 @@ fn seed() -> u64 {
     std::env::var("CACHE_TEST_SEED").map_or_else(|_| fastrand::u64(..), |seed| seed.parse().expect("a number"))
 }
 
-/// A cache that does not wait long for a load that is held.
-async fn impatient(store: &TestStore, server: &Server) -> Cache {
-    let builder = store.builder().url(server.url()).lease(Duration::from_millis(100));
-    let cache = builder.lease_wait(Duration::from_millis(100)).build().unwrap();
-    cache.ready(Duration::from_secs(10)).await.unwrap();
-    cache
-}
-
 #[test]
 fn nothing_stale_is_ever_read_from_the_embedded_store() {
     for _ in 0..10 {
@@ -216,7 +210,7 @@ each_server! {
         let shared = Shared::new(seed());
         let mut nodes = Vec::new();
         for _ in 0..2 {
-            nodes.push(Node::Here(World::new(impatient(&store, &server).await, shared.source())));
+            nodes.push(Node::Here(World::new(ready(store.impatient().url(server.url())).await, shared.source())));
         }
         workload(&shared, &Arc::new(nodes), 150).await;
     }
@@ -227,7 +221,7 @@ each_server! {
         let shared = Shared::new(seed());
         let mut nodes = Vec::new();
         for _ in 0..2 {
-            nodes.push(Node::Here(World::new(impatient(&store, &server).await, shared.source())));
+            nodes.push(Node::Here(World::new(ready(store.impatient().url(server.url())).await, shared.source())));
         }
         let (nodes, mut raw) = (Arc::new(nodes), server.raw().await);
         let forgetting = async {
