@@ -1,4 +1,5 @@
 //! Two real processes on one server: what one of them invalidates, the other neither serves nor fills.
+//! For processes that load one key at once see `stampede.rs`.
 
 use std::sync::Arc;
 
@@ -86,44 +87,5 @@ each_server! {
     async fn a_load_is_refused_after_another_process_invalidated_what_it_was_made_from(store: TestStore) {
         litmus(&store, "board 0", 2, "key leaf:1").await;
         litmus(&store, "board 0", 2 * PAUSE, "tag group:1").await;
-    }
-
-    async fn two_processes_load_once(store: TestStore) {
-        let all = Processes::start(&store).await;
-        let held = all.data.hold("1");
-        let first = tokio::spawn({
-            let reader = all.reader.clone();
-            async move { reader.run("read leaf 1").await }
-        });
-        held.reached().await;
-        let second = async {
-            tokio::join!(all.write("read leaf 1"), async {
-                // Answers to it come after the answer to the request for the lease.
-                for _ in 0..20 {
-                    all.write("stored leaf:2").await;
-                }
-                assert_eq!(all.data.reads("1"), 1);
-                held.open();
-            })
-        };
-        let (second, ()) = second.await;
-        assert_eq!((first.await.unwrap().unwrap().unwrap().as_str(), second.as_str()), ("1=0", "1=0"));
-        assert_eq!(all.data.reads("1"), 1);
-    }
-
-    /// Its lease runs out, and nobody waits for longer than that.
-    async fn a_killed_leader_is_succeeded_by_another_process(store: TestStore) {
-        let all = Processes::start(&store).await;
-        let held = all.data.hold("1");
-        let leader = tokio::spawn({
-            let reader = all.reader.clone();
-            async move { reader.run("read leaf 1").await }
-        });
-        held.reached().await;
-        all.reader.kill();
-        assert!(leader.await.unwrap().is_none());
-        assert_eq!(all.write("read leaf 1").await, "1=0");
-        assert_eq!(all.write("stored leaf:1").await, "true", "its successor fills");
-        assert_eq!(all.data.reads("1"), 2);
     }
 }
