@@ -113,8 +113,6 @@ pub(crate) const BREAKER_PROBE_DELAY_MAX: Duration = Duration::from_secs(5);
 pub(crate) const BREAKER_PROBE_LEASE: Duration = Duration::from_secs(5);
 /// Prefixes counted apart; further ones share one line of the statistics.
 pub(crate) const STATS_PREFIXES_MAX: usize = 1_024;
-/// How much later than a store's own deadline the backstop around it fires, so that the store counts its own failures.
-pub(crate) const DEADLINE_GRACE: Duration = Duration::from_millis(20);
 /// How far another host's clock may be off before its stored expiry is believed over the store's own TTL.
 pub(crate) const CLOCK_SKEW_MAX: Duration = Duration::from_secs(60);
 /// Keys with a load in flight that callers of one process share; beyond it callers share through the lease alone.

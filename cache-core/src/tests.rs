@@ -31,6 +31,7 @@ use crate::config::Config;
 use crate::freshness::TtlClasses;
 use crate::key::Key;
 use crate::name::TextKey;
+use crate::store::far;
 
 /// A cache and the store under it. Another one on the same store is another process.
 fn rig() -> (Cache, Faulty) {

@@ -6,7 +6,7 @@ use crate::error::{Error, ErrorKind};
 use crate::invalidation::Targets;
 use crate::name::Name;
 use crate::runtime::Runtime;
-use crate::store::{Drained, SweepScope, within};
+use crate::store::{Drained, SweepScope};
 
 /// Sends everything and goes on until nothing is pending. Returns the number of live entries removed.
 pub(crate) async fn drive(runtime: &Runtime, targets: &Targets) -> Result<u64, Error> {
@@ -61,8 +61,7 @@ impl<'a> Drive<'a> {
         let mut cursor = Some(0);
         while let Some(at) = cursor {
             self.check_time()?;
-            let page =
-                within(self.runtime.config.operation_deadline, self.runtime.store()?.sweep(pattern, scope, at)).await?;
+            let page = self.runtime.store()?.sweep(pattern, scope, at, self.operation_ends()).await?;
             if self.count(page.drained) {
                 self.drain().await?;
             }
@@ -85,7 +84,11 @@ impl<'a> Drive<'a> {
 
     async fn chunk(&self, names: &[Name]) -> Result<Drained, Error> {
         self.check_time()?;
-        within(self.runtime.config.operation_deadline, self.runtime.store()?.invalidate(names)).await
+        self.runtime.store()?.invalidate(names, self.operation_ends()).await
+    }
+
+    fn operation_ends(&self) -> Instant {
+        clock::now() + self.runtime.config.operation_deadline
     }
 
     /// Whether something is still pending.

@@ -5,19 +5,18 @@ use std::ops::ControlFlow;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Waker};
-use std::time::Duration;
 
 use tokio::task::AbortHandle;
 
 use super::subject::Subject;
 use super::window::{self, Boxed};
-use crate::clock::timers;
+use crate::clock::{self, timers};
 use crate::config::BATCH_WINDOW;
 use crate::error::Error;
 use crate::runtime::Runtime;
 use crate::runtime::budget::Budget;
 use crate::runtime::single_flight::{Closing, Leader};
-use crate::store::{IfPresent, LeaseReply, Token, within};
+use crate::store::{IfPresent, LeaseReply, Token};
 
 /// Asks for the lease of a subject. A value that is stored by now may be the answer.
 pub(crate) async fn ask(
@@ -28,7 +27,7 @@ pub(crate) async fn ask(
 ) -> Result<LeaseReply, Error> {
     let store = subject.runtime.store()?;
     let duration = subject.runtime.config.lease;
-    let asked = store.take_lease(&lease.key, lease.token, duration, if_present, subject.recall());
+    let asked = |until| store.take_lease(&lease.key, lease.token, duration, if_present, subject.recall(), until);
     budget.ask(&subject.counters, asked).await
 }
 
@@ -104,10 +103,11 @@ async fn renew(runtime: Arc<Runtime>, mut leases: Vec<RenewedLease>) {
         tokio::time::sleep(runtime.config.lease / 3).await;
         let mut lost = HashSet::new();
         let renewals = leases.iter().map(|RenewedLease { key, token, flight }| -> Boxed<'_, Option<u128>> {
-            let renewal = store.renew_lease(key, *token, runtime.config.lease);
+            let until = clock::now() + runtime.config.operation_deadline;
+            let renewal = store.renew_lease(key, *token, runtime.config.lease, until);
             Box::pin(async {
                 // A failure is not the end of it: the next attempt comes before the lease runs out.
-                let is_lost = matches!(within(runtime.config.operation_deadline, renewal).await, Ok(false));
+                let is_lost = matches!(renewal.await, Ok(false));
                 flight.iter().filter(|_| is_lost).for_each(Closing::close);
                 is_lost.then_some(token.0)
             })
@@ -124,9 +124,9 @@ async fn renew(runtime: Arc<Runtime>, mut leases: Vec<RenewedLease>) {
 fn release(runtime: Arc<Runtime>, key: Arc<str>, token: Token) {
     let mut release: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(async move {
         if let Ok(store) = runtime.store() {
-            let limit: Duration = runtime.config.operation_deadline;
+            let until = clock::now() + runtime.config.operation_deadline;
             // It runs out by itself if this fails.
-            _ = within(limit, store.release_lease(&key, token)).await;
+            _ = store.release_lease(&key, token, until).await;
         }
     });
     // The embedded store answers at once: the next call of this task must not meet the lease.

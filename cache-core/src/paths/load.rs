@@ -193,7 +193,8 @@ impl Filling {
         rights.leader.iter().for_each(Leader::close);
         // A load without a lease has a token that holds none.
         let token = rights.lease.as_ref().map_or_else(Token::new, |lease| lease.token);
-        let reply = budget.ask(&subject.counters, store.fill(prepared.fill(&key.text, token))).await;
+        let fill = prepared.fill(&key.text, token);
+        let reply = budget.ask(&subject.counters, |until| store.fill(fill, until)).await;
         let is_answered = reply.is_ok();
         if is_answered {
             // The fill gave it back. After a failure nobody knows, so dropping it does.

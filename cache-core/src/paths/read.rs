@@ -177,7 +177,7 @@ impl Read {
     /// The same; an error is the store's.
     pub(crate) async fn look(&mut self) -> Result<Option<Found>, Error> {
         let Some((key, store)) = self.subject.place().filter(|_| self.looks()) else { return Ok(None) };
-        let bytes = self.budget.look(&self.subject.counters, store, &key.text).await?;
+        let bytes = self.budget.ask(&self.subject.counters, |until| store.get(&key.text, until)).await?;
         Ok(bytes.and_then(|bytes| self.usable(bytes, Source::Store)))
     }
 
@@ -418,7 +418,7 @@ impl Read {
     async fn load_beside(&mut self) -> Miss {
         let subject = self.subject.clone();
         let Some((key, store)) = subject.place() else { return self.load_unfilled(None) };
-        let reading = store.read_clock(&key.text, subject.recall());
+        let reading = |until| store.read_clock(&key.text, subject.recall(), until);
         let reading = self.budget.ask(&subject.counters, reading).await;
         match (std::mem::replace(&mut self.way, Way::FailOpen), reading) {
             (Way::Beside(beside), Ok(clock)) => {

@@ -37,7 +37,8 @@ impl Wait {
         let begun = clock::now();
         let key = subject.key_text().map_or("", |key| key);
         if self.watch.is_none() && self.watchable {
-            self.watch = budget.ask(&subject.counters, store.watch(key, if_present)).await.unwrap_or(None);
+            self.watch =
+                budget.ask(&subject.counters, |until| store.watch(key, if_present, until)).await.unwrap_or(None);
             self.watchable = self.watch.is_some();
         }
         let at_most = |pause: Duration| until.min(begun + pause.min(remaining.max(LEASE_POLL_MIN)));

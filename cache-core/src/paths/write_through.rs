@@ -32,8 +32,8 @@ pub struct Put {
 /// A reading of the clock for a write that begins after it. From here on an invalidation makes the writer's value an old one.
 pub(crate) async fn read_clock(subject: &Subject) -> Result<ClockReading, Error> {
     let key = subject.key_text().map_or("", |key| key);
-    let reading = subject.runtime.store()?.read_clock(key, subject.recall());
-    Budget::new(subject.runtime.config.operation_deadline).ask(&subject.counters, reading).await
+    let (store, mut budget) = (subject.runtime.store()?, Budget::new(subject.runtime.config.operation_deadline));
+    budget.ask(&subject.counters, |until| store.read_clock(key, subject.recall(), until)).await
 }
 
 /// A value that is written at this reading, ready for the store.
@@ -59,7 +59,8 @@ pub(crate) fn write(
         let (Some((key, store)), runtime) = (subject.place(), &subject.runtime) else { return Ok(Put::default()) };
         let mut budget = Budget::new(runtime.config.operation_deadline);
         runtime.flights.close_epoch();
-        let written = budget.ask(&subject.counters, store.write(prepared.fill(&key.text, Token::new()))).await;
+        let fill = prepared.fill(&key.text, Token::new());
+        let written = budget.ask(&subject.counters, |until| store.write(fill, until)).await;
         runtime.flights.close_epoch();
         let written = written?;
         let mut entries = written.drained.removed;

@@ -1,15 +1,12 @@
 //! What the store may cost one call.
 
-use std::future::Future;
 use std::time::Duration;
 
-use bytes::Bytes;
-
 use super::provenance;
-use crate::clock;
+use crate::clock::{self, Instant};
 use crate::error::{Error, ErrorKind};
 use crate::observe::{Counters, Event};
-use crate::store::{Store, StoreFuture, within};
+use crate::store::StoreFuture;
 
 /// The time that all answers of the store together may take one call: one operation deadline.
 ///
@@ -51,35 +48,18 @@ impl Budget {
         self.deadline = self.deadline.min(self.spent() + left);
     }
 
-    pub(crate) async fn ask<T>(&mut self, counters: &Counters, operation: StoreFuture<'_, T>) -> Result<T, Error> {
+    /// Asks the store, and is answered by the time that is left at the latest.
+    pub(crate) async fn ask<'a, T>(
+        &mut self,
+        counters: &Counters,
+        operation: impl FnOnce(Instant) -> StoreFuture<'a, T>,
+    ) -> Result<T, Error> {
         let left = self.left();
         if left.is_zero() {
             return Err(Error::new(ErrorKind::Timeout, "the store has taken all the time that a call may lose to it"));
         }
-        self.spend(counters, within(left, operation)).await
-    }
-
-    /// The first look, which is all that a hit asks for.
-    pub(crate) async fn look(
-        &mut self,
-        counters: &Counters,
-        store: &dyn Store,
-        key: &str,
-    ) -> Result<Option<Bytes>, Error> {
-        if store.get_keeps_deadline() {
-            self.spend(counters, store.get(key)).await
-        } else {
-            self.ask(counters, store.get(key)).await
-        }
-    }
-
-    async fn spend<T>(
-        &mut self,
-        counters: &Counters,
-        operation: impl Future<Output = Result<T, Error>>,
-    ) -> Result<T, Error> {
         let begun = clock::now();
-        let answer = operation.await;
+        let answer = operation(begun + left).await;
         let took = clock::since(begun);
         match &answer {
             Ok(_) => self.answered += took,

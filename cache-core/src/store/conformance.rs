@@ -14,6 +14,7 @@ use super::{
 use crate::config::{Config, INVALIDATE_MEMBERS_PER_CHUNK};
 use crate::entry::Version;
 use crate::name::Name;
+use crate::store::far;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -213,7 +214,7 @@ async fn clear_empties_the_namespace(rig: Rig) {
 /// ★ The writer's own value was refused; a load from before it must be as well.
 async fn a_write_always_fences_its_key(rig: Rig) {
     let load = rig.reading("a").await;
-    let reading = rig.store.read_clock("a", Recall::Nothing).await.unwrap();
+    let reading = rig.store.read_clock("a", Recall::Nothing, far()).await.unwrap();
     rig.invalidate(&["tT"]).await;
     assert_eq!(rig.write("a", &["tT"], &reading).await.fill, FillReply::Refused(Refusal::Fenced));
     assert_eq!(rig.try_fill("a", &[], &load).await, FillReply::Refused(Refusal::Fenced));
@@ -221,7 +222,7 @@ async fn a_write_always_fences_its_key(rig: Rig) {
 
 /// ★ The key alone is not enough.
 async fn a_write_is_not_stored_over_a_fence_of_its_tags(rig: Rig) {
-    let reading = rig.store.read_clock("a", Recall::Nothing).await.unwrap();
+    let reading = rig.store.read_clock("a", Recall::Nothing, far()).await.unwrap();
     rig.invalidate(&["tT"]).await;
     assert_eq!(rig.write("a", &["tT"], &reading).await.fill, FillReply::Refused(Refusal::Fenced));
     assert_eq!(rig.get("a").await, None);
@@ -229,8 +230,8 @@ async fn a_write_is_not_stored_over_a_fence_of_its_tags(rig: Rig) {
 
 async fn two_writers_end_in_a_miss(rig: Rig) {
     let (first, second) = (
-        rig.store.read_clock("a", Recall::Nothing).await.unwrap(),
-        rig.store.read_clock("a", Recall::Nothing).await.unwrap(),
+        rig.store.read_clock("a", Recall::Nothing, far()).await.unwrap(),
+        rig.store.read_clock("a", Recall::Nothing, far()).await.unwrap(),
     );
     assert_eq!(rig.write("a", &[], &first).await.fill, FillReply::Stored);
     assert_eq!(rig.write("a", &[], &second).await.fill, FillReply::Refused(Refusal::Fenced));
@@ -241,7 +242,7 @@ async fn a_write_takes_its_dependents_along(rig: Rig) {
     rig.fill("a", &["tT"]).await;
     rig.fill("D", &["ka"]).await;
     rig.fill("E", &["kD"]).await;
-    let reading = rig.store.read_clock("a", Recall::Nothing).await.unwrap();
+    let reading = rig.store.read_clock("a", Recall::Nothing, far()).await.unwrap();
     let written = rig.write("a", &["tT"], &reading).await;
     assert_eq!((written.fill, written.drained.pending), (FillReply::Stored, 0));
     assert!(rig.get("a").await.is_some() && rig.get("D").await.is_none() && rig.get("E").await.is_none());
@@ -252,20 +253,20 @@ async fn a_lease_is_held_by_one_token(rig: Rig) {
     let token = Token::new();
     assert!(matches!(rig.lease("a", token).await, LeaseReply::Granted(_)));
     assert!(matches!(rig.lease("a", Token::new()).await, LeaseReply::Held { .. }));
-    rig.store.release_lease("a", token).await.unwrap();
+    rig.store.release_lease("a", token, far()).await.unwrap();
     assert!(matches!(rig.lease("a", Token::new()).await, LeaseReply::Granted(_)));
 }
 
 async fn a_lease_ends_by_itself_and_a_renewal_says_when(rig: Rig) {
     let moment = Duration::from_millis(1);
-    rig.store.take_lease("a", Token::new(), moment, IfPresent::Return, Recall::Nothing).await.unwrap();
+    rig.store.take_lease("a", Token::new(), moment, IfPresent::Return, Recall::Nothing, far()).await.unwrap();
     rig.until_granted("a").await;
     let mine = Token::new();
     rig.lease("b", mine).await;
-    assert!(rig.store.renew_lease("b", mine, 60 * SECOND).await.unwrap());
+    assert!(rig.store.renew_lease("b", mine, 60 * SECOND, far()).await.unwrap());
     let LeaseReply::Held { remaining, .. } = rig.lease("b", Token::new()).await else { panic!("it is held") };
     assert!(remaining > 30 * SECOND && remaining <= 60 * SECOND, "{remaining:?}");
-    assert!(rig.store.renew_lease("b", mine, moment).await.unwrap());
+    assert!(rig.store.renew_lease("b", mine, moment, far()).await.unwrap());
     rig.until_granted("b").await;
 }
 
@@ -277,7 +278,8 @@ async fn a_fill_leaves_the_lease_of_another_token_alone(rig: Rig) {
             rig.invalidate(&["tT"]).await;
         }
         assert_eq!(rig.try_fill(key, &["tT"], &clock).await, expected);
-        let asked = rig.store.take_lease(key, Token::new(), SECOND, IfPresent::Ignore, Recall::Nothing).await.unwrap();
+        let asked =
+            rig.store.take_lease(key, Token::new(), SECOND, IfPresent::Ignore, Recall::Nothing, far()).await.unwrap();
         assert!(matches!(asked, LeaseReply::Held { .. }), "{key}");
     }
 }
@@ -299,7 +301,7 @@ async fn a_lease_that_a_fence_has_overtaken_is_free(rig: Rig) {
 async fn a_lease_answers_with_a_value_that_was_filled_meanwhile(rig: Rig) {
     rig.fill("a", &[]).await;
     assert!(matches!(rig.lease("a", Token::new()).await, LeaseReply::Hit(value) if value.ends_with(b"a")));
-    let ignoring = rig.store.take_lease("a", Token::new(), SECOND, IfPresent::Ignore, Recall::Nothing).await;
+    let ignoring = rig.store.take_lease("a", Token::new(), SECOND, IfPresent::Ignore, Recall::Nothing, far()).await;
     assert!(matches!(ignoring.unwrap(), LeaseReply::Granted(_)));
 }
 
@@ -308,10 +310,11 @@ async fn a_lease_answers_with_any_value_but_the_one_that_is_too_old(rig: Rig) {
     let stored = Version([0; 24]);
     let other = rig
         .store
-        .take_lease("a", Token::new(), SECOND, IfPresent::ReturnOther(Version([13; 24])), Recall::Nothing)
+        .take_lease("a", Token::new(), SECOND, IfPresent::ReturnOther(Version([13; 24])), Recall::Nothing, far())
         .await;
     assert!(matches!(other.unwrap(), LeaseReply::Hit(value) if value.ends_with(b"a")));
-    let same = rig.store.take_lease("a", Token::new(), SECOND, IfPresent::ReturnOther(stored), Recall::Nothing).await;
+    let same =
+        rig.store.take_lease("a", Token::new(), SECOND, IfPresent::ReturnOther(stored), Recall::Nothing, far()).await;
     assert!(matches!(same.unwrap(), LeaseReply::Granted(_)));
 }
 
@@ -319,20 +322,20 @@ async fn many_keys_are_answered_in_their_order(rig: Rig) {
     rig.fill("a:1", &[]).await;
     rig.fill("a:3", &[]).await;
     let keys = ["a:3", "a:2", "a:1", "a:3"].map(Arc::from);
-    let values = rig.store.get_many(&keys).await.unwrap();
+    let values = rig.store.get_many(&keys, far()).await.unwrap();
     let payload = |value: Option<Bytes>| Some(value?.iter().skip(56).map(|byte| char::from(*byte)).collect::<String>());
     let values: Vec<Option<String>> = values.into_iter().map(payload).collect();
     assert_eq!(values, [Some("a:3"), None, Some("a:1"), Some("a:3")].map(|value| value.map(String::from)));
-    assert!(rig.store.get_many(&[]).await.unwrap().is_empty());
+    assert!(rig.store.get_many(&[], far()).await.unwrap().is_empty());
 }
 
 async fn a_foreign_token_neither_renews_nor_releases_a_lease(rig: Rig) {
     let (mine, foreign) = (Token::new(), Token::new());
     rig.lease("a", mine).await;
-    assert!(!rig.store.renew_lease("a", foreign, SECOND).await.unwrap());
-    rig.store.release_lease("a", foreign).await.unwrap();
+    assert!(!rig.store.renew_lease("a", foreign, SECOND, far()).await.unwrap());
+    rig.store.release_lease("a", foreign, far()).await.unwrap();
     assert!(matches!(rig.lease("a", Token::new()).await, LeaseReply::Held { .. }));
-    assert!(rig.store.renew_lease("a", mine, SECOND).await.unwrap());
+    assert!(rig.store.renew_lease("a", mine, SECOND, far()).await.unwrap());
 }
 
 async fn a_resent_fill_is_harmless(rig: Rig) {

@@ -4,10 +4,9 @@
 //! Nothing here awaits, so no lock is ever held across one; a hit takes the read lock and writes nothing but one flag.
 
 use std::sync::{Arc, RwLock, RwLockWriteGuard};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::time::Instant;
 
 use self::rules::Rules;
 use self::state::{Now, Settings, State};
@@ -16,6 +15,7 @@ use super::{
     ClockReading, Drained, Fill, FillReply, IfPresent, LeaseReply, Recall, Store, StoreFuture, SweepReply, SweepScope,
     Token, Written,
 };
+use crate::clock::{self, Instant};
 use crate::config::{Config, INVALIDATE_NAMES_PER_CHUNK};
 use crate::error::Error;
 use crate::name::Name;
@@ -54,9 +54,7 @@ pub(crate) struct MemoryStore {
 
 impl MemoryStore {
     pub(crate) fn new(config: &Config) -> Self {
-        let started = Instant::now();
-        // A clock before 1970 costs nothing but odd-looking times: no ordering rests on it.
-        let started_wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let (started, started_wall) = (clock::now(), clock::wall_time());
         let now = Now { at: started, wall_us: started_wall.as_micros() as u64 };
         let state = State::new(Settings::new(config), Rules::default(), fastrand::u128(..), now);
         Self { state: RwLock::new(state), started, started_wall, watches: Watches::default() }
@@ -64,7 +62,7 @@ impl MemoryStore {
 
     /// Wall time runs on the monotonic clock, so that both stand still together in tests and neither ever steps back.
     fn now(&self) -> Now {
-        let at = Instant::now();
+        let at = clock::now();
         let wall = self.started_wall + at.saturating_duration_since(self.started);
         Now { at, wall_us: wall.as_micros() as u64 }
     }
@@ -113,7 +111,7 @@ impl Store for MemoryStore {
         self.now().wall_us / 1_000
     }
 
-    fn get<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<Bytes>> {
+    fn get<'a>(&'a self, key: &'a str, _: Instant) -> StoreFuture<'a, Option<Bytes>> {
         Box::pin(async move {
             match self.state.read() {
                 Ok(state) => Ok(state.get(key, self.now())),
@@ -122,7 +120,7 @@ impl Store for MemoryStore {
         })
     }
 
-    fn get_many<'a>(&'a self, keys: &'a [Arc<str>]) -> StoreFuture<'a, Vec<Option<Bytes>>> {
+    fn get_many<'a>(&'a self, keys: &'a [Arc<str>], _: Instant) -> StoreFuture<'a, Vec<Option<Bytes>>> {
         Box::pin(async move {
             match self.state.read() {
                 Ok(state) => Ok(keys.iter().map(|key| state.get(key, self.now())).collect()),
@@ -138,15 +136,16 @@ impl Store for MemoryStore {
         lease: Duration,
         if_present: IfPresent,
         recall: Recall,
+        _: Instant,
     ) -> StoreFuture<'a, LeaseReply> {
         self.run_on(key, move |state, key, now| state.take_lease(key, token, lease, if_present, recall, now))
     }
 
-    fn renew_lease<'a>(&'a self, key: &'a str, token: Token, lease: Duration) -> StoreFuture<'a, bool> {
+    fn renew_lease<'a>(&'a self, key: &'a str, token: Token, lease: Duration, _: Instant) -> StoreFuture<'a, bool> {
         self.run_on(key, move |state, key, now| state.renew_lease(key, token, lease, now))
     }
 
-    fn release_lease<'a>(&'a self, key: &'a str, token: Token) -> StoreFuture<'a, ()> {
+    fn release_lease<'a>(&'a self, key: &'a str, token: Token, _: Instant) -> StoreFuture<'a, ()> {
         Box::pin(async move {
             self.run_on(key, move |state, key, _| state.release_lease(key, token)).await?;
             self.watches.wake(lease_name(key).as_bytes());
@@ -154,7 +153,7 @@ impl Store for MemoryStore {
         })
     }
 
-    fn watch<'a>(&'a self, key: &'a str, if_present: IfPresent) -> StoreFuture<'a, Option<Watch>> {
+    fn watch<'a>(&'a self, key: &'a str, if_present: IfPresent, _: Instant) -> StoreFuture<'a, Option<Watch>> {
         Box::pin(async move {
             let Some(watch) = self.watches.register(key, &lease_name(key)) else { return Ok(None) };
             let (filled, held) = self
@@ -169,11 +168,11 @@ impl Store for MemoryStore {
         })
     }
 
-    fn read_clock<'a>(&'a self, key: &'a str, recall: Recall) -> StoreFuture<'a, ClockReading> {
+    fn read_clock<'a>(&'a self, key: &'a str, recall: Recall, _: Instant) -> StoreFuture<'a, ClockReading> {
         self.run_on(key, move |state, key, now| state.read_clock(key, recall, now))
     }
 
-    fn fill<'a>(&'a self, fill: Fill<'a>) -> StoreFuture<'a, FillReply> {
+    fn fill<'a>(&'a self, fill: Fill<'a>, _: Instant) -> StoreFuture<'a, FillReply> {
         Box::pin(async move {
             let key = fill.key;
             let reply = self.run_on(key, move |state, name, now| state.fill(name, &fill, now)).await?;
@@ -182,7 +181,7 @@ impl Store for MemoryStore {
         })
     }
 
-    fn write<'a>(&'a self, fill: Fill<'a>) -> StoreFuture<'a, Written> {
+    fn write<'a>(&'a self, fill: Fill<'a>, _: Instant) -> StoreFuture<'a, Written> {
         Box::pin(async move {
             let key = fill.key;
             let reply = self.run_on(key, move |state, name, now| state.write(name, &fill, now)).await?;
@@ -191,7 +190,7 @@ impl Store for MemoryStore {
         })
     }
 
-    fn invalidate<'a>(&'a self, names: &'a [Name]) -> StoreFuture<'a, Drained> {
+    fn invalidate<'a>(&'a self, names: &'a [Name], _: Instant) -> StoreFuture<'a, Drained> {
         debug_assert!(names.len() <= INVALIDATE_NAMES_PER_CHUNK);
         Box::pin(async move {
             let drained = self.run(move |state, now| state.invalidate(names, now)).await?;
@@ -201,7 +200,13 @@ impl Store for MemoryStore {
         })
     }
 
-    fn sweep<'a>(&'a self, pattern: &'a str, scope: SweepScope, cursor: u64) -> StoreFuture<'a, SweepReply> {
+    fn sweep<'a>(
+        &'a self,
+        pattern: &'a str,
+        scope: SweepScope,
+        cursor: u64,
+        _: Instant,
+    ) -> StoreFuture<'a, SweepReply> {
         self.run(move |state, now| state.sweep(pattern, scope, cursor, now))
     }
 
@@ -210,7 +215,7 @@ impl Store for MemoryStore {
     }
 }
 
-/// What waiters for the lease of a key are registered under. No logical key begins so.
+/// What waiters for the lease of a key are registered under. No logical key holds a control character.
 fn lease_name(key: &str) -> String {
-    ["~lease:", key].concat()
+    ["\0", key].concat()
 }

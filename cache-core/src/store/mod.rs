@@ -2,14 +2,12 @@
 
 #[cfg(test)]
 mod conformance;
-mod deadline;
 pub(crate) mod memory;
 #[cfg(feature = "redis")]
 pub(crate) mod redis;
 mod store;
 mod watches;
 
-pub(crate) use deadline::within;
 #[cfg(feature = "redis")]
 pub(crate) use store::StoreHealth;
 pub(crate) use store::{
@@ -19,3 +17,9 @@ pub(crate) use store::{
 #[cfg(any(feature = "redis", test))]
 pub(crate) use watches::Watches;
 pub(crate) use watches::{Change, Watch};
+
+/// Far enough for any answer that a test waits for.
+#[cfg(test)]
+pub(crate) fn far() -> crate::clock::Instant {
+    crate::clock::now() + std::time::Duration::from_secs(3_600)
+}

@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use redis::Value;
 
-use crate::clock::millis;
+use crate::clock::{self, Instant, millis};
 use crate::config::{
     Config, FENCES_MAX, FILL_NAMES_PER_STEP, INVALIDATE_MEMBERS_PER_CHUNK, LEARNED_BYTES_MAX, LEARNED_TTL_MAX,
     STAGED_BYTES_MIN, SWEEP_KEYS_PER_PAGE,
@@ -54,7 +54,7 @@ impl RedisStore {
     }
 
     /// One chunk or page: the clock's connection, root and nonce, the bounds, then `rest`.
-    async fn run_invalidation(&self, script: &'static Script, rest: &[&[u8]]) -> Result<Value, Error> {
+    async fn run_invalidation(&self, script: &'static Script, rest: &[&[u8]], until: Instant) -> Result<Value, Error> {
         let (clock, nonce) = (self.layout.clock(), nonce());
         let (retention, fences, budget) = (
             millis(self.fence_retention).to_string(),
@@ -69,17 +69,23 @@ impl RedisStore {
             budget.as_bytes(),
         ];
         args.extend_from_slice(rest);
-        self.pool.run(script, &clock, &[&clock], &args).await
+        self.pool.run(script, &clock, &[&clock], &args, until).await
     }
 
     /// `fill.lua` or `write.lua`: staging of a large value and registration of many names come first, in round trips of
     /// their own; the last script checks every fence and puts the value in its place.
-    async fn run_fill(&self, script: &'static Script, last_step: &str, fill: &Fill<'_>) -> Result<Value, Error> {
+    async fn run_fill(
+        &self,
+        script: &'static Script,
+        last_step: &str,
+        fill: &Fill<'_>,
+        until: Instant,
+    ) -> Result<Value, Error> {
         let staging = if fill.value.len() >= STAGED_BYTES_MIN {
             let staging = self.layout.staging(fill.token);
             let mut set = redis::cmd("SET");
             set.arg(&staging).arg(&fill.value[..]).arg("PX").arg(millis(STAGING_TTL));
-            self.pool.command(fill.key, set).await?;
+            self.pool.command(fill.key, set, until).await?;
             staging
         } else {
             String::new()
@@ -89,13 +95,13 @@ impl RedisStore {
         let mut registered = 0;
         while fill.names.len() - registered > FILL_NAMES_PER_STEP {
             let slice = &fill.names[registered..registered + FILL_NAMES_PER_STEP];
-            let reply = self.run_fill_step(&scripts::FILL, "register", fill, "", &[], slice, 0).await?;
+            let reply = self.run_fill_step(&scripts::FILL, "register", fill, "", &[], slice, 0, until).await?;
             if reply::fill(&reply)? != FillReply::Stored {
                 break; // the last step finds the same reason, and gives the lease back
             }
             registered += FILL_NAMES_PER_STEP;
         }
-        self.run_fill_step(script, last_step, fill, &staging, value, fill.names, registered).await
+        self.run_fill_step(script, last_step, fill, &staging, value, fill.names, registered, until).await
     }
 
     #[allow(clippy::too_many_arguments)] // private, and each is one argument of the script
@@ -108,6 +114,7 @@ impl RedisStore {
         value: &[u8],
         names: &[Name],
         registered: usize,
+        until: Instant,
     ) -> Result<Value, Error> {
         let keys = [
             self.layout.clock(),
@@ -149,7 +156,7 @@ impl RedisStore {
             numbers[6].as_bytes(),
         ];
         args.extend(names.iter().map(|name| name.as_str().as_bytes()));
-        self.pool.run(script, fill.key, &keys, &args).await
+        self.pool.run(script, fill.key, &keys, &args, until).await
     }
 
     fn recalled(&self, key: &str, recall: Recall) -> Option<String> {
@@ -158,16 +165,16 @@ impl RedisStore {
 
     /// The server's clock may have been set back since the reading; this process's monotonic clock was not.
     fn is_too_old(&self, clock: &ClockReading) -> bool {
-        clock.read_at.elapsed() > self.fence_retention
+        clock::since(clock.read_at) > self.fence_retention
     }
 }
 
 impl Store for RedisStore {
-    fn get<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<Bytes>> {
+    fn get<'a>(&'a self, key: &'a str, until: Instant) -> StoreFuture<'a, Option<Bytes>> {
         Box::pin(async move {
             let mut get = redis::cmd("GET");
             get.arg(self.layout.value(key));
-            match self.pool.command(key, get).await {
+            match self.pool.command(key, get, until).await {
                 // Another program's list or hash under our key: unreadable, to be overwritten like any foreign bytes.
                 Err(error) if reply_code(&error) == Some("WRONGTYPE") => Ok(Some(Bytes::new())),
                 answer => reply::value(answer?),
@@ -175,11 +182,7 @@ impl Store for RedisStore {
         })
     }
 
-    fn get_keeps_deadline(&self) -> bool {
-        true
-    }
-
-    fn get_many<'a>(&'a self, keys: &'a [Arc<str>]) -> StoreFuture<'a, Vec<Option<Bytes>>> {
+    fn get_many<'a>(&'a self, keys: &'a [Arc<str>], until: Instant) -> StoreFuture<'a, Vec<Option<Bytes>>> {
         Box::pin(async move {
             let Some(first) = keys.first() else { return Ok(Vec::new()) };
             let mut get = redis::cmd("MGET");
@@ -187,7 +190,7 @@ impl Store for RedisStore {
                 get.arg(self.layout.value(key));
             }
             // Another program's list or hash under our key is no value; the lease finds out and the fill overwrites it.
-            reply::values(self.pool.command(first, get).await?, keys.len())
+            reply::values(self.pool.command(first, get, until).await?, keys.len())
         })
     }
 
@@ -198,6 +201,7 @@ impl Store for RedisStore {
         lease: Duration,
         if_present: IfPresent,
         recall: Recall,
+        until: Instant,
     ) -> StoreFuture<'a, LeaseReply> {
         Box::pin(async move {
             let mut keys = vec![self.layout.clock(), self.layout.value(key), self.layout.lease(key)];
@@ -219,29 +223,29 @@ impl Store for RedisStore {
                 lease_ms.as_bytes(),
                 present,
             ];
-            let reply = self.pool.run(&scripts::TAKE_LEASE, key, &keys, &args).await?;
+            let reply = self.pool.run(&scripts::TAKE_LEASE, key, &keys, &args, until).await?;
             reply::lease(reply)
         })
     }
 
-    fn renew_lease<'a>(&'a self, key: &'a str, token: Token, lease: Duration) -> StoreFuture<'a, bool> {
+    fn renew_lease<'a>(&'a self, key: &'a str, token: Token, lease: Duration, until: Instant) -> StoreFuture<'a, bool> {
         Box::pin(async move {
             let (token, lease_ms) = (token_text(token), millis(lease).max(1).to_string());
             let args: [&[u8]; 2] = [token.as_bytes(), lease_ms.as_bytes()];
-            let reply = self.pool.run(&scripts::RENEW_LEASE, key, &[&self.layout.lease(key)], &args).await?;
+            let reply = self.pool.run(&scripts::RENEW_LEASE, key, &[&self.layout.lease(key)], &args, until).await?;
             Ok(reply::integer(&reply)? == 1)
         })
     }
 
-    fn release_lease<'a>(&'a self, key: &'a str, token: Token) -> StoreFuture<'a, ()> {
+    fn release_lease<'a>(&'a self, key: &'a str, token: Token, until: Instant) -> StoreFuture<'a, ()> {
         Box::pin(async move {
             let token = token_text(token);
-            self.pool.run(&scripts::RELEASE_LEASE, key, &[&self.layout.lease(key)], &[token.as_bytes()]).await?;
+            self.pool.run(&scripts::RELEASE_LEASE, key, &[&self.layout.lease(key)], &[token.as_bytes()], until).await?;
             Ok(())
         })
     }
 
-    fn watch<'a>(&'a self, key: &'a str, if_present: IfPresent) -> StoreFuture<'a, Option<Watch>> {
+    fn watch<'a>(&'a self, key: &'a str, if_present: IfPresent, until: Instant) -> StoreFuture<'a, Option<Watch>> {
         Box::pin(async move {
             let (value, lease) = (self.layout.value(key), self.layout.lease(key));
             let Some(watch) = self.pool.register(key, &value, &lease) else { return Ok(None) };
@@ -249,7 +253,7 @@ impl Store for RedisStore {
             let mut exists = redis::cmd("EXISTS");
             exists.arg(&lease).arg(&value).arg(&value);
             // Without an answer there is nothing to wait for; the next look at the lease tells what is wrong.
-            let Ok(reply) = self.pool.track(key, exists).await else { return Ok(None) };
+            let Ok(reply) = self.pool.track(key, exists, until).await else { return Ok(None) };
             match (reply::integer(&reply)?, if_present) {
                 (2.., IfPresent::Return) => watch.tell(Change::Value),
                 (0 | 2, _) => watch.tell(Change::Lease),
@@ -259,34 +263,34 @@ impl Store for RedisStore {
         })
     }
 
-    fn read_clock<'a>(&'a self, key: &'a str, recall: Recall) -> StoreFuture<'a, ClockReading> {
+    fn read_clock<'a>(&'a self, key: &'a str, recall: Recall, until: Instant) -> StoreFuture<'a, ClockReading> {
         Box::pin(async move {
             let (mut keys, nonce) = (vec![self.layout.clock()], nonce());
             keys.extend(self.recalled(key, recall));
             let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
             let learned_max = LEARNED_BYTES_MAX.to_string();
             let args: [&[u8]; 3] = [self.layout.root().as_bytes(), nonce.as_bytes(), learned_max.as_bytes()];
-            reply::clock(&self.pool.run(&scripts::READ_CLOCK, key, &keys, &args).await?)
+            reply::clock(&self.pool.run(&scripts::READ_CLOCK, key, &keys, &args, until).await?)
         })
     }
 
-    fn fill<'a>(&'a self, fill: Fill<'a>) -> StoreFuture<'a, FillReply> {
+    fn fill<'a>(&'a self, fill: Fill<'a>, until: Instant) -> StoreFuture<'a, FillReply> {
         Box::pin(async move {
             if self.is_too_old(fill.clock) {
-                self.release_lease(fill.key, fill.token).await?;
+                self.release_lease(fill.key, fill.token, until).await?;
                 return Ok(FillReply::Refused(Refusal::TooOld));
             }
-            reply::fill(&self.run_fill(&scripts::FILL, "store", &fill).await?)
+            reply::fill(&self.run_fill(&scripts::FILL, "store", &fill, until).await?)
         })
     }
 
-    fn write<'a>(&'a self, fill: Fill<'a>) -> StoreFuture<'a, Written> {
+    fn write<'a>(&'a self, fill: Fill<'a>, until: Instant) -> StoreFuture<'a, Written> {
         Box::pin(async move {
             let budget = INVALIDATE_MEMBERS_PER_CHUNK.to_string();
-            match self.run_fill(&scripts::WRITE, &budget, &fill).await {
+            match self.run_fill(&scripts::WRITE, &budget, &fill, until).await {
                 // Before the script that removes: there was no room to stage the value, or to register its names.
                 Err(error) if error.kind() == ErrorKind::Limit => {
-                    let drained = self.invalidate(&[Name::key(fill.key)?]).await?;
+                    let drained = self.invalidate(&[Name::key(fill.key)?], until).await?;
                     Ok(Written { fill: FillReply::Refused(Refusal::OutOfMemory), drained })
                 }
                 written => reply::written(&written?),
@@ -294,14 +298,20 @@ impl Store for RedisStore {
         })
     }
 
-    fn invalidate<'a>(&'a self, names: &'a [Name]) -> StoreFuture<'a, Drained> {
+    fn invalidate<'a>(&'a self, names: &'a [Name], until: Instant) -> StoreFuture<'a, Drained> {
         Box::pin(async move {
             let names: Vec<&[u8]> = names.iter().map(|name| name.as_str().as_bytes()).collect();
-            reply::drained(&self.run_invalidation(&scripts::INVALIDATE, &names).await?)
+            reply::drained(&self.run_invalidation(&scripts::INVALIDATE, &names, until).await?)
         })
     }
 
-    fn sweep<'a>(&'a self, pattern: &'a str, scope: SweepScope, cursor: u64) -> StoreFuture<'a, SweepReply> {
+    fn sweep<'a>(
+        &'a self,
+        pattern: &'a str,
+        scope: SweepScope,
+        cursor: u64,
+        until: Instant,
+    ) -> StoreFuture<'a, SweepReply> {
         Box::pin(async move {
             let (walked, glob): (&[u8], String) = match scope {
                 SweepScope::Values => (b"values", self.layout.values_matching(pattern)),
@@ -310,7 +320,7 @@ impl Store for RedisStore {
             };
             let (cursor, count) = (cursor.to_string(), SWEEP_KEYS_PER_PAGE.to_string());
             let rest: [&[u8]; 4] = [walked, glob.as_bytes(), cursor.as_bytes(), count.as_bytes()];
-            reply::sweep(&self.run_invalidation(&scripts::SWEEP, &rest).await?)
+            reply::sweep(&self.run_invalidation(&scripts::SWEEP, &rest, until).await?)
         })
     }
 

@@ -7,10 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::time::Instant;
 
 use super::watches::Watch;
-use crate::clock;
+use crate::clock::{self, Instant};
 use crate::entry::Version;
 use crate::error::Error;
 use crate::name::Name;
@@ -172,6 +171,7 @@ pub(crate) struct StoreHealth {
 
 /// A place where entries, their indexes and the protocol's clock live.
 ///
+/// Every method ends by the `until` that it is given, with an error if it must: the one deadline there is.
 /// Every method is idempotent, for a driver may send a command twice, and atomic.
 /// Keys are logical; names are complete (`Name`). Errors leave the outcome unknown.
 pub(crate) trait Store: Send + Sync + 'static {
@@ -183,16 +183,10 @@ pub(crate) trait Store: Send + Sync + 'static {
     }
 
     /// The stored bytes of a key.
-    fn get<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<Bytes>>;
-
-    /// Whether [`get`](Self::get) ends within the operation deadline by itself: a second timer around it would be
-    /// a twentieth of what a hit costs.
-    fn get_keeps_deadline(&self) -> bool {
-        false
-    }
+    fn get<'a>(&'a self, key: &'a str, until: Instant) -> StoreFuture<'a, Option<Bytes>>;
 
     /// The stored bytes of at most `BATCH_GET_KEYS` keys, in their order.
-    fn get_many<'a>(&'a self, keys: &'a [Arc<str>]) -> StoreFuture<'a, Vec<Option<Bytes>>>;
+    fn get_many<'a>(&'a self, keys: &'a [Arc<str>], until: Instant) -> StoreFuture<'a, Vec<Option<Bytes>>>;
 
     /// Asks for the exclusive right to load `key` for `lease`; renewed by [`renew_lease`](Self::renew_lease).
     /// A lease that a fence of the key, or the floor, has overtaken is free.
@@ -203,13 +197,14 @@ pub(crate) trait Store: Send + Sync + 'static {
         lease: Duration,
         if_present: IfPresent,
         recall: Recall,
+        until: Instant,
     ) -> StoreFuture<'a, LeaseReply>;
 
     /// Extends a lease that is still ours; `false`: it is not.
-    fn renew_lease<'a>(&'a self, key: &'a str, token: Token, lease: Duration) -> StoreFuture<'a, bool>;
+    fn renew_lease<'a>(&'a self, key: &'a str, token: Token, lease: Duration, until: Instant) -> StoreFuture<'a, bool>;
 
     /// Gives a lease back, if it is still ours.
-    fn release_lease<'a>(&'a self, key: &'a str, token: Token) -> StoreFuture<'a, ()>;
+    fn release_lease<'a>(&'a self, key: &'a str, token: Token, until: Instant) -> StoreFuture<'a, ()>;
 
     /// Waits for the value or the lease of `key` to change, as seen from a call that was told [`LeaseReply::Held`]: with
     /// [`IfPresent::Return`] a value that is there by now is a change. `None`: the store cannot tell, or too many wait.
@@ -218,25 +213,31 @@ pub(crate) trait Store: Send + Sync + 'static {
     /// be one of interest, so whoever is woken asks again.
     ///
     /// [`WATCHED_POLL`]: crate::config::WATCHED_POLL
-    fn watch<'a>(&'a self, key: &'a str, if_present: IfPresent) -> StoreFuture<'a, Option<Watch>>;
+    fn watch<'a>(&'a self, key: &'a str, if_present: IfPresent, until: Instant) -> StoreFuture<'a, Option<Watch>>;
 
     /// A reading for a write ([`write`](Self::write)), or for a load that does not ask for the lease.
-    fn read_clock<'a>(&'a self, key: &'a str, recall: Recall) -> StoreFuture<'a, ClockReading>;
+    fn read_clock<'a>(&'a self, key: &'a str, recall: Recall, until: Instant) -> StoreFuture<'a, ClockReading>;
 
     /// Stores a loaded value with its memberships, or refuses; gives the lease back either way.
     /// More than one round trip for over 256 names or 64 KiB.
-    fn fill<'a>(&'a self, fill: Fill<'a>) -> StoreFuture<'a, FillReply>;
+    fn fill<'a>(&'a self, fill: Fill<'a>, until: Instant) -> StoreFuture<'a, FillReply>;
 
     /// Removes the key and what depends on it, fences the key, and stores the new value only if nothing it depends on
     /// was invalidated after `fill.clock`, and memory is not full. Cost as for `fill`; what is left of a cascade is pending.
-    fn write<'a>(&'a self, fill: Fill<'a>) -> StoreFuture<'a, Written>;
+    fn write<'a>(&'a self, fill: Fill<'a>, until: Instant) -> StoreFuture<'a, Written>;
 
     /// One chunk of an invalidation: fences `names` (at most `INVALIDATE_NAMES_PER_CHUNK`; may be empty), removes what they
     /// reach, and goes on with whatever is pending.
-    fn invalidate<'a>(&'a self, names: &'a [Name]) -> StoreFuture<'a, Drained>;
+    fn invalidate<'a>(&'a self, names: &'a [Name], until: Instant) -> StoreFuture<'a, Drained>;
 
     /// One page of a pattern walk; raises the floor first. `pattern` is a Redis glob over logical keys.
-    fn sweep<'a>(&'a self, pattern: &'a str, scope: SweepScope, cursor: u64) -> StoreFuture<'a, SweepReply>;
+    fn sweep<'a>(
+        &'a self,
+        pattern: &'a str,
+        scope: SweepScope,
+        cursor: u64,
+        until: Instant,
+    ) -> StoreFuture<'a, SweepReply>;
 
     /// Succeeds when the store answers and is usable, within `timeout`. What cannot be cured by waiting (credentials,
     /// permissions, database) is a configuration error at once.

@@ -7,9 +7,11 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::Gate;
+use crate::clock::Instant;
 use crate::config::Config;
 use crate::error::{Error, ErrorKind};
 use crate::name::Name;
+use crate::store::far;
 use crate::store::memory::MemoryStore;
 use crate::store::{
     ClockReading, Drained, Fill, FillReply, IfPresent, LeaseReply, Recall, Store, StoreFuture, SweepReply, SweepScope,
@@ -150,48 +152,59 @@ impl Faulty {
     /// Puts bytes under a key, whatever they are.
     pub(super) async fn forge(&self, key: &str, value: Bytes) {
         let store = &self.0.store;
-        let clock = store.read_clock("a", Recall::Nothing).await.unwrap();
+        let clock = store.read_clock("a", Recall::Nothing, far()).await.unwrap();
         let ttl = Duration::from_secs(60);
         let fill = Fill { key, value, names: &[], ttl, clock: &clock, token: Token::new(), learned: None };
-        assert_eq!(store.fill(fill).await.unwrap(), FillReply::Stored);
+        assert_eq!(store.fill(fill, far()).await.unwrap(), FillReply::Stored);
     }
 
     /// What lies under a key.
     pub(super) async fn bytes(&self, key: &str) -> Option<Bytes> {
-        self.0.store.get(key).await.unwrap()
+        self.0.store.get(key, far()).await.unwrap()
     }
 
     fn plan<T>(&self, change: impl FnOnce(&mut Plan) -> T) -> T {
         change(&mut self.0.plan.lock().unwrap())
     }
 
-    fn through<'a, T: Send + 'a>(&'a self, op: Op, operation: StoreFuture<'a, T>) -> StoreFuture<'a, T> {
+    /// Ends by `until`, as every store does.
+    fn through<'a, T: Send + 'a>(
+        &'a self,
+        op: Op,
+        until: Instant,
+        operation: StoreFuture<'a, T>,
+    ) -> StoreFuture<'a, T> {
         Box::pin(async move {
-            let _under_way = UnderWay::begin(self, op);
-            let (failing, hanging, before, latency) = self.plan(|plan| {
-                *plan.calls.entry(op).or_default() += 1;
-                let before = plan.before.get_mut(&op).and_then(VecDeque::pop_front);
-                let (failing, hanging) = (is_due(plan.failing.get_mut(&op)), is_due(plan.hanging.get_mut(&op)));
-                (failing, hanging, before, plan.latency)
-            });
-            if let Some(gate) = before {
-                gate.pass().await;
-            }
-            if failing {
-                return Err(Error::new(ErrorKind::Unavailable, "the test says so"));
-            }
-            if hanging {
-                std::future::pending::<()>().await;
-            }
-            if !latency.is_zero() {
-                tokio::time::sleep(latency).await;
-            }
-            let answer = operation.await;
-            if let Some(gate) = self.plan(|plan| plan.after.get_mut(&op).and_then(VecDeque::pop_front)) {
-                gate.pass().await;
-            }
-            answer
+            let late = |_| Err(Error::new(ErrorKind::Timeout, "the test says so"));
+            tokio::time::timeout_at(until, self.answer(op, operation)).await.unwrap_or_else(late)
         })
+    }
+
+    async fn answer<T>(&self, op: Op, operation: StoreFuture<'_, T>) -> Result<T, Error> {
+        let _under_way = UnderWay::begin(self, op);
+        let (failing, hanging, before, latency) = self.plan(|plan| {
+            *plan.calls.entry(op).or_default() += 1;
+            let before = plan.before.get_mut(&op).and_then(VecDeque::pop_front);
+            let (failing, hanging) = (is_due(plan.failing.get_mut(&op)), is_due(plan.hanging.get_mut(&op)));
+            (failing, hanging, before, plan.latency)
+        });
+        if let Some(gate) = before {
+            gate.pass().await;
+        }
+        if failing {
+            return Err(Error::new(ErrorKind::Unavailable, "the test says so"));
+        }
+        if hanging {
+            std::future::pending::<()>().await;
+        }
+        if !latency.is_zero() {
+            tokio::time::sleep(latency).await;
+        }
+        let answer = operation.await;
+        if let Some(gate) = self.plan(|plan| plan.after.get_mut(&op).and_then(VecDeque::pop_front)) {
+            gate.pass().await;
+        }
+        answer
     }
 
     fn pending(&self, drained: Drained) -> Drained {
@@ -228,13 +241,13 @@ impl Store for Faulty {
         self.0.store.wall_ms()
     }
 
-    fn get<'a>(&'a self, key: &'a str) -> StoreFuture<'a, Option<Bytes>> {
-        self.through(Op::Get, Box::pin(async move { self.0.store.get(key).await }))
+    fn get<'a>(&'a self, key: &'a str, until: Instant) -> StoreFuture<'a, Option<Bytes>> {
+        self.through(Op::Get, until, Box::pin(async move { self.0.store.get(key, until).await }))
     }
 
-    fn get_many<'a>(&'a self, keys: &'a [Arc<str>]) -> StoreFuture<'a, Vec<Option<Bytes>>> {
+    fn get_many<'a>(&'a self, keys: &'a [Arc<str>], until: Instant) -> StoreFuture<'a, Vec<Option<Bytes>>> {
         self.plan(|plan| plan.looks.push(keys.len()));
-        self.through(Op::GetMany, Box::pin(async move { self.0.store.get_many(keys).await }))
+        self.through(Op::GetMany, until, Box::pin(async move { self.0.store.get_many(keys, until).await }))
     }
 
     fn take_lease<'a>(
@@ -244,58 +257,74 @@ impl Store for Faulty {
         lease: Duration,
         if_present: IfPresent,
         recall: Recall,
+        until: Instant,
     ) -> StoreFuture<'a, LeaseReply> {
         self.through(
             Op::TakeLease,
-            Box::pin(async move { self.0.store.take_lease(key, token, lease, if_present, recall).await }),
+            until,
+            Box::pin(async move { self.0.store.take_lease(key, token, lease, if_present, recall, until).await }),
         )
     }
 
-    fn renew_lease<'a>(&'a self, key: &'a str, token: Token, lease: Duration) -> StoreFuture<'a, bool> {
-        self.through(Op::RenewLease, Box::pin(async move { self.0.store.renew_lease(key, token, lease).await }))
+    fn renew_lease<'a>(&'a self, key: &'a str, token: Token, lease: Duration, until: Instant) -> StoreFuture<'a, bool> {
+        self.through(
+            Op::RenewLease,
+            until,
+            Box::pin(async move { self.0.store.renew_lease(key, token, lease, until).await }),
+        )
     }
 
-    fn release_lease<'a>(&'a self, key: &'a str, token: Token) -> StoreFuture<'a, ()> {
-        self.through(Op::ReleaseLease, Box::pin(async move { self.0.store.release_lease(key, token).await }))
+    fn release_lease<'a>(&'a self, key: &'a str, token: Token, until: Instant) -> StoreFuture<'a, ()> {
+        self.through(
+            Op::ReleaseLease,
+            until,
+            Box::pin(async move { self.0.store.release_lease(key, token, until).await }),
+        )
     }
 
-    fn watch<'a>(&'a self, key: &'a str, if_present: IfPresent) -> StoreFuture<'a, Option<Watch>> {
+    fn watch<'a>(&'a self, key: &'a str, if_present: IfPresent, until: Instant) -> StoreFuture<'a, Option<Watch>> {
         let deaf = self.plan(|plan| plan.mute).then(|| Watches::default().register("", ""));
         let work = async move {
             match deaf {
                 Some(watch) => Ok(watch),
-                None => self.0.store.watch(key, if_present).await,
+                None => self.0.store.watch(key, if_present, until).await,
             }
         };
-        self.through(Op::Watch, Box::pin(work))
+        self.through(Op::Watch, until, Box::pin(work))
     }
 
-    fn read_clock<'a>(&'a self, key: &'a str, recall: Recall) -> StoreFuture<'a, ClockReading> {
-        self.through(Op::ReadClock, Box::pin(async move { self.0.store.read_clock(key, recall).await }))
+    fn read_clock<'a>(&'a self, key: &'a str, recall: Recall, until: Instant) -> StoreFuture<'a, ClockReading> {
+        self.through(Op::ReadClock, until, Box::pin(async move { self.0.store.read_clock(key, recall, until).await }))
     }
 
-    fn fill<'a>(&'a self, fill: Fill<'a>) -> StoreFuture<'a, FillReply> {
+    fn fill<'a>(&'a self, fill: Fill<'a>, until: Instant) -> StoreFuture<'a, FillReply> {
         self.plan(|plan| plan.ttls.push(fill.ttl));
-        self.through(Op::Fill, Box::pin(async move { self.0.store.fill(fill).await }))
+        self.through(Op::Fill, until, Box::pin(async move { self.0.store.fill(fill, until).await }))
     }
 
-    fn write<'a>(&'a self, fill: Fill<'a>) -> StoreFuture<'a, Written> {
+    fn write<'a>(&'a self, fill: Fill<'a>, until: Instant) -> StoreFuture<'a, Written> {
         self.plan(|plan| plan.ttls.push(fill.ttl));
         let work = async move {
-            let written = self.0.store.write(fill).await?;
+            let written = self.0.store.write(fill, until).await?;
             Ok(Written { drained: self.pending(written.drained), ..written })
         };
-        self.through(Op::Write, Box::pin(work))
+        self.through(Op::Write, until, Box::pin(work))
     }
 
-    fn invalidate<'a>(&'a self, names: &'a [Name]) -> StoreFuture<'a, Drained> {
-        let work = async move { Ok(self.pending(self.0.store.invalidate(names).await?)) };
-        self.through(Op::Invalidate, Box::pin(work))
+    fn invalidate<'a>(&'a self, names: &'a [Name], until: Instant) -> StoreFuture<'a, Drained> {
+        let work = async move { Ok(self.pending(self.0.store.invalidate(names, until).await?)) };
+        self.through(Op::Invalidate, until, Box::pin(work))
     }
 
-    fn sweep<'a>(&'a self, pattern: &'a str, scope: SweepScope, cursor: u64) -> StoreFuture<'a, SweepReply> {
+    fn sweep<'a>(
+        &'a self,
+        pattern: &'a str,
+        scope: SweepScope,
+        cursor: u64,
+        until: Instant,
+    ) -> StoreFuture<'a, SweepReply> {
         self.plan(|plan| plan.sweeps.push(scope));
-        self.through(Op::Sweep, Box::pin(async move { self.0.store.sweep(pattern, scope, cursor).await }))
+        self.through(Op::Sweep, until, Box::pin(async move { self.0.store.sweep(pattern, scope, cursor, until).await }))
     }
 
     fn ready(&self, timeout: Duration) -> StoreFuture<'_, ()> {

@@ -31,10 +31,13 @@ async fn a_load_depends_on_the_tags_of_what_it_hit() {
 /// Removes an entry as its TTL would: without a fence, and without its dependents.
 async fn on_store_alone(cache: &Cache, key: &str) {
     let store = cache.runtime.store().unwrap();
-    let clock = store.read_clock("a", crate::store::Recall::Nothing).await.unwrap();
+    let clock = store.read_clock("a", crate::store::Recall::Nothing, far()).await.unwrap();
     let ttl = Duration::from_millis(1);
     let (value, token) = (bytes::Bytes::from_static(b"x"), crate::store::Token::new());
-    store.fill(crate::store::Fill { key, value, names: &[], ttl, clock: &clock, token, learned: None }).await.unwrap();
+    store
+        .fill(crate::store::Fill { key, value, names: &[], ttl, clock: &clock, token, learned: None }, far())
+        .await
+        .unwrap();
     tokio::time::advance(ttl).await;
 }
 

@@ -72,7 +72,7 @@ async fn a_dead_process_has_one_successor_when_its_lease_ends_and_the_others_wai
     let store = Faulty::new();
     // No multiple of any pause between two looks.
     let lease = Duration::from_millis(901);
-    let dead = store.take_lease("k", Token::new(), lease, IfPresent::Return, Recall::Nothing).await.unwrap();
+    let dead = store.take_lease("k", Token::new(), lease, IfPresent::Return, Recall::Nothing, far()).await.unwrap();
     assert!(matches!(dead, LeaseReply::Granted(_)));
     let begun = Instant::now();
     let processes: Vec<_> = (0..4).map(|_| on(&store)).collect();
@@ -147,7 +147,7 @@ async fn who_finds_no_room_to_watch_polls() {
     let store = Faulty::new();
     let mut others = Vec::new();
     for number in 0..WATCHES_MAX {
-        others.push(store.watch(&number.to_string(), IfPresent::Return).await.unwrap().unwrap());
+        others.push(store.watch(&number.to_string(), IfPresent::Return, far()).await.unwrap().unwrap());
     }
     let (gate, _, waiters) = waiting(&store).await;
     tokio::time::sleep(LEASE_POLL_MAX).await;

@@ -86,7 +86,7 @@ impl Batch {
         }
         let asking = Asking::begin(self.left);
         let mut budget = Budget::new(runtime.config.operation_deadline.min(self.left));
-        let answer = budget.ask(&self.counters, store.get_many(&keys)).await;
+        let answer = budget.ask(&self.counters, |until| store.get_many(&keys, until)).await;
         self.left = if answer.is_ok() { asking.left() } else { Duration::ZERO };
         let values = answer.ok()?;
         let sizes = values.iter().flatten().map(bytes::Bytes::len);

@@ -26,11 +26,11 @@ impl Rig {
 
     /// As a load is given it that begins without the lease.
     async fn recall(&self, key: &str) -> Option<Bytes> {
-        self.another().read_clock(key, Recall::Learned).await.unwrap().learned
+        self.another().read_clock(key, Recall::Learned, far()).await.unwrap().learned
     }
 
     async fn lease_reading(&self, key: &str, recall: Recall) -> (bool, Option<Bytes>) {
-        match self.store.take_lease(key, Token::new(), SECOND, IfPresent::Ignore, recall).await.unwrap() {
+        match self.store.take_lease(key, Token::new(), SECOND, IfPresent::Ignore, recall, far()).await.unwrap() {
             LeaseReply::Granted(clock) => (true, clock.learned),
             LeaseReply::Held { clock, .. } => (false, clock.learned),
             LeaseReply::Hit(_) => unreachable!("present values are ignored"),
@@ -40,7 +40,7 @@ impl Rig {
 
 async fn what_a_fill_taught_comes_with_every_reading_that_asks_for_it(rig: Rig) {
     assert_eq!(rig.recall("a").await, None);
-    let clock = rig.store.read_clock("a", Recall::Nothing).await.unwrap();
+    let clock = rig.store.read_clock("a", Recall::Nothing, far()).await.unwrap();
     assert_eq!(rig.teach("a", &["tT"], &clock, b"one").await, FillReply::Stored);
     let one = Some(Bytes::from_static(b"one"));
     assert_eq!(rig.recall("a").await, one);
@@ -48,7 +48,7 @@ async fn what_a_fill_taught_comes_with_every_reading_that_asks_for_it(rig: Rig) 
     assert_eq!(rig.lease_reading("a", Recall::Learned).await, (true, one.clone()));
     assert_eq!(rig.lease_reading("a", Recall::Learned).await, (false, one));
     assert_eq!(rig.lease_reading("a", Recall::Nothing).await, (false, None));
-    assert_eq!(rig.store.read_clock("a", Recall::Nothing).await.unwrap().learned, None);
+    assert_eq!(rig.store.read_clock("a", Recall::Nothing, far()).await.unwrap().learned, None);
 }
 
 async fn what_was_learned_outlives_the_entry(rig: Rig) {

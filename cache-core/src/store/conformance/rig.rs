@@ -73,7 +73,10 @@ impl Rig {
     }
 
     pub(in crate::store) async fn lease(&self, key: &str, token: Token) -> LeaseReply {
-        self.store.take_lease(key, token, Duration::from_secs(5), IfPresent::Return, Recall::Nothing).await.unwrap()
+        self.store
+            .take_lease(key, token, Duration::from_secs(5), IfPresent::Return, Recall::Nothing, far())
+            .await
+            .unwrap()
     }
 
     /// Waits for the lease of `key` to end.
@@ -94,7 +97,7 @@ impl Rig {
     async fn reading_as(&self, token: Token, key: &str) -> ClockReading {
         let reply = self
             .store
-            .take_lease(key, token, Duration::from_secs(5), IfPresent::Ignore, Recall::Nothing)
+            .take_lease(key, token, Duration::from_secs(5), IfPresent::Ignore, Recall::Nothing, far())
             .await
             .unwrap();
         match reply {
@@ -124,7 +127,7 @@ impl Rig {
     ) -> FillReply {
         let value = stored(names, payload);
         let fill = Fill { key, value, names, ttl: Duration::from_secs(600), clock, token, learned: None };
-        self.store.fill(fill).await.unwrap()
+        self.store.fill(fill, far()).await.unwrap()
     }
 
     /// By a load that holds no lease and has learned something.
@@ -137,7 +140,7 @@ impl Rig {
     ) -> FillReply {
         let (value, ttl) = (stored(names, key.as_bytes()), Duration::from_secs(600));
         let fill = Fill { key, value, names, ttl, clock, token: Token::new(), learned };
-        self.store.fill(fill).await.unwrap()
+        self.store.fill(fill, far()).await.unwrap()
     }
 
     pub(in crate::store) async fn try_fill(&self, key: &str, names: &[&str], clock: &ClockReading) -> FillReply {
@@ -156,12 +159,12 @@ impl Rig {
         let (names, clock) = (parse(names), self.reading(key).await);
         let value = stored(&names, key.as_bytes());
         let fill = Fill { key, value, names: &names, ttl, clock: &clock, token: Token::new(), learned: None };
-        assert_eq!(self.store.fill(fill).await.unwrap(), FillReply::Stored);
+        assert_eq!(self.store.fill(fill, far()).await.unwrap(), FillReply::Stored);
     }
 
     /// `m:0`, `m:1`, …
     pub(in crate::store) async fn fill_many(&self, count: usize, names: &[&str]) {
-        let clock = self.store.read_clock("a", Recall::Nothing).await.unwrap();
+        let clock = self.store.read_clock("a", Recall::Nothing, far()).await.unwrap();
         for at in 0..count {
             assert_eq!(self.try_fill(&format!("m:{at}"), names, &clock).await, FillReply::Stored);
         }
@@ -189,18 +192,18 @@ impl Rig {
     ) -> Written {
         let (value, ttl) = (stored(names, key.as_bytes()), Duration::from_secs(600));
         let fill = Fill { key, value, names, ttl, clock, token: Token::new(), learned };
-        self.store.write(fill).await.unwrap()
+        self.store.write(fill, far()).await.unwrap()
     }
 
     /// The payload.
     pub(in crate::store) async fn get(&self, key: &str) -> Option<Bytes> {
-        let value = self.store.get(key).await.unwrap()?;
+        let value = self.store.get(key, far()).await.unwrap()?;
         let names_bytes = u32::from_le_bytes(value[52..56].try_into().unwrap()) as usize;
         Some(value.slice(56 + names_bytes..))
     }
 
     pub(in crate::store) async fn chunk(&self, names: &[&str]) -> Drained {
-        self.store.invalidate(&parse(names)).await.unwrap()
+        self.store.invalidate(&parse(names), far()).await.unwrap()
     }
 
     /// To its end; the number of entries removed.
@@ -223,7 +226,7 @@ impl Rig {
         for &scope in scopes {
             let mut cursor = Some(0);
             while let Some(at) = cursor {
-                let page = self.store.sweep(pattern, scope, at).await.unwrap();
+                let page = self.store.sweep(pattern, scope, at, far()).await.unwrap();
                 removed += page.drained.removed + self.drain(page.drained).await;
                 cursor = page.next;
             }

@@ -25,27 +25,31 @@ async fn soon<T>(answer: impl Future<Output = T>) -> T {
 }
 
 async fn granted(store: &dyn Store, token: Token) -> ClockReading {
-    match store.take_lease("k", token, Duration::from_secs(30), IfPresent::Ignore, Recall::Nothing).await.unwrap() {
+    match store
+        .take_lease("k", token, Duration::from_secs(30), IfPresent::Ignore, Recall::Nothing, far())
+        .await
+        .unwrap()
+    {
         LeaseReply::Granted(clock) => clock,
         other => panic!("{other:?}"),
     }
 }
 
 async fn watch(rig: &Rig, if_present: IfPresent) -> Watch {
-    rig.store.watch("k", if_present).await.unwrap().expect("every store can tell")
+    rig.store.watch("k", if_present, far()).await.unwrap().expect("every store can tell")
 }
 
 async fn fill(store: &dyn Store, token: Token, clock: &ClockReading) -> FillReply {
     let value = Bytes::from_static(b"v");
     store
-        .fill(Fill { key: "k", value, names: &[], ttl: Duration::from_secs(60), clock, token, learned: None })
+        .fill(Fill { key: "k", value, names: &[], ttl: Duration::from_secs(60), clock, token, learned: None }, far())
         .await
         .unwrap()
 }
 
 /// `false`: nothing has been told when another answer of the same connection is here.
 async fn is_told(rig: &Rig, watch: &Watch) -> bool {
-    rig.store.get("another").await.unwrap();
+    rig.store.get("another", far()).await.unwrap();
     tokio::time::timeout(Duration::ZERO, watch.changed()).await.is_ok()
 }
 
@@ -70,7 +74,7 @@ async fn a_refused_fill_is_told(rig: Rig) {
     let (other, token) = (rig.another(), Token::new());
     let clock = granted(&*other, token).await;
     let watch = watch(&rig, IfPresent::Return).await;
-    rig.store.invalidate(&[Name::key("k").unwrap()]).await.unwrap();
+    rig.store.invalidate(&[Name::key("k").unwrap()], far()).await.unwrap();
     assert!(matches!(fill(&*other, token, &clock).await, FillReply::Refused(_)));
     soon(watch.changed()).await;
 }
@@ -79,14 +83,14 @@ async fn a_lease_that_is_given_back_is_told(rig: Rig) {
     let (other, token) = (rig.another(), Token::new());
     granted(&*other, token).await;
     let watch = watch(&rig, IfPresent::Return).await;
-    other.release_lease("k", token).await.unwrap();
+    other.release_lease("k", token, far()).await.unwrap();
     assert_eq!(soon(watch.changed()).await, Change::Lease);
 }
 
 async fn what_changed_before_the_watch_is_told_at_once(rig: Rig) {
     let (other, token) = (rig.another(), Token::new());
     let clock = granted(&*other, token).await;
-    other.release_lease("k", token).await.unwrap();
+    other.release_lease("k", token, far()).await.unwrap();
     assert_eq!(soon(watch(&rig, IfPresent::Return).await.changed()).await, Change::Lease);
     assert_eq!(fill(&*other, token, &clock).await, FillReply::Stored);
     assert_eq!(soon(watch(&rig, IfPresent::Return).await.changed()).await, Change::Value);
@@ -97,7 +101,7 @@ async fn a_value_that_is_to_be_ignored_is_no_change(rig: Rig) {
     let clock = granted(&*other, Token::new()).await;
     assert_eq!(fill(&*other, Token::new(), &clock).await, FillReply::Stored);
     let clock = match other
-        .take_lease("k", token, Duration::from_secs(30), IfPresent::Ignore, Recall::Nothing)
+        .take_lease("k", token, Duration::from_secs(30), IfPresent::Ignore, Recall::Nothing, far())
         .await
         .unwrap()
     {
@@ -116,20 +120,20 @@ async fn a_write_is_told(rig: Rig) {
     let watch = watch(&rig, IfPresent::Return).await;
     let value = Bytes::from_static(b"v");
     let ttl = Duration::from_secs(60);
-    other.write(Fill { key: "k", value, names: &[], ttl, clock: &clock, token, learned: None }).await.unwrap();
+    other.write(Fill { key: "k", value, names: &[], ttl, clock: &clock, token, learned: None }, far()).await.unwrap();
     assert_eq!(soon(watch.changed()).await, Change::Value);
 }
 
 /// It fences the key nevertheless, so that whoever loads it loads in vain.
 async fn a_refused_write_is_told(rig: Rig) {
     let (other, tag) = (rig.another(), [Name::tag("T").unwrap()]);
-    let clock = other.read_clock("k", Recall::Nothing).await.unwrap();
-    other.invalidate(&tag).await.unwrap();
+    let clock = other.read_clock("k", Recall::Nothing, far()).await.unwrap();
+    other.invalidate(&tag, far()).await.unwrap();
     granted(&*other, Token::new()).await;
     let watch = watch(&rig, IfPresent::Return).await;
     let (value, ttl, token) = (Bytes::from_static(b"v"), Duration::from_secs(60), Token::new());
     let fill = Fill { key: "k", value, names: &tag, ttl, clock: &clock, token, learned: None };
-    assert_eq!(other.write(fill).await.unwrap().fill, FillReply::Refused(Refusal::Fenced));
+    assert_eq!(other.write(fill, far()).await.unwrap().fill, FillReply::Refused(Refusal::Fenced));
     soon(watch.changed()).await;
     granted(&*rig.store, Token::new()).await;
 }
@@ -140,10 +144,10 @@ async fn an_invalidation_of_the_key_is_told_and_frees_the_lease(rig: Rig) {
     let clock = granted(&*other, token).await;
     let watch = watch(&rig, IfPresent::Return).await;
     assert!(!is_told(&rig, &watch).await);
-    rig.another().invalidate(&[Name::key("k").unwrap()]).await.unwrap();
+    rig.another().invalidate(&[Name::key("k").unwrap()], far()).await.unwrap();
     assert_eq!(soon(watch.changed()).await, Change::Lease);
     granted(&*rig.store, Token::new()).await;
-    assert!(!other.renew_lease("k", token, Duration::from_secs(30)).await.unwrap(), "its owner is late");
+    assert!(!other.renew_lease("k", token, Duration::from_secs(30), far()).await.unwrap(), "its owner is late");
     assert_eq!(fill(&*other, token, &clock).await, FillReply::Refused(Refusal::Fenced));
 }
 
@@ -151,7 +155,7 @@ async fn an_invalidation_of_another_key_is_not_told(rig: Rig) {
     let other = rig.another();
     granted(&*other, Token::new()).await;
     let watch = watch(&rig, IfPresent::Return).await;
-    other.invalidate(&[Name::key("another").unwrap(), Name::tag("k").unwrap()]).await.unwrap();
+    other.invalidate(&[Name::key("another").unwrap(), Name::tag("k").unwrap()], far()).await.unwrap();
     assert!(!is_told(&rig, &watch).await);
 }
 

@@ -109,17 +109,23 @@ impl Pool {
         stripe_key: &str,
         keys: impl ToRedisArgs,
         args: impl ToRedisArgs,
+        until: Instant,
     ) -> impl Future<Output = Result<Value, Error>> + Send {
         let invocation = Invocation::script(script, &keys, &args);
         let key = StripeKey::new(stripe_key);
-        async move { self.call(key, &invocation).await }
+        async move { self.call(key, &invocation, until).await }
     }
 
     /// Sends one command on the connection of `stripe_key`; everything else as for [`run`](Self::run).
-    pub(crate) fn command(&self, stripe_key: &str, command: Cmd) -> impl Future<Output = Result<Value, Error>> + Send {
+    pub(crate) fn command(
+        &self,
+        stripe_key: &str,
+        command: Cmd,
+        until: Instant,
+    ) -> impl Future<Output = Result<Value, Error>> + Send {
         let invocation = Invocation::command(command);
         let key = StripeKey::new(stripe_key);
-        async move { self.call(key, &invocation).await }
+        async move { self.call(key, &invocation, until).await }
     }
 
     /// A wait for pushes that tell of either name, on the connection of `stripe_key`. They come once [`track`](Self::track)
@@ -131,10 +137,15 @@ impl Pool {
 
     /// As [`command`](Self::command), and has the server push the next change of every key that the command reads. Fails
     /// where pushes are not to be had.
-    pub(crate) fn track(&self, stripe_key: &str, command: Cmd) -> impl Future<Output = Result<Value, Error>> + Send {
+    pub(crate) fn track(
+        &self,
+        stripe_key: &str,
+        command: Cmd,
+        until: Instant,
+    ) -> impl Future<Output = Result<Value, Error>> + Send {
         let invocation = Invocation::tracked(command);
         let key = StripeKey::new(stripe_key);
-        async move { self.call(key, &invocation).await }
+        async move { self.call(key, &invocation, until).await }
     }
 
     /// Waits until every connection of this runtime stands, and the server answers on one of them within the operation deadline.
@@ -202,14 +213,16 @@ impl Pool {
         self.shared.breaker.is_open()
     }
 
-    async fn call(&self, key: StripeKey, invocation: &Invocation<'_>) -> Result<Value, Error> {
+    async fn call(&self, key: StripeKey, invocation: &Invocation<'_>, until: Instant) -> Result<Value, Error> {
         let stripes = self.runtimes.here(&self.shared)?;
         let started = Instant::now();
         let Ok(permit) = self.shared.breaker.admit(started) else {
             return Err(Error::new(ErrorKind::Unavailable, "Redis failed repeatedly and is not asked for now"));
         };
-        let outcome = stripes.of(key).call(invocation, started, started + self.shared.operation_deadline).await;
+        let outcome = stripes.of(key).call(invocation, started, until).await;
         match &outcome {
+            // It had less than the operation deadline to answer: that says nothing of it.
+            Err(fault) if fault.is_timeout() && until < started + self.shared.operation_deadline => drop(permit),
             Err(fault) if fault.is_failure_of_the_store() => permit.failed(Instant::now()),
             _ => permit.succeeded(),
         }

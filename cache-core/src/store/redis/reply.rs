@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use redis::Value;
-use tokio::time::Instant;
 
+use crate::clock;
 use crate::error::{Error, ErrorKind};
 use crate::store::{ClockReading, Drained, FillReply, LeaseReply, Refusal, SweepReply, Written};
 
@@ -52,7 +52,7 @@ fn reading(items: &[Value]) -> Result<ClockReading, Error> {
         incarnation: text(Some(incarnation))?.into(),
         seq: integer(seq)?,
         read_at_ms: integer(now_ms)?,
-        read_at: Instant::now(),
+        read_at: clock::now(),
         learned: (!learned.is_empty()).then(|| Bytes::copy_from_slice(learned)),
     })
 }

@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use crate::config::LEARNED_BYTES_MAX;
 use crate::store::conformance::rig::Rig;
+use crate::store::far;
 use crate::store::{FillReply, IfPresent, LeaseReply, Recall, Refusal, Token};
 
 macro_rules! on_every_server {
@@ -244,7 +245,7 @@ async fn bookkeeping_has_no_ttl(rig: Rig) {
 
 async fn a_value_of_another_type_is_unreadable_and_overwritten(rig: Rig) {
     rig.raw_command(&["LPUSH", "a", "x"]).await;
-    assert_eq!(rig.store.get("a").await.unwrap(), Some(Bytes::new()));
+    assert_eq!(rig.store.get("a", far()).await.unwrap(), Some(Bytes::new()));
     assert!(matches!(rig.lease("a", Token::new()).await, LeaseReply::Granted(_)));
     rig.fill("a", &["tT"]).await;
     assert_eq!(rig.get("a").await.as_deref(), Some(&b"a"[..]));
@@ -256,9 +257,11 @@ async fn a_value_of_another_type_is_unreadable_and_overwritten(rig: Rig) {
 }
 
 async fn recall(rig: &Rig) -> Option<Bytes> {
-    let clock = rig.store.read_clock("a", Recall::Learned).await.unwrap();
-    let leased =
-        rig.store.take_lease("a", Token::new(), Duration::from_secs(5), IfPresent::Ignore, Recall::Learned).await;
+    let clock = rig.store.read_clock("a", Recall::Learned, far()).await.unwrap();
+    let leased = rig
+        .store
+        .take_lease("a", Token::new(), Duration::from_secs(5), IfPresent::Ignore, Recall::Learned, far())
+        .await;
     let (LeaseReply::Granted(leased) | LeaseReply::Held { clock: leased, .. }) = leased.unwrap() else { panic!() };
     assert_eq!(leased.learned, clock.learned);
     clock.learned

@@ -55,6 +55,10 @@ impl Fault {
         self.connection_lost || matches!(self.kind, ErrorKind::Unavailable | ErrorKind::Timeout)
     }
 
+    pub(super) fn is_timeout(&self) -> bool {
+        self.kind == ErrorKind::Timeout
+    }
+
     pub(super) fn code(&self) -> Option<&str> {
         self.code.as_deref()
     }

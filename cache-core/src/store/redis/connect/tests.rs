@@ -13,6 +13,7 @@ mod readiness;
 mod runtimes;
 mod supervision;
 
+use crate::store::far;
 use crate::store::redis::scripts;
 use fake::{Answer, Fake};
 
@@ -35,10 +36,15 @@ fn doing_nothing() -> OnNewPrimary {
     Box::new(|_| Box::pin(async { Ok(()) }))
 }
 
+/// When an answer is due that is asked for now.
+fn in_time() -> Instant {
+    Instant::now() + crate::config::OPERATION_DEADLINE
+}
+
 async fn get(pool: &Pool, key: &str) -> Result<String, Error> {
     let mut command = redis::cmd("GET");
     command.arg(key);
-    let value = pool.command(key, command).await?;
+    let value = pool.command(key, command, in_time()).await?;
     Ok(redis::from_redis_value(value).unwrap_or_default())
 }
 

@@ -171,14 +171,14 @@ async fn a_script_that_the_server_lost_is_sent_as_text_once() {
     fake.on("EVALSHA", Answer::raw("-NOSCRIPT No matching script\r\n"));
     fake.on("EVAL ", Answer::raw(":7\r\n"));
     let pool = pool(&fake);
-    let value = pool.run(&scripts::READ_CLOCK, "k", &["key"], (1, "two")).await.unwrap();
+    let value = pool.run(&scripts::READ_CLOCK, "k", &["key"], (1, "two"), in_time()).await.unwrap();
     assert_eq!(value, Value::Int(7));
     let [(_, eval)] = &fake.seen("EVAL ")[..] else { panic!() };
     assert_eq!(*eval, format!("EVAL {} 1 key 1 two", scripts::READ_CLOCK.source));
     assert_eq!(fake.seen("EVALSHA")[0].1, format!("EVALSHA {} 1 key 1 two", scripts::READ_CLOCK.sha1()));
 
     fake.on("EVAL ", Answer::raw("-NOSCRIPT still not\r\n"));
-    let error = pool.run(&scripts::READ_CLOCK, "k", &["key"], None::<&str>).await.unwrap_err();
+    let error = pool.run(&scripts::READ_CLOCK, "k", &["key"], None::<&str>, in_time()).await.unwrap_err();
     assert_eq!((error.kind(), reply_code(&error)), (ErrorKind::Protocol, Some("NOSCRIPT")));
     assert_eq!(fake.seen("EVALSHA").len(), 2);
 }

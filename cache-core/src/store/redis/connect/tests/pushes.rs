@@ -17,7 +17,7 @@ async fn told(watch: &Watch) -> Option<Change> {
 
 async fn watching(pool: &Pool) -> Watch {
     let watch = pool.register("k", "value", "lease").unwrap();
-    pool.track("k", exists()).await.unwrap();
+    pool.track("k", exists(), in_time()).await.unwrap();
     watch
 }
 
@@ -66,7 +66,7 @@ async fn a_server_without_tracking_serves_everything_else() {
     fake.on("CLIENT TRACKING", Answer::raw("-NOPERM private\r\n"));
     let pool = pool(&fake);
     pool.ready(Duration::from_secs(1)).await.unwrap();
-    let error = pool.track("k", exists()).await.unwrap_err();
+    let error = pool.track("k", exists(), in_time()).await.unwrap_err();
     check_discreet(&error);
     assert!(fake.seen("CLIENT CACHING").is_empty() && fake.seen("EXISTS").is_empty(), "no round trip for nothing");
     assert_eq!(get(&pool, "k").await.unwrap(), "k");
@@ -78,7 +78,7 @@ async fn a_refused_permission_to_track_is_an_error() {
     let pool = pool(&fake);
     fake.on("EXISTS", Answer::raw(":1\r\n"));
     fake.on("CLIENT CACHING", Answer::raw("-ERR private\r\n"));
-    check_discreet(&pool.track("k", exists()).await.unwrap_err());
+    check_discreet(&pool.track("k", exists(), in_time()).await.unwrap_err());
     assert_eq!(get(&pool, "k").await.unwrap(), "k", "replies stay in step");
 }
 
@@ -88,6 +88,6 @@ async fn a_change_right_after_the_look_is_told() {
     let fake = Fake::new();
     fake.on("EXISTS", Answer::raw(":1\r\n>2\r\n$10\r\ninvalidate\r\n*1\r\n$13\r\nshop:~lease:k\r\n"));
     let store = RedisStore { pool: pool(&fake), layout: Layout::new("shop"), fence_retention: DEADLINE };
-    let watch = store.watch("k", IfPresent::Return).await.unwrap().unwrap();
+    let watch = store.watch("k", IfPresent::Return, far()).await.unwrap().unwrap();
     assert_eq!(told(&watch).await, Some(Change::Lease));
 }
