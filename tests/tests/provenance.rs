@@ -200,8 +200,7 @@ each_store! {
         assert!(app.outer_falls(Name::Tag("inner-tag")).await);
     }
 
-    /// `outer` is made from `middle`, which is made from `inner`. `middle` is gone: nothing but the names in `outer`'s own
-    /// header and indexes leads from `inner` to `outer`.
+    /// `outer` is made from `middle`, and `middle` from `inner`. The entry of `middle` has expired.
     async fn an_entry_falls_also_when_the_one_between_is_gone(store: TestStore) {
         let app = App::new(&store).await;
         let soon = key("middle").with_ttl(Duration::from_millis(50));

@@ -16,32 +16,6 @@ async fn falls(cache: &Cache, body: impl Future<Output = u32>, fall: &str, tag: 
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_load_depends_on_the_tags_of_what_it_hit() {
-    let (cache, _) = rig();
-    load_key(&cache, tagged("inner", &["t"]), async { 1 }).await;
-    let body = async {
-        let value = load(&cache, "inner", forbidden()).await;
-        // The middle is gone when the tag falls: only the names in the outer entry lead to it.
-        on_store_alone(&cache, "inner").await;
-        value
-    };
-    assert!(falls(&cache, body, "t", true).await);
-}
-
-/// Removes an entry as its TTL would: without a fence, and without its dependents.
-async fn on_store_alone(cache: &Cache, key: &str) {
-    let store = cache.runtime.store().unwrap();
-    let clock = store.read_clock("a", crate::store::Recall::Nothing, far()).await.unwrap();
-    let ttl = Duration::from_millis(1);
-    let (value, token) = (bytes::Bytes::from_static(b"x"), crate::store::Token::new());
-    store
-        .fill(crate::store::Fill { key, value, names: &[], ttl, clock: &clock, token, learned: None }, far())
-        .await
-        .unwrap();
-    tokio::time::advance(ttl).await;
-}
-
-#[tokio::test(start_paused = true)]
 async fn a_load_depends_on_names_that_were_known_of_what_failed_in_it() {
     let (cache, _) = rig();
     let body = async {
