@@ -81,6 +81,8 @@ pub(crate) const MEMORY_MEMBERSHIPS_PER_VISIT: usize = 16;
 /// Tokio runtimes that are remembered to have no timers: asking is a panic that is caught. Beyond it the one that was met first
 /// is asked again.
 pub(crate) const TIMERLESS_RUNTIMES_MAX: usize = 64;
+/// Memberships of one removed entry that end at once; the others by work on record. About a millisecond.
+pub(crate) const MEMORY_NAMES_LEFT_AT_ONCE: usize = 2_048;
 /// Shortest and longest delay before a lost connection is tried again: a full outage costs a few packets a second, and its
 /// end is noticed within two seconds.
 pub(crate) const RECONNECT_DELAY_MIN: Duration = Duration::from_millis(50);

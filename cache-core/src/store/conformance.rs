@@ -38,6 +38,7 @@ macro_rules! on_every_store {
 }
 
 mod learned;
+mod leaving;
 mod watching;
 
 on_every_store! {

@@ -129,7 +129,7 @@ pub(crate) enum Refusal {
 pub(crate) struct Drained {
     /// Live entries removed.
     pub(crate) removed: u64,
-    /// Names whose index is not empty yet, of this and of any other unfinished invalidation. Zero: all is done.
+    /// What is left to do, of this and of any other unfinished invalidation. Zero: all is done.
     pub(crate) pending: u64,
 }
 

@@ -255,7 +255,7 @@ impl Rig {
             Backend::Redis { .. } => {
                 let mut raw = self.raw().await;
                 let mut found = 0;
-                for glob in ["~index:*", "~pending"] {
+                for glob in ["~index:*", "~pending", "~leaving"] {
                     let glob = format!("{}:{glob}", self.config.namespace);
                     let keys: Vec<String> = ::redis::cmd("KEYS").arg(glob).query_async(&mut raw).await.unwrap();
                     found += keys.len();

@@ -2,7 +2,6 @@
 
 use super::rules::Rule;
 use super::state::{Now, State};
-use crate::config::MEMORY_MEMBERSHIPS_PER_VISIT;
 use crate::name::Glob;
 use crate::name::Name;
 use crate::store::{Drained, SweepReply, SweepScope};
@@ -10,15 +9,15 @@ use crate::store::{Drained, SweepReply, SweepScope};
 impl State {
     pub(super) fn invalidate(&mut self, names: &[Name], now: Now) -> Drained {
         let seq = self.fences.advance(now);
+        let mut budget = self.settings.members_per_chunk;
         let mut removed = 0;
         for name in names {
             if self.rules.keep(Rule::GivenNamesAreFenced) {
                 self.fences.fence(name, seq, now);
             }
-            removed += u64::from(self.remove(name, now));
+            removed += u64::from(self.remove_or_record(name, &mut budget, now));
             self.push_pending(name);
         }
-        let mut budget = self.settings.members_per_chunk;
         removed += self.drain(seq, &mut budget, now);
         let drained = Drained { removed, pending: self.pending.len() };
         self.tidy(0, now);
@@ -46,7 +45,7 @@ impl State {
                 match scope {
                     SweepScope::Values if matches => {
                         self.fences.fence(&name, seq, now);
-                        removed += u64::from(self.remove(&name, now));
+                        removed += u64::from(self.remove_or_record(&name, &mut budget, now));
                         self.push_pending(&name);
                     }
                     SweepScope::Dependents if matches && self.rules.keep(Rule::SweepFollowsEntriesThatAreGone) => {
@@ -91,6 +90,13 @@ impl State {
             }
             removed += u64::from(self.visit(&name, &member, seq, budget, now));
         }
+        while *budget > 0
+            && self.pending.last().is_none()
+            && let Some((key, names)) = self.pending.pop_leaving()
+        {
+            *budget -= 1;
+            self.leave(&key, &names, budget);
+        }
         // Between two chunks loads begin that read what is still there. What they make of it may come after the last chunk.
         if again {
             for left in self.pending.iter() {
@@ -108,10 +114,11 @@ impl State {
     /// invalidates. It is fenced even if nothing depends on it: somebody may have read it a moment ago and be loading.
     fn visit(&mut self, name: &Name, member: &Name, seq: u64, budget: &mut usize, now: Now) -> bool {
         let entry = self.entries.get(member);
-        let (present, falls) = (entry.is_some(), entry.is_some_and(|entry| entry.depends_on(name)));
-        let memberships = entry.filter(|_| falls).map_or(1, |entry| entry.names.len());
-        *budget = budget.saturating_sub(1 + memberships / MEMORY_MEMBERSHIPS_PER_VISIT);
-        let removed = falls && self.remove(member, now);
+        // A given key that there was no budget for is a member of its own index.
+        let falls = name == member || entry.is_some_and(|entry| entry.depends_on(name));
+        let present = entry.is_some();
+        *budget -= 1;
+        let removed = falls && self.remove(member, budget, now);
         self.indexes.leave(name, member);
         // Before what depends on its last member is pushed: in a chain as deep as the store, one name waits.
         if !self.indexes.has_members(name) {
@@ -132,13 +139,37 @@ impl State {
         }
     }
 
+    /// As [`remove`](Self::remove). Without budget the key becomes a member of its own index, so that the entry is removed when
+    /// that is emptied.
+    fn remove_or_record(&mut self, key: &Name, budget: &mut usize, now: Now) -> bool {
+        if *budget > 0 {
+            return self.remove(key, budget, now);
+        }
+        if self.entries.get(key).is_some() && self.rules.keep(Rule::KeysLeftAreOnRecord) {
+            self.indexes.join(key, key, now.at, now.at + self.dead_members_stay());
+        }
+        false
+    }
+
     /// Removes the entry of a key with its memberships, if there is one; whether it was alive. It may leave its indexes only
     /// because every caller fences the key and empties the index of its dependents: nothing is left that is reached through it.
-    pub(super) fn remove(&mut self, key: &Name, now: Now) -> bool {
+    pub(super) fn remove(&mut self, key: &Name, budget: &mut usize, now: Now) -> bool {
         let Some(entry) = self.entries.remove(key) else { return false };
-        for index in &entry.names {
+        self.leave(key, &entry.names, budget);
+        entry.is_live(now.at)
+    }
+
+    /// Leaves the first of these indexes, and the others by work on record. If the key has been stored again meanwhile, that entry
+    /// keeps what it needs.
+    fn leave(&mut self, key: &Name, names: &[Name], budget: &mut usize) {
+        let (first, later) = names.split_at(names.len().min(self.settings.names_left_at_once));
+        let successor = self.entries.get(key).filter(|_| self.rules.keep(Rule::SuccessorsKeepTheirMemberships));
+        for index in first.iter().filter(|index| !successor.is_some_and(|entry| entry.depends_on(index))) {
             self.indexes.leave(index, key);
         }
-        entry.is_live(now.at)
+        *budget = budget.saturating_sub(first.len() / self.settings.memberships_per_visit);
+        if !later.is_empty() {
+            self.pending.push_leaving(key, later);
+        }
     }
 }

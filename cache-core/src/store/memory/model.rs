@@ -42,6 +42,8 @@ struct Program {
     resends: u8,
     /// What one operation collects and reaps.
     reaped_per_operation: usize,
+    /// Of a removed entry's names.
+    names_left_at_once: usize,
 }
 
 const PROGRAM: Program = Program {
@@ -59,6 +61,7 @@ const PROGRAM: Program = Program {
     crashes: 0,
     resends: 0,
     reaped_per_operation: 16,
+    names_left_at_once: 16,
 };
 
 #[derive(Debug, Default)]
@@ -129,6 +132,8 @@ fn each_rule_is_needed() {
         (FillChecksEveryName, "a tag and its cascade"),
         (EveryChunkFencesAgain, "refresh between two chunks"),
         (PendingWorkIsKept, "a crashed invalidation"),
+        (KeysLeftAreOnRecord, "more keys than a chunk has budget for"),
+        (SuccessorsKeepTheirMemberships, "an entry with many names, stored again while they are left"),
         (DroppedFencesRaiseTheFloor, "dropped fences"),
         (IncarnationIsChecked, "a lost clock"),
         (MembersWithoutEntryCount, "entries that expire"),

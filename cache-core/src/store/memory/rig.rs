@@ -13,6 +13,6 @@ impl MemoryStore {
     /// Indexes and pending names that exist.
     pub(in crate::store) fn bookkeeping(&self) -> usize {
         let state = self.write_state();
-        state.indexes.len() + state.pending.iter().count()
+        state.indexes.len() + state.pending.len() as usize
     }
 }

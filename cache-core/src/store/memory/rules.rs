@@ -11,6 +11,10 @@ pub(super) enum Rule {
     EveryChunkFencesAgain,
     /// Work left over is kept by the store: its client may have crashed.
     PendingWorkIsKept,
+    /// A given key that a chunk has no budget for is on record as well.
+    KeysLeftAreOnRecord,
+    /// What a removed entry has still to leave is not left if the key has been stored again with that name.
+    SuccessorsKeepTheirMemberships,
     /// A fill is refused for a fence of any name it depends on, not of its key alone.
     FillChecksEveryName,
     /// A dropped fence lives on in the floor.

@@ -14,7 +14,7 @@ use super::leases::{Lease, Leases};
 use super::rules::{Rule, Rules};
 use crate::config::{
     Config, FENCES_MAX, INVALIDATE_MEMBERS_PER_CHUNK, LEARNED_TTL_MAX, MEMORY_LEARNED_SHARE,
-    MEMORY_REAPED_PER_OPERATION, SWEEP_KEYS_PER_PAGE,
+    MEMORY_MEMBERSHIPS_PER_VISIT, MEMORY_NAMES_LEFT_AT_ONCE, MEMORY_REAPED_PER_OPERATION, SWEEP_KEYS_PER_PAGE,
 };
 use crate::name::Name;
 use crate::store::{ClockReading, Drained, Fill, FillReply, IfPresent, LeaseReply, Recall, Refusal, Token, Written};
@@ -37,6 +37,8 @@ pub(super) struct Settings {
     pub(super) members_per_chunk: usize,
     pub(super) keys_per_page: usize,
     pub(super) reaped_per_operation: usize,
+    pub(super) memberships_per_visit: usize,
+    pub(super) names_left_at_once: usize,
 }
 
 impl Settings {
@@ -48,6 +50,8 @@ impl Settings {
             members_per_chunk: INVALIDATE_MEMBERS_PER_CHUNK,
             keys_per_page: SWEEP_KEYS_PER_PAGE,
             reaped_per_operation: MEMORY_REAPED_PER_OPERATION,
+            memberships_per_visit: MEMORY_MEMBERSHIPS_PER_VISIT,
+            names_left_at_once: MEMORY_NAMES_LEFT_AT_ONCE,
         }
     }
 }
@@ -165,9 +169,9 @@ impl State {
         if self.rules.keep(Rule::WriteFencesItsKey) {
             self.fences.fence(key, seq, now);
         }
-        let mut removed = u64::from(self.remove(key, now));
-        self.push_pending(key);
         let mut budget = self.settings.members_per_chunk;
+        let mut removed = u64::from(self.remove(key, &mut budget, now));
+        self.push_pending(key);
         removed += self.drain(seq, &mut budget, now);
         let reply = match refusal {
             Some(refusal) => FillReply::Refused(refusal),
@@ -247,13 +251,15 @@ impl State {
     }
 }
 
-/// Names whose indexes are to be emptied, by invalidations that may not have a client any more.
+/// Names whose indexes are to be emptied, and memberships to be ended, by invalidations that may not have a client any more.
 ///
 /// Last in, first out: a cascade goes down before it goes on, so what waits is not as long as the cascade is wide.
 #[derive(Clone, Default)]
 pub(super) struct Pending {
     stack: Vec<Name>,
     members: BTreeSet<Name>,
+    /// What removed entries have still to leave.
+    leaving: Vec<(Name, Box<[Name]>)>,
 }
 
 impl Pending {
@@ -277,15 +283,29 @@ impl Pending {
         self.stack.iter()
     }
 
+    pub(super) fn push_leaving(&mut self, key: &Name, names: &[Name]) {
+        self.leaving.push((key.clone(), names.into()));
+    }
+
+    pub(super) fn pop_leaving(&mut self) -> Option<(Name, Box<[Name]>)> {
+        self.leaving.pop()
+    }
+
+    #[cfg(test)]
+    pub(super) fn leaving(&self) -> impl Iterator<Item = &(Name, Box<[Name]>)> {
+        self.leaving.iter()
+    }
+
     pub(super) fn clear(&mut self) {
         *self = Self::default();
     }
 
     pub(super) fn len(&self) -> u64 {
-        self.stack.len() as u64
+        (self.stack.len() + self.leaving.len()) as u64
     }
 
     fn bytes(&self) -> usize {
-        self.stack.len() * 4 * size_of::<Name>()
+        let leaving: usize = self.leaving.iter().map(|(_, names)| 1 + names.len()).sum();
+        (self.stack.len() * 4 + leaving) * size_of::<Name>()
     }
 }

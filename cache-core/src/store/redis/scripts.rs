@@ -36,8 +36,8 @@ scripts! {
     RELEASE_LEASE = "release_lease";
     READ_CLOCK = "clock" "reading" "read_clock";
     RENEW_CLOCK = "clock" "renew_clock";
-    FILL = "clock" "reap" "admit" "fill";
-    WRITE = "clock" "cascade" "reap" "admit" "write";
-    INVALIDATE = "clock" "cascade" "invalidate";
-    SWEEP = "clock" "cascade" "sweep";
+    FILL = "clock" "indexes" "reap" "admit" "fill";
+    WRITE = "clock" "indexes" "cascade" "reap" "admit" "write";
+    INVALIDATE = "clock" "indexes" "cascade" "invalidate";
+    SWEEP = "clock" "indexes" "cascade" "sweep";
 }

@@ -26,6 +26,8 @@ on_every_server! {
     a_lost_clock_frees_its_leases
     a_load_that_the_server_finds_too_old_does_not_fill
     a_new_primary_refuses_every_earlier_reading
+    what_is_removed_leaves_the_registry
+    a_fill_that_registered_before_its_names_were_left_is_refused
     a_dead_member_is_reaped_by_later_fills
     a_dead_member_stays_while_something_depends_on_it
     a_membership_stays_while_its_entry_is_there
@@ -85,6 +87,32 @@ async fn a_new_primary_refuses_every_earlier_reading(rig: Rig) {
     assert_eq!(rig.try_fill("a", &[], &clock).await, FillReply::Refused(Refusal::ForeignIncarnation));
     let clock = rig.reading("a").await;
     assert_eq!(rig.try_fill("a", &[], &clock).await, FillReply::Stored);
+}
+
+async fn what_is_removed_leaves_the_registry(rig: Rig) {
+    rig.fill("a", &["tS", "tT"]).await;
+    rig.fill("b", &["tT"]).await;
+    rig.invalidate(&["ka"]).await;
+    assert_eq!(rig.raw_command(&["ZRANGE", "~due", "0", "-1"]).await, ::redis::Value::Array(vec![bulk("tT")]));
+    rig.fill("b", &[]).await;
+    for key in ["~due", "~index:tT", "~pending", "~leaving"] {
+        assert_eq!(rig.raw_command(&["EXISTS", key]).await, ::redis::Value::Int(0), "{key}");
+    }
+}
+
+/// ★ It began after the entry was removed, and has registered only.
+async fn a_fill_that_registered_before_its_names_were_left_is_refused(rig: Rig) {
+    let names: Vec<String> = (0..2_000).map(|at| format!("ta tag of thirty bytes {at:07}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    rig.fill("a", &names).await;
+    assert!(rig.chunk(&["ka"]).await.pending > 0);
+    let clock = rig.reading("a").await;
+    rig.invalidate(&[]).await;
+    assert_eq!(rig.try_fill("a", &names, &clock).await, FillReply::Refused(Refusal::Fenced));
+}
+
+fn bulk(text: &str) -> ::redis::Value {
+    ::redis::Value::BulkString(text.as_bytes().to_vec())
 }
 
 /// Makes `member` look dead for as long as `age` says, and its index due.

@@ -108,6 +108,7 @@ impl Digest {
             self.time(due);
         }
         self.add(world.state.pending.iter().collect::<Vec<_>>());
+        self.add(world.state.pending.leaving().collect::<Vec<_>>());
     }
 
     fn progress(&mut self, progress: &Progress, world: &World) {

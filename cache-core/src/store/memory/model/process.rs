@@ -23,7 +23,8 @@ pub(super) enum Process {
     Call(&'static str),
     /// Calls it although a value is there.
     Refresh(&'static str),
-    /// Changes the first source, then invalidates the tag (`t`) of the leaves, or (`k`) the key `a`.
+    /// Changes the first source, then invalidates the tag (`t`) of the leaves, the key `a` (`k`), or the keys of both leaves
+    /// (`kk`).
     Invalidate(&'static str),
     /// As `Invalidate`, by pattern, which should match `a`.
     Sweep(&'static str),
@@ -154,6 +155,9 @@ impl Process {
             Self::Call(key) => Progress::Loading(vec![Frame::new(key, IfPresent::Return, token)]),
             Self::Refresh(key) => Progress::Loading(vec![Frame::new(key, IfPresent::Ignore, token)]),
             Self::Invalidate("k") => Progress::Invalidating { names: vec![key("a")], began: None, walk: None },
+            Self::Invalidate("kk") => {
+                Progress::Invalidating { names: vec![key("a"), key("z")], began: None, walk: None }
+            }
             Self::Invalidate(_) => Progress::Invalidating { names: vec![leaf_tag(0)], began: None, walk: None },
             Self::Sweep(glob) => {
                 walk(Walk { glob, scope: SweepScope::Values, then: SweepScope::Dependents, cursor: 0 })

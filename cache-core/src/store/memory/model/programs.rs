@@ -42,6 +42,22 @@ pub(super) const PROGRAMS: &[Program] = &[
         ..PROGRAM
     },
     Program {
+        name: "more keys than a chunk has budget for",
+        stored: &["a", "z"],
+        processes: &[Call("y"), Refresh("z"), Invalidate("kk")],
+        expiries: 1,
+        names_left_at_once: 1,
+        ..PROGRAM
+    },
+    Program {
+        name: "an entry with many names, stored again while they are left",
+        stored: &["c"],
+        processes: &[Call("c"), Invalidate("t"), Invalidate("k")],
+        inherits: true,
+        names_left_at_once: 1,
+        ..PROGRAM
+    },
+    Program {
         name: "dropped fences",
         stored: &["c"],
         processes: &[Call("c"), Call("b"), Invalidate("t")],

@@ -40,6 +40,8 @@ impl World {
         settings.members_per_chunk = 1;
         settings.keys_per_page = 1;
         settings.reaped_per_operation = program.reaped_per_operation;
+        settings.names_left_at_once = program.names_left_at_once;
+        settings.memberships_per_visit = program.names_left_at_once;
         let mut world = Self {
             program: program.clone(),
             state: State::new(settings, rules, 0, now),

@@ -27,18 +27,7 @@ local function refusal(names, reading_incarnation, reading_seq, read_at_ms, rete
   return nil
 end
 
--- Memberships before the value: an entry never lives without them. Scores are only raised: a short-lived member must not
--- shorten another's stay. The registry of due times finds the index again when there is something to reap.
-local function register(key, names, first, ttl_ms, retention_ms)
-  local expires_at_ms = digits(now_ms + ttl_ms)
-  local due_at_ms = digits(now_ms + ttl_ms + retention_ms)
-  for at = first, #names do
-    redis.call('ZADD', index_key(names[at]), 'GT', expires_at_ms, key)
-    redis.call('ZADD', due_key, 'LT', due_at_ms, names[at])
-  end
-end
-
--- Leaves the indexes that the replaced entry was in and the new one is not. Not while something depends on the key: it may
+-- What is replaced leaves the indexes that it was in and the new entry is not. Not while something depends on the key: it may
 -- have been made from the replaced entry, and is reached through these memberships alone.
 local function leave_indexes(key, old_block, names)
   if old_block == '' or redis.call('EXISTS', index_key('k' .. key)) == 1 then
@@ -48,13 +37,7 @@ local function leave_indexes(key, old_block, names)
   for _, name in ipairs(names) do
     kept[name] = true
   end
-  local left = 0
-  for name in string.gmatch(old_block, '[^\n]+') do
-    if not kept[name] and left < 256 then
-      left = left + 1
-      redis.call('ZREM', index_key(name), key)
-    end
-  end
+  leave(key, old_block, kept, 256)
 end
 
 -- `value` is the stored bytes, or, if `staging_key` is not '', they are there already: large values are not copied through Lua.

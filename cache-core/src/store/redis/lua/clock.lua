@@ -7,7 +7,7 @@
 --   !inc:<incarnation>  score -inf       !floor  score -floor       !seq  score seq       <name>  score = its fence
 --   !reaped  score -seq of the last reaping
 local root, nonce = ARGV[1], ARGV[2]
-local clock_key, due_key, pending_key = root .. '~clock', root .. '~due', root .. '~pending'
+local clock_key = root .. '~clock'
 
 local time = redis.call('TIME')
 local now_us = time[1] * 1000000 + time[2]
@@ -16,10 +16,6 @@ local now_ms = math.floor(now_us / 1000)
 -- Lua prints numbers with 14 digits: a time in µs would lose its last ones.
 local function digits(number)
   return string.format('%.0f', number)
-end
-
-local function index_key(name)
-  return root .. '~index:' .. name
 end
 
 -- Calls `command key …values`, a few hundred values at a time: unpack fails at about 8,000.
@@ -50,18 +46,6 @@ local function open_clock()
   incarnation, seq, floor = string.sub(first, 6), tonumber(scores[1]), -tonumber(scores[2])
 end
 
--- Every invalidation advances the clock. True if memory is full: Redis refuses growth only until a script has written, so this
--- is the last moment to find out, and a ZREM of nothing lets the rest of the script through, for a removal must work then too.
-local function advance_clock()
-  seq = math.max(seq + 1, now_us)
-  if type(redis.pcall('ZADD', clock_key, digits(seq), '!seq')) == 'number' then
-    return false
-  end
-  redis.call('ZREM', clock_key, '!')
-  redis.call('ZADD', clock_key, digits(seq), '!seq')
-  return true
-end
-
 local function raise_floor(to)
   if to > floor then
     floor = to
@@ -69,32 +53,50 @@ local function raise_floor(to)
   end
 end
 
--- Fences are collected, written once.
-local fenced, fenced_names = {}, {}
+-- Names to fence, each once: those that an invalidation is given are written as the clock advances, the others at the end.
+local fenced, unwritten = {}, {}
 
 local function fence(name)
   if not fenced[name] then
     fenced[name] = true
-    fenced_names[#fenced_names + 1] = name
+    unwritten[#unwritten + 1] = name
   end
+end
+
+local function take_unwritten()
+  local score, fences = digits(seq), {}
+  for at, name in ipairs(unwritten) do
+    fences[2 * at - 1], fences[2 * at] = score, name
+  end
+  unwritten = {}
+  return fences
 end
 
 local function write_fences()
   -- At the floor a fence says nothing that the floor does not.
   if floor < seq then
-    local pairs_ = {}
-    for _, name in ipairs(fenced_names) do
-      pairs_[#pairs_ + 1] = digits(seq)
-      pairs_[#pairs_ + 1] = name
-    end
-    in_slices('ZADD', clock_key, pairs_)
+    in_slices('ZADD', clock_key, take_unwritten())
   end
 end
 
--- Fences older than the retention, and the oldest beyond `fences_max`, are dropped into the floor.
+-- Every invalidation advances the clock. True if memory is full: Redis refuses growth only until a script has written, so this
+-- is the last moment to find out, and a ZREM of nothing lets the rest of the script through, for a removal must work then too.
+local function advance_clock()
+  seq = math.max(seq + 1, now_us)
+  unwritten[#unwritten + 1] = '!seq'
+  local fences = take_unwritten()
+  local is_full = type(redis.pcall('ZADD', clock_key, unpack(fences))) ~= 'number'
+  if is_full then
+    redis.call('ZREM', clock_key, '!')
+    redis.call('ZADD', clock_key, unpack(fences))
+  end
+  return is_full
+end
+
+-- Fences older than the retention are dropped into the floor, and where some are added the oldest beyond `fences_max`.
 local function drop_fences(retention_ms, fences_max)
   local upto = '(' .. digits(now_us - retention_ms * 1000)
-  if redis.call('ZCARD', clock_key) > fences_max then
+  if fences_max and redis.call('ZCARD', clock_key) > fences_max then
     upto = '(' .. digits(seq)
   end
   local old = redis.call('ZRANGEBYSCORE', clock_key, 1, upto, 'WITHSCORES', 'LIMIT', 0, 1000)
@@ -109,18 +111,4 @@ local function drop_fences(retention_ms, fences_max)
     raise_floor(highest)
     in_slices('ZREM', clock_key, names)
   end
-end
-
--- The names block of a stored entry ("\n" name "\n" name … "\n"), '' if there is none, or what is there is not ours.
--- Header layout: the module `entry`.
-local function names_of(value_key)
-  local head = redis.pcall('GETRANGE', value_key, 0, 1079)
-  if type(head) ~= 'string' or #head < 56 then
-    return ''
-  end
-  local bytes = struct.unpack('<I4', head, 53)
-  if #head >= 56 + bytes then
-    return string.sub(head, 57, 56 + bytes)
-  end
-  return redis.call('GETRANGE', value_key, 56, 55 + bytes)
 end

@@ -36,5 +36,5 @@ store(KEYS[2], ARGV[14], ARGV[13], ttl_ms)
 learn(KEYS[4], ARGV[15], ARGV[16])
 release_lease(KEYS[3], token)
 reap(retention_ms)
-drop_fences(retention_ms, tonumber(ARGV[9]))
+drop_fences(retention_ms)
 return 'stored'

@@ -1,16 +1,17 @@
 -- One page of a pattern walk, or of `clear`.
 --
 -- KEYS  1 clock
--- ARGV  1 root  2 nonce  3 retention_ms  4 fences_max  5 budget of members to visit
+-- ARGV  1 root  2 nonce  3 retention_ms  4 fences_max  5 budget of visits
 --       6 scope: 'values' or 'indexes'  7 physical glob  8 cursor  9 keys per page
--- Reply { next cursor ('0': the end), entries removed, names still pending }
--- Cost  O(keys per page + members visited); SCAN, never KEYS. Atomic: one page.
+-- Reply { next cursor ('0': the end), entries removed, what is still pending }
+-- Cost  O(keys per page + visits); SCAN, never KEYS. Atomic: one page.
 --
 -- Every page raises the floor, not the first alone: a fill that began between two pages may have been made from an entry that a
 -- later page removes, or that expired before its page came.
 open_clock()
 advance_clock()
 raise_floor(seq)
+local budget = tonumber(ARGV[5])
 local index_prefix = root .. '~index:'
 local page = redis.call('SCAN', ARGV[8], 'MATCH', ARGV[7], 'COUNT', ARGV[9])
 for _, physical in ipairs(page[2]) do
@@ -21,11 +22,11 @@ for _, physical in ipairs(page[2]) do
   else
     local key = string.sub(physical, #root + 1)
     if string.sub(key, 1, 1) ~= '~' then
-      remove_entry(key)
+      remove_entry(key, budget)
     end
   end
 end
-local left = drain(tonumber(ARGV[5]))
+local left = drain(budget)
 write_fences()
 drop_fences(tonumber(ARGV[3]), tonumber(ARGV[4]))
 return { page[1], removed, left }

@@ -2,27 +2,30 @@
 -- it depends on was invalidated after the reading, or memory is full.
 --
 -- KEYS  1 clock  2 value  3 lease  4 learned
--- ARGV  as fill.lua; 11 is the budget of members to visit
--- Reply { 'stored' or why not (as fill.lua, or 'memory'), entries removed, names still pending }
--- Cost  O(names · log n + members visited). Atomic up to the cascade's budget; the rest is pending.
+-- ARGV  as fill.lua; 11 is the budget of visits
+-- Reply { 'stored' or why not (as fill.lua, or 'memory'), entries removed, what is still pending }
+-- Cost  O(names · log n + visits). Atomic up to the cascade's budget; the rest is pending.
 local key = ARGV[3]
 local retention_ms, ttl_ms = tonumber(ARGV[8]), tonumber(ARGV[10])
-local names, checked = {}, { 'k' .. key }
+local names, checked, kept = {}, { 'k' .. key }, {}
 for at = 17, #ARGV do
   names[#names + 1] = ARGV[at]
   checked[#checked + 1] = ARGV[at]
+  kept[ARGV[at]] = true
 end
 
 open_clock()
 -- Against the fences as they were: the one that this write sets is its own.
 local why = refusal(checked, ARGV[5], tonumber(ARGV[6]), tonumber(ARGV[7]), retention_ms)
 
+fence('k' .. key)
 if advance_clock() then
   why = why or 'memory'
 end
-local old_block = names_of(KEYS[2])
-remove_entry(key)
-local left = drain(tonumber(ARGV[11]))
+local budget = tonumber(ARGV[11])
+-- A value that is stored keeps the memberships that the old one had.
+remove_entry(key, budget, not why and kept)
+local left = drain(budget)
 write_fences()
 
 if why then
@@ -31,7 +34,6 @@ if why then
   end
 else
   register(key, names, tonumber(ARGV[12]), ttl_ms, retention_ms)
-  leave_indexes(key, old_block, names)
   store(KEYS[2], ARGV[14], ARGV[13], ttl_ms)
   learn(KEYS[4], ARGV[15], ARGV[16])
 end

@@ -1,0 +1,140 @@
+//! What is removed leaves the indexes of its names, and what that may cost one chunk.
+
+use super::*;
+use crate::config::INVALIDATE_NAMES_PER_CHUNK;
+
+on_every_store! {
+    what_is_removed_leaves_the_indexes_of_its_names
+    an_entry_with_many_names_leaves_them_by_work_on_record
+    what_a_dead_client_left_to_leave_is_left_by_the_next_invalidation
+    an_entry_that_is_stored_again_meanwhile_stays_in_its_indexes
+    a_write_keeps_the_memberships_of_what_it_replaces
+    more_names_than_a_chunk_looks_at_are_all_drained
+    a_chunk_counts_the_names_of_what_it_visits
+    a_chunk_counts_the_names_of_given_keys
+}
+
+/// As many as an entry may have, and longer than most.
+fn most_names() -> Vec<Name> {
+    (0..4_000).map(|at| Name::tag(&format!("a tag of thirty bytes {at:07}")).unwrap()).collect()
+}
+
+impl Rig {
+    async fn fill_with(&self, key: &str, names: &[Name]) {
+        let clock = self.reading(key).await;
+        assert_eq!(self.try_fill_bytes(key, names, &clock, key.as_bytes()).await, FillReply::Stored);
+    }
+
+    /// Two entries with these names are removed by a chunk that cannot leave them all.
+    async fn leave_some_of(&self, names: &[Name]) {
+        for key in ["a", "b"] {
+            self.fill_with(key, names).await;
+        }
+        let first = self.chunk(&["ka", "kb"]).await;
+        assert_eq!((first.removed, first.pending), (2, 1), "one chunk must not be enough");
+        assert!(self.get("a").await.is_none() && self.get("b").await.is_none());
+    }
+
+    async fn drain_all(&self) {
+        while self.chunk(&[]).await.pending > 0 {}
+    }
+}
+
+async fn what_is_removed_leaves_the_indexes_of_its_names(rig: Rig) {
+    for invalidated in ["ka", "tT", "kb", "*", "write"] {
+        rig.fill("a", &["tT", "tS", "kb"]).await;
+        assert_eq!(rig.bookkeeping().await, 3);
+        match invalidated {
+            "*" => _ = rig.sweep("*", &[SweepScope::Values]).await,
+            "write" => {
+                let clock = rig.reading("a").await;
+                rig.invalidate(&["tU"]).await;
+                assert!(matches!(rig.write("a", &["tT", "tU"], &clock).await.fill, FillReply::Refused(_)));
+            }
+            name => assert_eq!(rig.invalidate(&[name]).await, 1),
+        }
+        assert_eq!(rig.bookkeeping().await, 0, "after {invalidated}");
+    }
+}
+
+async fn an_entry_with_many_names_leaves_them_by_work_on_record(rig: Rig) {
+    rig.leave_some_of(&most_names()).await;
+    rig.drain_all().await;
+    assert_eq!(rig.bookkeeping().await, 0);
+}
+
+async fn what_a_dead_client_left_to_leave_is_left_by_the_next_invalidation(rig: Rig) {
+    rig.leave_some_of(&most_names()).await;
+    rig.invalidate(&["kunrelated"]).await;
+    assert_eq!(rig.bookkeeping().await, 0);
+}
+
+/// ★ What is left to leave is of the entry that was removed.
+async fn an_entry_that_is_stored_again_meanwhile_stays_in_its_indexes(rig: Rig) {
+    let names = most_names();
+    rig.leave_some_of(&names).await;
+    let (kept, dropped) = names.split_at(3_900);
+    rig.fill_with("a", kept).await;
+    rig.drain_all().await;
+    assert!(rig.get("a").await.is_some());
+    assert_eq!(rig.bookkeeping().await, kept.len());
+    for name in [&kept[0], &kept[2_000], &kept[3_899]] {
+        assert_eq!(rig.invalidate(&[name.as_str()]).await, 1);
+        rig.fill_with("a", kept).await;
+    }
+    assert_eq!(rig.invalidate(&[dropped[0].as_str()]).await, 0);
+}
+
+async fn a_write_keeps_the_memberships_of_what_it_replaces(rig: Rig) {
+    rig.fill("a", &["tS", "tT"]).await;
+    let clock = rig.reading("a").await;
+    assert_eq!(rig.write("a", &["tT", "tU"], &clock).await.fill, FillReply::Stored);
+    assert_eq!(rig.bookkeeping().await, 2);
+    assert_eq!(rig.invalidate(&["tS"]).await, 0);
+    assert_eq!(rig.invalidate(&["tT"]).await, 1);
+}
+
+/// ★ `Ok` is returned when nothing is pending.
+async fn more_names_than_a_chunk_looks_at_are_all_drained(rig: Rig) {
+    let tags: Vec<String> = (0..200).map(|at| format!("tT:{at}")).collect();
+    let clock = rig.reading("a").await;
+    for (at, tag) in tags.iter().enumerate() {
+        for member in 0..4 {
+            assert_eq!(rig.try_fill(&format!("m:{at}:{member}"), &[tag], &clock).await, FillReply::Stored);
+        }
+    }
+    let given: Vec<&str> = tags.iter().map(String::as_str).collect();
+    assert_eq!(rig.invalidate(&given).await, 800);
+    assert_eq!(rig.bookkeeping().await, 0);
+}
+
+/// Members weigh what is read and written for them.
+async fn a_chunk_counts_the_names_of_what_it_visits(rig: Rig) {
+    let names = [vec![Name::tag("T").unwrap()], most_names()].concat();
+    let clock = rig.reading("a").await;
+    for at in 0..30 {
+        assert_eq!(rig.try_fill_bytes(&format!("m:{at}"), &names, &clock, b"m").await, FillReply::Stored);
+    }
+    let first = rig.chunk(&["tT"]).await;
+    assert!(first.removed <= 8 && first.pending > 0, "{first:?}");
+    assert_eq!(first.removed + rig.invalidate(&[]).await, 30);
+    assert_eq!(rig.bookkeeping().await, 0);
+}
+
+/// ★ Those that there is no budget for are removed by a later chunk, whoever sends it.
+async fn a_chunk_counts_the_names_of_given_keys(rig: Rig) {
+    let names = most_names();
+    let clock = rig.reading("a").await;
+    let keys: Vec<String> = (0..20).map(|at| format!("km:{at}")).collect();
+    for key in &keys {
+        assert_eq!(rig.try_fill_bytes(&key[1..], &names, &clock, b"m").await, FillReply::Stored);
+    }
+    assert!(keys.len() <= INVALIDATE_NAMES_PER_CHUNK);
+    let given: Vec<&str> = keys.iter().map(String::as_str).collect();
+    let first = rig.chunk(&given).await;
+    assert!(first.removed <= 8 && first.pending > 0, "{first:?}");
+    let late = rig.reading("D").await;
+    assert_eq!(first.removed + rig.invalidate(&["kunrelated"]).await, 20);
+    assert_eq!(rig.try_fill("D", &["km:19"], &late).await, FillReply::Refused(Refusal::Fenced));
+    assert_eq!(rig.bookkeeping().await, 0);
+}
