@@ -1,5 +1,7 @@
 use std::collections::{BTreeMap, HashMap};
 
+use proptest::prelude::*;
+
 use super::*;
 use crate::entry::Fingerprint;
 use crate::entry::{self, Header};
@@ -97,4 +99,39 @@ fn foreign_payloads_are_refused() {
     assert!(decode::<u8>(&stored(None)).is_err());
     assert!(decode::<()>(&stored(None)).is_err());
     assert!(decode::<Vec<u8>>(&stored(None)).is_err());
+}
+
+/// Numbers where serde keeps what it reads until it knows what is asked for.
+#[derive(Debug, serde::Serialize, serde::Deserialize)]
+struct Flattened {
+    #[serde(flatten)]
+    inner: Floats,
+}
+
+#[derive(Debug, serde::Serialize, serde::Deserialize)]
+struct Floats {
+    single: f32,
+    double: f64,
+}
+
+#[test]
+fn floats_that_a_loose_reader_changes_come_back() {
+    for double in [0.09144338512092887_f64, 117.63331139400017, 5e-324, f64::MIN_POSITIVE, f64::MAX, -0.0] {
+        assert_eq!(through(&double).to_bits(), double.to_bits(), "{double:?}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 10_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn every_float_comes_back_bit_by_bit(single in any::<u32>(), double in any::<u64>()) {
+        let (single, double) = (f32::from_bits(single), f64::from_bits(double));
+        prop_assume!(single.is_finite() && double.is_finite());
+        let bits = (single.to_bits(), double.to_bits());
+        let (alone, alone_double) = (through(&single), through(&double));
+        prop_assert_eq!((alone.to_bits(), alone_double.to_bits()), bits);
+        let Flattened { inner } = through(&Flattened { inner: Floats { single, double } });
+        prop_assert_eq!((inner.single.to_bits(), inner.double.to_bits()), bits);
+    }
 }
