@@ -24,8 +24,20 @@ each_server! {
         let cache = store.cache().await;
         get(&cache, "flight:42", 7).await;
         let bytes = physical(&store, &mut store.raw().await, "flight:42").await;
-        assert_eq!(bytes[0], 1, "the format version comes first");
-        assert!(bytes.ends_with(b"7"), "the payload is JSON");
+        assert_eq!(bytes[0], 2, "the format version comes first");
+        assert_eq!(bytes[bytes.len() - 5], b'7', "the payload is JSON, and four bytes of checksum follow");
+    }
+
+    async fn an_entry_of_format_1_is_a_hit(store: TestStore) {
+        let cache = store.cache().await;
+        let mut raw = store.raw().await;
+        get(&cache, "a:1", 1).await;
+        let mut bytes = physical(&store, &mut raw, "a:1").await;
+        bytes.truncate(bytes.len() - 4);
+        bytes[0] = 1;
+        raw.set(&format!("{}:a:1", store.namespace()), &bytes).await;
+        assert_eq!(get(&cache, "a:1", 2).await, 1);
+        assert_eq!(cache.stats().prefix("a").bad_entries, 0);
     }
 
     /// Corrupt, truncated, foreign, from the future: a miss, counted, overwritten.
@@ -40,10 +52,11 @@ each_server! {
         foreign[4] ^= 0xff;
         let mut long_names = good.clone();
         long_names[52..56].copy_from_slice(&u32::MAX.to_le_bytes());
-        let mut bad_payload = good.clone();
-        *bad_payload.last_mut().unwrap() = b'{';
+        // One bit, and another number.
+        let mut flipped = good.clone();
+        flipped[good.len() - 5] ^= 2;
         let truncated = good[..good.len() - 1].to_vec();
-        let cases = [Vec::new(), b"x".to_vec(), b"another program's text".to_vec(), future, foreign, long_names, bad_payload, truncated];
+        let cases = [Vec::new(), b"x".to_vec(), b"another program's text".to_vec(), future, foreign, long_names, flipped, truncated];
         for (at, bytes) in cases.iter().enumerate() {
             raw.set(&format!("{}:a:1", store.namespace()), bytes).await;
             let before = cache.stats().prefix("a");

@@ -5,7 +5,7 @@
 //!
 //! | bytes | what |
 //! |---|---|
-//! | 0 | format version, 1 |
+//! | 0 | format version, 2 |
 //! | 1 | codec, 1 = JSON |
 //! | 2 | flags: bit 0 = negative entry (`None`, no payload), bit 1 = stored by text (see [`Header::by_text`]) |
 //! | 3 | reserved, 0 |
@@ -18,6 +18,16 @@
 //! | 52..56 | bytes of the names |
 //! | 56.. | names: nothing, or `\n` name `\n` name … `\n` |
 //! | then | payload |
+//! | last 4 | CRC-32 (IEEE) of everything before it |
+//!
+//! The checksum is for bits that flip in a memory or on a wire, and would be served: a digit of a payload that still parses.
+//! A CRC notices every flip of a single bit, and of any bits within 32, whatever the length; it costs a hit 20 ns for
+//! 200 bytes and 16 µs for 1 MiB, where 128 bits of BLAKE3 cost 420 ns and 102 µs. It is no defence against whoever may
+//! write to the store.
+//!
+//! It stands at the end so that nothing before it moves: an earlier version of the library, whose scripts meet a newer
+//! entry, must find the names of what it removes. To its calls the entry is [`Foreign`](BadEntry::Foreign), a miss.
+//! Format 1, without the checksum, is still read.
 
 use std::fmt;
 use std::ops::Range;
@@ -28,11 +38,14 @@ use crate::entry::Fingerprint;
 use crate::freshness::Times;
 use crate::name::Name;
 
-const FORMAT_VERSION: u8 = 1;
+const FORMAT_VERSION: u8 = 2;
+/// The same without the checksum.
+const FORMAT_UNCHECKED: u8 = 1;
 const CODEC_JSON: u8 = 1;
 const FLAG_NEGATIVE: u8 = 1;
 const FLAG_BY_TEXT: u8 = 2;
 const HEADER_BYTES: usize = 56;
+const CHECKSUM_BYTES: usize = 4;
 /// Where the times stand.
 const TIMES: Range<usize> = 20..44;
 
@@ -80,7 +93,7 @@ pub(crate) enum BadEntry {
     Truncated,
     /// Written by another version of the format, or with a codec or flags that are unknown here.
     Foreign,
-    /// Contradicts itself.
+    /// Contradicts itself, or its checksum.
     Corrupt,
 }
 
@@ -103,7 +116,7 @@ pub(crate) fn encode(header: &Header, names: &[Name], payload: &[u8]) -> Option<
         names => 1 + names.iter().map(|name| name.as_str().len() + 1).sum::<usize>(),
     };
     let payload = if header.negative { &[] } else { payload };
-    let mut out = Vec::with_capacity(HEADER_BYTES + names_bytes + payload.len());
+    let mut out = Vec::with_capacity(HEADER_BYTES + names_bytes + payload.len() + CHECKSUM_BYTES);
     let flag = |is_set: bool, flag: u8| if is_set { flag } else { 0 };
     let flags = flag(header.negative, FLAG_NEGATIVE) | flag(header.by_text, FLAG_BY_TEXT);
     out.extend_from_slice(&[FORMAT_VERSION, CODEC_JSON, flags, 0]);
@@ -122,23 +135,24 @@ pub(crate) fn encode(header: &Header, names: &[Name], payload: &[u8]) -> Option<
         out.push(b'\n');
     }
     out.extend_from_slice(payload);
+    out.extend_from_slice(&crc32fast::hash(&out).to_le_bytes());
     Some(out.into())
 }
 
-/// Stored bytes whose layout was checked.
+/// Stored bytes whose layout and checksum were checked.
 #[derive(Clone, Debug)]
 pub(crate) struct Entry {
     header: Header,
     bytes: Bytes,
-    names_end: usize,
+    payload: Range<usize>,
 }
 
 impl Entry {
-    /// Reads the header and checks every length; allocates nothing. The names are checked by [`names`](Self::names), the
-    /// payload by the codec.
+    /// Reads the header and checks every length and the checksum; allocates nothing. The names are checked by
+    /// [`names`](Self::names), the payload by the codec.
     pub(crate) fn decode(bytes: Bytes) -> Result<Self, BadEntry> {
         let (&[version, codec, flags, reserved], rest) = split::<4>(&bytes)?;
-        if version != FORMAT_VERSION
+        if !matches!(version, FORMAT_VERSION | FORMAT_UNCHECKED)
             || codec != CODEC_JSON
             || flags & !(FLAG_NEGATIVE | FLAG_BY_TEXT) != 0
             || reserved != 0
@@ -162,19 +176,22 @@ impl Entry {
             hard_expires_at_ms: u64::from_le_bytes(*hard_expires_at),
             load_cost_us: u32::from_le_bytes(*load_cost),
         };
+        let checksum_bytes = if version == FORMAT_UNCHECKED { 0 } else { CHECKSUM_BYTES };
         let payload_bytes = u64::from(u32::from_le_bytes(*payload_bytes));
-        let names_bytes = u32::from_le_bytes(*names_bytes);
-        match (payload_bytes + u64::from(names_bytes)).cmp(&(rest.len() as u64)) {
+        let names_bytes = u64::from(u32::from_le_bytes(*names_bytes));
+        match (names_bytes + payload_bytes + checksum_bytes as u64).cmp(&(rest.len() as u64)) {
             std::cmp::Ordering::Greater => return Err(BadEntry::Truncated),
             std::cmp::Ordering::Less => return Err(BadEntry::Corrupt),
             std::cmp::Ordering::Equal => {}
         }
-        let names_end = bytes.len() - payload_bytes as usize;
+        let (checked, checksum) = bytes.split_at(bytes.len() - checksum_bytes);
+        let is_damaged = !checksum.is_empty() && checksum != crc32fast::hash(checked).to_le_bytes();
         let out_of_order = header.soft_expires_at_ms > header.hard_expires_at_ms;
-        if out_of_order || (header.negative && payload_bytes > 0) {
+        if is_damaged || out_of_order || (header.negative && payload_bytes > 0) {
             return Err(BadEntry::Corrupt);
         }
-        Ok(Self { header, bytes, names_end })
+        let payload = checked.len() - payload_bytes as usize..checked.len();
+        Ok(Self { header, bytes, payload })
     }
 
     pub(crate) fn header(&self) -> &Header {
@@ -188,7 +205,7 @@ impl Entry {
 
     /// The names as stored.
     pub(crate) fn names_block(&self) -> &[u8] {
-        &self.bytes[HEADER_BYTES..self.names_end]
+        &self.bytes[HEADER_BYTES..self.payload.start]
     }
 
     /// What the entry belongs to: what an enclosing load inherits.
@@ -203,7 +220,7 @@ impl Entry {
 
     /// The encoded value; shares the stored bytes.
     pub(crate) fn payload(&self) -> Bytes {
-        self.bytes.slice(self.names_end..)
+        self.bytes.slice(self.payload.clone())
     }
 }
 
@@ -237,20 +254,34 @@ mod tests {
         encode(&header(), &names(), br#"{"id":42}"#).unwrap()
     }
 
+    /// What follows the version in formats 1 and 2.
+    const GOLDEN: &[u8] = b"\x01\x00\x000123456789abcdef\
+        \x00\x68\xe5\xcf\x8b\x01\x00\x00\x30\xdd\xe5\xcf\x8b\x01\x00\x00\x60\x52\xe6\xcf\x8b\x01\x00\x00\
+        \xdc\x05\x00\x00\x09\x00\x00\x00\x19\x00\x00\x00\
+        \nkflight:42\ntairport:DFW\n{\"id\":42}";
+    const CHECKSUM: &[u8] = b"\x0e\xd2\xc4\x5e";
+
     #[test]
-    fn golden_bytes() {
-        let golden = b"\x01\x01\x00\x000123456789abcdef\
-            \x00\x68\xe5\xcf\x8b\x01\x00\x00\x30\xdd\xe5\xcf\x8b\x01\x00\x00\x60\x52\xe6\xcf\x8b\x01\x00\x00\
-            \xdc\x05\x00\x00\x09\x00\x00\x00\x19\x00\x00\x00\
-            \nkflight:42\ntairport:DFW\n{\"id\":42}";
-        assert_eq!(&entry()[..], golden);
+    fn golden_bytes_of_format_2() {
+        assert_eq!(entry(), [b"\x02", GOLDEN, CHECKSUM].concat());
 
         let negative = encode(&Header { negative: true, ..header() }, &[], b"ignored").unwrap();
-        assert_eq!(&negative[..4], b"\x01\x01\x01\x00");
-        assert_eq!(&negative[48..], b"\0\0\0\0\0\0\0\0");
+        assert_eq!(&negative[..4], b"\x02\x01\x01\x00");
+        assert_eq!(&negative[48..56], b"\0\0\0\0\0\0\0\0");
+        assert_eq!(negative.len(), 60);
         let by_text = encode(&Header { by_text: true, ..header() }, &[], b"1").unwrap();
-        assert_eq!(&by_text[..4], b"\x01\x01\x02\x00");
+        assert_eq!(&by_text[..4], b"\x02\x01\x02\x00");
         assert!(Entry::decode(by_text).unwrap().header().by_text);
+    }
+
+    #[test]
+    fn format_1_is_still_read() {
+        let entry = Entry::decode([b"\x01", GOLDEN].concat().into()).unwrap();
+        assert_eq!((*entry.header(), entry.names().unwrap()), (header(), names()));
+        assert_eq!(&entry.payload()[..], br#"{"id":42}"#);
+        // It has nothing behind its payload.
+        let checked = [b"\x01", GOLDEN, CHECKSUM].concat();
+        assert_eq!(Entry::decode(checked.into()).unwrap_err(), BadEntry::Corrupt);
     }
 
     #[test]
@@ -277,24 +308,25 @@ mod tests {
     }
 
     #[test]
-    fn every_flipped_bit_of_version_codec_flags_and_lengths_is_noticed() {
+    fn every_flipped_bit_is_noticed() {
         let whole = entry();
-        for at in 0..HEADER_BYTES {
+        for at in 0..whole.len() {
             for bit in 0..8 {
                 let mut bytes = whole.to_vec();
                 bytes[at] ^= 1 << bit;
-                match Entry::decode(bytes.into()) {
-                    // Who stored it, a foreign fingerprint, other times and costs are read as they are; the caller compares.
-                    Ok(entry) => {
-                        assert!((4..48).contains(&at) || (at, 1 << bit) == (2, FLAG_BY_TEXT), "byte {at}, bit {bit}");
-                        assert_ne!(*entry.header(), header());
-                    }
-                    Err(error) => assert!(
-                        if at < 4 { matches!(error, BadEntry::Foreign | BadEntry::Corrupt) } else { true },
-                        "byte {at}, bit {bit}: {error}"
-                    ),
-                }
+                assert!(Entry::decode(bytes.into()).is_err(), "byte {at}, bit {bit}");
             }
+        }
+    }
+
+    /// Every length of what a lost page leaves behind may be right.
+    #[test]
+    fn an_entry_of_two_halves_is_noticed() {
+        let (whole, other) = (entry(), encode(&header(), &names(), br#"{"id":43}"#).unwrap());
+        for at in HEADER_BYTES..whole.len() - 1 {
+            let torn = [&whole[..at], &other[at..]].concat();
+            let is_either = torn == whole || torn == other;
+            assert_eq!(Entry::decode(torn.into()).is_ok(), is_either, "torn at byte {at}");
         }
     }
 
@@ -310,7 +342,8 @@ mod tests {
         for block in
             ["x", "\n\n", "\nkflight:42", "kflight:42\n", "\nxflight\n", "\nk\n", "\nk~a\n", "\nka\n\nkb\n", "\n"]
         {
-            let mut bytes = encode(&header(), &[], b"").unwrap().to_vec();
+            let mut bytes = [b"\x01", &GOLDEN[..HEADER_BYTES - 1]].concat();
+            bytes[48..52].fill(0);
             bytes[52..56].copy_from_slice(&(block.len() as u32).to_le_bytes());
             bytes.extend_from_slice(block.as_bytes());
             let entry = Entry::decode(bytes.into()).unwrap();

@@ -162,3 +162,19 @@ async fn a_refresh_loads_whatever_is_stored_and_fills() {
     assert_eq!(load(&cache, "k", forbidden()).await, 2);
     assert_eq!(store.calls(Op::Fill), 3);
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_entry_with_a_flipped_bit_is_a_miss_counted_and_overwritten() {
+    let (cache, store) = rig();
+    get(&cache, "k", 123).await;
+    let whole = store.bytes("k").await.unwrap();
+    let payload = whole.len() - "123".len() - 4;
+    for (flips, at) in (payload..whole.len()).enumerate() {
+        let mut bytes = whole.to_vec();
+        bytes[at] ^= 1;
+        store.forge("k", bytes.into()).await;
+        assert_eq!(get(&cache, "k", 7).await, 7, "byte {at}");
+        assert_eq!(load(&cache, "k", forbidden()).await, 7, "byte {at}");
+        assert_eq!(cache.stats().prefix("k").bad_entries, 1 + flips as u64);
+    }
+}
