@@ -86,7 +86,7 @@ pub enum ManyStep<M: BatchMap> {
     Load(ManyLoad<M>),
 }
 
-/// The body of a batch function, about to run for the ids that nobody has or loads. Dropped before [`fill_many`] or
+/// The body of a batch function, about to run for the ids that nobody has or loads. Dropped before `fill_many` or
 /// [`failed`](Self::failed), its call was cancelled or panicked, and followers take over.
 #[must_use]
 pub struct ManyLoad<M: BatchMap> {

@@ -33,12 +33,12 @@ pub fn fill<T: Storable>(load: Load<T>, value: &T, names: Names) -> impl Future<
     load.fill(value, names)
 }
 
-/// [`lookup_many`](call::lookup_many), likewise.
+/// `lookup_many`, likewise.
 pub fn lookup_many<M: BatchMap<Value: Storable>>(call: ManyCall<M>) -> impl Future<Output = ManyStep<M>> {
     call::lookup_many(call)
 }
 
-/// [`fill_many`](call::fill_many), likewise. The future does not hold `declared`.
+/// `fill_many`, likewise. The future does not hold `declared`.
 pub fn fill_many<M: BatchMap<Value: Storable>>(
     load: ManyLoad<M>,
     loaded: M,
