@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::cache::Cache;
-use crate::config::{Config, NAME_BYTES_MAX};
+use crate::config::{Config, NAME_BYTES_MAX, settings};
 use crate::error::{Error, ErrorKind};
 use crate::freshness::TtlClasses;
 use crate::store::Store;
@@ -34,9 +34,14 @@ pub struct Builder {
     classes: TtlClasses,
 }
 
-macro_rules! settings {
-    ($($(#[$doc:meta])* $name:ident: $type:ty,)*) => {
+macro_rules! setters {
+    ($(
+        $(#[$doc:meta])*
+        $default:ident $name:ident: $type:ty = $number:literal $($unit:ident)?,
+    )*) => {
         $($(#[$doc])*
+        ///
+        #[doc = concat!("Default: ", $number, $(" ", stringify!($unit),)? ".")]
         pub fn $name(mut self, $name: $type) -> Self {
             self.config.$name = $name;
             self
@@ -89,47 +94,7 @@ impl Builder {
         self
     }
 
-    settings! {
-        /// Lifetime of entries whose function names none: 300 seconds by default.
-        default_ttl: Duration,
-        /// Longest time a call waits for the store before it goes on without it: 250 ms by default, because a slow cache must
-        /// cost less than the load that it saves.
-        operation_deadline: Duration,
-        /// Longest time to open a connection: 1 s by default.
-        connect_timeout: Duration,
-        /// How long the store remembers invalidations one by one: 60 s by default. A load that takes longer returns its value
-        /// but does not store it; a refresh in the background is ended then.
-        fence_retention: Duration,
-        /// How long the right to load a key outlives a process that died with it: 1 s by default. A living one renews it every
-        /// third of that, so a load may take much longer; a short lease costs a small command for each of these.
-        lease: Duration,
-        /// Longest time a call waits for another's load of the same key before it loads for itself: 2 s by default. Not shorter
-        /// than the lease, so that calls that wait for a dead process are still there for the load of its successor.
-        lease_wait: Duration,
-        /// Consecutive failures after which the store is left alone for a while: 5 by default.
-        breaker_failures: u32,
-        /// Connections to Redis of each tokio runtime that the cache is used from: 4 by default. Commands share them; more help
-        /// only where one core cannot feed the server, and fewer do where each core has a runtime of its own.
-        connections: usize,
-        /// Largest stored value with its header: 8 MiB by default. Larger ones are returned but not stored.
-        value_bytes_max: usize,
-        /// Most tags of one entry, inherited ones not counted: 128 by default. Beyond it the value is not stored.
-        tags_max: usize,
-        /// Most names (tags and dependencies, inherited ones included) of one entry: 4,096 by default. Beyond it the value is
-        /// not stored, said once at WARN.
-        names_max: usize,
-        /// Most names of failed invalidations that are remembered one by one: 10,000 by default. Beyond it the whole namespace
-        /// is cleared once the store is back.
-        recovery_names_max: usize,
-        /// Lifetimes are shortened by up to this share at random, so that entries filled together do not expire together:
-        /// 0.05 by default; from 0 (off) to below 1.
-        jitter: f64,
-        /// Most background refreshes at once, of this process: 64 by default, because each may hold a connection to a database.
-        /// Beyond it a stale value is served without a refresh, and the next call tries again. 0: callers refresh themselves.
-        refreshes_max: usize,
-        /// Size of the embedded store, indexes included: 64 MiB by default. The least recently used entries give way.
-        memory_bytes_max: usize,
-    }
+    settings!(setters);
 
     /// Opens the cache.
     ///

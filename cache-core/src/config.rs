@@ -2,36 +2,110 @@
 
 use std::time::Duration;
 
-/// Longest time one store operation may take before the call goes on without it.
-/// A slow cache must cost less than the load that it saves.
-pub(crate) const OPERATION_DEADLINE: Duration = Duration::from_millis(250);
-/// Longest time to open one connection, handshake included.
-pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
-/// How long fences are kept before the floor takes over, and how long dead members stay in an index.
-/// A load that takes longer returns its value but does not fill, and a refresh in the background is ended.
-pub(crate) const FENCE_RETENTION: Duration = Duration::from_secs(60);
-/// How long a dead leader blocks others; a living one renews at a third of it. Half of what others wait, so that they are
-/// still there for the value of its successor.
-pub(crate) const LEASE: Duration = Duration::from_secs(1);
-/// How long a call waits for another's load before it loads for itself. Never below the lease, or every
-/// waiter of a dead leader would give up just before one of them could take over.
-pub(crate) const LEASE_WAIT: Duration = Duration::from_secs(2);
-/// Consecutive failures that open the breaker: fewer would open it on one lost connection of a stripe.
-pub(crate) const BREAKER_FAILURES: u32 = 5;
-/// Multiplexed connections of each tokio runtime; a key always uses the same one.
-pub(crate) const CONNECTIONS: usize = 4;
+/// What a user may set, each row once: the constant, the setting, its type, its default, and why.
+/// The documentation is that of the setter. `settings!(receiver)` hands the rows to a macro.
+macro_rules! settings {
+    ($receiver:ident) => {
+        $receiver! {
+            /// The lifetime of an entry whose function names none, or a class that is in no table.
+            DEFAULT_TTL default_ttl: Duration = 300 s,
+            /// The longest time that a call waits for the store; then it goes on without it. A slow
+            /// cache must cost less than the load that it saves.
+            OPERATION_DEADLINE operation_deadline: Duration = 250 ms,
+            /// The longest time to open one connection, handshake included.
+            CONNECT_TIMEOUT connect_timeout: Duration = 1 s,
+            /// How long the store remembers invalidations one by one, and keeps dead members in an
+            /// index. A load that takes longer returns its value and does not store it; a refresh in
+            /// the background that takes longer is ended.
+            FENCE_RETENTION fence_retention: Duration = 60 s,
+            /// How long the right to load a key outlives a process that died with it. A living process
+            /// renews it every third of that time, so a load may take much longer. The default is half
+            /// of [`lease_wait`](Self::lease_wait): whoever waits for a dead process still waits for the
+            /// load of its successor. A short lease costs the server more renewals.
+            LEASE lease: Duration = 1 s,
+            /// The longest time that a call waits for another's load of the same key; then it loads for
+            /// itself. Not shorter than the lease: every call that waits for a dead process would give
+            /// up just before one of them could take over.
+            LEASE_WAIT lease_wait: Duration = 2 s,
+            /// The failures in a row after which the store is left alone for a while. Fewer would leave
+            /// it alone after one lost connection.
+            BREAKER_FAILURES breaker_failures: u32 = 5,
+            /// The connections to Redis of each tokio runtime that the cache is used from. Its calls
+            /// share them, and one key always uses the same one. More of them help only where one core
+            /// cannot feed the server; where each core has a runtime of its own, fewer do.
+            CONNECTIONS connections: usize = 4,
+            /// The largest stored value, header included. A larger one is returned and not stored. One
+            /// reply of 8 MiB delays everything behind it by a few milliseconds.
+            VALUE_BYTES_MAX value_bytes_max: usize = 8 MiB,
+            /// The most tags of one entry, inherited ones not counted. With more the value is not
+            /// stored, and that is said once at WARN.
+            TAGS_MAX tags_max: usize = 128,
+            /// The most names of one entry: tags and dependencies, inherited ones included. With more
+            /// the value is not stored, and that is said once at WARN.
+            NAMES_MAX names_max: usize = 4096,
+            /// The most names of failed invalidations that are remembered one by one. With more the
+            /// whole namespace is cleared when the store is back.
+            RECOVERY_NAMES_MAX recovery_names_max: usize = 10000,
+            /// Lifetimes are shortened at random by up to this share, from 0 (not at all) to below 1:
+            /// entries that are stored together do not expire together.
+            JITTER jitter: f64 = 0.05,
+            /// The most background refreshes of this process at once, because each may hold a connection
+            /// to a database. A stale value beyond them is served without a refresh, and the next call
+            /// tries again. 0: callers load stale values themselves.
+            REFRESHES_MAX refreshes_max: usize = 64,
+            /// The size of the embedded store, indexes included. The least recently used entries give
+            /// way.
+            MEMORY_BYTES_MAX memory_bytes_max: usize = 64 MiB,
+        }
+    };
+}
+pub(crate) use settings;
+
+macro_rules! amount {
+    ($number:literal ms) => {
+        Duration::from_millis($number)
+    };
+    ($number:literal s) => {
+        Duration::from_secs($number)
+    };
+    ($number:literal MiB) => {
+        $number << 20
+    };
+    ($number:literal) => {
+        $number
+    };
+}
+
+macro_rules! config {
+    ($(
+        $(#[$doc:meta])*
+        $default:ident $name:ident: $type:ty = $number:literal $($unit:ident)?,
+    )*) => {
+        $($(#[$doc])* pub(crate) const $default: $type = amount!($number $($unit)?);)*
+
+        /// The settings of one cache; the builder changes them.
+        #[derive(Clone, Debug)]
+        pub(crate) struct Config {
+            pub(crate) namespace: String,
+            $(pub(crate) $name: $type,)*
+        }
+
+        impl Default for Config {
+            fn default() -> Self {
+                Self { namespace: "cache".to_owned(), $($name: $default,)* }
+            }
+        }
+    };
+}
+
+settings!(config);
+
 /// Longest duration that a text may say, in a configuration file as in an attribute: times are added to
 /// a clock in ms, and a century leaves room.
 pub(crate) const DURATION_MAX: Duration = Duration::from_secs(36_525 * 86_400);
 /// Tokio runtimes that have connections at the same time; calls of further ones go past the store. A process has one, or one
 /// for each core; at this number something starts runtimes and never ends them.
 pub(crate) const RUNTIMES_MAX: usize = 256;
-/// Largest stored value, header included: one 8 MiB reply delays everything behind it by a few milliseconds.
-pub(crate) const VALUE_BYTES_MAX: usize = 8 << 20;
-/// Most tags on one entry, inherited ones not counted.
-pub(crate) const TAGS_MAX: usize = 128;
-/// Most names (tags and dependencies, inherited ones included) on one entry.
-pub(crate) const NAMES_MAX: usize = 4_096;
 /// Longest name (key, tag or pattern) in bytes.
 pub(crate) const NAME_BYTES_MAX: usize = 1_024;
 /// Longest logical key that is spelled out; a longer one ends in a digest. Readable in a terminal, and a small share of
@@ -43,8 +117,6 @@ pub(crate) const KEY_DEPTH_MAX: usize = 128;
 pub(crate) const SHAPE_DEPTH_MAX: usize = 32;
 /// Most values that the walks over one type ask for: a few milliseconds, once per type. What lies beyond does not count.
 pub(crate) const SHAPE_STEPS_MAX: usize = 20_000;
-/// Most names waiting for a retried invalidation; beyond it they collapse into one `clear`.
-pub(crate) const RECOVERY_NAMES_MAX: usize = 10_000;
 /// Names sent in one invalidation chunk.
 pub(crate) const INVALIDATE_NAMES_PER_CHUNK: usize = 256;
 /// Members one invalidation script visits: about 6 µs each, so a chunk stays near 2 ms.
@@ -61,12 +133,6 @@ pub(crate) const LEARNED_BYTES_MAX: usize = 64;
 pub(crate) const LEARNED_TTL_MAX: Duration = Duration::from_secs(36_525 * 86_400);
 /// Fences kept at most; the oldest beyond it are dropped into the floor.
 pub(crate) const FENCES_MAX: usize = 100_000;
-/// Lifetime of an entry whose function names no TTL and whose class is unknown.
-pub(crate) const DEFAULT_TTL: Duration = Duration::from_secs(300);
-/// Hard and soft TTL are shortened by up to this share at random, so that entries filled together do not expire together.
-pub(crate) const JITTER: f64 = 0.05;
-/// Bytes of the embedded store, indexes included.
-pub(crate) const MEMORY_BYTES_MAX: usize = 64 << 20;
 /// Part of them that fences may take, one in so many: what is invalidated must not push out what is read.
 pub(crate) const MEMORY_FENCES_SHARE: usize = 4;
 /// Part of them that what adaptive TTLs have learned may take, one in so many.
@@ -122,9 +188,6 @@ pub(crate) const FLIGHTS_MAX: usize = 65_536;
 /// Most callers of one process that load one key at once after loads of it failed: a source that is down is not asked by
 /// everyone, and 250 callers of a load that fails within 100 ms still end within two seconds.
 pub(crate) const FAILED_LOADS_AT_ONCE: u32 = 16;
-/// Background refreshes of one process at once. Each runs a load, which may hold a connection to a database; a value that finds
-/// no room is served stale, and the next call tries again.
-pub(crate) const REFRESHES_MAX: usize = 64;
 /// How long after a refresh that failed the next one of the key may begin in the same process.
 pub(crate) const REFRESH_RETRY_PAUSE: Duration = Duration::from_millis(250);
 /// First and longest pause between two looks at another process's lease: short loads are met soon, long ones not asked
@@ -172,47 +235,3 @@ pub(crate) const WARM_ERRORS_MAX: usize = 100;
 pub(crate) const WARM_READY_WAIT: Duration = Duration::from_secs(5);
 /// Shortest pause between two scheduled runs.
 pub(crate) const WARM_PAUSE_MIN: Duration = Duration::from_millis(100);
-
-/// The settings of one cache; the builder changes them.
-#[derive(Clone, Debug)]
-pub(crate) struct Config {
-    pub(crate) namespace: String,
-    pub(crate) operation_deadline: Duration,
-    pub(crate) connect_timeout: Duration,
-    pub(crate) fence_retention: Duration,
-    pub(crate) lease: Duration,
-    pub(crate) lease_wait: Duration,
-    pub(crate) breaker_failures: u32,
-    pub(crate) connections: usize,
-    pub(crate) value_bytes_max: usize,
-    pub(crate) tags_max: usize,
-    pub(crate) names_max: usize,
-    pub(crate) recovery_names_max: usize,
-    pub(crate) default_ttl: Duration,
-    pub(crate) jitter: f64,
-    pub(crate) memory_bytes_max: usize,
-    pub(crate) refreshes_max: usize,
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Self {
-            namespace: "cache".to_owned(),
-            operation_deadline: OPERATION_DEADLINE,
-            connect_timeout: CONNECT_TIMEOUT,
-            fence_retention: FENCE_RETENTION,
-            lease: LEASE,
-            lease_wait: LEASE_WAIT,
-            breaker_failures: BREAKER_FAILURES,
-            connections: CONNECTIONS,
-            value_bytes_max: VALUE_BYTES_MAX,
-            tags_max: TAGS_MAX,
-            names_max: NAMES_MAX,
-            recovery_names_max: RECOVERY_NAMES_MAX,
-            default_ttl: DEFAULT_TTL,
-            jitter: JITTER,
-            memory_bytes_max: MEMORY_BYTES_MAX,
-            refreshes_max: REFRESHES_MAX,
-        }
-    }
-}
