@@ -37,6 +37,11 @@ pub(crate) fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
+/// From half to all of a pause, at random: those who wait for the same thing do not ask for it in step.
+pub(crate) fn spread(pause: Duration) -> Duration {
+    pause.mul_f64(0.5 + fastrand::f64() / 2.0)
+}
+
 /// Whether a timer can be waited for.
 pub(crate) fn can_wait() -> bool {
     timers().is_ok()

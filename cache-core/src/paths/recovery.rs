@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::drive::drive;
-use crate::clock::timers;
+use crate::clock::{self, timers};
 use crate::config::{INVALIDATE_DEADLINE, RECOVERY_PAUSE_MAX, RECOVERY_PAUSE_MIN};
 use crate::invalidation::Targets;
 use crate::name::Name;
@@ -38,8 +38,8 @@ async fn retry(runtime: Arc<Runtime>, id: u64) {
         if !runtime.debts.sign_of_life(id, pause) {
             return;
         }
-        // Between half and all of the pause: a fleet that lost its store together must not come back together.
-        tokio::time::sleep(pause.mul_f64(0.5 + fastrand::f64() / 2.0)).await;
+        // A fleet that lost its store together must not come back together.
+        tokio::time::sleep(clock::spread(pause)).await;
         let (targets, until) = runtime.debts.owed();
         if !runtime.debts.sign_of_life(id, INVALIDATE_DEADLINE) {
             return;

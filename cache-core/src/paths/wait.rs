@@ -43,8 +43,7 @@ impl Wait {
         }
         let at_most = |pause: Duration| until.min(begun + pause.min(remaining.max(LEASE_POLL_MIN)));
         let Some(watch) = &self.watch else {
-            // From half to all of the pause, so that those who wait do not ask in step.
-            tokio::time::sleep_until(at_most(self.pause.mul_f64(0.5 + fastrand::f64() / 2.0))).await;
+            tokio::time::sleep_until(at_most(clock::spread(self.pause))).await;
             self.pause = (self.pause * 2).min(LEASE_POLL_MAX);
             return Change::Nothing;
         };
