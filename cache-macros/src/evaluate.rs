@@ -306,7 +306,10 @@ impl<'a> Evaluator<'a> {
         captured: &mut dyn FnMut(&Placeholder) -> Option<TokenStream>,
     ) -> TokenStream {
         let private = self.private;
-        let pieces = template_pieces(template, captured);
+        let pieces = template_pieces(template, &mut |placeholder| {
+            let part = captured(placeholder)?;
+            Some(quote_spanned!(Span::mixed_site() => .encoded(#part)))
+        });
         quote!(#private::Template::new() #pieces)
     }
 
@@ -325,20 +328,17 @@ impl<'a> Evaluator<'a> {
     }
 }
 
-/// `.text(…)` and `.part(…)`, one after the other.
+/// `.text(…)` and `.part(…)`, one after the other. `instead` may say another than `.part(&placeholder)`.
 pub(crate) fn template_pieces(
     template: &Template,
-    captured: &mut dyn FnMut(&Placeholder) -> Option<TokenStream>,
+    instead: &mut dyn FnMut(&Placeholder) -> Option<TokenStream>,
 ) -> TokenStream {
     let pieces = template.pieces.iter().map(|piece| match piece {
         Piece::Text(text) => quote_spanned!(Span::mixed_site() => .text(#text)),
-        Piece::Placeholder(placeholder) => match captured(placeholder) {
-            Some(part) => quote_spanned!(Span::mixed_site() => .encoded(#part)),
-            None => {
-                let expr: &Expr = &placeholder.expr;
-                quote_spanned!(placeholder.span() => .part(&#expr))
-            }
-        },
+        Piece::Placeholder(placeholder) => instead(placeholder).unwrap_or_else(|| {
+            let expr = &placeholder.expr;
+            quote_spanned!(placeholder.span() => .part(&#expr))
+        }),
     });
     pieces.collect()
 }

@@ -168,6 +168,11 @@ impl Placeholder {
         }
     }
 
+    /// Whether it is a name, with neither fields nor calls.
+    pub(crate) fn is_name(&self) -> bool {
+        matches!(self.expr, Expr::Path(_))
+    }
+
     pub(crate) fn span(&self) -> Span {
         self.expr.span()
     }

@@ -2,12 +2,12 @@
 
 use std::cell::Cell;
 use std::future::Future;
-use std::marker::PhantomData;
 use std::sync::Arc;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::coding::Coding;
 use crate::entry::{codec, fingerprint};
 use crate::error::Error;
 use crate::key::{Key, Policy};
@@ -30,6 +30,7 @@ pub struct Call<T> {
     runtime: Arc<Runtime>,
     key: Key<T>,
     policy: Policy,
+    coding: Coding<T>,
     background: bool,
 }
 
@@ -47,7 +48,7 @@ pub enum Step<T> {
 #[must_use]
 pub struct Refresh<T> {
     due: Box<Due>,
-    value: PhantomData<fn() -> T>,
+    coding: Coding<T>,
 }
 
 /// The body of a cached function, about to run. To be ended by [`fill`](Self::fill), [`unstored_value`](Self::unstored_value),
@@ -56,14 +57,14 @@ pub struct Refresh<T> {
 pub struct Load<T> {
     // Boxed: the future of every cached function would be as large otherwise.
     loading: Box<Loading>,
-    // A load holds no `T`, so it is `Send` whatever `T` is.
-    value: PhantomData<fn() -> T>,
+    // It holds no `T`, so a load is `Send` whatever `T` is.
+    coding: Coding<T>,
 }
 
 impl<T> Call<T> {
     /// Of a function that stores as `policy` says.
-    pub(crate) fn of(runtime: Arc<Runtime>, key: Key<T>, policy: Policy) -> Self {
-        Self { runtime, key, policy, background: false }
+    pub(crate) fn of(runtime: Arc<Runtime>, key: Key<T>, policy: Policy, coding: Coding<T>) -> Self {
+        Self { runtime, key, policy, coding, background: false }
     }
 
     /// The caller spawns what is to be refreshed: a stale value is served at once, if its policy says so.
@@ -73,22 +74,20 @@ impl<T> Call<T> {
     }
 
     /// Takes what is stored, waits for whoever loads it, or is told to load.
-    pub async fn lookup(self) -> Step<T>
-    where
-        T: DeserializeOwned,
-    {
+    pub async fn lookup(self) -> Step<T> {
+        let coding = self.coding;
         let terms = Terms { refresh: takes_refresh(), background: self.background, any_type: false };
-        let fingerprint = fingerprint::<T>(self.policy.version, self.policy.shape);
+        let fingerprint = (coding.fingerprint)(self.policy.version, self.policy.shape);
         let subject = Subject::new(&self.runtime, self.key.entry(), self.policy, fingerprint);
         let mut read = Read::begin(subject, terms);
         let mut stored = read.stored().await;
         loop {
             if let Some(found) = stored {
-                match codec::decode(&found.entry) {
+                match (coding.decode)(&found.entry) {
                     Ok(value) => {
                         return match read.served(found) {
                             None => Step::Return(value),
-                            Some(due) => Step::ReturnAndRefresh(value, Refresh { due, value: PhantomData }),
+                            Some(due) => Step::ReturnAndRefresh(value, Refresh { due, coding }),
                         };
                     }
                     Err(_) => read.undecodable(&found),
@@ -97,7 +96,7 @@ impl<T> Call<T> {
             // Boxed: misses are rare, and every cached function's future would be as large as this one.
             match Box::pin(read.miss()).await {
                 Miss::Found(found) => stored = Some(found),
-                Miss::Load(loading) => return Step::Load(Load { loading, value: PhantomData }),
+                Miss::Load(loading) => return Step::Load(Load { loading, coding }),
             }
         }
     }
@@ -111,7 +110,8 @@ impl<T> Refresh<T> {
         F: Future<Output = bool> + Send + 'static,
         T: 'static,
     {
-        self.due.spawn(|loading| reload(Load { loading, value: PhantomData }));
+        let Self { due, coding } = self;
+        due.spawn(move |loading| reload(Load { loading, coding }));
     }
 }
 
@@ -128,12 +128,9 @@ impl<T> Load<T> {
     }
 
     /// Stores the value, or counts why not. The future holds no `T`: it is `Send` also if `T` is not `Sync`.
-    pub fn fill(mut self, value: &T, declared: Names) -> impl Future<Output = ()> + Send + use<T>
-    where
-        T: Serialize,
-    {
+    pub fn fill(mut self, value: &T, declared: Names) -> impl Future<Output = ()> + Send + use<T> {
         self.loading.declare(declared);
-        let filling = self.loading.fill_with(|| codec::encode(value));
+        let filling = self.loading.fill_with(|| (self.coding.encode)(value));
         async move {
             if let Some(filling) = filling {
                 filling.send().await;
@@ -153,11 +150,8 @@ impl<T> Load<T> {
     }
 
     /// The body failed. What the caller gets instead, under `stale_if_error`.
-    pub fn failed(self, error: &str) -> Option<T>
-    where
-        T: DeserializeOwned,
-    {
-        codec::decode(&self.loading.end_failed_or_stand_in(error)?).ok()
+    pub fn failed(self, error: &str) -> Option<T> {
+        (self.coding.decode)(&self.loading.end_failed_or_stand_in(error)?).ok()
     }
 }
 
@@ -183,7 +177,7 @@ where
     T: Serialize + DeserializeOwned,
     F: Future<Output = Result<T, E>>,
 {
-    let call = Call::of(runtime.clone(), key.clone(), key.policy());
+    let call = Call::of(runtime.clone(), key.clone(), key.policy(), Coding::of_type());
     async move {
         let mut loading = match call.lookup().await {
             Step::Return(value) | Step::ReturnAndRefresh(value, _) => return Ok(value),

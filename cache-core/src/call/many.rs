@@ -5,12 +5,8 @@ use std::future::Future;
 use std::hash::{BuildHasher, Hash};
 use std::sync::Arc;
 
-use serde::Serialize;
-use serde::de::DeserializeOwned;
-
 use super::call::takes_refresh;
-use crate::entry::codec;
-use crate::entry::fingerprint;
+use super::coding::Coding;
 use crate::key::{Key, Policy};
 use crate::name::Names;
 use crate::paths::load::batch::BatchLoading;
@@ -76,6 +72,7 @@ pub struct ManyCall<M: BatchMap> {
     ids: Vec<M::Id>,
     keys: Vec<Key<M::Value>>,
     policy: Policy,
+    coding: Coding<M::Value>,
 }
 
 /// How such a call goes on.
@@ -100,6 +97,7 @@ struct Many<M: BatchMap> {
     ids: Vec<M::Id>,
     found: M,
     batch: Batch,
+    coding: Coding<M::Value>,
 }
 
 impl<M: BatchMap> ManyCall<M> {
@@ -109,33 +107,34 @@ impl<M: BatchMap> ManyCall<M> {
         ids: &[M::Id],
         key: impl FnMut(&M::Id) -> Key<M::Value>,
         policy: Policy,
+        coding: Coding<M::Value>,
     ) -> Self {
         let ids = M::distinct(ids);
         let keys = ids.iter().map(key).collect();
-        Self { runtime, ids, keys, policy }
+        Self { runtime, ids, keys, policy, coding }
     }
 }
 
 /// Takes what is stored, and is told what to load; without ids nobody is asked.
-pub(crate) async fn lookup_many<M: BatchMap<Value: Serialize + DeserializeOwned>>(call: ManyCall<M>) -> ManyStep<M> {
-    let ManyCall { runtime, ids, keys, policy } = call;
+pub async fn lookup_many<M: BatchMap>(call: ManyCall<M>) -> ManyStep<M> {
+    let ManyCall { runtime, ids, keys, policy, coding } = call;
     let refresh = takes_refresh();
-    let fingerprint = fingerprint::<M::Value>(policy.version, policy.shape);
+    let fingerprint = (coding.fingerprint)(policy.version, policy.shape);
     let keys = keys.into_iter().map(|key| key.entry());
     let batch = Batch::begin(&runtime, keys, &policy, fingerprint, refresh);
-    let mut many = Many { runtime, ids, found: M::default(), batch };
+    let mut many = Many { runtime, ids, found: M::default(), batch, coding };
     while let Some(found) = many.batch.stored().await {
         many.take(found);
     }
     many.step().await
 }
 
-impl<M: BatchMap<Value: DeserializeOwned>> Many<M> {
+impl<M: BatchMap> Many<M> {
     /// A negative entry is an id that the map does not hold.
     fn take(&mut self, found: Vec<(usize, Found)>) {
         let mut served = Vec::with_capacity(found.len());
         for (at, found) in found {
-            match codec::decode::<Option<M::Value>>(&found.entry) {
+            match (self.coding.decode_option)(&found.entry) {
                 Ok(value) => {
                     if let Some(value) = value {
                         self.found.extend([(self.ids[at].clone(), value)]);
@@ -187,7 +186,7 @@ impl<M: BatchMap> ManyLoad<M> {
 /// Stores each value, or counts why not, and goes on with the ids that others were loading. `declared` says the names of an
 /// entry, and whether its value is to be stored; an id that was not loaded has no value, and a negative entry at most. The
 /// future does not hold `declared`.
-pub(crate) fn fill_many<M: BatchMap<Value: Serialize + DeserializeOwned>>(
+pub fn fill_many<M: BatchMap>(
     load: ManyLoad<M>,
     loaded: M,
     mut declared: impl FnMut(&M::Id, Option<&M::Value>) -> (Names, bool),
@@ -206,7 +205,7 @@ pub(crate) fn fill_many<M: BatchMap<Value: Serialize + DeserializeOwned>>(
         // No reference to a value lives across an await: values need not be `Sync`.
         while let Some(fillings) = loading.encode_some(|at| {
             let (names, is_wanted) = names.next().unwrap_or_else(|| (Names::new(), false));
-            (names, is_wanted.then(|| encode(loaded.value(&many.ids[at]))))
+            (names, is_wanted.then(|| (many.coding.encode_option)(loaded.value(&many.ids[at]))))
         }) {
             if !many.batch.fill(fillings).await {
                 // As it is for one key: a store that does not answer is not waited for again.
@@ -216,8 +215,4 @@ pub(crate) fn fill_many<M: BatchMap<Value: Serialize + DeserializeOwned>>(
         many.found.extend(loaded);
         many.step().await
     }
-}
-
-fn encode<V: Serialize>(value: Option<&V>) -> Result<codec::Encoded, crate::error::Error> {
-    codec::encode(&value)
 }

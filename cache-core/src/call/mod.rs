@@ -1,14 +1,15 @@
 //! One call of a user's function, a value in and a value out: nothing of leases, flights and stores.
 
 mod call;
+mod coding;
 mod invalidating;
 mod many;
 mod writing;
 
 pub use call::{Call, Load, Refresh, Step, refresh};
 pub(crate) use call::{get_or_load, peek};
+pub use coding::Coding;
 pub use invalidating::{Invalidating, Mode};
-pub use many::{BatchMap, ManyCall, ManyLoad, ManyStep};
-pub(crate) use many::{fill_many, lookup_many};
+pub use many::{BatchMap, ManyCall, ManyLoad, ManyStep, fill_many, lookup_many};
 pub use writing::Writing;
 pub(crate) use writing::{put, writing};

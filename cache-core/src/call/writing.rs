@@ -6,8 +6,8 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::coding::Coding;
 use crate::entry::codec::Encoded;
-use crate::entry::{codec, fingerprint};
 use crate::error::{Error, ErrorKind};
 use crate::key::Key;
 use crate::name::Names;
@@ -25,12 +25,13 @@ pub struct Writing<T> {
     // Boxed: the function's future holds it all through the body.
     writer: Box<Writer>,
     key: Key<T>,
+    coding: Coding<T>,
 }
 
 /// Before the body.
-pub(crate) async fn writing<T: DeserializeOwned>(runtime: Arc<Runtime>, key: Key<T>) -> Writing<T> {
-    let writer = Box::new(Writer::begin(subject_of(&runtime, &key)).await);
-    Writing { writer, key }
+pub(crate) async fn writing<T>(runtime: Arc<Runtime>, key: Key<T>, coding: Coding<T>) -> Writing<T> {
+    let writer = Box::new(Writer::begin(subject_of(&runtime, &key, coding)).await);
+    Writing { writer, key, coding }
 }
 
 impl<T> Writing<T> {
@@ -41,12 +42,9 @@ impl<T> Writing<T> {
 
     /// The body returned: the value replaces the entry. Begun at once, it goes on if the caller is dropped. Failures are counted,
     /// said at ERROR, and made good in the background. The future holds no value: it is `Send` also if that is not `Sync`.
-    pub fn finish(self, value: Option<&T>) -> impl Future<Output = ()> + Send + use<T>
-    where
-        T: Serialize,
-    {
-        let Self { writer, key } = self;
-        writer.finish(value.ok_or(NotStored::NotWanted).and_then(|value| content(&key, value)))
+    pub fn finish(self, value: Option<&T>) -> impl Future<Output = ()> + Send + use<T> {
+        let Self { writer, key, coding } = self;
+        writer.finish(value.ok_or(NotStored::NotWanted).and_then(|value| content(&key, coding, value)))
     }
 
     /// The function failed: nothing was written.
@@ -55,15 +53,16 @@ impl<T> Writing<T> {
     }
 }
 
-fn subject_of<T: DeserializeOwned>(runtime: &Arc<Runtime>, key: &Key<T>) -> Arc<Subject> {
+fn subject_of<T>(runtime: &Arc<Runtime>, key: &Key<T>, coding: Coding<T>) -> Arc<Subject> {
     let policy = key.policy();
-    let fingerprint = fingerprint::<T>(policy.version, policy.shape);
+    let fingerprint = (coding.fingerprint)(policy.version, policy.shape);
     Subject::new(runtime, key.entry(), policy, fingerprint)
 }
 
 /// The names of a value, and its bytes on demand; or why it is not to be stored.
-fn content<T: Serialize>(
+fn content<T>(
     key: &Key<T>,
+    coding: Coding<T>,
     value: &T,
 ) -> Result<(Names, impl FnOnce() -> Result<Encoded, Error>), NotStored> {
     let declared = match key.recipe() {
@@ -71,7 +70,7 @@ fn content<T: Serialize>(
         Some(recipe) => recipe.names(value),
         None => Names::new(),
     };
-    Ok((declared, || codec::encode(value)))
+    Ok((declared, move || (coding.encode)(value)))
 }
 
 /// Stores a value that the caller knows to be current.
@@ -83,8 +82,8 @@ pub(crate) async fn put<T: Serialize + DeserializeOwned>(
     if runtime.store.is_none() {
         return Ok(Put::default());
     }
-    let key = key?;
-    let subject = subject_of(runtime, &key);
+    let (key, coding) = (key?, Coding::of_type());
+    let subject = subject_of(runtime, &key, coding);
     if subject.key.is_none() {
         return Err(Error::new(ErrorKind::Encode, "the key has an argument that cannot be encoded"));
     }
@@ -96,7 +95,7 @@ pub(crate) async fn put<T: Serialize + DeserializeOwned>(
             return Err(error);
         }
     };
-    let prepared = content(&key, value)
+    let prepared = content(&key, coding, value)
         .and_then(|(declared, encode)| prepare(&subject, declared, Collected::default(), clock, encode));
     let reason = match prepared {
         Ok(prepared) => return to_the_end(write(subject, prepared)).await,

@@ -7,10 +7,10 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::cacheable::Cacheable;
-use crate::call::{self, BatchMap, Call, Load, ManyCall, ManyLoad, ManyStep, Step};
+use crate::call::Coding;
 use crate::key::KeyText;
+use crate::name::Template;
 use crate::name::{IntoTag, Tag};
-use crate::name::{Names, Template};
 
 /// What can be stored and read back.
 #[diagnostic::on_unimplemented(
@@ -23,28 +23,9 @@ pub trait Storable: Serialize + DeserializeOwned {}
 #[diagnostic::do_not_recommend]
 impl<T: Serialize + DeserializeOwned> Storable for T {}
 
-/// [`Call::lookup`], with the bound that has the readable message.
-pub fn lookup<T: Storable>(call: Call<T>) -> impl Future<Output = Step<T>> {
-    call.lookup()
-}
-
-/// [`Load::fill`], likewise. The future holds no `T`.
-pub fn fill<T: Storable>(load: Load<T>, value: &T, names: Names) -> impl Future<Output = ()> + Send + use<T> {
-    load.fill(value, names)
-}
-
-/// `lookup_many`, likewise.
-pub fn lookup_many<M: BatchMap<Value: Storable>>(call: ManyCall<M>) -> impl Future<Output = ManyStep<M>> {
-    call::lookup_many(call)
-}
-
-/// `fill_many`, likewise. The future does not hold `declared`.
-pub fn fill_many<M: BatchMap<Value: Storable>>(
-    load: ManyLoad<M>,
-    loaded: M,
-    declared: impl FnMut(&M::Id, Option<&M::Value>) -> (Names, bool),
-) -> impl Future<Output = ManyStep<M>> {
-    call::fill_many(load, loaded, declared)
+/// How values of a type are stored. Nothing else of what generated code names asks for these bounds.
+pub fn coding<T: Storable>() -> Coding<T> {
+    Coding::of_type()
 }
 
 /// What a background load can have a copy of.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::cache::Cache;
-use crate::call::{BatchMap, Call, Invalidating, ManyCall, Mode};
+use crate::call::{BatchMap, Call, Coding, Invalidating, ManyCall, Mode};
 use crate::key::{Key, Policy};
 use crate::runtime::Runtime;
 
@@ -14,15 +14,21 @@ pub(super) fn runtime_of(cache: Option<&Cache>) -> Arc<Runtime> {
 
 impl<T> Call<T> {
     /// `None`: the installed cache.
-    pub fn new(cache: Option<&Cache>, key: Key<T>, policy: Policy) -> Self {
-        Self::of(runtime_of(cache), key, policy)
+    pub fn new(cache: Option<&Cache>, key: Key<T>, policy: Policy, coding: Coding<T>) -> Self {
+        Self::of(runtime_of(cache), key, policy, coding)
     }
 }
 
 impl<M: BatchMap> ManyCall<M> {
     /// `None`: the installed cache. Each id counts once.
-    pub fn new(cache: Option<&Cache>, ids: &[M::Id], key: impl FnMut(&M::Id) -> Key<M::Value>, policy: Policy) -> Self {
-        Self::of(runtime_of(cache), ids, key, policy)
+    pub fn new(
+        cache: Option<&Cache>,
+        ids: &[M::Id],
+        key: impl FnMut(&M::Id) -> Key<M::Value>,
+        policy: Policy,
+        coding: Coding<M::Value>,
+    ) -> Self {
+        Self::of(runtime_of(cache), ids, key, policy, coding)
     }
 }
 

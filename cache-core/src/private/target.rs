@@ -3,11 +3,9 @@
 use std::future::Future;
 use std::marker::PhantomData;
 
-use serde::de::DeserializeOwned;
-
 use super::cache::runtime_of;
 use crate::cache::Cache;
-use crate::call::{Writing, writing};
+use crate::call::{Coding, Writing, writing};
 use crate::key::Key;
 
 /// The entry of one call of a cached function, to be written by another function. The companion says which of what it takes
@@ -15,14 +13,15 @@ use crate::key::Key;
 #[must_use]
 pub struct Target<T, Recipe, In> {
     key: Key<T>,
+    coding: Coding<T>,
     cache: Option<Cache>,
     known: PhantomData<fn() -> (Recipe, In)>,
 }
 
 impl<T, Recipe, In> Target<T, Recipe, In> {
     /// `cache`: what the option of that name says, if it is known here.
-    pub fn new(key: Key<T>, cache: Option<Cache>) -> Self {
-        Self { key, cache, known: PhantomData }
+    pub fn new(key: Key<T>, coding: Coding<T>, cache: Option<Cache>) -> Self {
+        Self { key, coding, cache, known: PhantomData }
     }
 }
 
@@ -103,11 +102,11 @@ pub fn writable<T, Recipe: IsWritable, In>(_: &Target<T, Recipe, In>) {}
 pub fn located<T, Recipe, In: IsLocated>(_: &Target<T, Recipe, In>) {}
 
 /// Before the body, in this cache; `None`: in that of the target.
-pub fn write_through<T: DeserializeOwned, Recipe, In>(
+pub fn write_through<T, Recipe, In>(
     cache: Option<&Cache>,
     target: Target<T, Recipe, In>,
 ) -> impl Future<Output = Writing<T>> + Send + use<T, Recipe, In> {
-    writing(runtime_of(cache.or(target.cache.as_ref())), target.key)
+    writing(runtime_of(cache.or(target.cache.as_ref())), target.key, target.coding)
 }
 
 /// What to write of what the body returned.

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use super::*;
 use crate::entry::{self, Entry, Header};
 use crate::key::Policy;
-use crate::private::{Call, Load, Step};
+use crate::private::{Call, Load, Step, coding};
 use crate::store::Store;
 
 mod adaptive;
@@ -27,7 +27,7 @@ pub(super) async fn call<F>(
 where
     F: Future<Output = Result<u32, &'static str>> + Send,
 {
-    let load = match Call::new(Some(cache), key, policy).in_background().lookup().await {
+    let load = match Call::new(Some(cache), key, policy, coding()).in_background().lookup().await {
         Step::Return(value) => return Ok(value),
         Step::ReturnAndRefresh(value, refresh) => {
             refresh.spawn(|load| async move { run(load, body).await.is_ok() });
@@ -281,7 +281,7 @@ async fn after_the_last_handle_no_refresh_begins() {
         let (cache, store) = rig();
         aged(&store, &cache, swr()).await;
         let looks = store.hold(Op::Get);
-        let call = tokio::spawn(Call::new(Some(&cache), tagged("k", &[]), swr()).in_background().lookup());
+        let call = tokio::spawn(Call::new(Some(&cache), tagged("k", &[]), swr(), coding()).in_background().lookup());
         looks.reached().await;
         let mut handle = Some(cache);
         handle.take_if(|_| !due_before);
@@ -380,11 +380,13 @@ async fn none_has_no_stale_windows() {
     let (cache, store) = rig();
     let policy = swr().negative_ttl(Duration::from_secs(5));
     let key = || TextKey::literal("k").unwrap().typed::<Option<u32>>();
-    let Step::Load(load) = Call::new(Some(&cache), key(), policy.clone()).lookup().await else { panic!("a hit") };
+    let Step::Load(load) = Call::new(Some(&cache), key(), policy.clone(), coding()).lookup().await else {
+        panic!("a hit")
+    };
     load.fill(&None, Default::default()).await;
     assert_eq!(store.last_ttl(), Some(Duration::from_secs(5)));
     cache.invalidate_key("k").await.unwrap();
-    let Step::Load(load) = Call::new(Some(&cache), key(), policy).lookup().await else { panic!("a hit") };
+    let Step::Load(load) = Call::new(Some(&cache), key(), policy, coding()).lookup().await else { panic!("a hit") };
     load.fill(&Some(1), Default::default()).await;
     assert_eq!(store.last_ttl(), Some(2 * MINUTE));
 }

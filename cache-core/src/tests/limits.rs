@@ -1,7 +1,7 @@
 use super::*;
 use crate::key::Policy;
 use crate::name::{Names, Template};
-use crate::private::{Call, Step};
+use crate::private::{Call, Step, coding};
 
 async fn call<T: serde::Serialize + serde::de::DeserializeOwned>(
     cache: &Cache,
@@ -10,7 +10,7 @@ async fn call<T: serde::Serialize + serde::de::DeserializeOwned>(
     value: T,
 ) -> T {
     let key = TextKey::literal(key).unwrap().typed();
-    match Call::new(Some(cache), key, policy).lookup().await {
+    match Call::new(Some(cache), key, policy, coding()).lookup().await {
         Step::Return(value) | Step::ReturnAndRefresh(value, _) => value,
         Step::Load(mut load) => {
             let value = load.run(async { value }).await;

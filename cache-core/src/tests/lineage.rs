@@ -1,7 +1,7 @@
 use super::*;
 use crate::key::Policy;
 use crate::name::Names;
-use crate::private::{Call, Step};
+use crate::private::{Call, Step, coding};
 
 /// `outer` was made by `body`; whatever became of the calls in it, it must fall with `fall`.
 async fn falls(cache: &Cache, body: impl Future<Output = u32>, fall: &str, tag: bool) -> bool {
@@ -20,7 +20,7 @@ async fn a_load_depends_on_names_that_were_known_of_what_failed_in_it() {
     let (cache, _) = rig();
     let body = async {
         let Step::Load(mut load) =
-            Call::<u32>::new(Some(&cache), tagged("inner", &[]), Policy::new("inner")).lookup().await
+            Call::<u32>::new(Some(&cache), tagged("inner", &[]), Policy::new("inner"), coding()).lookup().await
         else {
             panic!("stored")
         };
@@ -38,7 +38,7 @@ async fn a_load_depends_on_what_was_not_stored_in_it() {
     let (cache, _) = rig();
     let body = async {
         let Step::Load(mut load) =
-            Call::<u32>::new(Some(&cache), tagged("inner", &[]), Policy::new("inner")).lookup().await
+            Call::<u32>::new(Some(&cache), tagged("inner", &[]), Policy::new("inner"), coding()).lookup().await
         else {
             panic!("stored")
         };

@@ -4,7 +4,7 @@ use tokio::time::Instant;
 
 use super::*;
 use crate::key::Policy;
-use crate::private::{Call, Step};
+use crate::private::{Call, Step, coding};
 
 const CALLERS: usize = 8;
 
@@ -81,7 +81,7 @@ async fn a_peer_goes_on_refreshing_when_the_cache_it_was_made_from_is_dropped() 
     let gate = Gate::default();
     let call = || {
         let policy = Policy::new("k").ttl(minute).stale_while_revalidate(minute);
-        Call::<u32>::new(Some(&there), tagged("k", &[]), policy).in_background().lookup()
+        Call::<u32>::new(Some(&there), tagged("k", &[]), policy, coding()).in_background().lookup()
     };
     let Step::Load(load) = call().await else { panic!("stored") };
     load.fill(&1, Default::default()).await;

@@ -60,6 +60,13 @@ impl Generator<'_> {
         }
     }
 
+    /// How values are stored and read back. At the type, where it is reported if they cannot be.
+    pub(crate) fn coding(&self, value_type: &TokenStream) -> TokenStream {
+        let private = wrapper::located(&self.private, value_type.span());
+        let at_type = Span::mixed_site().located_at(value_type.span());
+        quote_spanned!(at_type => #private::coding::<#value_type>())
+    }
+
     /// Whether `value`, a variable that holds a reference, is to be stored: what `when` says, at
     /// its span.
     pub(crate) fn keep(&self, value_type: &TokenStream, value: &Ident) -> TokenStream {
@@ -127,7 +134,12 @@ impl Generator<'_> {
                 }
             }
             Some(template) => {
-                let pieces = template_pieces(template, &mut |_| None);
+                let pieces = template_pieces(template, &mut |placeholder| {
+                    let expr = placeholder.is_name().then_some(&placeholder.expr)?;
+                    let mut params = plan.function.params.iter();
+                    let param = params.find(|param| param.bindings.contains(&placeholder.root))?;
+                    self.is_borrowed(param, bindings_are).then(|| quote_spanned!(placeholder.span() => .part(#expr)))
+                });
                 key.extend(quote_spanned!(span => .template() #pieces .into_key()));
             }
         }
@@ -151,10 +163,15 @@ impl Generator<'_> {
         }
     }
 
+    /// Whether the parameter's bindings are references to what the function takes.
+    fn is_borrowed(&self, param: &Param, bindings_are: Bindings) -> bool {
+        let at_hand = if self.plan.is_ids(param) { Bindings::Borrowed } else { bindings_are };
+        at_hand == Bindings::Borrowed && !self.plan.is_reference(param)
+    }
+
     /// The key with what a parameter adds to it.
     fn with_parts(&self, key: TokenStream, param: &Param, bindings_are: Bindings) -> TokenStream {
-        let at_hand = if self.plan.is_ids(param) { Bindings::Borrowed } else { bindings_are };
-        let is_borrowed = at_hand == Bindings::Borrowed && !self.plan.is_reference(param);
+        let is_borrowed = self.is_borrowed(param, bindings_are);
         let parts = self.plan.parts(param).map(|binding| {
             let borrow = (!is_borrowed).then(|| quote_spanned!(binding.span() => &));
             quote_spanned!(binding.span() => .part(#borrow #binding))

@@ -21,15 +21,14 @@ pub(super) fn body(generator: &Generator<'_>, option: &Ident) -> (TokenStream, T
     let Generator { plan, private } = generator;
     let function = &plan.function;
     let (name, path) = body_name(generator);
-    let (call, lookup) = (single::call(generator), single::lookup(generator));
+    let call = single::call(generator);
     let found = single::returned(generator, &quote_spanned!(Span::mixed_site() => __found));
     let refresh = refresh(generator, option, &path);
     let this = function.receiver().map(|receiver| receiver.self_token).into_iter();
     let args = function.params.iter().filter_map(argument);
     let wrapper = quote_spanned! { Span::mixed_site() =>
         #call
-        let __call = __call.in_background();
-        let __load = match #lookup {
+        let __load = match __call.in_background().lookup().await {
             #private::Step::Return(__found) => return #found,
             #private::Step::ReturnAndRefresh(__found, __refresh) => {
                 #refresh

@@ -55,7 +55,10 @@ fn call(generator: &Generator<'_>, batch: &Batch) -> TokenStream {
     let policy = generator.policy(&prefix, &quote!(#value));
     let located = wrapper::located(&generator.private, map.span());
     let at_type = Span::mixed_site().located_at(map.span());
-    let new = quote_spanned!(at_type => #located::ManyCall::<#map>::new(__cache, &#ids[..], __key, __policy));
+    let coding = generator.coding(&quote!(#value));
+    let new = quote_spanned! { at_type =>
+        #located::ManyCall::<#map>::new(__cache, &#ids[..], __key, __policy, #coding)
+    };
     generator.call(&key, &policy, &new)
 }
 

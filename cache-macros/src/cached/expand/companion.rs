@@ -99,7 +99,7 @@ fn target(generator: &Generator<'_>, name: &Ident) -> TokenStream {
     let Generator { plan, private } = generator;
     let function = &plan.function;
     let Heading { vis, generics, inputs, value_type, params } = &heading(generator);
-    let where_clause = &generics.where_clause;
+    let (where_clause, coding) = (&generics.where_clause, generator.coding(value_type));
     let marker = |known| if known { quote!(#private::Known) } else { quote!(#private::NotKnown) };
     let recipe_is = marker(knows_recipe(generator, generics));
     let cache = plan.options.cache.as_ref().filter(|cache| knows_cache(plan, generics, cache));
@@ -132,7 +132,7 @@ fn target(generator: &Generator<'_>, name: &Ident) -> TokenStream {
         #[allow(dead_code, non_snake_case, clippy::all, clippy::pedantic, clippy::nursery)]
         #vis fn #name #generics (#inputs) -> #private::Target<#value_type, #recipe_is, #cache_is> #where_clause {
             let __cache = #cache;
-            #private::Target::new(#key(#(#args),*), __cache)
+            #private::Target::new(#key(#(#args),*), #coding, __cache)
         }
     }
 }

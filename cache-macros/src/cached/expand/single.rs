@@ -2,7 +2,6 @@
 
 use proc_macro2::{Span, TokenStream};
 use quote::{quote, quote_spanned};
-use syn::spanned::Spanned;
 
 use super::phases::EntryNames;
 use crate::cached::generator::{Bindings, Generator};
@@ -11,11 +10,11 @@ use crate::wrapper;
 /// The body of a wrapper with the user's body in it.
 pub(super) fn body(generator: &Generator<'_>) -> TokenStream {
     let private = &generator.private;
-    let (call, lookup, load) = (call(generator), lookup(generator), load(generator));
+    let (call, load) = (call(generator), load(generator));
     let found = returned(generator, &quote_spanned!(Span::mixed_site() => __found));
     quote_spanned! { Span::mixed_site() =>
         #call
-        let mut __load = match #lookup {
+        let mut __load = match __call.lookup().await {
             #private::Step::Return(__found) | #private::Step::ReturnAndRefresh(__found, _) => return #found,
             #private::Step::Load(__load) => __load,
         };
@@ -29,17 +28,12 @@ pub(super) fn call(generator: &Generator<'_>) -> TokenStream {
     let checks = generator.checks(&value_type);
     let key = generator.key(Bindings::Owned);
     let policy = generator.policy(&quote_spanned!(Span::mixed_site() => __prefix), &value_type);
-    let new = quote_spanned!(Span::mixed_site() => #private::Call::<#value_type>::new(__cache, __key, __policy));
+    let coding = generator.coding(&value_type);
+    let new = quote_spanned! { Span::mixed_site() =>
+        #private::Call::<#value_type>::new(__cache, __key, __policy, #coding)
+    };
     let call = generator.call(&quote_spanned!(Span::mixed_site() => #key.finish()), &policy, &new);
     quote!(#checks #call)
-}
-
-/// How the call goes on: a `Step`.
-pub(super) fn lookup(generator: &Generator<'_>) -> TokenStream {
-    // At the type, all of it: what cannot be stored is then reported once.
-    let span = generator.value_type().span();
-    let private = wrapper::located(&generator.private, span);
-    quote_spanned!(Span::mixed_site().located_at(span) => #private::lookup(__call).await)
 }
 
 /// Everything from `__load` on.
@@ -63,11 +57,8 @@ pub(super) fn load(generator: &Generator<'_>) -> TokenStream {
 }
 
 fn fill(generator: &Generator<'_>, names: &EntryNames) -> TokenStream {
-    let (private, value_type) = (&generator.private, generator.value_type());
+    let private = &generator.private;
     let EntryNames { of_value, keep, .. } = names;
-    let located = wrapper::located(private, value_type.span());
-    let at_type = Span::mixed_site().located_at(value_type.span());
-    let fill = quote_spanned!(at_type => #located::fill(__load, __value, __names));
     quote_spanned! { Span::mixed_site() =>
         let __filling = {
             let __value = &__loaded;
@@ -75,7 +66,7 @@ fn fill(generator: &Generator<'_>, names: &EntryNames) -> TokenStream {
             let mut __names = #private::Names::new();
             #of_value
             if __keep {
-                ::core::option::Option::Some(#fill)
+                ::core::option::Option::Some(__load.fill(__value, __names))
             } else {
                 __load.unstored_value(__names);
                 ::core::option::Option::None

@@ -1,0 +1,42 @@
+//! How values of one type are stored and read back, as functions.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::entry::codec::{self, Encoded};
+use crate::entry::{Entry, Fingerprint, Shape, fingerprint};
+use crate::error::Error;
+
+/// What a call needs of the type of its values. It is made where the bounds are checked; whoever has it
+/// need not ask for them again, so that a type that lacks one is reported once.
+pub struct Coding<T> {
+    pub(super) encode: fn(&T) -> Result<Encoded, Error>,
+    pub(super) decode: fn(&Entry) -> Result<T, Error>,
+    /// An entry of a batch may be a `None`.
+    pub(super) encode_option: fn(Option<&T>) -> Result<Encoded, Error>,
+    pub(super) decode_option: fn(&Entry) -> Result<Option<T>, Error>,
+    pub(super) fingerprint: fn(u32, Declared) -> Fingerprint,
+}
+
+/// The fields that a `Cacheable` type declares.
+type Declared = Option<fn(&mut Shape)>;
+
+impl<T: Serialize + DeserializeOwned> Coding<T> {
+    pub(crate) fn of_type() -> Self {
+        Self {
+            encode: codec::encode,
+            decode: codec::decode,
+            encode_option: |value| codec::encode(&value),
+            decode_option: codec::decode,
+            fingerprint: fingerprint::<T>,
+        }
+    }
+}
+
+impl<T> Clone for Coding<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for Coding<T> {}
