@@ -138,11 +138,12 @@ impl Cache {
     /// Asks the store, and waits until it answers and is usable, at most `timeout`. After `Ok` the breaker is closed.
     ///
     /// # Cost
-    /// One round trip once every connection stands; another try, within the operation deadline each, as long as it
-    /// fails. Nothing where there is no server.
+    /// One round trip once each connection stands or has failed to; another try, within the operation
+    /// deadline each, as long as it fails. Nothing where there is no server.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`] at once if it answers but can never be used (a wrong password, a wrong database);
+    /// [`ErrorKind::Config`] at once if it answers but can never be used (a wrong password, a missing
+    /// permission, a node of a cluster), with the command that was refused;
     /// [`ErrorKind::Unavailable`] after `timeout`, with the last failure.
     pub async fn ready(&self, timeout: Duration) -> Result<(), Error> {
         match &self.runtime.store {

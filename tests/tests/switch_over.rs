@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use cache_core::Cache;
-use cache_tests::{Raw, Server, ServerKind, TestStore, each_server, run, until};
+use cache_tests::{Raw, Server, ServerKind, ServerOptions, TestStore, each_server, run, until};
 
 /// What the README states.
 const TRUST: Duration = Duration::from_secs(1);
@@ -16,7 +16,8 @@ struct Pair {
 impl Pair {
     /// The second one is a replica of the first.
     async fn start(kind: ServerKind) -> Self {
-        let (old, new) = (Server::start(kind), Server::start(kind));
+        let options = || ServerOptions::new().line("repl-diskless-sync-delay 0");
+        let (old, new) = (Server::with(kind, options()), Server::with(kind, options()));
         let mut raw = new.raw().await;
         raw.command::<()>("REPLICAOF", &["127.0.0.1", &old.address().port().to_string()]).await;
         until(async || info(&mut raw, "master_link_status").await == "up").await;

@@ -57,6 +57,7 @@ fn features(tally: &mut Tally) {
         let package = ["check", "--package", "cache-core", "--no-default-features"];
         tally.command(cargo(&[&package[..], &["--features", features]].concat()));
     }
+    tally.tests(cargo(&["test", "--package", "cache-core", "--features", "tls", "--lib", "redis::connect"]));
     let features = ["--package", "cache-core", "--no-default-features", "--features", "macros"];
     let tree = cargo(&[&["tree"], &features[..], &["--edges", "normal", "--prefix", "none"]].concat());
     tally.check(output(tree).and_then(|tree| {

@@ -27,8 +27,9 @@ mod reply;
 mod scripts;
 #[cfg(test)]
 mod tests;
+mod trial;
 
-use connect::{OnNewPrimary, Pool, reply_code};
+use connect::{Hook, Hooks, Pool, reply_code};
 use layout::Layout;
 use scripts::Script;
 
@@ -46,11 +47,8 @@ impl RedisStore {
     /// Reads the URL; opens no connection.
     pub(crate) fn open(url: &str, config: &Config) -> Result<Self, Error> {
         let layout = Layout::new(&config.namespace);
-        Ok(Self {
-            pool: Pool::new(url, config, scripts::ALL, renew_clock(&layout))?,
-            layout,
-            fence_retention: config.fence_retention,
-        })
+        let hooks = Hooks { on_connection: trial::trial(&layout), on_new_primary: renew_clock(&layout) };
+        Ok(Self { pool: Pool::new(url, config, scripts::ALL, hooks)?, layout, fence_retention: config.fence_retention })
     }
 
     /// One chunk or page: the clock's connection, root and nonce, the bounds, then `rest`.
@@ -338,7 +336,7 @@ impl Store for RedisStore {
 }
 
 /// For a primary that this process has not talked to last: see `renew_clock.lua`.
-fn renew_clock(layout: &Layout) -> OnNewPrimary {
+fn renew_clock(layout: &Layout) -> Hook {
     let (root, clock) = (layout.root().to_owned(), layout.clock());
     Box::new(move |connection| {
         let (root, clock) = (root.clone(), clock.clone());

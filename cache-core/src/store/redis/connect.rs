@@ -45,14 +45,20 @@ use fault::Fault;
 use primary::Hello;
 use shared::Shared;
 use stripe::Stripe;
-use stripes::{Runtimes, StripeKey};
+use stripes::{Runtimes, StripeKey, Stripes};
 use url::Target;
 
-/// Runs on a fresh connection to another primary than the one that this process talked to last, before any call may use
-/// it. On an error, or at the end of the connect timeout, the connection is discarded and tried again later, with the
-/// hook. It may run more than once for one primary.
-pub(crate) type OnNewPrimary =
-    Box<dyn Fn(Connection) -> Pin<Box<dyn Future<Output = Result<(), Error>> + Send>> + Send + Sync>;
+/// Runs on a fresh connection to a primary, before any call may use it. On an error, or at the end of the connect timeout,
+/// the connection is discarded and tried again later, with the hook.
+pub(crate) type Hook = Box<dyn Fn(Connection) -> Pin<Box<dyn Future<Output = Result<(), Error>> + Send>> + Send + Sync>;
+
+/// What is to be done on fresh connections.
+pub(crate) struct Hooks {
+    /// On each, first.
+    pub(crate) on_connection: Hook,
+    /// If it leads to another primary than the one that this process talked to last. May run more than once for one primary.
+    pub(crate) on_new_primary: Hook,
+}
 
 /// A fixed number of multiplexed connections to one primary for each tokio runtime that calls come from; a key always uses
 /// the same one of them.
@@ -76,11 +82,11 @@ impl Pool {
         url: &str,
         config: &Config,
         scripts: &'static [&'static Script],
-        on_new_primary: OnNewPrimary,
+        hooks: Hooks,
     ) -> Result<Self, Error> {
         let target = Target::parse(url)?;
         let dial = dial::to(target.address.clone())?;
-        Ok(Self::with_dial(target, dial, config, scripts, on_new_primary))
+        Ok(Self::with_dial(target, dial, config, scripts, hooks))
     }
 
     fn with_dial(
@@ -88,9 +94,9 @@ impl Pool {
         dial: Dial,
         config: &Config,
         scripts: &'static [&'static Script],
-        on_new_primary: OnNewPrimary,
+        hooks: Hooks,
     ) -> Self {
-        let shared = Arc::new(Shared::new(target, dial, config, scripts, on_new_primary));
+        let shared = Arc::new(Shared::new(target, dial, config, scripts, hooks));
         Self { runtimes: Runtimes::new(config.connections), shared }
     }
 
@@ -148,11 +154,12 @@ impl Pool {
         async move { self.call(key, &invocation, until).await }
     }
 
-    /// Waits until every connection of this runtime stands, and the server answers on one of them within the operation deadline.
+    /// Waits until a connection of this runtime stands, each other one does or has failed, and the server answers within the
+    /// operation deadline.
     ///
     /// # Cost
-    /// One round trip, or one for each try: a connection that stands may lead to a server that answers no more, or is a primary
-    /// no more.
+    /// One round trip, or one for each try: a connection that stands may lead to a server that answers no more, or is a
+    /// primary no more.
     ///
     /// # Errors
     /// At once if the server refuses us for good (`Config`: credentials, permissions, database, not Redis); after
@@ -162,33 +169,44 @@ impl Pool {
         for stripe in &stripes.each {
             stripe.start_if_idle()?;
         }
-        let question = Hello::question();
-        let mut unanswered = None;
-        let answered = async {
-            let mut backoff = Backoff::new(RECONNECT_DELAY_MIN, RECONNECT_DELAY_MAX);
-            loop {
-                for stripe in &stripes.each {
-                    stripe.stands().await?;
-                }
-                // With no permit: an open breaker is what this is to find out about.
-                let now = Instant::now();
-                match stripes.each[0].call(&question, now, now + self.shared.operation_deadline).await {
-                    Ok(reply) if Hello::parse(&reply).is_replica => unanswered = Some(Fault::replica()),
-                    Err(fault) if fault.is_failure_of_the_store() => unanswered = Some(fault),
-                    _ => break,
-                }
-                sleep(backoff.next_delay()).await;
-            }
-            self.shared.breaker.answered();
-            Ok::<_, Fault>(())
-        };
-        match tokio::time::timeout(timeout, answered).await {
+        let mut failed = None;
+        match tokio::time::timeout(timeout, self.answered(&stripes, &mut failed)).await {
             Ok(outcome) => Ok(outcome?),
             Err(_) => {
-                let reason = stripes.each.iter().find_map(|stripe| stripe.last_failure()).or(unanswered);
-                let reason = reason.map_or("no answer".into(), |fault| fault.message);
+                let reason = failed.map_or("no answer".into(), |fault: Fault| fault.message);
                 Err(Error::new(ErrorKind::Unavailable, format!("not ready after {timeout:?}: {reason}")))
             }
+        }
+    }
+
+    /// Tries until the server answers. What keeps it from that is left in `failed`.
+    async fn answered(&self, stripes: &Stripes, failed: &mut Option<Fault>) -> Result<(), Fault> {
+        let question = Hello::question();
+        let mut backoff = Backoff::new(RECONNECT_DELAY_MIN, RECONNECT_DELAY_MAX);
+        loop {
+            let mut standing = None;
+            for stripe in &stripes.each {
+                match stripe.settled().await {
+                    Ok(()) => standing = standing.or(Some(stripe)),
+                    Err(fault) if fault.kind == ErrorKind::Config || stripe.is_idle() => return Err(fault),
+                    Err(fault) => *failed = Some(fault),
+                }
+            }
+            let Some(stripe) = standing else {
+                stripes.each[0].news().await;
+                continue;
+            };
+            // With no permit: an open breaker is what this is to find out about.
+            let now = Instant::now();
+            match stripe.call(&question, None, now, now + self.shared.operation_deadline).await {
+                Ok(reply) if Hello::parse(&reply).is_replica => *failed = Some(Fault::replica()),
+                Err(fault) if fault.is_failure_of_the_store() => *failed = Some(fault),
+                _ => {
+                    self.shared.breaker.answered();
+                    return Ok(());
+                }
+            }
+            sleep(backoff.next_delay()).await;
         }
     }
 
@@ -219,7 +237,14 @@ impl Pool {
         let Ok(permit) = self.shared.breaker.admit(started) else {
             return Err(Error::new(ErrorKind::Unavailable, "Redis failed repeatedly and is not asked for now"));
         };
-        let outcome = stripes.of(key).call(invocation, started, until).await;
+        let own = stripes.of(key);
+        let standing = own.standing(started);
+        // A server that has too few connections to give (`maxclients`) is not without them. Pushes come on the key's own.
+        let stripe = match standing {
+            None if !invocation.is_tracked() => stripes.in_place_of(own),
+            _ => own,
+        };
+        let outcome = stripe.call(invocation, standing, started, until).await;
         match &outcome {
             // It had less than the operation deadline to answer: that says nothing of it.
             Err(fault) if fault.is_timeout() && until < started + self.shared.operation_deadline => drop(permit),

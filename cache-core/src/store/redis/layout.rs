@@ -11,6 +11,7 @@
 //! | `<root>~lease:<logical key>` | string | token, incarnation and seq of the call that loads | lease |
 //! | `<root>~learned:<logical key>` | string | what its adaptive TTL goes by | 4 times its `max` |
 //! | `<root>~staging:<token>` | string | a large value between two round trips | seconds |
+//! | `<root>~trial` | any | what a new connection tries | gone when its script ends |
 
 use crate::name::escape_glob;
 use crate::store::Token;
@@ -48,6 +49,11 @@ impl Layout {
 
     pub(in crate::store::redis) fn staging(&self, token: Token) -> String {
         format!("{}~staging:{:032x}", self.root, token.0)
+    }
+
+    /// Where a connection tries what it may do. There for the time of one script.
+    pub(in crate::store::redis) fn trial(&self) -> String {
+        [&self.root, "~trial"].concat()
     }
 
     /// A glob over physical keys that matches the values whose logical key matches `pattern`.

@@ -31,6 +31,7 @@ macro_rules! scripts {
 }
 
 scripts! {
+    TRIAL = "trial";
     TAKE_LEASE = "clock" "reading" "take_lease";
     RENEW_LEASE = "renew_lease";
     RELEASE_LEASE = "release_lease";

@@ -33,6 +33,17 @@ impl<'a> Invocation<'a> {
         Self { command, script: None, tracked: true }
     }
 
+    pub(super) fn is_tracked(&self) -> bool {
+        self.tracked
+    }
+
+    fn name(&self) -> &str {
+        match self.command.args_iter().next() {
+            Some(Arg::Simple(name)) => std::str::from_utf8(name).unwrap_or_default(),
+            _ => "",
+        }
+    }
+
     /// The same call with the script's text. Rather than `SCRIPT LOAD` and a second `EVALSHA`: one round trip less, and
     /// `EVAL` loads it as well.
     fn with_source(&self, script: &Script) -> Cmd {
@@ -83,10 +94,13 @@ impl Connection {
             Ok(value) => return Ok(value),
             Err(error) => error,
         };
-        let Some(script) = invocation.script.filter(|_| is_noscript(&error)) else { return Err(Fault::of(&error)) };
-        // SCRIPT FLUSH, or a restart that this connection outlived.
+        let Some(script) = invocation.script.filter(|_| is_noscript(&error)) else {
+            return Err(Fault::of(&error).to(invocation.name()));
+        };
+        // SCRIPT FLUSH, a restart that this connection outlived, or a server that lets nobody load scripts.
         let eval = invocation.with_source(script);
-        self.inner.send_packed_command(&eval).await.and_then(Value::extract_error).map_err(|error| Fault::of(&error))
+        let reply = self.inner.send_packed_command(&eval).await.and_then(Value::extract_error);
+        reply.map_err(|error| Fault::of(&error).to("EVAL"))
     }
 
     async fn send_tracked(&self, command: &Cmd) -> Result<Value, Fault> {

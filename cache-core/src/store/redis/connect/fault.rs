@@ -59,6 +59,16 @@ impl Fault {
         self.kind == ErrorKind::Timeout
     }
 
+    /// Names the command, if the server will not have it. It may have been told so of any command.
+    pub(super) fn to(self, command: &str) -> Self {
+        match &self.code {
+            Some(_) if self.kind == ErrorKind::Config => {
+                Self { message: format!("Redis refused {command}: {}", self.message).into(), ..self }
+            }
+            _ => self,
+        }
+    }
+
     pub(super) fn code(&self) -> Option<&str> {
         self.code.as_deref()
     }
@@ -80,7 +90,7 @@ impl Fault {
             },
             Driver::Server(_) | Driver::Extension => Self::of_reply(error),
             Driver::AuthenticationFailed => Self::config("Redis refused the user or password"),
-            Driver::RESP3NotSupported => Self::config("the server does not speak RESP3: Redis 6 or later is needed"),
+            Driver::RESP3NotSupported => Self::config(format!("Redis refused HELLO: {NO_RESP3}")),
             Driver::InvalidClientConfig => Self::config("the Redis client refused its configuration"),
             _ => Self::new(ErrorKind::Protocol, "the answer of Redis was not understood"),
         }
@@ -95,15 +105,26 @@ impl Fault {
             "ERR" if detail.contains("OOM command not allowed") => {
                 (ErrorKind::Limit, "Redis is out of memory (OOM)".into())
             }
-            "NOAUTH" => (ErrorKind::Config, "Redis asks for a password (NOAUTH)".into()),
-            "WRONGPASS" => (ErrorKind::Config, "Redis refused the user or password (WRONGPASS)".into()),
-            "NOPERM" => (ErrorKind::Config, "the Redis user lacks a permission that the cache needs (NOPERM)".into()),
+            "NOAUTH" => (ErrorKind::Config, "it asks for a password (NOAUTH)".into()),
+            "WRONGPASS" => (ErrorKind::Config, "the user or password is wrong (WRONGPASS)".into()),
+            "NOPERM" if detail.contains("key") => (
+                ErrorKind::Config,
+                "the user has no permission for the keys of the namespace: allow `~<namespace>:*` (NOPERM)".into(),
+            ),
+            "NOPERM" => (
+                ErrorKind::Config,
+                "the user has no permission to run it: allow what the README lists under \"Access\" (NOPERM)".into(),
+            ),
+            "ERR" if detail.contains("nknown command") || detail.contains("nsupported command") => (
+                ErrorKind::Config,
+                "it does not know the command, which was renamed away or is kept back by a proxy".into(),
+            ),
             // Inside a script: Redis 7.0's words, then those of later servers.
             "ERR" if detail.contains("The user executing the script") || detail.contains("ACL failure in script") => {
                 (ErrorKind::Config, "the Redis user lacks a permission that the cache needs".into())
             }
-            "DENIED" => (ErrorKind::Config, "Redis is in protected mode (DENIED)".into()),
-            "NOPROTO" => (ErrorKind::Config, "the server does not speak RESP3: Redis 6 or later is needed".into()),
+            "DENIED" => (ErrorKind::Config, "it is in protected mode (DENIED)".into()),
+            "NOPROTO" => (ErrorKind::Config, NO_RESP3.into()),
             "MOVED" | "ASK" | "CROSSSLOT" => {
                 (ErrorKind::Config, format!("the server is a node of a Redis Cluster ({code})").into())
             }
@@ -122,6 +143,9 @@ impl Fault {
     /// An error while the connection was opened: refused, not found, not trusted.
     pub(super) fn of_dial(address: &impl fmt::Display, error: &io::Error) -> Self {
         match error.kind() {
+            _ if is_not_tls(error) => Self::config(format!(
+                "what answers at {address} speaks no TLS: rediss:// wants the server's port for TLS, redis:// the other one"
+            )),
             // rustls reports a certificate that does not verify as `InvalidData`.
             io::ErrorKind::InvalidData => Self::config(format!("no trusted TLS connection to {address}")),
             kind if error.raw_os_error().is_some() => Self::unavailable(format!("cannot connect to {address}: {kind}")),
@@ -130,21 +154,41 @@ impl Fault {
         }
     }
 
-    /// An error in reply to the greeting, where it tells who is there.
+    /// An error in reply to `HELLO`, where it tells who is there.
     pub(super) fn of_greeting(address: &impl fmt::Display, error: &RedisError) -> Self {
         let fault = Self::of(error);
-        match fault.kind {
-            ErrorKind::Protocol if fault.connection_lost => {
+        match (fault.kind, fault.code()) {
+            (ErrorKind::Protocol, _) if fault.connection_lost => {
                 Self::config(format!("what answers at {address} is not a Redis server"))
             }
-            ErrorKind::Protocol => Self { kind: ErrorKind::Config, ..fault },
-            _ if fault.connection_lost => {
-                Self::unavailable(format!("{address} closed the connection during the handshake"))
+            // Unknown, or refused in whatever words: Redis 5 and 7 and the proxies each have their own.
+            (ErrorKind::Protocol | ErrorKind::Config, Some("ERR")) => {
+                Self { kind: ErrorKind::Config, message: NO_RESP3.into(), ..fault }.to("HELLO")
             }
-            _ => fault,
+            (ErrorKind::Protocol, _) => Self { kind: ErrorKind::Config, ..fault }.to("HELLO"),
+            _ if fault.connection_lost => Self::unavailable(format!(
+                "{address} closed the connection during the handshake: a port for TLS does so, and wants rediss://"
+            )),
+            _ => fault.to("HELLO"),
         }
     }
 }
+
+/// Whether the other side answered the TLS handshake with something else.
+#[cfg(feature = "tls")]
+fn is_not_tls(error: &io::Error) -> bool {
+    use tokio_rustls::rustls::Error;
+    let cause = error.get_ref().and_then(|cause| cause.downcast_ref());
+    matches!(cause, Some(Error::InvalidMessage(_)))
+}
+
+#[cfg(not(feature = "tls"))]
+fn is_not_tls(_: &io::Error) -> bool {
+    false
+}
+
+const NO_RESP3: &str =
+    "RESP3 is needed, which Redis speaks from 6 on, as does Valkey; a proxy in between has to pass HELLO on";
 
 /// A server's words are shown only if they cannot hold anything but a code.
 fn is_plain_code(code: &str) -> bool {

@@ -14,6 +14,8 @@ use crate::config::{PRIMARY_ASK_INTERVAL, PRIMARY_TRUST};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Hello {
     pub(super) is_replica: bool,
+    /// A node of a Redis Cluster, if only of one node.
+    pub(super) is_in_cluster: bool,
 }
 
 impl Hello {
@@ -25,13 +27,13 @@ impl Hello {
 
     /// A server that says nothing of its role has none to lose.
     pub(super) fn parse(reply: &Value) -> Self {
-        let Value::Map(fields) = reply else { return Self { is_replica: false } };
-        let is = |name: &str, values: &[&str]| {
-            fields.iter().any(|(field, value)| {
-                text(field) == Some(name) && text(value).is_some_and(|value| values.contains(&value))
-            })
-        };
-        Self { is_replica: is("role", &["replica", "slave"]) }
+        let fields: &[(Value, Value)] = if let Value::Map(fields) = reply { fields } else { &[] };
+        let value =
+            |name| fields.iter().find(|(field, _)| text(field) == Some(name)).and_then(|(_, value)| text(value));
+        Self {
+            is_replica: matches!(value("role"), Some("replica" | "slave")),
+            is_in_cluster: value("mode") == Some("cluster"),
+        }
     }
 }
 
@@ -49,7 +51,8 @@ fn text(value: &Value) -> Option<&str> {
 /// asked for [`PRIMARY_TRUST`], by this process's monotonic clock, and a call that begins later asks again. Nothing has to be
 /// told or noticed for that: it holds for a process that was stopped, too.
 pub(super) struct Primary {
-    run_id: Box<str>,
+    /// `None`: it does not tell, so that no connection is known to lead to the same one.
+    run_id: Option<Box<str>>,
     met: Instant,
     /// When the question was sent to which it said yes, in µs since `met`.
     confirmed: AtomicU64,
@@ -58,13 +61,17 @@ pub(super) struct Primary {
 }
 
 impl Primary {
-    pub(super) fn new(run_id: &str, asked_at: Instant) -> Arc<Self> {
+    pub(super) fn new(run_id: Option<&str>, asked_at: Instant) -> Arc<Self> {
         let zero = || AtomicU64::new(0);
-        Arc::new(Self { run_id: run_id.into(), met: asked_at, confirmed: zero(), asked: zero() })
+        Arc::new(Self { run_id: run_id.map(Into::into), met: asked_at, confirmed: zero(), asked: zero() })
     }
 
     pub(super) fn has_run_id(&self, run_id: &str) -> bool {
-        *self.run_id == *run_id
+        self.run_id.as_deref() == Some(run_id)
+    }
+
+    pub(super) fn is_identified(&self) -> bool {
+        self.run_id.is_some()
     }
 
     /// It said yes to a question that was sent at `asked_at`.

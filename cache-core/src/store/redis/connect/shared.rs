@@ -1,13 +1,14 @@
 //! What all connections of a pool have in common: where they lead, what is loaded, and which primary is known.
 
-use std::sync::Arc;
+use std::borrow::Cow;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::OnNewPrimary;
+use super::Hooks;
 use super::breaker::Breaker;
 use super::connection::Connection;
 use super::dial::Dial;
@@ -25,11 +26,16 @@ pub(super) struct Shared {
     pub(super) operation_deadline: Duration,
     pub(super) connect_timeout: Duration,
     pub(super) breaker: Breaker,
-    on_new_primary: OnNewPrimary,
+    pub(super) hooks: Hooks,
     /// The primary that was talked to last. The last and not every one ever met: a primary that comes back after another one
     /// took over may have missed what the other one was told.
     pub(super) primary: watch::Sender<Option<Arc<Primary>>>,
+    met_unidentified: AtomicBool,
     evicts_any_key: AtomicBool,
+    /// Commands that the server refused and that can be done without, as last said.
+    missing: Mutex<Vec<&'static str>>,
+    /// Why connections are down, as last said.
+    said: Mutex<Option<Cow<'static, str>>>,
 }
 
 impl Shared {
@@ -38,7 +44,7 @@ impl Shared {
         dial: Dial,
         config: &Config,
         scripts: &'static [&'static Script],
-        on_new_primary: OnNewPrimary,
+        hooks: Hooks,
     ) -> Self {
         Self {
             target,
@@ -47,8 +53,11 @@ impl Shared {
             operation_deadline: config.operation_deadline,
             connect_timeout: config.connect_timeout,
             breaker: Breaker::new(config.breaker_failures),
-            on_new_primary,
+            hooks,
             primary: watch::Sender::new(None),
+            met_unidentified: AtomicBool::new(false),
+            missing: Mutex::default(),
+            said: Mutex::default(),
             evicts_any_key: AtomicBool::new(false),
         }
     }
@@ -56,12 +65,20 @@ impl Shared {
     /// Makes the server the known primary, prepared by the hook if another one was known before. It was asked at `asked_at`
     /// whether it is one. Without a lock, which a runtime that stands still would keep: several connections may prepare the
     /// same primary.
+    ///
+    /// A server that does not tell its run id may be another one each time.
     pub(super) async fn adopt_primary(
         &self,
         connection: &Connection,
-        run_id: &str,
+        run_id: Option<&str>,
         asked_at: Instant,
     ) -> Result<Arc<Primary>, Fault> {
+        let Some(run_id) = run_id else {
+            if self.met_unidentified.swap(true, Ordering::SeqCst) || self.primary.borrow().is_some() {
+                self.prepare(connection).await?;
+            }
+            return Ok(Primary::new(None, asked_at));
+        };
         loop {
             let known = self.primary.borrow().clone();
             match &known {
@@ -69,10 +86,10 @@ impl Shared {
                     known.confirm(asked_at);
                     return Ok(known.clone());
                 }
-                Some(_) => self.prepare(connection).await?,
-                None => {}
+                None if !self.met_unidentified.load(Ordering::SeqCst) => {}
+                _ => self.prepare(connection).await?,
             }
-            let met = Primary::new(run_id, asked_at);
+            let met = Primary::new(Some(run_id), asked_at);
             // If yet another one became known meanwhile, this one is prepared once more: it may have missed something.
             let adopted = self.primary.send_if_modified(|primary| {
                 let unchanged = primary.as_ref().map(Arc::as_ptr) == known.as_ref().map(Arc::as_ptr);
@@ -89,7 +106,7 @@ impl Shared {
 
     async fn prepare(&self, connection: &Connection) -> Result<(), Fault> {
         tracing::info!(address = %self.target.address, "another Redis primary took over");
-        (self.on_new_primary)(connection.clone())
+        (self.hooks.on_new_primary)(connection.clone())
             .await
             .map_err(|error| Fault::new(error.kind(), format!("the new primary was not prepared: {error}")))
     }
@@ -103,6 +120,35 @@ impl Shared {
                  invalidations miss entries; use volatile-* or noeviction"
             );
         }
+    }
+
+    /// Says which commands the server refuses and the cache does without. Once, for all connections.
+    pub(super) fn note_missing(&self, missing: Vec<&'static str>) {
+        let mut said = self.missing.lock().unwrap_or_else(PoisonError::into_inner);
+        if !missing.is_empty() && *said != missing {
+            tracing::warn!(
+                address = %self.target.address,
+                missing = missing.join(", "),
+                "Redis refuses commands that the cache can do without: INFO tells of an eviction policy that breaks invalidations, \
+                 and one primary from another; SCRIPT LOAD spares the text of scripts; CLIENT TRACKING spares calls that wait \
+                 their polling; CLIENT SETNAME names the connection"
+            );
+        }
+        *said = missing;
+    }
+
+    /// Says why connections are down: once, if it is the same for all.
+    pub(super) fn note_down(&self, fault: &Fault, stripe: usize) {
+        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        if said.as_ref() != Some(&fault.message) {
+            tracing::warn!(address = %self.target.address, stripe, reason = %fault.message, "Redis connection down");
+            *said = Some(fault.message.clone());
+        }
+    }
+
+    /// A connection that was down stands.
+    pub(super) fn note_up(&self) {
+        *self.said.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     pub(super) fn evicts_any_key(&self) -> bool {

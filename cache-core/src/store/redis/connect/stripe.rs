@@ -120,18 +120,19 @@ impl Stripe {
         }
     }
 
-    /// Sends one command of a call that began at `started`, and waits for its reply until `deadline`, waiting for a connection
-    /// included.
+    /// Sends one command of a call that began at `started`, on `standing` if the caller has it, and waits for its reply until
+    /// `deadline`, waiting for a connection included.
     pub(super) async fn call(
         self: &Arc<Self>,
         invocation: &Invocation<'_>,
+        mut standing: Option<Standing>,
         started: Instant,
         deadline: Instant,
     ) -> Result<Value, Fault> {
         let _under_way = UnderWay::new(&self.calls);
         let mut may_repeat = true;
         loop {
-            let mut standing = match self.standing(started) {
+            let mut standing = match standing.take().or_else(|| self.standing(started)) {
                 Some(standing) => standing,
                 None => timeout_at(deadline, self.connection(started)).await.unwrap_or_else(|_| {
                     Err(Fault::unavailable("no connection to Redis within the operation deadline"))
@@ -163,27 +164,16 @@ impl Stripe {
         }
     }
 
-    /// Waits until the connection stands, or until it is known that the server refuses us.
-    pub(super) async fn stands(self: &Arc<Self>) -> Result<(), Fault> {
-        loop {
-            match self.connection(Instant::now()).await {
-                Ok(_) => return Ok(()),
-                Err(fault) if fault.kind == ErrorKind::Config => return Err(fault),
-                Err(fault) => {
-                    let mut link = self.link.subscribe();
-                    let next_try = {
-                        let seen = link.borrow_and_update();
-                        match &seen.state {
-                            State::Down(_) => seen.overdue_at,
-                            // No supervisor could be started here, and trying again would not help.
-                            State::Idle => return Err(fault),
-                            State::Connecting | State::Live(..) => continue,
-                        }
-                    };
-                    wait_for_change(&mut link, next_try).await;
-                }
-            }
-        }
+    /// Waits for the end of the first attempt, if one is under way.
+    pub(super) async fn settled(self: &Arc<Self>) -> Result<(), Fault> {
+        self.connection(Instant::now()).await.map(drop)
+    }
+
+    /// Waits for what comes of the next attempt.
+    pub(super) async fn news(&self) {
+        let mut link = self.link.subscribe();
+        let next_try = link.borrow_and_update().overdue_at;
+        wait_for_change(&mut link, next_try).await;
     }
 
     pub(super) fn start_if_idle(self: &Arc<Self>) -> Result<(), Fault> {
@@ -192,13 +182,6 @@ impl Stripe {
             matches!(link.state, State::Idle).then_some(link.run)
         };
         idle_run.map_or(Ok(()), |run| self.start(run))
-    }
-
-    pub(super) fn last_failure(&self) -> Option<Fault> {
-        match &self.link.borrow().state {
-            State::Down(fault) => Some(fault.clone()),
-            _ => None,
-        }
     }
 
     pub(super) fn stop(&self) {
@@ -215,11 +198,17 @@ impl Stripe {
         self.link.borrow().run > 0
     }
 
+    /// Its last attempt failed.
+    pub(super) fn is_down(&self) -> bool {
+        matches!(self.link.borrow().state, State::Down(_))
+    }
+
     pub(super) fn is_live(&self) -> bool {
         matches!(self.link.borrow().state, State::Live(..))
     }
 
-    fn standing(&self, started: Instant) -> Option<Standing> {
+    /// As a call that began at `started` may take it.
+    pub(super) fn standing(&self, started: Instant) -> Option<Standing> {
         self.link.borrow().standing(started)
     }
 

@@ -27,6 +27,12 @@ impl Stripes {
         &self.each[(key.0 % self.each.len() as u64) as usize]
     }
 
+    /// Another one that stands, if the last attempt to make this one failed.
+    pub(super) fn in_place_of<'a>(&'a self, stripe: &'a Arc<Stripe>) -> &'a Arc<Stripe> {
+        let mut others = self.each.iter().filter(|_| stripe.is_down());
+        others.find(|other| other.is_live()).unwrap_or(stripe)
+    }
+
     /// Its tasks were there, and are gone.
     fn has_ended(&self) -> bool {
         self.each.iter().all(|stripe| stripe.is_idle()) && self.each.iter().any(|stripe| stripe.was_started())
@@ -53,10 +59,10 @@ pub(super) struct Runtimes {
     connections: usize,
     /// Most processes have no other, and its calls find their connections without a lock.
     first: OnceLock<(Id, Stripes)>,
-    others: RwLock<Vec<Known>>,
+    others: RwLock<Vec<ByRuntime>>,
 }
 
-struct Known {
+struct ByRuntime {
     runtime: Id,
     /// Or why there can be none.
     stripes: Result<Arc<Stripes>, Fault>,
@@ -120,7 +126,7 @@ impl Runtimes {
             return Err(Fault::unavailable(format!("{RUNTIMES_MAX} other tokio runtimes have connections to Redis")));
         }
         let stripes = is_fit.map(|()| Arc::new(stripes()));
-        others.push(Known { runtime, stripes: stripes.clone() });
+        others.push(ByRuntime { runtime, stripes: stripes.clone() });
         stripes.map(Here::Other)
     }
 

@@ -30,7 +30,8 @@ type Driver = Pin<Box<dyn Future<Output = ()> + Send>>;
 pub(super) async fn supervise(stripe: Arc<Stripe>, tenure: Tenure) {
     let shared = &stripe.shared;
     let mut backoff = Backoff::new(RECONNECT_DELAY_MIN, RECONNECT_DELAY_MAX);
-    let mut known_down = false;
+    // What it was last said to be down for.
+    let mut down_for = None;
     loop {
         let fault = match attempt(&stripe).await {
             Err(fault) => fault,
@@ -39,7 +40,9 @@ pub(super) async fn supervise(stripe: Arc<Stripe>, tenure: Tenure) {
                     return;
                 }
                 tracing::info!(address = %shared.target.address, stripe = stripe.index, "Redis connection stands");
-                known_down = false;
+                if down_for.take().is_some() {
+                    shared.note_up();
+                }
                 shared.breaker.probe_soon(Instant::now());
                 let stood_since = Instant::now();
                 let fault = watch_over(&mut driver, &connection, &primary, &stripe).await;
@@ -56,10 +59,9 @@ pub(super) async fn supervise(stripe: Arc<Stripe>, tenure: Tenure) {
                 fault
             }
         };
-        if !known_down {
-            tracing::warn!(address = %shared.target.address, stripe = stripe.index, reason = %fault.message,
-                "Redis connection down");
-            known_down = true;
+        if down_for.as_ref() != Some(&fault.message) {
+            shared.note_down(&fault, stripe.index);
+            down_for = Some(fault.message.clone());
         }
         let delay = backoff.next_delay();
         if !tenure.publish(State::Down(fault), Some(delay + shared.connect_timeout)) {
@@ -73,7 +75,9 @@ async fn attempt(stripe: &Stripe) -> Result<(Driver, Connection, Arc<Primary>), 
     let shared = &stripe.shared;
     timeout(shared.connect_timeout, open(shared, &stripe.watches)).await.unwrap_or_else(|_| {
         let (address, limit) = (&shared.target.address, shared.connect_timeout);
-        Err(Fault::unavailable(format!("{address} did not complete the handshake within {limit:?}")))
+        // Redis waits for the end of the line when it is sent a TLS handshake.
+        let hint = if address.is_tls() { ": a port that speaks no TLS is silent, and rediss:// wants one" } else { "" };
+        Err(Fault::unavailable(format!("{address} did not complete the handshake within {limit:?}{hint}")))
     })
 }
 
@@ -160,6 +164,9 @@ async fn watch_over(driver: &mut Driver, connection: &Connection, primary: &Arc<
 }
 
 async fn replaced(known: &mut watch::Receiver<Option<Arc<Primary>>>, primary: &Arc<Primary>) {
+    if !primary.is_identified() {
+        return std::future::pending().await;
+    }
     // An error means that the pool is gone, and this task with it.
     let _ = known.wait_for(|known| !known.as_ref().is_some_and(|known| Arc::ptr_eq(known, primary))).await;
 }

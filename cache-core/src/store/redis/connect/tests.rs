@@ -12,6 +12,8 @@ mod pushes;
 mod readiness;
 mod runtimes;
 mod supervision;
+#[cfg(feature = "tls")]
+mod tls;
 
 use crate::store::far;
 use crate::store::redis::scripts;
@@ -23,16 +25,20 @@ fn config(connections: usize) -> Config {
     Config { connections, ..Config::default() }
 }
 
-fn pool_with(fake: &Arc<Fake>, config: &Config, hook: OnNewPrimary) -> Pool {
+fn pool_with(fake: &Arc<Fake>, config: &Config, on_new_primary: Hook) -> Pool {
+    hooked(fake, config, Hooks { on_connection: doing_nothing(), on_new_primary })
+}
+
+fn hooked(fake: &Arc<Fake>, config: &Config, hooks: Hooks) -> Pool {
     let target = Target::parse("redis://zoe:s3cr3t@fake.test/1").unwrap();
-    Pool::with_dial(target, fake.dial(), config, scripts::ALL, hook)
+    Pool::with_dial(target, fake.dial(), config, scripts::ALL, hooks)
 }
 
 fn pool(fake: &Arc<Fake>) -> Pool {
     pool_with(fake, &config(1), doing_nothing())
 }
 
-fn doing_nothing() -> OnNewPrimary {
+fn doing_nothing() -> Hook {
     Box::new(|_| Box::pin(async { Ok(()) }))
 }
 

@@ -47,6 +47,9 @@ impl Target {
         if tls && !cfg!(feature = "tls") {
             return Err(Fault::config("rediss:// needs the feature `tls` of cache-core"));
         }
+        if !unix {
+            check_credentials(text)?;
+        }
         let Some(url) = redis::parse_redis_url(text) else { return Err(malformed()) };
         check_query(url.query_pairs(), unix)?;
         if url.fragment().is_some() {
@@ -78,6 +81,19 @@ impl Target {
         }
         let login = settings.clone().set_db(0).set_protocol(ProtocolVersion::RESP3).set_skip_set_lib_name();
         Ok(Self { address, login, database })
+    }
+}
+
+/// A password that holds one of these ends the part of a URL in which it may stand; what follows up to the `@` would be read
+/// as something else.
+fn check_credentials(text: &str) -> Result<(), Fault> {
+    let (_, rest) = text.split_once("://").unwrap_or_default();
+    match rest.find(['#', '/', '?']) {
+        Some(end) if rest[end..].contains('@') => Err(Fault::config(
+            "special characters in the user and password of a Redis URL have to be percent-encoded: `#` is %23, `/` is %2F, `?` is \
+             %3F and `@` is %40",
+        )),
+        _ => Ok(()),
     }
 }
 
@@ -119,6 +135,12 @@ fn malformed() -> Fault {
         "malformed Redis URL: expected redis://[[user]:password@]host[:port][/database] with a port from 1 to 65535, and \
          special characters in user and password percent-encoded",
     )
+}
+
+impl Address {
+    pub(super) fn is_tls(&self) -> bool {
+        matches!(self, Self::Tcp { tls: true, .. })
+    }
 }
 
 impl fmt::Display for Address {

@@ -2,7 +2,7 @@
 
 use super::fake::Door;
 use super::*;
-use crate::config::BREAKER_FAILURES;
+use crate::config::{BREAKER_FAILURES, RECONNECT_DELAY_MAX};
 
 #[tokio::test(start_paused = true)]
 async fn replies_belong_to_their_calls() {
@@ -78,6 +78,33 @@ async fn calls_fail_at_once_while_the_connection_is_down() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn keys_of_a_connection_that_is_not_to_be_had_use_another() {
+    let fake = Fake::new();
+    fake.set_door(Door::Full(2));
+    let pool = pool_with(&fake, &config(4), doing_nothing());
+    let ((), took) = timed(async { pool.ready(DEADLINE).await.unwrap() }).await;
+    assert_eq!(took, Duration::ZERO);
+    for key in 0..64 {
+        let (outcome, took) = timed(get(&pool, &format!("k{key}"))).await;
+        outcome.unwrap();
+        assert_eq!(took, Duration::ZERO);
+    }
+    let mut used: Vec<_> = fake.seen("GET").into_iter().map(|(connection, _)| connection).collect();
+    used.sort_unstable();
+    used.dedup();
+    assert_eq!(used, [1, 2]);
+    fake.set_door(Door::Open);
+    tokio::time::sleep(2 * RECONNECT_DELAY_MAX).await;
+    let before = fake.seen("GET").len();
+    for key in 0..64 {
+        get(&pool, &format!("k{key}")).await.unwrap();
+    }
+    let seen = fake.seen("GET");
+    let used: std::collections::BTreeSet<_> = seen[before..].iter().map(|(connection, _)| connection).collect();
+    assert_eq!(used.len(), 4, "each has its own again");
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_open_breaker_refuses_without_asking_and_closes_when_the_server_is_back() {
     let fake = Fake::new();
     let pool = pool(&fake);
@@ -127,7 +154,7 @@ async fn error_replies_tell_what_to_do_and_never_repeat_the_server() {
         ("-MOVED 1 private:1", ErrorKind::Config, "MOVED"),
         ("-LOADING private", ErrorKind::Unavailable, "LOADING"),
         ("-BUSY private", ErrorKind::Unavailable, "BUSY"),
-        ("-ERR unknown command 'private'", ErrorKind::Protocol, "ERR"),
+        ("-ERR unknown command 'private'", ErrorKind::Config, "ERR"),
         ("-CACHE_CLOCK_LOST private", ErrorKind::Protocol, "CACHE_CLOCK_LOST"),
         ("-private", ErrorKind::Protocol, "ERR"),
     ] {

@@ -37,6 +37,8 @@ impl Answer {
 pub(super) enum Door {
     Open,
     Refuse,
+    /// Open, but for so many connections only.
+    Full(usize),
     /// Packets are lost: neither accepted nor refused.
     Lost,
     /// Open, but the first that knocks blocks its thread until the door is another one.
@@ -128,6 +130,8 @@ impl Fake {
                 match door {
                     Door::Open => {}
                     Door::Refuse => return Err(io::Error::from_raw_os_error(111)),
+                    Door::Full(most) if connection <= most => {}
+                    Door::Full(_) => return Err(io::Error::from_raw_os_error(111)),
                     Door::Lost => std::future::pending().await,
                     Door::BlocksTheFirst => {
                         while connection == 1 && *fake.door.lock().unwrap() == door {

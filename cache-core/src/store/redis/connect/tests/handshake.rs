@@ -2,8 +2,15 @@
 
 use super::fake::Door;
 use super::*;
+use crate::store::redis::{layout::Layout, trial};
 
 const LONG: Duration = Duration::from_secs(60);
+
+/// Tries on each connection what the library needs.
+fn trying(fake: &Arc<Fake>, config: &Config) -> Pool {
+    let on_connection = trial::trial(&Layout::new("shop"));
+    hooked(fake, config, Hooks { on_connection, on_new_primary: doing_nothing() })
+}
 
 #[tokio::test(start_paused = true)]
 async fn the_handshake_logs_in_and_loads_every_script_before_any_call() {
@@ -22,22 +29,34 @@ async fn the_handshake_logs_in_and_loads_every_script_before_any_call() {
 #[tokio::test(start_paused = true)]
 async fn a_server_that_refuses_for_good_is_reported_at_once() {
     let garbage = "HTTP/1.1 400 Bad Request\r\nprivate\r\n\r\n";
+    let unknown_to_redis_7 = "-ERR unknown command 'HELLO', with args beginning with: '3' 'private' \r\n";
+    let in_cluster = "%2\r\n+role\r\n+master\r\n+mode\r\n+cluster\r\n";
     for (command, reply, expected) in [
-        ("HELLO", "-WRONGPASS private\r\n", "password"),
+        ("HELLO", "-WRONGPASS private\r\n", "HELLO: the user or password"),
         ("HELLO", "-NOAUTH private\r\n", "password"),
         ("HELLO", "-NOPROTO private\r\n", "RESP3"),
-        ("HELLO", "-ERR unknown command `HELLO`, private\r\n", "RESP3"),
+        ("HELLO", "-ERR unknown command `HELLO`, private\r\n", "HELLO: RESP3"),
+        ("HELLO", unknown_to_redis_7, "HELLO: RESP3"),
+        ("HELLO", "-ERR unsupported command 'private'\r\n", "HELLO: RESP3"),
+        ("HELLO", "-unsupported command 'private'\r\n", "HELLO: RESP3"),
+        ("HELLO", "-invalid request\r\n", "HELLO: RESP3"),
         ("HELLO", "-DENIED private\r\n", "protected mode"),
         ("HELLO", garbage, "not a Redis server"),
+        ("HELLO 3", in_cluster, "Redis Cluster"),
         ("SELECT", "-ERR DB index is out of range private\r\n", "database 1"),
-        ("SELECT", "-NOPERM private\r\n", "permission"),
-        ("INFO server", "-NOPERM private\r\n", "permission"),
-        ("INFO server", "$0\r\n\r\n", "run_id"),
-        ("SCRIPT LOAD", "-NOPERM private\r\n", "permission"),
+        ("SELECT", "-NOPERM private\r\n", "SELECT: the user has no permission"),
+        ("EVALSHA", "-NOPERM User private has no permissions to run the 'evalsha' command\r\n", "EVALSHA: the user"),
+        ("EVALSHA", "-NOPERM No permissions to access a key\r\n", "~<namespace>:*"),
+        (
+            "EVALSHA",
+            "-ERR unknown command 'EVALSHA', with args beginning with: private\r\n",
+            "EVALSHA: it does not know",
+        ),
+        ("EVALSHA", "*2\r\n+TIME\r\n+ZADD\r\n", "refuses TIME, ZADD"),
     ] {
         let fake = Fake::new();
         fake.on(command, Answer::raw(reply));
-        let pool = pool(&fake);
+        let pool = trying(&fake, &config(1));
         let (outcome, took) = timed(pool.ready(LONG)).await;
         let error = outcome.expect_err(reply);
         assert_eq!((error.kind(), took), (ErrorKind::Config, Duration::ZERO), "{reply}: {error}");
@@ -52,9 +71,8 @@ async fn a_server_that_refuses_for_good_is_reported_at_once() {
 #[tokio::test(start_paused = true)]
 async fn the_last_words_before_a_hang_up_are_heard() {
     let fake = Fake::new();
-    let last = format!("SCRIPT LOAD {}", scripts::ALL.last().unwrap().source);
-    fake.on(&last, Answer::Cut(b"-NOPERM private\r\n".to_vec()));
-    let error = pool(&fake).ready(LONG).await.unwrap_err();
+    fake.on("EVALSHA", Answer::Cut(b"-NOPERM private\r\n".to_vec()));
+    let error = trying(&fake, &config(1)).ready(LONG).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Config, "{error}");
 }
 
@@ -116,14 +134,70 @@ async fn a_policy_that_evicts_any_key_is_noticed() {
     assert!(pool.evicts_any_key());
 }
 
+#[tokio::test(start_paused = true)]
+async fn what_can_be_done_without_is_done_without() {
+    for refused in ["INFO", "SCRIPT LOAD", "CLIENT SETNAME", "CLIENT TRACKING"] {
+        for reply in ["-NOPERM private\r\n", "-ERR unknown command 'private'\r\n"] {
+            let fake = Fake::new();
+            fake.on(refused, Answer::raw(reply));
+            fake.on("EVALSHA", Answer::raw("*0\r\n"));
+            let pool = trying(&fake, &config(2));
+            pool.ready(LONG).await.unwrap();
+            assert_eq!(get(&pool, "k").await.unwrap(), "k");
+            tokio::time::sleep(LONG).await;
+            assert_eq!((pool.is_connected(), fake.dials()), (true, 2), "{refused}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_may_not_load_scripts_is_sent_their_text() {
+    let fake = Fake::new();
+    fake.on("SCRIPT LOAD", Answer::raw("-NOPERM private\r\n"));
+    fake.on("EVALSHA", Answer::raw("-NOSCRIPT No matching script\r\n"));
+    fake.on("EVAL ", Answer::raw("*0\r\n"));
+    trying(&fake, &config(1)).ready(LONG).await.unwrap();
+    assert_eq!(fake.seen("EVAL ").len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_full_server_is_fit() {
+    let fake = Fake::new();
+    fake.on("EVALSHA", Answer::raw("-OOM private\r\n"));
+    trying(&fake, &config(1)).ready(LONG).await.unwrap();
+}
+
+/// It may be another one each time, and lag behind the one before.
+#[tokio::test(start_paused = true)]
+async fn a_primary_that_does_not_tell_its_run_id_is_prepared_for_each_connection_but_the_first() {
+    for without in [Answer::raw("-NOPERM private\r\n"), Answer::text("# Server\r\n")] {
+        let fake = Fake::new();
+        fake.on("INFO", without);
+        let (hook, on_new_primary) = counting_hook();
+        let pool = pool_with(&fake, &config(3), on_new_primary);
+        pool.ready(LONG).await.unwrap();
+        assert_eq!(hook.runs.load(Ordering::SeqCst), 2);
+        fake.on("GET", Answer::Cut(Vec::new()));
+        get(&pool, "k").await.unwrap_err();
+        pool.ready(LONG).await.unwrap();
+        tokio::time::sleep(LONG).await;
+        assert_eq!((hook.runs.load(Ordering::SeqCst), fake.dials()), (3, 4));
+        // And one that tells is another one.
+        fake.become_primary("a");
+        get(&pool, "k").await.unwrap_err();
+        pool.ready(LONG).await.unwrap();
+        assert_eq!(hook.runs.load(Ordering::SeqCst), 4);
+    }
+}
+
 /// Counts its runs, and fails while told to.
-struct Hook {
+struct Preparations {
     runs: AtomicUsize,
     fails: std::sync::atomic::AtomicBool,
 }
 
-fn counting_hook() -> (Arc<Hook>, OnNewPrimary) {
-    let hook = Arc::new(Hook { runs: AtomicUsize::new(0), fails: false.into() });
+fn counting_hook() -> (Arc<Preparations>, Hook) {
+    let hook = Arc::new(Preparations { runs: AtomicUsize::new(0), fails: false.into() });
     let counted = hook.clone();
     let on_new_primary = move |connection: Connection| {
         let hook = counted.clone();
@@ -197,7 +271,7 @@ async fn when_one_connection_meets_another_primary_the_others_follow() {
     pool.ready(LONG).await.unwrap();
     fail_over(&fake, &pool, "b").await;
     fake.closed(3).await;
-    pool.ready(LONG).await.unwrap();
+    tokio::time::sleep(LONG).await;
     assert_eq!(fake.dials(), 6);
     assert_eq!(hook.runs.load(Ordering::SeqCst), 1, "prepared once");
 }

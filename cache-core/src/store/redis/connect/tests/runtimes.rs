@@ -62,7 +62,7 @@ fn a_runtime_that_stands_still_in_a_handshake_holds_nobody_up() {
     let fake = Fake::new();
     let entered = Arc::new(AtomicUsize::new(0));
     let counted = entered.clone();
-    let hook: OnNewPrimary = Box::new(move |_| {
+    let hook: Hook = Box::new(move |_| {
         let is_first = counted.fetch_add(1, Ordering::SeqCst) == 0;
         Box::pin(async move { if is_first { std::future::pending().await } else { Ok(()) } })
     });

@@ -35,7 +35,7 @@ fn users_and_passwords_are_percent_decoded() {
         ("redis://localhost", None, None),
         ("redis://:pw@localhost", None, Some("pw")),
         ("redis://ann:pw@localhost", Some("ann"), Some("pw")),
-        ("redis://ann:p%40%3A%2F%3Fw@localhost:1/1", Some("ann"), Some("p@:/?w")),
+        ("redis://ann:p%40%3A%2F%3F%23w@localhost:1/1", Some("ann"), Some("p@:/?#w")),
         ("redis+unix:///run/redis.sock?user=ann&pass=p%40w", Some("ann"), Some("p@w")),
     ] {
         let login = parse(url).login;
@@ -64,7 +64,10 @@ fn wrong_urls_are_configuration_errors_that_repeat_nothing() {
         ("redis://", "malformed"),
         ("redis://ann:s3cr3t%@loc alhost", "malformed"),
         ("redis://ann:s3cr3t%ff@localhost", "malformed"),
-        ("redis://ann:s3cr3t/with-slash@localhost", "malformed"),
+        ("redis://ann:s3cr3t/with-slash@localhost", "`/` is %2F"),
+        ("redis://ann:s3cr3t#with-hash@localhost", "`#` is %23"),
+        ("redis://:#s3cr3t@localhost:1/1", "`#` is %23"),
+        ("redis://ann:s3cr3t?@localhost", "`?` is %3F"),
         ("redis://ann:s3cr3t@0.0.0.0", "wildcard"),
         ("redis://ann:s3cr3t@localhost/one", "database"),
         ("redis://ann:s3cr3t@localhost/-1", "database"),

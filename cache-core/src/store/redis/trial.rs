@@ -1,0 +1,88 @@
+//! What the library needs of a server, tried before a connection is used; and what it says when that is refused.
+
+use redis::{FromRedisValue, Value};
+
+use super::connect::Hook;
+use super::layout::Layout;
+use super::scripts;
+use crate::error::{Error, ErrorKind};
+
+/// Runs one script under the namespace, which tries every command that the library's scripts use.
+///
+/// # Errors
+/// `Config`: it can never work, with the commands that are refused and what to do. A server that refuses for the moment what
+/// would let it grow is no less fit.
+pub(super) fn trial(layout: &Layout) -> Hook {
+    let (root, key) = (layout.root().to_owned(), layout.trial());
+    Box::new(move |connection| {
+        let (root, key) = (root.clone(), key.clone());
+        Box::pin(async move {
+            match connection.run(&scripts::TRIAL, &key, &root).await {
+                Ok(reply) => verdict(reply, &root),
+                Err(error) if error.kind() == ErrorKind::Limit => Ok(()),
+                Err(error) => Err(error),
+            }
+        })
+    })
+}
+
+fn verdict(reply: Value, root: &str) -> Result<(), Error> {
+    let refused = match reply {
+        Value::Array(_) => Vec::<String>::from_redis_value(reply).ok(),
+        _ => None,
+    };
+    let message = match refused.as_deref() {
+        Some([]) => return Ok(()),
+        None => "the server answered a script with something unexpected: it is not Redis or Valkey".to_owned(),
+        Some([what]) if what == "~" => {
+            "the server lets scripts use no keys but those that are declared, and an invalidation finds its keys in an index"
+                .to_owned()
+        }
+        Some(commands) => format!(
+            "Redis refuses {} in scripts on keys `{root}*`: allow what the README lists under \"Access\", and rename no command",
+            commands.join(", ")
+        ),
+    };
+    Err(Error::new(ErrorKind::Config, message))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    fn commands(source: &str) -> BTreeSet<&str> {
+        let calls = ["redis.call('", "redis.pcall('", "in_slices('"].into_iter();
+        calls.flat_map(|call| source.split(call).skip(1)).filter_map(|rest| rest.split('\'').next()).collect()
+    }
+
+    #[test]
+    fn every_command_of_the_scripts_is_tried() {
+        let tried: BTreeSet<_> =
+            scripts::TRIAL.source.split("{ '").skip(1).filter_map(|rest| rest.split('\'').next()).collect();
+        for script in scripts::ALL {
+            let missing: Vec<_> = commands(script.source).difference(&tried).copied().collect();
+            assert!(missing.is_empty(), "{missing:?}: add to `trial.lua`, and to the README's user");
+        }
+    }
+
+    #[test]
+    fn a_refusal_names_the_commands_and_what_to_do() {
+        let names = |names: &[&str]| {
+            Value::Array(names.iter().map(|name| Value::BulkString(name.as_bytes().to_vec())).collect())
+        };
+        verdict(names(&[]), "shop:").unwrap();
+        for (reply, expected) in [
+            (names(&["TIME", "ZADD"]), "TIME, ZADD"),
+            (names(&["SET"]), "`shop:*`"),
+            (names(&["~"]), "declared"),
+            (Value::Okay, "not Redis"),
+            (Value::Int(1), "not Redis"),
+        ] {
+            let error = verdict(reply, "shop:").unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Config);
+            assert!(error.to_string().contains(expected), "{error}");
+        }
+    }
+}
