@@ -246,8 +246,8 @@ impl Pool {
         };
         let outcome = stripe.call(invocation, standing, started, until).await;
         match &outcome {
-            // It had less than the operation deadline to answer: that says nothing of it.
-            Err(fault) if fault.is_timeout() && until < started + self.shared.operation_deadline => drop(permit),
+            // It had little time to answer, of what was left to the call: that says nothing of it.
+            Err(fault) if fault.is_timeout() && until < started + self.shared.operation_deadline / 2 => drop(permit),
             Err(fault) if fault.is_failure_of_the_store() => permit.failed(Instant::now()),
             _ => permit.succeeded(),
         }

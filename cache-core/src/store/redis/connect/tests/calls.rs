@@ -124,6 +124,22 @@ async fn an_open_breaker_refuses_without_asking_and_closes_when_the_server_is_ba
     assert!(!pool.breaker_is_open());
 }
 
+/// The moment until which a call may take is fixed a little before it is sent.
+#[tokio::test(start_paused = true)]
+async fn silence_counts_against_the_server_if_it_had_time_to_answer() {
+    for (time, counts) in [(DEADLINE - Duration::from_micros(1), true), (DEADLINE / 10, false)] {
+        let fake = Fake::new();
+        let pool = pool(&fake);
+        get(&pool, "k").await.unwrap();
+        fake.on("GET", Answer::Stall);
+        for _ in 0..BREAKER_FAILURES {
+            let call = || pool.command("k", redis::cmd("GET"), Instant::now() + time);
+            drop(tokio::join!(call(), call(), call(), call(), call()));
+        }
+        assert_eq!(pool.breaker_is_open(), counts, "after {time:?}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_new_connection_lets_the_breaker_try_at_once() {
     let fake = Fake::new();
