@@ -16,6 +16,7 @@ use tokio::time::{Instant, sleep};
 
 use self::backoff::Backoff;
 use super::scripts::Script;
+use crate::clock;
 use crate::config::{Config, RECONNECT_DELAY_MAX, RECONNECT_DELAY_MIN};
 use crate::error::{Error, ErrorKind};
 use crate::store::Watch;
@@ -197,7 +198,7 @@ impl Pool {
                 continue;
             };
             // With no permit: an open breaker is what this is to find out about.
-            let now = Instant::now();
+            let now = clock::now();
             match stripe.call(&question, None, now, now + self.shared.operation_deadline).await {
                 Ok(reply) if Hello::parse(&reply).is_replica => *failed = Some(Fault::replica()),
                 Err(fault) if fault.is_failure_of_the_store() => *failed = Some(fault),
@@ -233,7 +234,7 @@ impl Pool {
 
     async fn call(&self, key: StripeKey, invocation: &Invocation<'_>, until: Instant) -> Result<Value, Error> {
         let stripes = self.runtimes.here(&self.shared)?;
-        let started = Instant::now();
+        let started = clock::now();
         let Ok(permit) = self.shared.breaker.admit(started) else {
             return Err(Error::new(ErrorKind::Unavailable, "Redis failed repeatedly and is not asked for now"));
         };
@@ -248,7 +249,7 @@ impl Pool {
         match &outcome {
             // It had little time to answer, of what was left to the call: that says nothing of it.
             Err(fault) if fault.is_timeout() && until < started + self.shared.operation_deadline / 2 => drop(permit),
-            Err(fault) if fault.is_failure_of_the_store() => permit.failed(Instant::now()),
+            Err(fault) if fault.is_failure_of_the_store() => permit.failed(clock::now()),
             _ => permit.succeeded(),
         }
         Ok(outcome?)

@@ -53,12 +53,12 @@ pub(crate) struct Refused;
 #[must_use = "an outcome that is not reported is lost"]
 pub(crate) struct Permit<'a> {
     breaker: &'a Breaker,
-    role: Role,
+    role: PermitKind,
     reported: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
-enum Role {
+enum PermitKind {
     Call { closed_period: u64 },
     Probe { probe: u64, admitted_at: Instant },
 }
@@ -83,12 +83,12 @@ impl Breaker {
     pub(crate) fn admit(&self, now: Instant) -> Result<Permit<'_>, Refused> {
         let closed_period = self.closed_period.load(Ordering::Acquire);
         if closed_period != 0 {
-            return Ok(self.permit(Role::Call { closed_period }));
+            return Ok(self.permit(PermitKind::Call { closed_period }));
         }
         let mut inner = self.lock();
         let free_at = match inner.phase {
             // Closed between the load and the lock.
-            Phase::Closed => return Ok(self.permit(Role::Call { closed_period: inner.closings })),
+            Phase::Closed => return Ok(self.permit(PermitKind::Call { closed_period: inner.closings })),
             Phase::Open { probe_at } => probe_at,
             Phase::HalfOpen { lease_ends, .. } => lease_ends,
         };
@@ -99,7 +99,7 @@ impl Breaker {
         let probe = inner.probes;
         inner.phase = Phase::HalfOpen { probe, lease_ends: now + BREAKER_PROBE_LEASE };
         tracing::debug!("cache breaker half-open: one call tries the store");
-        Ok(self.permit(Role::Probe { probe, admitted_at: now }))
+        Ok(self.permit(PermitKind::Probe { probe, admitted_at: now }))
     }
 
     /// Something says that the store is back (a connection was made): the next call may try at once.
@@ -124,7 +124,7 @@ impl Breaker {
         self.closed_period.load(Ordering::Acquire) == 0
     }
 
-    fn permit(&self, role: Role) -> Permit<'_> {
+    fn permit(&self, role: PermitKind) -> Permit<'_> {
         Permit { breaker: self, role, reported: false }
     }
 
@@ -203,8 +203,8 @@ impl Permit<'_> {
     pub(crate) fn succeeded(mut self) {
         self.reported = true;
         match self.role {
-            Role::Call { closed_period } => self.breaker.call_succeeded(closed_period),
-            Role::Probe { probe, .. } => self.breaker.probe_succeeded(probe),
+            PermitKind::Call { closed_period } => self.breaker.call_succeeded(closed_period),
+            PermitKind::Probe { probe, .. } => self.breaker.probe_succeeded(probe),
         }
     }
 
@@ -212,15 +212,15 @@ impl Permit<'_> {
     pub(crate) fn failed(mut self, now: Instant) {
         self.reported = true;
         match self.role {
-            Role::Call { closed_period } => self.breaker.call_failed(closed_period, now),
-            Role::Probe { probe, .. } => self.breaker.probe_failed(probe, now),
+            PermitKind::Call { closed_period } => self.breaker.call_failed(closed_period, now),
+            PermitKind::Probe { probe, .. } => self.breaker.probe_failed(probe, now),
         }
     }
 }
 
 impl Drop for Permit<'_> {
     fn drop(&mut self) {
-        if let Role::Probe { probe, admitted_at } = self.role
+        if let PermitKind::Probe { probe, admitted_at } = self.role
             && !self.reported
         {
             self.breaker.probe_abandoned(probe, admitted_at);

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use redis::{FromRedisValue, Pipeline, RedisError, Value};
-use tokio::time::Instant;
 
 use super::connection::Connection;
 use super::fault::Fault;
 use super::primary::{Hello, Primary};
 use super::shared::Shared;
+use crate::clock;
 use crate::error::ErrorKind;
 
 /// What `INFO` tells, where it may be asked.
@@ -23,7 +23,7 @@ struct ServerInfo {
 /// that lets the library do what it needs, and the one that this process talked to last, or is prepared as a new one. What
 /// can be done without is done without, and said.
 pub(super) async fn handshake(connection: &mut Connection, shared: &Shared) -> Result<Arc<Primary>, Fault> {
-    let asked_at = Instant::now();
+    let asked_at = clock::now();
     let Greeting { select, hello, name, tracking, info, scripts } = Greeting::send(connection, shared).await?;
     if let Some(select) = select {
         check_select(&select, shared.target.database)?;

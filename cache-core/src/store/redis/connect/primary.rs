@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use super::connection::{Connection, Invocation};
 use super::fault::Fault;
+use crate::clock;
 use crate::config::{PRIMARY_ASK_INTERVAL, PRIMARY_TRUST};
 
 /// What a server says of itself in reply to `HELLO`.
@@ -99,7 +100,7 @@ impl Primary {
     /// # Errors
     /// It is a primary no more, or does not say.
     pub(super) async fn ask(&self, connection: &mut Connection) -> Result<(), Fault> {
-        let asked_at = Instant::now();
+        let asked_at = clock::now();
         let reply = connection.send(&Hello::question()).await?;
         if Hello::parse(&reply).is_replica {
             return Err(Fault::replica());

@@ -5,7 +5,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use redis::Value;
-use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, timeout_at};
@@ -14,7 +13,7 @@ use super::connection::{Connection, Invocation};
 use super::fault::Fault;
 use super::primary::Primary;
 use super::shared::Shared;
-use super::supervisor;
+use crate::clock;
 use crate::config::{SUPERVISOR_SLACK, UNANSWERED_CALLS_MAX};
 use crate::error::ErrorKind;
 use crate::store::Watches;
@@ -39,21 +38,21 @@ pub(super) struct Stripe {
 struct Link {
     /// Which supervisor it belongs to; one that was replaced may not touch it any more.
     run: u64,
-    state: State,
+    state: LinkState,
     /// When the supervisor counts as dead if nothing has changed.
     overdue_at: Option<Instant>,
 }
 
 impl Link {
     fn standing(&self, started: Instant) -> Option<Standing> {
-        let State::Live(connection, primary) = &self.state else { return None };
+        let LinkState::Live(connection, primary) = &self.state else { return None };
         let doubted = (!primary.is_trusted(started)).then(|| primary.clone());
         Some(Standing { run: self.run, connection: connection.clone(), doubted })
     }
 }
 
 #[derive(Clone)]
-pub(super) enum State {
+pub(super) enum LinkState {
     /// Never used, or the supervisor's runtime has ended.
     Idle,
     /// No attempt has failed yet: worth waiting for.
@@ -110,7 +109,7 @@ impl Stripe {
         Self {
             index,
             shared,
-            link: watch::Sender::new(Link { run: 0, state: State::Idle, overdue_at: None }),
+            link: watch::Sender::new(Link { run: 0, state: LinkState::Idle, overdue_at: None }),
             task: Mutex::new(None),
             calls: AtomicU32::new(0),
             replies: AtomicU64::new(0),
@@ -166,7 +165,7 @@ impl Stripe {
 
     /// Waits for the end of the first attempt, if one is under way.
     pub(super) async fn settled(self: &Arc<Self>) -> Result<(), Fault> {
-        self.connection(Instant::now()).await.map(drop)
+        self.connection(clock::now()).await.map(drop)
     }
 
     /// Waits for what comes of the next attempt.
@@ -179,7 +178,7 @@ impl Stripe {
     pub(super) fn start_if_idle(self: &Arc<Self>) -> Result<(), Fault> {
         let idle_run = {
             let link = self.link.borrow();
-            matches!(link.state, State::Idle).then_some(link.run)
+            matches!(link.state, LinkState::Idle).then_some(link.run)
         };
         idle_run.map_or(Ok(()), |run| self.start(run))
     }
@@ -191,7 +190,7 @@ impl Stripe {
     }
 
     pub(super) fn is_idle(&self) -> bool {
-        matches!(self.link.borrow().state, State::Idle)
+        matches!(self.link.borrow().state, LinkState::Idle)
     }
 
     pub(super) fn was_started(&self) -> bool {
@@ -200,11 +199,11 @@ impl Stripe {
 
     /// Its last attempt failed.
     pub(super) fn is_down(&self) -> bool {
-        matches!(self.link.borrow().state, State::Down(_))
+        matches!(self.link.borrow().state, LinkState::Down(_))
     }
 
     pub(super) fn is_live(&self) -> bool {
-        matches!(self.link.borrow().state, State::Live(..))
+        matches!(self.link.borrow().state, LinkState::Live(..))
     }
 
     /// As a call that began at `started` may take it.
@@ -223,13 +222,13 @@ impl Stripe {
         loop {
             let next = {
                 let seen = link.borrow_and_update();
-                let overdue = seen.overdue_at.is_some_and(|overdue_at| overdue_at <= Instant::now());
+                let overdue = seen.overdue_at.is_some_and(|overdue_at| overdue_at <= clock::now());
                 if let Some(standing) = seen.standing(started) {
                     return Ok(standing);
                 }
                 match &seen.state {
-                    State::Down(fault) if !overdue => return Err(fault.clone()),
-                    State::Connecting if !overdue => Next::Wait { until: seen.overdue_at },
+                    LinkState::Down(fault) if !overdue => return Err(fault.clone()),
+                    LinkState::Connecting if !overdue => Next::Wait { until: seen.overdue_at },
                     _ => Next::Start { replaced: seen.run },
                 }
             };
@@ -245,22 +244,19 @@ impl Stripe {
         }
     }
 
-    fn start(self: &Arc<Self>, replaced: u64) -> Result<(), Fault> {
-        let runtime = Handle::try_current().map_err(|_| Fault::no_runtime())?;
+    /// Has `spawn` begin a supervisor in the place of the one that is to be replaced, unless another call has done so.
+    pub(super) fn take_over(self: &Arc<Self>, replaced: u64, spawn: impl FnOnce(Tenure) -> AbortHandle) {
         let mut task = self.lock_task();
         if self.link.borrow().run != replaced {
-            return Ok(());
+            return;
         }
         if let Some(old) = task.take() {
             old.abort();
         }
         let run = replaced + 1;
-        let overdue_at = Some(Instant::now() + self.shared.connect_timeout + SUPERVISOR_SLACK);
-        self.link.send_replace(Link { run, state: State::Connecting, overdue_at });
-        *task = Some(
-            runtime.spawn(supervisor::supervise(self.clone(), Tenure { stripe: self.clone(), run })).abort_handle(),
-        );
-        Ok(())
+        let overdue_at = Some(clock::now() + self.shared.connect_timeout + SUPERVISOR_SLACK);
+        self.link.send_replace(Link { run, state: LinkState::Connecting, overdue_at });
+        *task = Some(spawn(Tenure { stripe: self.clone(), run }));
     }
 
     /// Gives a connection up, task and all, and has another one made: there may be no next call to ask for it. From outside,
@@ -272,7 +268,7 @@ impl Stripe {
 
     fn was_orphaned(&self, run: u64) -> bool {
         let link = self.link.borrow();
-        link.run != run || matches!(link.state, State::Idle)
+        link.run != run || matches!(link.state, LinkState::Idle)
     }
 
     pub(super) fn replies(&self) -> u64 {
@@ -295,7 +291,7 @@ impl Stripe {
     /// Many calls that time out at once are one slow moment of the server; the connection is given up when the silence
     /// lasts for as many deadlines as calls are needed.
     fn note_unanswered(self: &Arc<Self>, run: u64) {
-        let now = Instant::now();
+        let now = clock::now();
         let mut silent_since = self.silent_since.lock().unwrap_or_else(PoisonError::into_inner);
         let since = *silent_since.get_or_insert(now);
         let unanswered = self.unanswered.fetch_add(1, Ordering::Relaxed) + 1;
@@ -331,10 +327,10 @@ pub(super) struct Tenure {
 
 impl Tenure {
     /// `false`: another supervisor has taken over. `due_in`: when the next change is expected at the latest.
-    pub(super) fn publish(&self, state: State, due_in: Option<Duration>) -> bool {
-        let overdue_at = due_in.map(|due_in| Instant::now() + due_in + SUPERVISOR_SLACK);
+    pub(super) fn publish(&self, state: LinkState, due_in: Option<Duration>) -> bool {
+        let overdue_at = due_in.map(|due_in| clock::now() + due_in + SUPERVISOR_SLACK);
         match state {
-            State::Live(..) => self.stripe.forget_silence(),
+            LinkState::Live(..) => self.stripe.forget_silence(),
             // What was tracked on the connection went with it.
             _ => self.stripe.watches.wake_all(),
         }
@@ -350,6 +346,6 @@ impl Tenure {
 
 impl Drop for Tenure {
     fn drop(&mut self) {
-        self.publish(State::Idle, None);
+        self.publish(LinkState::Idle, None);
     }
 }

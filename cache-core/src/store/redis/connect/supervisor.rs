@@ -9,8 +9,9 @@ use std::task::{Context, Poll};
 
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, PushInfo, PushKind, Value};
+use tokio::runtime::Handle;
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{sleep, timeout};
 
 use super::backoff::Backoff;
 use super::connection::Connection;
@@ -18,7 +19,8 @@ use super::fault::Fault;
 use super::handshake::handshake;
 use super::primary::{Hello, Primary};
 use super::shared::Shared;
-use super::stripe::{State, Stripe, Tenure};
+use super::stripe::{LinkState, Stripe, Tenure};
+use crate::clock;
 use crate::config::{
     ANSWER_TIMEOUT, COMMANDS_QUEUED_MAX, PRIMARY_ASK_INTERVAL, RECONNECT_DELAY_MAX, RECONNECT_DELAY_MIN, SILENCE_MAX,
 };
@@ -27,7 +29,16 @@ use crate::store::Watches;
 /// Reads and writes the socket. It runs inside the supervisor's task, so that neither outlives the other.
 type Driver = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-pub(super) async fn supervise(stripe: Arc<Stripe>, tenure: Tenure) {
+impl Stripe {
+    /// Starts a supervisor on the tokio runtime of the caller, unless the one to be replaced was replaced by now.
+    pub(super) fn start(self: &Arc<Self>, replaced: u64) -> Result<(), Fault> {
+        let runtime = Handle::try_current().map_err(|_| Fault::no_runtime())?;
+        self.take_over(replaced, |tenure| runtime.spawn(supervise(self.clone(), tenure)).abort_handle());
+        Ok(())
+    }
+}
+
+async fn supervise(stripe: Arc<Stripe>, tenure: Tenure) {
     let shared = &stripe.shared;
     let mut backoff = Backoff::new(RECONNECT_DELAY_MIN, RECONNECT_DELAY_MAX);
     // What it was last said to be down for.
@@ -36,22 +47,22 @@ pub(super) async fn supervise(stripe: Arc<Stripe>, tenure: Tenure) {
         let fault = match attempt(&stripe).await {
             Err(fault) => fault,
             Ok((mut driver, connection, primary)) => {
-                if !tenure.publish(State::Live(connection.clone(), primary.clone()), None) {
+                if !tenure.publish(LinkState::Live(connection.clone(), primary.clone()), None) {
                     return;
                 }
                 tracing::info!(address = %shared.target.address, stripe = stripe.index, "Redis connection stands");
                 if down_for.take().is_some() {
                     shared.note_up();
                 }
-                shared.breaker.probe_soon(Instant::now());
-                let stood_since = Instant::now();
+                shared.breaker.probe_soon(clock::now());
+                let stood_since = clock::now();
                 let fault = watch_over(&mut driver, &connection, &primary, &stripe).await;
                 // A connection that falls again and again is not worth an attempt at once.
-                if stood_since.elapsed() >= RECONNECT_DELAY_MAX {
+                if clock::since(stood_since) >= RECONNECT_DELAY_MAX {
                     backoff.reset();
                     tracing::warn!(address = %shared.target.address, stripe = stripe.index, reason = %fault.message,
                         "Redis connection lost");
-                    if !tenure.publish(State::Connecting, Some(shared.connect_timeout)) {
+                    if !tenure.publish(LinkState::Connecting, Some(shared.connect_timeout)) {
                         return;
                     }
                     continue;
@@ -64,7 +75,7 @@ pub(super) async fn supervise(stripe: Arc<Stripe>, tenure: Tenure) {
             down_for = Some(fault.message.clone());
         }
         let delay = backoff.next_delay();
-        if !tenure.publish(State::Down(fault), Some(delay + shared.connect_timeout)) {
+        if !tenure.publish(LinkState::Down(fault), Some(delay + shared.connect_timeout)) {
             return;
         }
         sleep(delay).await;
@@ -175,11 +186,11 @@ async fn replaced(known: &mut watch::Receiver<Option<Arc<Primary>>>, primary: &A
 /// it in place, and a server that was made a replica goes on answering reads. Returns when it is not.
 async fn asking(connection: &Connection, primary: &Primary, stripe: &Stripe) -> Fault {
     let mut connection = connection.clone();
-    let (mut replies, mut heard_at) = (stripe.replies(), Instant::now());
+    let (mut replies, mut heard_at) = (stripe.replies(), clock::now());
     loop {
         probe(&mut connection, &stripe.shared).await;
         sleep(PRIMARY_ASK_INTERVAL).await;
-        let now = Instant::now();
+        let now = clock::now();
         if stripe.replies() != replies {
             (replies, heard_at) = (stripe.replies(), now);
         }
@@ -188,7 +199,7 @@ async fn asking(connection: &Connection, primary: &Primary, stripe: &Stripe) -> 
         }
         match timeout(ANSWER_TIMEOUT, primary.ask(&mut connection)).await {
             Ok(Err(fault)) if fault.wants_another_server => return fault,
-            Ok(_) => heard_at = Instant::now(),
+            Ok(_) => heard_at = clock::now(),
             Err(_) if stripe.replies() == replies => return Fault::unavailable("Redis does not answer"),
             Err(_) => {}
         }
@@ -201,10 +212,10 @@ async fn probe(connection: &mut Connection, shared: &Shared) {
     if !shared.breaker.is_open() {
         return;
     }
-    let Ok(permit) = shared.breaker.admit(Instant::now()) else { return };
+    let Ok(permit) = shared.breaker.admit(clock::now()) else { return };
     // No longer than a caller would: a server that is slower than that would be of no use.
     match timeout(shared.operation_deadline.min(ANSWER_TIMEOUT), connection.send(&Hello::question())).await {
         Ok(outcome) if !outcome.as_ref().is_err_and(Fault::is_failure_of_the_store) => permit.succeeded(),
-        _ => permit.failed(Instant::now()),
+        _ => permit.failed(clock::now()),
     }
 }
