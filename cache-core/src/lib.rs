@@ -1,4 +1,5 @@
-//! Attribute-driven caching on Redis that never serves what it invalidated.
+#![cfg_attr(feature = "macros", doc = include_str!("../docs/crate.md"))]
+#![cfg_attr(not(feature = "macros"), doc = "Caching on Redis that never serves what was invalidated.")]
 
 mod builder;
 mod cache;
@@ -27,6 +28,34 @@ mod warm;
 #[cfg(all(doctest, feature = "macros"))]
 #[doc = include_str!("../README.md")]
 mod readme {}
+
+/// Pages about more than one item. Documentation alone: no program sees this module.
+// Their code is tested elsewhere: that of `first_app` is the crate `examples/first-app`, that of
+// `outbox` stands at `Invalidation::to_json`.
+#[cfg(all(doc, not(doctest)))]
+pub mod guide {
+    #[doc = include_str!("../docs/first-app.md")]
+    pub mod first_app {}
+
+    #[doc = include_str!("../docs/freshness.md")]
+    #[doc = include_str!("../docs/plots/early-refresh.svg")]
+    pub mod freshness {}
+
+    #[doc = include_str!("../docs/adaptive-ttl.md")]
+    #[doc = include_str!("../docs/plots/adaptive-following.svg")]
+    #[doc = include_str!("../docs/plots/adaptive-stationary.svg")]
+    #[doc = include_str!("../docs/plots/adaptive-mixed.svg")]
+    #[doc = include_str!("../docs/plots/adaptive-shifting.svg")]
+    #[doc = include_str!("../docs/plots/adaptive-day-and-night.svg")]
+    pub mod adaptive_ttl {}
+
+    #[doc = include_str!("../docs/outbox.md")]
+    pub mod outbox {}
+
+    #[doc = include_str!("../docs/story.md")]
+    #[doc = include_str!("../docs/plots/story.svg")]
+    pub mod story {}
+}
 
 #[doc(hidden)]
 pub mod __private {
