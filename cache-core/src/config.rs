@@ -235,3 +235,6 @@ pub(crate) const WARM_ERRORS_MAX: usize = 100;
 pub(crate) const WARM_READY_WAIT: Duration = Duration::from_secs(5);
 /// Shortest pause between two scheduled runs.
 pub(crate) const WARM_PAUSE_MIN: Duration = Duration::from_millis(100);
+
+#[cfg(test)]
+mod tests;
