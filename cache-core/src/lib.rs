@@ -62,7 +62,7 @@ pub mod __private {
     pub use crate::private::*;
 }
 
-/// The decisions alone, for the simulations of this repository. No stability is promised for any of it.
+/// The decisions alone, for the simulations of this repository. No stability is promised.
 #[doc(hidden)]
 pub mod __freshness {
     pub use crate::freshness::*;

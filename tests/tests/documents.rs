@@ -1,0 +1,186 @@
+//! What the documents name is there, and what they say twice they say alike.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+const README: &str = include_str!("../../README.md");
+const ROOT_PAGE: &str = include_str!("../../cache-core/docs/crate.md");
+const ROOT: &str = include_str!("../../cache-core/src/lib.rs");
+
+fn workspace() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the tests are a folder of the workspace").to_owned()
+}
+
+fn read(path: impl AsRef<Path>) -> String {
+    let path = workspace().join(path);
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// What stands below a heading, up to the next one of its level.
+fn section<'a>(page: &'a str, heading: &str) -> &'a str {
+    let (_, rest) = page.split_once(&format!("\n{heading}\n")).unwrap_or_else(|| panic!("no heading `{heading}`"));
+    let level = heading.split(' ').next().unwrap_or_default();
+    rest.split(&format!("\n{level} ")).next().unwrap_or(rest).trim()
+}
+
+/// Without where links lead: that depends on where the page stands.
+fn unlinked(text: &str) -> String {
+    let mut parts = text.split("](");
+    let mut unlinked = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        unlinked += part.split_once(')').map_or(part, |(_, rest)| rest);
+    }
+    unlinked
+}
+
+fn first_code(page: &str) -> &str {
+    let (_, rest) = page.split_once("\n```rust\n").expect("a page with code");
+    rest.split("\n```").next().unwrap_or(rest)
+}
+
+#[test]
+fn the_readme_and_the_crate_say_the_same_of_what_is_guaranteed() {
+    let (readme, root) = (section(README, "## What is guaranteed"), section(ROOT_PAGE, "# What is guaranteed"));
+    assert_eq!(unlinked(readme), unlinked(root));
+}
+
+#[test]
+fn the_readme_and_the_crate_show_the_same_example() {
+    assert_eq!(first_code(README), first_code(ROOT_PAGE));
+}
+
+#[test]
+fn the_crate_s_page_lists_every_public_item() {
+    let exports = ROOT.split("\npub use ").skip(1).map(|export| export.split(';').next().unwrap_or(export));
+    let names: BTreeSet<&str> = exports
+        .flat_map(|export| export.rsplit("::").next().unwrap_or(export).split([',', '{', '}']))
+        .map(str::trim)
+        .filter(|name| !name.is_empty())
+        .collect();
+    assert!(names.len() > 25, "only {names:?}");
+    let links = |name: &str| {
+        ["[`NAME`]", "](macro@NAME)", "](derive@NAME)", "](trait@NAME)"].map(|form| form.replace("NAME", name))
+    };
+    for name in names.into_iter().chain(["key!", "tag!"]) {
+        assert!(links(name).iter().any(|link| ROOT_PAGE.contains(link)), "`crate.md` does not link `{name}`");
+    }
+}
+
+#[test]
+fn every_page_is_part_of_the_documentation() {
+    let sources = ["lib.rs", "invalidation/wire.rs", "private/name_macros.rs", "warm/warm.rs"];
+    let sources: String = sources.iter().map(|file| read(Path::new("cache-core/src").join(file))).collect();
+    let pages = fs::read_dir(workspace().join("cache-core/docs")).expect("the pages");
+    let pages: Vec<_> = pages.map(|page| page.expect("a page").file_name().into_string().expect("UTF-8")).collect();
+    for page in pages.iter().filter(|page| page.ends_with(".md")) {
+        assert!(sources.contains(&format!("docs/{page}\")")), "no documentation includes {page}");
+    }
+    for plot in fs::read_dir(workspace().join("cache-core/docs/plots")).expect("the plots") {
+        let plot = plot.expect("a plot").file_name().into_string().expect("UTF-8");
+        assert!(sources.contains(&format!("plots/{plot}")), "no documentation includes {plot}");
+    }
+}
+
+fn documents() -> Vec<PathBuf> {
+    let mut documents = Vec::new();
+    for folder in ["", ".github", "cache-core/docs", "examples/flight-board", "examples/flight-board/data"] {
+        let files = fs::read_dir(workspace().join(folder)).expect("a folder with documents");
+        let files = files.map(|file| file.expect("a file").path());
+        documents.extend(files.filter(|file| file.extension().is_some_and(|extension| extension == "md")));
+    }
+    assert!(documents.len() > 15, "only {documents:?}");
+    documents
+}
+
+#[test]
+fn every_relative_link_leads_to_a_file() {
+    let mut followed = 0;
+    for document in documents() {
+        let text = fs::read_to_string(&document).expect("a document");
+        for link in text.split("](").skip(1).filter_map(|rest| rest.split([')', '#']).next()) {
+            let elsewhere = link.contains("://") || link.contains('@') || link.contains("::");
+            if elsewhere || !link.contains(['/', '.']) {
+                continue;
+            }
+            let folder = document.parent().expect("a document has a folder");
+            assert!(folder.join(link).exists(), "{}: there is no {link}", document.display());
+            followed += 1;
+        }
+    }
+    assert!(followed > 30, "only {followed} links were found");
+}
+
+/// What stands between backticks outside of blocks of code, each with what follows it.
+fn quoted(text: &str) -> Vec<(&str, &str)> {
+    let outside = text.split("\n```").step_by(2);
+    outside
+        .flat_map(|text| {
+            let mut rest = text;
+            std::iter::from_fn(move || {
+                let (quoted, after) = rest.split_once('`')?.1.split_once('`')?;
+                rest = after;
+                Some((quoted, after))
+            })
+        })
+        .collect()
+}
+
+/// A path without a crate is one of `cache-core/src/`. `None`: it is no path, or stands for many.
+fn named(quoted: &str) -> Option<PathBuf> {
+    let is_path = quoted.contains('/') || [".rs", ".lua", ".md", ".toml"].iter().any(|end| quoted.ends_with(end));
+    let stands_for_many = quoted.contains("NAME") || quoted.starts_with('/');
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-".contains(c);
+    if !is_path || stands_for_many || !quoted.chars().all(plain) {
+        return None;
+    }
+    let homes = [workspace().join(quoted), workspace().join("cache-core/src").join(quoted)];
+    let found = homes.into_iter().find(|path| path.exists());
+    Some(found.unwrap_or_else(|| panic!("there is no {quoted}")))
+}
+
+#[test]
+fn every_file_that_a_document_names_is_there() {
+    let mut found = 0;
+    for document in ["ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md", "README.md"] {
+        found += quoted(&read(document)).into_iter().filter_map(|(quoted, _)| named(quoted)).count();
+    }
+    assert!(found > 80, "only {found} files were found");
+}
+
+/// The names that follow a file, as in `paths/lease.rs`: `Renewal`, `renew`.
+fn names_after(mut text: &str) -> Vec<&str> {
+    let mut names = Vec::new();
+    while let Some((name, rest)) = [": `", ", `"].iter().find_map(|sign| text.strip_prefix(sign)?.split_once('`')) {
+        if name.contains(['/', '.']) {
+            break;
+        }
+        names.push(name);
+        text = rest;
+    }
+    names
+}
+
+fn defines(source: &str, name: &str) -> bool {
+    let goes_on = |c: char| c.is_alphanumeric() || c == '_';
+    ["fn", "struct", "enum", "trait", "const"].iter().any(|kind| {
+        let definition = format!("{kind} {name}");
+        let mut found = source.match_indices(&definition);
+        found.any(|(at, _)| !source[at + definition.len()..].starts_with(goes_on))
+    })
+}
+
+#[test]
+fn what_the_architecture_names_in_a_file_is_defined_there() {
+    let text = read("ARCHITECTURE.md");
+    let mut checked = 0;
+    for (file, after) in quoted(&text) {
+        let Some(path) = named(file).filter(|path| path.is_file()) else { continue };
+        let source = fs::read_to_string(&path).expect("a source");
+        for name in names_after(after) {
+            assert!(defines(&source, name), "{file} defines no `{name}`");
+            checked += 1;
+        }
+    }
+    assert!(checked > 20, "only {checked} names were found");
+}
