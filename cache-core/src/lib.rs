@@ -34,6 +34,7 @@ mod readme {}
 // `outbox` stands at `Invalidation::to_json`.
 #[cfg(all(doc, not(doctest)))]
 pub mod guide {
+    #[cfg(feature = "macros")]
     #[doc = include_str!("../docs/first-app.md")]
     pub mod first_app {}
 
