@@ -8,8 +8,8 @@ use crate::cache::Cache;
 use crate::config::{Config, NAME_BYTES_MAX, settings};
 use crate::error::{Error, ErrorKind};
 use crate::freshness::TtlClasses;
-use crate::store::Store;
 use crate::store::memory::MemoryStore;
+use crate::store::{Scheme, Store};
 
 /// Settings of a cache that is not open yet. Made by [`Cache::builder`].
 ///
@@ -54,7 +54,9 @@ impl Builder {
         Self { url: "memory://".to_owned(), config: Config::default(), classes: TtlClasses::default() }
     }
 
-    /// Where entries live: `memory://` (default), `redis://`, `rediss://` (feature `tls`) or `redis+unix://`.
+    /// Where entries live: `memory://` (default), `redis://`, `rediss://` (TLS: feature `tls`) or
+    /// `redis+unix://`. `valkey` may stand for `redis`, and `unix://` for `redis+unix://`. Special
+    /// characters in user and password are percent-encoded: `#` is `%23`.
     pub fn url(mut self, url: impl Into<String>) -> Self {
         self.url = url.into();
         self
@@ -192,19 +194,11 @@ fn check(config: &Config) -> Result<(), Error> {
 }
 
 fn open(url: &str, config: &Config) -> Result<Arc<dyn Store>, Error> {
-    // Only the scheme is ever named in an error: the rest may hold a password.
-    let scheme = url.split_once(':').map_or("", |(scheme, _)| scheme);
-    match scheme {
-        "memory" => Ok(Arc::new(MemoryStore::new(config))),
+    match Scheme::of(url)? {
+        Scheme::Memory => Ok(Arc::new(MemoryStore::new(config))),
         #[cfg(feature = "redis")]
-        "redis" | "rediss" | "redis+unix" => Ok(Arc::new(crate::store::redis::RedisStore::open(url, config)?)),
+        _ => Ok(Arc::new(crate::store::redis::RedisStore::open(url, config)?)),
         #[cfg(not(feature = "redis"))]
-        "redis" | "rediss" | "redis+unix" => {
-            Err(Error::new(ErrorKind::Config, "a Redis URL needs the feature `redis` of cache-core"))
-        }
-        _ => Err(Error::new(
-            ErrorKind::Config,
-            "a cache URL starts with memory://, redis://, rediss:// or redis+unix://",
-        )),
+        _ => Err(Error::new(ErrorKind::Config, "a Redis URL needs the feature `redis` of cache-core")),
     }
 }

@@ -17,6 +17,8 @@ fn a_wrong_url_is_told_without_its_password() {
         "http://user:hunter2@host",
         "redis://user:hunter2@host:notaport",
         "redis://user:hunter2@host:6379/notadb",
+        "redis://user:hunter2#@host",
+        "valkey://:#hunter2@host",
         "redis://",
         "hunter2",
         "",
@@ -49,9 +51,17 @@ each_server! {
 
     async fn a_unix_socket_serves_as_well(store: TestStore) {
         let server = Server::with(store.kind().unwrap(), ServerOptions::new().unix_socket().password("pw"));
-        let cache = ready(store.builder().url(server.unix_url())).await;
-        cache.put("a:1", &1u32).await.unwrap();
-        assert_eq!(cache.peek::<u32>("a:1").await.unwrap(), Some(1));
+        for scheme in ["redis+unix", "valkey+unix", "unix", "REDIS+UNIX"] {
+            let cache = ready(store.builder().url(server.unix_url().replace("redis+unix", scheme))).await;
+            cache.put("a:1", &1u32).await.unwrap();
+            assert_eq!(cache.peek::<u32>("a:1").await.unwrap(), Some(1));
+        }
+    }
+
+    async fn valkey_is_a_scheme_as_well(store: TestStore) {
+        for scheme in ["valkey", "Redis"] {
+            ready(store.builder().url(store.url().replace("redis", scheme))).await;
+        }
     }
 
     async fn no_log_line_holds_a_credential_or_a_value(store: TestStore) {

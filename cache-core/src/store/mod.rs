@@ -5,9 +5,11 @@ mod conformance;
 pub(crate) mod memory;
 #[cfg(feature = "redis")]
 pub(crate) mod redis;
+mod scheme;
 mod store;
 mod watches;
 
+pub(crate) use scheme::Scheme;
 #[cfg(feature = "redis")]
 pub(crate) use store::StoreHealth;
 pub(crate) use store::{

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use redis::{IntoConnectionInfo, ProtocolVersion, RedisConnectionInfo};
 
 use super::fault::Fault;
+use crate::store::Scheme;
 
 /// Where a server listens. `Display` is safe to log: no user, no password.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,24 +27,15 @@ pub(super) struct Target {
 const DEFAULT_PORT: u16 = 6379;
 
 impl Target {
-    /// Reads `redis://[[user]:password@]host[:port][/database]`, the same with `rediss://`, or
-    /// `redis+unix:///path[?db=…&user=…&pass=…]`. `valkey` may stand for `redis`. `?protocol=resp3` is accepted, for it
-    /// is what we speak anyway.
+    /// Reads `redis://[[user]:password@]host[:port][/database]`, or
+    /// `redis+unix:///path[?db=…&user=…&pass=…]`, with any [`Scheme`] of that kind. `?protocol=resp3` is
+    /// accepted, for it is what we speak anyway.
     ///
     /// # Errors
     /// Everything else is a configuration error; none repeats what it was given, for it may hold a password.
     pub(super) fn parse(text: &str) -> Result<Self, Fault> {
-        let scheme = text.split_once("://").map_or("", |(scheme, _)| scheme);
-        let (tls, unix) = match scheme {
-            "redis" | "valkey" => (false, false),
-            "rediss" | "valkeys" => (true, false),
-            "redis+unix" | "valkey+unix" | "unix" => (false, true),
-            _ => {
-                return Err(Fault::config(
-                    "unknown scheme in the cache URL: expected memory://, redis://, rediss:// or redis+unix://",
-                ));
-            }
-        };
+        let scheme = Scheme::of(text).map_err(|error| Fault::new(error.kind(), error.to_string()))?;
+        let (tls, unix) = (scheme == Scheme::RedisTls, scheme == Scheme::RedisUnix);
         if tls && !cfg!(feature = "tls") {
             return Err(Fault::config("rediss:// needs the feature `tls` of cache-core"));
         }

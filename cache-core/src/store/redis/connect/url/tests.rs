@@ -22,6 +22,8 @@ fn addresses_and_databases() {
         ("redis://localhost?protocol=resp3", tcp("localhost", 6379), 0),
         ("redis://localhost/2?protocol=3", tcp("localhost", 6379), 2),
         ("redis+unix:///run/redis.sock", Address::Unix("/run/redis.sock".into()), 0),
+        ("REDIS://localhost", tcp("localhost", 6379), 0),
+        ("Valkey+Unix:///run/Redis.sock", Address::Unix("/run/Redis.sock".into()), 0),
         ("unix:///run/redis.sock?db=4", Address::Unix("/run/redis.sock".into()), 4),
     ] {
         let target = parse(url);
@@ -111,8 +113,10 @@ fn tls_without_its_feature_names_the_feature() {
 #[cfg(feature = "tls")]
 #[test]
 fn tls_urls_are_the_same_with_encryption() {
-    let target = parse("rediss://ann:s3cr3t@cache.example/2");
-    assert_eq!(target.address, Address::Tcp { host: "cache.example".to_owned(), port: 6379, tls: true });
-    assert_eq!((target.database, target.login.password()), (2, Some(SECRET)));
+    for scheme in ["rediss", "valkeys", "RedisS"] {
+        let target = parse(&format!("{scheme}://ann:s3cr3t@cache.example/2"));
+        assert_eq!(target.address, Address::Tcp { host: "cache.example".to_owned(), port: 6379, tls: true });
+        assert_eq!((target.database, target.login.password()), (2, Some(SECRET)));
+    }
     Target::parse("rediss://localhost#insecure").unwrap_err();
 }

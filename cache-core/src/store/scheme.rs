@@ -1,0 +1,63 @@
+//! Which store a URL leads to: schemes are read here and nowhere else.
+
+use crate::error::{Error, ErrorKind};
+
+/// Where entries live.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Scheme {
+    Memory,
+    Redis,
+    RedisTls,
+    RedisUnix,
+}
+
+impl Scheme {
+    /// Valkey is Redis here, and upper case is lower case, as in any URL.
+    ///
+    /// # Errors
+    /// `Config`, without repeating anything: the rest of the URL may hold a password.
+    pub(crate) fn of(url: &str) -> Result<Self, Error> {
+        let (scheme, _) = url.split_once("://").unwrap_or_default();
+        Ok(match &*scheme.to_ascii_lowercase() {
+            "memory" => Self::Memory,
+            "redis" | "valkey" => Self::Redis,
+            "rediss" | "valkeys" => Self::RedisTls,
+            "unix" | "redis+unix" | "valkey+unix" => Self::RedisUnix,
+            _ => {
+                return Err(Error::new(
+                    ErrorKind::Config,
+                    "unknown scheme in the cache URL: it starts with memory://, redis://, rediss:// or redis+unix://",
+                ));
+            }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_scheme_leads_somewhere_whatever_its_case() {
+        for (schemes, expected) in [
+            (&["memory"][..], Scheme::Memory),
+            (&["redis", "valkey"], Scheme::Redis),
+            (&["rediss", "valkeys"], Scheme::RedisTls),
+            (&["unix", "redis+unix", "valkey+unix"], Scheme::RedisUnix),
+        ] {
+            for scheme in schemes {
+                assert_eq!(Scheme::of(&format!("{scheme}://x")).unwrap(), expected);
+                assert_eq!(Scheme::of(&format!("{}://x", scheme.to_uppercase())).unwrap(), expected);
+            }
+        }
+    }
+
+    #[test]
+    fn anything_else_is_refused_and_not_repeated() {
+        for url in ["", "s3cr3t", "s3cr3t://x", "redis:/x", "redis+tls://x", "http://ann:s3cr3t@x", "://x"] {
+            let error = Scheme::of(url).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Config, "{url}");
+            assert!(!format!("{error:?}").contains("s3cr3t"), "{error:?}");
+        }
+    }
+}
