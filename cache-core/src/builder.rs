@@ -5,13 +5,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::cache::Cache;
-use crate::config::{Config, NAME_BYTES_MAX, settings};
+use crate::config::{CONNECTIONS_MAX, Config, DURATION_MAX, DURATION_MIN, NAME_BYTES_MAX, settings};
 use crate::error::{Error, ErrorKind};
 use crate::freshness::TtlClasses;
 use crate::store::memory::MemoryStore;
 use crate::store::{Scheme, Store};
 
 /// Settings of a cache that is not open yet. Made by [`Cache::builder`].
+///
+/// A duration is at least 1 ms, and one of more than a hundred years counts as a hundred. Where it is a
+/// lifetime, less than 1 ms stores nothing.
 ///
 /// # Example
 /// ```
@@ -105,9 +108,9 @@ impl Builder {
     /// # Errors
     /// [`ErrorKind::Config`] for a URL or a setting that can never work.
     pub fn build(self) -> Result<Cache, Error> {
-        check(&self.config)?;
-        let store = open(&self.url, &self.config)?;
-        Ok(Cache::new(Some(store), self.config, self.classes))
+        let config = checked(self.config)?;
+        let store = open(&self.url, &config)?;
+        Ok(Cache::new(Some(store), config, self.classes))
     }
 }
 
@@ -170,27 +173,81 @@ impl fmt::Debug for Builder {
     }
 }
 
-fn check(config: &Config) -> Result<(), Error> {
-    let refuse = |message: &str| Err(Error::new(ErrorKind::Config, message));
+/// A setting within what can work: the one place where the bounds of settings are kept.
+trait Setting: Sized {
+    fn checked(self, name: &str) -> Result<Self, Error>;
+}
+
+impl Setting for Duration {
+    /// Nothing can be had in a shorter time, and nothing is told from a longer one.
+    fn checked(self, name: &str) -> Result<Self, Error> {
+        if self < DURATION_MIN {
+            return Err(refusal(format!("{name} is at least {DURATION_MIN:?}: nothing would ever be stored in less")));
+        }
+        Ok(self.min(DURATION_MAX))
+    }
+}
+
+impl Setting for u32 {
+    fn checked(self, _: &str) -> Result<Self, Error> {
+        Ok(self)
+    }
+}
+
+impl Setting for usize {
+    fn checked(self, _: &str) -> Result<Self, Error> {
+        Ok(self)
+    }
+}
+
+impl Setting for f64 {
+    fn checked(self, name: &str) -> Result<Self, Error> {
+        match (0.0..1.0).contains(&self) {
+            true => Ok(self),
+            false => Err(refusal(format!("{name} is a share of the lifetime: from 0 to below 1"))),
+        }
+    }
+}
+
+macro_rules! each_checked {
+    ($(
+        $(#[$doc:meta])*
+        $default:ident $name:ident: $type:ty = $number:literal $($unit:ident)?,
+    )*) => {
+        fn each_checked(config: Config) -> Result<Config, Error> {
+            $(let $name = config.$name.checked(stringify!($name))?;)*
+            Ok(Config { namespace: config.namespace, $($name,)* })
+        }
+    };
+}
+
+settings!(each_checked);
+
+fn checked(config: Config) -> Result<Config, Error> {
+    let config = each_checked(config)?;
+    let Config { namespace, connections, breaker_failures, lease, lease_wait, .. } = &config;
     let allowed = |c: char| c.is_ascii_alphanumeric() || "-_./".contains(c);
-    if config.namespace.is_empty() || !config.namespace.chars().all(allowed) {
-        return refuse("a namespace is made of letters, digits, `-`, `_`, `.` and `/`, at least one");
+    if namespace.is_empty() || !namespace.chars().all(allowed) {
+        return Err(refusal("a namespace is made of letters, digits, `-`, `_`, `.` and `/`, at least one"));
     }
-    if config.namespace.len() > NAME_BYTES_MAX {
-        return refuse("the namespace is too long");
+    if namespace.len() > NAME_BYTES_MAX {
+        return Err(refusal("the namespace is too long"));
     }
-    if !(0.0..1.0).contains(&config.jitter) {
-        return refuse("jitter is a share of the lifetime: from 0 to below 1");
+    if !(1..=CONNECTIONS_MAX).contains(connections) {
+        return Err(refusal(format!("connections is a number from 1 to {CONNECTIONS_MAX}")));
     }
-    let durations =
-        [config.operation_deadline, config.connect_timeout, config.fence_retention, config.lease, config.default_ttl];
-    if durations.iter().any(Duration::is_zero) || config.connections == 0 || config.breaker_failures == 0 {
-        return refuse("a deadline, a lifetime, the number of connections and that of failures must not be zero");
+    if *breaker_failures == 0 {
+        return Err(refusal("breaker_failures is at least 1"));
     }
-    if config.lease_wait < config.lease {
-        return refuse("lease_wait must not be shorter than the lease, or waiters give up before they can take over");
+    if lease_wait < lease {
+        let message = "lease_wait is at least the lease, or waiters give up before they can take over";
+        return Err(refusal(message));
     }
-    Ok(())
+    Ok(config)
+}
+
+fn refusal(message: impl Into<String>) -> Error {
+    Error::new(ErrorKind::Config, message)
 }
 
 fn open(url: &str, config: &Config) -> Result<Arc<dyn Store>, Error> {
@@ -199,6 +256,6 @@ fn open(url: &str, config: &Config) -> Result<Arc<dyn Store>, Error> {
         #[cfg(feature = "redis")]
         _ => Ok(Arc::new(crate::store::redis::RedisStore::open(url, config)?)),
         #[cfg(not(feature = "redis"))]
-        _ => Err(Error::new(ErrorKind::Config, "a Redis URL needs the feature `redis` of cache-core")),
+        _ => Err(refusal("a Redis URL needs the feature `redis` of cache-core")),
     }
 }

@@ -100,9 +100,13 @@ macro_rules! config {
 
 settings!(config);
 
-/// Longest duration that a text may say, in a configuration file as in an attribute: times are added to
-/// a clock in ms, and a century leaves room.
+/// Shortest duration that may be set: the unit of stored times, of leases and of timers.
+pub(crate) const DURATION_MIN: Duration = Duration::from_millis(1);
+/// Longest duration that a text may say, in a configuration file as in an attribute, and that a longer
+/// setting or lifetime counts as: times are added to a clock in ms, and a century leaves room.
 pub(crate) const DURATION_MAX: Duration = Duration::from_secs(36_525 * 86_400);
+/// Connections of each runtime: a server lets 10,000 in by default, and one feeds a core.
+pub(crate) const CONNECTIONS_MAX: usize = 1_024;
 /// Tokio runtimes that have connections at the same time; calls of further ones go past the store. A process has one, or one
 /// for each core; at this number something starts runtimes and never ends them.
 pub(crate) const RUNTIMES_MAX: usize = 256;

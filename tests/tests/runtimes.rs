@@ -1,12 +1,8 @@
 //! One cache, used from several tokio runtimes: each call depends on its own, whatever becomes of the others. And runtimes
 //! that lack what a cache needs.
 
-use std::cell::Cell;
-use std::panic;
-use std::sync::Once;
-
 use cache_core::{Cache, cached};
-use cache_tests::{Fault, FaultProxy, Log, Probe, Server, TestStore, each_server, each_store, until};
+use cache_tests::{Fault, FaultProxy, Log, Probe, Server, TestStore, count_panics, each_server, each_store, until};
 use tokio::runtime::{Builder, Runtime};
 
 #[cached(prefix = "square", ttl = "60s", skip(cache, loads), cache = cache)]
@@ -98,22 +94,6 @@ each_server! {
         })
         .await;
     }
-}
-
-thread_local! { static PANICS: Cell<u32> = const { Cell::new(0) }; }
-
-/// Panics of this thread from now on, those of tasks and those that are caught among them.
-fn count_panics() -> impl Fn() -> u32 {
-    static HOOK: Once = Once::new();
-    HOOK.call_once(|| {
-        let before = panic::take_hook();
-        panic::set_hook(Box::new(move |info| {
-            PANICS.set(PANICS.get() + 1);
-            before(info);
-        }));
-    });
-    let before = PANICS.get();
-    move || PANICS.get() - before
 }
 
 /// Everything that waits, renews, retries or runs in the background.

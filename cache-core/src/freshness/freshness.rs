@@ -9,7 +9,7 @@ mod tests;
 use std::time::Duration;
 
 use crate::clock::millis;
-use crate::config::CLOCK_SKEW_MAX;
+use crate::config::{CLOCK_SKEW_MAX, DURATION_MAX};
 
 /// What the options of a cached function say about values that get old. All off by default.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -113,12 +113,12 @@ impl Freshness {
     }
 
     /// The lifetime of a value that is stored now. Jitter shortens the TTL, and with it the hard lifetime: the stale windows
-    /// keep their length. `random` is drawn uniformly from 0 to 1.
+    /// keep their length. `random` is drawn uniformly from 0 to 1. Nothing lives longer than [`DURATION_MAX`], which no store
+    /// would know from for ever.
     pub fn lifetime(&self, ttl: Duration, jitter: f64, random: f64) -> Lifetime {
         let share = 1.0 - jitter.clamp(0.0, 1.0) * random.clamp(0.0, 1.0);
-        // The longest duration is rounded up on its way through a float, and is no duration then.
-        let soft = Duration::try_from_secs_f64(ttl.as_secs_f64() * share).map_or(ttl, |soft| soft.min(ttl));
-        Lifetime { soft, hard: soft.saturating_add(self.stale_window()) }
+        let soft = ttl.min(DURATION_MAX).mul_f64(share).min(ttl);
+        Lifetime { soft, hard: soft.saturating_add(self.stale_window()).min(DURATION_MAX) }
     }
 }
 
