@@ -2,6 +2,7 @@
 
 mod expand;
 mod parse;
+mod skipped;
 
 use proc_macro2::TokenStream;
 use syn::{Data, DeriveInput, Ident};
@@ -17,6 +18,7 @@ pub(crate) fn cacheable(input: TokenStream) -> TokenStream {
     let mut errors = Errors::default();
     let mut options = parse::CacheableOptions::parse(&input, &mut errors);
     check(&input, &mut options, &mut errors);
+    skipped::check(&input, &mut errors);
     match errors.finish() {
         Ok(()) => expand::expand(&input, &options),
         Err(errors) => errors,

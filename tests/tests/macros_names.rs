@@ -211,7 +211,10 @@ enum Tree<T> {
     Named {
         r#type: Vec<Tree<T>>,
         #[serde(skip)]
+        #[cacheable(lost)]
         count: usize,
+        #[serde(skip)]
+        nothing: std::marker::PhantomData<T>,
     },
 }
 

@@ -1,0 +1,10 @@
+use cache_core::Cacheable;
+
+#[derive(serde::Serialize, serde::Deserialize, Cacheable)]
+#[cacheable(ttl = "1h")]
+struct User {
+    #[cacheable(lost)]
+    name: String,
+}
+
+fn main() {}
