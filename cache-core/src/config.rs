@@ -117,6 +117,17 @@ pub(crate) const NAME_BYTES_MAX: usize = 1_024;
 pub(crate) const KEY_BYTES_MAX: usize = 120;
 /// Deepest nesting of one key parameter; beyond it the call is not cached. A hostile argument must not end the process.
 pub(crate) const KEY_DEPTH_MAX: usize = 128;
+/// Values of each type that a function's first fills try: decoded again before they are stored, and
+/// compared. What changes every value shows at the first; what takes a `None` or a rare variant,
+/// within a few.
+pub(crate) const TRIED_FIRST: u32 = 16;
+/// One fill in so many is tried after them. A trial costs a few times what encoding costs, so this
+/// is a twentieth of it.
+pub(crate) const TRIED_ONE_IN: u32 = 64;
+/// Deepest nesting down to which a value is compared with what its stored bytes decode to. JSON has
+/// 127 levels, of which each may hold a few options and newtypes; the comparison must leave room on
+/// the stack of a thread.
+pub(crate) const COMPARED_DEPTH_MAX: usize = 512;
 /// Deepest nesting that a type fingerprint looks at.
 pub(crate) const SHAPE_DEPTH_MAX: usize = 32;
 /// Most values that the walks over one type ask for: a few milliseconds, once per type. What lies beyond does not count.

@@ -29,9 +29,13 @@ mod warm;
 #[doc = include_str!("../README.md")]
 mod readme {}
 
+#[cfg(doctest)]
+#[doc = include_str!("../docs/what-json-loses.md")]
+mod what_json_loses {}
+
 /// Pages about more than one item. Documentation alone: no program sees this module.
 // Their code is tested elsewhere: that of `first_app` is the crate `examples/first-app`, that of
-// `outbox` stands at `Invalidation::to_json`.
+// `outbox` stands at `Invalidation::to_json`, and that of `what_json_loses` above.
 #[cfg(all(doc, not(doctest)))]
 pub mod guide {
     #[cfg(feature = "macros")]
@@ -52,6 +56,9 @@ pub mod guide {
 
     #[doc = include_str!("../docs/outbox.md")]
     pub mod outbox {}
+
+    #[doc = include_str!("../docs/what-json-loses.md")]
+    pub mod what_json_loses {}
 
     #[doc = include_str!("../docs/story.md")]
     #[doc = include_str!("../docs/plots/story.svg")]

@@ -90,7 +90,10 @@ impl<T> Call<T> {
                             Some(due) => Step::ReturnAndRefresh(value, Refresh { due, coding }),
                         };
                     }
-                    Err(_) => read.undecodable(&found),
+                    Err(_) => {
+                        read.undecodable(&found);
+                        read.counters().trust.suspect::<T>();
+                    }
                 }
             }
             // Boxed: misses are rare, and every cached function's future would be as large as this one.
@@ -130,7 +133,7 @@ impl<T> Load<T> {
     /// Stores the value, or counts why not. The future holds no `T`: it is `Send` also if `T` is not `Sync`.
     pub fn fill(mut self, value: &T, declared: Names) -> impl Future<Output = ()> + Send + use<T> {
         self.loading.declare(declared);
-        let filling = self.loading.fill_with(|| (self.coding.encode)(value));
+        let filling = self.loading.fill_with(|subject| (self.coding.encode)(subject, value));
         async move {
             if let Some(filling) = filling {
                 filling.send().await;

@@ -3,17 +3,20 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::payload;
 use crate::entry::codec::{self, Encoded};
 use crate::entry::{Entry, Fingerprint, Shape, fingerprint};
 use crate::error::Error;
+use crate::observe::NotStored;
+use crate::paths::subject::Subject;
 
 /// What a call needs of the type of its values. It is made where the bounds are checked; whoever has it
 /// need not ask for them again, so that a type that lacks one is reported once.
 pub struct Coding<T> {
-    pub(super) encode: fn(&T) -> Result<Encoded, Error>,
+    pub(super) encode: fn(&Subject, &T) -> Result<Encoded, NotStored>,
     pub(super) decode: fn(&Entry) -> Result<T, Error>,
     /// An entry of a batch may be a `None`.
-    pub(super) encode_option: fn(Option<&T>) -> Result<Encoded, Error>,
+    pub(super) encode_option: fn(&Subject, Option<&T>) -> Result<Encoded, NotStored>,
     pub(super) decode_option: fn(&Entry) -> Result<Option<T>, Error>,
     pub(super) fingerprint: fn(u32, Declared) -> Fingerprint,
 }
@@ -24,9 +27,9 @@ type Declared = Option<fn(&mut Shape)>;
 impl<T: Serialize + DeserializeOwned> Coding<T> {
     pub(crate) fn of_type() -> Self {
         Self {
-            encode: codec::encode,
+            encode: |subject, value| payload::encode::<T>(subject, value),
             decode: codec::decode,
-            encode_option: |value| codec::encode(&value),
+            encode_option: |subject, value| payload::encode::<Option<T>>(subject, &value),
             decode_option: codec::decode,
             fingerprint: fingerprint::<T>,
         }

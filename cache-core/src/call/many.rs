@@ -141,7 +141,10 @@ impl<M: BatchMap> Many<M> {
                     }
                     served.push((at, found));
                 }
-                Err(_) => self.batch.undecodable(at, &found),
+                Err(_) => {
+                    self.batch.undecodable(at, &found);
+                    self.batch.counters().trust.suspect::<Option<M::Value>>();
+                }
             }
         }
         self.batch.served(served);
@@ -203,9 +206,9 @@ pub fn fill_many<M: BatchMap>(
     async move {
         let mut names = names.into_iter();
         // No reference to a value lives across an await: values need not be `Sync`.
-        while let Some(fillings) = loading.encode_some(|at| {
+        while let Some(fillings) = loading.encode_some(|subject, at| {
             let (names, is_wanted) = names.next().unwrap_or_else(|| (Names::new(), false));
-            (names, is_wanted.then(|| (many.coding.encode_option)(loaded.value(&many.ids[at]))))
+            (names, is_wanted.then(|| (many.coding.encode_option)(subject, loaded.value(&many.ids[at]))))
         }) {
             if !many.batch.fill(fillings).await {
                 // As it is for one key: a store that does not answer is not waited for again.

@@ -4,6 +4,7 @@ mod call;
 mod coding;
 mod invalidating;
 mod many;
+mod payload;
 mod writing;
 
 pub use call::{Call, Load, Refresh, Step, refresh};

@@ -7,7 +7,6 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::coding::Coding;
-use crate::entry::codec::Encoded;
 use crate::error::{Error, ErrorKind};
 use crate::key::Key;
 use crate::name::Names;
@@ -44,7 +43,11 @@ impl<T> Writing<T> {
     /// said at ERROR, and made good in the background. The future holds no value: it is `Send` also if that is not `Sync`.
     pub fn finish(self, value: Option<&T>) -> impl Future<Output = ()> + Send + use<T> {
         let Self { writer, key, coding } = self;
-        writer.finish(value.ok_or(NotStored::NotWanted).and_then(|value| content(&key, coding, value)))
+        let content = value.ok_or(NotStored::NotWanted).and_then(|value| {
+            let encode = move |subject: &Subject| (coding.encode)(subject, value);
+            Ok((declared(&key, value)?, encode))
+        });
+        writer.finish(content)
     }
 
     /// The function failed: nothing was written.
@@ -59,18 +62,13 @@ fn subject_of<T>(runtime: &Arc<Runtime>, key: &Key<T>, coding: Coding<T>) -> Arc
     Subject::new(runtime, key.entry(), policy, fingerprint)
 }
 
-/// The names of a value, and its bytes on demand; or why it is not to be stored.
-fn content<T>(
-    key: &Key<T>,
-    coding: Coding<T>,
-    value: &T,
-) -> Result<(Names, impl FnOnce() -> Result<Encoded, Error>), NotStored> {
-    let declared = match key.recipe() {
-        Some(recipe) if !(recipe.keep)(value) => return Err(NotStored::NotWanted),
-        Some(recipe) => recipe.names(value),
-        None => Names::new(),
-    };
-    Ok((declared, move || (coding.encode)(value)))
+/// The names of a value, or why it is not to be stored.
+fn declared<T>(key: &Key<T>, value: &T) -> Result<Names, NotStored> {
+    match key.recipe() {
+        Some(recipe) if !(recipe.keep)(value) => Err(NotStored::NotWanted),
+        Some(recipe) => Ok(recipe.names(value)),
+        None => Ok(Names::new()),
+    }
 }
 
 /// Stores a value that the caller knows to be current.
@@ -95,8 +93,9 @@ pub(crate) async fn put<T: Serialize + DeserializeOwned>(
             return Err(error);
         }
     };
-    let prepared = content(&key, coding, value)
-        .and_then(|(declared, encode)| prepare(&subject, declared, Collected::default(), clock, encode));
+    let encode = |subject: &Subject| (coding.encode)(subject, value);
+    let prepared =
+        declared(&key, value).and_then(|declared| prepare(&subject, declared, Collected::default(), clock, encode));
     let reason = match prepared {
         Ok(prepared) => return to_the_end(write(subject, prepared)).await,
         Err(reason) => reason,
@@ -106,6 +105,9 @@ pub(crate) async fn put<T: Serialize + DeserializeOwned>(
     match reason {
         NotStored::NotWanted => Ok(Put { stored: false, entries }),
         NotStored::TooLarge => Err(Error::new(ErrorKind::Limit, "the value is larger than value_bytes_max")),
+        NotStored::Undecodable | NotStored::Changed => {
+            Err(Error::new(ErrorKind::Encode, "the value would not come back from its JSON: see what-json-loses.md"))
+        }
         NotStored::Unencodable => Err(Error::new(ErrorKind::Encode, "the value cannot be encoded")),
         _ => Err(Error::new(
             ErrorKind::Limit,

@@ -2,6 +2,8 @@
 //! a function that returns `Option<T>` and one that returns `T` can share entries.
 
 #[cfg(test)]
+mod loss_tests;
+#[cfg(test)]
 mod tests;
 
 use std::fmt;
@@ -13,6 +15,7 @@ use serde::ser::{Serialize, Serializer};
 
 use crate::entry::Entry;
 use crate::error::{Error, ErrorKind};
+use crate::name::differ;
 use crate::serializers::{refuse, refuse_compounds};
 
 /// What a loaded value is, seen through its serialization.
@@ -48,15 +51,50 @@ fn to_json<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, Error> {
 /// # Errors
 /// `Encode`: the payload is not the JSON of a `T`, or the entry is negative and `T` has no `None`.
 pub(crate) fn decode<T: DeserializeOwned>(entry: &Entry) -> Result<T, Error> {
-    let undecodable = || Error::new(ErrorKind::Encode, "the stored value could not be decoded");
-    if entry.header().negative {
-        return T::deserialize(Negative).map_err(|_| undecodable());
+    match entry.header().negative {
+        true => decode_none(),
+        false => decode_payload(&entry.payload()),
     }
-    let payload = entry.payload();
-    let mut json = serde_json::Deserializer::from_slice(&payload);
+}
+
+fn decode_none<T: DeserializeOwned>() -> Result<T, Error> {
+    T::deserialize(Negative).map_err(|_| undecodable())
+}
+
+fn decode_payload<T: DeserializeOwned>(payload: &[u8]) -> Result<T, Error> {
+    let mut json = serde_json::Deserializer::from_slice(payload);
     let value = T::deserialize(Peeled(&mut json)).map_err(|_| undecodable())?;
     json.end().map_err(|_| undecodable())?;
     Ok(value)
+}
+
+fn undecodable() -> Error {
+    Error::new(ErrorKind::Encode, "the stored value could not be decoded")
+}
+
+/// Why a value is not to be stored: what its bytes decode to is not what they were made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Loss {
+    /// They do not decode at all: every call would load, and store it again.
+    Undecodable,
+    /// They decode to another value, which calls would be served.
+    Changed,
+}
+
+/// Whether a `T` comes back from the bytes that `value`, which is one, was encoded to. What serde
+/// does not show (a field that is skipped both ways, two variants that print the same) is not seen.
+///
+/// # Cost
+/// That of a hit, and of serializing both values once more: a few times what encoding cost.
+pub(crate) fn check<T: Serialize + DeserializeOwned>(value: &impl Serialize, encoded: &Encoded) -> Result<(), Loss> {
+    let came_back = match encoded {
+        Encoded::Value(payload) => decode_payload::<T>(payload),
+        Encoded::None => decode_none(),
+        // Never stored.
+        Encoded::Err => return Ok(()),
+    };
+    let came_back = came_back.map_err(|_| Loss::Undecodable)?;
+    if differ(value, &came_back) { Err(Loss::Changed) } else { Ok(()) }
 }
 
 /// A negative entry: `None` for whoever asks for an option, and nothing for anyone else.

@@ -20,14 +20,14 @@
 //! | then | payload |
 //! | last 4 | CRC-32 (IEEE) of everything before it |
 //!
-//! The checksum is for bits that flip in a memory or on a wire, and would be served: a digit of a payload that still parses.
-//! A CRC notices every flip of a single bit, and of any bits within 32, whatever the length; it costs a hit 20 ns for
-//! 200 bytes and 16 µs for 1 MiB, where 128 bits of BLAKE3 cost 420 ns and 102 µs. It is no defence against whoever may
-//! write to the store.
+//! The checksum is for bits that flip in a memory or on a wire, and would be served: a digit of a
+//! payload that still parses. A CRC notices every flip of a single bit, and of any bits within 32,
+//! whatever the length; it costs a hit 20 ns for 200 bytes and 16 µs for 1 MiB, where 128 bits of
+//! BLAKE3 cost 420 ns and 102 µs. It is no defence against whoever may write to the store.
 //!
-//! It stands at the end so that nothing before it moves: an earlier version of the library, whose scripts meet a newer
-//! entry, must find the names of what it removes. To its calls the entry is [`Foreign`](BadEntry::Foreign), a miss.
-//! Format 1, without the checksum, is still read.
+//! It stands at the end so that nothing before it moves: an earlier version of the library, whose
+//! scripts meet a newer entry, must find the names of what it removes. To its calls the entry is
+//! [`Foreign`](BadEntry::Foreign), a miss. Format 1, without the checksum, is still read.
 
 use std::fmt;
 use std::ops::Range;
@@ -148,8 +148,8 @@ pub(crate) struct Entry {
 }
 
 impl Entry {
-    /// Reads the header and checks every length and the checksum; allocates nothing. The names are checked by
-    /// [`names`](Self::names), the payload by the codec.
+    /// Reads the header and checks every length and the checksum; allocates nothing. The names are
+    /// checked by [`names`](Self::names), the payload by the codec.
     pub(crate) fn decode(bytes: Bytes) -> Result<Self, BadEntry> {
         let (&[version, codec, flags, reserved], rest) = split::<4>(&bytes)?;
         if !matches!(version, FORMAT_VERSION | FORMAT_UNCHECKED)

@@ -8,6 +8,7 @@
 //! it hands to `collect_seq`, which every `Serialize` of it does unless a hand-written one hides it; hidden, it is a list
 //! in iteration order, and equal sets may have different keys: a miss more, never a wrong value.
 
+mod comparison;
 mod compound;
 
 use std::any::type_name;
@@ -15,6 +16,7 @@ use std::fmt::{self, Write as _};
 
 use serde::ser::{Serialize, Serializer};
 
+pub(crate) use self::comparison::differ;
 use self::compound::{List, Map};
 use super::unencodable::Unencodable;
 use crate::config::KEY_DEPTH_MAX;
@@ -46,16 +48,39 @@ mod tag {
     pub(super) const SET: u8 = 19;
 }
 
+/// For what the bytes are.
+struct Purpose {
+    depth_max: usize,
+    /// Every bit of a float counts, and NaN is NaN. If not, `-0.0` is `0.0`, and NaN is refused:
+    /// two are different, and so would be the keys of two equal calls.
+    exact_floats: bool,
+    /// Items of lists are sorted, and so are values under one key of a map.
+    sorted_lists: bool,
+}
+
+static OF_KEYS: Purpose = Purpose { depth_max: KEY_DEPTH_MAX, exact_floats: false, sorted_lists: false };
+
 pub(crate) fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, Unencodable> {
+    encode_by(&OF_KEYS, value)
+}
+
+fn encode_by<T: Serialize + ?Sized>(purpose: &Purpose, value: &T) -> Result<Vec<u8>, Unencodable> {
     let mut out = Vec::with_capacity(128);
     out.extend_from_slice(CONTEXT);
-    value.serialize(Canonical { out: &mut out, depth: 0 })?;
+    value.serialize(Canonical { out: &mut out, nesting: Nesting { purpose, depth: 0 } })?;
     Ok(out)
+}
+
+/// How deep inside the value, and what counts there.
+#[derive(Clone, Copy)]
+struct Nesting<'r> {
+    purpose: &'r Purpose,
+    depth: usize,
 }
 
 struct Canonical<'a> {
     out: &'a mut Vec<u8>,
-    depth: usize,
+    nesting: Nesting<'a>,
 }
 
 impl<'a> Canonical<'a> {
@@ -85,19 +110,20 @@ impl<'a> Canonical<'a> {
     }
 
     fn deeper(self) -> Result<Self, Unencodable> {
-        if self.depth == KEY_DEPTH_MAX {
+        let Nesting { purpose, depth } = self.nesting;
+        if depth == purpose.depth_max {
             return Err(Unencodable::TooDeep);
         }
-        Ok(Self { out: self.out, depth: self.depth + 1 })
+        Ok(Self { out: self.out, nesting: Nesting { purpose, depth: depth + 1 } })
     }
 
     fn list(self, tag: u8, variant: Option<&str>) -> Result<List<'a>, Unencodable> {
-        let Canonical { out, depth } = self.deeper()?;
+        let Canonical { out, nesting } = self.deeper()?;
         out.push(tag);
         if let Some(variant) = variant {
             push_sized(out, variant.as_bytes());
         }
-        Ok(List::new(out, depth))
+        Ok(List::new(out, nesting, nesting.purpose.sorted_lists && tag == tag::SEQ))
     }
 }
 
@@ -141,17 +167,23 @@ impl<'a> Serializer for Canonical<'a> {
     }
 
     fn serialize_f32(self, v: f32) -> Result<(), Unencodable> {
-        if v.is_nan() {
-            return Err(Unencodable::NotANumber);
-        }
-        self.tagged(tag::F32, &(v + 0.0).to_le_bytes()) // -0.0 + 0.0 is 0.0
+        let v = match self.nesting.purpose.exact_floats {
+            true if v.is_nan() => f32::NAN,
+            true => v,
+            false if v.is_nan() => return Err(Unencodable::NotANumber),
+            false => v + 0.0, // -0.0 + 0.0 is 0.0
+        };
+        self.tagged(tag::F32, &v.to_le_bytes())
     }
 
     fn serialize_f64(self, v: f64) -> Result<(), Unencodable> {
-        if v.is_nan() {
-            return Err(Unencodable::NotANumber);
-        }
-        self.tagged(tag::F64, &(v + 0.0).to_le_bytes())
+        let v = match self.nesting.purpose.exact_floats {
+            true if v.is_nan() => f64::NAN,
+            true => v,
+            false if v.is_nan() => return Err(Unencodable::NotANumber),
+            false => v + 0.0,
+        };
+        self.tagged(tag::F64, &v.to_le_bytes())
     }
 
     fn serialize_char(self, v: char) -> Result<(), Unencodable> {
@@ -220,8 +252,8 @@ impl<'a> Serializer for Canonical<'a> {
     }
 
     fn serialize_map(self, _: Option<usize>) -> Result<Map<'a>, Unencodable> {
-        let Canonical { out, depth } = self.deeper()?;
-        Ok(Map::new(out, depth))
+        let Canonical { out, nesting } = self.deeper()?;
+        Ok(Map::new(out, nesting))
     }
 
     fn serialize_struct(self, _: &'static str, _: usize) -> Result<List<'a>, Unencodable> {
@@ -247,11 +279,11 @@ impl<'a> Serializer for Canonical<'a> {
             iter.into_iter().try_for_each(|item| list.item(&item))?;
             return list.finish();
         }
-        let Canonical { out, depth } = self.deeper()?;
+        let Canonical { out, nesting } = self.deeper()?;
         let mut items = Vec::new();
         for item in iter {
             let mut bytes = Vec::new();
-            item.serialize(Canonical { out: &mut bytes, depth })?;
+            item.serialize(Canonical { out: &mut bytes, nesting })?;
             items.push(bytes);
         }
         items.sort_unstable();

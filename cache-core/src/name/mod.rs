@@ -12,6 +12,7 @@ mod template;
 mod text_key;
 mod unencodable;
 
+pub(crate) use self::canonical::differ;
 pub use self::escape::{escape_glob, unescape_part};
 pub(crate) use self::glob::Glob;
 pub(crate) use self::name::{Name, check_name_text, prefix_of};

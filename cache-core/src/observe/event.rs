@@ -56,6 +56,10 @@ pub(crate) enum NotStored {
     NoReading,
     /// It cannot be encoded.
     Unencodable,
+    /// Its bytes cannot be decoded.
+    Undecodable,
+    /// Its bytes decode to another value.
+    Changed,
     /// It is larger than `value_bytes_max`.
     TooLarge,
     /// It has more tags than `tags_max`.
@@ -82,11 +86,15 @@ pub(crate) enum NotStored {
     Unanswered,
 }
 
+const WHAT_JSON_LOSES: &str = "give the part that JSON does not hold a type of its own: see docs/what-json-loses.md";
+
 impl NotStored {
     /// What to say of it, and the way out; `None`: it is no mistake.
     fn advice(self) -> Option<(&'static str, &'static str)> {
         Some(match self {
             Self::Unencodable => ("they cannot be encoded", "see whether their `Serialize` fails"),
+            Self::Undecodable => ("their JSON cannot be read back", WHAT_JSON_LOSES),
+            Self::Changed => ("their JSON reads back as other values", WHAT_JSON_LOSES),
             Self::TooLarge => ("they are too large", "raise `value_bytes_max`, or cache their parts"),
             Self::TooManyTags => ("they have too many tags", "raise `tags_max`, or use a coarser tag"),
             Self::TooManyNames => ("they belong to too many names", "raise `names_max`, or cache their parts"),

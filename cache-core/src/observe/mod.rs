@@ -3,6 +3,7 @@
 mod event;
 mod health;
 mod stats;
+mod trust;
 
 pub(crate) use event::{Event, NotStored};
 pub use health::Health;

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use super::trust::Trust;
 use crate::config::STATS_PREFIXES_MAX;
 
 /// The line of prefixes beyond [`STATS_PREFIXES_MAX`]. No prefix looks like this: `~` is reserved.
@@ -32,6 +33,7 @@ macro_rules! counters {
             /// Of one stored value; 0: none was seen. Not a statistic: batches go by it.
             value_bytes: AtomicUsize,
             prefix: Box<str>,
+            pub(crate) trust: Trust,
             /// What was said once, one bit each.
             said: AtomicU32,
         }
@@ -80,8 +82,8 @@ counters! {
     fills,
     /// Values that the store refused, because something they depend on was invalidated meanwhile.
     refused_fills,
-    /// Values not offered to the store: a limit was reached, a name or the value could not be encoded, or the load used
-    /// another cache.
+    /// Values not offered to the store: a limit was reached, a name or the value could not be
+    /// encoded, its bytes would not have brought it back, or the load used another cache.
     unstored,
     /// Store operations that failed or timed out.
     errors,

@@ -10,7 +10,6 @@ use super::subject::Subject;
 use crate::clock;
 use crate::entry::Entry;
 use crate::entry::codec::Encoded;
-use crate::error::Error;
 use crate::name::Names;
 use crate::observe::{Event, NotStored};
 use crate::runtime::budget::Budget;
@@ -138,7 +137,7 @@ impl Loading {
     }
 
     /// Makes the value ready to be sent. `None`: it is not stored, and that was counted.
-    pub(crate) fn fill_with(mut self, encode: impl FnOnce() -> Result<Encoded, Error>) -> Option<Filling> {
+    pub(crate) fn fill_with(mut self, encode: impl FnOnce(&Subject) -> Result<Encoded, NotStored>) -> Option<Filling> {
         let clock = self.rights.clock.take().filter(|_| self.subject.key.is_some());
         let Some(clock) = clock else {
             self.end_unstored(NotStored::NoReading);

@@ -15,7 +15,7 @@ use crate::clock::{self, Instant, can_wait};
 use crate::entry::Entry;
 use crate::error::Error;
 use crate::freshness::{Decision, Reason};
-use crate::observe::Event;
+use crate::observe::{Counters, Event};
 use crate::runtime::budget::Budget;
 use crate::runtime::provenance;
 use crate::runtime::single_flight::{Advice, Beside, End, Follower, Leader, Role, Streak};
@@ -198,6 +198,10 @@ impl Read {
         if found.kind == HitKind::Shared {
             self.way = Way::Alone;
         }
+    }
+
+    pub(crate) fn counters(&self) -> &Counters {
+        &self.subject.counters
     }
 
     /// Takes what others load, or comes back with a load to run.

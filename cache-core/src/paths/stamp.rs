@@ -10,7 +10,6 @@ use super::subject::Subject;
 use crate::clock::millis;
 use crate::entry::codec::Encoded;
 use crate::entry::{self, Header};
-use crate::error::Error;
 use crate::freshness::{AdaptiveTtl, Freshness, Learned, Refill, Ttl};
 use crate::name::{Name, Names};
 use crate::observe::NotStored;
@@ -50,10 +49,10 @@ impl Prepared {
         declared: Names,
         inherited: Collected,
         origin: Origin,
-        encode: impl FnOnce() -> Result<Encoded, Error>,
+        encode: impl FnOnce(&Subject) -> Result<Encoded, NotStored>,
     ) -> Result<Self, NotStored> {
         let names = names(subject, declared, inherited)?;
-        let encoded = encode().map_err(|_| NotStored::Unencodable)?;
+        let encoded = encode(subject)?;
         let Subject { runtime, policy, .. } = subject;
         let mut learned = None;
         let (payload, ttl, freshness) = match encoded {

@@ -42,7 +42,7 @@ pub(crate) fn prepare(
     declared: Names,
     inherited: Collected,
     clock: ClockReading,
-    encode: impl FnOnce() -> Result<Encoded, Error>,
+    encode: impl FnOnce(&Subject) -> Result<Encoded, NotStored>,
 ) -> Result<Prepared, NotStored> {
     // A write says nothing of what was there before it: the payload alone tells whether the data changed.
     let origin = Origin { clock, replaces: true, cost: Duration::ZERO };
@@ -120,7 +120,7 @@ impl Writer {
     /// when this returns, as far as there is a tokio runtime; the future waits for its end.
     pub(crate) fn finish(
         mut self,
-        value: Result<(Names, impl FnOnce() -> Result<Encoded, Error>), NotStored>,
+        value: Result<(Names, impl FnOnce(&Subject) -> Result<Encoded, NotStored>), NotStored>,
     ) -> Settlement {
         let Some(subject) = self.subject.take() else { return Box::pin(std::future::ready(())) };
         let prepared = value.and_then(|(declared, encode)| self.prepare(&subject, declared, encode));
@@ -131,7 +131,7 @@ impl Writer {
         &mut self,
         subject: &Subject,
         declared: Names,
-        encode: impl FnOnce() -> Result<Encoded, Error>,
+        encode: impl FnOnce(&Subject) -> Result<Encoded, NotStored>,
     ) -> Result<Prepared, NotStored> {
         // Without a reading nothing proves the value current.
         let clock = self.clock.take().ok_or(NotStored::NoReading)?;

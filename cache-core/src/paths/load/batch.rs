@@ -11,10 +11,10 @@ use super::{Filling, Loading};
 use crate::clock;
 use crate::config::{BATCH_BYTES, BATCH_WINDOW};
 use crate::entry::codec::Encoded;
-use crate::error::Error;
 use crate::name::Names;
 use crate::observe::{Counters, Event, NotStored};
 use crate::paths::lease::Renewal;
+use crate::paths::subject::Subject;
 use crate::runtime::Runtime;
 use crate::runtime::provenance::{Collected, Scope};
 use crate::runtime::single_flight::Leader;
@@ -93,7 +93,7 @@ impl BatchLoading {
     /// becomes of a key: its further names, and its value unless it is not wanted.
     pub(crate) fn encode_some(
         &mut self,
-        mut value: impl FnMut(usize) -> (Names, Option<Result<Encoded, Error>>),
+        mut value: impl FnMut(&Subject, usize) -> (Names, Option<Result<Encoded, NotStored>>),
     ) -> Option<Vec<Filling>> {
         if self.loads.is_empty() {
             return None;
@@ -104,14 +104,14 @@ impl BatchLoading {
                 break;
             }
             let Some((at, mut loading)) = self.loads.pop_front() else { break };
-            let (names, encoded) = value(at);
+            let (names, encoded) = value(&loading.subject, at);
             loading.declare(names);
             let Some(encoded) = encoded else {
                 loading.end_unstored(NotStored::NotWanted);
                 continue;
             };
             loading.scope.inherit(&self.collected);
-            if let Some(filling) = loading.fill_with(|| encoded) {
+            if let Some(filling) = loading.fill_with(|_| encoded) {
                 bytes += filling.bytes();
                 fillings.push(filling);
             }

@@ -111,6 +111,10 @@ impl Batch {
         self.close(&places);
     }
 
+    pub(crate) fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
     /// The payload is not what the type expects.
     pub(crate) fn undecodable(&mut self, at: usize, found: &Found) {
         self.reads[at].undecodable(found);

@@ -1,0 +1,36 @@
+//! A user's value on its way to the store.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::entry::codec::{self, Encoded, Loss};
+use crate::observe::NotStored;
+use crate::paths::subject::Subject;
+
+/// The bytes of `value`, which is a `T`, and now and then the proof that they bring it back.
+/// Nothing of it is kept across an await: a `T` need not be `Send`.
+pub(super) fn encode<T: Serialize + DeserializeOwned>(
+    subject: &Subject,
+    value: &impl Serialize,
+) -> Result<Encoded, NotStored> {
+    let encoded = codec::encode(value).map_err(|_| NotStored::Unencodable)?;
+    let is_wanted = match &encoded {
+        Encoded::Value(payload) if payload.len() > subject.runtime.config.value_bytes_max => {
+            return Err(NotStored::TooLarge);
+        }
+        Encoded::Value(_) => true,
+        Encoded::None => subject.policy.negative_ttl.is_some(),
+        Encoded::Err => false,
+    };
+    let trust = &subject.counters.trust;
+    if is_wanted && trust.tries::<T>() {
+        codec::check::<T>(value, &encoded).map_err(|loss| {
+            trust.suspect::<T>();
+            match loss {
+                Loss::Undecodable => NotStored::Undecodable,
+                Loss::Changed => NotStored::Changed,
+            }
+        })?;
+    }
+    Ok(encoded)
+}
