@@ -41,7 +41,7 @@ fn main() {
         }
         // Minutes long: only when asked for by name.
         if arguments.iter().any(|argument| argument == "soak") {
-            soak::run(&server).await;
+            soak::run(&server, if quick { 100_000 } else { 2_000_000 }).await;
         }
     });
 }

@@ -138,6 +138,14 @@ pub(crate) const INVALIDATE_NAMES_PER_CHUNK: usize = 256;
 pub(crate) const INVALIDATE_MEMBERS_PER_CHUNK: usize = 300;
 /// Keys one pattern page looks at.
 pub(crate) const SWEEP_KEYS_PER_PAGE: usize = 300;
+/// Indexes, members and dependents that one call of the background looks at to reap: about a millisecond.
+pub(crate) const REAP_LOOKS_MAX: usize = 1_000;
+/// Its pause between two such calls: a backlog takes a tenth of the server's time at most.
+pub(crate) const REAP_PAUSE: Duration = Duration::from_millis(10);
+/// It comes back about every [`FENCE_RETENTION`], which is when something may have come due: not more often, nor less, than this
+/// when that was set.
+pub(crate) const REAP_PERIOD_MIN: Duration = Duration::from_millis(100);
+pub(crate) const REAP_PERIOD_MAX: Duration = Duration::from_secs(3_600);
 /// Memberships one fill registers in a script; further ones are registered by scripts of their own before it.
 pub(crate) const FILL_NAMES_PER_STEP: usize = 256;
 /// A value from this size on is staged under a temporary key and renamed: a script would copy it through Lua.

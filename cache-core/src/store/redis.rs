@@ -23,6 +23,7 @@ use crate::store::{
 
 mod connect;
 mod layout;
+mod reaper;
 mod reply;
 mod scripts;
 #[cfg(test)]
@@ -31,6 +32,7 @@ mod trial;
 
 use connect::{Hook, Hooks, Pool, reply_code};
 use layout::Layout;
+use reaper::Reaper;
 use scripts::Script;
 
 /// How long a staged value may wait for the script that puts it in its place.
@@ -38,9 +40,10 @@ const STAGING_TTL: Duration = Duration::from_secs(10);
 
 /// Entries, indexes and clock in one Redis, under one namespace.
 pub(crate) struct RedisStore {
-    pool: Pool,
+    pool: Arc<Pool>,
     layout: Layout,
     fence_retention: Duration,
+    reaper: Reaper,
 }
 
 impl RedisStore {
@@ -48,7 +51,12 @@ impl RedisStore {
     pub(crate) fn open(url: &str, config: &Config) -> Result<Self, Error> {
         let layout = Layout::new(&config.namespace);
         let hooks = Hooks { on_connection: trial::trial(&layout), on_new_primary: renew_clock(&layout) };
-        Ok(Self { pool: Pool::new(url, config, scripts::ALL, hooks)?, layout, fence_retention: config.fence_retention })
+        let pool = Pool::new(url, config, scripts::ALL, hooks)?;
+        Ok(Self::on(pool, layout, config.fence_retention))
+    }
+
+    fn on(pool: Pool, layout: Layout, fence_retention: Duration) -> Self {
+        Self { pool: Arc::new(pool), layout, fence_retention, reaper: Reaper::default() }
     }
 
     /// One chunk or page: the clock's connection, root and nonce, the bounds, then `rest`.
@@ -155,6 +163,10 @@ impl RedisStore {
         ];
         args.extend(names.iter().map(|name| name.as_str().as_bytes()));
         self.pool.run(script, fill.key, &keys, &args, until).await
+    }
+
+    fn wake_reaper(&self) {
+        self.reaper.wake(&self.pool, &self.layout, self.fence_retention);
     }
 
     fn recalled(&self, key: &str, recall: Recall) -> Option<String> {
@@ -278,28 +290,34 @@ impl Store for RedisStore {
                 self.release_lease(fill.key, fill.token, until).await?;
                 return Ok(FillReply::Refused(Refusal::TooOld));
             }
-            reply::fill(&self.run_fill(&scripts::FILL, "store", &fill, until).await?)
+            let reply = reply::fill(&self.run_fill(&scripts::FILL, "store", &fill, until).await?)?;
+            self.wake_reaper();
+            Ok(reply)
         })
     }
 
     fn write<'a>(&'a self, fill: Fill<'a>, until: Instant) -> StoreFuture<'a, Written> {
         Box::pin(async move {
             let budget = INVALIDATE_MEMBERS_PER_CHUNK.to_string();
-            match self.run_fill(&scripts::WRITE, &budget, &fill, until).await {
+            let written = match self.run_fill(&scripts::WRITE, &budget, &fill, until).await {
                 // Before the script that removes: there was no room to stage the value, or to register its names.
                 Err(error) if error.kind() == ErrorKind::Limit => {
                     let drained = self.invalidate(&[Name::key(fill.key)?], until).await?;
-                    Ok(Written { fill: FillReply::Refused(Refusal::OutOfMemory), drained })
+                    Written { fill: FillReply::Refused(Refusal::OutOfMemory), drained }
                 }
-                written => reply::written(&written?),
-            }
+                written => reply::written(&written?)?,
+            };
+            self.wake_reaper();
+            Ok(written)
         })
     }
 
     fn invalidate<'a>(&'a self, names: &'a [Name], until: Instant) -> StoreFuture<'a, Drained> {
         Box::pin(async move {
             let names: Vec<&[u8]> = names.iter().map(|name| name.as_str().as_bytes()).collect();
-            reply::drained(&self.run_invalidation(&scripts::INVALIDATE, &names, until).await?)
+            let drained = reply::drained(&self.run_invalidation(&scripts::INVALIDATE, &names, until).await?)?;
+            self.wake_reaper();
+            Ok(drained)
         })
     }
 
@@ -360,4 +378,18 @@ pub(in crate::store) async fn renew_clock_of(namespace: &str, raw: &mut redis::a
     let mut eval = redis::cmd("EVAL");
     eval.arg(scripts::RENEW_CLOCK.source).arg(1).arg(layout.clock()).arg(layout.root()).arg(nonce());
     eval.query_async::<()>(raw).await.unwrap();
+}
+
+/// Sends what the reaper sends.
+#[cfg(test)]
+pub(in crate::store) async fn reap_of(
+    namespace: &str,
+    pause: Duration,
+    raw: &mut redis::aio::MultiplexedConnection,
+) -> String {
+    let layout = Layout::new(namespace);
+    let mut eval = redis::cmd("EVAL");
+    eval.arg(scripts::REAP.source).arg(1).arg(layout.clock());
+    eval.arg(layout.root()).arg(nonce()).arg(60_000).arg(millis(pause)).arg(crate::config::REAP_LOOKS_MAX);
+    eval.query_async(raw).await.unwrap()
 }

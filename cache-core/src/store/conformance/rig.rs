@@ -304,6 +304,20 @@ impl Rig {
         crate::store::redis::renew_clock_of(&self.config.namespace, &mut self.raw().await).await;
     }
 
+    /// One call of the background, which reaps only if none has done so within half of `pause`.
+    #[cfg(feature = "redis")]
+    pub(in crate::store) async fn reap(&self, pause: Duration) -> String {
+        crate::store::redis::reap_of(&self.config.namespace, pause, &mut self.raw().await).await
+    }
+
+    /// The same namespace, with a store of its own.
+    #[cfg(feature = "redis")]
+    pub(in crate::store) fn redis_store(&self, fence_retention: Duration) -> crate::store::redis::RedisStore {
+        let Backend::Redis { url } = &self.backend else { unreachable!("asked of a Redis alone") };
+        let config = Config { fence_retention, ..self.config.clone() };
+        crate::store::redis::RedisStore::open(url, &config).unwrap()
+    }
+
     #[cfg(feature = "redis")]
     async fn raw(&self) -> ::redis::aio::MultiplexedConnection {
         let Backend::Redis { url } = &self.backend else { unreachable!("asked of a Redis alone") };

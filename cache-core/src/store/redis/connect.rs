@@ -227,6 +227,11 @@ impl Pool {
         self.shared.evicts_any_key()
     }
 
+    /// When an answer is due to a question that nobody waits for.
+    pub(crate) fn answer_due(&self) -> Instant {
+        clock::now() + self.shared.operation_deadline
+    }
+
     /// Whether calls are refused because the server failed too often.
     pub(crate) fn breaker_is_open(&self) -> bool {
         self.shared.breaker.is_open()

@@ -5,6 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use redis::Value;
 
+use super::reaper::OnRecord;
 use crate::clock;
 use crate::error::{Error, ErrorKind};
 use crate::store::{ClockReading, Drained, FillReply, LeaseReply, Refusal, SweepReply, Written};
@@ -88,6 +89,15 @@ pub(super) fn sweep(reply: &Value) -> Result<SweepReply, Error> {
     })
 }
 
+pub(super) fn on_record(reply: &Value) -> Result<OnRecord, Error> {
+    match text(Some(reply))? {
+        "more" => Ok(OnRecord::Due),
+        "later" => Ok(OnRecord::Later),
+        "nothing" => Ok(OnRecord::Nothing),
+        _ => Err(unexpected()),
+    }
+}
+
 /// A count or a time; below zero (a lease that just ended has no remaining time) it is zero.
 pub(super) fn integer(reply: &Value) -> Result<u64, Error> {
     match reply {
@@ -147,6 +157,7 @@ mod tests {
                 written(&reply).map(|_| ()),
                 drained(&reply).map(|_| ()),
                 sweep(&reply).map(|_| ()),
+                on_record(&reply).map(|_| ()),
             ];
             for kind in kinds {
                 assert_eq!(kind.unwrap_err().kind(), ErrorKind::Protocol);

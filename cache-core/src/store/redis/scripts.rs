@@ -37,8 +37,9 @@ scripts! {
     RELEASE_LEASE = "release_lease";
     READ_CLOCK = "clock" "reading" "read_clock";
     RENEW_CLOCK = "clock" "renew_clock";
-    FILL = "clock" "indexes" "reap" "admit" "fill";
-    WRITE = "clock" "indexes" "cascade" "reap" "admit" "write";
+    FILL = "clock" "indexes" "reaping" "admit" "fill";
+    WRITE = "clock" "indexes" "cascade" "reaping" "admit" "write";
     INVALIDATE = "clock" "indexes" "cascade" "invalidate";
     SWEEP = "clock" "indexes" "cascade" "sweep";
+    REAP = "clock" "indexes" "reaping" "reap";
 }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use crate::config::LEARNED_BYTES_MAX;
 use crate::store::conformance::rig::Rig;
 use crate::store::far;
-use crate::store::{FillReply, IfPresent, LeaseReply, Recall, Refusal, Token};
+use crate::store::{FillReply, IfPresent, LeaseReply, Recall, Refusal, SweepScope, Token};
 
 macro_rules! on_every_server {
     ($($name:ident)+) => {
@@ -20,6 +20,8 @@ macro_rules! on_every_server {
     };
 }
 
+mod reaping;
+
 on_every_server! {
     a_lost_clock_refuses_every_earlier_reading
     a_clock_lost_twice_refuses_the_first_reading
@@ -28,17 +30,6 @@ on_every_server! {
     a_new_primary_refuses_every_earlier_reading
     what_is_removed_leaves_the_registry
     a_fill_that_registered_before_its_names_were_left_is_refused
-    a_dead_member_is_reaped_by_later_fills
-    a_dead_member_stays_while_something_depends_on_it
-    a_membership_stays_while_its_entry_is_there
-    a_membership_of_an_earlier_life_goes_although_the_key_is_stored_again
-    a_member_stays_while_an_entry_that_depends_on_it_is_there
-    a_member_with_more_dependents_than_are_looked_at_stays
-    a_load_from_before_a_reaping_is_refused_once_the_clock_is_set_back
-    dead_members_that_depend_on_each_other_are_reaped
-    members_that_have_to_stay_do_not_keep_others
-    a_member_that_has_just_died_stays
-    a_short_lived_member_does_not_shorten_anothers_stay
     bookkeeping_has_no_ttl
     a_value_of_another_type_is_unreadable_and_overwritten
     what_lies_under_a_learned_key_is_bounded_and_overwritten
@@ -113,154 +104,6 @@ async fn a_fill_that_registered_before_its_names_were_left_is_refused(rig: Rig) 
 
 fn bulk(text: &str) -> ::redis::Value {
     ::redis::Value::BulkString(text.as_bytes().to_vec())
-}
-
-/// Makes `member` look dead for as long as `age` says, and its index due.
-async fn kill(rig: &Rig, member: &str, index: &str, age: Duration) {
-    let died_at = rig.now_ms().await - age.as_millis() as u64;
-    rig.raw_command(&["UNLINK", member]).await;
-    rig.raw_command(&["ZADD", &format!("~index:{index}"), &died_at.to_string(), member]).await;
-    rig.raw_command(&["ZADD", "~due", "1", index]).await;
-}
-
-const LONG_DEAD: Duration = Duration::from_secs(3_600);
-
-async fn a_dead_member_is_reaped_by_later_fills(rig: Rig) {
-    rig.fill("m", &["tT"]).await;
-    kill(&rig, "m", "tT", LONG_DEAD).await;
-    rig.fill("other", &[]).await;
-    assert_eq!(rig.bookkeeping().await, 0);
-    assert_eq!(rig.raw_command(&["EXISTS", "~due"]).await, ::redis::Value::Int(0));
-}
-
-/// ★ `T` reaches `D` through `m` alone.
-async fn a_dead_member_stays_while_something_depends_on_it(rig: Rig) {
-    rig.fill("m", &["tT"]).await;
-    rig.fill("D", &["km"]).await;
-    kill(&rig, "m", "tT", LONG_DEAD).await;
-    rig.fill("other", &[]).await;
-    assert_eq!(rig.invalidate(&["tT"]).await, 1);
-    assert_eq!(rig.get("D").await, None);
-}
-
-/// The clock was ahead while later fills reaped: every time in the index had passed.
-async fn age(rig: &Rig, member: &str, index: &str, age: Duration) {
-    let died_at = rig.now_ms().await - age.as_millis() as u64;
-    rig.raw_command(&["ZADD", &format!("~index:{index}"), &died_at.to_string(), member]).await;
-    rig.raw_command(&["ZADD", "~due", "1", index]).await;
-}
-
-async fn a_membership_stays_while_its_entry_is_there(rig: Rig) {
-    rig.fill("m", &["tT"]).await;
-    age(&rig, "m", "tT", LONG_DEAD).await;
-    rig.fill("other", &[]).await;
-    assert_eq!(rig.invalidate(&["tT"]).await, 1);
-    assert_eq!(rig.get("m").await, None);
-}
-
-async fn a_membership_of_an_earlier_life_goes_although_the_key_is_stored_again(rig: Rig) {
-    rig.fill("m", &["tT"]).await;
-    rig.lose_entry("m").await;
-    rig.fill("m", &["tS"]).await;
-    age(&rig, "m", "tT", LONG_DEAD).await;
-    rig.fill("other", &[]).await;
-    assert_eq!(rig.bookkeeping().await, 1);
-    assert_eq!(rig.invalidate(&["tS"]).await, 1);
-}
-
-/// ★ `T` reaches `D` through `m` alone.
-async fn a_member_stays_while_an_entry_that_depends_on_it_is_there(rig: Rig) {
-    rig.fill("m", &["tT"]).await;
-    rig.fill("D", &["km"]).await;
-    kill(&rig, "m", "tT", LONG_DEAD).await;
-    age(&rig, "D", "km", LONG_DEAD).await;
-    rig.fill("other", &[]).await;
-    assert_eq!(rig.invalidate(&["tT"]).await, 1);
-    assert_eq!(rig.get("D").await, None);
-}
-
-/// ★ The one that is still there is the last of them.
-async fn a_member_with_more_dependents_than_are_looked_at_stays(rig: Rig) {
-    rig.fill("m", &["tT"]).await;
-    let dependents: Vec<String> = (0..70).map(|at| format!("D:{at:02}")).collect();
-    for dependent in &dependents {
-        rig.fill(dependent, &["km"]).await;
-    }
-    for dependent in &dependents {
-        age(&rig, dependent, "km", LONG_DEAD).await;
-    }
-    for dependent in &dependents[..69] {
-        rig.lose_entry(dependent).await;
-    }
-    rig.raw_command(&["DEL", "~due"]).await;
-    kill(&rig, "m", "tT", LONG_DEAD).await;
-    rig.fill("other", &[]).await;
-    assert_eq!(rig.invalidate(&["tT"]).await, 1);
-    assert_eq!(rig.get("D:69").await, None);
-}
-
-/// ★ `m` left its index before its time, so what was made from it is no longer reached.
-async fn a_load_from_before_a_reaping_is_refused_once_the_clock_is_set_back(rig: Rig) {
-    rig.fill("m", &["tT"]).await;
-    let before = rig.reading("D").await;
-    kill(&rig, "m", "tT", LONG_DEAD).await;
-    rig.fill("other", &[]).await;
-    assert_eq!(rig.bookkeeping().await, 0);
-    let ahead = (rig.now_ms().await + 700_000) * 1_000;
-    rig.raw_command(&["ZADD", "~clock", &ahead.to_string(), "!seq"]).await;
-    let after = rig.reading("E").await;
-    assert_eq!(rig.try_fill("D", &["km"], &before).await, FillReply::Refused(Refusal::TooOld));
-    assert_eq!(rig.try_fill("E", &["km"], &after).await, FillReply::Stored);
-}
-
-async fn dead_members_that_depend_on_each_other_are_reaped(rig: Rig) {
-    rig.fill("a", &["kb", "tT"]).await;
-    rig.fill("b", &["ka"]).await;
-    kill(&rig, "a", "kb", LONG_DEAD).await;
-    kill(&rig, "a", "tT", LONG_DEAD).await;
-    kill(&rig, "b", "ka", LONG_DEAD).await;
-    for _ in 0..2 {
-        rig.fill("other", &[]).await;
-    }
-    assert_eq!(rig.bookkeeping().await, 0);
-}
-
-async fn members_that_have_to_stay_do_not_keep_others(rig: Rig) {
-    for at in 0..40 {
-        rig.fill(&format!("m:{at:02}"), &["tT"]).await;
-        rig.fill(&format!("D:{at:02}"), &[&format!("km:{at:02}")]).await;
-    }
-    rig.fill("z", &["tT"]).await;
-    for at in 0..40 {
-        kill(&rig, &format!("m:{at:02}"), "tT", LONG_DEAD).await;
-    }
-    kill(&rig, "z", "tT", LONG_DEAD - Duration::from_secs(1)).await;
-    // Each round looks at 16 of 41, from anywhere.
-    for _ in 0..1_000 {
-        rig.raw_command(&["ZADD", "~due", "1", "tT"]).await;
-        rig.fill("other", &[]).await;
-        if rig.raw_command(&["ZSCORE", "~index:tT", "z"]).await == ::redis::Value::Nil {
-            break;
-        }
-    }
-    assert_eq!(rig.raw_command(&["ZCARD", "~index:tT"]).await, ::redis::Value::Int(40));
-}
-
-/// ★ A load that read `m` in its last moment has not filled yet.
-async fn a_member_that_has_just_died_stays(rig: Rig) {
-    rig.fill("m", &["tT"]).await;
-    let clock = rig.reading("D").await;
-    kill(&rig, "m", "tT", Duration::from_secs(1)).await;
-    rig.fill("other", &[]).await;
-    assert_eq!(rig.try_fill("D", &["km"], &clock).await, FillReply::Stored);
-    assert_eq!(rig.invalidate(&["tT"]).await, 1);
-}
-
-async fn a_short_lived_member_does_not_shorten_anothers_stay(rig: Rig) {
-    rig.fill("m", &["tT"]).await;
-    let score = rig.raw_command(&["ZSCORE", "~index:tT", "m"]).await;
-    rig.fill_for("m", &["tT"], Duration::from_millis(1)).await;
-    assert_eq!(rig.raw_command(&["ZSCORE", "~index:tT", "m"]).await, score);
 }
 
 async fn bookkeeping_has_no_ttl(rig: Rig) {

@@ -5,7 +5,7 @@
 --
 -- The clock is one sorted set without TTL, so that clock and fences are lost together or not at all:
 --   !inc:<incarnation>  score -inf       !floor  score -floor       !seq  score seq       <name>  score = its fence
---   !reaped  score -seq of the last reaping
+--   !reaped  score -seq of the last reaping       !reaper  score -µs when a process last came to reap
 local root, nonce = ARGV[1], ARGV[2]
 local clock_key = root .. '~clock'
 
@@ -93,7 +93,8 @@ local function advance_clock()
   return is_full
 end
 
--- Fences older than the retention are dropped into the floor, and where some are added the oldest beyond `fences_max`.
+-- Fences older than the retention are dropped into the floor, and where some are added the oldest beyond `fences_max`; a
+-- thousand at once. Whether there may be more.
 local function drop_fences(retention_ms, fences_max)
   local upto = '(' .. digits(now_us - retention_ms * 1000)
   if fences_max and redis.call('ZCARD', clock_key) > fences_max then
@@ -111,4 +112,5 @@ local function drop_fences(retention_ms, fences_max)
     raise_floor(highest)
     in_slices('ZREM', clock_key, names)
   end
+  return #old == 2000
 end

@@ -25,16 +25,16 @@ if why then
   return why
 end
 
+local first = tonumber(ARGV[12])
+register(key, names, first, ttl_ms, retention_ms)
+reap_for(#names - first + 1, retention_ms)
 if step == 'register' then
-  register(key, names, tonumber(ARGV[12]), ttl_ms, retention_ms)
   return 'stored'
 end
 local old_block = names_of(KEYS[2])
-register(key, names, tonumber(ARGV[12]), ttl_ms, retention_ms)
 leave_indexes(key, old_block, names)
 store(KEYS[2], ARGV[14], ARGV[13], ttl_ms)
 learn(KEYS[4], ARGV[15], ARGV[16])
 release_lease(KEYS[3], token)
-reap(retention_ms)
 drop_fences(retention_ms)
 return 'stored'

@@ -1,95 +1,26 @@
--- Shared by the scripts that store: dead members leave their indexes.
+-- Reaps when no fill does: sent now and then by every process that has work on record here.
 --
--- A membership goes only if its entry is gone, and nothing that is there, alive, or dead for less than the retention, was made
--- from that entry. The server's clock alone proves no entry gone: it may have been set ahead, and be set back.
-
--- Whether anything of that kind depends on a key, through whatever is dead. Looks at 64 dependents at most: past them the
--- answer is yes, so a larger circle of dead entries stays.
-local function is_depended_on(key, dead_since)
-  local stack, seen, looked = { key }, { [key] = true }, 0
-  while #stack > 0 do
-    local dependents = redis.call('ZRANGE', index_key('k' .. table.remove(stack)), 0, 64, 'WITHSCORES')
-    looked = looked + #dependents / 2
-    -- The last has the highest score, unless there are more.
-    if looked > 64 or tonumber(dependents[#dependents] or 0) > dead_since then
-      return true
-    end
-    for at = 1, #dependents, 2 do
-      local dependent = dependents[at]
-      if redis.call('EXISTS', root .. dependent) == 1 then
-        return true
-      end
-      if not seen[dependent] then
-        seen[dependent] = true
-        stack[#stack + 1] = dependent
-      end
-    end
-  end
-  return false
+-- KEYS  1 clock      ARGV  1 root  2 nonce  3 retention_ms  4 pause_ms between two calls while there is more to do  5 looks_max
+-- Reply 'more' at once, 'later', or 'nothing' is left on record
+-- Cost  O(looks). Atomic: each membership for itself.
+local retention_ms, pause_ms = tonumber(ARGV[3]), tonumber(ARGV[4])
+if redis.call('EXISTS', KEYS[1], due_key) == 0 then
+  return 'nothing'
 end
-
--- Asking for an entry whose TTL has ended deletes it: it cannot come back with the clock. One that no longer has the name does
--- not need the membership.
-local function may_leave(name, key, dead_since)
-  local value_key = root .. key
-  if redis.call('EXISTS', value_key) == 1 and string.find(names_of(value_key), '\n' .. name .. '\n', 1, true) then
-    return false
-  end
-  return not is_depended_on(key, dead_since)
+open_clock()
+-- One process at a time: the others come back later. It comes twice in a pause only if the clock was set.
+local since_us = now_us + tonumber(redis.call('ZSCORE', clock_key, '!reaper') or 0)
+if since_us >= 0 and since_us < pause_ms * 500 then
+  return 'later'
 end
-
--- Members of an index with their scores, the dead ones first: all of these, or 16 from anywhere among them, for the first ones may
--- have to stay. By rank: to skip members by score costs a step for each.
-local function dead_first(index, dead_since)
-  local page = redis.call('ZRANGE', index, 0, 15, 'WITHSCORES')
-  if #page < 32 or tonumber(page[32]) > dead_since then
-    return page
-  end
-  local rank = now_us % redis.call('ZCARD', index)
-  while rank > 0 and tonumber(redis.call('ZRANGE', index, rank, rank, 'WITHSCORES')[2]) > dead_since do
-    rank = math.floor(rank / 2)
-  end
-  rank = math.floor(now_us / 16) % (rank + 1)
-  return redis.call('ZRANGE', index, rank, rank + 15, 'WITHSCORES')
+redis.call('ZADD', clock_key, digits(-now_us), '!reaper')
+reap(retention_ms, tonumber(ARGV[5]))
+local is_dropping = drop_fences(retention_ms)
+if looks <= 0 or is_dropping then
+  return 'more'
 end
-
-local is_reaping_noted = false
-
--- So that loads from before it are known once the clock is set back.
-local function note_reaping()
-  if not is_reaping_noted then
-    is_reaping_noted = true
-    seq = math.max(seq + 1, now_us)
-    redis.call('ZADD', clock_key, digits(seq), '!seq', digits(-seq), '!reaped')
-  end
+-- Fences that are not old yet count as well.
+if redis.call('EXISTS', due_key) == 1 or #redis.call('ZRANGEBYSCORE', clock_key, 1, '+inf', 'LIMIT', 0, 2) > 1 then
+  return 'later'
 end
-
--- Reaps a bounded number of dead members from at most two indexes that are due. Each fill makes at most as many due as it has
--- names, and each name is due once in a while: amortised, nothing is left over without a background job.
-local function reap(retention_ms)
-  local dead_since = now_ms - retention_ms
-  for _, name in ipairs(redis.call('ZRANGEBYSCORE', due_key, '-inf', digits(now_ms), 'LIMIT', 0, 2)) do
-    local index = index_key(name)
-    local members, gone = dead_first(index, dead_since), {}
-    for at = 1, #members, 2 do
-      if tonumber(members[at + 1]) <= dead_since and may_leave(name, members[at], dead_since) then
-        gone[#gone + 1] = members[at]
-      end
-    end
-    if #gone > 0 then
-      note_reaping()
-      redis.call('ZREM', index, unpack(gone))
-    end
-    local first = redis.call('ZRANGE', index, 0, 0, 'WITHSCORES')
-    if not first[1] then
-      redis.call('ZREM', due_key, name)
-    else
-      -- What has to stay is looked at again a while later; what is left of the others, by the next fill.
-      local due_ms = tonumber(first[2]) + retention_ms
-      if #gone == 0 then
-        due_ms = math.max(due_ms, now_ms + retention_ms)
-      end
-      redis.call('ZADD', due_key, digits(due_ms), name)
-    end
-  end
-end
+return 'nothing'

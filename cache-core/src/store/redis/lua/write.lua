@@ -37,6 +37,6 @@ else
   store(KEYS[2], ARGV[14], ARGV[13], ttl_ms)
   learn(KEYS[4], ARGV[15], ARGV[16])
 end
-reap(retention_ms)
+reap_for(#names, retention_ms)
 drop_fences(retention_ms, tonumber(ARGV[9]))
 return { why or 'stored', removed, left }

@@ -1,0 +1,113 @@
+-- Shared by the scripts that store, and by the one that reaps: dead members leave their indexes.
+--
+-- A membership goes only if its entry is gone, and nothing that is there, alive, or dead for less than the retention, was made
+-- from that entry. The server's clock alone proves no entry gone: it may have been set ahead, and be set back.
+
+local looks = 0
+
+-- Whether anything of that kind depends on a key, through whatever is dead. Looks at 64 dependents at most: past them the
+-- answer is yes, so a larger circle of dead entries stays.
+local function is_depended_on(key, dead_since)
+  local stack, seen, looked = { key }, { [key] = true }, 0
+  while #stack > 0 do
+    local dependents = redis.call('ZRANGE', index_key('k' .. table.remove(stack)), 0, 64, 'WITHSCORES')
+    looked, looks = looked + #dependents / 2, looks - #dependents / 2
+    -- The last has the highest score, unless there are more.
+    if looked > 64 or tonumber(dependents[#dependents] or 0) > dead_since then
+      return true
+    end
+    for at = 1, #dependents, 2 do
+      local dependent = dependents[at]
+      if redis.call('EXISTS', root .. dependent) == 1 then
+        return true
+      end
+      if not seen[dependent] then
+        seen[dependent] = true
+        stack[#stack + 1] = dependent
+      end
+    end
+  end
+  return false
+end
+
+-- Asking for an entry whose TTL has ended deletes it: it cannot come back with the clock. One that no longer has the name does
+-- not need the membership.
+local function may_leave(name, key, dead_since)
+  looks = looks - 1
+  local value_key = root .. key
+  if redis.call('EXISTS', value_key) == 1 and string.find(names_of(value_key), '\n' .. name .. '\n', 1, true) then
+    return false
+  end
+  return not is_depended_on(key, dead_since)
+end
+
+-- Members of an index with their scores, the dead ones first: all of these, or 16 from anywhere among them, for the first ones may
+-- have to stay. By rank: to skip members by score costs a step for each.
+local function dead_first(index, dead_since)
+  local page = redis.call('ZRANGE', index, 0, 15, 'WITHSCORES')
+  if #page < 32 or tonumber(page[32]) > dead_since then
+    return page
+  end
+  local rank = now_us % redis.call('ZCARD', index)
+  while rank > 0 and tonumber(redis.call('ZRANGE', index, rank, rank, 'WITHSCORES')[2]) > dead_since do
+    rank = math.floor(rank / 2)
+  end
+  rank = math.floor(now_us / 16) % (rank + 1)
+  return redis.call('ZRANGE', index, rank, rank + 15, 'WITHSCORES')
+end
+
+local is_reaping_noted = false
+
+-- So that loads from before it are known once the clock is set back.
+local function note_reaping()
+  if not is_reaping_noted then
+    is_reaping_noted = true
+    seq = math.max(seq + 1, now_us)
+    redis.call('ZADD', clock_key, digits(seq), '!seq', digits(-seq), '!reaped')
+  end
+end
+
+-- Reaps what is due, until so many indexes, members and dependents were looked at, about 1 µs each.
+local function reap(retention_ms, looks_max)
+  looks = looks_max
+  local dead_since, empty = now_ms - retention_ms, {}
+  for _, name in ipairs(redis.call('ZRANGEBYSCORE', due_key, '-inf', digits(now_ms), 'LIMIT', 0, looks_max)) do
+    if looks <= 0 then
+      break
+    end
+    looks = looks - 1
+    local index = index_key(name)
+    local members, gone, first_left = dead_first(index, dead_since), {}, nil
+    for at = 1, #members, 2 do
+      local score = tonumber(members[at + 1])
+      if score <= dead_since and may_leave(name, members[at], dead_since) then
+        gone[#gone + 1] = members[at]
+      else
+        first_left = first_left or score
+      end
+    end
+    if #gone > 0 then
+      note_reaping()
+      redis.call('ZREM', index, unpack(gone))
+    end
+    if #members == 32 then
+      first_left = tonumber(redis.call('ZRANGE', index, 0, 0, 'WITHSCORES')[2])
+    end
+    if not first_left then
+      empty[#empty + 1] = name
+    else
+      -- What has to stay is looked at again a while later; what is left of the others, by the next fill.
+      local due_ms = first_left + retention_ms
+      if #gone == 0 then
+        due_ms = math.max(due_ms, now_ms + retention_ms)
+      end
+      redis.call('ZADD', due_key, digits(due_ms), name)
+    end
+  end
+  in_slices('ZREM', due_key, empty)
+end
+
+-- Whoever adds memberships reaps for them: one that is dead costs two looks, its index and itself, so that twice as many go as come.
+local function reap_for(added, retention_ms)
+  reap(retention_ms, 32 + 4 * added)
+end

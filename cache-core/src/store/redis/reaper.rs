@@ -1,0 +1,123 @@
+//! What reaps when no fill does: one task of each process that has work on record in the store.
+//!
+//! Fills reap for what they add, so a busy store needs nothing else. Once fills cease, what they have left on record comes due all
+//! the same: this task looks for it after a while, reaps in small portions, and ends when nothing is on record any more.
+
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use super::connect::Pool;
+use super::layout::Layout;
+use super::{millis, nonce, reply, scripts};
+use crate::clock::timers;
+use crate::config::{REAP_LOOKS_MAX, REAP_PAUSE, REAP_PERIOD_MAX, REAP_PERIOD_MIN};
+use crate::error::Error;
+
+/// What one call has left on record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum OnRecord {
+    /// Some of it is due.
+    Due,
+    /// What is not due yet, or another process is at it.
+    Later,
+    Nothing,
+}
+
+/// Nobody looks.
+const IDLE: u8 = 0;
+/// A task does.
+const AWAKE: u8 = 1;
+/// A task does, and something was put on record since it last began to look.
+const CALLED: u8 = 2;
+
+#[derive(Default)]
+pub(super) struct Reaper(Arc<AtomicU8>);
+
+impl Reaper {
+    /// Something was put on record. The task lives on the runtime of who wakes it, and if it ends with that runtime, the next one
+    /// to wake the reaper starts another.
+    pub(super) fn wake(&self, pool: &Arc<Pool>, layout: &Layout, retention: Duration) {
+        let Ok(runtime) = timers() else { return };
+        if self.0.swap(CALLED, Ordering::SeqCst) == IDLE {
+            let shift = Shift { state: self.0.clone(), is_over: false };
+            runtime.spawn(shift.work(Arc::downgrade(pool), layout.clone(), retention));
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn is_idle(&self) -> bool {
+        self.0.load(Ordering::SeqCst) == IDLE
+    }
+}
+
+/// The task, from its start to its end, whichever way it ends.
+struct Shift {
+    state: Arc<AtomicU8>,
+    is_over: bool,
+}
+
+impl Shift {
+    async fn work(mut self, pool: Weak<Pool>, layout: Layout, retention: Duration) {
+        let period = retention.clamp(REAP_PERIOD_MIN, REAP_PERIOD_MAX);
+        loop {
+            let mut on_record = OnRecord::Later;
+            // Between half of it and one and a half: the processes of a fleet take turns.
+            tokio::time::sleep(period.mul_f64(0.5 + fastrand::f64())).await;
+            self.state.store(AWAKE, Ordering::SeqCst);
+            while let Some(pool) = pool.upgrade() {
+                // A store that does not answer is asked again in the next period.
+                on_record = reap(&pool, &layout, retention).await.unwrap_or(OnRecord::Later);
+                drop(pool);
+                if on_record != OnRecord::Due {
+                    break;
+                }
+                tokio::time::sleep(REAP_PAUSE).await;
+            }
+            if pool.strong_count() == 0 || (on_record == OnRecord::Nothing && self.ends()) {
+                return;
+            }
+        }
+    }
+
+    /// Unless it was called meanwhile.
+    fn ends(&mut self) -> bool {
+        let ends = self.state.compare_exchange(AWAKE, IDLE, Ordering::SeqCst, Ordering::SeqCst);
+        self.is_over = ends.is_ok();
+        self.is_over
+    }
+}
+
+impl Drop for Shift {
+    fn drop(&mut self) {
+        if !self.is_over {
+            self.state.store(IDLE, Ordering::SeqCst);
+        }
+    }
+}
+
+async fn reap(pool: &Pool, layout: &Layout, retention: Duration) -> Result<OnRecord, Error> {
+    let clock = layout.clock();
+    let arguments = (layout.root(), nonce(), millis(retention), millis(REAP_PAUSE), REAP_LOOKS_MAX);
+    reply::on_record(&pool.run(&scripts::REAP, &clock, &clock, arguments, pool.answer_due()).await?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is put on record after the last look must not wait for the next fill.
+    #[test]
+    fn a_task_that_was_called_since_it_looked_does_not_end() {
+        let state = Arc::new(AtomicU8::new(AWAKE));
+        let mut shift = Shift { state: state.clone(), is_over: false };
+        assert_eq!(state.swap(CALLED, Ordering::SeqCst), AWAKE);
+        assert!(!shift.ends());
+        state.store(AWAKE, Ordering::SeqCst);
+        assert!(shift.ends());
+        // The next one may have begun before this one is dropped.
+        state.store(CALLED, Ordering::SeqCst);
+        drop(shift);
+        assert_eq!(state.load(Ordering::SeqCst), CALLED);
+    }
+}
