@@ -14,6 +14,7 @@ mod reading;
 mod recovery;
 mod sharing;
 mod standing_in;
+mod unkept;
 mod values;
 mod waking;
 mod writing;

@@ -97,6 +97,12 @@ async fn adaptive(app: &App, id: u64, team: &str) -> Result<String, Down> {
     app.read().await
 }
 
+#[cached(prefix = "row", ttl = "1ms", stale_while_revalidate = "1h", when = |row| row.as_deref() != Some("draft"), skip(app), cache = app.cache)]
+async fn row(app: &App, id: u64) -> Result<Option<String>, Down> {
+    let _ = id;
+    Ok(Some(app.read().await?).filter(|row| row != "deleted"))
+}
+
 const TEAM: &str = "a";
 
 #[derive(Clone, Copy, Debug)]
@@ -250,6 +256,20 @@ async fn case(store: &TestStore, by_another: bool, id: &mut u64) -> (App, Cache)
 }
 
 each_store! {
+    async fn a_value_is_gone_once_its_refresh_found_nothing_to_keep(store: TestStore) {
+        let app = App::new(&store).await;
+        for (id, news) in [(1, "deleted"), (2, "draft")] {
+            app.data.set("row", "old");
+            assert_eq!(row(&app, id).await.unwrap().as_deref(), Some("old"));
+            pass_ttl().await;
+            app.data.set("row", news);
+            assert_eq!(row(&app, id).await.unwrap().as_deref(), Some("old"), "served at once");
+            let kept = Some(news).filter(|news| *news != "deleted");
+            until(async || row(&app, id).await.unwrap().as_deref() == kept).await;
+            assert_eq!(app.stats().refreshes, id);
+        }
+    }
+
     async fn a_refresh_that_was_overtaken_is_refused(store: TestStore) {
         litmus_of_refreshes(&store, false).await;
     }

@@ -51,8 +51,8 @@ pub struct Refresh<T> {
     coding: Coding<T>,
 }
 
-/// The body of a cached function, about to run. To be ended by [`fill`](Self::fill), [`unstored_value`](Self::unstored_value),
-/// [`unstored`](Self::unstored) or [`failed`](Self::failed); dropped before, its call was cancelled or panicked, and a follower takes over.
+/// The body of a cached function, about to run. To be ended by [`fill`](Self::fill), [`unstored`](Self::unstored) or
+/// [`failed`](Self::failed); dropped before, its call was cancelled or panicked, and a follower takes over.
 #[must_use]
 pub struct Load<T> {
     // Boxed: the future of every cached function would be as large otherwise.
@@ -130,21 +130,19 @@ impl<T> Load<T> {
         self.loading.run(body)
     }
 
-    /// Stores the value, or counts why not. The future holds no `T`: it is `Send` also if `T` is not `Sync`.
-    pub fn fill(mut self, value: &T, declared: Names) -> impl Future<Output = ()> + Send + use<T> {
+    /// Stores the value, or counts why not, and removes what it was to replace; `None`: `when` said no. The future holds no `T`:
+    /// it is `Send` also if `T` is not `Sync`.
+    pub fn fill(mut self, value: Option<&T>, declared: Names) -> impl Future<Output = ()> + Send + use<T> {
         self.loading.declare(declared);
-        let filling = self.loading.fill_with(|subject| (self.coding.encode)(subject, value));
+        let filling = match value {
+            Some(value) => self.loading.fill_with(|subject| (self.coding.encode)(subject, value)),
+            None => self.loading.unkept(NotStored::NotWanted),
+        };
         async move {
             if let Some(filling) = filling {
                 filling.send().await;
             }
         }
-    }
-
-    /// `when` said no: the value is not stored, but the enclosing load was made from it.
-    pub fn unstored_value(mut self, declared: Names) {
-        self.loading.declare(declared);
-        self.loading.end_unstored(NotStored::NotWanted);
     }
 
     /// The body failed, and its error goes to the caller.
@@ -189,11 +187,8 @@ where
         match loading.run(load()).await {
             Ok(value) => {
                 let declared = key.recipe().map_or_else(Names::new, |recipe| recipe.names(&value));
-                if key.recipe().is_none_or(|recipe| (recipe.keep)(&value)) {
-                    loading.fill(&value, declared).await;
-                } else {
-                    loading.unstored_value(declared);
-                }
+                let is_kept = key.recipe().is_none_or(|recipe| (recipe.keep)(&value));
+                loading.fill(is_kept.then_some(&value), declared).await;
                 Ok(value)
             }
             Err(error) => loading.failed(unsaid).ok_or(error),

@@ -8,14 +8,14 @@ use super::lease::{Lease, Renewal};
 use super::stamp::{Origin, Prepared};
 use super::subject::Subject;
 use crate::clock;
-use crate::entry::Entry;
 use crate::entry::codec::Encoded;
+use crate::entry::{Entry, Version};
 use crate::name::Names;
 use crate::observe::{Event, NotStored};
 use crate::runtime::budget::Budget;
 use crate::runtime::provenance::{self, Scope};
 use crate::runtime::single_flight::{Beside, End, Leader};
-use crate::store::{ClockReading, FillReply, Token};
+use crate::store::{ClockReading, FillReply, IfPresent, Token};
 
 pub(crate) mod batch;
 
@@ -28,8 +28,28 @@ pub(crate) struct Loading {
     declared: Names,
     cost: Duration,
     if_failed: IfFailed,
-    /// Whether something was stored under the key when the load was decided on.
-    replaces: bool,
+    /// What was stored under the key and did not do, when the load was decided on.
+    replaces: Replaces,
+}
+
+/// What a load is to replace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Replaces {
+    Nothing,
+    This(Version),
+    /// It was not looked at, or could not be read.
+    Whatever,
+}
+
+impl From<IfPresent> for Replaces {
+    /// A call that took whatever it found has found nothing.
+    fn from(if_present: IfPresent) -> Self {
+        match if_present {
+            IfPresent::Return => Self::Nothing,
+            IfPresent::ReturnOther(version) => Self::This(version),
+            IfPresent::Ignore => Self::Whatever,
+        }
+    }
 }
 
 /// What a load may do, and what it owes to others for it.
@@ -54,17 +74,18 @@ pub(crate) enum IfFailed {
 }
 
 impl Loading {
-    /// `replaces`: whether something is stored under the key.
     pub(crate) fn new(
         subject: Arc<Subject>,
         rights: Rights,
         budget: Budget,
         if_failed: IfFailed,
-        replaces: bool,
+        replaces: Replaces,
     ) -> Box<Self> {
         let scope = Scope::new(subject.runtime.id, subject.key_text().cloned(), subject.runtime.config.names_max)
             .after(budget.lost());
         let (declared, cost) = (Names::new(), Duration::ZERO);
+        // Without a reading, past a store that failed or a failed invalidation, nothing of the load reaches the store.
+        let replaces = if rights.clock.is_some() { replaces } else { Replaces::Nothing };
         Box::new(Self { subject, rights, budget, scope, declared, cost, if_failed, replaces })
     }
 
@@ -100,12 +121,18 @@ impl Loading {
         Some((self.rights.lease.as_ref()?, self.rights.leader.as_ref()))
     }
 
-    /// There is no value to store: followers load for themselves, all at once.
-    pub(crate) fn end_unstored(mut self, reason: NotStored) {
+    /// The value is not to be kept: followers load for themselves, all at once. It is the news all the same, so what it was to
+    /// replace must not be served any longer. `None`: it was to replace nothing.
+    ///
+    /// That is removed as its TTL would have removed it, not invalidated: what was made from it goes on until its own TTL ends,
+    /// as it does when the news is a value that is stored; and a fence would refuse the fills of the loads around this one,
+    /// which were made from the news.
+    pub(crate) fn unkept(mut self, reason: NotStored) -> Option<Filling> {
         self.subject.note(Event::NotStored(reason));
         if let Some(leader) = self.rights.leader.take() {
             leader.end(End::Nothing);
         }
+        (self.replaces != Replaces::Nothing).then_some(Filling { loading: self, prepared: None })
     }
 
     /// The body failed: followers load a few at a time.
@@ -136,21 +163,15 @@ impl Loading {
         }
     }
 
-    /// Makes the value ready to be sent. `None`: it is not stored, and that was counted.
+    /// Makes the value ready to be sent. `None`: there is nothing to send, and that was counted.
     pub(crate) fn fill_with(mut self, encode: impl FnOnce(&Subject) -> Result<Encoded, NotStored>) -> Option<Filling> {
         let clock = self.rights.clock.take().filter(|_| self.subject.key.is_some());
-        let Some(clock) = clock else {
-            self.end_unstored(NotStored::NoReading);
-            return None;
-        };
-        let origin = Origin { clock, replaces: self.replaces, cost: self.cost };
+        let Some(clock) = clock else { return self.unkept(NotStored::NoReading) };
+        let origin = Origin { clock, replaces: self.replaces != Replaces::Nothing, cost: self.cost };
         let declared = std::mem::take(&mut self.declared);
         match Prepared::new(&self.subject, declared, self.scope.take(), origin, encode) {
-            Ok(prepared) => Some(Filling { loading: self, prepared }),
-            Err(reason) => {
-                self.end_unstored(reason);
-                None
-            }
+            Ok(prepared) => Some(Filling { loading: self, prepared: Some(prepared) }),
+            Err(reason) => self.unkept(reason),
         }
     }
 }
@@ -166,10 +187,11 @@ pub(crate) fn stand_in(subject: &Subject, entry: Entry) -> Option<Entry> {
     Some(entry)
 }
 
-/// A value on its way to the store.
+/// The news of a load on its way to the store.
 pub(crate) struct Filling {
     loading: Loading,
-    prepared: Prepared,
+    /// `None`: the value is not to be kept, and what it was to replace is to go.
+    prepared: Option<Prepared>,
 }
 
 impl Filling {
@@ -180,25 +202,29 @@ impl Filling {
     }
 
     pub(crate) fn bytes(&self) -> usize {
-        self.prepared.value.len()
+        self.prepared.as_ref().map_or(0, |prepared| prepared.value.len())
     }
 
-    /// `false`: the store did not answer.
+    /// One round trip. `false`: the store did not answer.
     pub(crate) async fn send(self) -> bool {
         let Self { loading, prepared } = self;
-        let Loading { subject, mut rights, mut budget, .. } = loading;
+        let Loading { subject, mut rights, mut budget, replaces, .. } = loading;
         let Some((key, store)) = subject.place() else { return false };
         // Before it is sent: a stored fill proves the value fresh only to those who have joined by now.
         rights.leader.iter().for_each(Leader::close);
         // A load without a lease has a token that holds none.
         let token = rights.lease.as_ref().map_or_else(Token::new, |lease| lease.token);
+        let Some(prepared) = prepared else {
+            let version = if let Replaces::This(version) = replaces { Some(version) } else { None };
+            let discarded =
+                budget.ask(&subject.counters, |until| store.discard(&key.text, token, version, until)).await;
+            rights.settle_lease(discarded.is_ok());
+            return discarded.is_ok();
+        };
         let fill = prepared.fill(&key.text, token);
         let reply = budget.ask(&subject.counters, |until| store.fill(fill, until)).await;
         let is_answered = reply.is_ok();
-        if is_answered {
-            // The fill gave it back. After a failure nobody knows, so dropping it does.
-            rights.lease.iter_mut().for_each(Lease::forget);
-        }
+        rights.settle_lease(is_answered);
         let (event, end) = match reply {
             Ok(FillReply::Stored) => (Event::Stored, End::Stored(prepared.value)),
             Ok(FillReply::Refused(refusal)) => (Event::NotStored(refusal.into()), End::Refused(prepared.value)),
@@ -209,5 +235,14 @@ impl Filling {
             leader.end(end);
         }
         is_answered
+    }
+}
+
+impl Rights {
+    /// A store that has answered gave the lease back. After a failure nobody knows, so dropping it does.
+    fn settle_lease(&mut self, is_answered: bool) {
+        if is_answered {
+            self.lease.iter_mut().for_each(Lease::forget);
+        }
     }
 }

@@ -457,11 +457,10 @@ impl Read {
         if !bypasses {
             self.subject.note(Event::Miss);
         }
-        let replaces = self.seen.if_present != IfPresent::Return;
         // Past a failed invalidation nothing stored counts.
         let kept = self.seen.kept.take().filter(|_| !bypasses);
         let if_failed = kept.map_or(IfFailed::Return, IfFailed::Serve);
-        Miss::Load(Loading::new(self.subject.clone(), rights, self.budget, if_failed, replaces))
+        Miss::Load(Loading::new(self.subject.clone(), rights, self.budget, if_failed, self.seen.if_present.into()))
     }
 }
 

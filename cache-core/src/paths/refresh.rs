@@ -14,7 +14,7 @@ use std::task::Poll;
 use tokio::runtime::Handle;
 
 use super::lease::{self, Lease};
-use super::load::{IfFailed, Loading, Rights};
+use super::load::{IfFailed, Loading, Replaces, Rights};
 use super::subject::Subject;
 use crate::config::REFRESH_RETRY_PAUSE;
 use crate::entry::Version;
@@ -81,7 +81,7 @@ impl Due {
             LeaseReply::Granted(clock) => {
                 subject.note(Event::RefreshBegan);
                 let rights = Rights { clock: Some(clock), lease: Some(lease), ..Rights::default() };
-                Some(Loading::new(subject.clone(), rights, budget, IfFailed::Report, true))
+                Some(Loading::new(subject.clone(), rights, budget, IfFailed::Report, Replaces::This(self.version)))
             }
             LeaseReply::Hit(_) | LeaseReply::Held { .. } => {
                 lease.forget();

@@ -69,6 +69,9 @@ on_every_store! {
     a_lease_answers_with_a_value_that_was_filled_meanwhile
     a_lease_answers_with_any_value_but_the_one_that_is_too_old
     a_foreign_token_neither_renews_nor_releases_a_lease
+    a_value_is_discarded_as_by_the_end_of_its_ttl
+    a_discard_removes_only_the_version_that_it_means
+    a_discard_gives_back_the_lease_of_its_own_token_alone
     many_keys_are_answered_in_their_order
     a_resent_fill_is_harmless
     a_load_older_than_the_retention_does_not_fill
@@ -317,6 +320,36 @@ async fn a_lease_answers_with_any_value_but_the_one_that_is_too_old(rig: Rig) {
     let same =
         rig.store.take_lease("a", Token::new(), SECOND, IfPresent::ReturnOther(stored), Recall::Nothing, far()).await;
     assert!(matches!(same.unwrap(), LeaseReply::Granted(_)));
+}
+
+/// ★ What was made from it must be reached through its tags all the same.
+async fn a_value_is_discarded_as_by_the_end_of_its_ttl(rig: Rig) {
+    rig.fill("m", &["tT"]).await;
+    rig.fill("D", &["km"]).await;
+    let before = rig.reading("m").await;
+    rig.store.discard("m", Token::new(), None, far()).await.unwrap();
+    assert_eq!(rig.get("m").await, None);
+    assert!(rig.get("D").await.is_some(), "nothing falls with it");
+    assert_eq!(rig.try_fill("E", &["km"], &before).await, FillReply::Stored, "it fences nothing");
+    assert_eq!(rig.invalidate(&["tT"]).await, 2);
+    rig.store.discard("m", Token::new(), None, far()).await.unwrap();
+}
+
+async fn a_discard_removes_only_the_version_that_it_means(rig: Rig) {
+    rig.fill("a", &[]).await;
+    rig.store.discard("a", Token::new(), Some(Version([13; 24])), far()).await.unwrap();
+    assert!(rig.get("a").await.is_some());
+    rig.store.discard("a", Token::new(), Some(Version([0; 24])), far()).await.unwrap();
+    assert_eq!(rig.get("a").await, None);
+}
+
+async fn a_discard_gives_back_the_lease_of_its_own_token_alone(rig: Rig) {
+    let (mine, foreign) = (Token::new(), Token::new());
+    rig.lease("a", mine).await;
+    rig.store.discard("a", foreign, None, far()).await.unwrap();
+    assert!(matches!(rig.lease("a", Token::new()).await, LeaseReply::Held { .. }));
+    rig.store.discard("a", mine, None, far()).await.unwrap();
+    assert!(matches!(rig.lease("a", Token::new()).await, LeaseReply::Granted(_)));
 }
 
 async fn many_keys_are_answered_in_their_order(rig: Rig) {

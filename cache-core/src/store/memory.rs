@@ -17,6 +17,7 @@ use super::{
 };
 use crate::clock::{self, Instant};
 use crate::config::{Config, INVALIDATE_NAMES_PER_CHUNK};
+use crate::entry::Version;
 use crate::error::Error;
 use crate::name::Name;
 
@@ -87,8 +88,8 @@ impl MemoryStore {
         self.watches.is_empty()
     }
 
-    /// Stored or refused: it ended the lease, and who is woken finds out.
-    fn filled(&self, key: &str) {
+    /// Stored, refused or discarded: it ended the lease, and who is woken finds out.
+    fn ended(&self, key: &str) {
         self.watches.wake(key.as_bytes());
         self.watches.wake(lease_name(key).as_bytes());
     }
@@ -153,6 +154,14 @@ impl Store for MemoryStore {
         })
     }
 
+    fn discard<'a>(&'a self, key: &'a str, token: Token, version: Option<Version>, _: Instant) -> StoreFuture<'a, ()> {
+        Box::pin(async move {
+            self.run_on(key, move |state, name, _| state.discard(name, token, version)).await?;
+            self.ended(key);
+            Ok(())
+        })
+    }
+
     fn watch<'a>(&'a self, key: &'a str, if_present: IfPresent, _: Instant) -> StoreFuture<'a, Option<Watch>> {
         Box::pin(async move {
             let Some(watch) = self.watches.register(key, &lease_name(key)) else { return Ok(None) };
@@ -176,7 +185,7 @@ impl Store for MemoryStore {
         Box::pin(async move {
             let key = fill.key;
             let reply = self.run_on(key, move |state, name, now| state.fill(name, &fill, now)).await?;
-            self.filled(key);
+            self.ended(key);
             Ok(reply)
         })
     }
@@ -185,7 +194,7 @@ impl Store for MemoryStore {
         Box::pin(async move {
             let key = fill.key;
             let reply = self.run_on(key, move |state, name, now| state.write(name, &fill, now)).await?;
-            self.filled(key);
+            self.ended(key);
             Ok(reply)
         })
     }

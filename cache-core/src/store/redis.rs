@@ -255,6 +255,21 @@ impl Store for RedisStore {
         })
     }
 
+    fn discard<'a>(
+        &'a self,
+        key: &'a str,
+        token: Token,
+        version: Option<Version>,
+        until: Instant,
+    ) -> StoreFuture<'a, ()> {
+        Box::pin(async move {
+            let (value, lease, token) = (self.layout.value(key), self.layout.lease(key), token_text(token));
+            let times = version.as_ref().map_or(&[][..], |version| &version.0);
+            self.pool.run(&scripts::DISCARD, key, &[&value, &lease], &[token.as_bytes(), times], until).await?;
+            Ok(())
+        })
+    }
+
     fn watch<'a>(&'a self, key: &'a str, if_present: IfPresent, until: Instant) -> StoreFuture<'a, Option<Watch>> {
         Box::pin(async move {
             let (value, lease) = (self.layout.value(key), self.layout.lease(key));

@@ -206,6 +206,16 @@ pub(crate) trait Store: Send + Sync + 'static {
     /// Gives a lease back, if it is still ours.
     fn release_lease<'a>(&'a self, key: &'a str, token: Token, until: Instant) -> StoreFuture<'a, ()>;
 
+    /// Removes the value of `key` as the end of its TTL would, and gives the lease back, if it is still ours. With a version,
+    /// any other value stays. Memberships stay, so that what was made from the value is still reached through them.
+    fn discard<'a>(
+        &'a self,
+        key: &'a str,
+        token: Token,
+        version: Option<Version>,
+        until: Instant,
+    ) -> StoreFuture<'a, ()>;
+
     /// Waits for the value or the lease of `key` to change, as seen from a call that was told [`LeaseReply::Held`]: with
     /// [`IfPresent::Return`] a value that is there by now is a change. `None`: the store cannot tell, or too many wait.
     ///

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use super::Gate;
 use crate::clock::Instant;
 use crate::config::Config;
+use crate::entry::Version;
 use crate::error::{Error, ErrorKind};
 use crate::name::Name;
 use crate::store::far;
@@ -25,6 +26,7 @@ pub(super) enum Op {
     TakeLease,
     RenewLease,
     ReleaseLease,
+    Discard,
     Watch,
     ReadClock,
     Fill,
@@ -279,6 +281,20 @@ impl Store for Faulty {
             Op::ReleaseLease,
             until,
             Box::pin(async move { self.0.store.release_lease(key, token, until).await }),
+        )
+    }
+
+    fn discard<'a>(
+        &'a self,
+        key: &'a str,
+        token: Token,
+        version: Option<Version>,
+        until: Instant,
+    ) -> StoreFuture<'a, ()> {
+        self.through(
+            Op::Discard,
+            until,
+            Box::pin(async move { self.0.store.discard(key, token, version, until).await }),
         )
     }
 

@@ -44,7 +44,7 @@ async fn run<F: Future<Output = Result<u32, &'static str>>>(
 ) -> Result<u32, &'static str> {
     match load.run(body()).await {
         Ok(value) => {
-            load.fill(&value, Default::default()).await;
+            load.fill(Some(&value), Default::default()).await;
             Ok(value)
         }
         Err(error) => load.failed(error).ok_or(error),
@@ -383,10 +383,10 @@ async fn none_has_no_stale_windows() {
     let Step::Load(load) = Call::new(Some(&cache), key(), policy.clone(), coding()).lookup().await else {
         panic!("a hit")
     };
-    load.fill(&None, Default::default()).await;
+    load.fill(Some(&None), Default::default()).await;
     assert_eq!(store.last_ttl(), Some(Duration::from_secs(5)));
     cache.invalidate_key("k").await.unwrap();
     let Step::Load(load) = Call::new(Some(&cache), key(), policy, coding()).lookup().await else { panic!("a hit") };
-    load.fill(&Some(1), Default::default()).await;
+    load.fill(Some(&Some(1)), Default::default()).await;
     assert_eq!(store.last_ttl(), Some(2 * MINUTE));
 }

@@ -14,7 +14,7 @@ async fn call<T: serde::Serialize + serde::de::DeserializeOwned>(
         Step::Return(value) | Step::ReturnAndRefresh(value, _) => value,
         Step::Load(mut load) => {
             let value = load.run(async { value }).await;
-            load.fill(&value, Names::new()).await;
+            load.fill(Some(&value), Names::new()).await;
             value
         }
     }

@@ -45,7 +45,7 @@ async fn a_load_depends_on_what_was_not_stored_in_it() {
         let value = load.run(async { 1 }).await;
         let mut declared = Names::new();
         declared.tag("t");
-        load.unstored_value(declared);
+        load.fill(None, declared).await;
         value
     };
     assert!(falls(&cache, body, "t", true).await);

@@ -84,13 +84,13 @@ async fn a_peer_goes_on_refreshing_when_the_cache_it_was_made_from_is_dropped() 
         Call::<u32>::new(Some(&there), tagged("k", &[]), policy, coding()).in_background().lookup()
     };
     let Step::Load(load) = call().await else { panic!("stored") };
-    load.fill(&1, Default::default()).await;
+    load.fill(Some(&1), Default::default()).await;
     tokio::time::advance(minute).await;
     let Step::ReturnAndRefresh(1, refresh) = call().await else { panic!("not stale") };
     let body = gate.body(2);
     refresh.spawn(|mut load| async move {
         let value = load.run(body).await;
-        load.fill(&value, Default::default()).await;
+        load.fill(Some(&value), Default::default()).await;
         true
     });
     gate.reached().await;

@@ -106,17 +106,16 @@ impl BatchLoading {
             let Some((at, mut loading)) = self.loads.pop_front() else { break };
             let (names, encoded) = value(&loading.subject, at);
             loading.declare(names);
-            let Some(encoded) = encoded else {
-                loading.end_unstored(NotStored::NotWanted);
-                continue;
-            };
             loading.scope.inherit(&self.collected);
-            if let Some(filling) = loading.fill_with(|_| encoded) {
-                bytes += filling.bytes();
-                fillings.push(filling);
-            }
+            let filling = match encoded {
+                Some(encoded) => loading.fill_with(|_| encoded),
+                None => loading.unkept(NotStored::NotWanted),
+            };
+            bytes += filling.as_ref().map_or(0, Filling::bytes);
+            fillings.extend(filling);
         }
-        self.counters.values_seen(fillings.len(), bytes);
+        let values = fillings.iter().filter(|filling| filling.bytes() > 0).count();
+        self.counters.values_seen(values, bytes);
         Some(fillings)
     }
 }

@@ -16,6 +16,7 @@ use crate::config::{
     Config, FENCES_MAX, INVALIDATE_MEMBERS_PER_CHUNK, LEARNED_TTL_MAX, MEMORY_LEARNED_SHARE,
     MEMORY_MEMBERSHIPS_PER_VISIT, MEMORY_NAMES_LEFT_AT_ONCE, MEMORY_REAPED_PER_OPERATION, SWEEP_KEYS_PER_PAGE,
 };
+use crate::entry::Version;
 use crate::name::Name;
 use crate::store::{ClockReading, Drained, Fill, FillReply, IfPresent, LeaseReply, Recall, Refusal, Token, Written};
 
@@ -134,6 +135,15 @@ impl State {
 
     pub(super) fn release_lease(&mut self, key: &Name, token: Token) {
         self.leases.release(key, token);
+    }
+
+    /// As the end of its TTL would: memberships stay until they are reaped.
+    pub(super) fn discard(&mut self, key: &Name, token: Token, version: Option<Version>) {
+        self.leases.release(key, token);
+        let stored = self.entries.get(key).map(|entry| Version::of(&entry.value));
+        if stored.is_some_and(|stored| version.is_none() || stored == version) {
+            self.entries.remove(key);
+        }
     }
 
     pub(super) fn is_leased(&self, key: &Name, now: Now) -> bool {

@@ -65,16 +65,9 @@ fn fill(generator: &Generator<'_>, names: &EntryNames) -> TokenStream {
             let __keep: bool = #keep;
             let mut __names = #private::Names::new();
             #of_value
-            if __keep {
-                ::core::option::Option::Some(__load.fill(__value, __names))
-            } else {
-                __load.unstored_value(__names);
-                ::core::option::Option::None
-            }
+            __load.fill(__keep.then_some(__value), __names)
         };
-        if let ::core::option::Option::Some(__filling) = __filling {
-            __filling.await;
-        }
+        __filling.await;
     }
 }
 
