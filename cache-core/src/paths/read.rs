@@ -1,27 +1,25 @@
 //! The read path of one call: look; share another's load, or take the lease; load. Compiled once: nothing in it is generic.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::lease::{self, Lease};
-use super::load::{self, IfFailed, Loading, Rights};
+use super::load::{self, Loading};
 use super::recovery;
 use super::refresh::Due;
 use super::subject::Subject;
-use super::wait::Wait;
-use crate::clock::{self, Instant, can_wait};
+use crate::clock::{Instant, can_wait};
 use crate::entry::Entry;
 use crate::error::Error;
 use crate::freshness::{Decision, Reason};
 use crate::observe::{Counters, Event};
 use crate::runtime::budget::Budget;
 use crate::runtime::provenance;
-use crate::runtime::single_flight::{Advice, Beside, End, Follower, Leader, Role, Streak};
-use crate::store::{Change, ClockReading, IfPresent, LeaseReply};
+use crate::runtime::single_flight::{Advice, Beside, Follower, Leader, Role, Streak};
+use crate::store::IfPresent;
 
 pub(crate) mod batch;
+mod claim;
 
 /// One call, until it has a value or has to load.
 pub(crate) struct Read {
@@ -117,25 +115,6 @@ enum Sharing {
     Found(Found),
     Lead(Leader),
     Alone,
-}
-
-/// A try at the right to load.
-struct Claim {
-    lease: Lease,
-    leader: Option<Leader>,
-}
-
-/// What comes of it.
-enum ClaimAnswer {
-    Missed(Miss),
-    /// Another process has the lease.
-    Held {
-        claim: Claim,
-        clock: ClockReading,
-        remaining: Duration,
-    },
-    /// The store did not say.
-    Unanswered(Claim),
 }
 
 impl Read {
@@ -265,88 +244,6 @@ impl Read {
         tokio::time::timeout_at(self.patience(), follower.advice()).await.unwrap_or(Advice::Load)
     }
 
-    async fn lease(&mut self, leader: Option<Leader>) -> Miss {
-        let subject = self.subject.clone();
-        let Some((key, store)) = subject.place() else { return self.load_unfilled(leader) };
-        match self.way {
-            Way::FailOpen | Way::Bypass => return self.load_unfilled(leader),
-            Way::Beside(_) => return self.load_beside().await,
-            Way::Share | Way::WaitForLease | Way::Alone => {}
-        }
-        let mut claim = Claim { lease: Lease::new(&subject.runtime, &key.text), leader };
-        let (mut wait, budget, mut may_ask_again) = (Wait::default(), self.budget, false);
-        loop {
-            claim = match self.claim(claim).await {
-                ClaimAnswer::Missed(miss) => return miss,
-                ClaimAnswer::Held { claim, clock, .. } if self.gives_up() => return self.load_unleased(claim, clock),
-                ClaimAnswer::Held { mut claim, remaining, .. } => {
-                    let until = self.patience();
-                    let if_present = self.seen.if_present;
-                    let wait = wait.once(&mut self.budget, &subject, store, if_present, remaining, until);
-                    if wait.await == Change::Value {
-                        // Followers need not wait for this call's answer to look for themselves: it is not theirs.
-                        claim.leader.take().into_iter().for_each(|leader| leader.end(End::Elsewhere));
-                    }
-                    // The wait has a limit of its own.
-                    self.budget = budget;
-                    may_ask_again = true;
-                    claim
-                }
-                // A connection that is lost while this call waits says nothing of the load that it waits for.
-                ClaimAnswer::Unanswered(claim) if may_ask_again && self.may_ask() => {
-                    may_ask_again = false;
-                    claim
-                }
-                ClaimAnswer::Unanswered(claim) => return self.fail_open(claim),
-            };
-        }
-    }
-
-    /// Asks for the lease: the one place where a call does. What is stored by now is taken, if it can be.
-    async fn claim(&mut self, mut claim: Claim) -> ClaimAnswer {
-        loop {
-            let if_present = self.seen.if_present;
-            match lease::ask(&self.subject, &mut self.budget, &claim.lease, if_present).await {
-                Ok(LeaseReply::Granted(clock)) => {
-                    let Claim { lease, leader } = claim;
-                    let rights = Rights { clock: Some(clock), lease: Some(lease), leader, _beside: None };
-                    return ClaimAnswer::Missed(self.load(rights));
-                }
-                Ok(LeaseReply::Held { clock, remaining }) => return ClaimAnswer::Held { claim, clock, remaining },
-                Ok(LeaseReply::Hit(bytes)) if if_present != IfPresent::Ignore => {
-                    if let Some(found) = self.usable(bytes, Source::Store) {
-                        claim.lease.forget();
-                        // Older than those who joined since: they look for themselves.
-                        claim.leader.into_iter().for_each(|leader| leader.end(End::Elsewhere));
-                        return ClaimAnswer::Missed(Miss::Found(found));
-                    }
-                    if matches!(self.way, Way::Bypass) {
-                        return ClaimAnswer::Unanswered(claim);
-                    }
-                    // Asked again, these bytes do not count.
-                }
-                Ok(LeaseReply::Hit(_)) | Err(_) => return ClaimAnswer::Unanswered(claim),
-            }
-        }
-    }
-
-    /// Whether it loads although another process does.
-    fn gives_up(&mut self) -> bool {
-        matches!(self.way, Way::Alone) || self.is_out_of_patience()
-    }
-
-    fn is_out_of_patience(&mut self) -> bool {
-        !can_wait() || clock::now() >= self.patience()
-    }
-
-    fn patience(&mut self) -> Instant {
-        *self.patience.get_or_insert_with(|| clock::now() + self.subject.runtime.config.lease_wait)
-    }
-
-    fn may_ask(&self) -> bool {
-        !matches!(self.way, Way::Bypass) && !self.budget.left().is_zero()
-    }
-
     /// What is stored, as this call may have it; if it may not, that is noted for the next question.
     fn usable(&mut self, bytes: Bytes, source: Source) -> Option<Found> {
         match self.judge(bytes, source) {
@@ -416,51 +313,6 @@ impl Read {
     fn stand_in(&mut self) -> Option<Found> {
         let entry = load::stand_in(&self.subject, self.seen.kept.take()?)?;
         Some(Found { entry, kind: HitKind::StandIn, due: None })
-    }
-
-    /// With a reading and without the lease.
-    async fn load_beside(&mut self) -> Miss {
-        let subject = self.subject.clone();
-        let Some((key, store)) = subject.place() else { return self.load_unfilled(None) };
-        let reading = |until| store.read_clock(&key.text, subject.recall(), until);
-        let reading = self.budget.ask(&subject.counters, reading).await;
-        match (std::mem::replace(&mut self.way, Way::FailOpen), reading) {
-            (Way::Beside(beside), Ok(clock)) => {
-                self.load(Rights { clock: Some(clock), _beside: Some(beside), ..Rights::default() })
-            }
-            _ => self.load_unfilled(None),
-        }
-    }
-
-    /// Another process has the lease, and this call waits no longer: with the reading that it was given.
-    fn load_unleased(&mut self, mut claim: Claim, clock: ClockReading) -> Miss {
-        claim.lease.forget();
-        self.load(Rights { clock: Some(clock), leader: claim.leader, ..Rights::default() })
-    }
-
-    /// The store did not say whose the lease is: it goes back in the background.
-    fn fail_open(&mut self, claim: Claim) -> Miss {
-        if !matches!(self.way, Way::Bypass) {
-            self.way = Way::FailOpen;
-        }
-        self.load_unfilled(claim.leader)
-    }
-
-    /// Without a clock reading there is no fill, so there is nothing that followers could wait for.
-    fn load_unfilled(&mut self, leader: Option<Leader>) -> Miss {
-        leader.into_iter().for_each(|leader| leader.end(End::Nothing));
-        self.load(Rights::default())
-    }
-
-    fn load(&mut self, rights: Rights) -> Miss {
-        let bypasses = matches!(self.way, Way::Bypass);
-        if !bypasses {
-            self.subject.note(Event::Miss);
-        }
-        // Past a failed invalidation nothing stored counts.
-        let kept = self.seen.kept.take().filter(|_| !bypasses);
-        let if_failed = kept.map_or(IfFailed::Return, IfFailed::Serve);
-        Miss::Load(Loading::new(self.subject.clone(), rights, self.budget, if_failed, self.seen.if_present.into()))
     }
 }
 

@@ -11,7 +11,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use super::{Claim, ClaimAnswer, Found, Miss, Read, Source, Terms, Way};
+use super::claim::{Claim, ClaimAnswer};
+use super::{Found, Miss, Read, Source, Terms, Way};
 use crate::clock::{self, Instant};
 use crate::config::{BATCH_BYTES, BATCH_GET_KEYS, BATCH_GET_KEYS_UNSEEN, BATCH_WINDOW};
 use crate::entry::Fingerprint;
