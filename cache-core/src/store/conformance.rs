@@ -70,6 +70,7 @@ on_every_store! {
     a_lease_answers_with_any_value_but_the_one_that_is_too_old
     a_foreign_token_neither_renews_nor_releases_a_lease
     a_value_is_discarded_as_by_the_end_of_its_ttl
+    a_discarded_value_leaves_the_indexes_that_nothing_needs
     a_discard_removes_only_the_version_that_it_means
     a_discard_gives_back_the_lease_of_its_own_token_alone
     many_keys_are_answered_in_their_order
@@ -333,6 +334,14 @@ async fn a_value_is_discarded_as_by_the_end_of_its_ttl(rig: Rig) {
     assert_eq!(rig.try_fill("E", &["km"], &before).await, FillReply::Stored, "it fences nothing");
     assert_eq!(rig.invalidate(&["tT"]).await, 2);
     rig.store.discard("m", Token::new(), None, far()).await.unwrap();
+}
+
+async fn a_discarded_value_leaves_the_indexes_that_nothing_needs(rig: Rig) {
+    rig.fill("a", &["tT", "kb"]).await;
+    rig.fill("c", &["tT"]).await;
+    rig.store.discard("a", Token::new(), None, far()).await.unwrap();
+    assert_eq!(rig.bookkeeping().await, 1, "that of the tag");
+    assert_eq!(rig.invalidate(&["tT"]).await, 1);
 }
 
 async fn a_discard_removes_only_the_version_that_it_means(rig: Rig) {

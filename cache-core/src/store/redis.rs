@@ -263,9 +263,11 @@ impl Store for RedisStore {
         until: Instant,
     ) -> StoreFuture<'a, ()> {
         Box::pin(async move {
-            let (value, lease, token) = (self.layout.value(key), self.layout.lease(key), token_text(token));
+            let (value, lease) = (self.layout.value(key), self.layout.lease(key));
+            let (nonce, token) = (nonce(), token_text(token));
             let times = version.as_ref().map_or(&[][..], |version| &version.0);
-            self.pool.run(&scripts::DISCARD, key, &[&value, &lease], &[token.as_bytes(), times], until).await?;
+            let args = [self.layout.root().as_bytes(), nonce.as_bytes(), key.as_bytes(), token.as_bytes(), times];
+            self.pool.run(&scripts::DISCARD, key, &[&value, &lease], &args, until).await?;
             Ok(())
         })
     }

@@ -207,7 +207,7 @@ pub(crate) trait Store: Send + Sync + 'static {
     fn release_lease<'a>(&'a self, key: &'a str, token: Token, until: Instant) -> StoreFuture<'a, ()>;
 
     /// Removes the value of `key` as the end of its TTL would, and gives the lease back, if it is still ours. With a version,
-    /// any other value stays. Memberships stay, so that what was made from the value is still reached through them.
+    /// any other value stays. Memberships stay if anything depends on the key, so that it is still reached through them.
     fn discard<'a>(
         &'a self,
         key: &'a str,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::Instant;
 
-use super::entries::Entries;
+use super::entries::{Entries, Entry};
 use super::fences::Fences;
 use super::indexes::Indexes;
 use super::learned::Learned;
@@ -137,12 +137,17 @@ impl State {
         self.leases.release(key, token);
     }
 
-    /// As the end of its TTL would: memberships stay until they are reaped.
+    /// As the end of its TTL would: what was made from the value is reached through its memberships, so they stay then.
     pub(super) fn discard(&mut self, key: &Name, token: Token, version: Option<Version>) {
         self.leases.release(key, token);
-        let stored = self.entries.get(key).map(|entry| Version::of(&entry.value));
-        if stored.is_some_and(|stored| version.is_none() || stored == version) {
-            self.entries.remove(key);
+        let is_meant = |entry: &Entry| version.is_none() || Version::of(&entry.value) == version;
+        if !self.entries.get(key).is_some_and(is_meant) {
+            return;
+        }
+        if let Some(entry) = self.entries.remove(key)
+            && !self.indexes.has_members(key)
+        {
+            entry.names.iter().for_each(|index| self.indexes.leave(index, key));
         }
     }
 

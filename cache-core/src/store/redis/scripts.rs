@@ -35,7 +35,7 @@ scripts! {
     TAKE_LEASE = "clock" "reading" "take_lease";
     RENEW_LEASE = "renew_lease";
     RELEASE_LEASE = "release_lease";
-    DISCARD = "discard";
+    DISCARD = "clock" "indexes" "discard";
     READ_CLOCK = "clock" "reading" "read_clock";
     RENEW_CLOCK = "clock" "renew_clock";
     FILL = "clock" "indexes" "reaping" "admit" "fill";
