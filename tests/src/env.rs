@@ -3,14 +3,14 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Ten times what any test takes: a race that never comes fails instead of hanging, and a busy machine
-/// fails nothing.
+/// Ten times what any test takes: a race that never comes fails instead of hanging,
+/// and a busy machine fails nothing.
 const TEST_DEADLINE: Duration = Duration::from_secs(180);
 
 /// Longer than any test: whoever waits for it fails with the test's deadline.
 pub const FOREVER: Duration = Duration::from_secs(3_600);
-/// Far longer than an answer takes, even on a busy machine, and shorter than a test may take: what never
-/// answers is told as such.
+/// Far longer than an answer takes, even on a busy machine, and shorter than a test may take: what
+/// never answers is told as such.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The servers that the suite runs on.
@@ -72,10 +72,17 @@ pub fn run(workers: usize, body: impl Future<Output = ()>) {
     assert!(ended.is_ok(), "the test did not end within {TEST_DEADLINE:?}");
 }
 
-/// Asks again until the answer is yes: for what happens in a server, or on its clock, which no test can
-/// pause. The test's own deadline bounds it.
+/// Asks again until the answer is yes: for what happens in a server, or on its
+/// clock, which no test can pause.
+///
+/// # Panics
+/// If the answer is still no after three minutes.
 pub async fn until(mut condition: impl AsyncFnMut() -> bool) {
-    while !condition().await {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    let asking = async {
+        while !condition().await {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let came = tokio::time::timeout(TEST_DEADLINE, asking).await;
+    assert!(came.is_ok(), "what this test waits for did not happen within {TEST_DEADLINE:?}");
 }

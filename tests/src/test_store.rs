@@ -55,18 +55,21 @@ impl TestStore {
         &self.namespace
     }
 
-    /// Settings of a cache in this store and namespace. Each cache built from it has its own connections,
-    /// flights and counters, as another process would; on the embedded store its own entries, too.
+    /// Settings of a cache in this store and namespace. Each cache built from it has
+    /// its own connections, flights and counters, as another process would; on the
+    /// embedded store its own entries, too.
     ///
-    /// Nothing depends on how fast the machine is: deadlines are long, leases outlast the test, and no
-    /// lifetime is shortened at random.
+    /// Nothing depends on how fast the machine is: deadlines are long, leases and fences outlast
+    /// the test. And no lifetime is shortened at random.
     pub fn builder(&self) -> Builder {
         let builder = Cache::builder().url(&self.url).namespace(&self.namespace).jitter(0.0);
-        builder.operation_deadline(PATIENCE).connect_timeout(PATIENCE).lease(FOREVER).lease_wait(FOREVER)
+        let builder = builder.operation_deadline(PATIENCE).connect_timeout(PATIENCE);
+        builder.lease(FOREVER).lease_wait(FOREVER).fence_retention(FOREVER)
     }
 
-    /// Settings of a cache that waits only for a moment for a load that is held. An invalidation frees
-    /// the lease of a key that it names; it cannot know the leases of loads that it reaches in another way.
+    /// Settings of a cache that waits only for a moment for a load that is held. An
+    /// invalidation frees the lease of a key that it names; it cannot know the leases of loads
+    /// that it reaches in another way.
     pub fn impatient(&self) -> Builder {
         self.builder().lease(MOMENT).lease_wait(MOMENT)
     }
@@ -105,7 +108,8 @@ pub async fn ready(builder: Builder) -> Cache {
     cache
 }
 
-/// A plain driver connection. Commands that this type does not name go through [`connection`](Raw::connection).
+/// A plain driver connection. Commands that this type does not name go through
+/// [`connection`](Raw::connection).
 #[derive(Clone, Debug)]
 pub struct Raw {
     connection: MultiplexedConnection,
@@ -118,7 +122,8 @@ impl Raw {
     /// If nothing answers there.
     pub async fn connect(url: &str) -> Self {
         let client = redis::Client::open(url).expect("a redis URL");
-        // The driver gives up after half a second, which would hide what a stalled command comes to in the end.
+        // The driver gives up after half a second, which would hide what a
+        // stalled command comes to in the end.
         let config = redis::AsyncConnectionConfig::new().set_connection_timeout(None).set_response_timeout(None);
         let connection = client.get_multiplexed_async_connection_with_config(&config).await;
         let connection = connection.unwrap_or_else(|error| panic!("no server at this URL: {error}"));
@@ -145,8 +150,8 @@ impl Raw {
         self.command("PTTL", &[key]).await
     }
 
-    /// Asserts that a key was given this lifetime after `since`. What is left of it and what has passed
-    /// make up the whole, however long a busy machine took in between.
+    /// Asserts that a key was given this lifetime after `since`. What is left of it and what has
+    /// passed make up the whole, however long a busy machine took in between.
     ///
     /// # Panics
     /// If it was given another one.

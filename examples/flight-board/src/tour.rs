@@ -1,7 +1,8 @@
 //! Drives the board over real HTTP, says what happens, and checks everything it says.
 //!
-//! `reads`, `changes`, `races`, `warming` and `traffic` are the chapters. Each runs on the state that the one before it left, so the
-//! number of entries that an invalidation removes is known exactly.
+//! `reads`, `changes`, `races`, `warming` and `traffic` are the chapters. Each runs on
+//! the state that the one before it left, so the number of entries that an
+//! invalidation removes is known exactly.
 
 use std::error::Error;
 use std::time::{Duration, Instant};
@@ -26,8 +27,8 @@ mod warming;
 
 /// The day of the boards: the one with most departures from Dallas and Chicago.
 const DAY: &str = "2001-03-09";
-/// No request of the tour takes this long, unless something hangs.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// No request of the tour takes this long, even on a busy machine, unless something hangs.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 type Outcome<T = ()> = Result<T, Box<dyn Error>>;
 
@@ -38,8 +39,9 @@ type Outcome<T = ()> = Result<T, Box<dyn Error>>;
 pub async fn run() -> Outcome<bool> {
     let began = Instant::now();
     let db = Db::in_memory()?;
-    // A namespace of this run alone: whatever the server of CACHE_URL already holds is neither read nor touched.
-    // And with all the time in the world: on a busy machine the claims about queries must hold, too.
+    // In a namespace of this run, so that whatever else the server of CACHE_URL holds is
+    // neither read nor touched. Nothing is given up for being slow: the claims about queries
+    // must hold on a busy machine, too.
     let settings = Cache::builder().namespace(db.namespace()).operation_deadline(PATIENCE).lease_wait(PATIENCE);
     let (cache, store) = setup::install_cache(settings)?;
     cache.ready(PATIENCE).await?;

@@ -10,7 +10,8 @@ use super::{DAY, Outcome, Tour, shown_delay};
 const CLIENTS: u64 = 16;
 const REQUESTS_PER_CLIENT: u64 = 150;
 
-/// Airports by how many flights leave them on [`DAY`]; each client owns one flight of the first, which it alone changes.
+/// Airports by how many flights leave them on [`DAY`]; each client owns one flight of the
+/// first, which it alone changes.
 const AIRPORTS: [&str; 4] = ["DFW", "ORD", "LAX", "ATL"];
 
 pub(super) async fn run(tour: &mut Tour) -> Outcome {
@@ -60,7 +61,8 @@ struct Seen {
     stale: u64,
 }
 
-/// One client: one request in ten changes its flight, the others read. What is its own it knows exactly.
+/// One client: one request in ten changes its flight, the others read.
+/// What is its own it knows exactly.
 async fn read_and_change(client: Client, own: u64, mut rng: Rng) -> Result<Seen, hyper_util::client::legacy::Error> {
     let mut seen = Seen::default();
     let mut delay = None;

