@@ -34,7 +34,8 @@ pub enum Message {
     Done(Tally),
 }
 
-/// How the callers of one order fared. Times are in µs of the wall clock, which processes of one machine share.
+/// How the callers of one order fared. Times are in µs of the wall clock, which
+/// processes of one machine share.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
     /// Callers with a value.
@@ -65,8 +66,8 @@ impl Tally {
 }
 
 impl Crowd {
-    /// Starts `processes` of `program` with `arguments`, which come before what [`crowd_main`] takes, and waits until they
-    /// are ready.
+    /// Starts `processes` of `program` with `arguments`, which come before what [`crowd_main`]
+    /// takes, and waits until they are ready.
     pub async fn start(
         program: &str,
         arguments: &[&str],
@@ -103,7 +104,7 @@ impl Crowd {
         crowd
     }
 
-    /// What is said next, and by which process.
+    /// The next message, and the process that it comes from.
     pub async fn next(&mut self) -> (usize, Message) {
         self.said.recv().await.expect("a process lives")
     }
@@ -126,7 +127,8 @@ impl Crowd {
         self.processes[process].0.kill().await.expect("the process can be killed");
     }
 
-    /// Lets every load that begins succeed until so many processes are done; how many began, and how the callers fared.
+    /// Lets every load succeed until this many processes are done. Returns how many loads
+    /// began, and how the callers fared.
     pub async fn until_done(&mut self, processes: usize) -> (usize, Vec<Tally>) {
         let (mut loads, mut all) = (0, Vec::new());
         while all.len() < processes {
@@ -193,8 +195,9 @@ impl Loads {
     }
 }
 
-/// Everything of one process of a [`Crowd`]. Arguments: URL, lease and longest wait in ms. Orders, one a line:
-/// `call CALLERS KEY` (loads end when told to), `storm CALLERS KEY` (every load fails), `ok` (one load succeeds).
+/// What one process of a [`Crowd`] runs. Arguments: the URL, then the lease and the longest wait in
+/// ms. Orders, one a line: `call CALLERS KEY` (loads end when told to), `storm CALLERS KEY` (every
+/// load fails), `ok` (one load succeeds).
 pub async fn crowd_main(arguments: &[String]) {
     let [url, lease, lease_wait] = arguments else { panic!("expected URL, lease and wait") };
     let ms = |text: &str| Duration::from_millis(text.parse().expect("a number"));

@@ -44,7 +44,8 @@ impl Data {
         value
     }
 
-    /// Stops the next read of a row that is not held yet, after it has read and before it returns.
+    /// Stops one read of a row after it has read and before it returns: the next
+    /// one that no earlier gate stops.
     pub fn hold(&self, row: &str) -> Gate {
         let gate = Gate::new();
         self.rows().entry(row.to_owned()).or_default().held.push(gate.clone());

@@ -23,8 +23,8 @@ pub enum Fault {
     Delay(Duration),
     /// Bytes are held back in both directions, and delivered when the fault ends.
     Stall,
-    /// Each connection is closed once this many more bytes of replies have passed. With 0 the server has done what it
-    /// was asked, and the client never learns of it.
+    /// Each connection is closed once this many more bytes of replies have passed. With 0 the
+    /// server has done what it was asked, and the client never learns of it.
     CutAfter(u64),
     /// Open connections are closed; new ones are refused.
     Refuse,
@@ -36,7 +36,8 @@ pub enum Fault {
     Garbage,
 }
 
-/// A TCP proxy on a loopback port whose faults are switched while it runs. Dropping it closes everything.
+/// A TCP proxy on a loopback port whose faults are switched while it runs.
+/// Dropping it closes everything.
 #[derive(Debug)]
 pub struct FaultProxy {
     address: SocketAddr,

@@ -1,7 +1,7 @@
 //! Servers, faults and forced races for the black-box tests.
 //!
-//! `cargo xtask test` starts the shared servers and says where they and their programs are (see [`env`]).
-//! A missing server fails a test; it is never skipped in silence.
+//! `cargo xtask test` starts the shared servers and says where they and their programs are (see
+//! [`env`]). A missing server fails a test; it is never skipped in silence.
 
 mod crowd;
 mod data;
@@ -35,8 +35,9 @@ pub use redis;
 
 /// Runs each test body on every store: `claim::embedded`, `claim::redis` and `claim::valkey`.
 ///
-/// Every run has a namespace of its own and fails after three minutes instead of hanging. Bodies run on
-/// a current-thread runtime; `#![multi_thread]` as the first line gives them two worker threads.
+/// Every run has a namespace of its own and fails after three minutes instead of
+/// hanging. Bodies run on a current-thread runtime; `#![multi_thread]` as the first line
+/// gives them two worker threads.
 ///
 /// ```
 /// use cache_tests::{TestStore, each_store};
@@ -53,8 +54,8 @@ macro_rules! each_store {
     ($($tests:tt)*) => { $crate::__tests! { [embedded redis valkey] $($tests)* } };
 }
 
-/// Runs each test body on every server, for claims about several processes or about bytes: `claim::redis` and
-/// `claim::valkey`. Otherwise like [`each_store!`].
+/// Runs each test body on every server, for claims about several processes or about bytes:
+/// `claim::redis` and `claim::valkey`. Otherwise like [`each_store!`].
 #[macro_export]
 macro_rules! each_server {
     ($($tests:tt)*) => { $crate::__tests! { [redis valkey] $($tests)* } };

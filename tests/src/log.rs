@@ -25,8 +25,9 @@ impl Log {
     pub fn listen() -> (Self, LogGuard) {
         let log = Self::default();
         let all = fmt().with_max_level(LevelFilter::TRACE).with_ansi(false).with_writer(log.clone()).finish();
-        // A lone subscriber can be overlooked: the first thread to meet an event decides for all threads
-        // whether anybody listens, and another test's thread has no subscriber. A second one prevents that.
+        // A lone subscriber can be overlooked: the first thread to meet an event decides
+        // for all threads whether anybody listens, and another test's thread has no
+        // subscriber. A second one prevents that.
         let _second = Dispatch::new(fmt().with_writer(io::sink).finish());
         (log, LogGuard { _guard: subscriber::set_default(all), _second })
     }

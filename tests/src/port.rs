@@ -3,12 +3,14 @@
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::ops::Range;
 
-/// Below the range from which systems give ports to outgoing connections. A server that is stopped for a while would
-/// else lose its port to a client, or a client that reconnects would meet itself there.
+/// Below the range from which systems give ports to outgoing connections. A server that
+/// is stopped for a while would else lose its port to a client, or a client that
+/// reconnects would meet itself there.
 const PORTS: Range<u16> = 10_000..32_000;
 const ATTEMPTS: usize = 100;
 
-/// A loopback address that nobody listens on at this moment. Whoever takes it must be ready to try another.
+/// A loopback address that nobody listens on at this moment. Whoever takes
+/// it must be ready to try another.
 pub(crate) fn free() -> SocketAddr {
     (0..ATTEMPTS)
         .map(|_| SocketAddr::from((Ipv4Addr::LOCALHOST, fastrand::u16(PORTS))))

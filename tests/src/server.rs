@@ -29,7 +29,8 @@ impl ServerOptions {
         Self::default()
     }
 
-    /// The default user's password; it must need no quoting, neither in a configuration nor in a URL.
+    /// The default user's password; it must need no quoting, neither
+    /// in a configuration nor in a URL.
     pub fn password(mut self, password: &str) -> Self {
         self.password = Some(password.to_owned());
         self
@@ -68,7 +69,8 @@ pub struct Server {
 #[derive(Debug)]
 struct ServerProcess {
     child: Child,
-    /// Kills the server when our end of its stdin closes: it cannot outlive this process, however that ends.
+    /// Kills the server when our end of its stdin closes: it cannot outlive
+    /// this process, however that ends.
     guard: Child,
 }
 
@@ -180,7 +182,7 @@ impl Server {
     fn launch(&self) -> Result<ServerProcess, String> {
         let configuration = self.directory.path().join("server.conf");
         std::fs::write(&configuration, self.configuration()).expect("the directory is writable");
-        // First, so that hardly a moment is left in which the server would be without it.
+        // First, so that the server is hardly for a moment without it.
         let guard = guard();
         let mut child = Command::new(&self.program)
             .arg(&configuration)

@@ -17,10 +17,11 @@ use crate::{PATIENCE, ready};
 /// Of every worker: the lease of one that is killed must not cost a test seconds.
 const LEASE: Duration = Duration::from_millis(250);
 
-/// A process that runs [`worker_main`]: it obeys [`World`]'s commands, and asks this process for its data. Dropping it kills it.
+/// A process that runs [`worker_main`]: it obeys [`World`]'s commands, and asks this process for
+/// its data. Dropping it kills it.
 ///
-/// One line is one message. To the process: `run <id> <command>`, `loaded <id> <version>`. From it: `ready`,
-/// `load <id> <datum>`, `done <id> <answer>`, `failed <id> <error>`.
+/// One line is one message. To the process: `run <id> <command>`, `loaded <id> <version>`. From it:
+/// `ready`, `load <id> <datum>`, `done <id> <answer>`, `failed <id> <error>`.
 #[derive(Debug)]
 pub struct Worker {
     to_process: mpsc::UnboundedSender<String>,
@@ -33,7 +34,8 @@ pub struct Worker {
 type Answers = Arc<Mutex<Option<HashMap<u64, oneshot::Sender<Result<String, String>>>>>>;
 
 impl Worker {
-    /// Starts `program` (a test's `env!("CARGO_BIN_EXE_cache-test-worker")`) on a store, and waits until it is ready.
+    /// Starts `program` (a test's `env!("CARGO_BIN_EXE_cache-test-worker")`) on a
+    /// store, and waits until it is ready.
     pub async fn start(program: &str, url: &str, namespace: &str, source: Source) -> Self {
         let mut child = Command::new(program)
             .args([url, namespace])
@@ -99,7 +101,8 @@ async fn read_lines(
     *lock(&answers) = None;
 }
 
-/// Everything of the process that [`Worker`] starts: `<url> <namespace>` as arguments, messages on stdin and stdout.
+/// What the process of a [`Worker`] runs. Its arguments are URL and namespace; it gets messages on
+/// stdin and sends them on stdout.
 pub async fn worker_main() {
     let arguments: Vec<String> = std::env::args().collect();
     let builder = Cache::builder().url(&arguments[1]).namespace(&arguments[2]).jitter(0.0);

@@ -1,4 +1,5 @@
-//! Cached functions over numbered data, driven by commands as text: the same in this process and in others.
+//! Cached functions over numbered data, driven by commands as text: the same
+//! in this process and in others.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -6,7 +7,8 @@ use std::sync::Arc;
 use cache_core::{Cache, cached};
 use serde::{Deserialize, Serialize};
 
-/// Where a load reads the version of a datum. Numbers from [`PAUSE`] on name no datum: the answer may only take its time.
+/// Where a load reads the version of a datum. Numbers from [`PAUSE`] on name no datum: a
+/// load asks for one to be held up.
 pub type Source = Arc<dyn Fn(u64) -> Pin<Box<dyn Future<Output = u64> + Send>> + Send + Sync>;
 
 /// See [`Source`].
@@ -14,8 +16,9 @@ pub const PAUSE: u64 = 1_000;
 
 /// A cache, and the data that its entries are made from.
 ///
-/// `leaf:d` holds datum `d` and has the tag `group:` and the parity of `d`; `pair:d` is made from the leaves `d` and `d + 1` and
-/// is gone in a moment; `board:d` is made from the pairs `d` and `d + 2`.
+/// `leaf:d` holds datum `d`; its tag is `group:0` or `group:1`, by the parity of `d`.
+/// `pair:d` is made from the leaves `d` and `d + 1`, and expires in a moment. `board:d` is
+/// made from the pairs `d` and `d + 2`.
 #[derive(Clone)]
 pub struct World {
     cache: Cache,

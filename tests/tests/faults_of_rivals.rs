@@ -25,7 +25,8 @@ async fn stored(cache: &Cache, key: &str) -> Option<u64> {
 }
 
 each_store! {
-    /// While a tag of many chunks falls, loads that began before its invalidation fill: none of them may stay.
+    /// While a tag of many chunks falls, loads that began before its
+    /// invalidation fill: none of them may stay.
     async fn a_tag_written_during_its_invalidation_keeps_nothing_from_before(store: TestStore) {
         let cache = store.cache().await;
         for at in 0..1_500 {

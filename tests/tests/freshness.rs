@@ -1,6 +1,8 @@
-//! Values past their TTL, or near its end, through the attribute: who is served what, and the litmus under every policy.
+//! Values past their TTL, or near its end, through the attribute: who is served what, and
+//! the litmus under every policy.
 //!
-//! TTLs are a millisecond, so that a value is stale at once, and windows are long, so that no test depends on speed.
+//! TTLs are a millisecond, so that a value is stale at once, and windows are long, so
+//! that no test depends on speed.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -57,25 +59,34 @@ async fn costs_something() {
     tokio::time::sleep(Duration::from_millis(1)).await;
 }
 
-/// Waits for the clock, not for anybody: TTLs of a millisecond are over after this.
+/// Waits until TTLs of a millisecond are over.
 async fn pass_ttl() {
     let begun = SystemTime::now();
     until(async || begun.elapsed().is_ok_and(|passed| passed > Duration::from_millis(2))).await;
 }
 
-#[cached(prefix = "swr", ttl = "1ms", stale_while_revalidate = "1h", skip(app), tags = ["team:{team}:{id}"], depends_on = ["user:{id}"], cache = app.cache)]
+#[cached(
+    prefix = "swr", ttl = "1ms", stale_while_revalidate = "1h", skip(app),
+    tags = ["team:{team}:{id}"], depends_on = ["user:{id}"], cache = app.cache
+)]
 async fn revalidated(app: &App, id: u64, team: &str) -> Result<String, Down> {
     let _ = (id, team);
     app.read().await
 }
 
-#[cached(prefix = "sie", ttl = "1ms", stale_if_error = "1h", skip(app), tags = ["team:{team}:{id}"], depends_on = ["user:{id}"], cache = app.cache)]
+#[cached(
+    prefix = "sie", ttl = "1ms", stale_if_error = "1h", skip(app),
+    tags = ["team:{team}:{id}"], depends_on = ["user:{id}"], cache = app.cache
+)]
 async fn stands_in(app: &App, id: u64, team: &str) -> Result<String, Down> {
     let _ = (id, team);
     app.read().await
 }
 
-#[cached(prefix = "early", ttl = "1h", early_refresh = 1e15, skip(app), tags = ["team:{team}:{id}"], depends_on = ["user:{id}"], cache = app.cache)]
+#[cached(
+    prefix = "early", ttl = "1h", early_refresh = 1e15, skip(app),
+    tags = ["team:{team}:{id}"], depends_on = ["user:{id}"], cache = app.cache
+)]
 async fn early(app: &App, id: u64, team: &str) -> Result<String, Down> {
     let _ = (id, team);
     costs_something().await;
@@ -83,15 +94,18 @@ async fn early(app: &App, id: u64, team: &str) -> Result<String, Down> {
 }
 
 #[cached(
-    prefix = "all", ttl = "2ms", stale_while_revalidate = "1h", stale_if_error = "2h", early_refresh, jitter = 0.5, skip(app),
-    tags = ["team:{team}:{id}"], depends_on = ["user:{id}"], cache = app.cache
+    prefix = "all", ttl = "2ms", stale_while_revalidate = "1h", stale_if_error = "2h", early_refresh, jitter = 0.5,
+    skip(app), tags = ["team:{team}:{id}"], depends_on = ["user:{id}"], cache = app.cache
 )]
 async fn all(app: &App, id: u64, team: &str) -> Result<String, Down> {
     let _ = (id, team);
     app.read().await
 }
 
-#[cached(prefix = "adaptive", adaptive_ttl = "1h..2h", skip(app), tags = ["team:{team}:{id}"], depends_on = ["user:{id}"], cache = app.cache)]
+#[cached(
+    prefix = "adaptive", adaptive_ttl = "1h..2h", skip(app),
+    tags = ["team:{team}:{id}"], depends_on = ["user:{id}"], cache = app.cache
+)]
 async fn adaptive(app: &App, id: u64, team: &str) -> Result<String, Down> {
     let _ = (id, team);
     app.read().await
@@ -207,7 +221,8 @@ async fn litmus_of_a_load(policy: Policy, app: &App, writer: &Cache, by: By) {
     assert_eq!(policy.get(app).await.unwrap(), "new", "{policy:?} {by:?}: read after the load");
 }
 
-/// What is stale stands in for a load that fails, and for nobody who comes after `writer` has invalidated it.
+/// What is stale stands in for a load that fails, and for nobody who comes
+/// after `writer` has invalidated it.
 async fn litmus_of_standing_in(policy: Policy, app: &App, writer: &Cache, by: By) {
     policy.stale(app).await;
     app.down.store(true, Ordering::SeqCst);
@@ -216,7 +231,7 @@ async fn litmus_of_standing_in(policy: Policy, app: &App, writer: &Cache, by: By
     policy.get(app).await.unwrap_err();
 }
 
-/// In every way, by this process or another.
+/// In every way that an entry can fall, by this process or another.
 async fn litmus_of_refreshes(store: &TestStore, by_another: bool) {
     let mut id = 0;
     for by in BY_ALL {

@@ -1,4 +1,5 @@
-//! The litmus of loads for many keys: what an invalidation has overtaken is not stored, and what it has not is.
+//! The litmus of loads for many keys: what an invalidation has overtaken is not
+//! stored, and what it has not is.
 
 use std::collections::HashMap;
 

@@ -1,5 +1,6 @@
-//! The litmus: a load reads "old" and is held, the data changes, something invalidates, the load goes on. Whoever reads
-//! after the invalidation has returned gets "new", and the late fill is refused and counted.
+//! The litmus: a load reads "old" and is held, the data changes, something invalidates,
+//! the load goes on. Whoever reads after the invalidation has returned gets "new", and the
+//! late fill is refused and counted.
 
 use std::convert::Infallible;
 
@@ -215,13 +216,14 @@ async fn removed(cache: &Cache, invalidation: Invalidation) -> u64 {
 }
 
 each_store! {
-    /// A fill without a fence on a name that the entry gained by the load alone would pass.
+    /// Nothing was stored when the tag fell, so nothing but its fence can refuse the fill.
     async fn an_invalidation_before_any_read_reaches_the_load_that_runs_meanwhile(store: TestStore) {
         let app = App::new(&store).await;
         let held = app.data.hold("row");
         let late = app.begin_profile();
         held.reached().await;
-        assert_eq!(removed(&app.cache, Invalidation::new().tag("team:7").tag("team:8")).await, 0, "nothing is stored yet");
+        let teams = Invalidation::new().tag("team:7").tag("team:8");
+        assert_eq!(removed(&app.cache, teams).await, 0, "nothing is stored yet");
         held.open();
         late.await.unwrap();
         assert_eq!(app.refused_fills(), 1);
@@ -241,8 +243,8 @@ each_store! {
     }
 }
 
-/// Three levels over one row: `c` is made from `b`, `b` from `a`, `a` from the row. Each level then reads a row of its own,
-/// where it can be held.
+/// Three levels over one row: `c` is made from `b`, `b` from `a`, `a` from the row. Each level then
+/// reads a row of its own, where it can be held.
 impl App {
     async fn a(&self) -> String {
         self.load(key("a"), async || self.data.read("row").await).await
@@ -276,7 +278,8 @@ impl App {
     }
 }
 
-/// `d` is loaded and held where `held` says; the innermost entry falls; nothing made from it is ever served.
+/// `d` is loaded and held where `held` says; the innermost entry falls;
+/// nothing made from it is ever served.
 async fn nested_litmus(app: &App, writer: &Cache, held: &str, refused: u64) {
     let gate = app.data.hold(held);
     let late = tokio::spawn({
@@ -325,7 +328,7 @@ each_server! {
 }
 
 each_store! {
-    /// Also of those that arrive while it is under way: a local invalidation closes every earlier flight.
+    /// A local invalidation closes every flight that began before it.
     async fn a_caller_after_an_invalidation_joins_no_earlier_flight(store: TestStore) {
         let app = App::new(&store).await;
         let held = app.data.hold("row");
@@ -342,7 +345,8 @@ each_store! {
         assert_eq!(app.profile().await, "new");
     }
 
-    /// Two fills of one key by one process: the overtaken one neither overwrites the other's value nor gives its lease back.
+    /// Two fills of one key by one process: the overtaken one neither overwrites the other's
+    /// value nor gives its lease back.
     async fn the_overtaken_one_of_two_fills_of_one_process_changes_nothing(store: TestStore) {
         for overtaken_first in [true, false] {
             let app = App { cache: store.cache().await, data: Data::new() };
@@ -380,7 +384,8 @@ each_store! {
 }
 
 each_server! {
-    /// A lease is a fill's, not a process's: the overtaken fill ends, and the other load keeps its lease.
+    /// A lease is a fill's, not a process's: the overtaken fill ends, and
+    /// the other load keeps its lease.
     async fn the_overtaken_one_of_two_fills_gives_back_no_lease(store: TestStore) {
         let app = App::new(&store).await;
         let other = app.elsewhere(&store).await;
@@ -394,7 +399,8 @@ each_server! {
         held_new.reached().await;
         held_old.open();
         assert_eq!(old.await.unwrap(), "old");
-        // Its answer to a request for the lease comes before that to a later question.
+        // On every connection, what was asked before these was answered before them: the third
+        // call's request for the lease, too.
         let third = other.begin_profile();
         for _ in 0..20 {
             other.cache.peek::<String>("another").await.unwrap();
@@ -405,9 +411,11 @@ each_server! {
         assert_eq!(app.data.reads("row"), 2);
     }
 
-    /// The follower comes after another process's invalidation has returned, of which this process knows nothing.
+    /// The follower comes after another process's invalidation has returned. Its own
+    /// process knows nothing of that.
     async fn a_follower_that_joined_late_does_not_take_an_overtaken_value(store: TestStore) {
-        // One connection answers in order, so an answered question proves that the one before it was answered, too.
+        // One connection answers in order, so an answered question proves that the
+        // one before it was answered, too.
         let app = App { cache: ready(store.builder().connections(1)).await, ..App::new(&store).await };
         let writer = store.another_process().await;
         let held = app.data.hold("row");

@@ -78,7 +78,8 @@ each_store! {
     }
 }
 
-/// A text that is held while it is encoded: that is after `put` has read the clock and before it writes.
+/// A text that is held while it is encoded: that is after `put` has read
+/// the clock and before it writes.
 struct Held {
     text: String,
     encoding: Probe,

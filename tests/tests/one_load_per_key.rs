@@ -1,7 +1,7 @@
 //! One load per key: who loads, who waits, and what becomes of those who wait when the load fails.
 //!
-//! Leases outlast the tests, so whoever waits for one to run out fails with the test's deadline. For callers
-//! in several processes see `stampede.rs`.
+//! Leases outlast the tests, so whoever waits for one to run out fails with the test's deadline.
+//! For callers in several processes see `stampede.rs`.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,5 @@
-//! Redis absent, frozen, cut off, restarted, full: every call answers, and nothing old comes back after it.
+//! Redis absent, frozen, cut off, restarted, full: every call answers, and
+//! nothing old comes back after it.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,8 +12,9 @@ use cache_tests::{
 /// What each operation costs a [hasty] cache once its server is silent.
 const DEADLINE: Duration = Duration::from_millis(250);
 
-/// For servers that fall silent. On a busy machine an operation may run into its deadline at any time, so a test
-/// must not rest on what such a cache has stored; leases end soon, for one may be granted and its answer lost.
+/// For servers that fall silent. On a busy machine an operation may run into its deadline at any
+/// time, so a test must not rest on what such a cache has stored; leases end soon, for one may
+/// be granted and its answer lost.
 fn hasty(url: &str) -> Builder {
     Cache::builder().url(url).operation_deadline(DEADLINE).jitter(0.0)
 }

@@ -1,5 +1,5 @@
-//! Two real processes on one server: what one of them invalidates, the other neither serves nor fills.
-//! For processes that load one key at once see `stampede.rs`.
+//! Two real processes on one server: what one of them invalidates, the other neither serves nor
+//! fills. For processes that load one key at once see `stampede.rs`.
 
 use std::sync::Arc;
 
@@ -39,7 +39,8 @@ impl Processes {
     }
 }
 
-/// One process loads `entry` and is held at `row`; datum 1 changes; the other process runs `command`.
+/// One process loads `entry` and is held at `row`; datum 1 changes;
+/// the other process runs `command`.
 async fn litmus(store: &TestStore, entry: &str, row: u64, command: &str) {
     let all = Processes::start(store).await;
     all.write("clear").await;

@@ -1,4 +1,5 @@
-//! What a load was made from: the names of every cached call inside it become the entry's own, whatever came of the call.
+//! What a load was made from: the names of every cached call inside it become the entry's
+//! own, whatever came of the call.
 
 use std::convert::Infallible;
 use std::time::Duration;

@@ -1,5 +1,5 @@
-//! One cache, used from several tokio runtimes: each call depends on its own, whatever becomes of the others. And runtimes
-//! that lack what a cache needs.
+//! One cache, used from several tokio runtimes: each call depends on its own, whatever becomes of
+//! the others. And runtimes that lack what a cache needs.
 
 use cache_core::{Cache, cached};
 use cache_tests::{Fault, FaultProxy, Log, Probe, Server, TestStore, count_panics, each_server, each_store, until};
@@ -32,7 +32,8 @@ async fn case(cache: &Cache, of: u64) {
 }
 
 each_server! {
-    /// Each test of a suite has a runtime of its own, and the one that was first waits for all of them.
+    /// Each test of a suite has a runtime of its own, and the one that
+    /// was first waits for all of them.
     async fn a_suite_of_tests_shares_one_cache(store: TestStore) {
         const THREADS: u64 = 4;
         const CASES: u64 = 12;
@@ -129,7 +130,8 @@ async fn every_kind_of_call(cache: &Cache) {
 each_store! {
     async fn a_runtime_without_timers_or_io_calls_the_functions(store: TestStore) {
         let thread = std::thread::spawn(move || {
-            for (timers, io, lacks) in [(false, false, "no timers"), (false, true, "no timers"), (true, false, "no I/O")] {
+            let unfit = [(false, false, "no timers"), (false, true, "no timers"), (true, false, "no I/O")];
+            for (timers, io, lacks) in unfit {
                 let cache = store.builder().build().unwrap();
                 let (log, _listening) = Log::listen();
                 let panics = count_panics();

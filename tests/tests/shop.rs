@@ -66,7 +66,8 @@ async fn route(shop: &Shop, from: &str, to: Option<&str>, stops: Vec<String>) ->
 each_store! {
     async fn two_argument_lists_never_share_a_key(store: TestStore) {
         let shop = Shop::new(&store).await;
-        let texts = ["", ":", "!", "+", "a", "a:b", "b", "ab", "1", "'1", "#", "*", "%3A", "{a}", " ", "\n", "None", "é"];
+        let texts =
+            ["", ":", "!", "+", "a", "a:b", "b", "ab", "1", "'1", "#", "*", "%3A", "{a}", " ", "\n", "None", "é"];
         let stops = [vec![], vec![String::new()], vec!["a".to_owned(), "b".to_owned()], vec!["ab".to_owned()]];
         let mut calls = Vec::new();
         for from in texts {
@@ -355,7 +356,8 @@ each_store! {
     }
 }
 
-/// Made from a user and two products, which nobody declares; and from its invoice, so that there is a cycle.
+/// Made from a user and two products, which nobody declares; and from its
+/// invoice, so that there is a cycle.
 #[cached(prefix = "order", ttl = "10m", cache = shop.cache, skip(shop), depends_on = [invoice(id)])]
 async fn order(shop: &Shop, id: u64) -> String {
     let buyer = user(shop, 1).await;
@@ -397,7 +399,8 @@ each_store! {
         change_product(&shop, 3, "toys").await;
         assert_eq!(shop.cache.stats().prefix("product").invalidated, 1, "no order has it");
         change_product(&shop, 2, "toys").await;
-        // The product, two orders, two invoices, a statement and a reminder: each once, through the cycle as well.
+        // The product, two orders, two invoices, a statement and a reminder: each
+        // once, through the cycle as well.
         assert_eq!(shop.cache.stats().prefix("product").invalidated, 1 + 7);
         assert!(shop.has("user:1").await && shop.cache.peek(product::key(&1)).await.unwrap().is_some());
         assert_eq!(statement(&shop).await, ["invoice of Ann: shoes, toys"; 2]);

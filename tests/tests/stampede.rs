@@ -1,7 +1,9 @@
-//! Many callers of one cold key in several real processes: one load, whatever becomes of the process that loads.
+//! Many callers of one cold key in several real processes: one load, whatever
+//! becomes of the process that loads.
 //!
-//! Lower bounds of time are exact. The one upper bound is the test's deadline: without the rule nobody's wait would end
-//! before it. That a push wakes at once is shown in `cache-core`, where time is paused.
+//! Lower bounds of time are exact. The one upper bound is the test's deadline: without the
+//! rule nobody's wait would end before it. That a push wakes at once is shown in
+//! `cache-core`, where time is paused.
 
 use std::time::{Duration, Instant};
 
@@ -11,7 +13,8 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_cache-test-crowd");
 const PROCESSES: usize = 4;
 const CALLERS: usize = 250;
 
-/// Its leases are not renewed while a test runs, so what the server tracks changes with the value alone.
+/// Its leases are not renewed while a test runs, so what the server
+/// tracks changes with the value alone.
 async fn crowd(url: &str) -> Crowd {
     Crowd::start(PROGRAM, &[], PROCESSES, url, FOREVER, FOREVER).await
 }
@@ -21,7 +24,8 @@ async fn tracked(raw: &mut Raw) -> u64 {
     raw.info("stats", "tracking_total_items").await
 }
 
-/// The process whose load has begun, once every other process waits for a push: of the value, and of the lease.
+/// The process whose load has begun, once every other process waits for a push:
+/// of the value, and of the lease.
 async fn leader_with_waiters(crowd: &mut Crowd, raw: &mut Raw) -> usize {
     let (leader, message) = crowd.next().await;
     assert_eq!(message, Message::Loading);
@@ -48,7 +52,8 @@ each_server! {
         let (more_loads, all) = crowd.until_done(PROCESSES).await;
         assert_eq!((more_loads, loads(&all)), (0, 1));
         assert!(all.iter().all(|done| done.served == CALLERS), "{all:?}");
-        // Once the value is stored, one caller of each process asks for the lease, and each of the others for the value.
+        // Once the value is stored, one caller of each process asks for the lease, and
+        // each of the others for the value.
         let scripts = raw.calls_of("evalsha").await - scripts;
         assert!(scripts < CALLERS as u64, "{scripts}");
         let gets = raw.calls_of("get").await - gets;
@@ -71,8 +76,8 @@ each_server! {
         assert_eq!(message, Message::Loading);
         // The server counts in whole milliseconds.
         assert!(killed.elapsed() >= Duration::from_millis(1_498), "{:?}", killed.elapsed());
-        // While it loads, the two others wait again for the lease and the value. The successor's wait for the value is
-        // still registered: the value has not changed.
+        // While it loads, the two others wait again for the lease and the value. The successor's
+        // wait for the value is still registered: the value has not changed.
         until(async || tracked(&mut raw).await >= 5).await;
         crowd.order(successor, "ok").await;
         let (more_loads, all) = crowd.until_done(PROCESSES - 1).await;
@@ -80,8 +85,8 @@ each_server! {
         assert!(all.iter().all(|done| done.served == CALLERS), "{all:?}");
     }
 
-    /// A living leader keeps its lease by renewing it: here for twice as long as the lease lasts. It may be late by two
-    /// thirds of a lease, which is seconds.
+    /// A living leader keeps its lease by renewing it: here for twice as long as the lease lasts.
+    /// It may be late by two thirds of a lease, which is seconds.
     async fn a_load_that_hangs_keeps_others_for_their_limit_and_no_longer(store: TestStore) {
         let server = Server::start(store.kind().unwrap());
         let (lease, limit) = (Duration::from_secs(4), Duration::from_secs(8));
@@ -116,7 +121,8 @@ each_server! {
         // At most 16 in one process: `FAILED_LOADS_AT_ONCE`.
         let at_once: Vec<usize> = all.chunks(1).map(Tally::loads_at_once_max).collect();
         assert!(at_once.iter().all(|at_once| *at_once <= 16), "{at_once:?}");
-        // The leader of one process has the lease. The leaders of the others wait for it; 15 callers may load beside each.
+        // The leader of one process has the lease. The leaders of the others wait for it;
+        // 15 callers may load beside each.
         let at_once = Tally::loads_at_once_max(&all);
         assert!(at_once <= 1 + 15 * PROCESSES, "{at_once}");
     }
@@ -143,8 +149,8 @@ each_server! {
         let mut crowd = crowd(&server.url()).await;
         crowd.order_all(&format!("call {CALLERS} k")).await;
         let leader = leader_with_waiters(&mut crowd, &mut raw).await;
-        // A connection that has stood for two seconds is replaced at once. While one that fell sooner is not yet tried
-        // again, calls go on without the store.
+        // A connection that has stood for two seconds is replaced at once. While one that fell
+        // sooner is not yet tried again, calls go on without the store.
         until(async || ages(&mut raw).await.into_iter().all(|seconds| seconds >= 4)).await;
         let looks = raw.calls_of("exists").await;
         let killed: u64 = raw.command("CLIENT", &["KILL", "TYPE", "normal", "SKIPME", "yes"]).await;

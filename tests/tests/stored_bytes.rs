@@ -1,4 +1,5 @@
-//! What stands in the server: bytes that are not ours, values over the limit, bookkeeping that comes and goes.
+//! What stands in the server: bytes that are not ours, values over the limit,
+//! bookkeeping that comes and goes.
 
 use std::time::Duration;
 
@@ -56,7 +57,8 @@ each_server! {
         let mut flipped = good.clone();
         flipped[good.len() - 5] ^= 2;
         let truncated = good[..good.len() - 1].to_vec();
-        let cases = [Vec::new(), b"x".to_vec(), b"another program's text".to_vec(), future, foreign, long_names, flipped, truncated];
+        let text = b"another program's text".to_vec();
+        let cases = [Vec::new(), b"x".to_vec(), text, future, foreign, long_names, flipped, truncated];
         for (at, bytes) in cases.iter().enumerate() {
             raw.set(&format!("{}:a:1", store.namespace()), bytes).await;
             let before = cache.stats().prefix("a");

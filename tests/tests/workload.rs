@@ -1,5 +1,5 @@
-//! Random reads, invalidations and puts on nested entries from many sides, checked against the one promise: once an
-//! invalidation has returned, no later call returns a version from before it.
+//! Random reads, invalidations and puts on nested entries from many sides, checked against the one
+//! promise: once an invalidation has returned, no later call returns a version from before it.
 //!
 //! A failure prints its seed and the last of its history; `CACHE_TEST_SEED` runs a seed again.
 
@@ -42,7 +42,8 @@ struct Shared {
     versions: [AtomicU64; DATA],
     /// The version that each datum had when its last completed invalidation began.
     least: [AtomicU64; DATA],
-    /// A transaction: from the change of a datum until its `put` has returned, nobody else changes it.
+    /// A transaction: from the change of a datum until its `put` has
+    /// returned, nobody else changes it.
     rows: [tokio::sync::Mutex<()>; DATA],
     writes: Probe,
     done: AtomicBool,
@@ -111,7 +112,8 @@ impl Shared {
                 let history = self.history.lock().unwrap();
                 let from = history.len().saturating_sub(HISTORY_SHOWN);
                 panic!(
-                    "stale: reader {who} got version {version} of datum {datum}, {} was invalidated away before\nseed {}\n{}",
+                    "stale: reader {who} got version {version} of datum {datum}, \
+                     {} was invalidated away before\nseed {}\n{}",
                     least[datum],
                     self.seed,
                     history[from..].join("\n")
@@ -164,7 +166,8 @@ async fn workload(shared: &Arc<Shared>, nodes: &Arc<Vec<Node>>, writes: usize) {
         let (shared, nodes, mut random) = (shared.clone(), nodes.clone(), random.fork());
         writers.spawn(async move {
             for _ in (0..writes).take_while(|_| begun.elapsed() < TIME_MAX) {
-                // Something is to be stored before it falls; but held readers may be waiting for this very write.
+                // Something is to be stored before it falls; but held readers may
+                // be waiting for this very write.
                 let read = shared.reads.reached(shared.reads.count() + random.u64(0..16));
                 _ = tokio::time::timeout(Duration::from_millis(10), read).await;
                 let node = &nodes[random.usize(0..nodes.len())];
@@ -215,7 +218,8 @@ each_server! {
         workload(&shared, &Arc::new(nodes), 150).await;
     }
 
-    /// The server forgets everything, entries, fences and clock together, while loads are under way.
+    /// The server forgets everything, entries, fences and clock
+    /// together, while loads are under way.
     async fn nothing_stale_is_ever_read_from_a_server_that_forgets(store: TestStore) {
         let server = Server::start(store.kind().expect("a server"));
         let shared = Shared::new(seed());

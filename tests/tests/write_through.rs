@@ -1,4 +1,5 @@
-//! `#[write_through]`: the value that a function wrote is what the next call is served, unless somebody may know better.
+//! `#[write_through]`: the value that a function wrote is what the next call is served,
+//! unless somebody may know better.
 
 use std::future::poll_fn;
 use std::pin::pin;
@@ -60,7 +61,7 @@ async fn airport(app: &App) -> String {
     app.data.read("airport").await
 }
 
-/// Holds the row `write` after the change, so that a test can stop it there.
+/// Reads the row `write` after the change, so that a test can hold it there.
 #[write_through(get_flight(id), cache = app.cache)]
 async fn set_origin(app: &App, id: u64, origin: String) -> Result<Flight, String> {
     app.data.set(&row(id), &origin);
@@ -131,7 +132,7 @@ each_store! {
         assert_eq!(stored(&app, 1).await.as_deref(), Some("new"));
     }
 
-    /// It is filled after the reading and before the write.
+    /// The load fills after the write has read the clock, and before its value is stored.
     async fn a_load_from_inside_the_body_falls(store: TestStore) {
         let app = App::new(&store).await;
         app.data.set(&row(1), "old");

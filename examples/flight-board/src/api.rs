@@ -32,7 +32,8 @@ type Answer<T> = Result<Json<T>, Refused>;
 /// Most warmers and keys in one warm-up.
 const WANTED_MAX: usize = 1_000;
 
-/// What the handlers share. The cached functions use the installed cache; this is the same one, for the admin routes.
+/// What the handlers share. The cached functions use the installed cache; this is the
+/// same one, for the admin routes.
 #[derive(Clone)]
 pub struct App {
     /// Where the truth is.
@@ -73,7 +74,8 @@ pub fn router(app: App) -> Router {
         .with_state(app)
 }
 
-/// Counts the queries that really ran. An answer, or the answer that there is none, without any query came from the cache.
+/// Counts the queries that ran. A read that was answered without one, with a value or
+/// with 404, came from the cache.
 async fn tell_where_it_came_from(request: Request, next: Next) -> Response {
     let is_read = request.method() == Method::GET;
     let (mut response, queries) = db::count_queries(next.run(request)).await;
@@ -87,7 +89,7 @@ async fn tell_where_it_came_from(request: Request, next: Next) -> Response {
     response
 }
 
-/// Everything else shows no data.
+/// Responses of all other paths show no data.
 async fn default_to_none(mut response: Response) -> Response {
     response.headers_mut().entry(SERVED_FROM).or_insert(HeaderValue::from_static("none"));
     response.headers_mut().entry(DATABASE_QUERIES).or_insert(HeaderValue::from(0));
@@ -189,8 +191,8 @@ async fn replace_airport(
     Ok(Json(to_the_end(async move { flights::replace_airport(&app.db, new).await }).await?))
 }
 
-/// Runs a change in a task of its own. axum drops a handler when its client hangs up; SQLite would still make the change,
-/// and a tag that only the result names would not be invalidated.
+/// Runs a change in a task of its own. axum drops a handler when its client hangs up; SQLite would
+/// still make the change, and a tag that only the result names would not be invalidated.
 async fn to_the_end<T: Send + 'static>(change: impl Future<Output = T> + Send + 'static) -> T {
     let (output, queries) = tokio::spawn(db::count_queries(change)).await.expect("a change does not panic");
     db::add_queries(queries);
@@ -228,8 +230,8 @@ struct Wanted {
     keys: Vec<String>,
 }
 
-/// Without a body: all that is warmed at the start. What cannot be warmed is part of the answer, and keeps nothing else from being
-/// warmed. A client that hangs up stops its warm-up.
+/// Without a body: all that is warmed at the start. What cannot be warmed is part of the answer,
+/// and keeps nothing else from being warmed. A client that hangs up stops its warm-up.
 async fn warm_now(State(app): State<App>, wanted: Result<Option<Json<Wanted>>, JsonRejection>) -> Answer<Value> {
     let Wanted { names, keys } = wanted?.map(|Json(wanted)| wanted).unwrap_or_default();
     if names.len() + keys.len() > WANTED_MAX {

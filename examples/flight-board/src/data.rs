@@ -32,11 +32,12 @@ struct FlightRow {
     destination: String,
 }
 
-/// Creates the tables and fills them, unless they are there. In one transaction, so a file that several processes open at
-/// once is filled by one of them.
+/// Creates the tables and fills them, unless they are there. In one transaction, so a file that
+/// several processes open at once is filled by one of them.
 pub(crate) fn load(connection: &mut Connection) -> rusqlite::Result<()> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    // A statement, for it reads the schema anew; `table_exists` asks what the connection knew before it waited here.
+    // A statement, for it reads the schema anew; `table_exists` asks what the
+    // connection knew before it waited here.
     if transaction.query_row("SELECT count(*) FROM sqlite_schema WHERE name = 'flights'", [], |row| row.get(0))? {
         return Ok(());
     }

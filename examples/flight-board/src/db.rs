@@ -14,14 +14,16 @@ use crate::data;
 use crate::error::Result;
 use crate::outbox;
 
-/// Drawn once in the life of a database. A cache that outlives the file must not answer for the next one.
+/// Drawn once in the life of a database. A cache that outlives the file
+/// must not answer for the next one.
 const IDENTITY: &str = "CREATE TABLE IF NOT EXISTS identity AS SELECT lower(hex(randomblob(16)))";
 
 tokio::task_local! {
     static QUERIES: Cell<u64>;
 }
 
-/// Runs `request` and says how many database queries it ran. A value that another request loaded costs it none.
+/// Runs `request` and says how many database queries it ran. A value that
+/// another request loaded costs it none.
 pub async fn count_queries<F: Future>(request: F) -> (F::Output, u64) {
     let counted = async {
         let output = request.await;
@@ -37,7 +39,8 @@ pub(crate) fn add_queries(more: u64) {
 
 /// The database. What can be asked of it is in `queries.rs`.
 ///
-/// One connection behind a mutex on tokio's blocking threads: a query takes microseconds, so a pool would only add a crate.
+/// One connection behind a mutex on tokio's blocking threads: a query takes microseconds, so
+/// a pool would only add a crate.
 #[derive(Clone)]
 pub struct Db {
     connection: Arc<Mutex<Connection>>,
@@ -66,7 +69,8 @@ impl Db {
         Ok(Self { connection: Arc::new(Mutex::new(connection)), identity: identity.into(), gate: Arc::default() })
     }
 
-    /// What the cache's keys begin with: the same for all processes that use this file, and another for another file.
+    /// What the cache's keys begin with: the same for all processes that use this
+    /// file, and another for another file.
     pub fn namespace(&self) -> String {
         format!("flight-board-{}", self.identity)
     }
@@ -97,8 +101,8 @@ impl Db {
         Ok(answer?)
     }
 
-    /// Holds the `nth` query from now, 1 being the next, after it has read its rows and before its caller sees them: the
-    /// moment in which a cache without fences goes stale.
+    /// Holds the `nth` query from now, 1 being the next, after it has read its rows and before its
+    /// caller sees them: the moment in which a cache without fences goes stale.
     pub fn hold_query(&self, nth: u32) -> HeldQuery {
         let (has_read, reached) = oneshot::channel();
         let (release, released) = oneshot::channel();

@@ -1,4 +1,5 @@
-//! `flight-board tour` shows what the cache does, and checks it; `flight-board serve` runs the board.
+//! `flight-board tour` shows what the cache does, and checks it;
+//! `flight-board serve` runs the board.
 
 use std::error::Error;
 use std::net::SocketAddr;
@@ -105,7 +106,8 @@ async fn serve(listen: SocketAddr, database: Option<PathBuf>) -> Result<(), Box<
     });
     setup::serve(listener, app, stopped()).await?;
     if database.is_none() {
-        // Nobody will ever ask for these again. A server that is not there any more lets them expire.
+        // Nobody will ever ask for these again. A server that is not
+        // there any more lets them expire.
         let _ = cache.clear().await;
     }
     Ok(())

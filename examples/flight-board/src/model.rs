@@ -1,9 +1,11 @@
-//! What the board shows. Each type that is cached on its own says for how long, and in which groups it falls.
+//! What the board shows. Each type that is cached on its own says for how
+//! long, and in which groups it falls.
 
 use cache_core::Cacheable;
 use serde::{Deserialize, Serialize};
 
-/// An airport. It hardly ever changes, so an hour; `state:TX` reaches every airport of Texas at once.
+/// An airport. It hardly ever changes, so an hour; `state:TX` reaches
+/// every airport of Texas at once.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Cacheable)]
 #[cacheable(ttl = "1h", tags = ["state:{self.state}"])]
 pub struct Airport {

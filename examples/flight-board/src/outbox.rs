@@ -1,7 +1,9 @@
-//! The outbox: what a change makes untrue is noted in the transaction of the change, so that a crash between the commit and the
-//! invalidation leaves a note, and not an old value in the cache for the rest of its lifetime.
+//! The outbox: what a change makes untrue is noted in the transaction of the change, so that a
+//! crash between the commit and the invalidation leaves a note, and not an old value in the
+//! cache for the rest of its lifetime.
 //!
-//! Notes are struck once they are done. To do one twice does no harm, so several processes may relay the same file.
+//! Notes are struck once they are done. To do one twice does no harm, so several
+//! processes may relay the same file.
 
 use std::error::Error;
 use std::time::Duration;
@@ -13,7 +15,8 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use crate::db::Db;
 use crate::error::Result;
 
-/// `AUTOINCREMENT`: the number of a struck note is never used again, or a slow process would strike another one's.
+/// `AUTOINCREMENT`: the number of a struck note is never used again, or a slow
+/// process would strike another one's.
 pub(crate) const SCHEMA: &str =
     "CREATE TABLE IF NOT EXISTS outbox (id INTEGER PRIMARY KEY AUTOINCREMENT, intent TEXT NOT NULL) STRICT";
 
@@ -33,8 +36,8 @@ pub struct Relayed {
     pub left: u64,
 }
 
-/// Makes a change, and notes in the same transaction what it makes untrue; then invalidates that, and strikes the note. `None`
-/// changed nothing.
+/// Makes a change, and notes in the same transaction what it makes untrue; then invalidates that,
+/// and strikes the note. `None` changed nothing.
 pub(crate) async fn change<T: Send + 'static>(
     db: &Db,
     change: impl FnOnce(&Connection) -> rusqlite::Result<Option<(T, Invalidation)>> + Send + 'static,
@@ -59,7 +62,8 @@ pub(crate) async fn change<T: Send + 'static>(
 /// Does what is noted: before this process serves, and every few seconds after that.
 ///
 /// # Errors
-/// SQLite's. A note that cannot be done is no error: it is reported, stays, and keeps no other from being done.
+/// SQLite's. A note that cannot be done is no error: it is reported, stays, and keeps no other from
+/// being done.
 pub async fn relay(db: &Db, cache: &Cache) -> Result<Relayed> {
     let (mut relayed, mut last) = (Relayed::default(), 0);
     loop {
@@ -103,7 +107,8 @@ pub async fn relay_forever(db: Db, cache: Cache) {
     }
 }
 
-/// Invalidates, then strikes the note. If the store is away this process bypasses what the note names, until it has caught up.
+/// Invalidates, then strikes the note. If the store is away this process bypasses what the note
+/// names, until it has caught up.
 async fn settle(db: &Db, cache: &Cache, id: i64, untrue: Invalidation) -> Settled {
     cache.invalidate(untrue).await?;
     db.query_unseen(move |connection| connection.execute("DELETE FROM outbox WHERE id = ?", [id])).await?;

@@ -60,7 +60,8 @@ impl Db {
         let (iata, day) = (iata.to_owned(), format!("{day} %"));
         self.query(move |db| {
             db.prepare_cached(
-                "SELECT id FROM flights WHERE origin = ? AND scheduled_departure LIKE ? ORDER BY scheduled_departure, id",
+                "SELECT id FROM flights WHERE origin = ? AND scheduled_departure LIKE ?
+                 ORDER BY scheduled_departure, id",
             )?
             .query_map([iata, day], |row| row.get(0))?
             .collect()

@@ -13,8 +13,8 @@ use crate::api::{self, App};
 /// The data class of everything that is counted over many flights.
 pub const STATISTICS: &str = "statistics";
 
-/// The embedded store, or the server that `CACHE_URL` names; installed for the cached functions of this process. With the name
-/// of the store.
+/// The embedded store, or the server that `CACHE_URL` names; installed for the cached functions of
+/// this process. With the name of the store.
 ///
 /// # Errors
 /// A wrong URL. A server that is not there is none: cached functions do without it until it is.

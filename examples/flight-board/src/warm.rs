@@ -1,4 +1,5 @@
-//! What is loaded before anybody asks for it: the busiest boards at the start, and what an operator names.
+//! What is loaded before anybody asks for it: the busiest boards at the
+//! start, and what an operator names.
 
 use std::error::Error;
 
@@ -18,8 +19,8 @@ const BOARDS: u32 = 100;
 
 type BoxError = Box<dyn Error + Send + Sync>;
 
-/// What can be warmed here: the busiest boards, and single boards, flights and airports by their keys. What is there already
-/// is not loaded again.
+/// What can be warmed here: the busiest boards, and single boards, flights and airports by their
+/// keys. What is there already is not loaded again.
 pub fn warmer(db: &Db, cache: &Cache) -> Warmer {
     let warmer = Warmer::new(cache);
     let of = db.clone();

@@ -1,15 +1,19 @@
 //! XFetch measured: at what remaining lifetime a value is refreshed.
 //!
-//! Two things are called the distribution of refresh times, and are measured apart. With the cost δ of a load:
+//! Two things are called the distribution of refresh times, and are measured apart. With the cost δ
+//! of a load:
 //!
-//! * **One call** at remaining time t refreshes with probability `exp(−t / βδ)`. Said of the one random number that it draws: it
-//!   refreshes at every remaining time below `R = −βδ · ln(random)`, and `P(R ≥ t) = exp(−t / βδ)`. This is the paper's formula.
-//! * **Many callers** who together call ν times a second, at random, each draw anew. Each call at remaining time r refreshes with
-//!   the probability above, so refreshes arrive at the rate `ν · exp(−r / βδ)`, and the first has come before the remaining time
-//!   is t with probability `1 − exp(−∫ ν · exp(−r / βδ) dr)` over r from t to the TTL:
-//!   `P(R ≥ t) = 1 − exp(−νβδ · (exp(−t / βδ) − exp(−TTL / βδ)))`. Far from the expiry this is `νβδ · exp(−t / βδ)`: the paper's
-//!   distribution, earlier by `βδ · ln(νβδ)`. So a key with ten times the callers is refreshed 2.3 · βδ earlier, and with
-//!   so few that `νβδ < 1` it often expires before anybody refreshed it.
+//! * **One call** at remaining time t refreshes with probability `exp(−t / βδ)`. Said of the one
+//!   random number that it draws: it refreshes at every remaining time below
+//!   `R = −βδ · ln(random)`, and `P(R ≥ t) = exp(−t / βδ)`. This is the paper's formula.
+//! * **Many callers** who together call ν times a second, at random, each draw anew. Each call at
+//!   remaining time r refreshes with the probability above, so refreshes arrive at the rate
+//!   `ν · exp(−r / βδ)`, and the first has come before the remaining time is t with probability
+//!   `1 − exp(−∫ ν · exp(−r / βδ) dr)` over r from t to the TTL:
+//!   `P(R ≥ t) = 1 − exp(−νβδ · (exp(−t / βδ) − exp(−TTL / βδ)))`. Far from the expiry this is
+//!   `νβδ · exp(−t / βδ)`: the paper's distribution, earlier by `βδ · ln(νβδ)`. So a key with ten
+//!   times the callers is refreshed 2.3 · βδ earlier, and with so few that `νβδ < 1` it often
+//!   expires before anybody refreshed it.
 
 use cache_core::__freshness::{Decision, Freshness, Reason, Times};
 
@@ -44,7 +48,8 @@ pub(crate) fn of_one_call(beta: f64, samples: usize, seed: u64) -> Vec<f64> {
     sorted((0..samples).map(|_| longest(uniform(&mut random))).collect())
 }
 
-/// For one value each: the remaining time at which the first of many callers refreshes it; 0 if none does. In order.
+/// For one value each: the remaining time at which the first of many callers
+/// refreshes it; 0 if none does. In order.
 pub(crate) fn of_many_callers(beta: f64, calls_per_s: f64, samples: usize, seed: u64) -> Vec<f64> {
     let mut random = fastrand::Rng::with_seed(seed);
     let mut first = || {
@@ -73,7 +78,8 @@ pub(crate) fn theory_of_many_callers(beta: f64, calls_per_s: f64, t: f64) -> f64
     1.0 - (-calls_per_s * scale * ((-t / scale).exp() - (-TTL_S / scale).exp())).exp()
 }
 
-/// The Kolmogorov–Smirnov distance of samples, in order, from `P(R ≥ t)`. Samples of 0 stand for all that is not above it.
+/// The Kolmogorov–Smirnov distance of samples, in order, from `P(R ≥ t)`. Samples of 0
+/// stand for all that is not above it.
 pub(crate) fn distance(samples: &[f64], at_least: impl Fn(f64) -> f64) -> f64 {
     let share = |n: usize| n as f64 / samples.len() as f64;
     let above = samples.partition_point(|&sample| sample <= 0.0);

@@ -1,8 +1,8 @@
 //! What the freshness policies do to changing data, measured and drawn.
 //!
-//! The decisions are the library's own; time is simulated and every seed is fixed, so a run prints the same numbers again.
-//! `cargo run --package simulations` prints them and draws the plots of the documentation; what the documentation claims is
-//! asserted by `cargo test --package simulations`.
+//! The decisions are the library's own; time is simulated and every seed is fixed, so a run prints
+//! the same numbers again. `cargo run --package simulations` prints them and draws the plots of the
+//! documentation; what the documentation claims is asserted by `cargo test --package simulations`.
 
 mod data;
 mod early_refresh;

@@ -1,5 +1,5 @@
-//! Charts as SVG: two axes, lines, dots and a legend. Written out: that is less than what a plotting crate needs to be told, and
-//! the workspace gets no dependency for it.
+//! Charts as SVG: two axes, lines, dots and a legend. Written out: that is less than what a
+//! plotting crate needs to be told, and the workspace gets no dependency for it.
 
 use std::fmt::Write;
 
@@ -9,7 +9,7 @@ const LEFT: f64 = 70.0;
 const RIGHT: f64 = 32.0;
 const TOP: f64 = 44.0;
 const BOTTOM: f64 = 56.0;
-/// Told apart by all (Okabe and Ito).
+/// A palette that everybody can tell apart (Okabe and Ito).
 const COLOURS: [&str; 6] = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#555555"];
 
 /// One axis.
@@ -75,7 +75,8 @@ pub(crate) struct Chart {
 impl Chart {
     pub(crate) fn svg(&self) -> String {
         let mut svg = format!(
-            "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" font-family=\"sans-serif\" font-size=\"12\">\n\
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" \
+             font-family=\"sans-serif\" font-size=\"12\">\n\
              <rect width=\"{WIDTH}\" height=\"{HEIGHT}\" fill=\"white\"/>\n"
         );
         text(&mut svg, WIDTH / 2.0, 24.0, "middle", "font-size=\"15\"", self.title);

@@ -55,8 +55,8 @@ impl AddAssign for Outcome {
     }
 }
 
-/// Plays one key to `end`, from a cold start. `changes` are the instants at which the data change; `watch` is told every
-/// `(load, TTL)`.
+/// Plays one key to `end`, from a cold start. `changes` are the instants at which the data change;
+/// `watch` is told every `(load, TTL)`.
 pub(crate) fn play(
     policy: Policy,
     reads: Reads,
@@ -73,7 +73,8 @@ pub(crate) fn play(
             seen += 1;
         }
         if let (Policy::Fixed(ttl), Reads::Always) = (policy, reads) {
-            // Nothing is stale in the lifetimes that end before the next change, and nothing learned: counted in one step.
+            // Nothing is stale in the lifetimes that end before the next change, and
+            // nothing learned: counted in one step.
             let next = changes.get(seen).map_or(end, |&at| at.min(end));
             let uneventful = ((next - now) / ttl).floor();
             if uneventful > 0.0 {

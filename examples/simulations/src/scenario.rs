@@ -1,4 +1,5 @@
-//! The data that policies are compared on: many keys, each with its changes, over a stretch of time.
+//! The data that policies are compared on: many keys, each with its
+//! changes, over a stretch of time.
 
 use crate::data::{Rates, changes, exponential, log_uniform};
 use crate::refill::{Outcome, Policy, Reads, play};
@@ -7,7 +8,8 @@ pub(crate) const MINUTE: f64 = 60.0;
 pub(crate) const HOUR: f64 = 3_600.0;
 pub(crate) const DAY: f64 = 86_400.0;
 
-/// The mean times between changes that the issue of adaptive TTLs names: from one second to one day.
+/// The mean times between changes that the issue of adaptive TTLs
+/// names: from one second to one day.
 const INTERVALS: (f64, f64) = (1.0, DAY);
 
 /// Until which hour the keys of [`Scenario::day_and_night`] change every so many seconds.
@@ -30,14 +32,15 @@ impl Scenario {
         Self { name, keys, end, reads: Reads::Always }
     }
 
-    /// Keys that all change every `interval` seconds on average, for as long as it ever was: 50 changes of each, and at least
-    /// two hours, the cold start included.
+    /// Keys that all change every `interval` seconds on average, for as long as it ever was: 50
+    /// changes of each, and at least two hours, the cold start included.
     pub(crate) fn stationary(interval: f64) -> Self {
         let end = (50.0 * interval).max(2.0 * HOUR);
         Self::new("stationary", end, vec![vec![(end, 1.0 / interval)]; 16], 1)
     }
 
-    /// Keys of every rate between one change a second and one a day, evenly spread on a logarithmic scale; three days.
+    /// Keys of every rate between one change a second and one a day, evenly spread on a
+    /// logarithmic scale; three days.
     pub(crate) fn mixed() -> Self {
         const KEYS: u32 = 64;
         let end = 3.0 * DAY;
@@ -53,7 +56,8 @@ impl Scenario {
         Self { name: "mixed, seldom read", reads: Reads::Every(5.0 * MINUTE), ..Self::mixed() }
     }
 
-    /// Keys that each draw a new rate, from one change a second to one a day, after six hours on average; four days.
+    /// Keys that each draw a new rate, from one change a second to one a day, after
+    /// six hours on average; four days.
     pub(crate) fn shifting() -> Self {
         let end = 4.0 * DAY;
         let mut random = fastrand::Rng::with_seed(3);
@@ -61,8 +65,9 @@ impl Scenario {
         Self::new("shifting", end, keys, 4)
     }
 
-    /// Keys that all change alike: every ten seconds in the peak hours (16 to 20), every ten minutes by day (from 8), and every
-    /// hour at night; four days. What is won is won over time alone.
+    /// Keys that all change alike: every ten seconds in the peak hours (16 to 20),
+    /// every ten minutes by day (from 8), and every hour at night; four days. What
+    /// is won is won over time alone.
     pub(crate) fn day_and_night() -> Self {
         let day = |midnight: f64| DAY_AND_NIGHT.map(|(hour, interval)| (midnight + hour * HOUR, 1.0 / interval));
         let rates: Rates = (0..4).flat_map(|n| day(f64::from(n) * DAY)).collect();

@@ -15,7 +15,8 @@ pub(crate) fn adaptive((min, max): (f64, f64)) -> Policy {
     Policy::Adaptive(bounds.expect("bounds in order"))
 }
 
-/// What one load weighs in seconds of stale time by the library's price, P = `min`: λT/2 + weight / T is least at T = √(P / λ).
+/// What one load weighs in seconds of stale time by the library's price, P = `min`: λT/2 +
+/// weight / T is least at T = √(P / λ).
 fn load_weight((min, _): (f64, f64)) -> f64 {
     min / 2.0
 }
@@ -55,7 +56,8 @@ impl Verdict {
         self.adaptive.stale / self.equally_loaded.1.stale
     }
 
-    /// Stale time and weighed loads of the adaptive TTL by those of the fixed one where they are least.
+    /// Stale time and weighed loads of the adaptive TTL by those of the
+    /// fixed one where they are least.
     pub(crate) fn cost_ratio(&self, bounds: (f64, f64)) -> f64 {
         let cost = |outcome: &Outcome| outcome.stale + load_weight(bounds) * outcome.loads;
         cost(&self.adaptive) / cost(&self.cheapest.1)
@@ -87,8 +89,9 @@ mod tests {
     use super::*;
     use crate::scenario::{DAY, HOUR, MINUTE};
 
-    /// The documentation's table row that begins so has these numbers last. Another platform's logarithms may differ in their
-    /// last digit, and a simulation then ends elsewhere: within two per cent.
+    /// The documentation's table row that begins so has these numbers last. Another
+    /// platform's logarithms may differ in their last digit, and a simulation then ends
+    /// elsewhere: within two per cent.
     #[track_caller]
     fn check_documented(name: &str, numbers: &[f64]) {
         let docs = include_str!("../../../cache-core/docs/adaptive-ttl.md");
@@ -152,7 +155,8 @@ mod tests {
         check_beats_by_far(&Scenario::day_and_night());
     }
 
-    /// Reads limit the loads of every policy, so there are less to save. (No weighed sum: the least would be not to cache.)
+    /// Reads limit the loads of every policy, so there are less to save. (No weighed sum:
+    /// the least would be not to cache.)
     #[test]
     fn on_mixed_data_that_is_seldom_read_every_fixed_ttl_is_beaten() {
         let scenario = Scenario::mixed_seldom_read();

@@ -66,8 +66,8 @@ impl Stored {
 
 type Loading = Arc<Mutex<HashMap<u32, Arc<OnceCell<Flight>>>>>;
 
-/// `GET`, load, `SETEX`, and `DEL` when something has changed. A load that began before a change is stored after its `DEL`, and
-/// stays for the TTL.
+/// `GET`, load, `SETEX`, and `DEL` when something has changed. A load that began before a change is
+/// stored after its `DEL`, and stays for the TTL.
 #[derive(Clone)]
 pub(crate) struct ByHand {
     pub(crate) stored: Stored,

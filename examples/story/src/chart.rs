@@ -16,7 +16,7 @@ fn counted(outcome: &Outcome) -> [u64; COLUMNS.len()] {
     [outcome.queries, outcome.waited, outcome.stale]
 }
 
-/// Told apart by all (Okabe and Ito).
+/// From a palette that everybody can tell apart (Okabe and Ito).
 fn colour(setup: Setup) -> &'static str {
     match setup {
         Setup::NoCache => "#777777",
@@ -28,7 +28,8 @@ fn colour(setup: Setup) -> &'static str {
 pub(crate) fn svg(rows: &[(&str, Setup, Outcome)]) -> String {
     let (width, height) = (NAMES + COLUMNS.len() as f64 * (BAR + NUMBER), TOP + ROW * rows.len() as f64 + 34.0);
     let mut svg = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" font-family=\"sans-serif\" font-size=\"13\">\n\
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" \
+         font-family=\"sans-serif\" font-size=\"13\">\n\
          <rect width=\"{width}\" height=\"{height}\" fill=\"white\"/>\n"
     );
     text(&mut svg, 12.0, 24.0, "font-size=\"16\"", "One day of traffic, step by step");

@@ -8,7 +8,8 @@ pub(crate) const MINUTE_S: f64 = 60.0;
 pub(crate) const DAY_S: f64 = 24.0 * 60.0 * MINUTE_S;
 /// Flights on a page: the one looked for, and those that leave its airport next.
 const PAGE: usize = 4;
-/// Passengers who look within so many seconds of an announcement, and for how many flights there are any.
+/// Passengers who look within so many seconds of an announcement, and for
+/// how many flights there are any.
 const PASSENGERS: usize = 20;
 const LOOK_S: f64 = 2.0;
 const ANNOUNCED_ALOUD: usize = 200;
@@ -55,7 +56,8 @@ pub(crate) fn events(visits: usize, processes: usize, seed: u64) -> (usize, Vec<
     for (id, flight) in (0..).zip(&flights) {
         announce(id, flight, &mut events);
     }
-    // Late flights are looked at more than others; among them chance decides, and how much more is Zipf's law, exponent 1.
+    // Late flights are looked at more than others; among them chance decides, and how much
+    // more is Zipf's law, exponent 1.
     let mut by_rank: Vec<usize> = (0..flights.len()).collect();
     random.shuffle(&mut by_rank);
     by_rank.sort_by_key(|&id| flights[id].delay_min < STEP_MIN);
@@ -95,7 +97,8 @@ pub(crate) fn events(visits: usize, processes: usize, seed: u64) -> (usize, Vec<
     (flights.len(), events)
 }
 
-/// A late flight's delay grows step by step, from when it should have left to when it did; an early one is said once.
+/// A late flight's delay grows step by step, from when it should have left to when it
+/// did; an early one is said once.
 fn announce(id: u32, flight: &Flight, events: &mut Vec<Event>) {
     let mut minutes = 0;
     while minutes != flight.delay_min {

@@ -29,7 +29,8 @@ impl Db {
         Self(Arc::new(Mutex::new(state)))
     }
 
-    /// One query, of any number of rows. It reads when a third of its time is over; the rest is the way back.
+    /// One query, of any number of rows. It reads when a third of its time is
+    /// over; the rest is the way back.
     pub(crate) async fn flights(&self, ids: &[u32]) -> Vec<Flight> {
         let took = {
             let mut state = self.state();

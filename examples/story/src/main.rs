@@ -1,8 +1,10 @@
-//! One day of traffic on real flights, and what each feature of the library spares the database and the visitors.
+//! One day of traffic on real flights, and what each feature of the library spares
+//! the database and the visitors.
 //!
-//! Time is virtual and everything is seeded; the calls, loads and invalidations are real ones of the library on the
-//! embedded store. `cargo run --package story` prints the table and draws the chart of `cache-core/docs/story.md`. With `CACHE_URL`
-//! it goes on with a minute in real time: it starts itself four times on that Redis.
+//! Time is virtual and everything is seeded; the calls, loads and invalidations are real ones of
+//! the library on the embedded store. `cargo run --package story` prints the table and draws the
+//! chart of `cache-core/docs/story.md`. With `CACHE_URL` it goes on with a minute in real time: it
+//! starts itself four times on that Redis.
 
 mod by_hand;
 mod chart;

@@ -139,7 +139,8 @@ impl World {
     }
 }
 
-/// How soon a look counts for half only: half an hour, as `2^(t / half)`, so that looks need not be aged.
+/// A look counts for half as much after half an hour. Instead of ageing the old ones, each
+/// new look counts `2^(t / half)`.
 fn note(seen: &mut HashMap<u32, f64>, id: u32, at_s: f64) {
     *seen.entry(id).or_default() += (at_s / (30.0 * MINUTE_S)).exp2();
 }

@@ -1,4 +1,5 @@
-//! How a process of the application reads flights: through the library, or through a cache that is written by hand.
+//! How a process of the application reads flights: through the library, or through a
+//! cache that is written by hand.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -54,7 +55,8 @@ async fn get_refreshed(library: &Library, id: u32) -> Flight {
     library.db.flights(&[id]).await[0]
 }
 
-/// Shares its entries with the two for one flight, and keeps to the TTL: `each` does not go with the options of freshness.
+/// Shares its entries with the two for one flight, and keeps to the TTL: `each` does not go
+/// with the options of freshness.
 #[cached(prefix = "flight", ttl = TTL, cache = library.cache, skip(library), each = ids)]
 pub(crate) async fn get_flights(library: &Library, ids: &[u32]) -> Result<HashMap<u32, Flight>, Infallible> {
     Ok(ids.iter().copied().zip(library.db.flights(ids).await).collect())

@@ -1,4 +1,5 @@
-//! The busiest minute of the day, played in real time by four processes of the operating system on a real Redis.
+//! The busiest minute of the day, played in real time by four processes of the
+//! operating system on a real Redis.
 
 use std::collections::HashSet;
 use std::io::{BufRead, BufReader, Error, Write};
@@ -46,7 +47,7 @@ pub(crate) fn compare(events: &[Event]) -> Result<(), Error> {
 }
 
 fn start(kind: &str, process: usize) -> Result<(Child, BufReader<ChildStdout>), Error> {
-    // What is written by hand expires, and another run does not meet it.
+    // Each run has keys of its own: the cache that is written by hand leaves its entries to expire.
     let arguments = [kind, &process.to_string(), &std::process::id().to_string()];
     let mut command = Command::new(std::env::current_exe()?);
     let mut child = command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
@@ -60,7 +61,8 @@ fn next(says: &mut BufReader<ChildStdout>) -> Result<String, Error> {
     Ok(line.trim().to_owned())
 }
 
-/// One of the processes: says when it is ready, waits for the word, and says how often it asked the database.
+/// One of the processes: says when it is ready, waits for the word, and says
+/// how often it asked the database.
 pub(crate) fn answer(kind: &str, process: usize, run: &str, url: &str, flights: usize, events: &[Event]) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
