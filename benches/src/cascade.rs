@@ -1,4 +1,5 @@
-//! 10,000 entries that fall with one tag: 100 routes of one airport, and 99 boards that depend on each.
+//! 10,000 entries that fall with one tag: 100 routes of one airport, and 99 boards that depend on
+//! each.
 
 use std::convert::Infallible;
 use std::time::{Duration, Instant};

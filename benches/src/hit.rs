@@ -137,7 +137,8 @@ struct Measured {
     failures: u64,
 }
 
-/// Of all threads of this process. Unlike throughput it hardly depends on what else the machine does.
+/// Of all threads of this process. Unlike throughput it hardly depends on what else the machine
+/// does.
 fn cpu_time() -> Duration {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
     time.try_into().expect("time is not negative")

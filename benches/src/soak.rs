@@ -1,4 +1,5 @@
-//! Millions of fills with ever-new tags and a short TTL: what is on record meanwhile, and how soon nothing is left of it.
+//! Millions of fills with ever-new tags and a short TTL: what is on record meanwhile, and how soon
+//! nothing is left of it.
 
 use std::convert::Infallible;
 use std::time::{Duration, Instant};
@@ -24,7 +25,8 @@ async fn open(server: &Server) -> Cache {
     cache
 }
 
-/// Every fill brings so many names of its own. `round` tells the names of one call from those of another.
+/// Every fill brings so many names of its own. `round` tells the names of one call from those of
+/// another.
 async fn fill_all(cache: &Cache, fills: u64, names: u64, round: &'static str) {
     let callers: Vec<_> = (0..CALLERS)
         .map(|caller| {

@@ -1,5 +1,6 @@
-//! Many callers of one cold key in four processes: from the end of the one load until each in the other three has the value,
-//! woken by a push and polling, beside a round trip of the same run. The fill is part of it: a round trip of one caller.
+//! Many callers of one cold key in four processes: from the end of the one load until each in the
+//! other three has the value, woken by a push and polling, beside a round trip of the same run. The
+//! fill is part of it: a round trip of one caller.
 
 use std::time::{Duration, Instant};
 
@@ -53,8 +54,8 @@ async fn start(url: &str) -> Crowd {
     Crowd::start(program, &["crowd"], PROCESSES, url, Duration::from_secs(2), minute).await
 }
 
-/// ms from the end of the only load, before its fill is sent, until each caller of the other processes has the value. Those of
-/// the leader's own are handed it.
+/// ms from the end of the only load, before its fill is sent, until each caller of the other
+/// processes has the value. Those of the leader's own are handed it.
 async fn cold(crowd: &mut Crowd, order: &str) -> Vec<f64> {
     crowd.order_all(order).await;
     let (leader, said) = crowd.next().await;

@@ -13,8 +13,8 @@ use crate::store::{Scheme, Store};
 
 /// Settings of a cache that is not open yet. Made by [`Cache::builder`].
 ///
-/// A duration is at least 1 ms, and one of more than a hundred years counts as a hundred. Where it is a
-/// lifetime, less than 1 ms stores nothing.
+/// A duration is at least 1 ms, and one of more than a hundred years counts as a hundred. Where it
+/// is a lifetime, less than 1 ms stores nothing.
 ///
 /// # Example
 /// ```
@@ -65,15 +65,16 @@ impl Builder {
         self
     }
 
-    /// What stands before every key of this cache in the store, and keeps it apart from other caches there: `cache` by
-    /// default. Letters, digits, `-`, `_`, `.` and `/`.
+    /// What stands before every key of this cache in the store, and keeps it apart from other
+    /// caches there: `cache` by default. Letters, digits, `-`, `_`, `.` and `/`.
     pub fn namespace(mut self, namespace: impl Into<String>) -> Self {
         self.config.namespace = namespace.into();
         self
     }
 
-    /// The lifetime of one data class: what functions with `class = "…"` use. It may be changed while the cache is in use
-    /// ([`Cache::set_ttl_class`]); a class that is in no table has the [default lifetime](Self::default_ttl), said once at WARN.
+    /// The lifetime of one data class: what functions with `class = "…"` use. It may be changed
+    /// while the cache is in use ([`Cache::set_ttl_class`]); a class that is in no table has the
+    /// [default lifetime](Self::default_ttl), said once at WARN.
     ///
     /// # Example
     /// ```
@@ -93,7 +94,8 @@ impl Builder {
         self
     }
 
-    /// The lifetimes of many classes at once, such as a table read from a configuration file; adds to those set before.
+    /// The lifetimes of many classes at once, such as a table read from a configuration file; adds
+    /// to those set before.
     pub fn ttl_classes(mut self, classes: TtlClasses) -> Self {
         self.classes.extend(classes.iter().map(|(class, ttl)| (class.to_owned(), ttl)));
         self
@@ -103,7 +105,8 @@ impl Builder {
 
     /// Opens the cache.
     ///
-    /// Never needs the server to be up, and never waits for it: calls load until it is ([`Cache::ready`] waits).
+    /// Never needs the server to be up, and never waits for it: calls load until it is
+    /// ([`Cache::ready`] waits).
     ///
     /// # Errors
     /// [`ErrorKind::Config`] for a URL or a setting that can never work.
@@ -119,15 +122,21 @@ impl Cache {
     /// A cache inside this process: the same semantics, no server, at most 64 MiB
     /// ([`memory_bytes_max`](Builder::memory_bytes_max)).
     ///
-    /// Its time is that of tokio. A test that pauses it moves TTLs, stale windows and early refreshes along with
-    /// its own timers:
+    /// Its time is that of tokio. A test that pauses it moves TTLs, stale windows and early
+    /// refreshes along with its own timers:
     /// ```
     /// # #[cfg(feature = "macros")] {
     /// # use std::time::Duration;
     /// use cache_core::{Cache, cached};
     /// use tokio::time::{advance, sleep};
     ///
-    /// #[cached(prefix = "fare", ttl = "1h", stale_while_revalidate = "1h", cache = cache, skip(cache))]
+    /// #[cached(
+    ///     prefix = "fare",
+    ///     ttl = "1h",
+    ///     stale_while_revalidate = "1h",
+    ///     cache = cache,
+    ///     skip(cache)
+    /// )]
     /// async fn fare(cache: Cache, flight: u32) -> u32 {
     ///     sleep(Duration::from_secs(2)).await; // a slow source
     ///     flight * 10

@@ -28,17 +28,19 @@ pub(crate) const UNSAID: &str = "an error";
 /// The cache that functions without a `cache = …` option use.
 static GLOBAL: OnceLock<Cache> = OnceLock::new();
 
-/// A cache: a store, and everything that this process knows about it. Cheap to clone; clones are the same cache.
+/// A cache: a store, and everything that this process knows about it. Cheap to clone; clones are
+/// the same cache.
 ///
 /// # Consistency
-/// Once an invalidation has returned `Ok`, no call that starts later, in any process, returns a value whose load began before
-/// that invalidation began.
+/// Once an invalidation has returned `Ok`, no call that starts later, in any process, returns a
+/// value whose load began before that invalidation began.
 ///
 /// # Runtimes
-/// A cache may be used from any number of tokio runtimes, such as those of `#[tokio::test]`s that share an installed one. Each has
-/// connections of its own, so a call depends on the runtime that polls it, whether or not another one is polled or has ended.
-/// Redis needs one with timers and I/O (`enable_all`). Without them calls load, invalidations fail, and it is said once at WARN;
-/// with `panic = "abort"` the process ends, for tokio panics where timers are missing.
+/// A cache may be used from any number of tokio runtimes, such as those of `#[tokio::test]`s that
+/// share an installed one. Each has connections of its own, so a call depends on the runtime that
+/// polls it, whether or not another one is polled or has ended. Redis needs one with timers and I/O
+/// (`enable_all`). Without them calls load, invalidations fail, and it is said once at WARN; with
+/// `panic = "abort"` the process ends, for tokio panics where timers are missing.
 ///
 /// # Example
 /// ```
@@ -80,22 +82,25 @@ impl Cache {
         Self { runtime, _handle: handle }
     }
 
-    /// A cache that holds nothing: every call loads, every invalidation removes nothing. For tests of code that is cached.
+    /// A cache that holds nothing: every call loads, every invalidation removes nothing. For tests
+    /// of code that is cached.
     pub fn disabled() -> Self {
         Self::new(None, Config::default(), TtlClasses::default())
     }
 
-    /// Another cache on the same store, as another process would have it: for tests of code that runs in several.
+    /// Another cache on the same store, as another process would have it: for tests of code that
+    /// runs in several.
     ///
-    /// Shared are the entries, leases and invalidations. Its own are flights and background refreshes, so that callers of two
-    /// peers meet only at the lease; the invalidations that it owes after a failure; statistics; and its
-    /// handle: a peer goes on when the cache that it was made from is dropped. Settings are those of now, TTL classes included.
+    /// Shared are the entries, leases and invalidations. Its own are flights and background
+    /// refreshes, so that callers of two peers meet only at the lease; the invalidations that it
+    /// owes after a failure; statistics; and its handle: a peer goes on when the cache that it was
+    /// made from is dropped. Settings are those of now, TTL classes included.
     ///
-    /// A call on one peer inside a load of another counts as a call on the same cache: the entry depends on what was called, for
-    /// both know it by the same names.
+    /// A call on one peer inside a load of another counts as a call on the same cache: the entry
+    /// depends on what was called, for both know it by the same names.
     ///
-    /// On Redis peers share the connections, and with them the breaker. [Opened](Self::open) once more, a URL gives a cache that has
-    /// its own; but to a load that is another cache.
+    /// On Redis peers share the connections, and with them the breaker. [Opened](Self::open) once
+    /// more, a URL gives a cache that has its own; but to a load that is another cache.
     ///
     /// # Example
     /// ```
@@ -106,7 +111,9 @@ impl Cache {
     /// let here = Cache::in_memory();
     /// let there = here.peer();
     /// let load = || async { Ok::<_, Infallible>(42) };
-    /// let both = tokio::join!(here.get_or_load("answer", load), there.get_or_load("answer", load));
+    /// let one = here.get_or_load("answer", load);
+    /// let other = there.get_or_load("answer", load);
+    /// let both = tokio::join!(one, other);
     /// assert_eq!(both, (Ok(42), Ok(42)));
     /// assert_eq!(here.stats().total().loads + there.stats().total().loads, 1);
     /// # }
@@ -117,11 +124,12 @@ impl Cache {
         Self::with_id(*id, store.clone(), config.clone(), classes)
     }
 
-    /// Makes this the cache of all functions that name no other. To be called once, before the first of them.
+    /// Makes this the cache of all functions that name no other. To be called once, before the
+    /// first of them.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`] if there is one already, also one that a call came across first and made for itself: entries
-    /// would be spread over both.
+    /// [`ErrorKind::Config`] if there is one already, also one that a call came across first and
+    /// made for itself: entries would be spread over both.
     pub fn install(&self) -> Result<Cache, Error> {
         GLOBAL.set(self.clone()).map_err(|_| {
             Error::new(ErrorKind::Config, "a cache is installed already: install once, before the first cached call")
@@ -129,21 +137,22 @@ impl Cache {
         Ok(self.clone())
     }
 
-    /// The installed cache. Without one: a cache at `CACHE_URL`, if that variable is set, else one in memory; made on the
-    /// first call, and said at WARN.
+    /// The installed cache. Without one: a cache at `CACHE_URL`, if that variable is set, else one
+    /// in memory; made on the first call, and said at WARN.
     pub fn global() -> Cache {
         GLOBAL.get_or_init(fallback).clone()
     }
 
-    /// Asks the store, and waits until it answers and is usable, at most `timeout`. After `Ok` the breaker is closed.
+    /// Asks the store, and waits until it answers and is usable, at most `timeout`. After `Ok` the
+    /// breaker is closed.
     ///
     /// # Cost
-    /// One round trip once each connection stands or has failed to; another try, within the operation
-    /// deadline each, as long as it fails. Nothing where there is no server.
+    /// One round trip once each connection stands or has failed to; another try, within the
+    /// operation deadline each, as long as it fails. Nothing where there is no server.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`] at once if it answers but can never be used (a wrong password, a missing
-    /// permission, a node of a cluster), with the command that was refused;
+    /// [`ErrorKind::Config`] at once if it answers but can never be used (a wrong password, a
+    /// missing permission, a node of a cluster), with the command that was refused;
     /// [`ErrorKind::Unavailable`] after `timeout`, with the last failure.
     pub async fn ready(&self, timeout: Duration) -> Result<(), Error> {
         match &self.runtime.store {
@@ -152,10 +161,12 @@ impl Cache {
         }
     }
 
-    /// What is known of the store and of this cache, without asking: for readiness probes and dashboards. Costs no round trip.
+    /// What is known of the store and of this cache, without asking: for readiness probes and
+    /// dashboards. Costs no round trip.
     ///
-    /// A cache at a server that nothing was asked of yet begins to connect, if this is called within a tokio runtime, and is
-    /// [`disconnected`](Health::disconnected) until then. [`ready`](Self::ready) asks and waits.
+    /// A cache at a server that nothing was asked of yet begins to connect, if this is called
+    /// within a tokio runtime, and is [`disconnected`](Health::disconnected) until then.
+    /// [`ready`](Self::ready) asks and waits.
     pub fn health(&self) -> Health {
         let store = self.runtime.store.as_ref().map(|store| store.health()).unwrap_or_default();
         Health {
@@ -175,12 +186,14 @@ impl Cache {
     /// Once polled it runs to its end, also if the returned future is dropped.
     ///
     /// # Cost
-    /// One round trip for every 256 names and for every 300 entries reached; patterns as in [`Invalidation::pattern`].
+    /// One round trip for every 256 names and for every 300 entries reached; patterns as in
+    /// [`Invalidation::pattern`].
     ///
     /// # Errors
-    /// If the store could not be reached or did not answer. The invalidation is then retried in the background until it
-    /// succeeds, and this process bypasses the affected names meanwhile; other processes may serve old values until then.
-    /// [`ErrorKind::Config`] or [`ErrorKind::Limit`] if a name can never name anything; all others were invalidated.
+    /// If the store could not be reached or did not answer. The invalidation is then retried in the
+    /// background until it succeeds, and this process bypasses the affected names meanwhile; other
+    /// processes may serve old values until then. [`ErrorKind::Config`] or [`ErrorKind::Limit`] if
+    /// a name can never name anything; all others were invalidated.
     pub async fn invalidate(&self, invalidation: Invalidation) -> Result<Invalidated, Error> {
         let (targets, invalid) = invalidation.into_parts();
         let invalidated = invalidate::invalidate(&self.runtime, targets).await?;
@@ -195,13 +208,14 @@ impl Cache {
         self.invalidate(Invalidation::new().key(key)).await
     }
 
-    /// Removes every entry with this tag, and everything that depends on them. As [`invalidate`](Self::invalidate).
+    /// Removes every entry with this tag, and everything that depends on them. As
+    /// [`invalidate`](Self::invalidate).
     pub async fn invalidate_tag(&self, tag: impl IntoTag) -> Result<Invalidated, Error> {
         self.invalidate(Invalidation::new().tag(tag)).await
     }
 
-    /// Removes every entry whose key matches, and everything that depends on them. As [`invalidate`](Self::invalidate);
-    /// see [`Invalidation::pattern`].
+    /// Removes every entry whose key matches, and everything that depends on them. As
+    /// [`invalidate`](Self::invalidate); see [`Invalidation::pattern`].
     pub async fn invalidate_pattern(&self, pattern: impl Into<String>) -> Result<Invalidated, Error> {
         self.invalidate(Invalidation::new().pattern(pattern)).await
     }
@@ -211,13 +225,14 @@ impl Cache {
         self.invalidate(Invalidation::everything()).await
     }
 
-    /// The value stored under `key`, or the one that `load` returns, which is then stored. What `#[cached]` does, without a
-    /// function.
+    /// The value stored under `key`, or the one that `load` returns, which is then stored. What
+    /// `#[cached]` does, without a function.
     ///
-    /// A text key is a literal logical key, and its entry lives for the cache's default lifetime;
-    /// a companion's key (`get_flight::key(&42)`) brings the lifetime and the tags of its function. What a function has stored
-    /// is found by its text as well; what was stored by text is not served by a function, whose tags it lacks.
-    /// Cached calls inside `load` become dependencies of the entry.
+    /// A text key is a literal logical key, and its entry lives for the cache's default lifetime; a
+    /// companion's key (`get_flight::key(&42)`) brings the lifetime and the tags of its function.
+    /// What a function has stored is found by its text as well; what was stored by text is not
+    /// served by a function, whose tags it lacks. Cached calls inside `load` become dependencies of
+    /// the entry.
     ///
     /// # Errors
     /// Those of `load` alone: a cache that cannot be reached is a cache that holds nothing.
@@ -237,8 +252,8 @@ impl Cache {
 
     /// The value stored under `key`, without loading.
     ///
-    /// A typed key reads what its function stored for this version of the type, and nothing else. A key given as text takes what
-    /// decodes as a `T`.
+    /// A typed key reads what its function stored for this version of the type, and nothing else. A
+    /// key given as text takes what decodes as a `T`.
     ///
     /// # Cost
     /// One round trip.
@@ -249,27 +264,32 @@ impl Cache {
         call::peek(&self.runtime, key.into_key()?).await
     }
 
-    /// Stores a value that the caller knows to be current, such as one it has just written to its database.
+    /// Stores a value that the caller knows to be current, such as one it has just written to its
+    /// database.
     ///
-    /// The entry under `key` is removed with everything that depends on it; then the value is stored, unless anything that it
-    /// belongs to was invalidated since this was called. So two concurrent writers end in a miss, never in the older value.
-    /// Call it *before* the value can be changed by others, that is within the transaction or right after it; what was read
-    /// long before may be old already. Under a text key the value has no tags, so a function that caches under the same key does
-    /// not serve it, and loads.
+    /// The entry under `key` is removed with everything that depends on it; then the value is
+    /// stored, unless anything that it belongs to was invalidated since this was called. So two
+    /// concurrent writers end in a miss, never in the older value. Call it *before* the value can
+    /// be changed by others, that is within the transaction or right after it; what was read long
+    /// before may be old already. Under a text key the value has no tags, so a function that caches
+    /// under the same key does not serve it, and loads.
     ///
     /// # Cancel safety
     /// Dropped before it completes, it either has no effect or runs to its end.
     ///
     /// # Errors
-    /// As [`invalidate`](Self::invalidate), and if the value cannot be encoded or is too large; the old entry is removed then.
+    /// As [`invalidate`](Self::invalidate), and if the value cannot be encoded or is too large; the
+    /// old entry is removed then.
     pub async fn put<T: Serialize + DeserializeOwned>(&self, key: impl IntoKey<T>, value: &T) -> Result<Put, Error> {
         call::put(&self.runtime, key.into_key(), value).await
     }
 
-    /// Ends the refreshes that run in the background, and lets none begin from now on, on any handle of this cache: for a
-    /// process that is about to end, or to close its database. Calls go on as before; what is stale is served without being
-    /// refreshed, as long as its option allows. The last handle does the same when it is dropped, but a refresh of a function with
-    /// `cache = self.cache`, or with a cache among its arguments, holds a handle of its own. Costs nothing; the leases go back in the background.
+    /// Ends the refreshes that run in the background, and lets none begin from now on, on any
+    /// handle of this cache: for a process that is about to end, or to close its database. Calls go
+    /// on as before; what is stale is served without being refreshed, as long as its option allows.
+    /// The last handle does the same when it is dropped, but a refresh of a function with `cache =
+    /// self.cache`, or with a cache among its arguments, holds a handle of its own. Costs nothing;
+    /// the leases go back in the background.
     pub fn end_refreshes(&self) {
         self.runtime.refreshes.close();
     }

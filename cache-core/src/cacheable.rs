@@ -8,15 +8,16 @@ use crate::name::Tag;
 
 /// How values of a type are cached, declared once: derive it with `#[cacheable(ttl = "1h")]`.
 ///
-/// A cached function that names no `ttl` takes it from the type that it returns; the tags apply to every function that
-/// returns the type (in generic functions only with a `T: Cacheable` bound). `Option`, `Vec`, `Box` and `Arc` pass
-/// everything on.
+/// A cached function that names no `ttl` takes it from the type that it returns; the tags apply to
+/// every function that returns the type (in generic functions only with a `T: Cacheable` bound).
+/// `Option`, `Vec`, `Box` and `Arc` pass everything on.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` has no TTL: it is not `Cacheable`",
     note = "give the function a `ttl`, or derive `Cacheable` for `{Self}` with `#[cacheable(ttl = \"...\")]`"
 )]
 pub trait Cacheable {
-    /// Bumped when the meaning of values changes without their shape: entries of another version are misses.
+    /// Bumped when the meaning of values changes without their shape: entries of another version
+    /// are misses.
     const VERSION: u32 = 0;
 
     /// How long entries live.

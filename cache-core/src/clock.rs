@@ -22,7 +22,8 @@ pub(crate) fn since(instant: Instant) -> Duration {
     instant.elapsed()
 }
 
-/// The same, for what this host's wall clock showed: zero before 1970, which costs nothing but odd-looking times.
+/// The same, for what this host's wall clock showed: zero before 1970, which costs nothing but
+/// odd-looking times.
 pub(crate) fn wall_time() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
@@ -37,7 +38,8 @@ pub(crate) fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// From half to all of a pause, at random: those who wait for the same thing do not ask for it in step.
+/// From half to all of a pause, at random: those who wait for the same thing do not ask for it in
+/// step.
 pub(crate) fn spread(pause: Duration) -> Duration {
     pause.mul_f64(0.5 + fastrand::f64() / 2.0)
 }
@@ -47,11 +49,12 @@ pub(crate) fn can_wait() -> bool {
     timers().is_ok()
 }
 
-/// The runtime that polls the caller, if it has timers. Without them most of what tokio does with time panics.
+/// The runtime that polls the caller, if it has timers. Without them most of what tokio does with
+/// time panics.
 ///
 /// # Cost
-/// As much as a timer that nobody waits for. The first time on a runtime without timers, a panic of tokio's that is caught:
-/// there is no other way to ask.
+/// As much as a timer that nobody waits for. The first time on a runtime without timers, a panic of
+/// tokio's that is caught: there is no other way to ask.
 pub(crate) fn timers() -> Result<Handle, Error> {
     let Ok(runtime) = Handle::try_current() else {
         return Err(Error::new(ErrorKind::Unavailable, "not called from within a tokio runtime"));

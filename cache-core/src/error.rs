@@ -6,7 +6,8 @@ use std::fmt;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// A wrong URL, credential, database, name or limit: the same call fails again until it is corrected.
+    /// A wrong URL, credential, database, name or limit: the same call fails again until it is
+    /// corrected.
     Config,
     /// The store cannot be reached, or the breaker is open: later it may work.
     Unavailable,
@@ -14,7 +15,8 @@ pub enum ErrorKind {
     Timeout,
     /// A named limit was reached: a value, a name or a count is too large.
     Limit,
-    /// The store answered something, or something stored says something, that this library does not understand.
+    /// The store answered something, or something stored says something, that this library does not
+    /// understand.
     Protocol,
     /// A value could not be encoded, or a name could not be made from its parts.
     Encode,
@@ -22,8 +24,8 @@ pub enum ErrorKind {
 
 /// Why an operation of the cache failed.
 ///
-/// Opaque: act on [`kind`](Error::kind). Messages never hold values, credentials or the keys of hashed arguments.
-/// Cached functions never return it: they fail open.
+/// Opaque: act on [`kind`](Error::kind). Messages never hold values, credentials or the keys of
+/// hashed arguments. Cached functions never return it: they fail open.
 pub struct Error {
     kind: ErrorKind,
     message: Box<str>,

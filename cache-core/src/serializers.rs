@@ -1,6 +1,8 @@
-//! What every hand-written `Serializer` says over and over, said once: the calls that it refuses, and those that it passes on.
+//! What every hand-written `Serializer` says over and over, said once: the calls that it refuses,
+//! and those that it passes on.
 
-/// All compound values are refused: associated types and methods. Stands inside an `impl Serializer` with `Ok` and `Error`.
+/// All compound values are refused: associated types and methods. Stands inside an `impl
+/// Serializer` with `Ok` and `Error`.
 macro_rules! refuse_compounds {
     ($refusal:expr) => {
         type SerializeSeq = serde::ser::Impossible<Self::Ok, Self::Error>;

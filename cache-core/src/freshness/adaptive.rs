@@ -1,29 +1,35 @@
 //! `adaptive_ttl = "min..max"`: a TTL that follows how often the data changes.
 //!
 //! # What is aimed at
-//! A value that changes at rate λ and lives for T is stale for a share of about λT/2 of the time, and costs 1/T loads. With a
-//! load priced at so much stale time, the sum of both is least at `T = √(P / λ)`: the square root of the mean time between
-//! changes, not a share of it. A share is what the Alex protocol takes (Cate 1992; Gwertzman and Seltzer, "World Wide Web Cache
-//! Consistency", USENIX 1996), and over keys of different rates that is no better than one fixed TTL for all (Cho and
-//! Garcia-Molina, "Effective page refresh policies for web crawlers", TODS 2003: proportional against uniform).
+//! A value that changes at rate λ and lives for T is stale for a share of about λT/2 of the time,
+//! and costs 1/T loads. With a load priced at so much stale time, the sum of both is least at `T =
+//! √(P / λ)`: the square root of the mean time between changes, not a share of it. A share is what
+//! the Alex protocol takes (Cate 1992; Gwertzman and Seltzer, "World Wide Web Cache Consistency",
+//! USENIX 1996), and over keys of different rates that is no better than one fixed TTL for all (Cho
+//! and Garcia-Molina, "Effective page refresh policies for web crawlers", TODS 2003: proportional
+//! against uniform).
 //!
-//! The price is not asked for: `P = min`. So `T = √(min · mean time between changes)`, cut off at `max`: a value that changes every
-//! `min` is loaded every `min`, and one that changes a hundred times less often lives ten times as long. A price that also grew
-//! with `max` was tried: for keys that change more often than once in P every refresh is wasted, and with prices above
-//! `min` there are such keys whose TTL could still be made shorter, so that a fixed TTL can be the better one for mixed data.
+//! The price is not asked for: `P = min`. So `T = √(min · mean time between changes)`, cut off at
+//! `max`: a value that changes every `min` is loaded every `min`, and one that changes a hundred
+//! times less often lives ten times as long. A price that also grew with `max` was tried: for keys
+//! that change more often than once in P every refresh is wasted, and with prices above `min` there
+//! are such keys whose TTL could still be made shorter, so that a fixed TTL can be the better one
+//! for mixed data.
 //!
 //! # How it is learned
-//! All that a refill shows is whether the payload changed since the last load, not how often or when (Cho and Garcia-Molina,
-//! "Estimating frequency of change", TOIT 2003: irregular access). If the TTL were right, the rate would be
-//! `P / T²`, and a change within the time Δ between the two loads would have the probability `q = 1 − exp(−PΔ / T²)`. So
+//! All that a refill shows is whether the payload changed since the last load, not how often or
+//! when (Cho and Garcia-Molina, "Estimating frequency of change", TOIT 2003: irregular access). If
+//! the TTL were right, the rate would be `P / T²`, and a change within the time Δ between the two
+//! loads would have the probability `q = 1 − exp(−PΔ / T²)`. So
 //!
 //! ```text
 //! unchanged:  ln T += GAIN · q         changed:  ln T −= GAIN · (1 − q)
 //! ```
 //!
-//! a Robbins–Monro iteration (as in d-TTL: Basu et al., "Adaptive TTL-Based Caching for Content Delivery", ToN 2018, which steers
-//! a hit rate where this steers surprise) whose mean step vanishes where `λ = P / T²`, whatever the Δ, so also when reads
-//! are rarer than the TTL. The gain is constant: the data may begin to change differently at any time.
+//! a Robbins–Monro iteration (as in d-TTL: Basu et al., "Adaptive TTL-Based Caching for Content
+//! Delivery", ToN 2018, which steers a hit rate where this steers surprise) whose mean step
+//! vanishes where `λ = P / T²`, whatever the Δ, so also when reads are rarer than the TTL. The gain
+//! is constant: the data may begin to change differently at any time.
 
 #[cfg(test)]
 mod tests;
@@ -32,11 +38,13 @@ use std::time::Duration;
 
 use crate::clock::millis;
 
-/// How far one surprise moves the logarithm of the TTL. At one half a value that has not changed for a time t tends to the TTL
-/// `√(P · t)`, as it should, and the TTL's variation costs up to 16 % more loads than the right TTL held for ever, at equal
-/// staleness. At 1 these are 25 %; at 0.3 they are 14 %, and a new rate is followed later. (Simulated: `examples/simulations`.)
+/// How far one surprise moves the logarithm of the TTL. At one half a value that has not changed
+/// for a time t tends to the TTL `√(P · t)`, as it should, and the TTL's variation costs up to 16 %
+/// more loads than the right TTL held for ever, at equal staleness. At 1 these are 25 %; at 0.3
+/// they are 14 %, and a new rate is followed later. (Simulated: `examples/simulations`.)
 const GAIN: f64 = 0.5;
-/// What was learned is kept for this many of the longest TTL after a fill: a key that is read less often is a new key.
+/// What was learned is kept for this many of the longest TTL after a fill: a key that is read less
+/// often is a new key.
 const KEPT_LONGEST_TTLS: u32 = 4;
 
 const STATE_VERSION: u8 = 1;
@@ -63,7 +71,8 @@ impl AdaptiveTtl {
         (Duration::ZERO < min && min <= max).then_some(Self { min, max })
     }
 
-    /// Where a key begins of which nothing is known: right for a value that changes every `√(min · max)`.
+    /// Where a key begins of which nothing is known: right for a value that changes every `√(min ·
+    /// max)`.
     pub fn initial(&self) -> Duration {
         // Not the root of the product, which may overflow.
         let middle = self.min.as_secs_f64().sqrt() * self.max.as_secs_f64().sqrt();
@@ -91,8 +100,9 @@ impl AdaptiveTtl {
     }
 }
 
-/// What is known of one key, kept in the store beside the entry so that all processes share it. It outlives the entry: what a
-/// refill finds is learned after the expiry of what it replaces. Losing it costs the time to learn it again, and nothing else.
+/// What is known of one key, kept in the store beside the entry so that all processes share it. It
+/// outlives the entry: what a refill finds is learned after the expiry of what it replaces. Losing
+/// it costs the time to learn it again, and nothing else.
 ///
 /// 41 bytes, little endian:
 ///
@@ -123,7 +133,8 @@ pub struct Refill {
 }
 
 impl Learned {
-    /// What is known after a refill. `past` is what the store had; `None` for a new key, and for bytes that are not readable.
+    /// What is known after a refill. `past` is what the store had; `None` for a new key, and for
+    /// bytes that are not readable.
     pub fn after(bounds: &AdaptiveTtl, past: Option<&Self>, refill: &Refill) -> Self {
         let ttl = match past {
             None => bounds.initial(),
@@ -141,7 +152,8 @@ impl Learned {
         }
     }
 
-    /// An entry that is gone before its time was invalidated (or evicted: then its TTL was too long for the memory).
+    /// An entry that is gone before its time was invalidated (or evicted: then its TTL was too long
+    /// for the memory).
     fn observed(&self, refill: &Refill) -> Observed {
         let invalidated = !refill.replaces && refill.loaded_at_ms < self.drops_at_ms;
         if invalidated || refill.payload_digest != self.payload_digest {

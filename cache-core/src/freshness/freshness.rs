@@ -1,7 +1,7 @@
 //! Whether a stored value is served, served and refreshed, or loaded anew; and how long it lives.
 //!
-//! Decisions only: time and randomness are arguments, nothing is read or written. That an invalidated value is never
-//! served is not decided here: it is gone from the store.
+//! Decisions only: time and randomness are arguments, nothing is read or written. That an
+//! invalidated value is never served is not decided here: it is gone from the store.
 
 #[cfg(test)]
 mod tests;
@@ -14,7 +14,8 @@ use crate::config::{CLOCK_SKEW_MAX, DURATION_MAX};
 /// What the options of a cached function say about values that get old. All off by default.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Freshness {
-    /// After the TTL the value is served for this long, while one refresh runs in the background (RFC 5861, section 3).
+    /// After the TTL the value is served for this long, while one refresh runs in the background
+    /// (RFC 5861, section 3).
     pub stale_while_revalidate: Duration,
     /// After the TTL the value is served for this long if the load fails (RFC 5861, section 4).
     pub stale_if_error: Duration,
@@ -56,10 +57,11 @@ pub enum Reason {
 }
 
 impl Freshness {
-    /// What to do with a value at `now_ms`; `random` is drawn anew for every call, uniformly from above 0 to 1.
+    /// What to do with a value at `now_ms`; `random` is drawn anew for every call, uniformly from
+    /// above 0 to 1.
     ///
-    /// `now_ms` is this host's clock and the times are another's: a difference between them makes a value as much younger or
-    /// older here. It is never served longer than the store keeps it.
+    /// `now_ms` is this host's clock and the times are another's: a difference between them makes a
+    /// value as much younger or older here. It is never served longer than the store keeps it.
     pub fn step(&self, times: &Times, now_ms: u64, random: f64) -> Decision {
         if now_ms >= times.hard_expires_at_ms.saturating_add(millis(CLOCK_SKEW_MAX)) {
             return Decision::Expired;
@@ -77,7 +79,8 @@ impl Freshness {
         } else if stale_ms < millis(self.stale_if_error) {
             Decision::LoadOrServe
         } else if times.soft_expires_at_ms >= times.hard_expires_at_ms {
-            // The store drops such an entry at the end of its TTL, by the store's clock. It has not: this clock is ahead.
+            // The store drops such an entry at the end of its TTL, by the store's clock. It has
+            // not: this clock is ahead.
             Decision::Serve
         } else {
             Decision::Expired
@@ -89,16 +92,18 @@ impl Freshness {
         now_ms.saturating_sub(times.soft_expires_at_ms) < millis(self.stale_if_error)
     }
 
-    /// XFetch (Vattani, Chierichetti, Lowenstein, "Optimal Probabilistic Cache Stampede Prevention", VLDB 2015):
-    /// `now − cost · β · ln(random) ≥ expiry`.
+    /// XFetch (Vattani, Chierichetti, Lowenstein, "Optimal Probabilistic Cache Stampede
+    /// Prevention", VLDB 2015): `now − cost · β · ln(random) ≥ expiry`.
     ///
-    /// The expiry is the soft one: it is the end of the TTL that would make callers wait or be served something stale. With the
-    /// hard one a value with a stale window would go stale in every cycle before anyone refreshed it.
+    /// The expiry is the soft one: it is the end of the TTL that would make callers wait or be
+    /// served something stale. With the hard one a value with a stale window would go stale in
+    /// every cycle before anyone refreshed it.
     fn refreshes_early(&self, times: &Times, now_ms: u64, random: f64) -> bool {
         let Some(beta) = self.early_refresh else { return false };
         let remaining_ms = times.soft_expires_at_ms.saturating_sub(now_ms) as f64;
         let cost_ms = f64::from(times.load_cost_us) / 1_000.0;
-        // A cost of zero times the infinite logarithm of a zero is not a number, and not a reason to refresh.
+        // A cost of zero times the infinite logarithm of a zero is not a number, and not a reason
+        // to refresh.
         -cost_ms * beta * random.ln() >= remaining_ms
     }
 
@@ -112,9 +117,9 @@ impl Freshness {
         self.stale_while_revalidate.max(self.stale_if_error)
     }
 
-    /// The lifetime of a value that is stored now. Jitter shortens the TTL, and with it the hard lifetime: the stale windows
-    /// keep their length. `random` is drawn uniformly from 0 to 1. Nothing lives longer than [`DURATION_MAX`], which no store
-    /// would know from for ever.
+    /// The lifetime of a value that is stored now. Jitter shortens the TTL, and with it the hard
+    /// lifetime: the stale windows keep their length. `random` is drawn uniformly from 0 to 1.
+    /// Nothing lives longer than [`DURATION_MAX`], which no store would know from for ever.
     pub fn lifetime(&self, ttl: Duration, jitter: f64, random: f64) -> Lifetime {
         let share = 1.0 - jitter.clamp(0.0, 1.0) * random.clamp(0.0, 1.0);
         let soft = ttl.min(DURATION_MAX).mul_f64(share).min(ttl);

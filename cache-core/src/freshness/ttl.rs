@@ -22,8 +22,8 @@ pub enum Ttl {
     Default,
 }
 
-/// TTLs by data class, as a configuration file holds them: a name and seconds, or a text like `"60s"`.
-/// A TTL is longer than zero, and at most a hundred years (`"36525d"`).
+/// TTLs by data class, as a configuration file holds them: a name and seconds, or a text like
+/// `"60s"`. A TTL is longer than zero, and at most a hundred years (`"36525d"`).
 ///
 /// # Example
 /// ```

@@ -8,9 +8,10 @@ use crate::name::{IntoKeyName, IntoTag, Name, check_name_text};
 
 /// What is to be removed: entries by key, by tag and by pattern, each with all that depends on it.
 ///
-/// Names are taken at their word: a `&str` is a literal key or tag. One that can never name anything (empty, too long, with
-/// control characters) does not keep the others from being invalidated; it makes [`Cache::invalidate`](crate::Cache::invalidate)
-/// return an error after that.
+/// Names are taken at their word: a `&str` is a literal key or tag. One that can never name
+/// anything (empty, too long, with control characters) does not keep the others from being
+/// invalidated; it makes [`Cache::invalidate`](crate::Cache::invalidate) return an error after
+/// that.
 ///
 /// # Example
 /// ```
@@ -18,7 +19,8 @@ use crate::name::{IntoKeyName, IntoTag, Name, check_name_text};
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), cache_core::Error> {
 /// # let cache = Cache::in_memory();
-/// cache.invalidate(Invalidation::new().key("flight:42").tag("airport:DFW").pattern("board:*")).await?;
+/// let gone = Invalidation::new().key("flight:42").tag("airport:DFW").pattern("board:*");
+/// cache.invalidate(gone).await?;
 /// # Ok(())
 /// # }
 /// ```
@@ -59,12 +61,12 @@ impl Invalidation {
         tags.into_iter().fold(self, Self::tag)
     }
 
-    /// Every entry whose logical key matches a Redis glob (`*`, `?`, `[a-z]`, `\`), and what depends on it. Text from a user
-    /// must go through [`escape_glob`](crate::escape_glob) first.
+    /// Every entry whose logical key matches a Redis glob (`*`, `?`, `[a-z]`, `\`), and what
+    /// depends on it. Text from a user must go through [`escape_glob`](crate::escape_glob) first.
     ///
     /// # Cost
-    /// One round trip for every 300 keys in the store, of any namespace, in each of two walks: prefer a tag. No fill that is
-    /// under way is accepted.
+    /// One round trip for every 300 keys in the store, of any namespace, in each of two walks:
+    /// prefer a tag. No fill that is under way is accepted.
     pub fn pattern(mut self, pattern: impl Into<String>) -> Self {
         let pattern = pattern.into();
         match check_name_text(&pattern) {

@@ -1,7 +1,9 @@
-//! An invalidation as JSON or in any other serde format, for whoever has to remember one: an outbox, a queue.
+//! An invalidation as JSON or in any other serde format, for whoever has to remember one: an
+//! outbox, a queue.
 //!
-//! Version 1 is `{"version":1,"keys":[…],"tags":[…],"patterns":[…],"everything":false}`. A change of any kind makes a new
-//! version: a reader that would skip what it does not know would lose invalidations.
+//! Version 1 is `{"version":1,"keys":[…],"tags":[…],"patterns":[…],"everything":false}`. A change
+//! of any kind makes a new version: a reader that would skip what it does not know would lose
+//! invalidations.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -55,12 +57,14 @@ impl Invalidation {
             .map_err(|_| Error::new(ErrorKind::Encode, "the invalidation could not be written as JSON"))
     }
 
-    /// Reads back what [`to_json`](Self::to_json) wrote, in this version of the library or an earlier one.
+    /// Reads back what [`to_json`](Self::to_json) wrote, in this version of the library or an
+    /// earlier one.
     ///
     /// # Errors
-    /// [`ErrorKind::Protocol`] for another version and for text that is no invalidation; [`ErrorKind::Limit`] and
-    /// [`ErrorKind::Config`] for more names than an invalidation may have and for names that can never name anything. Keep what
-    /// cannot be read: a newer version of the library may be able to, and what it names is still to be invalidated.
+    /// [`ErrorKind::Protocol`] for another version and for text that is no invalidation;
+    /// [`ErrorKind::Limit`] and [`ErrorKind::Config`] for more names than an invalidation may have
+    /// and for names that can never name anything. Keep what cannot be read: a newer version of the
+    /// library may be able to, and what it names is still to be invalidated.
     pub fn from_json(json: &str) -> Result<Self, Error> {
         // serde's own messages would quote what they found.
         let unreadable = |error: serde_json::Error| {
@@ -137,7 +141,8 @@ impl<'de> Deserialize<'de> for Invalidation {
     }
 }
 
-/// A list of texts of which no more than allowed are kept, whatever the input claims; the others are counted.
+/// A list of texts of which no more than allowed are kept, whatever the input claims; the others
+/// are counted.
 #[derive(Default)]
 struct Texts {
     kept: Vec<String>,

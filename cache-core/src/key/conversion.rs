@@ -6,7 +6,8 @@ use super::Key;
 use crate::error::Error;
 use crate::name::{IntoKeyName, Sealed, TextKey};
 
-/// What names the entry of a value of type `T`: a [`Key<T>`], a [`TextKey`], or text, taken literally.
+/// What names the entry of a value of type `T`: a [`Key<T>`], a [`TextKey`], or text, taken
+/// literally.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not the key of a `{T}`",
     note = "pass the key that the function's companion makes, `key!(\"...\")`, or the logical key as text"

@@ -14,27 +14,29 @@ use crate::name::{IntoTag, Name, TextKey, prefix_of};
 
 /// The key of one entry, typed by what is stored under it.
 ///
-/// Made by the companion of a cached function, `get_flight::key(&42)`, and printed as the logical key, `flight:42`.
+/// Made by the companion of a cached function, `get_flight::key(&42)`, and printed as the logical
+/// key, `flight:42`.
 ///
 /// # Spelling
 /// The prefix, then `:` and a part per parameter:
-/// - integers, `bool`, `char`, strings and types that serialize as one are readable; in strings `: % # * ? [ ] \ { }`,
-///   whitespace, control characters and a leading `~` are percent-escaped;
+/// - integers, `bool`, `char`, strings and types that serialize as one are readable; in strings
+///   `: % # * ? [ ] \ { }`, whitespace, control characters and a leading `~` are percent-escaped;
 /// - `None` is `!`, `Some(x)` is `+` and x, `()` is `!()`, a unit variant is `.Name`;
-/// - a string that reads like another scalar (digits, `true`, `false`, or starting with `'`, `+`, `.` or `!`) starts with
-///   `'`, unless the parameter's own type is a string or `char`;
-/// - everything else is `#` and 32 hex digits, 128 bits of blake3 over a canonical encoding: maps and `HashSet`s are
-///   sorted, `-0.0` is `0.0`, enum variants count by name;
-/// - of a key over 120 bytes all that follows the first `:` becomes one such digest of the whole, so that patterns find it
-///   by its prefix alone.
+/// - a string that reads like another scalar (digits, `true`, `false`, or starting with `'`, `+`,
+///   `.` or `!`) starts with `'`, unless the parameter's own type is a string or `char`;
+/// - everything else is `#` and 32 hex digits, 128 bits of blake3 over a canonical encoding: maps
+///   and `HashSet`s are sorted, `-0.0` is `0.0`, enum variants count by name;
+/// - of a key over 120 bytes all that follows the first `:` becomes one such digest of the whole,
+///   so that patterns find it by its prefix alone.
 ///
-/// Different argument lists have different keys as far as serde shows a difference. Integers count by value whatever their
-/// width, and a newtype counts as what it holds. A `HashSet` inside a hand-written `Serialize` that passes its items on
-/// one by one is a list in iteration order: equal sets may then miss each other's entries.
+/// Different argument lists have different keys as far as serde shows a difference. Integers count
+/// by value whatever their width, and a newtype counts as what it holds. A `HashSet` inside a
+/// hand-written `Serialize` that passes its items on one by one is a list in iteration order: equal
+/// sets may then miss each other's entries.
 ///
 /// # Arguments that cannot be encoded
-/// NaN and a failing `Serialize` make a key that names no entry: it prints as nothing, its calls are not cached (and
-/// counted), and to invalidate it does nothing.
+/// NaN and a failing `Serialize` make a key that names no entry: it prints as nothing, its calls
+/// are not cached (and counted), and to invalidate it does nothing.
 pub struct Key<T> {
     text: TextKey,
     recipe: Option<Arc<Recipe<T>>>,

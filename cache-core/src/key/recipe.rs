@@ -1,4 +1,5 @@
-//! How the entry of a key is stored, so that `put` through a companion stores what the function itself would.
+//! How the entry of a key is stored, so that `put` through a companion stores what the function
+//! itself would.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -95,7 +96,8 @@ impl Policy {
         self
     }
 
-    /// A TTL between these bounds, in ms, that follows the data. Nothing changes unless `0 < min <= max`.
+    /// A TTL between these bounds, in ms, that follows the data. Nothing changes unless `0 < min <=
+    /// max`.
     pub fn adaptive_ttl(mut self, min_ms: u64, max_ms: u64) -> Self {
         self.adaptive = AdaptiveTtl::new(Duration::from_millis(min_ms), Duration::from_millis(max_ms));
         self
@@ -121,7 +123,8 @@ impl Captured {
         Self::default()
     }
 
-    /// Keeps an encoded parameter for names that also need the result; returned by [`at`](Self::at) in order.
+    /// Keeps an encoded parameter for names that also need the result; returned by [`at`](Self::at)
+    /// in order.
     pub fn part(mut self, part: Part) -> Self {
         self.parts.push(part);
         self
@@ -174,7 +177,8 @@ impl<T> Recipe<T> {
         }
     }
 
-    /// Everything the value is declared to belong to: names from parameters alone, and names that need the value.
+    /// Everything the value is declared to belong to: names from parameters alone, and names that
+    /// need the value.
     pub(crate) fn names(&self, value: &T) -> Names {
         let mut names = self.captured.names.clone();
         names.extend((self.declared)(&self.captured, value));

@@ -34,8 +34,9 @@ impl KeyText {
 
     /// The next type parameter, by its full name with `.` between the segments.
     ///
-    /// Two types of one name in one program (types inside two blocks of one function; two versions of one crate) cannot
-    /// be told apart in a way that holds from process to process: calls with the second one met are not cached.
+    /// Two types of one name in one program (types inside two blocks of one function; two versions
+    /// of one crate) cannot be told apart in a way that holds from process to process: calls with
+    /// the second one met are not cached.
     pub fn type_part<T: ?Sized>(self) -> Self {
         let part = type_part(typeid::of::<T>(), type_name::<T>());
         self.encoded(&part)

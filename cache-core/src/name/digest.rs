@@ -16,8 +16,8 @@ pub(super) fn push_digest(out: &mut String, bytes: &[u8]) {
 
 /// Replaces what follows the prefix of a key that is too long by the digest of the whole text.
 ///
-/// A function of the text alone, so that companions, templates and keys given as text agree on every key; a key that was
-/// shortened already stays as it is.
+/// A function of the text alone, so that companions, templates and keys given as text agree on
+/// every key; a key that was shortened already stays as it is.
 pub(super) fn shorten(text: String) -> String {
     if text.len() <= KEY_BYTES_MAX {
         return text;

@@ -1,9 +1,11 @@
-//! Text that cannot forge anything: percent-escaping, the quote in front of ambiguous strings, globs.
+//! Text that cannot forge anything: percent-escaping, the quote in front of ambiguous strings,
+//! globs.
 
 use std::fmt::Write as _;
 
-/// Appends `text` so that it holds no separator, glob character, brace, whitespace, control character, `#` or `%`, and
-/// does not start with the `~` of bookkeeping. Other characters stay as they are, so different texts stay different.
+/// Appends `text` so that it holds no separator, glob character, brace, whitespace, control
+/// character, `#` or `%`, and does not start with the `~` of bookkeeping. Other characters stay as
+/// they are, so different texts stay different.
 pub(crate) fn push_escaped(out: &mut String, text: &str) {
     let mut plain_from = 0;
     for (at, c) in text.char_indices() {
@@ -30,8 +32,8 @@ fn must_escape(c: char) -> bool {
 
 /// The string that a part of a key was spelled from: `New York` for `New%20York`.
 ///
-/// Undoes the percent-escapes and nothing else: numbers, `!`, `+`, `.Name` and a leading `'` stay as they are. A `%` that
-/// begins no escape stands for itself.
+/// Undoes the percent-escapes and nothing else: numbers, `!`, `+`, `.Name` and a leading `'` stay
+/// as they are. A `%` that begins no escape stands for itself.
 ///
 /// # Example
 /// ```
@@ -64,7 +66,8 @@ fn hex_digit(digit: u8) -> Option<u8> {
     char::from(digit).to_digit(16).map(|digit| digit as u8)
 }
 
-/// Whether a string reads like something that is not a string: a number, a bool, an option, a variant, a quoted string.
+/// Whether a string reads like something that is not a string: a number, a bool, an option, a
+/// variant, a quoted string.
 pub(crate) fn is_ambiguous(text: &str) -> bool {
     let digits = text.strip_prefix('-').unwrap_or(text);
     text.starts_with(['\'', '+', '.', '!'])
@@ -73,11 +76,12 @@ pub(crate) fn is_ambiguous(text: &str) -> bool {
         || (!digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
-/// Escapes text so that it stands for itself in a pattern, as in `format!("user:{}:*", escape_glob(name))`.
+/// Escapes text so that it stands for itself in a pattern, as in `format!("user:{}:*",
+/// escape_glob(name))`.
 ///
-/// Patterns are matched against logical keys as they are spelled. A value that became part of a key through an attribute
-/// or `key!` is spelled percent-escaped there, so take its spelling from a key, or use the `patterns` of
-/// `#[invalidates]`, which escape their placeholders the same way.
+/// Patterns are matched against logical keys as they are spelled. A value that became part of a key
+/// through an attribute or `key!` is spelled percent-escaped there, so take its spelling from a
+/// key, or use the `patterns` of `#[invalidates]`, which escape their placeholders the same way.
 ///
 /// # Example
 /// ```

@@ -8,7 +8,8 @@ use crate::error::{Error, ErrorKind};
 
 /// A key or a tag, as fences, indexes and stored headers spell it: `k` or `t`, then the text.
 ///
-/// The text holds no control character, so a list of names can be joined by `\n` and searched by scripts.
+/// The text holds no control character, so a list of names can be joined by `\n` and searched by
+/// scripts.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Name(Arc<str>);
 
@@ -62,8 +63,8 @@ pub(crate) fn prefix_of(key: &str) -> &str {
     key.split_once(':').map_or(key, |(prefix, _)| prefix)
 }
 
-/// The rules for every text that names something: not empty, at most [`NAME_BYTES_MAX`] bytes, no control characters,
-/// no `~` in front (bookkeeping lives there).
+/// The rules for every text that names something: not empty, at most [`NAME_BYTES_MAX`] bytes, no
+/// control characters, no `~` in front (bookkeeping lives there).
 pub(crate) fn check_name_text(text: &str) -> Result<(), Error> {
     if text.is_empty() {
         return Err(Error::new(ErrorKind::Config, "a key or tag must not be empty"));

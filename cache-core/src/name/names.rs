@@ -8,8 +8,8 @@ use crate::name::Name;
 
 /// Tags and dependencies of one entry, each once, in order.
 ///
-/// One name that cannot be spelled (an argument that cannot be encoded, an empty or overlong text) poisons the whole: the
-/// entry could not be reached through it, so it must not be stored.
+/// One name that cannot be spelled (an argument that cannot be encoded, an empty or overlong text)
+/// poisons the whole: the entry could not be reached through it, so it must not be stored.
 #[derive(Clone, Debug, Default)]
 pub struct Names {
     names: BTreeSet<Name>,

@@ -29,7 +29,8 @@ fn push_value<T: Serialize + ?Sized>(out: &mut String, value: &T, is_text: fn() 
     }
 }
 
-/// Whether nothing but text can stand where a `T` stands, so that no text needs a quote. Asked only when it matters.
+/// Whether nothing but text can stand where a `T` stands, so that no text needs a quote. Asked only
+/// when it matters.
 fn is_text<T: ?Sized>() -> bool {
     let id = typeid::of::<T>();
     id == typeid::of::<&str>()

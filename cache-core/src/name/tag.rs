@@ -10,9 +10,9 @@ use crate::error::Error;
 
 /// The name of a group of entries that fall together.
 ///
-/// Made by `tag!`, which escapes the values in it as keys do, or from text, taken literally. A tag with a
-/// value that cannot be encoded (NaN, a failing `Serialize`) names nothing: an entry that should carry it is not stored,
-/// and to invalidate it does nothing.
+/// Made by `tag!`, which escapes the values in it as keys do, or from text, taken literally. A tag
+/// with a value that cannot be encoded (NaN, a failing `Serialize`) names nothing: an entry that
+/// should carry it is not stored, and to invalidate it does nothing.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Tag(NameText);
 

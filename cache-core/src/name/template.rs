@@ -40,7 +40,8 @@ impl<T: Serialize + ?Sized> KeyPart for T {
     }
 }
 
-/// One encoded parameter, kept for a tag or key that is made when the parameter itself has moved away.
+/// One encoded parameter, kept for a tag or key that is made when the parameter itself has moved
+/// away.
 #[derive(Clone, Debug)]
 pub struct Part(Result<Box<str>, Unencodable>);
 
@@ -95,8 +96,8 @@ impl Template {
         TextKey::from_encoded(self.finish())
     }
 
-    /// As a pattern: encoded values hold no glob characters, so they stand for themselves. `None`: a value could not be
-    /// encoded, so no key holds it and there is nothing to invalidate.
+    /// As a pattern: encoded values hold no glob characters, so they stand for themselves. `None`:
+    /// a value could not be encoded, so no key holds it and there is nothing to invalidate.
     pub fn finish_pattern(self) -> Option<String> {
         self.finish().ok()
     }

@@ -15,7 +15,8 @@ pub struct TextKey {
 }
 
 impl TextKey {
-    /// Takes text literally; a text over 120 bytes names the entry of the shortened key (see [`Key`](crate::Key)).
+    /// Takes text literally; a text over 120 bytes names the entry of the shortened key (see
+    /// [`Key`](crate::Key)).
     pub(crate) fn literal(text: &str) -> Result<Self, Error> {
         check_name_text(text)?;
         Ok(Self::from_encoded(Ok(text.to_owned())))
@@ -67,7 +68,8 @@ impl fmt::Debug for TextKey {
 /// Keeps others from naming entries in ways of their own.
 pub trait Sealed {}
 
-/// What names an entry, whatever its type: a [`Key`](crate::Key), a [`TextKey`], or text, taken literally.
+/// What names an entry, whatever its type: a [`Key`](crate::Key), a [`TextKey`], or text, taken
+/// literally.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` does not name an entry",
     note = "pass the key that a function's companion makes, `key!(\"...\")`, or the logical key as text"

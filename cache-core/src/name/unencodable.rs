@@ -3,7 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
-/// Why a value cannot be part of a key. Carries no message of the value's own: that could hold the value.
+/// Why a value cannot be part of a key. Carries no message of the value's own: that could hold the
+/// value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Unencodable {
     /// Not a scalar: the caller hashes it instead. Never leaves `readable`.

@@ -1,4 +1,5 @@
-//! Bounds of generated code, each with the message that a user should read, and the names of functions and types.
+//! Bounds of generated code, each with the message that a user should read, and the names of
+//! functions and types.
 
 use std::any::type_name;
 use std::time::Duration;
@@ -23,7 +24,8 @@ pub trait Storable: Serialize + DeserializeOwned {}
 #[diagnostic::do_not_recommend]
 impl<T: Serialize + DeserializeOwned> Storable for T {}
 
-/// How values of a type are stored. Nothing else of what generated code names asks for these bounds.
+/// How values of a type are stored. Nothing else of what generated code names asks for these
+/// bounds.
 pub fn coding<T: Storable>() -> Coding<T> {
     Coding::of_type()
 }
@@ -42,8 +44,8 @@ pub trait Carried {
     fn carried(&self) -> Self::Copy;
 }
 
-// One by one, as `ToOwned` has them, and not for all that is `ToOwned`: the compiler would then complain that a type is not
-// `Clone`, and not show the message above.
+// One by one, as `ToOwned` has them, and not for all that is `ToOwned`: the compiler would then
+// complain that a type is not `Clone`, and not show the message above.
 #[diagnostic::do_not_recommend]
 impl<T: Clone> Carried for T {
     type Copy = T;
@@ -137,13 +139,15 @@ pub fn when<T, F: FnOnce(&T) -> bool>(when: F, value: &T) -> bool {
     when(value)
 }
 
-/// A tag that a type declares. A text that can be no tag becomes one that names nothing, so that the value is not stored.
+/// A tag that a type declares. A text that can be no tag becomes one that names nothing, so that
+/// the value is not stored.
 pub fn declared_tag(tag: impl IntoTag) -> Tag {
     tag.into_tag().unwrap_or_else(|_| Template::new().part(&f64::NAN).finish_tag())
 }
 
-/// The default prefix of a free function: its path with `.` between the segments. `Beside` is a type declared where the
-/// function is; a type's name tells apart functions inside functions, which `module_path!` does not.
+/// The default prefix of a free function: its path with `.` between the segments. `Beside` is a
+/// type declared where the function is; a type's name tells apart functions inside functions, which
+/// `module_path!` does not.
 pub fn function_path<Beside: ?Sized>(function: &str) -> String {
     let path = type_name::<Beside>();
     let module = path.rsplit_once("::").map_or("", |(module, _)| module);

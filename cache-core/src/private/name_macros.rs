@@ -1,4 +1,5 @@
-//! `key!` and `tag!`. Thin shells: `$crate` finds the runtime whatever the crate is called where they are used.
+//! `key!` and `tag!`. Thin shells: `$crate` finds the runtime whatever the crate is called where
+//! they are used.
 
 #[doc = include_str!("../../docs/key.md")]
 #[macro_export]

@@ -1,9 +1,9 @@
-//! What a function returns: a `Result`, an `Option`, a plain value, a `Cacheable` type. Asked of the compiler, for an
-//! attribute sees names only.
+//! What a function returns: a `Result`, an `Option`, a plain value, a `Cacheable` type. Asked of
+//! the compiler, for an attribute sees names only.
 //!
-//! A probe answers with a marker type: an inherent method, which exists for the special types alone, beats the method of a
-//! trait that every type has. Bounds are then checked by one ordinary function, never behind the probe, so that errors
-//! read like ordinary errors.
+//! A probe answers with a marker type: an inherent method, which exists for the special types
+//! alone, beats the method of a trait that every type has. Bounds are then checked by one ordinary
+//! function, never behind the probe, so that errors read like ordinary errors.
 
 use std::marker::PhantomData;
 

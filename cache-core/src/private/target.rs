@@ -8,8 +8,8 @@ use crate::cache::Cache;
 use crate::call::{Coding, Writing, writing};
 use crate::key::Key;
 
-/// The entry of one call of a cached function, to be written by another function. The companion says which of what it takes
-/// to store a value it has at hand: [`Known`] or [`NotKnown`].
+/// The entry of one call of a cached function, to be written by another function. The companion
+/// says which of what it takes to store a value it has at hand: [`Known`] or [`NotKnown`].
 #[must_use]
 pub struct Target<T, Recipe, In> {
     key: Key<T>,
@@ -94,8 +94,8 @@ impl<T> WrittenAs<T> for Option<T> {
     }
 }
 
-/// Compiles for a target whose companion knows how it is stored. Bounds are checked here and not where a future is made, which
-/// would report them twice.
+/// Compiles for a target whose companion knows how it is stored. Bounds are checked here and not
+/// where a future is made, which would report them twice.
 pub fn writable<T, Recipe: IsWritable, In>(_: &Target<T, Recipe, In>) {}
 
 /// Compiles for a target whose companion knows where it is stored.

@@ -10,15 +10,17 @@ use crate::store::StoreFuture;
 
 /// The time that all answers of the store together may take one call: one operation deadline.
 ///
-/// What answers that did not come have cost counts for the outermost call and all that is nested in it: a store that hangs
-/// costs a call one deadline, however many calls it makes inside. Answers that came count for their own call alone, so a page
-/// of a hundred hits is not cut off in its middle.
+/// What answers that did not come have cost counts for the outermost call and all that is nested in
+/// it: a store that hangs costs a call one deadline, however many calls it makes inside. Answers
+/// that came count for their own call alone, so a page of a hundred hits is not cut off in its
+/// middle.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Budget {
     deadline: Duration,
     /// Spent on answers that came.
     answered: Duration,
-    /// Spent on answers that did not come, by the outermost call; what is nested in it counts in the load's scope.
+    /// Spent on answers that did not come, by the outermost call; what is nested in it counts in
+    /// the load's scope.
     lost: Duration,
 }
 

@@ -21,7 +21,8 @@ pub(crate) struct Debts {
     ledger: Mutex<Ledger>,
 }
 
-/// Each debt carries the number under which it was last incurred: an attempt that began before does not settle it.
+/// Each debt carries the number under which it was last incurred: an attempt that began before does
+/// not settle it.
 #[derive(Default)]
 struct Ledger {
     last: u64,
@@ -74,7 +75,8 @@ impl Debts {
         self.owing.load(Ordering::SeqCst)
     }
 
-    /// Whether an invalidation is owed that would remove an entry with one of these names: it must not be served.
+    /// Whether an invalidation is owed that would remove an entry with one of these names: it must
+    /// not be served.
     pub(crate) fn affects<'a>(&self, names: impl IntoIterator<Item = &'a Name>) -> bool {
         let ledger = self.lock();
         names.into_iter().any(|name| ledger.affects(name))
@@ -112,7 +114,8 @@ impl Debts {
         ledger.worker = Some(Worker { id, task, due: now + RECOVERY_PAUSE_MAX });
     }
 
-    /// Whether the worker is still the one that is to go on; if so, it will show itself again within `time`.
+    /// Whether the worker is still the one that is to go on; if so, it will show itself again
+    /// within `time`.
     pub(crate) fn sign_of_life(&self, id: u64, time: Duration) -> bool {
         match &mut self.lock().worker {
             Some(worker) if worker.id == id => {
@@ -124,7 +127,8 @@ impl Debts {
         }
     }
 
-    /// Ends the worker if nothing is owed. Under the lock, so that a debt incurred after this finds no worker and has one begun.
+    /// Ends the worker if nothing is owed. Under the lock, so that a debt incurred after this finds
+    /// no worker and has one begun.
     pub(crate) fn dismiss(&self, id: u64) -> bool {
         let mut ledger = self.lock();
         if ledger.owes() {

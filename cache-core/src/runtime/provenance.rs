@@ -1,7 +1,9 @@
-//! What a load was made from: the names of every cached call inside it, handed outwards by themselves.
+//! What a load was made from: the names of every cached call inside it, handed outwards by
+//! themselves.
 //!
-//! A name goes to every enclosing load at once, not when the inner call ends: so it does not matter how the inner call ends
-//! (a hit, a load, `None`, an error, a value that was not stored, a dropped future).
+//! A name goes to every enclosing load at once, not when the inner call ends: so it does not matter
+//! how the inner call ends (a hit, a load, `None`, an error, a value that was not stored, a dropped
+//! future).
 
 use std::collections::{BTreeSet, HashSet};
 use std::future::Future;
@@ -35,7 +37,8 @@ pub(crate) struct Collected {
     pub(crate) names: BTreeSet<Name>,
     /// More than `names_max`: the value must not be stored.
     pub(crate) overflowed: bool,
-    /// A call inside used another cache, or had a name that cannot be written, or was served a stale value: likewise.
+    /// A call inside used another cache, or had a name that cannot be written, or was served a
+    /// stale value: likewise.
     pub(crate) untraceable: bool,
 }
 
@@ -100,7 +103,8 @@ impl Scope {
         std::mem::take(&mut *self.lock())
     }
 
-    /// The enclosing loads get these names; this one does not (it declared them, and counts them itself).
+    /// The enclosing loads get these names; this one does not (it declared them, and counts them
+    /// itself).
     pub(crate) fn hand_outwards<'a>(&self, names: impl IntoIterator<Item = &'a Name> + Clone) {
         for scope in self.outer() {
             scope.add(self.cache_id, names.clone());
@@ -152,7 +156,8 @@ fn current() -> Option<Arc<Scope>> {
     CURRENT.try_with(Arc::clone).ok()
 }
 
-/// Hands names to every load that this task is in. A call on another cache than a load's makes that load unstorable.
+/// Hands names to every load that this task is in. A call on another cache than a load's makes that
+/// load unstorable.
 pub(crate) fn hand_over<'a>(cache_id: u64, names: impl IntoIterator<Item = &'a Name> + Clone) {
     let _ = CURRENT.try_with(|scope| {
         for scope in std::iter::successors(Some(scope), |scope| scope.parent.as_ref()) {
@@ -168,7 +173,8 @@ pub(crate) fn taint() {
     });
 }
 
-/// What waiting for a store that did not answer has cost the outermost call of this task so far: nothing outside of a load.
+/// What waiting for a store that did not answer has cost the outermost call of this task so far:
+/// nothing outside of a load.
 pub(crate) fn lost() -> Duration {
     CURRENT.try_with(|scope| scope.lost()).unwrap_or_default()
 }
@@ -183,7 +189,8 @@ pub(crate) fn in_load() -> bool {
     CURRENT.try_with(|_| ()).is_ok()
 }
 
-/// Whether this task is loading `key` already, so that waiting for that load would be waiting for itself.
+/// Whether this task is loading `key` already, so that waiting for that load would be waiting for
+/// itself.
 pub(crate) fn is_loading(cache_id: u64, key: &str) -> bool {
     CURRENT
         .try_with(|scope| {
@@ -195,9 +202,10 @@ pub(crate) fn is_loading(cache_id: u64, key: &str) -> bool {
 
 /// Carries the load that this task is in into a future that runs elsewhere, such as a spawned task.
 ///
-/// A task that is spawned inside a cached function leaves that function's load: what it reads from the cache would not make
-/// the entry fall. Wrapped in this, it does. Outside a load this changes nothing. What the future reads after the load has
-/// ended is lost, so await the task inside the function.
+/// A task that is spawned inside a cached function leaves that function's load: what it reads from
+/// the cache would not make the entry fall. Wrapped in this, it does. Outside a load this changes
+/// nothing. What the future reads after the load has ended is lost, so await the task inside the
+/// function.
 ///
 /// # Example
 /// ```

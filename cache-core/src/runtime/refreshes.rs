@@ -1,4 +1,5 @@
-//! The background refreshes of one cache: one per key, a bounded number at once, none after the last handle.
+//! The background refreshes of one cache: one per key, a bounded number at once, none after the
+//! last handle.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry as Slot;
@@ -77,7 +78,8 @@ impl Drop for Reservation {
 }
 
 impl Place {
-    /// The task can be ended from now on. It may have ended by itself, and another refresh have taken its place.
+    /// The task can be ended from now on. It may have ended by itself, and another refresh have
+    /// taken its place.
     pub(crate) fn spawned(&self, task: AbortHandle) {
         let mut running = self.refreshes.lock();
         if running.closed {

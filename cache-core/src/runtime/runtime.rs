@@ -15,8 +15,8 @@ use crate::store::Store;
 
 /// A store, and everything that this process knows about it.
 pub(crate) struct Runtime {
-    /// Tells the caches of one process apart: a load of one that calls another is not stored. Peers have one id: a name
-    /// means the same to each of them, and one clock fences it for all.
+    /// Tells the caches of one process apart: a load of one that calls another is not stored. Peers
+    /// have one id: a name means the same to each of them, and one clock fences it for all.
     pub(crate) id: u64,
     pub(crate) config: Config,
     /// `None`: every call loads.

@@ -1,8 +1,9 @@
 //! One load per key in this process: who leads, who follows, and what followers may take.
 //!
-//! A follower may take the leader's value only if no invalidation that ended before the follower came can have overtaken it:
-//! the fill was stored after the follower joined (the store looks at the fences then), or the load began after it joined.
-//! This module knows nothing of stores, leases or types.
+//! A follower may take the leader's value only if no invalidation that ended before the follower
+//! came can have overtaken it: the fill was stored after the follower joined (the store looks at
+//! the fences then), or the load began after it joined. This module knows nothing of stores, leases
+//! or types.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry as Slot;
@@ -18,7 +19,8 @@ use crate::config::{FAILED_LOADS_AT_ONCE, FLIGHTS_MAX};
 #[derive(Default)]
 pub(crate) struct Flights {
     by_key: Mutex<HashMap<Arc<str>, Arc<Flight>>>,
-    /// Advanced by every local invalidation, before it is sent and again after: nobody joins a flight of an earlier epoch.
+    /// Advanced by every local invalidation, before it is sent and again after: nobody joins a
+    /// flight of an earlier epoch.
     epoch: AtomicU64,
 }
 
@@ -35,15 +37,17 @@ struct Flight {
 pub(crate) enum End {
     /// The fill was stored: every follower may take the bytes.
     Stored(Bytes),
-    /// A value that the store refused, as an invalidation overtook it: for those who joined before the load began. The
-    /// others join once more, so that an invalidation of a key that many want costs one more load, and not one for each.
+    /// A value that the store refused, as an invalidation overtook it: for those who joined before
+    /// the load began. The others join once more, so that an invalidation of a key that many want
+    /// costs one more load, and not one for each.
     Refused(Bytes),
     /// A value whose fill failed: for those who joined before the load began.
     NotStored(Bytes),
-    /// Nothing to share (a value that cannot be stored): everyone loads now, without waiting for each other.
+    /// Nothing to share (a value that cannot be stored): everyone loads now, without waiting for
+    /// each other.
     Nothing,
-    /// The load failed. Each must find out for itself, but what just failed is not asked by all at once: one follower leads
-    /// the next flight, and a few load beside it, twice as many each time.
+    /// The load failed. Each must find out for itself, but what just failed is not asked by all at
+    /// once: one follower leads the next flight, and a few load beside it, twice as many each time.
     Failed(Streak),
     /// Somebody else had stored it: everyone looks for themselves.
     Elsewhere,
@@ -174,7 +178,8 @@ impl Leader {
         self.flight.load_began.store(true, Ordering::SeqCst);
     }
 
-    /// Lets nobody else join. To be called before the fill is sent: a stored fill is proof only for those who joined before.
+    /// Lets nobody else join. To be called before the fill is sent: a stored fill is proof only for
+    /// those who joined before.
     pub(crate) fn close(&self) {
         self.flights.close(&self.key, &self.flight);
     }
@@ -199,7 +204,8 @@ impl Leader {
 
 impl Drop for Leader {
     fn drop(&mut self) {
-        // The map and the leader alone hold the flight, and it holds the sender: followers who still wait learn of it.
+        // The map and the leader alone hold the flight, and it holds the sender: followers who
+        // still wait learn of it.
         self.close();
     }
 }
@@ -236,8 +242,8 @@ impl Follower {
 }
 
 impl Streak {
-    /// 1, 2, 4, … loads at once, the leader's among them. A load that failed once costs one more; one that goes on failing
-    /// keeps nobody waiting for as many loads as there are callers.
+    /// 1, 2, 4, … loads at once, the leader's among them. A load that failed once costs one more;
+    /// one that goes on failing keeps nobody waiting for as many loads as there are callers.
     fn beside(&self) -> Option<Beside> {
         let at_once = 1_u32.checked_shl(self.failures.saturating_sub(1)).unwrap_or(u32::MAX).min(FAILED_LOADS_AT_ONCE);
         let one_more = |beside| (beside + 1 < at_once).then_some(beside + 1);

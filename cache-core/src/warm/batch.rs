@@ -6,7 +6,8 @@ use std::sync::Arc;
 use super::registry::{BatchLoader, Batches, BoxError, Job, nothing_further};
 use crate::config::WARM_BATCH_MAX;
 
-/// Ids are parsed before there is a call, one by one: what is no id keeps nothing else from being loaded.
+/// Ids are parsed before there is a call, one by one: what is no id keeps nothing else from being
+/// loaded.
 pub(super) fn loader<K, P, F, T, E>(
     parse: impl Fn(&str) -> Result<K, P> + Send + Sync + 'static,
     load: impl Fn(Vec<K>) -> F + Send + Sync + 'static,

@@ -1,4 +1,5 @@
-//! Loads what will be asked for before it is: knows functions and keys as text, and nothing of how they are stored.
+//! Loads what will be asked for before it is: knows functions and keys as text, and nothing of how
+//! they are stored.
 
 mod batch;
 mod keys;

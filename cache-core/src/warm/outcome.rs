@@ -4,7 +4,8 @@ use std::fmt;
 
 use crate::config::WARM_ERRORS_MAX;
 
-/// How far a run is. A registered warmer counts as one, one that lists keys as the keys that it listed.
+/// How far a run is. A registered warmer counts as one, one that lists keys as the keys that it
+/// listed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct WarmProgress {
@@ -22,7 +23,8 @@ pub struct WarmProgress {
 pub struct Warmed {
     /// Warmers and keys that there were.
     pub total: u64,
-    /// Those whose load returned `Ok`. Whether the value could be stored the statistics of the cache tell, not this.
+    /// Those whose load returned `Ok`. Whether the value could be stored the statistics of the
+    /// cache tell, not this.
     pub done: u64,
     /// Those that failed.
     pub failed: u64,

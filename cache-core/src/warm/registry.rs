@@ -23,7 +23,8 @@ pub(super) struct Registrations {
     /// In the order in which they were registered, which is the order in which they are begun.
     pub(super) warmers: Vec<(String, Task)>,
     pub(super) loaders: HashMap<String, Loaders>,
-    /// One for all runs of a warmer: what a schedule, a start and an operator want at once counts together.
+    /// One for all runs of a warmer: what a schedule, a start and an operator want at once counts
+    /// together.
     pub(super) permits: Arc<Semaphore>,
     pub(super) time_limit: Duration,
     pub(super) observer: Option<Observer>,

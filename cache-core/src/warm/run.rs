@@ -33,8 +33,8 @@ pub(super) struct Run {
 
 impl Run {
     pub(super) fn new(cache: Cache, registry: Registrations) -> Self {
-        // A warmer that warms keys holds a permit already. Waiting for another one it could wait for itself; instead its keys
-        // are loaded one by one under the one it has.
+        // A warmer that warms keys holds a permit already. Waiting for another one it could wait
+        // for itself; instead its keys are loaded one by one under the one it has.
         let permits = match PERMITTED.try_with(|()| ()) {
             Ok(()) => Arc::new(Semaphore::new(1)),
             Err(_) => registry.permits.clone(),
@@ -146,7 +146,8 @@ impl Run {
         }
     }
 
-    /// What no store can take would burden the database for nothing: without a store, all that waits has failed.
+    /// What no store can take would burden the database for nothing: without a store, all that
+    /// waits has failed.
     async fn wait_for_store(&mut self) {
         if let Err(error) = self.cache.ready(WARM_READY_WAIT).await {
             while let Some(job) = self.waiting.pop_front() {
@@ -171,7 +172,8 @@ impl Run {
         let limit = self.registry.time_limit;
         let task = self.running.spawn(PERMITTED.scope((), async move {
             let _permit = permit;
-            // `begin` in here, so that a closure that panics before there is a future is no different.
+            // `begin` in here, so that a closure that panics before there is a future is no
+            // different.
             match timeout(limit, async move { begin().await }).await {
                 Ok(result) => result,
                 Err(_) => Err(format!("did not end within {limit:?}").into()),

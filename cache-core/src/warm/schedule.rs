@@ -8,7 +8,8 @@ use tokio::task::JoinHandle;
 use super::run::Run;
 use crate::config::WARM_PAUSE_MIN;
 
-/// A schedule, as long as this lives: [`Warmer::schedule`](crate::Warmer::schedule). Dropped, it begins nothing more and stops what is under way.
+/// A schedule, as long as this lives: [`Warmer::schedule`](crate::Warmer::schedule). Dropped, it
+/// begins nothing more and stops what is under way.
 #[derive(Debug)]
 #[must_use = "dropping a schedule stops it"]
 pub struct WarmSchedule {
@@ -25,12 +26,14 @@ impl WarmSchedule {
     /// Stops it, and waits until everything that it began has stopped.
     pub async fn shutdown(self) {
         drop(self.stop);
-        // It neither panics nor is aborted, except by the end of its runtime: then it has stopped as well.
+        // It neither panics nor is aborted, except by the end of its runtime: then it has stopped
+        // as well.
         let _ = self.task.await;
     }
 }
 
-/// One task, so a run cannot overlap the one before it. Ends when the other end of `stopped` is dropped.
+/// One task, so a run cannot overlap the one before it. Ends when the other end of `stopped` is
+/// dropped.
 async fn repeat(begin: impl Fn() -> Run, pause: Duration, mut stopped: oneshot::Receiver<()>) {
     loop {
         let jittered = pause - pause.mul_f64(fastrand::f64() / 10.0);

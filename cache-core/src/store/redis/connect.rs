@@ -1,8 +1,9 @@
-//! Connections to one Redis primary: opened, watched and replaced in the background; used through [`Pool`].
+//! Connections to one Redis primary: opened, watched and replaced in the background; used through
+//! [`Pool`].
 //!
-//! Every connection is multiplexed and belongs to a supervisor task: connect, handshake, publish, watch, replace. A call
-//! takes the connection of its key, never waits longer than the operation deadline, and fails at once while that
-//! connection is known to be down or the breaker is open.
+//! Every connection is multiplexed and belongs to a supervisor task: connect, handshake, publish,
+//! watch, replace. A call takes the connection of its key, never waits longer than the operation
+//! deadline, and fails at once while that connection is known to be down or the breaker is open.
 //!
 //! This module knows nothing of keys, entries and what scripts do.
 
@@ -49,23 +50,24 @@ use stripe::Stripe;
 use stripes::{Runtimes, StripeKey, Stripes};
 use url::Target;
 
-/// Runs on a fresh connection to a primary, before any call may use it. On an error, or at the end of the connect timeout,
-/// the connection is discarded and tried again later, with the hook.
+/// Runs on a fresh connection to a primary, before any call may use it. On an error, or at the end
+/// of the connect timeout, the connection is discarded and tried again later, with the hook.
 pub(crate) type Hook = Box<dyn Fn(Connection) -> Pin<Box<dyn Future<Output = Result<(), Error>> + Send>> + Send + Sync>;
 
 /// What is to be done on fresh connections.
 pub(crate) struct Hooks {
     /// On each, first.
     pub(crate) on_connection: Hook,
-    /// If it leads to another primary than the one that this process talked to last. May run more than once for one primary.
+    /// If it leads to another primary than the one that this process talked to last. May run more
+    /// than once for one primary.
     pub(crate) on_new_primary: Hook,
 }
 
-/// A fixed number of multiplexed connections to one primary for each tokio runtime that calls come from; a key always uses
-/// the same one of them.
+/// A fixed number of multiplexed connections to one primary for each tokio runtime that calls come
+/// from; a key always uses the same one of them.
 ///
-/// They are opened when a call of that runtime needs one, kept by tasks there, and end with it. Dropping the pool closes
-/// them.
+/// They are opened when a call of that runtime needs one, kept by tasks there, and end with it.
+/// Dropping the pool closes them.
 ///
 /// # Cost
 /// A call is one round trip (two if the server lost a script), and no task of its own.
@@ -101,12 +103,14 @@ impl Pool {
         Self { runtimes: Runtimes::new(config.connections), shared }
     }
 
-    /// Runs a script on the connection of `stripe_key`. `keys` and `args` may be slices, or tuples of different types.
+    /// Runs a script on the connection of `stripe_key`. `keys` and `args` may be slices, or tuples
+    /// of different types.
     ///
     /// # Errors
-    /// `Unavailable`: no connection, or the breaker is open; nothing was sent unless the message says that the connection
-    /// was lost. `Timeout`: the outcome is unknown. `Limit`: the server is out of memory. `Config`: credentials,
-    /// permissions or database. `Protocol`: any other error reply; [`reply_code`] tells which.
+    /// `Unavailable`: no connection, or the breaker is open; nothing was sent unless the message
+    /// says that the connection was lost. `Timeout`: the outcome is unknown. `Limit`: the server is
+    /// out of memory. `Config`: credentials, permissions or database. `Protocol`: any other error
+    /// reply; [`reply_code`] tells which.
     ///
     /// # Cancel safety
     /// A dropped call leaves its outcome unknown, and counts neither for nor against the server.
@@ -123,7 +127,8 @@ impl Pool {
         async move { self.call(key, &invocation, until).await }
     }
 
-    /// Sends one command on the connection of `stripe_key`; everything else as for [`run`](Self::run).
+    /// Sends one command on the connection of `stripe_key`; everything else as for
+    /// [`run`](Self::run).
     pub(crate) fn command(
         &self,
         stripe_key: &str,
@@ -135,15 +140,16 @@ impl Pool {
         async move { self.call(key, &invocation, until).await }
     }
 
-    /// A wait for pushes that tell of either name, on the connection of `stripe_key`. They come once [`track`](Self::track)
-    /// has read what the names stand for; the loss of the connection wakes as well. `None`: too many wait already.
+    /// A wait for pushes that tell of either name, on the connection of `stripe_key`. They come
+    /// once [`track`](Self::track) has read what the names stand for; the loss of the connection
+    /// wakes as well. `None`: too many wait already.
     pub(crate) fn register(&self, stripe_key: &str, value: &str, lease: &str) -> Option<Watch> {
         let stripes = self.runtimes.here(&self.shared).ok()?;
         stripes.of(StripeKey::new(stripe_key)).watches.register(value, lease)
     }
 
-    /// As [`command`](Self::command), and has the server push the next change of every key that the command reads. Fails
-    /// where pushes are not to be had.
+    /// As [`command`](Self::command), and has the server push the next change of every key that the
+    /// command reads. Fails where pushes are not to be had.
     pub(crate) fn track(
         &self,
         stripe_key: &str,
@@ -155,16 +161,16 @@ impl Pool {
         async move { self.call(key, &invocation, until).await }
     }
 
-    /// Waits until a connection of this runtime stands, each other one does or has failed, and the server answers within the
-    /// operation deadline.
+    /// Waits until a connection of this runtime stands, each other one does or has failed, and the
+    /// server answers within the operation deadline.
     ///
     /// # Cost
-    /// One round trip, or one for each try: a connection that stands may lead to a server that answers no more, or is a
-    /// primary no more.
+    /// One round trip, or one for each try: a connection that stands may lead to a server that
+    /// answers no more, or is a primary no more.
     ///
     /// # Errors
-    /// At once if the server refuses us for good (`Config`: credentials, permissions, database, not Redis); after
-    /// `timeout` with the reason of the last failure (`Unavailable`).
+    /// At once if the server refuses us for good (`Config`: credentials, permissions, database, not
+    /// Redis); after `timeout` with the reason of the last failure (`Unavailable`).
     pub(crate) async fn ready(&self, timeout: Duration) -> Result<(), Error> {
         let stripes = self.runtimes.here(&self.shared)?;
         for stripe in &stripes.each {
@@ -211,8 +217,8 @@ impl Pool {
         }
     }
 
-    /// Whether a connection of this runtime stands; outside a runtime, of any. Has those made that nobody asked for yet, if
-    /// there is a runtime to do it.
+    /// Whether a connection of this runtime stands; outside a runtime, of any. Has those made that
+    /// nobody asked for yet, if there is a runtime to do it.
     pub(crate) fn is_connected(&self) -> bool {
         let Ok(stripes) = self.runtimes.here(&self.shared) else { return self.runtimes.any(Stripe::is_live) };
         for stripe in &stripes.each {
@@ -221,8 +227,8 @@ impl Pool {
         stripes.each.iter().any(|stripe| stripe.is_live())
     }
 
-    /// Whether the server may evict keys that have no TTL (`allkeys-*`), the protocol's clock and indexes among them.
-    /// `false` until a connection stood.
+    /// Whether the server may evict keys that have no TTL (`allkeys-*`), the protocol's clock and
+    /// indexes among them. `false` until a connection stood.
     pub(crate) fn evicts_any_key(&self) -> bool {
         self.shared.evicts_any_key()
     }
@@ -245,7 +251,8 @@ impl Pool {
         };
         let own = stripes.of(key);
         let standing = own.standing(started);
-        // A server that has too few connections to give (`maxclients`) is not without them. Pushes come on the key's own.
+        // A server that has too few connections to give (`maxclients`) is not without them. Pushes
+        // come on the key's own.
         let stripe = match standing {
             None if !invocation.is_tracked() => stripes.in_place_of(own),
             _ => own,

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-/// Exponential backoff with full jitter (Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 2015): the
-/// n-th delay is uniform below `min · 2ⁿ`, capped at `max`. Deviation: never below `min`, so that a random zero does not
-/// become a busy loop.
+/// Exponential backoff with full jitter (Brooker, "Exponential Backoff And Jitter", AWS
+/// Architecture Blog, 2015): the n-th delay is uniform below `min · 2ⁿ`, capped at `max`.
+/// Deviation: never below `min`, so that a random zero does not become a busy loop.
 #[derive(Clone, Debug)]
 pub(crate) struct Backoff {
     min: Duration,

@@ -12,17 +12,18 @@ use crate::config::{BREAKER_PROBE_DELAY_MAX, BREAKER_PROBE_DELAY_MIN, BREAKER_PR
 
 /// A circuit breaker: closed, open, half-open.
 ///
-/// Closed: every call is admitted. After so many consecutive failures it opens: calls are refused at once. After a delay
-/// (exponential with jitter) one call is admitted as a probe; its success closes the breaker, its failure opens it again
-/// for longer. Outcomes of calls that were admitted before the last change of state are too old to count.
+/// Closed: every call is admitted. After so many consecutive failures it opens: calls are refused
+/// at once. After a delay (exponential with jitter) one call is admitted as a probe; its success
+/// closes the breaker, its failure opens it again for longer. Outcomes of calls that were admitted
+/// before the last change of state are too old to count.
 ///
 /// # Cost
 /// Closed: one atomic load to admit, one to report a success. Open: one uncontended lock, no I/O.
 #[derive(Debug)]
 pub(crate) struct Breaker {
     failures_max: u32,
-    /// 0: not closed. Otherwise how often it was closed before, plus one: what a call needs to report its outcome to
-    /// the closed period that admitted it and to no other.
+    /// 0: not closed. Otherwise how often it was closed before, plus one: what a call needs to
+    /// report its outcome to the closed period that admitted it and to no other.
     closed_period: AtomicU64,
     consecutive_failures: AtomicU32,
     phase: Mutex<Inner>,
@@ -40,7 +41,8 @@ struct Inner {
 enum Phase {
     Closed,
     Open { probe_at: Instant },
-    // A probe that is neither polled nor dropped must not block the next one for ever: hence the lease.
+    // A probe that is neither polled nor dropped must not block the next one for ever: hence the
+    // lease.
     HalfOpen { probe: u64, lease_ends: Instant },
 }
 
@@ -102,7 +104,8 @@ impl Breaker {
         Ok(self.permit(PermitKind::Probe { probe, admitted_at: now }))
     }
 
-    /// Something says that the store is back (a connection was made): the next call may try at once.
+    /// Something says that the store is back (a connection was made): the next call may try at
+    /// once.
     pub(crate) fn probe_soon(&self, now: Instant) {
         if self.closed_period.load(Ordering::Acquire) != 0 {
             return;

@@ -44,8 +44,8 @@ impl<'a> Invocation<'a> {
         }
     }
 
-    /// The same call with the script's text. Rather than `SCRIPT LOAD` and a second `EVALSHA`: one round trip less, and
-    /// `EVAL` loads it as well.
+    /// The same call with the script's text. Rather than `SCRIPT LOAD` and a second `EVALSHA`: one
+    /// round trip less, and `EVAL` loads it as well.
     fn with_source(&self, script: &Script) -> Cmd {
         let mut eval = redis::cmd("EVAL");
         eval.arg(script.source);
@@ -71,8 +71,8 @@ impl Connection {
         Self { inner, pushes: false }
     }
 
-    /// Runs a script on this very connection, without the pool's deadline and breaker: for hooks of the handshake, which
-    /// has a deadline of its own.
+    /// Runs a script on this very connection, without the pool's deadline and breaker: for hooks of
+    /// the handshake, which has a deadline of its own.
     pub(crate) fn run<'a>(
         &'a self,
         script: &'a Script,
@@ -83,9 +83,11 @@ impl Connection {
         async move { Ok(self.clone().send(&invocation).await?) }
     }
 
-    /// Dropping the future leaves the command's outcome unknown and the order of other replies untouched.
+    /// Dropping the future leaves the command's outcome unknown and the order of other replies
+    /// untouched.
     ///
-    /// `&mut` as the driver wants it: callers have a clone of their own, and a second one would cost as much as the rest.
+    /// `&mut` as the driver wants it: callers have a clone of their own, and a second one would
+    /// cost as much as the rest.
     pub(super) async fn send(&mut self, invocation: &Invocation<'_>) -> Result<Value, Fault> {
         if invocation.tracked {
             return self.send_tracked(&invocation.command).await;
@@ -97,7 +99,8 @@ impl Connection {
         let Some(script) = invocation.script.filter(|_| is_noscript(&error)) else {
             return Err(Fault::of(&error).to(invocation.name()));
         };
-        // SCRIPT FLUSH, a restart that this connection outlived, or a server that lets nobody load scripts.
+        // SCRIPT FLUSH, a restart that this connection outlived, or a server that lets nobody load
+        // scripts.
         let eval = invocation.with_source(script);
         let reply = self.inner.send_packed_command(&eval).await.and_then(Value::extract_error);
         reply.map_err(|error| Fault::of(&error).to("EVAL"))

@@ -1,4 +1,5 @@
-//! What the driver's errors mean to us. Messages are written here: a server's own words may repeat keys and values.
+//! What the driver's errors mean to us. Messages are written here: a server's own words may repeat
+//! keys and values.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -8,7 +9,8 @@ use redis::{RedisError, ServerErrorKind};
 
 use crate::error::{Error, ErrorKind};
 
-/// Why a call or a connection failed. Cheap to clone: while a connection is down every call gets a copy.
+/// Why a call or a connection failed. Cheap to clone: while a connection is down every call gets a
+/// copy.
 #[derive(Clone, Debug)]
 pub(super) struct Fault {
     pub(super) kind: ErrorKind,
@@ -50,7 +52,8 @@ impl Fault {
         Self::config("the server does not push changes to this connection")
     }
 
-    /// Whether the store did not answer. A server that answers with an error is there: refusing to ask it would not help.
+    /// Whether the store did not answer. A server that answers with an error is there: refusing to
+    /// ask it would not help.
     pub(super) fn is_failure_of_the_store(&self) -> bool {
         self.connection_lost || matches!(self.kind, ErrorKind::Unavailable | ErrorKind::Timeout)
     }
@@ -99,7 +102,8 @@ impl Fault {
     fn of_reply(error: &RedisError) -> Self {
         let code = error.code().filter(|code| is_plain_code(code)).unwrap_or("ERR");
         let detail = error.detail().unwrap_or_default();
-        // Redis 6 reports the error of a command inside a script as `ERR Error running script … -OOM …`.
+        // Redis 6 reports the error of a command inside a script as `ERR Error running script …
+        // -OOM …`.
         let (kind, message): (ErrorKind, Cow<'static, str>) = match code {
             "OOM" => (ErrorKind::Limit, "Redis is out of memory (OOM)".into()),
             "ERR" if detail.contains("OOM command not allowed") => {
@@ -161,7 +165,8 @@ impl Fault {
             (ErrorKind::Protocol, _) if fault.connection_lost => {
                 Self::config(format!("what answers at {address} is not a Redis server"))
             }
-            // Unknown, or refused in whatever words: Redis 5 and 7 and the proxies each have their own.
+            // Unknown, or refused in whatever words: Redis 5 and 7 and the proxies each have their
+            // own.
             (ErrorKind::Protocol | ErrorKind::Config, Some("ERR")) => {
                 Self { kind: ErrorKind::Config, message: NO_RESP3.into(), ..fault }.to("HELLO")
             }
@@ -223,8 +228,8 @@ impl fmt::Display for ServerReply {
 
 impl std::error::Error for ServerReply {}
 
-/// The first word of the error reply that an error comes from: `WRONGTYPE`, or a code of our own scripts (upper case and
-/// `_` only). `None` if the server did not answer.
+/// The first word of the error reply that an error comes from: `WRONGTYPE`, or a code of our own
+/// scripts (upper case and `_` only). `None` if the server did not answer.
 pub(crate) fn reply_code(error: &Error) -> Option<&str> {
     let reply = std::error::Error::source(error)?.downcast_ref::<ServerReply>()?;
     Some(&reply.code)

@@ -19,9 +19,9 @@ struct ServerInfo {
     evicts_any_key: bool,
 }
 
-/// Selects the database, asks for pushes of what is tracked, loads the scripts, and makes sure that the server is a primary
-/// that lets the library do what it needs, and the one that this process talked to last, or is prepared as a new one. What
-/// can be done without is done without, and said.
+/// Selects the database, asks for pushes of what is tracked, loads the scripts, and makes sure that
+/// the server is a primary that lets the library do what it needs, and the one that this process
+/// talked to last, or is prepared as a new one. What can be done without is done without, and said.
 pub(super) async fn handshake(connection: &mut Connection, shared: &Shared) -> Result<Arc<Primary>, Fault> {
     let asked_at = clock::now();
     let Greeting { select, hello, name, tracking, info, scripts } = Greeting::send(connection, shared).await?;
@@ -71,7 +71,8 @@ struct Greeting {
 impl Greeting {
     async fn send(connection: &Connection, shared: &Shared) -> Result<Self, Fault> {
         let mut greeting = Pipeline::new();
-        // Database 0 is where a connection begins; a user need not have the permission to select it.
+        // Database 0 is where a connection begins; a user need not have the permission to select
+        // it.
         let selects = shared.target.database != 0;
         if selects {
             greeting.cmd("SELECT").arg(shared.target.database);
@@ -79,7 +80,8 @@ impl Greeting {
         // The driver has said it to log in, and keeps the answer to itself.
         greeting.cmd("HELLO").arg(3);
         greeting.cmd("CLIENT").arg("SETNAME").arg("cache-core");
-        // Not NOLOOP: calls of one process wait for each other's leases on the same connection. Nothing else tracks on it.
+        // Not NOLOOP: calls of one process wait for each other's leases on the same connection.
+        // Nothing else tracks on it.
         greeting.cmd("CLIENT").arg("TRACKING").arg("ON").arg("OPTIN");
         greeting.cmd("INFO").arg("server");
         greeting.cmd("INFO").arg("memory");
@@ -117,7 +119,8 @@ fn check_select(reply: &Value, database: i64) -> Result<(), Fault> {
     })
 }
 
-/// Whether the server does what can be done without. One that refuses for the moment is asked again later.
+/// Whether the server does what can be done without. One that refuses for the moment is asked again
+/// later.
 fn is_granted(command: &'static str, reply: &Value, missing: &mut Vec<&'static str>) -> Result<bool, Fault> {
     match check(command, reply) {
         Ok(()) => Ok(true),

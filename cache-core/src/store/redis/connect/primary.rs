@@ -46,11 +46,13 @@ fn text(value: &Value) -> Option<&str> {
     }
 }
 
-/// A server that said it is a primary. What it says on one connection counts for all that lead to it.
+/// A server that said it is a primary. What it says on one connection counts for all that lead to
+/// it.
 ///
-/// A primary that was made a replica goes on answering reads, with what it had. So its word counts from the moment it was
-/// asked for [`PRIMARY_TRUST`], by this process's monotonic clock, and a call that begins later asks again. Nothing has to be
-/// told or noticed for that: it holds for a process that was stopped, too.
+/// A primary that was made a replica goes on answering reads, with what it had. So its word counts
+/// from the moment it was asked for [`PRIMARY_TRUST`], by this process's monotonic clock, and a
+/// call that begins later asks again. Nothing has to be told or noticed for that: it holds for a
+/// process that was stopped, too.
 pub(super) struct Primary {
     /// `None`: it does not tell, so that no connection is known to lead to the same one.
     run_id: Option<Box<str>>,

@@ -1,4 +1,5 @@
-//! What all connections of a pool have in common: where they lead, what is loaded, and which primary is known.
+//! What all connections of a pool have in common: where they lead, what is loaded, and which
+//! primary is known.
 
 use std::borrow::Cow;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -27,8 +28,8 @@ pub(super) struct Shared {
     pub(super) connect_timeout: Duration,
     pub(super) breaker: Breaker,
     pub(super) hooks: Hooks,
-    /// The primary that was talked to last. The last and not every one ever met: a primary that comes back after another one
-    /// took over may have missed what the other one was told.
+    /// The primary that was talked to last. The last and not every one ever met: a primary that
+    /// comes back after another one took over may have missed what the other one was told.
     pub(super) primary: watch::Sender<Option<Arc<Primary>>>,
     met_unidentified: AtomicBool,
     evicts_any_key: AtomicBool,
@@ -62,9 +63,9 @@ impl Shared {
         }
     }
 
-    /// Makes the server the known primary, prepared by the hook if another one was known before. It was asked at `asked_at`
-    /// whether it is one. Without a lock, which a runtime that stands still would keep: several connections may prepare the
-    /// same primary.
+    /// Makes the server the known primary, prepared by the hook if another one was known before. It
+    /// was asked at `asked_at` whether it is one. Without a lock, which a runtime that stands still
+    /// would keep: several connections may prepare the same primary.
     ///
     /// A server that does not tell its run id may be another one each time.
     pub(super) async fn adopt_primary(
@@ -90,7 +91,8 @@ impl Shared {
                 _ => self.prepare(connection).await?,
             }
             let met = Primary::new(Some(run_id), asked_at);
-            // If yet another one became known meanwhile, this one is prepared once more: it may have missed something.
+            // If yet another one became known meanwhile, this one is prepared once more: it may
+            // have missed something.
             let adopted = self.primary.send_if_modified(|primary| {
                 let unchanged = primary.as_ref().map(Arc::as_ptr) == known.as_ref().map(Arc::as_ptr);
                 if unchanged {
@@ -122,7 +124,8 @@ impl Shared {
         }
     }
 
-    /// Says which commands the server refuses and the cache does without. Once, for all connections.
+    /// Says which commands the server refuses and the cache does without. Once, for all
+    /// connections.
     pub(super) fn note_missing(&self, missing: Vec<&'static str>) {
         let mut said = self.missing.lock().unwrap_or_else(PoisonError::into_inner);
         if !missing.is_empty() && *said != missing {

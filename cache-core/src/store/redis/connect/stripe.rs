@@ -79,8 +79,8 @@ impl Standing {
         }
     }
 
-    /// Both at once, in one round trip. In whichever order they arrive: if the server is a primary after the question was sent,
-    /// it was one long enough.
+    /// Both at once, in one round trip. In whichever order they arrive: if the server is a primary
+    /// after the question was sent, it was one long enough.
     async fn send_in_doubt(&mut self, primary: &Primary, invocation: &Invocation<'_>) -> Result<Value, Fault> {
         let mut connection = self.connection.clone();
         let (said, outcome) = tokio::join!(primary.ask(&mut connection), self.connection.send(invocation));
@@ -119,8 +119,8 @@ impl Stripe {
         }
     }
 
-    /// Sends one command of a call that began at `started`, on `standing` if the caller has it, and waits for its reply until
-    /// `deadline`, waiting for a connection included.
+    /// Sends one command of a call that began at `started`, on `standing` if the caller has it, and
+    /// waits for its reply until `deadline`, waiting for a connection included.
     pub(super) async fn call(
         self: &Arc<Self>,
         invocation: &Invocation<'_>,
@@ -143,8 +143,8 @@ impl Stripe {
                 return Err(Fault::new(ErrorKind::Timeout, "Redis did not answer within the operation deadline"));
             };
             match outcome {
-                // Given up for the silence of other calls, or lost with its runtime: no fault of the server. Commands may be
-                // sent twice.
+                // Given up for the silence of other calls, or lost with its runtime: no fault of
+                // the server. Commands may be sent twice.
                 Err(fault) if fault.connection_lost && may_repeat && self.was_orphaned(run) => may_repeat = false,
                 Err(fault) => {
                     if fault.wants_another_server {
@@ -233,7 +233,8 @@ impl Stripe {
                 }
             };
             match next {
-                // A supervisor that ends as soon as it starts: its runtime is shutting down, or has no I/O.
+                // A supervisor that ends as soon as it starts: its runtime is shutting down, or has
+                // no I/O.
                 Next::Start { .. } if starts == 2 => return Err(Fault::unavailable("the connection's task ended")),
                 Next::Start { replaced } => {
                     starts += 1;
@@ -244,7 +245,8 @@ impl Stripe {
         }
     }
 
-    /// Has `spawn` begin a supervisor in the place of the one that is to be replaced, unless another call has done so.
+    /// Has `spawn` begin a supervisor in the place of the one that is to be replaced, unless
+    /// another call has done so.
     pub(super) fn take_over(self: &Arc<Self>, replaced: u64, spawn: impl FnOnce(Tenure) -> AbortHandle) {
         let mut task = self.lock_task();
         if self.link.borrow().run != replaced {
@@ -259,8 +261,9 @@ impl Stripe {
         *task = Some(spawn(Tenure { stripe: self.clone(), run }));
     }
 
-    /// Gives a connection up, task and all, and has another one made: there may be no next call to ask for it. From outside,
-    /// for the supervisor may be stuck behind a task that blocks its thread.
+    /// Gives a connection up, task and all, and has another one made: there may be no next call to
+    /// ask for it. From outside, for the supervisor may be stuck behind a task that blocks its
+    /// thread.
     fn abandon(self: &Arc<Self>, run: u64) {
         // An error leaves the connection to its supervisor: there is no runtime here for another.
         let _ = self.start(run);
@@ -288,8 +291,8 @@ impl Stripe {
         self.unanswered.store(0, Ordering::Relaxed);
     }
 
-    /// Many calls that time out at once are one slow moment of the server; the connection is given up when the silence
-    /// lasts for as many deadlines as calls are needed.
+    /// Many calls that time out at once are one slow moment of the server; the connection is given
+    /// up when the silence lasts for as many deadlines as calls are needed.
     fn note_unanswered(self: &Arc<Self>, run: u64) {
         let now = clock::now();
         let mut silent_since = self.silent_since.lock().unwrap_or_else(PoisonError::into_inner);
@@ -318,15 +321,16 @@ async fn wait_for_change(link: &mut watch::Receiver<Link>, until: Option<Instant
     }
 }
 
-/// A supervisor's right to say how its connection is. Dropped with the supervisor, wherever its runtime ends, it leaves
-/// the stripe idle, for the next call to start another one.
+/// A supervisor's right to say how its connection is. Dropped with the supervisor, wherever its
+/// runtime ends, it leaves the stripe idle, for the next call to start another one.
 pub(super) struct Tenure {
     stripe: Arc<Stripe>,
     run: u64,
 }
 
 impl Tenure {
-    /// `false`: another supervisor has taken over. `due_in`: when the next change is expected at the latest.
+    /// `false`: another supervisor has taken over. `due_in`: when the next change is expected at
+    /// the latest.
     pub(super) fn publish(&self, state: LinkState, due_in: Option<Duration>) -> bool {
         let overdue_at = due_in.map(|due_in| clock::now() + due_in + SUPERVISOR_SLACK);
         match state {

@@ -53,8 +53,9 @@ impl StripeKey {
 
 /// The connections of each runtime that the pool is used from.
 ///
-/// A runtime drives sockets and timers only while somebody polls it. Connections that runtimes shared would stand still
-/// with the one that opened them, and end with it; those of a call's own runtime are driven whenever the call is.
+/// A runtime drives sockets and timers only while somebody polls it. Connections that runtimes
+/// shared would stand still with the one that opened them, and end with it; those of a call's own
+/// runtime are driven whenever the call is.
 pub(super) struct Runtimes {
     connections: usize,
     /// Most processes have no other, and its calls find their connections without a lock.
@@ -150,8 +151,8 @@ impl Runtimes {
     }
 }
 
-/// Whether the runtime that polls the caller has the timers and the I/O that connections need. tokio panics without them,
-/// and has no other way to be asked.
+/// Whether the runtime that polls the caller has the timers and the I/O that connections need.
+/// tokio panics without them, and has no other way to be asked.
 fn drives_connections() -> Result<(), Fault> {
     timers().map_err(|error| Fault::new(error.kind(), error.to_string()))?;
     if catch_unwind(register_a_socket).is_ok() {

@@ -26,11 +26,13 @@ use crate::config::{
 };
 use crate::store::Watches;
 
-/// Reads and writes the socket. It runs inside the supervisor's task, so that neither outlives the other.
+/// Reads and writes the socket. It runs inside the supervisor's task, so that neither outlives the
+/// other.
 type Driver = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 impl Stripe {
-    /// Starts a supervisor on the tokio runtime of the caller, unless the one to be replaced was replaced by now.
+    /// Starts a supervisor on the tokio runtime of the caller, unless the one to be replaced was
+    /// replaced by now.
     pub(super) fn start(self: &Arc<Self>, replaced: u64) -> Result<(), Fault> {
         let runtime = Handle::try_current().map_err(|_| Fault::no_runtime())?;
         self.take_over(replaced, |tenure| runtime.spawn(supervise(self.clone(), tenure)).abort_handle());
@@ -125,9 +127,10 @@ async fn open(shared: &Shared, watches: &Watches) -> Result<(Driver, Connection,
     Ok((driver, connection, primary))
 }
 
-/// A driver that, while several calls are under way, lets everything that is ready to run go first each time it is woken.
-/// Commands that tasks send in one go then leave in one write: a system call for each would cost more than all the rest of
-/// a hit. For a single caller the wait would only cost.
+/// A driver that, while several calls are under way, lets everything that is ready to run go first
+/// each time it is woken. Commands that tasks send in one go then leave in one write: a system call
+/// for each would cost more than all the rest of a hit. For a single caller the wait would only
+/// cost.
 struct Gathering<'a> {
     driver: &'a mut Driver,
     calls: &'a AtomicU32,
@@ -148,7 +151,8 @@ impl Future for Gathering<'_> {
     }
 }
 
-/// Runs in stream order, in the driver. A push names the keys that changed, or none if all of them may have.
+/// Runs in stream order, in the driver. A push names the keys that changed, or none if all of them
+/// may have.
 fn wake(watches: &Watches, push: PushInfo) {
     match (push.kind, push.data.first()) {
         (PushKind::Invalidate, Some(Value::Array(names))) => {
@@ -182,8 +186,9 @@ async fn replaced(known: &mut watch::Receiver<Option<Arc<Primary>>>, primary: &A
     let _ = known.wait_for(|known| !known.as_ref().is_some_and(|known| Arc::ptr_eq(known, primary))).await;
 }
 
-/// Asks whether the server is still there, and still a primary: a half-open socket reports nothing, a response timeout leaves
-/// it in place, and a server that was made a replica goes on answering reads. Returns when it is not.
+/// Asks whether the server is still there, and still a primary: a half-open socket reports nothing,
+/// a response timeout leaves it in place, and a server that was made a replica goes on answering
+/// reads. Returns when it is not.
 async fn asking(connection: &Connection, primary: &Primary, stripe: &Stripe) -> Fault {
     let mut connection = connection.clone();
     let (mut replies, mut heard_at) = (stripe.replies(), clock::now());
@@ -206,8 +211,8 @@ async fn asking(connection: &Connection, primary: &Primary, stripe: &Stripe) -> 
     }
 }
 
-/// Takes the place of the caller that tries for an open breaker. A process that is out of service until the store is back
-/// has none.
+/// Takes the place of the caller that tries for an open breaker. A process that is out of service
+/// until the store is back has none.
 async fn probe(connection: &mut Connection, shared: &Shared) {
     if !shared.breaker.is_open() {
         return;

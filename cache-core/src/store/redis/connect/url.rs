@@ -28,11 +28,12 @@ const DEFAULT_PORT: u16 = 6379;
 
 impl Target {
     /// Reads `redis://[[user]:password@]host[:port][/database]`, or
-    /// `redis+unix:///path[?db=…&user=…&pass=…]`, with any [`Scheme`] of that kind. `?protocol=resp3` is
-    /// accepted, for it is what we speak anyway.
+    /// `redis+unix:///path[?db=…&user=…&pass=…]`, with any [`Scheme`] of that kind.
+    /// `?protocol=resp3` is accepted, for it is what we speak anyway.
     ///
     /// # Errors
-    /// Everything else is a configuration error; none repeats what it was given, for it may hold a password.
+    /// Everything else is a configuration error; none repeats what it was given, for it may hold a
+    /// password.
     pub(super) fn parse(text: &str) -> Result<Self, Fault> {
         let scheme = Scheme::of(text).map_err(|error| Fault::new(error.kind(), error.to_string()))?;
         let (tls, unix) = (scheme == Scheme::RedisTls, scheme == Scheme::RedisUnix);
@@ -76,8 +77,8 @@ impl Target {
     }
 }
 
-/// A password that holds one of these ends the part of a URL in which it may stand; what follows up to the `@` would be read
-/// as something else.
+/// A password that holds one of these ends the part of a URL in which it may stand; what follows up
+/// to the `@` would be read as something else.
 fn check_credentials(text: &str) -> Result<(), Fault> {
     let (_, rest) = text.split_once("://").unwrap_or_default();
     match rest.find(['#', '/', '?']) {

@@ -183,8 +183,8 @@ impl Subscriber for Events {
     fn exit(&self, _: &span::Id) {}
 }
 
-/// While one subscriber alone has ever lived, a thread without one that is first at an event decides for all that nobody
-/// listens. Two of them keep it from that.
+/// While one subscriber alone has ever lived, a thread without one that is first at an event
+/// decides for all that nobody listens. Two of them keep it from that.
 fn listen_beside_other_tests() -> Dispatch {
     Dispatch::new(Events::default())
 }
