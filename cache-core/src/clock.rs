@@ -17,18 +17,18 @@ pub(crate) fn now() -> Instant {
     Instant::now()
 }
 
-/// How long ago that was.
+/// The time since `instant`.
 pub(crate) fn since(instant: Instant) -> Duration {
     instant.elapsed()
 }
 
-/// The same, for what this host's wall clock showed: zero before 1970, which costs nothing but
-/// odd-looking times.
+/// This host's wall time since 1970. Zero before 1970, which costs nothing but odd-looking times.
 pub(crate) fn wall_time() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
-/// This host's wall time in ms. For what is stored a store has the say.
+/// This host's wall time in ms since 1970. Whether a stored entry is still there is decided by the
+/// store's clock.
 pub(crate) fn wall_ms() -> u64 {
     millis(wall_time())
 }
@@ -38,8 +38,8 @@ pub(crate) fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// From half to all of a pause, at random: those who wait for the same thing do not ask for it in
-/// step.
+/// From half to all of a pause, at random, so that callers who wait for the same thing do not ask
+/// in step.
 pub(crate) fn spread(pause: Duration) -> Duration {
     pause.mul_f64(0.5 + fastrand::f64() / 2.0)
 }
@@ -49,12 +49,12 @@ pub(crate) fn can_wait() -> bool {
     timers().is_ok()
 }
 
-/// The runtime that polls the caller, if it has timers. Without them most of what tokio does with
-/// time panics.
+/// The runtime that polls the caller, if that runtime has timers. Without timers most of what tokio
+/// does with time panics.
 ///
 /// # Cost
-/// As much as a timer that nobody waits for. The first time on a runtime without timers, a panic of
-/// tokio's that is caught: there is no other way to ask.
+/// That of a timer that nobody waits for. The first call on a runtime without timers costs a caught
+/// panic of tokio's: there is no other way to ask.
 pub(crate) fn timers() -> Result<Handle, Error> {
     let Ok(runtime) = Handle::try_current() else {
         return Err(Error::new(ErrorKind::Unavailable, "not called from within a tokio runtime"));
@@ -65,7 +65,7 @@ pub(crate) fn timers() -> Result<Handle, Error> {
     Err(Error::new(ErrorKind::Config, "this tokio runtime has no timers: build it with `enable_all`"))
 }
 
-/// Said once for each runtime, as long as few have none.
+/// Logs each runtime without timers once, as long as there are few of them.
 fn has_timers(runtime: Id) -> bool {
     static ANY_WITHOUT: AtomicBool = AtomicBool::new(false);
     static WITHOUT: Mutex<VecDeque<Id>> = Mutex::new(VecDeque::new());

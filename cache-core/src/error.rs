@@ -2,21 +2,20 @@
 
 use std::fmt;
 
-/// What a caller can act on.
+/// The kind of a failure, which a caller can act on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// A wrong URL, credential, database, name or limit: the same call fails again until it is
+    /// A URL, credential, database, name or limit is wrong. The same call fails again until that is
     /// corrected.
     Config,
-    /// The store cannot be reached, or the breaker is open: later it may work.
+    /// The store cannot be reached, or the breaker is open. The same call may work later.
     Unavailable,
     /// The store did not answer within the operation deadline. Whether it acted is unknown.
     Timeout,
     /// A named limit was reached: a value, a name or a count is too large.
     Limit,
-    /// The store answered something, or something stored says something, that this library does not
-    /// understand.
+    /// The store's answer, or something in the store, is not what this library understands.
     Protocol,
     /// A value could not be encoded, or a name could not be made from its parts.
     Encode,
@@ -25,7 +24,7 @@ pub enum ErrorKind {
 /// Why an operation of the cache failed.
 ///
 /// Opaque: act on [`kind`](Error::kind). Messages never hold values, credentials or the keys of
-/// hashed arguments. Cached functions never return it: they fail open.
+/// hashed arguments. Cached functions never return this error: they fail open.
 pub struct Error {
     kind: ErrorKind,
     message: Box<str>,
@@ -44,7 +43,7 @@ impl Error {
         self
     }
 
-    /// What the caller can do about it.
+    /// The kind, which tells what the caller can do.
     pub fn kind(&self) -> ErrorKind {
         self.kind
     }

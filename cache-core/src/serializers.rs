@@ -1,7 +1,7 @@
-//! What every hand-written `Serializer` says over and over, said once: the calls that it refuses,
-//! and those that it passes on.
+//! What the hand-written `Serializer`s have in common: the calls that they refuse, and the calls
+//! that they pass on.
 
-/// All compound values are refused: associated types and methods. Stands inside an `impl
+/// Refuses all compound values: their associated types and methods. Stands inside an `impl
 /// Serializer` with `Ok` and `Error`.
 macro_rules! refuse_compounds {
     ($refusal:expr) => {
