@@ -1,8 +1,8 @@
 //! What the hand-written `Serializer`s have in common: the calls that they refuse, and the calls
 //! that they pass on.
 
-/// Refuses all compound values: their associated types and methods. Stands inside an `impl
-/// Serializer` with `Ok` and `Error`.
+/// Refuses all compound values: their associated types and methods. Stands inside an
+/// `impl Serializer` with `Ok` and `Error`.
 macro_rules! refuse_compounds {
     ($refusal:expr) => {
         type SerializeSeq = serde::ser::Impossible<Self::Ok, Self::Error>;

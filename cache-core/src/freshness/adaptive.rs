@@ -2,25 +2,25 @@
 //!
 //! # What is aimed at
 //! A value that changes at rate λ and lives for T is stale for a share of about λT/2 of the time,
-//! and costs 1/T loads. With a load priced at so much stale time, the sum of both is least at `T =
-//! √(P / λ)`: the square root of the mean time between changes, not a share of it. A share is what
-//! the Alex protocol takes (Cate 1992; Gwertzman and Seltzer, "World Wide Web Cache Consistency",
-//! USENIX 1996), and over keys of different rates that is no better than one fixed TTL for all (Cho
-//! and Garcia-Molina, "Effective page refresh policies for web crawlers", TODS 2003: proportional
-//! against uniform).
+//! and costs 1/T loads. With a load priced at a stale time of P/2, the sum of both is least at
+//! `T = √(P / λ)`. So the best TTL grows with the square root of the mean time between changes, and
+//! is not a share of that time. The Alex protocol takes a share (Cate 1992; Gwertzman and Seltzer,
+//! "World Wide Web Cache Consistency", USENIX 1996). Over keys of different rates a share is no
+//! better than one fixed TTL for all (Cho and Garcia-Molina, "Effective page refresh policies for
+//! web crawlers", TODS 2003: proportional against uniform).
 //!
-//! The price is not asked for: `P = min`. So `T = √(min · mean time between changes)`, cut off at
-//! `max`: a value that changes every `min` is loaded every `min`, and one that changes a hundred
-//! times less often lives ten times as long. A price that also grew with `max` was tried: for keys
-//! that change more often than once in P every refresh is wasted, and with prices above `min` there
-//! are such keys whose TTL could still be made shorter, so that a fixed TTL can be the better one
-//! for mixed data.
+//! The user is not asked for P: `P = min`. So `T = √(min · mean time between changes)`, cut
+//! off at `max`. A value that changes every `min` is loaded every `min`, and a value that changes a
+//! hundred times less often lives ten times as long. A price that also grew with `max` was tried.
+//! Of a key that changes more often than once in P every refresh is wasted. With prices above `min`
+//! there are such keys whose TTL could still be made shorter, so a fixed TTL can be better for
+//! mixed data.
 //!
 //! # How it is learned
-//! All that a refill shows is whether the payload changed since the last load, not how often or
-//! when (Cho and Garcia-Molina, "Estimating frequency of change", TOIT 2003: irregular access). If
-//! the TTL were right, the rate would be `P / T²`, and a change within the time Δ between the two
-//! loads would have the probability `q = 1 − exp(−PΔ / T²)`. So
+//! A refill shows whether the payload changed since the last load, but not how often or when (Cho
+//! and Garcia-Molina, "Estimating frequency of change", TOIT 2003: irregular access). If the TTL
+//! were right, the rate would be `P / T²`, and a change within the time Δ between the two loads
+//! would have the probability `q = 1 − exp(−PΔ / T²)`. So
 //!
 //! ```text
 //! unchanged:  ln T += GAIN · q         changed:  ln T −= GAIN · (1 − q)
@@ -29,7 +29,7 @@
 //! a Robbins–Monro iteration (as in d-TTL: Basu et al., "Adaptive TTL-Based Caching for Content
 //! Delivery", ToN 2018, which steers a hit rate where this steers surprise) whose mean step
 //! vanishes where `λ = P / T²`, whatever the Δ, so also when reads are rarer than the TTL. The gain
-//! is constant: the data may begin to change differently at any time.
+//! is constant, because the data may begin to change at another rate at any time.
 
 #[cfg(test)]
 mod tests;
@@ -38,28 +38,28 @@ use std::time::Duration;
 
 use crate::clock::millis;
 
-/// How far one surprise moves the logarithm of the TTL. At one half a value that has not changed
-/// for a time t tends to the TTL `√(P · t)`, as it should, and the TTL's variation costs up to 16 %
-/// more loads than the right TTL held for ever, at equal staleness. At 1 these are 25 %; at 0.3
-/// they are 14 %, and a new rate is followed later. (Simulated: `examples/simulations`.)
+/// How far one surprise moves the logarithm of the TTL. At one half the TTL of a value that has not
+/// changed for a time t tends to `√(P · t)`, as it should, and the variation of the TTL costs up to
+/// 16 % more loads than the right TTL held for ever, at equal staleness. At 1 it costs 25 %; at 0.3
+/// it costs 14 %, and a new rate is followed later. (Simulated: `examples/simulations`.)
 const GAIN: f64 = 0.5;
-/// What was learned is kept for this many of the longest TTL after a fill: a key that is read less
-/// often is a new key.
+/// What was learned is kept after a fill for this many times the longest TTL. A key that is read
+/// less often is a new key.
 const KEPT_LONGEST_TTLS: u32 = 4;
 
 const STATE_VERSION: u8 = 1;
 
-/// The bounds of an adaptive TTL, and with the lower one the price of a load.
+/// The bounds of an adaptive TTL. The lower bound is also the price of a load.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AdaptiveTtl {
     min: Duration,
     max: Duration,
 }
 
-/// What a refill shows of the data.
+/// What a refill shows about the data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Observed {
-    /// The payload is what it was.
+    /// The payload is the same.
     Unchanged,
     /// The payload is another, or the entry was invalidated.
     Changed,
@@ -71,10 +71,10 @@ impl AdaptiveTtl {
         (Duration::ZERO < min && min <= max).then_some(Self { min, max })
     }
 
-    /// Where a key begins of which nothing is known: right for a value that changes every `√(min ·
-    /// max)`.
+    /// The TTL of a key of which nothing is known yet: right for a value that changes every
+    /// `√(min · max)`.
     pub fn initial(&self) -> Duration {
-        // Not the root of the product, which may overflow.
+        // Not the root of the product: the product may overflow.
         let middle = self.min.as_secs_f64().sqrt() * self.max.as_secs_f64().sqrt();
         self.bounded((self.price() * middle).sqrt())
     }
@@ -100,9 +100,9 @@ impl AdaptiveTtl {
     }
 }
 
-/// What is known of one key, kept in the store beside the entry so that all processes share it. It
-/// outlives the entry: what a refill finds is learned after the expiry of what it replaces. Losing
-/// it costs the time to learn it again, and nothing else.
+/// What is known of one key, kept in the store beside the entry so that all processes share it. The
+/// store keeps it longer than the entry, because a refill is compared with an entry that has
+/// expired. Losing it costs the time to learn it again, and nothing else.
 ///
 /// 41 bytes, little endian:
 ///
@@ -128,18 +128,18 @@ pub struct Refill {
     pub loaded_at_ms: u64,
     /// First 128 bits of the payload's blake3.
     pub payload_digest: [u8; 16],
-    /// Whether the entry that it replaces was still stored then.
+    /// Whether the entry that the load replaces was still stored then.
     pub replaces: bool,
 }
 
 impl Learned {
-    /// What is known after a refill. `past` is what the store had; `None` for a new key, and for
-    /// bytes that are not readable.
+    /// What is known after a refill. `past` is what was known before; `None` for a new key, and for
+    /// stored bytes that are not readable.
     pub fn after(bounds: &AdaptiveTtl, past: Option<&Self>, refill: &Refill) -> Self {
         let ttl = match past {
             None => bounds.initial(),
             Some(past) => {
-                // A store's clock that was set back shows no time.
+                // If the store's clock was set back, no time has passed.
                 let elapsed = Duration::from_millis(refill.loaded_at_ms.saturating_sub(past.loaded_at_ms));
                 bounds.next(Duration::from_micros(past.ttl_us), elapsed, past.observed(refill))
             }
@@ -152,8 +152,8 @@ impl Learned {
         }
     }
 
-    /// An entry that is gone before its time was invalidated (or evicted: then its TTL was too long
-    /// for the memory).
+    /// An entry that is gone before its time was invalidated. If it was evicted, its TTL was too
+    /// long for the memory, and counts as a change as well.
     fn observed(&self, refill: &Refill) -> Observed {
         let invalidated = !refill.replaces && refill.loaded_at_ms < self.drops_at_ms;
         if invalidated || refill.payload_digest != self.payload_digest {
@@ -174,7 +174,7 @@ impl Learned {
         self
     }
 
-    /// How long the store keeps this, from the fill on.
+    /// How long the store keeps this state, from the fill on.
     pub fn kept_for(bounds: &AdaptiveTtl, hard: Duration) -> Duration {
         hard.max(bounds.max.saturating_mul(KEPT_LONGEST_TTLS))
     }
@@ -190,7 +190,7 @@ impl Learned {
         bytes
     }
 
-    /// Reads stored bytes; `None` if they are not of this format.
+    /// Reads stored bytes; `None` if they have another format.
     pub fn decode(bytes: &[u8]) -> Option<Self> {
         let (&[version], rest) = bytes.split_first_chunk()?;
         let (&loaded_at, rest) = rest.split_first_chunk()?;

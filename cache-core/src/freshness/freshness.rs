@@ -1,7 +1,8 @@
-//! Whether a stored value is served, served and refreshed, or loaded anew; and how long it lives.
+//! Decides whether a stored value is served, served and refreshed, or loaded anew, and how long it
+//! lives.
 //!
-//! Decisions only: time and randomness are arguments, nothing is read or written. That an
-//! invalidated value is never served is not decided here: it is gone from the store.
+//! Time and randomness are arguments; nothing is read or written. Invalidations are not considered
+//! here: an invalidated value is gone from the store.
 
 #[cfg(test)]
 mod tests;
@@ -11,7 +12,7 @@ use std::time::Duration;
 use crate::clock::millis;
 use crate::config::{CLOCK_SKEW_MAX, DURATION_MAX};
 
-/// What the options of a cached function say about values that get old. All off by default.
+/// The options of a cached function about values that get old. All are off by default.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Freshness {
     /// After the TTL the value is served for this long, while one refresh runs in the background
@@ -28,22 +29,22 @@ pub struct Freshness {
 pub struct Times {
     /// End of the TTL, ms since the epoch.
     pub soft_expires_at_ms: u64,
-    /// End of the last stale window, when the store drops the entry; ms since the epoch.
+    /// End of the last stale window, ms since the epoch. Then the store drops the entry.
     pub hard_expires_at_ms: u64,
-    /// What the load took.
+    /// How long the load took.
     pub load_cost_us: u32,
 }
 
 /// What a call does with a stored value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Decision {
-    /// It is fresh.
+    /// The value is fresh: the caller gets it.
     Serve,
-    /// The caller gets it at once, and one refresh runs in the background.
+    /// The caller gets the value at once, and one refresh runs in the background.
     ServeAndRefresh(Reason),
     /// The caller waits for a load, and gets the stored value if the load fails.
     LoadOrServe,
-    /// A miss.
+    /// The value is of no use: a miss.
     Expired,
 }
 
@@ -60,8 +61,9 @@ impl Freshness {
     /// What to do with a value at `now_ms`; `random` is drawn anew for every call, uniformly from
     /// above 0 to 1.
     ///
-    /// `now_ms` is this host's clock and the times are another's: a difference between them makes a
-    /// value as much younger or older here. It is never served longer than the store keeps it.
+    /// `now_ms` is of this host's clock, and the times are of the clock of the host that stored the
+    /// value. A difference between the clocks makes a value as much younger or older here. No value
+    /// is served longer than the store keeps it.
     pub fn step(&self, times: &Times, now_ms: u64, random: f64) -> Decision {
         if now_ms >= times.hard_expires_at_ms.saturating_add(millis(CLOCK_SKEW_MAX)) {
             return Decision::Expired;
@@ -79,15 +81,15 @@ impl Freshness {
         } else if stale_ms < millis(self.stale_if_error) {
             Decision::LoadOrServe
         } else if times.soft_expires_at_ms >= times.hard_expires_at_ms {
-            // The store drops such an entry at the end of its TTL, by the store's clock. It has
-            // not: this clock is ahead.
+            // The store drops an entry without windows at the end of its TTL, by the store's clock.
+            // The store still has this one, so this host's clock is ahead.
             Decision::Serve
         } else {
             Decision::Expired
         }
     }
 
-    /// Whether a value may be served in the place of a load that has failed at `now_ms`.
+    /// Whether a value may be served in place of a load that failed at `now_ms`.
     pub fn may_stand_in(&self, times: &Times, now_ms: u64) -> bool {
         now_ms.saturating_sub(times.soft_expires_at_ms) < millis(self.stale_if_error)
     }
@@ -95,19 +97,19 @@ impl Freshness {
     /// XFetch (Vattani, Chierichetti, Lowenstein, "Optimal Probabilistic Cache Stampede
     /// Prevention", VLDB 2015): `now − cost · β · ln(random) ≥ expiry`.
     ///
-    /// The expiry is the soft one: it is the end of the TTL that would make callers wait or be
-    /// served something stale. With the hard one a value with a stale window would go stale in
-    /// every cycle before anyone refreshed it.
+    /// The expiry is the soft one, the end of the TTL: after it callers wait, or are served
+    /// something stale. With the hard expiry a value with a stale window would go stale in every
+    /// cycle before anyone refreshed it.
     fn refreshes_early(&self, times: &Times, now_ms: u64, random: f64) -> bool {
         let Some(beta) = self.early_refresh else { return false };
         let remaining_ms = times.soft_expires_at_ms.saturating_sub(now_ms) as f64;
         let cost_ms = f64::from(times.load_cost_us) / 1_000.0;
-        // A cost of zero times the infinite logarithm of a zero is not a number, and not a reason
-        // to refresh.
+        // A cost of zero times the infinite logarithm of zero is NaN, which is no reason to
+        // refresh.
         -cost_ms * beta * random.ln() >= remaining_ms
     }
 
-    /// The same, with nothing served after its TTL.
+    /// The same, but nothing is served after its TTL.
     pub fn without_windows(self) -> Self {
         Self { stale_while_revalidate: Duration::ZERO, stale_if_error: Duration::ZERO, ..self }
     }
@@ -117,9 +119,9 @@ impl Freshness {
         self.stale_while_revalidate.max(self.stale_if_error)
     }
 
-    /// The lifetime of a value that is stored now. Jitter shortens the TTL, and with it the hard
-    /// lifetime: the stale windows keep their length. `random` is drawn uniformly from 0 to 1.
-    /// Nothing lives longer than [`DURATION_MAX`], which no store would know from for ever.
+    /// The lifetime of a value that is stored now. Jitter shortens the TTL, and the hard lifetime
+    /// by as much: the stale windows keep their length. `random` is drawn uniformly from 0 to 1.
+    /// Nothing lives longer than [`DURATION_MAX`], which a store cannot tell from for ever.
     pub fn lifetime(&self, ttl: Duration, jitter: f64, random: f64) -> Lifetime {
         let share = 1.0 - jitter.clamp(0.0, 1.0) * random.clamp(0.0, 1.0);
         let soft = ttl.min(DURATION_MAX).mul_f64(share).min(ttl);

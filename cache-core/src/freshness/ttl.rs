@@ -14,15 +14,15 @@ use crate::error::{Error, ErrorKind};
 /// Where the TTL of an entry comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ttl {
-    /// Given.
+    /// The TTL is given.
     Fixed(Duration),
-    /// From the cache's table of data classes.
+    /// The TTL is that of a class in the cache's table.
     Class(Cow<'static, str>),
-    /// The cache's default.
+    /// The TTL is the cache's default.
     Default,
 }
 
-/// TTLs by data class, as a configuration file holds them: a name and seconds, or a text like
+/// TTLs by data class. A configuration file gives a TTL as a number of seconds, or as a text like
 /// `"60s"`. A TTL is longer than zero, and at most a hundred years (`"36525d"`).
 ///
 /// # Example
@@ -48,7 +48,7 @@ impl TtlClasses {
         self.0.get(class).copied()
     }
 
-    /// Sets the TTL of a class; the one it had before is returned.
+    /// Sets the TTL of a class; returns the TTL that the class had before.
     pub fn set(&mut self, class: impl Into<String>, ttl: Duration) -> Option<Duration> {
         self.0.insert(class.into(), ttl)
     }
@@ -79,7 +79,7 @@ impl<'de> Deserialize<'de> for TtlClasses {
 }
 
 impl Serialize for TtlClasses {
-    /// As texts in milliseconds.
+    /// Writes each TTL as a text in milliseconds.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_map(self.0.iter().map(|(class, ttl)| (class, format!("{}ms", ttl.as_millis()))))
     }

@@ -1,11 +1,14 @@
-//! Digests in keys: what is not a scalar, and what is too long to be spelled out.
+//! Digests in keys: they stand for values that are not scalars, and for keys too long to be spelled
+//! out.
 
 use crate::config::KEY_BYTES_MAX;
 
-/// Hex digits of a digest: 128 bits of blake3, so that nobody can make two arguments meet.
+/// Hex digits of a digest: 128 bits of blake3, so that nobody can make two arguments with one
+/// digest.
 const DIGEST_DIGITS: usize = 32;
 
-/// What is hashed never meets what is hashed for another purpose.
+/// Stands before the text that is hashed, so that the digest of a key is never that of a
+/// parameter.
 const LONG_KEY_CONTEXT: &[u8] = b"key\0";
 
 /// Appends `#` and the digest of `bytes`.
@@ -16,8 +19,8 @@ pub(super) fn push_digest(out: &mut String, bytes: &[u8]) {
 
 /// Replaces what follows the prefix of a key that is too long by the digest of the whole text.
 ///
-/// A function of the text alone, so that companions, templates and keys given as text agree on
-/// every key; a key that was shortened already stays as it is.
+/// The result depends on the text alone, so that companions, templates and keys given as text agree
+/// on every key. A key that was shortened already stays as it is.
 pub(super) fn shorten(text: String) -> String {
     if text.len() <= KEY_BYTES_MAX {
         return text;

@@ -1,11 +1,11 @@
-//! Text that cannot forge anything: percent-escaping, the quote in front of ambiguous strings,
-//! globs.
+//! Escapes text, so that no value can forge a part of a key: percent-escapes, the quote in front of
+//! ambiguous strings, globs.
 
 use std::fmt::Write as _;
 
-/// Appends `text` so that it holds no separator, glob character, brace, whitespace, control
-/// character, `#` or `%`, and does not start with the `~` of bookkeeping. Other characters stay as
-/// they are, so different texts stay different.
+/// Appends `text` with every separator, glob character, brace, whitespace, control character, `#`
+/// and `%` escaped, and a leading `~`, which belongs to bookkeeping. Other characters stay as they
+/// are. Different texts stay different.
 pub(crate) fn push_escaped(out: &mut String, text: &str) {
     let mut plain_from = 0;
     for (at, c) in text.char_indices() {
@@ -58,7 +58,8 @@ pub fn unescape_part(part: &str) -> String {
             }
         }
     }
-    // Escapes that spell no text were not written by this library: then the part stands for itself.
+    // Escapes that are not UTF-8 were not written by this library: then the part stands for
+    // itself.
     String::from_utf8(bytes).unwrap_or_else(|_| part.to_owned())
 }
 
@@ -66,8 +67,8 @@ fn hex_digit(digit: u8) -> Option<u8> {
     char::from(digit).to_digit(16).map(|digit| digit as u8)
 }
 
-/// Whether a string reads like something that is not a string: a number, a bool, an option, a
-/// variant, a quoted string.
+/// Whether a string reads like another kind of value: a number, a bool, an option, a variant, a
+/// quoted string.
 pub(crate) fn is_ambiguous(text: &str) -> bool {
     let digits = text.strip_prefix('-').unwrap_or(text);
     text.starts_with(['\'', '+', '.', '!'])
@@ -76,12 +77,12 @@ pub(crate) fn is_ambiguous(text: &str) -> bool {
         || (!digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
-/// Escapes text so that it stands for itself in a pattern, as in `format!("user:{}:*",
-/// escape_glob(name))`.
+/// Escapes text so that it stands for itself in a pattern, as in
+/// `format!("user:{}:*", escape_glob(name))`.
 ///
-/// Patterns are matched against logical keys as they are spelled. A value that became part of a key
-/// through an attribute or `key!` is spelled percent-escaped there, so take its spelling from a
-/// key, or use the `patterns` of `#[invalidates]`, which escape their placeholders the same way.
+/// Patterns are matched against logical keys as they are spelled. Attributes and `key!`
+/// percent-escape a value in a key, so take the spelling of such a value from a key, or use the
+/// `patterns` of `#[invalidates]`, which escape their placeholders the same way.
 ///
 /// # Example
 /// ```

@@ -1,12 +1,12 @@
 //! Redis's glob, as `SCAN … MATCH` knows it (`stringmatchlen` in `util.c`), over bytes.
 
 /// A compiled pattern: `*` any text, `?` one byte, `[a-c]` and `[^a-c]` one byte of (not of) a
-/// class, `\` takes the next byte literally. Like Redis, it accepts everything: a class that is not
-/// closed ends with the pattern, a last `\` is itself.
+/// class, `\` takes the next byte literally. Like Redis, it accepts every pattern: a class that is
+/// not closed ends with the pattern, and a `\` at the end stands for itself.
 ///
 /// # Cost
-/// Text × pattern at worst. Every token but `*` takes exactly one byte, so what an earlier `*` took
-/// never needs to be tried again once a later one is reached: remembering the last `*` replaces the
+/// Text × pattern at worst. Every token but `*` takes exactly one byte, so once a later `*` is
+/// reached, an earlier one need never be tried again. Remembering the last `*` replaces the
 /// recursion that makes the original exponential.
 pub(crate) struct Glob(Vec<Piece>);
 
@@ -54,8 +54,8 @@ impl Glob {
     pub(crate) fn matches(&self, text: &str) -> bool {
         let (text, tokens) = (text.as_bytes(), &self.0);
         let (mut at, mut token) = (0, 0);
-        // Where to go on when a match fails: the token after the last `*`, and the text from which
-        // it was tried.
+        // Where to go on when a match fails: the token after the last `*`, and the place in the
+        // text from which that token was tried.
         let mut retry: Option<(usize, usize)> = None;
         loop {
             match tokens.get(token) {
@@ -83,7 +83,7 @@ impl Glob {
     }
 }
 
-/// Reads a class whose `[` was taken; returns what follows its `]`.
+/// Reads a class whose `[` was taken; returns the class and the rest of the pattern after its `]`.
 fn class(mut rest: &[u8]) -> (Piece, &[u8]) {
     let negated = rest.first() == Some(&b'^');
     if negated {

@@ -1,4 +1,4 @@
-//! What an entry can be invalidated by: a key or a tag.
+//! A name by which an entry can be invalidated: its key, or a tag.
 
 use std::fmt;
 use std::sync::Arc;
@@ -46,7 +46,7 @@ impl Name {
         &self.0[1..]
     }
 
-    /// The logical key, if it names one.
+    /// The logical key, if the name is that of a key.
     pub(crate) fn as_key(&self) -> Option<&str> {
         self.0.strip_prefix('k')
     }

@@ -6,10 +6,11 @@ use super::IntoKeyName;
 use crate::name::IntoTag;
 use crate::name::Name;
 
-/// Tags and dependencies of one entry, each once, in order.
+/// Tags and dependencies of one entry, each once, sorted.
 ///
 /// One name that cannot be spelled (an argument that cannot be encoded, an empty or overlong text)
-/// poisons the whole: the entry could not be reached through it, so it must not be stored.
+/// poisons the whole: an entry that cannot be reached through each of its names must not be
+/// stored.
 #[derive(Clone, Debug, Default)]
 pub struct Names {
     names: BTreeSet<Name>,
@@ -18,7 +19,7 @@ pub struct Names {
 }
 
 impl Names {
-    /// None yet.
+    /// No names yet.
     pub fn new() -> Self {
         Self::default()
     }
@@ -51,7 +52,7 @@ impl Names {
         keys.into_iter().for_each(|key| self.key(key));
     }
 
-    /// Adds what was collected elsewhere.
+    /// Adds names that were collected elsewhere.
     pub fn extend(&mut self, other: Self) {
         for name in other.names {
             let is_tag = name.as_key().is_none();
@@ -65,7 +66,8 @@ impl Names {
         self.poisoned
     }
 
-    /// Tags among the names: what `tags_max` bounds. Count before names are inherited.
+    /// The number of tags among the names, which `tags_max` bounds. To be asked before names are
+    /// inherited.
     pub(crate) fn tag_count(&self) -> usize {
         self.tags
     }

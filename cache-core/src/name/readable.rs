@@ -1,4 +1,4 @@
-//! One key parameter as readable text; what is not a scalar becomes a digest.
+//! Spells one key parameter as readable text; a value that is not a scalar becomes a digest.
 
 use std::borrow::Cow;
 use std::fmt::{self, Write as _};
@@ -29,8 +29,7 @@ fn push_value<T: Serialize + ?Sized>(out: &mut String, value: &T, is_text: fn() 
     }
 }
 
-/// Whether nothing but text can stand where a `T` stands, so that no text needs a quote. Asked only
-/// when it matters.
+/// Whether every value of `T` is text, so that no text needs a quote. Asked only when it matters.
 fn is_text<T: ?Sized>() -> bool {
     let id = typeid::of::<T>();
     id == typeid::of::<&str>()

@@ -1,4 +1,4 @@
-//! Tags: names of groups of entries.
+//! Tags: the names of groups of entries.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -8,11 +8,11 @@ use super::text_key::Sealed;
 use super::unencodable::{NameText, Unencodable};
 use crate::error::Error;
 
-/// The name of a group of entries that fall together.
+/// The name of a group of entries that are invalidated together.
 ///
-/// Made by `tag!`, which escapes the values in it as keys do, or from text, taken literally. A tag
+/// Made by `tag!`, which escapes values as keys do, or from text, which is taken literally. A tag
 /// with a value that cannot be encoded (NaN, a failing `Serialize`) names nothing: an entry that
-/// should carry it is not stored, and to invalidate it does nothing.
+/// should have the tag is not stored, and to invalidate the tag does nothing.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Tag(NameText);
 
@@ -35,7 +35,7 @@ impl Tag {
         self.0.as_deref().unwrap_or_default()
     }
 
-    /// What fences and indexes call it; `None`: it names nothing.
+    /// The tag as fences and indexes spell it; `None`: it names nothing.
     pub(crate) fn name(&self) -> Option<Name> {
         Name::tag(self.0.as_ref().ok()?).ok()
     }
@@ -56,7 +56,7 @@ impl fmt::Debug for Tag {
     }
 }
 
-/// What names a group of entries: a [`Tag`], or text, taken literally.
+/// What names a group of entries: a [`Tag`], or text, which is taken literally.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a tag",
     note = "pass a `Tag`, `tag!(\"...\")`, or the tag as text"

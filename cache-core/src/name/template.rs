@@ -40,8 +40,7 @@ impl<T: Serialize + ?Sized> KeyPart for T {
     }
 }
 
-/// One encoded parameter, kept for a tag or key that is made when the parameter itself has moved
-/// away.
+/// One encoded parameter, for a tag or key that is made after the parameter itself was moved.
 #[derive(Clone, Debug)]
 pub struct Part(Result<Box<str>, Unencodable>);
 
@@ -58,7 +57,7 @@ pub struct Template {
 }
 
 impl Template {
-    /// Empty.
+    /// An empty text.
     pub fn new() -> Self {
         Self { text: String::with_capacity(48), error: None }
     }
@@ -86,18 +85,19 @@ impl Template {
         self
     }
 
-    /// As the name of a group of entries.
+    /// The text as a tag.
     pub fn finish_tag(self) -> Tag {
         Tag::from_encoded(self.finish())
     }
 
-    /// As a key of values of any type.
+    /// The text as a key of values of any type.
     pub fn finish_key(self) -> TextKey {
         TextKey::from_encoded(self.finish())
     }
 
-    /// As a pattern: encoded values hold no glob characters, so they stand for themselves. `None`:
-    /// a value could not be encoded, so no key holds it and there is nothing to invalidate.
+    /// The text as a pattern. Encoded values hold no glob characters, so they stand for themselves.
+    /// `None`: a value could not be encoded, so no key holds that value, and there is nothing to
+    /// invalidate.
     pub fn finish_pattern(self) -> Option<String> {
         self.finish().ok()
     }
@@ -107,7 +107,8 @@ impl Template {
     }
 }
 
-/// Names met so far and the type that has each: bounded by the types in the program.
+/// The names of types met so far, each with the type that had it first. Bounded by the types in the
+/// program.
 static TYPE_NAMES: Mutex<Option<HashMap<&'static str, TypeId>>> = Mutex::new(None);
 
 pub(crate) fn type_part(id: TypeId, name: &'static str) -> Part {

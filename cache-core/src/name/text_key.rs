@@ -1,4 +1,4 @@
-//! Keys as text: of values of any type.
+//! Keys as text, for values of any type.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -8,14 +8,14 @@ use super::name::{Name, check_name_text};
 use super::unencodable::{NameText, Unencodable};
 use crate::error::Error;
 
-/// A key made from text, of values of any type: what `key!` makes.
+/// A key made from text, for values of any type. Made by `key!`.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct TextKey {
     text: NameText,
 }
 
 impl TextKey {
-    /// Takes text literally; a text over 120 bytes names the entry of the shortened key (see
+    /// Takes text literally. A text over 120 bytes names the entry of the shortened key (see
     /// [`Key`](crate::Key)).
     pub(crate) fn literal(text: &str) -> Result<Self, Error> {
         check_name_text(text)?;
@@ -40,7 +40,7 @@ impl TextKey {
         self.text.as_deref().unwrap_or_default()
     }
 
-    /// What fences and indexes call it; `None`: it names no entry.
+    /// The key as fences and indexes spell it; `None`: it names no entry.
     pub(crate) fn name(&self) -> Option<Name> {
         Name::key(self.text.as_ref().ok()?).ok()
     }
@@ -65,17 +65,17 @@ impl fmt::Debug for TextKey {
     }
 }
 
-/// Keeps others from naming entries in ways of their own.
+/// Keeps other crates from implementing the traits of names.
 pub trait Sealed {}
 
-/// What names an entry, whatever its type: a [`Key`](crate::Key), a [`TextKey`], or text, taken
+/// What names an entry of any type: a [`Key`](crate::Key), a [`TextKey`], or text, which is taken
 /// literally.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` does not name an entry",
     note = "pass the key that a function's companion makes, `key!(\"...\")`, or the logical key as text"
 )]
 pub trait IntoKeyName: Sealed {
-    /// The key, its type forgotten.
+    /// The key without the type of its value.
     ///
     /// # Errors
     /// As for [`IntoKey::into_key`](crate::IntoKey::into_key).

@@ -1,15 +1,15 @@
-//! Why there is no text for a name.
+//! The reasons why a name has no text.
 
 use std::fmt;
 use std::sync::Arc;
 
-/// Why a value cannot be part of a key. Carries no message of the value's own: that could hold the
+/// Why a value cannot be part of a key. Holds no message of the value's own, which could repeat the
 /// value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Unencodable {
-    /// Not a scalar: the caller hashes it instead. Never leaves `readable`.
+    /// The value is not a scalar: the caller hashes it instead. Never leaves `readable`.
     Composite,
-    /// Two NaN are different, and so would be the keys of two equal calls.
+    /// The value is NaN. Two NaN are different, and so would be the keys of two equal calls.
     NotANumber,
     /// The value's own `Serialize` failed.
     Failed,
@@ -39,5 +39,5 @@ impl serde::ser::Error for Unencodable {
     }
 }
 
-/// Text of a key or tag, shared by everything that names it.
+/// The text of a key or tag; clones share it.
 pub(crate) type NameText = Result<Arc<str>, Unencodable>;
