@@ -6,12 +6,12 @@ use super::Targets;
 use crate::error::Error;
 use crate::name::{IntoKeyName, IntoTag, Name, check_name_text};
 
-/// What is to be removed: entries by key, by tag and by pattern, each with all that depends on it.
+/// What is to be removed: entries by key, by tag and by pattern, each with every entry that depends
+/// on it.
 ///
-/// Names are taken at their word: a `&str` is a literal key or tag. One that can never name
-/// anything (empty, too long, with control characters) does not keep the others from being
-/// invalidated; it makes [`Cache::invalidate`](crate::Cache::invalidate) return an error after
-/// that.
+/// A `&str` is taken literally, as a key or tag. A name that can never name anything (empty, too
+/// long, with control characters) does not keep the other names from being invalidated:
+/// [`Cache::invalidate`](crate::Cache::invalidate) invalidates those, and then returns an error.
 ///
 /// # Example
 /// ```
@@ -39,34 +39,35 @@ impl Invalidation {
         Self::default()
     }
 
-    /// One entry, and what depends on it.
+    /// Adds one entry, and every entry that depends on it.
     pub fn key(mut self, key: impl IntoKeyName) -> Self {
         self.add(key.into_key_name().map(|key| key.name()));
         self
     }
 
-    /// Every entry with this tag, and what depends on them.
+    /// Adds every entry with this tag, and every entry that depends on one of them.
     pub fn tag(mut self, tag: impl IntoTag) -> Self {
         self.add(tag.into_tag().map(|tag| tag.name()));
         self
     }
 
-    /// Many keys at once.
+    /// Adds many keys.
     pub fn keys<K: IntoKeyName>(self, keys: impl IntoIterator<Item = K>) -> Self {
         keys.into_iter().fold(self, Self::key)
     }
 
-    /// Many tags at once.
+    /// Adds many tags.
     pub fn tags<T: IntoTag>(self, tags: impl IntoIterator<Item = T>) -> Self {
         tags.into_iter().fold(self, Self::tag)
     }
 
-    /// Every entry whose logical key matches a Redis glob (`*`, `?`, `[a-z]`, `\`), and what
-    /// depends on it. Text from a user must go through [`escape_glob`](crate::escape_glob) first.
+    /// Adds every entry whose logical key matches a Redis glob (`*`, `?`, `[a-z]`, `\`), and every
+    /// entry that depends on one of them. Text from a user must go through
+    /// [`escape_glob`](crate::escape_glob) first.
     ///
     /// # Cost
-    /// One round trip for every 300 keys in the store, of any namespace, in each of two walks:
-    /// prefer a tag. No fill that is under way is accepted.
+    /// Two walks over all keys in the store, of any namespace, with one round trip for every 300
+    /// keys: prefer a tag. The store accepts no fill that is under way meanwhile.
     pub fn pattern(mut self, pattern: impl Into<String>) -> Self {
         let pattern = pattern.into();
         match check_name_text(&pattern) {
@@ -76,7 +77,7 @@ impl Invalidation {
         self
     }
 
-    /// This one and another.
+    /// Adds all that another invalidation removes.
     pub fn and(mut self, other: Self) -> Self {
         self.names.extend(other.names);
         self.patterns.extend(other.patterns);
@@ -85,7 +86,7 @@ impl Invalidation {
         self
     }
 
-    /// Whether it names nothing.
+    /// Whether the invalidation names nothing.
     pub fn is_empty(&self) -> bool {
         self.names.is_empty() && self.patterns.is_empty() && !self.clear && self.invalid.is_none()
     }

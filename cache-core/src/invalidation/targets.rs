@@ -19,7 +19,8 @@ impl Targets {
         self.names.is_empty() && self.patterns.is_empty() && !self.clear
     }
 
-    /// The prefix that all of it belongs to, if there is one.
+    /// The prefix that all names share. `None` if they do not share one, or if there is a tag, a
+    /// pattern or a clear.
     pub(crate) fn prefix(&self) -> Option<&str> {
         let mut prefixes = self.names.iter().map(|name| name.as_key().map(prefix_of));
         let first = prefixes.next()??;

@@ -1,9 +1,7 @@
-//! An invalidation as JSON or in any other serde format, for whoever has to remember one: an
-//! outbox, a queue.
+//! An invalidation as JSON or in any other serde format, to be kept in an outbox or a queue.
 //!
 //! Version 1 is `{"version":1,"keys":[…],"tags":[…],"patterns":[…],"everything":false}`. A change
-//! of any kind makes a new version: a reader that would skip what it does not know would lose
-//! invalidations.
+//! of any kind makes a new version: a reader that skipped unknown fields would lose invalidations.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -19,7 +17,7 @@ use crate::name::{Name, check_name_text};
 
 const VERSION: u32 = 1;
 
-/// All of it is always written, so that formats without field names can read it back.
+/// Every field is always written, so that formats without field names can be read back.
 #[derive(Serialize)]
 struct WireOut<'a> {
     version: u32,
@@ -32,18 +30,18 @@ struct WireOut<'a> {
 #[derive(Deserialize)]
 #[serde(rename = "Invalidation", deny_unknown_fields)]
 struct WireIn {
-    // First, so that another version is known for what it is before its fields are not.
+    // The first field, so that another version is reported as such, and not as unknown fields.
     #[serde(deserialize_with = "known_version")]
     #[allow(dead_code)]
     version: u32,
-    // All of it is always written: what lacks a part has lost it.
+    // No defaults: every field is always written, so a text that lacks one has lost it.
     keys: Texts,
     tags: Texts,
     patterns: Texts,
     everything: bool,
 }
 
-/// What every version has.
+/// The field that every version has.
 #[derive(Deserialize)]
 struct Versioned {
     version: u32,
@@ -63,10 +61,10 @@ impl Invalidation {
     /// # Errors
     /// [`ErrorKind::Protocol`] for another version and for text that is no invalidation;
     /// [`ErrorKind::Limit`] and [`ErrorKind::Config`] for more names than an invalidation may have
-    /// and for names that can never name anything. Keep what cannot be read: a newer version of the
-    /// library may be able to, and what it names is still to be invalidated.
+    /// and for names that can never name anything. Keep a text that cannot be read: a newer version
+    /// of the library may be able to read it, and its names are still to be invalidated.
     pub fn from_json(json: &str) -> Result<Self, Error> {
-        // serde's own messages would quote what they found.
+        // serde's own messages would quote the input.
         let unreadable = |error: serde_json::Error| {
             let message = format!("not an invalidation (line {}, column {})", error.line(), error.column());
             Error::new(ErrorKind::Protocol, message)
@@ -78,7 +76,7 @@ impl Invalidation {
 
     fn written(&self) -> Result<WireOut<'_>, Error> {
         if let Some(error) = &self.invalid {
-            // Whoever remembers the rest would lose this one without a word.
+            // To write down the other names alone would lose this one without a word.
             return Err(Error::new(error.kind(), error.to_string()));
         }
         check_count(self.names.len().max(self.patterns.len()))?;
@@ -141,8 +139,8 @@ impl<'de> Deserialize<'de> for Invalidation {
     }
 }
 
-/// A list of texts of which no more than allowed are kept, whatever the input claims; the others
-/// are counted.
+/// A list of texts. At most [`INVALIDATION_NAMES_MAX`] are kept, however many the input claims to
+/// have; the others are only counted.
 #[derive(Default)]
 struct Texts {
     kept: Vec<String>,
@@ -244,7 +242,7 @@ mod tests {
             refused(json, ErrorKind::Protocol, "not an invalidation");
             assert!(!Invalidation::from_json(json).unwrap_err().to_string().contains("secret"));
         }
-        // What is not known could be the part that matters, and so could what is gone.
+        // An unknown field could be the one that matters, and so could a missing one.
         refused(&with("ranges", &["a"]), ErrorKind::Protocol, "not an invalidation");
         for part in [r#""keys":["flight:42"],"#, r#""tags":["airport:DFW","state:TX"],"#, r#","everything":false"#] {
             assert!(GOLDEN.contains(part));

@@ -1,4 +1,4 @@
-//! What the methods of a cache take as a key: typed keys, keys of any type, text.
+//! What the methods of a cache take as a key: typed keys, keys for any type, text.
 
 use std::borrow::Cow;
 
@@ -6,8 +6,8 @@ use super::Key;
 use crate::error::Error;
 use crate::name::{IntoKeyName, Sealed, TextKey};
 
-/// What names the entry of a value of type `T`: a [`Key<T>`], a [`TextKey`], or text, taken
-/// literally.
+/// What names the entry of a value of type `T`: a [`Key<T>`], a [`TextKey`], or text, which is
+/// taken literally.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not the key of a `{T}`",
     note = "pass the key that the function's companion makes, `key!(\"...\")`, or the logical key as text"
@@ -47,7 +47,7 @@ impl<T> IntoKeyName for &Key<T> {
     }
 }
 
-/// Everything that is a key of any type is one of a given type.
+/// A key for any type is also a key for a given type.
 macro_rules! untyped_keys {
     ($($key:ty),*) => {$(
         impl<T> IntoKey<T> for $key {

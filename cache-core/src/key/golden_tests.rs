@@ -245,7 +245,8 @@ fn long_keys_are_one_digest_however_they_are_made() {
     let no_stem = TextKey::literal(&long).unwrap();
     assert_eq!(no_stem.as_str().len(), 33);
 
-    // A long prefix: the key stays over the limit, and stays what it is when it comes back as text.
+    // With a long prefix the shortened key is still over the limit. It must stay as it is when it
+    // comes back as text.
     let prefix = "p".repeat(110);
     let hashed = KeyText::new(&prefix).part(&long).finish::<()>();
     assert!(hashed.as_str().starts_with(&format!("{prefix}:#")));

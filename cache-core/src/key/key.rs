@@ -14,8 +14,8 @@ use crate::name::{IntoTag, Name, TextKey, prefix_of};
 
 /// The key of one entry, typed by what is stored under it.
 ///
-/// Made by the companion of a cached function, `get_flight::key(&42)`, and printed as the logical
-/// key, `flight:42`.
+/// Made by the companion of a cached function, `get_flight::key(&42)`. Printed as the logical key,
+/// `flight:42`.
 ///
 /// # Spelling
 /// The prefix, then `:` and a part per parameter:
@@ -26,17 +26,17 @@ use crate::name::{IntoTag, Name, TextKey, prefix_of};
 ///   `.` or `!`) starts with `'`, unless the parameter's own type is a string or `char`;
 /// - everything else is `#` and 32 hex digits, 128 bits of blake3 over a canonical encoding: maps
 ///   and `HashSet`s are sorted, `-0.0` is `0.0`, enum variants count by name;
-/// - of a key over 120 bytes all that follows the first `:` becomes one such digest of the whole,
-///   so that patterns find it by its prefix alone.
+/// - in a key over 120 bytes one such digest of the whole key replaces all that follows the first
+///   `:`, so patterns find that key by its prefix alone.
 ///
-/// Different argument lists have different keys as far as serde shows a difference. Integers count
-/// by value whatever their width, and a newtype counts as what it holds. A `HashSet` inside a
-/// hand-written `Serialize` that passes its items on one by one is a list in iteration order: equal
-/// sets may then miss each other's entries.
+/// Different argument lists have different keys, as far as serde shows a difference. Integers count
+/// by value, whatever their width, and a newtype counts as its content. If a hand-written
+/// `Serialize` passes on the items of a `HashSet` one by one, the set counts as a list in iteration
+/// order: equal sets may then miss each other's entries.
 ///
 /// # Arguments that cannot be encoded
-/// NaN and a failing `Serialize` make a key that names no entry: it prints as nothing, its calls
-/// are not cached (and counted), and to invalidate it does nothing.
+/// NaN and a failing `Serialize` make a key that names no entry. The key prints as nothing, calls
+/// with it are not cached (the statistics count them), and to invalidate it does nothing.
 pub struct Key<T> {
     text: TextKey,
     recipe: Option<Arc<Recipe<T>>>,
@@ -49,17 +49,17 @@ impl<T> Key<T> {
         self.text.as_str()
     }
 
-    /// The same key with a TTL of its own, used by whoever fills it through this key.
+    /// The same key with a TTL of its own for values that are stored through this key.
     pub fn with_ttl(self, ttl: Duration) -> Self {
         self.refined(|recipe| recipe.policy.ttl = Ttl::Fixed(ttl))
     }
 
-    /// The same key with further tags, used by whoever fills it through this key.
+    /// The same key with further tags for values that are stored through this key.
     pub fn with_tags(self, tags: impl IntoIterator<Item = impl IntoTag>) -> Self {
         self.refined(|recipe| recipe.captured.names.tags(tags))
     }
 
-    /// What the key says about how its entry is stored; `None`: the cache's defaults.
+    /// How the key says that its entry is stored; `None`: by the cache's defaults.
     pub(crate) fn recipe(&self) -> Option<&Arc<Recipe<T>>> {
         self.recipe.as_ref()
     }
@@ -70,12 +70,13 @@ impl<T> Key<T> {
         self.text.text().as_ref().map_err(|error| *error)
     }
 
-    /// What fences and indexes call it; `None`: it names no entry.
+    /// The key as fences and indexes spell it; `None`: the key names no entry.
     pub(crate) fn name(&self) -> Option<Name> {
         self.text.name()
     }
 
-    /// What the statistics count it under: the function's prefix, or the text before the first `:`.
+    /// The prefix under which the statistics count the key: the function's, or the text before the
+    /// first `:`.
     pub(crate) fn prefix(&self) -> &str {
         match &self.recipe {
             Some(recipe) => &recipe.policy.prefix,
@@ -83,12 +84,12 @@ impl<T> Key<T> {
         }
     }
 
-    /// How its entry is stored: as its recipe says, or by the cache's defaults.
+    /// How the key's entry is stored: as its recipe says, or by the cache's defaults.
     pub(crate) fn policy(&self) -> Policy {
         self.recipe.as_ref().map_or_else(|| Policy::by_text(self.prefix()), |recipe| recipe.policy.clone())
     }
 
-    /// `None`: it names no entry.
+    /// The key of the entry; `None`: the key names no entry.
     pub(crate) fn entry(&self) -> Option<EntryKey> {
         Some(EntryKey { text: self.text.text().as_ref().ok()?.clone(), name: self.name()? })
     }
@@ -150,7 +151,7 @@ impl<T> Hash for Key<T> {
     }
 }
 
-/// A key that names an entry: as text, and as fences and indexes call it.
+/// A key that names an entry, as text and as fences and indexes spell it.
 #[derive(Clone, Debug)]
 pub(crate) struct EntryKey {
     pub(crate) text: Arc<str>,
@@ -158,17 +159,17 @@ pub(crate) struct EntryKey {
 }
 
 impl TextKey {
-    /// As the key of values of one type.
+    /// The same key, for values of one type.
     pub fn typed<T>(self) -> Key<T> {
         Key { text: self, recipe: None, stored: PhantomData }
     }
 
-    /// The same key with a TTL of its own, used by whoever fills it through this key.
+    /// The same key with a TTL of its own for values that are stored through this key.
     pub fn with_ttl<T>(self, ttl: Duration) -> Key<T> {
         self.typed().with_ttl(ttl)
     }
 
-    /// The same key with tags, used by whoever fills it through this key.
+    /// The same key with tags for values that are stored through this key.
     pub fn with_tags<T>(self, tags: impl IntoIterator<Item = impl IntoTag>) -> Key<T> {
         self.typed().with_tags(tags)
     }

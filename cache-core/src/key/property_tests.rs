@@ -12,8 +12,8 @@ fn key<T: KeyPart + ?Sized>(value: &T) -> String {
     KeyText::new("p").part(value).finish::<()>().as_str().to_owned()
 }
 
-/// Texts made of what could forge something, so short that different ones are likely to meet; and
-/// any text.
+/// Texts of characters that could forge something, so short that two different texts are likely to
+/// have one key if the escaping is wrong; and any text.
 fn nasty() -> impl Strategy<Value = String> {
     prop_oneof![
         4 => "[:%#*?\\[\\]{}\\\\ '+.!~a0()\\n-]{0,4}",
@@ -25,8 +25,8 @@ fn nasty() -> impl Strategy<Value = String> {
     ]
 }
 
-/// Every kind of data that serde knows, without tags of its own: what is printed is all that tells
-/// variants apart.
+/// Every kind of data that serde knows. The enum is untagged: the printed data alone tells variants
+/// apart.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(untagged)]
 enum Any {
@@ -101,7 +101,7 @@ fn any_value() -> impl Strategy<Value = Any> {
     })
 }
 
-/// Small values in every combination: random ones are too rarely neighbours to meet where an
+/// Small values in every combination. Random values are too rarely similar enough to show where an
 /// encoding is ambiguous.
 fn neighbours() -> Vec<Any> {
     let texts = ["", "a", "\t", "a\t", "\ta", "1", "true", "%", "%25", ":", "%3A"];

@@ -1,5 +1,5 @@
-//! How the entry of a key is stored, so that `put` through a companion stores what the function
-//! itself would.
+//! How the entry of a key is stored. With it `put` through a companion stores what the function
+//! itself would store.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -11,11 +11,11 @@ use crate::freshness::{AdaptiveTtl, Freshness};
 use crate::name::IntoTag;
 use crate::name::{IntoKeyName, Names, Part};
 
-/// What the options of a cached function say about its entries.
+/// The options of a cached function about its entries.
 #[derive(Clone, Debug)]
 pub struct Policy {
     pub(crate) prefix: Cow<'static, str>,
-    /// No function says anything of these entries.
+    /// No function made the key, so no options say anything about the entry.
     pub(crate) by_text: bool,
     pub(crate) ttl: Ttl,
     pub(crate) negative_ttl: Option<Duration>,
@@ -23,7 +23,7 @@ pub struct Policy {
     pub(crate) jitter: Option<f64>,
     pub(crate) shape: Option<fn(&mut Shape)>,
     pub(crate) freshness: Freshness,
-    /// Instead of `ttl`.
+    /// If set, it replaces `ttl`.
     pub(crate) adaptive: Option<AdaptiveTtl>,
 }
 
@@ -96,8 +96,8 @@ impl Policy {
         self
     }
 
-    /// A TTL between these bounds, in ms, that follows the data. Nothing changes unless `0 < min <=
-    /// max`.
+    /// A TTL between these bounds, in ms, that follows the data. Bounds without `0 < min <= max`
+    /// change nothing.
     pub fn adaptive_ttl(mut self, min_ms: u64, max_ms: u64) -> Self {
         self.adaptive = AdaptiveTtl::new(Duration::from_millis(min_ms), Duration::from_millis(max_ms));
         self
@@ -110,7 +110,8 @@ impl Policy {
     }
 }
 
-/// What `tags` and `depends_on` need of the parameters, encoded before the body may move them.
+/// What `tags` and `depends_on` need of the parameters, encoded before the body can move the
+/// parameters.
 #[derive(Clone, Debug, Default)]
 pub struct Captured {
     pub(crate) parts: Vec<Part>,
@@ -167,7 +168,7 @@ pub(crate) struct Recipe<T> {
 }
 
 impl<T> Recipe<T> {
-    /// Of a key that no function made.
+    /// The recipe of a key that no function made.
     pub(super) fn plain(prefix: &str) -> Self {
         Self {
             policy: Policy::by_text(prefix),
@@ -177,8 +178,8 @@ impl<T> Recipe<T> {
         }
     }
 
-    /// Everything the value is declared to belong to: names from parameters alone, and names that
-    /// need the value.
+    /// All names that the value is declared to belong to: names from parameters alone, and names
+    /// that need the value.
     pub(crate) fn names(&self, value: &T) -> Names {
         let mut names = self.captured.names.clone();
         names.extend((self.declared)(&self.captured, value));

@@ -10,7 +10,7 @@ use crate::name::{KeyPart, Names, Part, Template, type_part};
 pub struct KeyText(Template);
 
 impl Template {
-    /// Back to the key it was begun from by [`KeyText::template`]: further parts may follow.
+    /// Goes back to the key that [`KeyText::template`] began from: further parts may follow.
     pub fn into_key(self) -> KeyText {
         KeyText(self)
     }
@@ -34,9 +34,9 @@ impl KeyText {
 
     /// The next type parameter, by its full name with `.` between the segments.
     ///
-    /// Two types of one name in one program (types inside two blocks of one function; two versions
-    /// of one crate) cannot be told apart in a way that holds from process to process: calls with
-    /// the second one met are not cached.
+    /// Two types of one program may have the same name (types inside two blocks of one function;
+    /// types of two versions of one crate). Nothing tells such types apart from process to process:
+    /// calls with the type that is met second are not cached.
     pub fn type_part<T: ?Sized>(self) -> Self {
         let part = type_part(typeid::of::<T>(), type_name::<T>());
         self.encoded(&part)
@@ -47,7 +47,7 @@ impl KeyText {
         self.0.text(":")
     }
 
-    /// The key, which knows nothing of how its entry is stored.
+    /// The key, without a recipe for its entry.
     pub fn finish<T>(self) -> Key<T> {
         self.0.finish_key().typed()
     }

@@ -1,4 +1,4 @@
-//! What the store may cost one call.
+//! The time that the store may cost one call.
 
 use std::time::Duration;
 
@@ -10,17 +10,17 @@ use crate::store::StoreFuture;
 
 /// The time that all answers of the store together may take one call: one operation deadline.
 ///
-/// What answers that did not come have cost counts for the outermost call and all that is nested in
-/// it: a store that hangs costs a call one deadline, however many calls it makes inside. Answers
-/// that came count for their own call alone, so a page of a hundred hits is not cut off in its
-/// middle.
+/// Time lost to answers that did not come counts for the outermost call and all calls nested in it:
+/// a store that hangs costs the outermost call one deadline, however many calls are nested. Time
+/// spent on answers that came counts for their own call alone, so a page of a hundred hits is not
+/// cut off in the middle.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Budget {
     deadline: Duration,
-    /// Spent on answers that came.
+    /// Time spent on answers that came.
     answered: Duration,
-    /// Spent on answers that did not come, by the outermost call; what is nested in it counts in
-    /// the load's scope.
+    /// Time that this call has lost to answers that did not come. Losses of calls nested in a load
+    /// are counted in the load's scope.
     lost: Duration,
 }
 
@@ -41,7 +41,7 @@ impl Budget {
         self.answered + self.lost.max(provenance::lost())
     }
 
-    /// So much was lost by this call and what is nested in it.
+    /// Notes the time that this call and the calls nested in it have lost.
     pub(crate) fn has_lost(&mut self, lost: Duration) {
         self.lost = self.lost.max(lost);
     }
@@ -50,7 +50,7 @@ impl Budget {
         self.deadline = self.deadline.min(self.spent() + left);
     }
 
-    /// Asks the store, and is answered by the time that is left at the latest.
+    /// Asks the store, and waits for the answer for the time that is left at most.
     pub(crate) async fn ask<'a, T>(
         &mut self,
         counters: &Counters,

@@ -1,4 +1,4 @@
-//! Invalidations that failed, and whoever retries them.
+//! Invalidations that failed, and the worker that retries them.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,17 +12,17 @@ use crate::config::RECOVERY_PAUSE_MAX;
 use crate::invalidation::Targets;
 use crate::name::{Glob, Name};
 
-/// What this process still owes the store.
+/// The invalidations that this process still owes the store.
 pub(crate) struct Debts {
-    /// Most names and patterns kept apart; beyond it they collapse into one clear.
+    /// Most names and patterns that are kept one by one; more of them collapse into one clear.
     names_max: usize,
-    /// Whether anything is owed: the only thing that a call looks at on a good day.
+    /// Whether anything is owed. While nothing is, a call looks at this alone.
     owing: AtomicBool,
     ledger: Mutex<Ledger>,
 }
 
-/// Each debt carries the number under which it was last incurred: an attempt that began before does
-/// not settle it.
+/// Each debt has the number under which it was last incurred. An attempt that began before that
+/// does not settle it.
 #[derive(Default)]
 struct Ledger {
     last: u64,
@@ -32,11 +32,11 @@ struct Ledger {
     worker: Option<Worker>,
 }
 
-/// The task that retries. It lives on the tokio runtime that it was spawned on, and dies with it.
+/// The task that retries. It ends with the tokio runtime that it was spawned on.
 struct Worker {
     id: u64,
     task: JoinHandle<()>,
-    /// When it will have shown a sign of life.
+    /// When its next sign of life is due at the latest.
     due: Instant,
 }
 
@@ -64,7 +64,7 @@ impl Debts {
             ledger.clear = Some(at);
         }
         if ledger.clear == Some(at) {
-            // A clear reaches them all.
+            // The clear reaches all names and patterns.
             ledger.names = HashMap::new();
             ledger.patterns = HashMap::new();
         }
@@ -75,14 +75,14 @@ impl Debts {
         self.owing.load(Ordering::SeqCst)
     }
 
-    /// Whether an invalidation is owed that would remove an entry with one of these names: it must
-    /// not be served.
+    /// Whether an invalidation is owed that would remove an entry with one of these names. Such an
+    /// entry must not be served.
     pub(crate) fn affects<'a>(&self, names: impl IntoIterator<Item = &'a Name>) -> bool {
         let ledger = self.lock();
         names.into_iter().any(|name| ledger.affects(name))
     }
 
-    /// All that is owed, and the number to settle it under.
+    /// All that is owed, and the number under which it is to be settled.
     pub(crate) fn owed(&self) -> (Targets, u64) {
         let ledger = self.lock();
         let targets = Targets {
@@ -101,7 +101,7 @@ impl Debts {
         self.owing.store(ledger.owes(), Ordering::SeqCst);
     }
 
-    /// Has `start` begin a worker, unless nothing is owed or one is alive.
+    /// Lets `start` begin a worker, unless nothing is owed or a worker is alive.
     pub(crate) fn employ(&self, start: impl FnOnce(u64) -> Option<JoinHandle<()>>) {
         let mut ledger = self.lock();
         let now = clock::now();
@@ -114,8 +114,8 @@ impl Debts {
         ledger.worker = Some(Worker { id, task, due: now + RECOVERY_PAUSE_MAX });
     }
 
-    /// Whether the worker is still the one that is to go on; if so, it will show itself again
-    /// within `time`.
+    /// Whether this worker is the one to go on. If so, its next sign of life follows within
+    /// `time`.
     pub(crate) fn sign_of_life(&self, id: u64, time: Duration) -> bool {
         match &mut self.lock().worker {
             Some(worker) if worker.id == id => {
@@ -127,8 +127,8 @@ impl Debts {
         }
     }
 
-    /// Ends the worker if nothing is owed. Under the lock, so that a debt incurred after this finds
-    /// no worker and has one begun.
+    /// Ends the worker if nothing is owed. Decided under the lock: whoever incurs a debt after that
+    /// finds no worker, and begins one.
     pub(crate) fn dismiss(&self, id: u64) -> bool {
         let mut ledger = self.lock();
         if ledger.owes() {
@@ -140,7 +140,7 @@ impl Debts {
         true
     }
 
-    // A panic while the lock is held leaves at worst a debt too many.
+    // A panic while the lock is held leaves one debt too many at worst.
     fn lock(&self) -> MutexGuard<'_, Ledger> {
         self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
     }

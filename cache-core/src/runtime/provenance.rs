@@ -1,9 +1,9 @@
-//! What a load was made from: the names of every cached call inside it, handed outwards by
-//! themselves.
+//! What a load was made from: the names of every cached call inside it. The calls hand their names
+//! outwards.
 //!
-//! A name goes to every enclosing load at once, not when the inner call ends: so it does not matter
-//! how the inner call ends (a hit, a load, `None`, an error, a value that was not stored, a dropped
-//! future).
+//! A name goes to every enclosing load at once, and not when the inner call ends. So it does not
+//! matter how the inner call ends (a hit, a load, `None`, an error, a value that was not stored, a
+//! dropped future).
 
 use std::collections::{BTreeSet, HashSet};
 use std::future::Future;
@@ -19,7 +19,7 @@ tokio::task_local! {
 
 /// One load in progress.
 pub(crate) struct Scope {
-    /// Which cache loads: names mean nothing in another one.
+    /// The cache that loads. Its names mean nothing in another cache.
     cache_id: u64,
     key: Option<Arc<str>>,
     /// The keys of a batch.
@@ -27,18 +27,18 @@ pub(crate) struct Scope {
     names_max: usize,
     parent: Option<Arc<Scope>>,
     collected: Mutex<Collected>,
-    /// What waiting for a store that did not answer has cost the outermost call so far, in µs.
+    /// The time that the outermost call has lost so far to a store that did not answer, in µs.
     lost_us: Arc<AtomicU64>,
 }
 
-/// The names of a load so far.
+/// The names of a load that were collected so far.
 #[derive(Default)]
 pub(crate) struct Collected {
     pub(crate) names: BTreeSet<Name>,
-    /// More than `names_max`: the value must not be stored.
+    /// There were more names than `names_max`: the value must not be stored.
     pub(crate) overflowed: bool,
-    /// A call inside used another cache, or had a name that cannot be written, or was served a
-    /// stale value: likewise.
+    /// A call inside used another cache, had a name that cannot be written, or was served a stale
+    /// value: the value must not be stored.
     pub(crate) untraceable: bool,
 }
 
@@ -48,7 +48,7 @@ impl Scope {
         Self::inside(current(), cache_id, key, HashSet::new(), names_max)
     }
 
-    /// The same for a load of many keys.
+    /// A load of many keys that begins inside the current one, if there is one.
     pub(crate) fn of_batch(cache_id: u64, keys: HashSet<Arc<str>>, names_max: usize) -> Arc<Self> {
         Self::inside(current(), cache_id, None, keys, names_max)
     }
@@ -64,7 +64,7 @@ impl Scope {
         Arc::new(Self { cache_id, key, keys, names_max, parent, collected: Mutex::default(), lost_us })
     }
 
-    /// The outermost call begins to load, and its store has not answered it for so long already.
+    /// Notes the time that the outermost call has already lost when its load begins.
     pub(crate) fn after(self: Arc<Self>, lost: Duration) -> Arc<Self> {
         if self.parent.is_none() {
             self.lose(lost);
@@ -76,17 +76,18 @@ impl Scope {
         self.lost_us.fetch_add(u64::try_from(time.as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
-    /// What waiting for a store that did not answer has cost the outermost call so far.
+    /// The time that the outermost call has lost so far to a store that did not answer.
     pub(crate) fn lost(&self) -> Duration {
         Duration::from_micros(self.lost_us.load(Ordering::Relaxed))
     }
 
-    /// Runs a load's body: cached calls in it hand their names to this scope and all around it.
+    /// Runs a load's body: the cached calls in it hand their names to this scope and to all
+    /// enclosing scopes.
     pub(crate) fn run<F: Future>(self: Arc<Self>, body: F) -> impl Future<Output = F::Output> + use<F> {
         CURRENT.scope(self, body)
     }
 
-    /// Adds what a load of which this one is a part has collected.
+    /// Adds all that the load of a batch has collected, for the load of one of the batch's keys.
     pub(crate) fn inherit(&self, whole: &Collected) {
         self.add(self.cache_id, &whole.names);
         let mut collected = self.lock();
@@ -98,20 +99,21 @@ impl Scope {
         self.key.as_deref() == Some(key) || self.keys.contains(key)
     }
 
-    /// What has been collected; the scope is empty after.
+    /// Takes out what was collected; the scope is empty after it.
     pub(crate) fn take(&self) -> Collected {
         std::mem::take(&mut *self.lock())
     }
 
-    /// The enclosing loads get these names; this one does not (it declared them, and counts them
-    /// itself).
+    /// Hands these names to the enclosing loads. This load does not get them: it declared them, and
+    /// counts them itself.
     pub(crate) fn hand_outwards<'a>(&self, names: impl IntoIterator<Item = &'a Name> + Clone) {
         for scope in self.outer() {
             scope.add(self.cache_id, names.clone());
         }
     }
 
-    /// A name of this load could not be written: the enclosing loads must not be stored either.
+    /// Notes that a name of this load could not be written: the values of the enclosing loads must
+    /// not be stored either.
     pub(crate) fn taint_outwards(&self) {
         for scope in self.outer() {
             scope.taint();
@@ -136,7 +138,7 @@ impl Scope {
                 collected.names.insert(name.clone());
             }
             if collected.names.len() > self.names_max {
-                // The value is not stored: its names are of no more use than their memory is.
+                // The value will not be stored, so its names would only take memory.
                 collected.overflowed = true;
                 collected.names = BTreeSet::new();
             }
@@ -156,8 +158,8 @@ fn current() -> Option<Arc<Scope>> {
     CURRENT.try_with(Arc::clone).ok()
 }
 
-/// Hands names to every load that this task is in. A call on another cache than a load's makes that
-/// load unstorable.
+/// Hands names to every load that this task is in. If the call used another cache than a load does,
+/// that load's value is not stored.
 pub(crate) fn hand_over<'a>(cache_id: u64, names: impl IntoIterator<Item = &'a Name> + Clone) {
     let _ = CURRENT.try_with(|scope| {
         for scope in std::iter::successors(Some(scope), |scope| scope.parent.as_ref()) {
@@ -166,31 +168,31 @@ pub(crate) fn hand_over<'a>(cache_id: u64, names: impl IntoIterator<Item = &'a N
     });
 }
 
-/// No load that this task is in may be stored: it was made from something that is too old.
+/// Notes that the value of no load that this task is in may be stored: something that it was made
+/// from is too old.
 pub(crate) fn taint() {
     let _ = CURRENT.try_with(|scope| {
         std::iter::successors(Some(scope), |scope| scope.parent.as_ref()).for_each(|scope| scope.taint());
     });
 }
 
-/// What waiting for a store that did not answer has cost the outermost call of this task so far:
-/// nothing outside of a load.
+/// The time that the outermost call of this task has lost so far to a store that did not answer.
+/// Outside of a load: zero.
 pub(crate) fn lost() -> Duration {
     CURRENT.try_with(|scope| scope.lost()).unwrap_or_default()
 }
 
-/// The store did not answer this task for so long.
+/// Notes the time that this task has lost to a store that did not answer.
 pub(crate) fn lose(time: Duration) {
     let _ = CURRENT.try_with(|scope| scope.lose(time));
 }
 
-/// Whether this task is in a load at all: the names of a hit are of no use otherwise.
+/// Whether this task is in a load. Outside of a load the names of a hit are of no use.
 pub(crate) fn in_load() -> bool {
     CURRENT.try_with(|_| ()).is_ok()
 }
 
-/// Whether this task is loading `key` already, so that waiting for that load would be waiting for
-/// itself.
+/// Whether this task is loading `key` already: a wait for that load would be a wait for itself.
 pub(crate) fn is_loading(cache_id: u64, key: &str) -> bool {
     CURRENT
         .try_with(|scope| {
@@ -202,10 +204,10 @@ pub(crate) fn is_loading(cache_id: u64, key: &str) -> bool {
 
 /// Carries the load that this task is in into a future that runs elsewhere, such as a spawned task.
 ///
-/// A task that is spawned inside a cached function leaves that function's load: what it reads from
-/// the cache would not make the entry fall. Wrapped in this, it does. Outside a load this changes
-/// nothing. What the future reads after the load has ended is lost, so await the task inside the
-/// function.
+/// A task that is spawned inside a cached function leaves that function's load: the function's
+/// entry would not depend on what the task reads from the cache. Wrapped in this function, the
+/// task's reads become dependencies of the entry. Outside a load the wrapper changes nothing. Reads
+/// after the end of the load do not count, so await the task inside the function.
 ///
 /// # Example
 /// ```
@@ -217,7 +219,7 @@ pub(crate) fn is_loading(cache_id: u64, key: &str) -> bool {
 /// # }
 /// ```
 pub fn in_current_load<F: Future>(future: F) -> impl Future<Output = F::Output> {
-    // Outside a load: a scope that belongs to no cache's load and hands its names to nobody.
+    // Outside a load the scope belongs to no cache, and hands its names to nobody.
     let scope = current().unwrap_or_else(|| Scope::new(u64::MAX, None, 0));
     CURRENT.scope(scope, future)
 }

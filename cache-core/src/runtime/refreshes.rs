@@ -1,5 +1,5 @@
-//! The background refreshes of one cache: one per key, a bounded number at once, none after the
-//! last handle.
+//! The background refreshes of one cache: one per key, a bounded number at once, none once the last
+//! handle is dropped.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry as Slot;
@@ -15,7 +15,7 @@ pub(crate) struct Refreshes {
 
 #[derive(Default)]
 struct Running {
-    /// The last handle of the cache is gone, or its owner has ended them.
+    /// The last handle of the cache was dropped, or the user has ended the refreshes.
     closed: bool,
     last_id: u64,
     by_key: HashMap<Arc<str>, RefreshTask>,
@@ -23,12 +23,13 @@ struct Running {
 
 struct RefreshTask {
     id: u64,
-    /// `None`: about to be spawned.
+    /// `None`: the task is about to be spawned.
     task: Option<AbortHandle>,
 }
 
 impl Refreshes {
-    /// Room for one more, unless the key is being refreshed or `at_most` are.
+    /// Reserves a place for a refresh of `key`, unless the key is being refreshed already, or
+    /// `at_most` keys are.
     pub(crate) fn reserve(self: &Arc<Self>, key: &Arc<str>, at_most: usize) -> Option<Reservation> {
         let mut running = self.lock();
         if running.closed || running.by_key.len() >= at_most {
@@ -41,7 +42,7 @@ impl Refreshes {
         Some(Reservation(Place { refreshes: self.clone(), key: key.clone(), id }))
     }
 
-    /// Ends what runs: nobody is left to be served what it would store.
+    /// Ends the refreshes that run: nobody is left to be served what they would store.
     pub(crate) fn close(&self) {
         let mut running = self.lock();
         running.closed = true;
@@ -54,10 +55,10 @@ impl Refreshes {
     }
 }
 
-/// One place among the refreshes; dropped, it is free.
+/// A place among the refreshes; it is free again when this is dropped.
 pub(crate) struct Reservation(Place);
 
-/// Where a refresh is on record.
+/// The place of a refresh among those on record.
 #[derive(Clone)]
 pub(crate) struct Place {
     refreshes: Arc<Refreshes>,
@@ -78,8 +79,8 @@ impl Drop for Reservation {
 }
 
 impl Place {
-    /// The task can be ended from now on. It may have ended by itself, and another refresh have
-    /// taken its place.
+    /// Notes the task, so that it can be ended from now on. By now the task may have ended by
+    /// itself, and another refresh may have taken its place.
     pub(crate) fn spawned(&self, task: AbortHandle) {
         let mut running = self.refreshes.lock();
         if running.closed {

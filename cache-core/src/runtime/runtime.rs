@@ -13,10 +13,11 @@ use crate::freshness::TtlClasses;
 use crate::observe::Counted;
 use crate::store::Store;
 
-/// A store, and everything that this process knows about it.
+/// A store, and everything that this process knows about the store.
 pub(crate) struct Runtime {
-    /// Tells the caches of one process apart: a load of one that calls another is not stored. Peers
-    /// have one id: a name means the same to each of them, and one clock fences it for all.
+    /// Tells the caches of one process apart: the value of a load that calls another cache is not
+    /// stored. Peers share an id: a name means the same to all of them, and is fenced by one
+    /// clock.
     pub(crate) id: u64,
     pub(crate) config: Config,
     /// `None`: every call loads.
@@ -26,7 +27,8 @@ pub(crate) struct Runtime {
     pub(crate) debts: Debts,
     pub(crate) counted: Counted,
     pub(crate) classes: RwLock<TtlClasses>,
-    /// Classes that were asked for and are in no table: names in source code, so there are few.
+    /// Classes that were asked for and are in no table. They are names in source code, so there are
+    /// few.
     warned_of_classes: Mutex<BTreeSet<String>>,
 }
 
@@ -49,7 +51,7 @@ impl Runtime {
         self.store.as_deref().ok_or_else(|| Error::new(ErrorKind::Unavailable, "this cache is disabled"))
     }
 
-    /// For the times in stored headers.
+    /// The time for the headers of entries, ms since the epoch.
     pub(crate) fn wall_ms(&self) -> u64 {
         self.store.as_ref().map_or_else(clock::wall_ms, |store| store.wall_ms())
     }

@@ -1,9 +1,10 @@
 //! One load per key in this process: who leads, who follows, and what followers may take.
 //!
 //! A follower may take the leader's value only if no invalidation that ended before the follower
-//! came can have overtaken it: the fill was stored after the follower joined (the store looks at
-//! the fences then), or the load began after it joined. This module knows nothing of stores, leases
-//! or types.
+//! joined can have overtaken that value. This is so if the fill was stored after the follower
+//! joined, for the store looks at the fences then; or if the load began after the follower joined.
+//!
+//! This module knows nothing of stores, leases or types.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry as Slot;
@@ -19,7 +20,7 @@ use crate::config::{FAILED_LOADS_AT_ONCE, FLIGHTS_MAX};
 #[derive(Default)]
 pub(crate) struct Flights {
     by_key: Mutex<HashMap<Arc<str>, Arc<Flight>>>,
-    /// Advanced by every local invalidation, before it is sent and again after: nobody joins a
+    /// Advanced by every local invalidation, before it is sent and again after it. Nobody joins a
     /// flight of an earlier epoch.
     epoch: AtomicU64,
 }
@@ -27,44 +28,45 @@ pub(crate) struct Flights {
 struct Flight {
     epoch: u64,
     load_began: AtomicBool,
-    /// The loads that failed before this one, as far as its callers know.
+    /// The loads that failed before this flight, as far as its callers know.
     streak: Mutex<Streak>,
     end: watch::Sender<Option<End>>,
 }
 
-/// How a flight ended, as its leader says it.
+/// How a flight ended, as the leader tells the followers.
 #[derive(Clone)]
 pub(crate) enum End {
     /// The fill was stored: every follower may take the bytes.
     Stored(Bytes),
-    /// A value that the store refused, as an invalidation overtook it: for those who joined before
-    /// the load began. The others join once more, so that an invalidation of a key that many want
-    /// costs one more load, and not one for each.
+    /// The store refused the value, because an invalidation overtook it. Followers who joined
+    /// before the load began take it. The others join once more, so that an invalidation of a key
+    /// that many callers want costs one more load, and not one load each.
     Refused(Bytes),
-    /// A value whose fill failed: for those who joined before the load began.
+    /// The fill failed. Followers who joined before the load began take the value.
     NotStored(Bytes),
-    /// Nothing to share (a value that cannot be stored): everyone loads now, without waiting for
-    /// each other.
+    /// There is nothing to share (a value that cannot be stored). All followers load now, without
+    /// waiting for each other.
     Nothing,
-    /// The load failed. Each must find out for itself, but what just failed is not asked by all at
-    /// once: one follower leads the next flight, and a few load beside it, twice as many each time.
+    /// The load failed. Each follower needs a result of its own, but not all may ask at once a
+    /// source that just failed: one follower leads the next flight, and a few load beside it, twice
+    /// as many after each failure.
     Failed(Streak),
-    /// Somebody else had stored it: everyone looks for themselves.
+    /// Somebody else had stored the value: all followers look in the store.
     Elsewhere,
 }
 
 /// What the end of a flight means to a follower.
 pub(crate) enum Advice {
     Take(Bytes),
-    /// Load now, alone.
+    /// Load now, without a flight.
     Load,
-    /// The load failed, as others did right before it: load now, beside the next flight.
+    /// The load failed, as loads before it did: load now, beside the next flight.
     LoadBeside(Beside),
     /// The load failed: join again.
     TakeTurns(Streak),
-    /// See what the store has by now.
+    /// Look in the store again.
     Look,
-    /// The value was too old for this follower: join again, if for the first time.
+    /// The value was too old for this follower: join again, but only once.
     JoinAgain,
     /// The leader was dropped or panicked: join again, and one of the followers leads.
     TakeOver,
@@ -78,14 +80,15 @@ pub(crate) enum Role {
     Crowded,
 }
 
-/// The right to load. Dropped without [`end`](Self::end): followers take over.
+/// The right to load. If it is dropped without [`end`](Self::end), the followers take over.
 pub(crate) struct Leader {
     flights: Arc<Flights>,
     key: Arc<str>,
     flight: Arc<Flight>,
 }
 
-/// Closes a flight without ending it. Holds it weakly: when its leader is dropped, it is over.
+/// Closes a flight without ending it. Holds the flight weakly: the flight is over when its leader
+/// is dropped.
 pub(crate) struct Closing {
     flights: Arc<Flights>,
     key: Arc<str>,
@@ -101,18 +104,20 @@ pub(crate) struct Follower {
 #[derive(Clone, Default)]
 pub(crate) struct Streak {
     failures: u32,
-    /// Loads under way beside the leader's.
+    /// The loads that are under way beside the leader's.
     beside: Arc<AtomicU32>,
 }
 
-/// The right to load beside a leader, until it is dropped.
+/// The right to load beside a leader. It is given back when this is dropped.
 pub(crate) struct Beside(Arc<AtomicU32>);
 
 impl Flights {
-    /// `streak`: the loads that the caller has seen fail.
+    /// Joins the flight of a key, or begins one. `streak`: the loads that the caller has seen
+    /// fail.
     pub(crate) fn join(self: &Arc<Self>, key: &Arc<str>, streak: &Streak) -> Role {
         let mut by_key = self.lock();
-        // Read under the lock: a flight made after an invalidation began has the new epoch.
+        // Read under the lock, so that a flight made after an invalidation began has the new
+        // epoch.
         let epoch = self.epoch.load(Ordering::SeqCst);
         let crowded = by_key.len() >= FLIGHTS_MAX;
         let flight = match by_key.entry(key.clone()) {
@@ -139,14 +144,14 @@ impl Flights {
         Role::Lead(Leader { flights: self.clone(), key: key.clone(), flight })
     }
 
-    /// No caller that comes after this joins a flight that is under way now.
+    /// After this no caller joins a flight that is under way now.
     pub(crate) fn close_epoch(&self) {
         self.epoch.fetch_add(1, Ordering::SeqCst);
     }
 
     fn close(&self, key: &Arc<str>, closed: &Arc<Flight>) {
         let mut by_key = self.lock();
-        // A later one may have taken the place of this one.
+        // A later flight may have taken the place of this one.
         if by_key.get(key).is_some_and(|flight| Arc::ptr_eq(flight, closed)) {
             by_key.remove(key);
         }
@@ -159,7 +164,8 @@ impl Flights {
 }
 
 impl Flight {
-    /// A caller has seen more loads fail than this flight's callers had.
+    /// Takes over the streak of a caller that has seen more loads fail than the flight's other
+    /// callers.
     fn note(&self, streak: &Streak) {
         let mut known = self.lock_streak();
         if known.failures < streak.failures {
@@ -178,13 +184,13 @@ impl Leader {
         self.flight.load_began.store(true, Ordering::SeqCst);
     }
 
-    /// Lets nobody else join. To be called before the fill is sent: a stored fill is proof only for
-    /// those who joined before.
+    /// Lets nobody else join. To be called before the fill is sent: a stored fill proves the value
+    /// current only to followers who joined before.
     pub(crate) fn close(&self) {
         self.flights.close(&self.key, &self.flight);
     }
 
-    /// For whoever learns that this leader loads in vain.
+    /// The right to close the flight, for whoever learns that this leader loads in vain.
     pub(crate) fn closing(&self) -> Closing {
         Closing { flights: self.flights.clone(), key: self.key.clone(), flight: Arc::downgrade(&self.flight) }
     }
@@ -204,8 +210,8 @@ impl Leader {
 
 impl Drop for Leader {
     fn drop(&mut self) {
-        // The map and the leader alone hold the flight, and it holds the sender: followers who
-        // still wait learn of it.
+        // Only the map and the leader hold the flight, and the flight holds the sender. So
+        // followers who still wait learn of the end.
         self.close();
     }
 }
@@ -221,7 +227,7 @@ impl Closing {
 impl Follower {
     /// Waits for the leader. Cancel safe.
     pub(crate) async fn advice(mut self) -> Advice {
-        // An error is a sender that is gone: the leader's flight ended without a word.
+        // An error says that the sender is gone: the leader was dropped without an end.
         if self.end.changed().await.is_err() {
             return Advice::TakeOver;
         }
@@ -242,8 +248,10 @@ impl Follower {
 }
 
 impl Streak {
-    /// 1, 2, 4, … loads at once, the leader's among them. A load that failed once costs one more;
-    /// one that goes on failing keeps nobody waiting for as many loads as there are callers.
+    /// The right to load beside the leader. After 1, 2, 3, … failures 1, 2, 4, … loads may be under
+    /// way, the leader's among them, and [`FAILED_LOADS_AT_ONCE`] at most. So one failed load costs
+    /// one more load; and while loads go on failing, no caller waits for as many loads as there are
+    /// callers.
     fn beside(&self) -> Option<Beside> {
         let at_once = 1_u32.checked_shl(self.failures.saturating_sub(1)).unwrap_or(u32::MAX).min(FAILED_LOADS_AT_ONCE);
         let one_more = |beside| (beside + 1 < at_once).then_some(beside + 1);
