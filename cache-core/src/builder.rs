@@ -13,8 +13,8 @@ use crate::store::{Scheme, Store};
 
 /// Settings of a cache that is not open yet. Made by [`Cache::builder`].
 ///
-/// A duration is at least 1 ms, and one of more than a hundred years counts as a hundred. Where it
-/// is a lifetime, less than 1 ms stores nothing.
+/// A duration is at least 1 ms; one of more than a hundred years counts as a hundred years. With a
+/// lifetime below 1 ms nothing is stored.
 ///
 /// # Example
 /// ```
@@ -65,16 +65,16 @@ impl Builder {
         self
     }
 
-    /// What stands before every key of this cache in the store, and keeps it apart from other
-    /// caches there: `cache` by default. Letters, digits, `-`, `_`, `.` and `/`.
+    /// The text in front of every key of this cache in the store, which keeps the cache apart from
+    /// other caches there. `cache` by default. Letters, digits, `-`, `_`, `.` and `/` are allowed.
     pub fn namespace(mut self, namespace: impl Into<String>) -> Self {
         self.config.namespace = namespace.into();
         self
     }
 
-    /// The lifetime of one data class: what functions with `class = "…"` use. It may be changed
-    /// while the cache is in use ([`Cache::set_ttl_class`]); a class that is in no table has the
-    /// [default lifetime](Self::default_ttl), said once at WARN.
+    /// The lifetime of one data class, for functions with `class = "…"`. It may be changed while
+    /// the cache is in use ([`Cache::set_ttl_class`]). A class that is in no table has the [default
+    /// lifetime](Self::default_ttl), and that is said once at WARN.
     ///
     /// # Example
     /// ```
@@ -94,8 +94,8 @@ impl Builder {
         self
     }
 
-    /// The lifetimes of many classes at once, such as a table read from a configuration file; adds
-    /// to those set before.
+    /// The lifetimes of many classes, such as a table read from a configuration file. Adds to the
+    /// classes set before.
     pub fn ttl_classes(mut self, classes: TtlClasses) -> Self {
         self.classes.extend(classes.iter().map(|(class, ttl)| (class.to_owned(), ttl)));
         self
@@ -105,8 +105,8 @@ impl Builder {
 
     /// Opens the cache.
     ///
-    /// Never needs the server to be up, and never waits for it: calls load until it is
-    /// ([`Cache::ready`] waits).
+    /// Does not need the server to be up, and does not wait for it: until the server is up, calls
+    /// load. [`Cache::ready`] waits.
     ///
     /// # Errors
     /// [`ErrorKind::Config`] for a URL or a setting that can never work.
@@ -122,8 +122,8 @@ impl Cache {
     /// A cache inside this process: the same semantics, no server, at most 64 MiB
     /// ([`memory_bytes_max`](Builder::memory_bytes_max)).
     ///
-    /// Its time is that of tokio. A test that pauses it moves TTLs, stale windows and early
-    /// refreshes along with its own timers:
+    /// Its time is tokio's time. In a test that pauses tokio's time, TTLs, stale windows and early
+    /// refreshes go with the test's own timers:
     /// ```
     /// # #[cfg(feature = "macros")] {
     /// # use std::time::Duration;
@@ -161,7 +161,7 @@ impl Cache {
 
     /// A cache at a URL, with the default settings.
     ///
-    /// The server need not be up: calls load until it is.
+    /// The server need not be up: until it is, calls load.
     ///
     /// # Errors
     /// [`ErrorKind::Config`] for a URL that can never work.
@@ -169,7 +169,7 @@ impl Cache {
         Self::builder().url(url).build()
     }
 
-    /// Settings first: [`Builder`].
+    /// Begins with the settings: a [`Builder`].
     pub fn builder() -> Builder {
         Builder::new()
     }
@@ -182,13 +182,13 @@ impl fmt::Debug for Builder {
     }
 }
 
-/// A setting within what can work: the one place where the bounds of settings are kept.
+/// The bounds of a setting of some type: every setting is checked here and nowhere else.
 trait Setting: Sized {
     fn checked(self, name: &str) -> Result<Self, Error>;
 }
 
 impl Setting for Duration {
-    /// Nothing can be had in a shorter time, and nothing is told from a longer one.
+    /// A shorter time is too short for anything, and a longer one makes no difference.
     fn checked(self, name: &str) -> Result<Self, Error> {
         if self < DURATION_MIN {
             return Err(refusal(format!("{name} is at least {DURATION_MIN:?}: nothing would ever be stored in less")));

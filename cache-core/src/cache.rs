@@ -22,14 +22,14 @@ use crate::paths::write_through::Put;
 use crate::runtime::{Refreshes, Runtime};
 use crate::store::Store;
 
-/// An error of a type that cannot be printed, as far as is known.
+/// Stands for an error of a type that cannot be printed, as far as is known.
 pub(crate) const UNSAID: &str = "an error";
 
 /// The cache that functions without a `cache = …` option use.
 static GLOBAL: OnceLock<Cache> = OnceLock::new();
 
-/// A cache: a store, and everything that this process knows about it. Cheap to clone; clones are
-/// the same cache.
+/// A cache: a store, and everything that this process knows about the store. Cheap to clone; clones
+/// are the same cache.
 ///
 /// # Consistency
 /// Once an invalidation has returned `Ok`, no call that starts later, in any process, returns a
@@ -37,10 +37,11 @@ static GLOBAL: OnceLock<Cache> = OnceLock::new();
 ///
 /// # Runtimes
 /// A cache may be used from any number of tokio runtimes, such as those of `#[tokio::test]`s that
-/// share an installed one. Each has connections of its own, so a call depends on the runtime that
-/// polls it, whether or not another one is polled or has ended. Redis needs one with timers and I/O
-/// (`enable_all`). Without them calls load, invalidations fail, and it is said once at WARN; with
-/// `panic = "abort"` the process ends, for tokio panics where timers are missing.
+/// share the installed cache. Each runtime has connections of its own, so a call depends on the
+/// runtime that polls it, and on no other runtime.  Redis needs a runtime with timers and I/O
+/// (`enable_all`). On a runtime without them calls load, invalidations fail, and that is said once
+/// at WARN. With `panic = "abort"` the process ends there, for tokio panics where timers are
+/// missing.
 ///
 /// # Example
 /// ```
@@ -57,11 +58,12 @@ static GLOBAL: OnceLock<Cache> = OnceLock::new();
 #[derive(Clone)]
 pub struct Cache {
     pub(crate) runtime: Arc<Runtime>,
-    /// Calls and background work hold the runtime alone.
+    /// Only handles hold this: calls and background work hold the `Runtime` alone.
     _handle: Arc<Handle>,
 }
 
-/// What all handles share. With the last of them background refreshes end.
+/// What all handles of a cache share. Dropped with the last handle, it ends the background
+/// refreshes.
 struct Handle(Arc<Refreshes>);
 
 impl Drop for Handle {
@@ -82,25 +84,27 @@ impl Cache {
         Self { runtime, _handle: handle }
     }
 
-    /// A cache that holds nothing: every call loads, every invalidation removes nothing. For tests
-    /// of code that is cached.
+    /// A cache that holds nothing: every call loads, and no invalidation removes anything. For
+    /// tests of code that is cached.
     pub fn disabled() -> Self {
         Self::new(None, Config::default(), TtlClasses::default())
     }
 
-    /// Another cache on the same store, as another process would have it: for tests of code that
-    /// runs in several.
+    /// Another cache on the same store, like that of another process. For tests of code that runs
+    /// in several processes.
     ///
-    /// Shared are the entries, leases and invalidations. Its own are flights and background
-    /// refreshes, so that callers of two peers meet only at the lease; the invalidations that it
-    /// owes after a failure; statistics; and its handle: a peer goes on when the cache that it was
-    /// made from is dropped. Settings are those of now, TTL classes included.
+    /// Peers share the entries, leases and invalidations. A peer has its own flights and background
+    /// refreshes, so callers of two peers meet only at the lease. It has its own statistics, and
+    /// owes its own invalidations after a failure. It has a handle of its own, so it goes on when
+    /// the cache that it was made from is dropped. Its settings are those of this moment, TTL
+    /// classes included.
     ///
-    /// A call on one peer inside a load of another counts as a call on the same cache: the entry
-    /// depends on what was called, for both know it by the same names.
+    /// A call on one peer inside a load of another counts as a call on the same cache: the loaded
+    /// entry depends on the called one, for both peers use the same names.
     ///
-    /// On Redis peers share the connections, and with them the breaker. [Opened](Self::open) once
-    /// more, a URL gives a cache that has its own; but to a load that is another cache.
+    /// On Redis peers share the connections, and with them the breaker. A second cache
+    /// [opened](Self::open) at the same URL has its own connections; but to a load it is another
+    /// cache.
     ///
     /// # Example
     /// ```
@@ -125,11 +129,11 @@ impl Cache {
     }
 
     /// Makes this the cache of all functions that name no other. To be called once, before the
-    /// first of them.
+    /// first call of such a function.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`] if there is one already, also one that a call came across first and
-    /// made for itself: entries would be spread over both.
+    /// [`ErrorKind::Config`] if there is an installed cache already, also if an earlier call made
+    /// it (see [`global`](Self::global)): entries would be spread over both.
     pub fn install(&self) -> Result<Cache, Error> {
         GLOBAL.set(self.clone()).map_err(|_| {
             Error::new(ErrorKind::Config, "a cache is installed already: install once, before the first cached call")
@@ -137,22 +141,22 @@ impl Cache {
         Ok(self.clone())
     }
 
-    /// The installed cache. Without one: a cache at `CACHE_URL`, if that variable is set, else one
-    /// in memory; made on the first call, and said at WARN.
+    /// The installed cache. If there is none, the first call makes one and says so at WARN: at the
+    /// URL in the environment variable `CACHE_URL` if that is set, else in memory.
     pub fn global() -> Cache {
         GLOBAL.get_or_init(fallback).clone()
     }
 
-    /// Asks the store, and waits until it answers and is usable, at most `timeout`. After `Ok` the
-    /// breaker is closed.
+    /// Asks the store, and waits until the store answers and can be used, for `timeout` at most.
+    /// After `Ok` the breaker is closed.
     ///
     /// # Cost
-    /// One round trip once each connection stands or has failed to; another try, within the
-    /// operation deadline each, as long as it fails. Nothing where there is no server.
+    /// One round trip, once each connection stands or has failed. As long as it fails, another try,
+    /// each within the operation deadline. Nothing where there is no server.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`] at once if it answers but can never be used (a wrong password, a
-    /// missing permission, a node of a cluster), with the command that was refused;
+    /// [`ErrorKind::Config`] at once if the server answers but can never be used (a wrong password,
+    /// a missing permission, a node of a cluster), with the command that was refused;
     /// [`ErrorKind::Unavailable`] after `timeout`, with the last failure.
     pub async fn ready(&self, timeout: Duration) -> Result<(), Error> {
         match &self.runtime.store {
@@ -161,12 +165,12 @@ impl Cache {
         }
     }
 
-    /// What is known of the store and of this cache, without asking: for readiness probes and
+    /// What this process knows about the store and about this cache, for readiness probes and
     /// dashboards. Costs no round trip.
     ///
-    /// A cache at a server that nothing was asked of yet begins to connect, if this is called
-    /// within a tokio runtime, and is [`disconnected`](Health::disconnected) until then.
-    /// [`ready`](Self::ready) asks and waits.
+    /// A cache that has not asked its server for anything yet begins to connect, if this is called
+    /// within a tokio runtime, and is [`disconnected`](Health::disconnected) until a connection
+    /// stands. [`ready`](Self::ready) asks and waits.
     pub fn health(&self) -> Health {
         let store = self.runtime.store.as_ref().map(|store| store.health()).unwrap_or_default();
         Health {
@@ -177,13 +181,14 @@ impl Cache {
         }
     }
 
-    /// Removes entries by key, tag and pattern, and everything that depends on them.
+    /// Removes entries by key, tag and pattern, and every entry that depends on them.
     ///
     /// # Consistency
-    /// After `Ok`, in every process: no value whose load began before this was called.
+    /// After `Ok` no call in any process returns a value of these entries whose load began before
+    /// this was called.
     ///
     /// # Cancel safety
-    /// Once polled it runs to its end, also if the returned future is dropped.
+    /// Once polled, the invalidation runs to its end, also if the returned future is dropped.
     ///
     /// # Cost
     /// One round trip for every 256 names and for every 300 entries reached; patterns as in
@@ -191,9 +196,9 @@ impl Cache {
     ///
     /// # Errors
     /// If the store could not be reached or did not answer. The invalidation is then retried in the
-    /// background until it succeeds, and this process bypasses the affected names meanwhile; other
-    /// processes may serve old values until then. [`ErrorKind::Config`] or [`ErrorKind::Limit`] if
-    /// a name can never name anything; all others were invalidated.
+    /// background until it succeeds. Until then this process bypasses the affected names, and other
+    /// processes may serve old values. [`ErrorKind::Config`] or [`ErrorKind::Limit`] if a name can
+    /// never name anything; all other names were invalidated.
     pub async fn invalidate(&self, invalidation: Invalidation) -> Result<Invalidated, Error> {
         let (targets, invalid) = invalidation.into_parts();
         let invalidated = invalidate::invalidate(&self.runtime, targets).await?;
@@ -203,19 +208,19 @@ impl Cache {
         }
     }
 
-    /// Removes one entry, and everything that depends on it. As [`invalidate`](Self::invalidate).
+    /// Removes one entry, and every entry that depends on it. As [`invalidate`](Self::invalidate).
     pub async fn invalidate_key(&self, key: impl IntoKeyName) -> Result<Invalidated, Error> {
         self.invalidate(Invalidation::new().key(key)).await
     }
 
-    /// Removes every entry with this tag, and everything that depends on them. As
+    /// Removes every entry with this tag, and every entry that depends on one of them. As
     /// [`invalidate`](Self::invalidate).
     pub async fn invalidate_tag(&self, tag: impl IntoTag) -> Result<Invalidated, Error> {
         self.invalidate(Invalidation::new().tag(tag)).await
     }
 
-    /// Removes every entry whose key matches, and everything that depends on them. As
-    /// [`invalidate`](Self::invalidate); see [`Invalidation::pattern`].
+    /// Removes every entry whose key matches the pattern, and every entry that depends on one of
+    /// them. As [`invalidate`](Self::invalidate); see [`Invalidation::pattern`].
     pub async fn invalidate_pattern(&self, pattern: impl Into<String>) -> Result<Invalidated, Error> {
         self.invalidate(Invalidation::new().pattern(pattern)).await
     }
@@ -225,14 +230,14 @@ impl Cache {
         self.invalidate(Invalidation::everything()).await
     }
 
-    /// The value stored under `key`, or the one that `load` returns, which is then stored. What
-    /// `#[cached]` does, without a function.
+    /// The value stored under `key`, or the value that `load` returns, which is then stored. Does
+    /// what `#[cached]` does, without a function.
     ///
     /// A text key is a literal logical key, and its entry lives for the cache's default lifetime; a
-    /// companion's key (`get_flight::key(&42)`) brings the lifetime and the tags of its function.
-    /// What a function has stored is found by its text as well; what was stored by text is not
-    /// served by a function, whose tags it lacks. Cached calls inside `load` become dependencies of
-    /// the entry.
+    /// companion's key (`get_flight::key(&42)`) brings the lifetime and the tags of its function. A
+    /// value that a function has stored is found by its text key as well. A value that was stored
+    /// under a text key is not served by a function: it lacks the function's tags. Cached calls
+    /// inside `load` become dependencies of the entry.
     ///
     /// # Errors
     /// Those of `load` alone: a cache that cannot be reached is a cache that holds nothing.
@@ -246,14 +251,14 @@ impl Cache {
         T: Serialize + DeserializeOwned,
         F: Future<Output = Result<T, E>>,
     {
-        // A key that can name nothing is a call that is not cached.
+        // A key that can name nothing makes the call one that is not cached.
         call::get_or_load(&self.runtime, key.into_key().unwrap_or_else(|_| Key::unencodable()), UNSAID, load)
     }
 
     /// The value stored under `key`, without loading.
     ///
-    /// A typed key reads what its function stored for this version of the type, and nothing else. A
-    /// key given as text takes what decodes as a `T`.
+    /// A typed key finds what its function stored for this version of the type, and nothing else. A
+    /// text key finds every value that decodes as a `T`.
     ///
     /// # Cost
     /// One round trip.
@@ -267,39 +272,40 @@ impl Cache {
     /// Stores a value that the caller knows to be current, such as one it has just written to its
     /// database.
     ///
-    /// The entry under `key` is removed with everything that depends on it; then the value is
-    /// stored, unless anything that it belongs to was invalidated since this was called. So two
-    /// concurrent writers end in a miss, never in the older value. Call it *before* the value can
-    /// be changed by others, that is within the transaction or right after it; what was read long
-    /// before may be old already. Under a text key the value has no tags, so a function that caches
-    /// under the same key does not serve it, and loads.
+    /// First the entry under `key` is removed, with every entry that depends on it. Then the value
+    /// is stored, unless one of its names was invalidated since this was called. So two concurrent
+    /// writers end in a miss, never in the older value. Call this *before* others can change the
+    /// value, that is within the transaction or right after it: a value that was read long before
+    /// may be old already. Under a text key the value has no tags, so a function that caches under
+    /// the same key does not serve the value, and loads.
     ///
     /// # Cancel safety
-    /// Dropped before it completes, it either has no effect or runs to its end.
+    /// If the future is dropped before it completes, the write either has no effect or runs to its
+    /// end.
     ///
     /// # Errors
-    /// As [`invalidate`](Self::invalidate), and if the value cannot be encoded or is too large; the
-    /// old entry is removed then.
+    /// Those of [`invalidate`](Self::invalidate). Also if the value cannot be encoded or is too
+    /// large: the old entry is removed then.
     pub async fn put<T: Serialize + DeserializeOwned>(&self, key: impl IntoKey<T>, value: &T) -> Result<Put, Error> {
         call::put(&self.runtime, key.into_key(), value).await
     }
 
     /// Ends the refreshes that run in the background, and lets none begin from now on, on any
-    /// handle of this cache: for a process that is about to end, or to close its database. Calls go
-    /// on as before; what is stale is served without being refreshed, as long as its option allows.
-    /// The last handle does the same when it is dropped, but a refresh of a function with `cache =
-    /// self.cache`, or with a cache among its arguments, holds a handle of its own. Costs nothing;
-    /// the leases go back in the background.
+    /// handle of this cache. For a process that is about to end, or to close its database. Calls go
+    /// on as before: a stale value is served without a refresh, as long as its option allows. 
+    /// The last handle does the same when it is dropped. But a refresh holds a handle of its own if
+    /// its function has `cache = self.cache`, or a cache among its arguments.  Costs nothing: the
+    /// leases are given back in the background.
     pub fn end_refreshes(&self) {
         self.runtime.refreshes.close();
     }
 
-    /// What this cache did in this process.
+    /// Counts of what this cache did in this process.
     pub fn stats(&self) -> Stats {
         self.runtime.counted.snapshot()
     }
 
-    /// Changes the lifetime of a data class; entries that are stored already keep theirs.
+    /// Changes the lifetime of a data class. Entries that are stored already keep their lifetimes.
     pub fn set_ttl_class(&self, class: impl Into<String>, ttl: Duration) {
         self.runtime.classes.write().unwrap_or_else(PoisonError::into_inner).set(class.into(), ttl);
     }

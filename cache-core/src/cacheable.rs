@@ -1,4 +1,4 @@
-//! What a data type itself says about how it is cached.
+//! How a data type itself is to be cached.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,16 +8,16 @@ use crate::name::Tag;
 
 /// How values of a type are cached, declared once: derive it with `#[cacheable(ttl = "1h")]`.
 ///
-/// A cached function that names no `ttl` takes it from the type that it returns; the tags apply to
-/// every function that returns the type (in generic functions only with a `T: Cacheable` bound).
-/// `Option`, `Vec`, `Box` and `Arc` pass everything on.
+/// A cached function that names no `ttl` takes the TTL from the type that it returns. The tags
+/// apply to every function that returns the type (in generic functions only with a `T: Cacheable`
+/// bound). `Option`, `Vec`, `Box` and `Arc` pass everything on.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` has no TTL: it is not `Cacheable`",
     note = "give the function a `ttl`, or derive `Cacheable` for `{Self}` with `#[cacheable(ttl = \"...\")]`"
 )]
 pub trait Cacheable {
-    /// Bumped when the meaning of values changes without their shape: entries of another version
-    /// are misses.
+    /// To be raised when the meaning of values changes and their shape does not: entries of another
+    /// version are misses.
     const VERSION: u32 = 0;
 
     /// How long entries live.
