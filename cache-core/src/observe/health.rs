@@ -1,4 +1,4 @@
-//! What a readiness probe or a dashboard asks.
+//! The state of a cache, for readiness probes and dashboards.
 
 /// The state of a cache as this process knows it, without asking the store. Made by
 /// [`Cache::health`](crate::Cache::health).
@@ -8,25 +8,26 @@
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Health {
-    /// No connection to the server stands: none was made yet, or all were lost. They are made in
-    /// the background, whether or not anything is called; until then calls go past the store.
+    /// No connection to the server stands: none was made yet, or all were lost. The cache connects
+    /// in the background, whether or not there are calls; until a connection stands, calls go past
+    /// the store.
     pub disconnected: bool,
-    /// The store failed repeatedly: calls go past it. Probes in the background find out when it is
-    /// back, also where nothing is called: at once over a new connection, within a few seconds over
-    /// one that stood.
+    /// The store failed repeatedly, and calls go past it. Probes in the background find out when
+    /// the store is back, also without calls: at once over a new connection, within a few seconds
+    /// over a connection that stood.
     pub breaker_open: bool,
-    /// An invalidation failed and is being retried; this process bypasses what it names until it
-    /// has succeeded.
+    /// An invalidation failed and is being retried. Until it has succeeded, this process bypasses
+    /// the names in it.
     pub owes_invalidations: bool,
-    /// The server runs an `allkeys-*` eviction policy: it may drop an index while entries that are
-    /// reached through it live, and an invalidation would then miss them. Use `volatile-*` or
-    /// `noeviction`.
+    /// The server has an `allkeys-*` eviction policy. It may drop an index and keep entries that
+    /// are reached only through that index; an invalidation would then miss those entries. Use
+    /// `volatile-*` or `noeviction`.
     pub evicts_bookkeeping: bool,
 }
 
 impl Health {
-    /// Nothing is wrong. Calls are answered either way: a process that can do without the cache for
-    /// a while need not be taken out of service.
+    /// Whether nothing of the above is the case. Calls are answered either way: a process that can
+    /// do without the cache for a while need not be taken out of service.
     pub fn is_good(&self) -> bool {
         *self == Self::default()
     }

@@ -1,5 +1,5 @@
-//! Bounds of generated code, each with the message that a user should read, and the names of
-//! functions and types.
+//! The bounds of generated code, each with the message that a user is to read; and the names of
+//! functions and types as prefixes.
 
 use std::any::type_name;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::key::KeyText;
 use crate::name::Template;
 use crate::name::{IntoTag, Tag};
 
-/// What can be stored and read back.
+/// A value that can be stored and read back.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be cached: it does not implement `Serialize` and `DeserializeOwned`",
     label = "cannot be stored and read back",
@@ -24,13 +24,12 @@ pub trait Storable: Serialize + DeserializeOwned {}
 #[diagnostic::do_not_recommend]
 impl<T: Serialize + DeserializeOwned> Storable for T {}
 
-/// How values of a type are stored. Nothing else of what generated code names asks for these
-/// bounds.
+/// How values of a type are stored. Generated code names no other item with these bounds.
 pub fn coding<T: Storable>() -> Coding<T> {
     Coding::of_type()
 }
 
-/// What a background load can have a copy of.
+/// A parameter that can be copied for a background load.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be copied for a background load: it is not `Clone`",
     label = "not `Clone`",
@@ -40,12 +39,12 @@ pub trait Carried {
     /// The copy.
     type Copy;
 
-    /// Makes it.
+    /// Makes the copy.
     fn carried(&self) -> Self::Copy;
 }
 
-// One by one, as `ToOwned` has them, and not for all that is `ToOwned`: the compiler would then
-// complain that a type is not `Clone`, and not show the message above.
+// The implementations of `ToOwned`, one by one. With one implementation for every `ToOwned` the
+// compiler would complain that a type is not `Clone`, and would not show the message above.
 #[diagnostic::do_not_recommend]
 impl<T: Clone> Carried for T {
     type Copy = T;
@@ -79,7 +78,7 @@ macro_rules! unsized_texts {
 
 unsized_texts!(str, std::ffi::CStr, std::ffi::OsStr, std::path::Path);
 
-/// What a background load can be given.
+/// A copy that a background load can take along.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be taken along by a background load: it is not `Send`",
     label = "not `Send`",
@@ -95,7 +94,7 @@ pub fn owned<T: Carried<Copy: TakenAlong> + ?Sized>(borrowed: &T) -> T::Copy {
     borrowed.carried()
 }
 
-/// A parameter that a batch function's body gets anew each time that it runs.
+/// A parameter that the body of a batch function gets anew for each run.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be given to the body of a batch function, which may run once more",
     label = "not `Clone`",
@@ -118,7 +117,7 @@ pub fn repeat<T: Repeatable>(parameter: &T) -> T {
     note = "write `ttl = \"60s\"` (or `class = \"...\"`) here, or derive `Cacheable` for `{Self}` with `#[cacheable(ttl = \"...\")]`"
 )]
 pub trait DeclaresTtl {
-    /// How long.
+    /// The lifetime of the values.
     fn declared_ttl() -> Duration;
 }
 
@@ -139,15 +138,15 @@ pub fn when<T, F: FnOnce(&T) -> bool>(when: F, value: &T) -> bool {
     when(value)
 }
 
-/// A tag that a type declares. A text that can be no tag becomes one that names nothing, so that
-/// the value is not stored.
+/// A tag that a type declares. A text that cannot be a tag becomes a tag that names nothing, so the
+/// value is not stored.
 pub fn declared_tag(tag: impl IntoTag) -> Tag {
     tag.into_tag().unwrap_or_else(|_| Template::new().part(&f64::NAN).finish_tag())
 }
 
 /// The default prefix of a free function: its path with `.` between the segments. `Beside` is a
-/// type declared where the function is; a type's name tells apart functions inside functions, which
-/// `module_path!` does not.
+/// type that is declared where the function is. The name of a type tells functions inside different
+/// functions apart, which `module_path!` does not.
 pub fn function_path<Beside: ?Sized>(function: &str) -> String {
     let path = type_name::<Beside>();
     let module = path.rsplit_once("::").map_or("", |(module, _)| module);
@@ -166,7 +165,7 @@ fn spelled(path: &str, function: &str) -> String {
         if at > 0 {
             prefix.push('.');
         }
-        // Paths of closures and implementations hold characters that a prefix must not.
+        // The paths of closures and implementations hold characters that a prefix must not have.
         prefix.extend(segment.chars().map(|c| if c.is_alphanumeric() || c == '_' { c } else { '_' }));
     }
     prefix.push('.');
@@ -174,10 +173,10 @@ fn spelled(path: &str, function: &str) -> String {
     prefix
 }
 
-/// Instantiations of a generic type share a method, so its key tells them apart.
+/// The types made from one generic type share a method, so the key of the method tells them apart.
 pub fn generic_self<This: ?Sized>(key: KeyText) -> KeyText {
     let arguments = type_name::<This>().split_once('<').map_or("", |(_, arguments)| arguments);
-    // Lifetimes tell nothing apart.
+    // Lifetimes do not tell types apart.
     let lifetimes_only = arguments.chars().all(|c| matches!(c, '\'' | '_' | ',' | ' ' | '>'));
     if lifetimes_only { key } else { key.type_part::<This>() }
 }

@@ -1,4 +1,4 @@
-//! Which cache a call uses: the one that its attribute names, or the installed one.
+//! Chooses the cache of a call: the cache that the attribute names, or the installed one.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ impl<T> Call<T> {
 }
 
 impl<M: BatchMap> ManyCall<M> {
-    /// `None`: the installed cache. Each id counts once.
+    /// `None`: the installed cache. An id that is given twice counts once.
     pub fn new(
         cache: Option<&Cache>,
         ids: &[M::Id],

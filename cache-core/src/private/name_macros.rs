@@ -1,5 +1,5 @@
-//! `key!` and `tag!`. Thin shells: `$crate` finds the runtime whatever the crate is called where
-//! they are used.
+//! `key!` and `tag!`. They only pass on `$crate`, which finds this crate by whatever name a user
+//! gives it.
 
 #[doc = include_str!("../../docs/key.md")]
 #[macro_export]

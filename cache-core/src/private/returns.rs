@@ -1,9 +1,9 @@
-//! What a function returns: a `Result`, an `Option`, a plain value, a `Cacheable` type. Asked of
-//! the compiler, for an attribute sees names only.
+//! Finds out what a function returns: a `Result`, an `Option`, a plain value, a `Cacheable` type.
+//! The compiler is asked, for an attribute sees only names.
 //!
-//! A probe answers with a marker type: an inherent method, which exists for the special types
-//! alone, beats the method of a trait that every type has. Bounds are then checked by one ordinary
-//! function, never behind the probe, so that errors read like ordinary errors.
+//! A probe answers with a marker type: an inherent method, which only the special types have, takes
+//! precedence over the method of a trait that every type has. The bounds are then checked by an
+//! ordinary function and not behind the probe, so that errors read like ordinary errors.
 
 use std::marker::PhantomData;
 
@@ -12,14 +12,14 @@ use crate::entry::Shape;
 use crate::key::Policy;
 use crate::name::Names;
 
-/// `Result<T, E>`, under whatever name.
+/// A `Result<T, E>`, under whatever name.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is named like a `Result`, but is none",
     label = "not a `std::result::Result`",
     note = "a return type named `Result`, or `...Result<T>`, is taken for a `Result`: rename it, or return a `Result`"
 )]
 pub trait ReturnsResult {
-    /// What is cached.
+    /// The type of the cached value.
     type Ok;
 }
 
@@ -30,11 +30,11 @@ impl<T, E> ReturnsResult for Result<T, E> {
 /// Compiles for a `Result`.
 pub fn returns_result<T: ReturnsResult>() {}
 
-/// What is logged of an error that no caller sees.
+/// The text that is logged of an error that no caller sees.
 pub struct Said<'a, E>(pub &'a E);
 
 impl<E: std::fmt::Display> Said<'_, E> {
-    /// Its own words.
+    /// The error's own text.
     pub fn said(&self) -> String {
         self.0.to_string()
     }
@@ -42,7 +42,7 @@ impl<E: std::fmt::Display> Said<'_, E> {
 
 /// An error that cannot be printed, or a type parameter of which nothing is known.
 pub trait UnsaidKind {
-    /// That there was one.
+    /// A text that says only that there was an error.
     fn said(&self) -> String {
         crate::cache::UNSAID.to_owned()
     }
@@ -54,7 +54,7 @@ impl<E> UnsaidKind for Said<'_, E> {}
 pub struct Probe<T>(PhantomData<fn() -> T>);
 
 impl<T> Probe<T> {
-    /// About `T`.
+    /// Asks about `T`.
     #[expect(clippy::new_without_default, reason = "generated code alone makes it")]
     pub fn new() -> Self {
         Self(PhantomData)
@@ -68,15 +68,15 @@ pub struct Plain;
 pub struct HiddenResult;
 
 impl<T, E> Probe<Result<T, E>> {
-    /// It is one.
+    /// The type is a `Result`.
     pub fn kind(&self) -> HiddenResult {
         HiddenResult
     }
 }
 
-/// What is no `Result`, or a type parameter of which nothing is known.
+/// A type that is no `Result`, or a type parameter of which nothing is known.
 pub trait PlainKind {
-    /// It is none, as far as is known.
+    /// The type is no `Result`, as far as is known.
     fn kind(&self) -> Plain;
 }
 
@@ -96,10 +96,10 @@ pub trait IsPlain {}
 
 impl IsPlain for Plain {}
 
-/// Compiles for what is no `Result`.
+/// Compiles for a type that is no `Result`.
 pub fn plain<K: IsPlain>(_: K) {}
 
-/// `Option<T>`.
+/// An `Option<T>`.
 #[diagnostic::on_unimplemented(
     message = "`negative_ttl` is how long a `None` is cached, and `{Self}` is no `Option`",
     label = "returns no `Option`",
@@ -112,22 +112,22 @@ impl<T> Nullable for Option<T> {}
 /// Compiles for an `Option`.
 pub fn nullable<T: Nullable>() {}
 
-/// A type that declares its TTL and tags.
+/// The answer for a type that declares its TTL and tags.
 pub struct IsCacheable;
 
-/// A type that declares nothing.
+/// The answer for a type that declares nothing.
 pub struct NotCacheable;
 
 impl<T: Cacheable> Probe<T> {
-    /// It is.
+    /// The type is `Cacheable`.
     pub fn cacheability(&self) -> IsCacheable {
         IsCacheable
     }
 }
 
-/// What is not `Cacheable`, or not known to be.
+/// A type that is not `Cacheable`, or not known to be.
 pub trait NotCacheableKind {
-    /// It is not, as far as is known.
+    /// The type is not `Cacheable`, as far as is known.
     fn cacheability(&self) -> NotCacheable;
 }
 
@@ -163,9 +163,9 @@ impl NotCacheable {
     }
 }
 
-/// Whether an invalidating function did what it is named for.
+/// The result of an invalidating function, which tells whether the function succeeded.
 pub trait AnyOutcome<T> {
-    /// Nothing says that it failed.
+    /// `true` for a type that cannot tell of a failure.
     fn succeeded(&self, outcome: &T) -> bool;
 }
 
@@ -176,14 +176,14 @@ impl<T> AnyOutcome<T> for Probe<T> {
 }
 
 impl<T, E> Probe<Result<T, E>> {
-    /// `Ok`.
+    /// Whether the result is `Ok`.
     pub fn succeeded(&self, outcome: &Result<T, E>) -> bool {
         outcome.is_ok()
     }
 }
 
 impl<T> Probe<Option<T>> {
-    /// `Some`.
+    /// Whether the result is `Some`.
     pub fn succeeded(&self, outcome: &Option<T>) -> bool {
         outcome.is_some()
     }

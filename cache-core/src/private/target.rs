@@ -1,4 +1,4 @@
-//! What a function that writes through and the companion of its target say to each other.
+//! What the companion of a target tells the function that writes the target through.
 
 use std::future::Future;
 use std::marker::PhantomData;
@@ -8,8 +8,9 @@ use crate::cache::Cache;
 use crate::call::{Coding, Writing, writing};
 use crate::key::Key;
 
-/// The entry of one call of a cached function, to be written by another function. The companion
-/// says which of what it takes to store a value it has at hand: [`Known`] or [`NotKnown`].
+/// The entry of one call of a cached function, to be written by another function. To store a value
+/// takes a recipe and a cache: for each the companion says whether it is [`Known`] or
+/// [`NotKnown`].
 #[must_use]
 pub struct Target<T, Recipe, In> {
     key: Key<T>,
@@ -19,19 +20,19 @@ pub struct Target<T, Recipe, In> {
 }
 
 impl<T, Recipe, In> Target<T, Recipe, In> {
-    /// `cache`: what the option of that name says, if it is known here.
+    /// `cache`: the value of the target's `cache` option, if the companion knows it.
     pub fn new(key: Key<T>, coding: Coding<T>, cache: Option<Cache>) -> Self {
         Self { key, coding, cache, known: PhantomData }
     }
 }
 
-/// The companion has it.
+/// The companion knows the recipe, or the cache.
 pub struct Known;
 
-/// Of a cache: the function names none.
+/// Of a cache: the target's function names no cache, so it is the installed one.
 pub struct Installed;
 
-/// It takes parameters that the companion does not have.
+/// The recipe, or the cache, needs parameters that the companion does not have.
 pub struct NotKnown;
 
 /// The tags, dependencies, lifetime and `when` of a target.
@@ -71,14 +72,14 @@ pub fn installed<T, Recipe, In: IsInstalled>(target: Target<T, Recipe, In>) -> K
     target.key
 }
 
-/// What a function returns, as the value of its target.
+/// The result of a function, as the value of its target.
 #[diagnostic::on_unimplemented(
     message = "this function returns `{Self}`, and the entry that it writes through holds `{T}`",
     label = "not the value of the target",
     note = "return the target's value, or remove the entry with `#[invalidates(keys = [...])]`"
 )]
 pub trait WrittenAs<T> {
-    /// `None`: there is no value any more.
+    /// The value to write; `None`: there is no value any more.
     fn written(&self) -> Option<&T>;
 }
 
@@ -94,14 +95,15 @@ impl<T> WrittenAs<T> for Option<T> {
     }
 }
 
-/// Compiles for a target whose companion knows how it is stored. Bounds are checked here and not
-/// where a future is made, which would report them twice.
+/// Compiles for a target whose companion knows how the entry is stored. The bounds are checked
+/// here: where a future is made, errors would be reported twice.
 pub fn writable<T, Recipe: IsWritable, In>(_: &Target<T, Recipe, In>) {}
 
-/// Compiles for a target whose companion knows where it is stored.
+/// Compiles for a target whose companion knows in which cache the entry is stored.
 pub fn located<T, Recipe, In: IsLocated>(_: &Target<T, Recipe, In>) {}
 
-/// Before the body, in this cache; `None`: in that of the target.
+/// Begins to write through, before the body runs. `cache` is the cache to write to; `None`: the
+/// target's cache.
 pub fn write_through<T, Recipe, In>(
     cache: Option<&Cache>,
     target: Target<T, Recipe, In>,
@@ -109,7 +111,7 @@ pub fn write_through<T, Recipe, In>(
     writing(runtime_of(cache.or(target.cache.as_ref())), target.key, target.coding)
 }
 
-/// What to write of what the body returned.
+/// The value to write, if the result of the body holds one.
 pub fn written<'a, T, V: WrittenAs<T>>(_: &Writing<T>, value: &'a V) -> Option<&'a T> {
     value.written()
 }

@@ -1,4 +1,4 @@
-//! From the keys of one prefix to calls of its batch loader.
+//! Makes the keys of one prefix into calls of its batch loader.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -6,8 +6,8 @@ use std::sync::Arc;
 use super::registry::{BatchLoader, Batches, BoxError, Job, nothing_further};
 use crate::config::WARM_BATCH_MAX;
 
-/// Ids are parsed before there is a call, one by one: what is no id keeps nothing else from being
-/// loaded.
+/// The ids are parsed one by one before the first call, so a key without an id does not keep the
+/// others from being loaded.
 pub(super) fn loader<K, P, F, T, E>(
     parse: impl Fn(&str) -> Result<K, P> + Send + Sync + 'static,
     load: impl Fn(Vec<K>) -> F + Send + Sync + 'static,

@@ -1,4 +1,4 @@
-//! From the text of a key to what a loader is given.
+//! Makes the text of a key into the arguments that a loader is given.
 
 use crate::config::NAME_BYTES_MAX;
 use crate::name::check_name_text;
@@ -11,7 +11,7 @@ pub(super) fn read(key: &str) -> Result<(&str, String), String> {
     let prefix = prefix_of(key);
     let id = key.get(prefix.len() + 1..).unwrap_or_default();
     let mut parts = id.split(':');
-    // The encoding escapes `#`: at the front of a part it is always the digest of something.
+    // The encoding escapes `#`, so a part that begins with `#` is always a digest.
     if parts.clone().any(|part| part.starts_with('#')) {
         return Err("the key holds a digest: its arguments cannot be told from it".to_owned());
     }
@@ -19,7 +19,7 @@ pub(super) fn read(key: &str) -> Result<(&str, String), String> {
     Ok((prefix, if several { id.to_owned() } else { unescape_part(id) }))
 }
 
-/// A key for an error: it may have come from anywhere, so only as much of it as a key can be long.
+/// A key for an error, cut to the length that a key can have: its text may come from anywhere.
 pub(super) fn clipped(mut key: String) -> String {
     let mut end = key.len().min(NAME_BYTES_MAX);
     while !key.is_char_boundary(end) {

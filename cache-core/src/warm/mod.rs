@@ -1,5 +1,5 @@
-//! Loads what will be asked for before it is: knows functions and keys as text, and nothing of how
-//! they are stored.
+//! Loads values before they are asked for: knows functions and keys as text, and nothing of how
+//! values are stored.
 
 mod batch;
 mod keys;

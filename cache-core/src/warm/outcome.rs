@@ -1,30 +1,31 @@
-//! What a run came to, and how far it is.
+//! The progress and the outcome of a run.
 
 use std::fmt;
 
 use crate::config::WARM_ERRORS_MAX;
 
-/// How far a run is. A registered warmer counts as one, one that lists keys as the keys that it
-/// listed.
+/// The progress of a run. A registered warmer counts as one; a warmer that lists keys counts as the
+/// keys that it listed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct WarmProgress {
-    /// All that there is to do, as far as it is known: it grows when a warmer lists keys.
+    /// The warmers and keys of the run, as far as they are known: the number grows when a warmer
+    /// lists keys.
     pub total: u64,
-    /// Ended well.
+    /// Those whose load returned `Ok`.
     pub done: u64,
-    /// Ended with an error or a panic, or could not begin.
+    /// Those that ended with an error or a panic, or could not begin.
     pub failed: u64,
 }
 
-/// What a run came to: `done + failed == total`.
+/// The outcome of a run: `done + failed == total`.
 #[derive(Debug, Default)]
 #[non_exhaustive]
 pub struct Warmed {
-    /// Warmers and keys that there were.
+    /// The warmers and keys of the run.
     pub total: u64,
-    /// Those whose load returned `Ok`. Whether the value could be stored the statistics of the
-    /// cache tell, not this.
+    /// Those whose load returned `Ok`. Whether the value was stored, the statistics of the cache
+    /// tell.
     pub done: u64,
     /// Those that failed.
     pub failed: u64,
@@ -35,9 +36,9 @@ pub struct Warmed {
 #[derive(Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct WarmError {
-    /// The name of the warmer, or the key; of the keys of a failed batch the first.
+    /// The name of the warmer, or the key. Of a failed batch, its first key.
     pub name: String,
-    /// For how many it counts: 1, or the number of keys in the batch.
+    /// How many failures this counts for: 1, or the number of keys in the batch.
     pub failed: u64,
     /// What was wrong.
     pub message: String,
@@ -58,7 +59,7 @@ impl Warmed {
         WarmProgress { total: self.total, done: self.done, failed: self.failed }
     }
 
-    /// Counts a failure; keeps and logs it as long as there is room.
+    /// Counts a failure, and keeps and logs its message as long as there is room.
     pub(super) fn failed(&mut self, name: String, failed: u64, message: String) {
         self.failed += failed;
         if self.errors.len() < WARM_ERRORS_MAX {

@@ -1,4 +1,4 @@
-//! What a run is made from: the futures that load, and the bounds of running them.
+//! What a run is made from: the futures that load, and the limits for running them.
 
 use std::collections::HashMap;
 use std::error::Error;
@@ -12,7 +12,8 @@ use tokio::sync::Semaphore;
 use super::outcome::WarmProgress;
 
 pub(super) type BoxError = Box<dyn Error + Send + Sync>;
-/// What a warmer does; it ends with the keys that are still to be warmed, if it only lists them.
+/// The work of a warmer. It returns the keys that are still to be warmed, if the warmer only lists
+/// keys.
 pub(super) type Work = Pin<Box<dyn Future<Output = Result<Vec<String>, BoxError>> + Send>>;
 pub(super) type Task = Arc<dyn Fn() -> Work + Send + Sync>;
 pub(super) type Loader = Arc<dyn Fn(String) -> Work + Send + Sync>;
@@ -20,11 +21,11 @@ pub(super) type Observer = Arc<dyn Fn(WarmProgress) + Send + Sync>;
 
 #[derive(Clone)]
 pub(super) struct Registrations {
-    /// In the order in which they were registered, which is the order in which they are begun.
+    /// In the order in which they were registered, which is also the order in which they begin.
     pub(super) warmers: Vec<(String, Task)>,
     pub(super) loaders: HashMap<String, Loaders>,
-    /// One for all runs of a warmer: what a schedule, a start and an operator want at once counts
-    /// together.
+    /// All runs share these permits: the runs that a schedule, a start and an operator begin at
+    /// once count together.
     pub(super) permits: Arc<Semaphore>,
     pub(super) time_limit: Duration,
     pub(super) observer: Option<Observer>,
@@ -37,24 +38,24 @@ pub(super) struct Loaders {
     pub(super) many: Option<BatchLoader>,
 }
 
-/// One task to be: what it is called, for how many it counts, and how it begins.
+/// A task that has not begun: its name, for how many keys it counts, and how it begins.
 pub(super) struct Job {
     pub(super) name: String,
     pub(super) counts: u64,
     pub(super) begin: Box<dyn FnOnce() -> Work + Send>,
 }
 
-/// Is given each key with its arguments.
+/// Makes keys, each with its arguments, into calls.
 pub(super) type BatchLoader = Arc<dyn Fn(Vec<(String, String)>) -> Batches + Send + Sync>;
 
-/// What becomes of the keys of one prefix.
+/// The keys of one prefix as calls.
 pub(super) struct Batches {
     pub(super) calls: Vec<Job>,
-    /// Keys whose arguments make no id, each with the reason.
+    /// The keys whose arguments are no id, each with the reason.
     pub(super) refused: Vec<(String, String)>,
 }
 
-/// The value is in the cache: nobody needs it here.
+/// Drops the loaded value, which is in the cache by now, and lists no keys.
 pub(super) fn nothing_further<T, E: Into<BoxError>>(load: impl Future<Output = Result<T, E>> + Send + 'static) -> Work {
     Box::pin(async move {
         match load.await {

@@ -1,4 +1,4 @@
-//! One run: what waits, what is under way, what it came to.
+//! One run: the tasks that wait, the tasks under way, the outcome.
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
@@ -14,18 +14,18 @@ use crate::cache::Cache;
 use crate::config::{WARM_KEYS_MAX, WARM_READY_WAIT};
 
 tokio::task_local! {
-    /// Set in what runs under a permit.
+    /// Set in the tasks that run under a permit.
     static PERMITTED: ();
 }
 
-/// Dropped, it stops what it has begun.
+/// One run. When it is dropped, the tasks that it has begun are stopped.
 pub(super) struct Run {
     cache: Cache,
     registry: Registrations,
     permits: Arc<Semaphore>,
     waiting: VecDeque<Job>,
     running: JoinSet<Result<Vec<String>, BoxError>>,
-    /// What a task that ended was called, and for how many it counts.
+    /// The name of each task under way, and for how many keys it counts.
     begun: HashMap<Id, (String, u64)>,
     keys: HashSet<String>,
     warmed: Warmed,
@@ -33,8 +33,9 @@ pub(super) struct Run {
 
 impl Run {
     pub(super) fn new(cache: Cache, registry: Registrations) -> Self {
-        // A warmer that warms keys holds a permit already. Waiting for another one it could wait
-        // for itself; instead its keys are loaded one by one under the one it has.
+        // A warmer that warms keys holds a permit already. If its keys waited for another permit,
+        // it could wait for itself. So its keys are loaded one by one under the permit that it
+        // has.
         let permits = match PERMITTED.try_with(|()| ()) {
             Ok(()) => Arc::new(Semaphore::new(1)),
             Err(_) => registry.permits.clone(),
@@ -69,10 +70,10 @@ impl Run {
         }
     }
 
-    /// Adds the keys that the run does not have yet, and says how many these were.
+    /// Adds the keys that the run does not have yet, and returns their number.
     pub(super) fn add_keys(&mut self, keys: impl Iterator<Item = String>) -> u64 {
         let before = self.warmed.total;
-        // Sorted, so that what runs is a function of what was asked for.
+        // Sorted, so that the same keys always make the same tasks.
         let mut by_prefix: BTreeMap<String, Vec<(String, String)>> = BTreeMap::new();
         for key in keys {
             if self.keys.contains(&key) {
@@ -124,7 +125,7 @@ impl Run {
         self.warmed.failed(name, 1, message);
     }
 
-    /// Goes on until everything has ended. Cancel safe: it can be called again.
+    /// Goes on until all tasks have ended. Cancel safe: it can be called again.
     pub(super) async fn drive(&mut self) {
         self.observe();
         if !self.waiting.is_empty() {
@@ -132,7 +133,8 @@ impl Run {
         }
         loop {
             tokio::select! {
-                // What has ended first: what it listed comes before what waits.
+                // Ended tasks are handled before waiting tasks begin: they may have listed further
+                // keys.
                 biased;
                 Some(ended) = self.running.join_next_with_id() => self.ended(ended),
                 Ok(permit) = self.permits.clone().acquire_owned(), if !self.waiting.is_empty() => {
@@ -146,8 +148,8 @@ impl Run {
         }
     }
 
-    /// What no store can take would burden the database for nothing: without a store, all that
-    /// waits has failed.
+    /// Waits for the store; if it is not ready in time, all waiting tasks have failed. Loads that
+    /// no store can take would burden the database for nothing.
     async fn wait_for_store(&mut self) {
         if let Err(error) = self.cache.ready(WARM_READY_WAIT).await {
             while let Some(job) = self.waiting.pop_front() {
@@ -162,7 +164,7 @@ impl Run {
         self.warmed
     }
 
-    /// Stops what is under way, and waits until it has stopped.
+    /// Stops the tasks under way, and waits until they have stopped.
     pub(super) async fn stop(mut self) {
         self.running.shutdown().await;
     }
@@ -172,8 +174,8 @@ impl Run {
         let limit = self.registry.time_limit;
         let task = self.running.spawn(PERMITTED.scope((), async move {
             let _permit = permit;
-            // `begin` in here, so that a closure that panics before there is a future is no
-            // different.
+            // `begin` is called in here, so that a closure that panics before it returns a future
+            // is treated like its future.
             match timeout(limit, async move { begin().await }).await {
                 Ok(result) => result,
                 Err(_) => Err(format!("did not end within {limit:?}").into()),
@@ -185,13 +187,13 @@ impl Run {
     fn ended(&mut self, ended: Result<(Id, Result<Vec<String>, BoxError>), JoinError>) {
         let (id, result) = match ended {
             Ok((id, result)) => (id, result.map_err(|error| error.to_string())),
-            // The panic hook has said more than may be said here.
+            // The panic hook has said more already than may be said here.
             Err(error) => (error.id(), Err(if error.is_panic() { "panicked" } else { "was stopped" }.to_owned())),
         };
         let Some((name, counts)) = self.begun.remove(&id) else { return };
         match result.map(|keys| self.add_keys(keys.into_iter())) {
             Ok(0) => self.warmed.done += counts,
-            // It counts as the keys that it listed.
+            // The warmer counts as the keys that it listed.
             Ok(_) => self.warmed.total -= counts,
             Err(message) => self.warmed.failed(name, counts, message),
         }

@@ -8,8 +8,8 @@ use tokio::task::JoinHandle;
 use super::run::Run;
 use crate::config::WARM_PAUSE_MIN;
 
-/// A schedule, as long as this lives: [`Warmer::schedule`](crate::Warmer::schedule). Dropped, it
-/// begins nothing more and stops what is under way.
+/// A schedule, made by [`Warmer::schedule`](crate::Warmer::schedule). Dropping it stops the run
+/// that is under way, and no further run begins.
 #[derive(Debug)]
 #[must_use = "dropping a schedule stops it"]
 pub struct WarmSchedule {
@@ -23,17 +23,17 @@ impl WarmSchedule {
         Self { stop, task: tokio::spawn(repeat(run, pause.max(WARM_PAUSE_MIN), stopped)) }
     }
 
-    /// Stops it, and waits until everything that it began has stopped.
+    /// Stops the schedule, and waits until everything that it began has stopped.
     pub async fn shutdown(self) {
         drop(self.stop);
-        // It neither panics nor is aborted, except by the end of its runtime: then it has stopped
-        // as well.
+        // The task neither panics nor is aborted, except by the end of its runtime, and then it has
+        // stopped as well.
         let _ = self.task.await;
     }
 }
 
-/// One task, so a run cannot overlap the one before it. Ends when the other end of `stopped` is
-/// dropped.
+/// Runs one after the other, in one task, so a run cannot overlap the run before it. Ends when the
+/// sender of `stopped` is dropped.
 async fn repeat(begin: impl Fn() -> Run, pause: Duration, mut stopped: oneshot::Receiver<()>) {
     loop {
         let jittered = pause - pause.mul_f64(fastrand::f64() / 10.0);

@@ -24,7 +24,7 @@ pub struct Warmer {
 }
 
 impl Warmer {
-    /// Nothing is registered yet. The functions that are going to be registered should use this
+    /// A `Warmer` with nothing registered yet. The functions to be registered should use this
     /// `cache`.
     pub fn new(cache: &Cache) -> Self {
         let registry = Registrations {
@@ -37,8 +37,8 @@ impl Warmer {
         Self { cache: cache.clone(), registry: Arc::new(Mutex::new(registry)) }
     }
 
-    /// A warmer: a future that calls cached functions, made anew for each run. A name that is taken
-    /// is taken over.
+    /// Registers a warmer: a future that calls cached functions, made anew for each run. A warmer
+    /// that was registered under the same name is replaced.
     pub fn register<F, T, E>(&self, name: impl Into<String>, warm: impl Fn() -> F + Send + Sync + 'static) -> Self
     where
         F: Future<Output = Result<T, E>> + Send + 'static,
@@ -47,8 +47,8 @@ impl Warmer {
         self.add(name.into(), Arc::new(move || nothing_further(warm())))
     }
 
-    /// A warmer that only lists keys: each is then warmed by the loader of its prefix, and counts
-    /// on its own. Many keys of one prefix go to its batch loader.
+    /// Registers a warmer that only lists keys. Each key is then warmed by the loader of its
+    /// prefix, and counts on its own. Many keys of one prefix go to its batch loader.
     pub fn register_keys<F, K, E>(&self, name: impl Into<String>, list: impl Fn() -> F + Send + Sync + 'static) -> Self
     where
         F: Future<Output = Result<K, E>> + Send + 'static,
@@ -62,8 +62,8 @@ impl Warmer {
         self.add(name.into(), Arc::new(task))
     }
 
-    /// How one key of a prefix is loaded. The loader is given what stands after `prefix:`; what it
-    /// cannot parse it returns as an error.
+    /// Registers how one key of a prefix is loaded. The loader is given the text after `prefix:`,
+    /// and returns an error for a text that it cannot parse.
     ///
     /// A single part is given unescaped, `New York` for `city:New%20York`. Several parts are given
     /// as they are spelled, to be split at `:` and then [unescaped](crate::unescape_part). A key
@@ -78,14 +78,15 @@ impl Warmer {
         self.clone()
     }
 
-    /// How many keys of a prefix are loaded at once, 500 at most in one call: by a function with
-    /// `each`, or by one query.
+    /// Registers how many keys of a prefix are loaded at once, by a function with `each` or by one
+    /// query. One call gets 500 keys at most.
     ///
-    /// `parse` makes an id of what a [`loader`](Self::loader) would be given, `str::parse::<u64>`
-    /// for a number. A key that it refuses is reported and the others are loaded; an error of
-    /// `load` counts for every key of its call.
+    /// `parse` makes an id of the text that a [`loader`](Self::loader) would be given:
+    /// `str::parse::<u64>` for a number. A key that `parse` refuses is reported, and the other keys
+    /// are loaded. An error of `load` counts for every key of the call.
     ///
-    /// Beside a loader of the same prefix it is used for two keys and more, alone for any number.
+    /// If the prefix also has a loader for one key, the batch loader is used for two keys or more;
+    /// else for any number.
     pub fn batch_loader<K, P, F, T, E>(
         &self,
         prefix: impl Into<String>,
@@ -102,56 +103,58 @@ impl Warmer {
         self.clone()
     }
 
-    /// How many warmers and loaders may run at once, over all runs: 4 by default, so that most of a
-    /// connection pool is left to visitors. Runs that have begun keep what they began with; 0
-    /// counts as 1.
+    /// Sets how many warmers and loaders may run at once, over all runs: 4 by default, so that most
+    /// of a connection pool is left to visitors. 0 counts as 1. Runs that have begun keep the
+    /// number that they began with.
     pub fn concurrency(&self, most: usize) -> Self {
         self.lock().permits = Arc::new(Semaphore::new(most.clamp(1, Semaphore::MAX_PERMITS)));
         self.clone()
     }
 
-    /// How long one warmer, or one call of a loader, may take before it is dropped and counts as
-    /// failed: five minutes by default, so that one that hangs does not keep its permit, and a
-    /// schedule from its next run. One that blocks its thread cannot be stopped.
+    /// Sets how long one warmer, or one call of a loader, may take; then it is dropped and counts
+    /// as failed. Five minutes by default. So a warmer that hangs does not keep its permit for
+    /// ever, nor hold up the next run of a schedule. A warmer that blocks its thread cannot be
+    /// stopped.
     pub fn time_limit(&self, most: Duration) -> Self {
         self.lock().time_limit = most;
         self.clone()
     }
 
-    /// Calls `observe` whenever a run knows more: at its beginning, and after each thing that is
-    /// done or failed. It is called on the way of the run, so it must neither block nor panic.
+    /// Has `observe` called with the progress of each run: at its beginning, and after each warmer
+    /// or load that has ended. The run itself calls `observe`, which must neither block nor panic.
     pub fn on_progress(&self, observe: impl Fn(WarmProgress) + Send + Sync + 'static) -> Self {
         self.lock().observer = Some(Arc::new(observe));
         self.clone()
     }
 
-    /// Runs every registered warmer. Cancel safe: dropped, everything that it began is stopped.
+    /// Runs every registered warmer. Cancel safe: if the future is dropped, everything that the run
+    /// began is stopped.
     ///
     /// # Panics
-    /// Outside of a tokio runtime with timers, as all that runs anything here.
+    /// Outside of a tokio runtime with timers, as do all methods that run warmers.
     pub async fn run(&self) -> Warmed {
         self.begin(|run| run.add_warmers()).end().await
     }
 
-    /// Runs the registered warmers of these names. A name that nothing is registered under is
-    /// reported in the outcome.
+    /// Runs the registered warmers of these names. A name without a registered warmer is reported
+    /// in the outcome.
     pub async fn run_named(&self, names: impl IntoIterator<Item: Into<String>>) -> Warmed {
         self.begin(|run| run.add_named(names.into_iter().map(Into::into))).end().await
     }
 
-    /// Warms single keys, `flight:42`, through the loaders of their prefixes; each once, however
-    /// often it is named. Keys that no loader is registered for, or that no arguments can be read
-    /// from, are reported in the outcome.
+    /// Warms single keys, such as `flight:42`, through the loaders of their prefixes. A key that is
+    /// named twice is warmed once. Keys without a registered loader, and keys whose arguments
+    /// cannot be read, are reported in the outcome.
     pub async fn warm_keys(&self, keys: impl IntoIterator<Item: Into<String>>) -> Warmed {
         self.begin(|run| _ = run.add_keys(keys.into_iter().map(Into::into))).end().await
     }
 
-    /// Runs every registered warmer again and again, `pause` after the end of the run before, until
-    /// the returned handle is dropped. The first run begins after one pause: at the start, call
-    /// [`run`](Self::run).
+    /// Runs every registered warmer again and again, each run `pause` after the end of the run
+    /// before, until the returned handle is dropped. The first run begins after one pause: to warm
+    /// at the start, call [`run`](Self::run).
     ///
     /// Each pause is shortened by up to a tenth at random, so that a fleet that started together
-    /// does not warm together; it is at least 100 ms.
+    /// does not warm together. A pause is at least 100 ms.
     pub fn schedule(&self, pause: Duration) -> WarmSchedule {
         let warmer = self.clone();
         WarmSchedule::begin(pause, move || warmer.begin(|run| run.add_warmers()))
@@ -173,7 +176,7 @@ impl Warmer {
         self.clone()
     }
 
-    // Nothing that is done under the lock leaves it half done.
+    // No operation under the lock leaves the registry half changed.
     fn lock(&self) -> MutexGuard<'_, Registrations> {
         self.registry.lock().unwrap_or_else(PoisonError::into_inner)
     }
