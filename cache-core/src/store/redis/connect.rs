@@ -1,11 +1,12 @@
-//! Connections to one Redis primary: opened, watched and replaced in the background; used through
-//! [`Pool`].
+//! Connections to one Redis primary. They are opened, watched and replaced in the background, and
+//! used through a [`Pool`].
 //!
 //! Every connection is multiplexed and belongs to a supervisor task: connect, handshake, publish,
-//! watch, replace. A call takes the connection of its key, never waits longer than the operation
-//! deadline, and fails at once while that connection is known to be down or the breaker is open.
+//! watch, replace. A call takes the connection of its key, and never waits longer than the
+//! operation deadline. It fails at once while that connection is known to be down or the breaker is
+//! open.
 //!
-//! This module knows nothing of keys, entries and what scripts do.
+//! This module knows nothing of keys and entries, nor of what scripts do.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -50,24 +51,25 @@ use stripe::Stripe;
 use stripes::{Runtimes, StripeKey, Stripes};
 use url::Target;
 
-/// Runs on a fresh connection to a primary, before any call may use it. On an error, or at the end
-/// of the connect timeout, the connection is discarded and tried again later, with the hook.
+/// Runs on a fresh connection to a primary, before any call may use the connection. After an error,
+/// or at the end of the connect timeout, the connection is discarded. Later another one is tried,
+/// with the hook.
 pub(crate) type Hook = Box<dyn Fn(Connection) -> Pin<Box<dyn Future<Output = Result<(), Error>> + Send>> + Send + Sync>;
 
-/// What is to be done on fresh connections.
+/// The work to be done on fresh connections.
 pub(crate) struct Hooks {
-    /// On each, first.
+    /// Runs on each fresh connection, first.
     pub(crate) on_connection: Hook,
-    /// If it leads to another primary than the one that this process talked to last. May run more
-    /// than once for one primary.
+    /// Runs if the connection leads to another primary than the one that this process talked to
+    /// last. May run more than once for one primary.
     pub(crate) on_new_primary: Hook,
 }
 
 /// A fixed number of multiplexed connections to one primary for each tokio runtime that calls come
-/// from; a key always uses the same one of them.
+/// from. A key always uses the same one of them.
 ///
-/// They are opened when a call of that runtime needs one, kept by tasks there, and end with it.
-/// Dropping the pool closes them.
+/// A connection is opened when a call of its runtime needs it, is kept by a task of that runtime,
+/// and ends with the runtime. Dropping the pool closes all connections.
 ///
 /// # Cost
 /// A call is one round trip (two if the server lost a script), and no task of its own.
@@ -77,10 +79,10 @@ pub(crate) struct Pool {
 }
 
 impl Pool {
-    /// Does no I/O and needs no runtime: the server may be absent.
+    /// Makes a pool. Does no I/O and needs no runtime: the server may be absent.
     ///
     /// # Errors
-    /// A URL that cannot be understood, without repeating it.
+    /// A URL that cannot be understood. The error does not repeat the URL.
     pub(crate) fn new(
         url: &str,
         config: &Config,
@@ -140,16 +142,16 @@ impl Pool {
         async move { self.call(key, &invocation, until).await }
     }
 
-    /// A wait for pushes that tell of either name, on the connection of `stripe_key`. They come
-    /// once [`track`](Self::track) has read what the names stand for; the loss of the connection
-    /// wakes as well. `None`: too many wait already.
+    /// A wait for pushes that tell of either name, on the connection of `stripe_key`. The server
+    /// pushes a change once [`track`](Self::track) has read the keys of these names. The loss of
+    /// the connection ends the wait as well. `None`: too many calls wait already.
     pub(crate) fn register(&self, stripe_key: &str, value: &str, lease: &str) -> Option<Watch> {
         let stripes = self.runtimes.here(&self.shared).ok()?;
         stripes.of(StripeKey::new(stripe_key)).watches.register(value, lease)
     }
 
-    /// As [`command`](Self::command), and has the server push the next change of every key that the
-    /// command reads. Fails where pushes are not to be had.
+    /// As [`command`](Self::command); also asks the server to push the next change of every key
+    /// that the command reads. Fails if the server does not push.
     pub(crate) fn track(
         &self,
         stripe_key: &str,
@@ -161,12 +163,12 @@ impl Pool {
         async move { self.call(key, &invocation, until).await }
     }
 
-    /// Waits until a connection of this runtime stands, each other one does or has failed, and the
-    /// server answers within the operation deadline.
+    /// Waits until a connection of this runtime stands, each other one stands or has failed, and
+    /// the server answers within the operation deadline.
     ///
     /// # Cost
-    /// One round trip, or one for each try: a connection that stands may lead to a server that
-    /// answers no more, or is a primary no more.
+    /// One round trip for each try. There may be several tries: a connection that stands may lead
+    /// to a server that no longer answers, or is no longer a primary.
     ///
     /// # Errors
     /// At once if the server refuses us for good (`Config`: credentials, permissions, database, not
@@ -186,7 +188,7 @@ impl Pool {
         }
     }
 
-    /// Tries until the server answers. What keeps it from that is left in `failed`.
+    /// Tries until the server answers. The reason of the last failure is left in `failed`.
     async fn answered(&self, stripes: &Stripes, failed: &mut Option<Fault>) -> Result<(), Fault> {
         let question = Hello::question();
         let mut backoff = Backoff::new(RECONNECT_DELAY_MIN, RECONNECT_DELAY_MAX);
@@ -203,7 +205,8 @@ impl Pool {
                 stripes.each[0].news().await;
                 continue;
             };
-            // With no permit: an open breaker is what this is to find out about.
+            // Asks without a permit of the breaker: the answer is to tell whether an open breaker
+            // may be closed.
             let now = clock::now();
             match stripe.call(&question, None, now, now + self.shared.operation_deadline).await {
                 Ok(reply) if Hello::parse(&reply).is_replica => *failed = Some(Fault::replica()),
@@ -217,8 +220,8 @@ impl Pool {
         }
     }
 
-    /// Whether a connection of this runtime stands; outside a runtime, of any. Has those made that
-    /// nobody asked for yet, if there is a runtime to do it.
+    /// Whether a connection of this runtime stands; outside a runtime, whether one of any runtime
+    /// stands. Within a runtime, begins to make the connections that nobody has asked for yet.
     pub(crate) fn is_connected(&self) -> bool {
         let Ok(stripes) = self.runtimes.here(&self.shared) else { return self.runtimes.any(Stripe::is_live) };
         for stripe in &stripes.each {
@@ -228,7 +231,7 @@ impl Pool {
     }
 
     /// Whether the server may evict keys that have no TTL (`allkeys-*`), the protocol's clock and
-    /// indexes among them. `false` until a connection stood.
+    /// indexes among them. `false` until a connection has stood.
     pub(crate) fn evicts_any_key(&self) -> bool {
         self.shared.evicts_any_key()
     }
@@ -251,15 +254,16 @@ impl Pool {
         };
         let own = stripes.of(key);
         let standing = own.standing(started);
-        // A server that has too few connections to give (`maxclients`) is not without them. Pushes
-        // come on the key's own.
+        // If the server has too few connections to give (`maxclients`), a key's call may use
+        // another connection. A tracked call may not: its pushes come on the key's own connection.
         let stripe = match standing {
             None if !invocation.is_tracked() => stripes.in_place_of(own),
             _ => own,
         };
         let outcome = stripe.call(invocation, standing, started, until).await;
         match &outcome {
-            // It had little time to answer, of what was left to the call: that says nothing of it.
+            // The call had little time left, so the server had little time to answer. That says
+            // nothing about the server.
             Err(fault) if fault.is_timeout() && until < started + self.shared.operation_deadline / 2 => drop(permit),
             Err(fault) if fault.is_failure_of_the_store() => permit.failed(clock::now()),
             _ => permit.succeeded(),

@@ -17,7 +17,7 @@ impl Backoff {
         Self { min, max, tries: 0 }
     }
 
-    /// The delay before the next try; each one may be twice as long as the one before.
+    /// The delay before the next try. Each delay may be twice as long as the one before.
     pub(crate) fn next_delay(&mut self) -> Duration {
         self.tries = self.tries.saturating_add(1);
         let factor = 2u32.checked_pow(self.tries).unwrap_or(u32::MAX);

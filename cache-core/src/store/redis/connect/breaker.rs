@@ -1,6 +1,7 @@
 //! When to stop asking a store that does not answer.
 //!
-//! This module knows nothing of Redis: no I/O, no clock; it is told what happened and when.
+//! This module knows nothing of Redis, does no I/O and reads no clock: its callers say what
+//! happened and when.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -12,18 +13,19 @@ use crate::config::{BREAKER_PROBE_DELAY_MAX, BREAKER_PROBE_DELAY_MIN, BREAKER_PR
 
 /// A circuit breaker: closed, open, half-open.
 ///
-/// Closed: every call is admitted. After so many consecutive failures it opens: calls are refused
-/// at once. After a delay (exponential with jitter) one call is admitted as a probe; its success
-/// closes the breaker, its failure opens it again for longer. Outcomes of calls that were admitted
-/// before the last change of state are too old to count.
+/// While it is closed, every call is admitted. After `failures_max` consecutive failures it opens:
+/// calls are refused at once. After a delay (exponential with jitter) one call is admitted as a
+/// probe. If the probe succeeds, the breaker closes; if it fails, the breaker opens again for
+/// longer. Outcomes of calls that were admitted before the last change of state are too old to
+/// count.
 ///
 /// # Cost
 /// Closed: one atomic load to admit, one to report a success. Open: one uncontended lock, no I/O.
 #[derive(Debug)]
 pub(crate) struct Breaker {
     failures_max: u32,
-    /// 0: not closed. Otherwise how often it was closed before, plus one: what a call needs to
-    /// report its outcome to the closed period that admitted it and to no other.
+    /// The number of the closed period, counted from 1; 0 while the breaker is not closed. A call
+    /// reports its outcome to the closed period that admitted it, and to no other.
     closed_period: AtomicU64,
     consecutive_failures: AtomicU32,
     phase: Mutex<Inner>,
@@ -41,16 +43,17 @@ struct Inner {
 enum Phase {
     Closed,
     Open { probe_at: Instant },
-    // A probe that is neither polled nor dropped must not block the next one for ever: hence the
-    // lease.
+    // The lease ends, so that a probe that is neither polled nor dropped blocks the next one only
+    // for a while.
     HalfOpen { probe: u64, lease_ends: Instant },
 }
 
-/// The breaker is open: do not ask.
+/// The breaker is open: the call must not ask the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Refused;
 
-/// One admitted call. Dropped without an outcome (the caller went away), it counts as nothing.
+/// One admitted call. If it is dropped without an outcome (the caller went away), it counts as
+/// nothing.
 #[derive(Debug)]
 #[must_use = "an outcome that is not reported is lost"]
 pub(crate) struct Permit<'a> {
@@ -81,7 +84,7 @@ impl Breaker {
         }
     }
 
-    /// Asks whether a call may go on.
+    /// Admits a call, or refuses it.
     pub(crate) fn admit(&self, now: Instant) -> Result<Permit<'_>, Refused> {
         let closed_period = self.closed_period.load(Ordering::Acquire);
         if closed_period != 0 {
@@ -89,7 +92,7 @@ impl Breaker {
         }
         let mut inner = self.lock();
         let free_at = match inner.phase {
-            // Closed between the load and the lock.
+            // The breaker was closed between the load and the lock.
             Phase::Closed => return Ok(self.permit(PermitKind::Call { closed_period: inner.closings })),
             Phase::Open { probe_at } => probe_at,
             Phase::HalfOpen { lease_ends, .. } => lease_ends,
@@ -104,8 +107,7 @@ impl Breaker {
         Ok(self.permit(PermitKind::Probe { probe, admitted_at: now }))
     }
 
-    /// Something says that the store is back (a connection was made): the next call may try at
-    /// once.
+    /// Notes a sign that the store is back (a connection was made): the next call may try at once.
     pub(crate) fn probe_soon(&self, now: Instant) {
         if self.closed_period.load(Ordering::Acquire) != 0 {
             return;
@@ -115,7 +117,7 @@ impl Breaker {
         }
     }
 
-    /// Somebody asked without a permit, and has just been answered.
+    /// Notes an answer of the store to a question that was asked without a permit.
     pub(crate) fn answered(&self) {
         if self.is_open() {
             self.close(&mut self.lock());
@@ -190,7 +192,7 @@ impl Breaker {
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        // Every change is a single assignment, so what a panicking thread leaves behind is whole.
+        // Every change is a single assignment, so a panicking thread leaves a whole phase behind.
         self.phase.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -202,7 +204,7 @@ impl Phase {
 }
 
 impl Permit<'_> {
-    /// The store answered, if only with an error.
+    /// Reports that the store answered, if only with an error.
     pub(crate) fn succeeded(mut self) {
         self.reported = true;
         match self.role {
@@ -211,7 +213,7 @@ impl Permit<'_> {
         }
     }
 
-    /// The store could not be reached or did not answer.
+    /// Reports that the store could not be reached or did not answer.
     pub(crate) fn failed(mut self, now: Instant) {
         self.reported = true;
         match self.role {

@@ -14,7 +14,7 @@ use crate::store::redis::scripts::Script;
 pub(super) struct Invocation<'a> {
     command: Cmd,
     script: Option<&'a Script>,
-    /// Has the server push the next change of what it reads.
+    /// Whether the server is to push the next change of the keys that the command reads.
     tracked: bool,
 }
 
@@ -44,8 +44,8 @@ impl<'a> Invocation<'a> {
         }
     }
 
-    /// The same call with the script's text. Rather than `SCRIPT LOAD` and a second `EVALSHA`: one
-    /// round trip less, and `EVAL` loads it as well.
+    /// The same call with the script's text. `SCRIPT LOAD` and a second `EVALSHA` would take one
+    /// round trip more, and `EVAL` loads the script as well.
     fn with_source(&self, script: &Script) -> Cmd {
         let mut eval = redis::cmd("EVAL");
         eval.arg(script.source);
@@ -86,8 +86,8 @@ impl Connection {
     /// Dropping the future leaves the command's outcome unknown and the order of other replies
     /// untouched.
     ///
-    /// `&mut` as the driver wants it: callers have a clone of their own, and a second one would
-    /// cost as much as the rest.
+    /// `&mut` because the driver wants it. Callers have a clone of their own, and a second clone
+    /// would cost as much as the rest.
     pub(super) async fn send(&mut self, invocation: &Invocation<'_>) -> Result<Value, Fault> {
         if invocation.tracked {
             return self.send_tracked(&invocation.command).await;
@@ -99,8 +99,8 @@ impl Connection {
         let Some(script) = invocation.script.filter(|_| is_noscript(&error)) else {
             return Err(Fault::of(&error).to(invocation.name()));
         };
-        // SCRIPT FLUSH, a restart that this connection outlived, or a server that lets nobody load
-        // scripts.
+        // The server does not know the script: after SCRIPT FLUSH, after a restart that this
+        // connection outlived, or because it lets nobody load scripts.
         let eval = invocation.with_source(script);
         let reply = self.inner.send_packed_command(&eval).await.and_then(Value::extract_error);
         reply.map_err(|error| Fault::of(&error).to("EVAL"))
@@ -110,7 +110,7 @@ impl Connection {
         if !self.pushes {
             return Err(Fault::no_pushes());
         }
-        // In one write: the permission is for the very next command of the connection.
+        // Both in one write: `CLIENT CACHING` counts for the very next command of the connection.
         let mut both = redis::Pipeline::new();
         both.cmd("CLIENT").arg("CACHING").arg("YES");
         both.add_command(command.clone());
@@ -121,7 +121,7 @@ impl Connection {
         Ok(reply)
     }
 
-    /// Several commands in one write; every reply in its place, errors among them.
+    /// Sends several commands in one write. Every command has its reply, which may be an error.
     pub(super) async fn send_all(&self, pipeline: &redis::Pipeline) -> Result<Vec<Value>, Fault> {
         let mut inner = self.inner.clone();
         inner.send_packed_commands(pipeline, 0, pipeline.len()).await.map_err(|error| Fault::of(&error))

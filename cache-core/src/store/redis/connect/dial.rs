@@ -16,7 +16,7 @@ pub(super) trait Transport: AsyncRead + AsyncWrite + Unpin + Send {}
 
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Transport for T {}
 
-/// Opens one byte stream. A function, so that tests bring streams of their own.
+/// Opens one byte stream. It is a function, so that tests can bring streams of their own.
 pub(super) type Dial = Box<dyn Fn() -> Dialing + Send + Sync>;
 pub(super) type Dialing = Pin<Box<dyn Future<Output = io::Result<Box<dyn Transport>>> + Send>>;
 
@@ -42,8 +42,8 @@ pub(super) fn to(address: Address) -> Result<Dial, Fault> {
 
 async fn tcp(host: &str, port: u16) -> io::Result<TcpStream> {
     let stream = TcpStream::connect((host, port)).await?;
-    // Commands are small and each is waited for: Nagle's algorithm would hold them back for a
-    // delayed acknowledgement.
+    // Commands are small, and callers wait for each: Nagle's algorithm would hold commands back for
+    // a delayed acknowledgement.
     stream.set_nodelay(true)?;
     let socket = SockRef::from(&stream);
     socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(TCP_KEEPALIVE))?;
@@ -66,8 +66,8 @@ mod tls {
     /// The certificate must be valid for `host` and come from one of Mozilla's authorities.
     pub(super) fn dial(host: String, port: u16) -> Result<Dial, Fault> {
         let roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-        // A provider of our own: the process-wide one may be missing, and is the application's to
-        // choose.
+        // A provider of our own: the process-wide provider may be missing, and the application
+        // chooses it.
         let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()
             .map_err(|_| Fault::config("no TLS version can be used"))?

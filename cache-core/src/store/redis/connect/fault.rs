@@ -1,5 +1,5 @@
-//! What the driver's errors mean to us. Messages are written here: a server's own words may repeat
-//! keys and values.
+//! What the driver's errors mean to this library. The messages are written here, because a server's
+//! own words may repeat keys and values.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -17,7 +17,7 @@ pub(super) struct Fault {
     pub(super) message: Cow<'static, str>,
     /// The first word of a server's error reply.
     code: Option<Box<str>>,
-    /// The connection is gone, and the outcome of what was sent on it unknown.
+    /// The connection is gone, and the outcome of the commands sent on it is unknown.
     pub(super) connection_lost: bool,
     /// The server is not the primary that the connection was made for.
     pub(super) wants_another_server: bool,
@@ -52,8 +52,8 @@ impl Fault {
         Self::config("the server does not push changes to this connection")
     }
 
-    /// Whether the store did not answer. A server that answers with an error is there: refusing to
-    /// ask it would not help.
+    /// Whether the store did not answer. A server that answers with an error is there, so the
+    /// breaker would not help.
     pub(super) fn is_failure_of_the_store(&self) -> bool {
         self.connection_lost || matches!(self.kind, ErrorKind::Unavailable | ErrorKind::Timeout)
     }
@@ -62,7 +62,8 @@ impl Fault {
         self.kind == ErrorKind::Timeout
     }
 
-    /// Names the command, if the server will not have it. It may have been told so of any command.
+    /// Adds the name of the command to the message, if the server refuses the command for its
+    /// configuration. The reply itself need not name it.
     pub(super) fn to(self, command: &str) -> Self {
         match &self.code {
             Some(_) if self.kind == ErrorKind::Config => {
@@ -76,7 +77,7 @@ impl Fault {
         self.code.as_deref()
     }
 
-    /// An error in reply to a command, or of the connection it was sent on.
+    /// The fault of an error reply to a command, or of an error of the command's connection.
     pub(super) fn of(error: &RedisError) -> Self {
         use redis::ErrorKind as Driver;
         match error.kind() {
@@ -123,7 +124,8 @@ impl Fault {
                 ErrorKind::Config,
                 "it does not know the command, which was renamed away or is kept back by a proxy".into(),
             ),
-            // Inside a script: Redis 7.0's words, then those of later servers.
+            // A permission is missing inside a script: Redis 7.0's words, then those of later
+            // servers.
             "ERR" if detail.contains("The user executing the script") || detail.contains("ACL failure in script") => {
                 (ErrorKind::Config, "the Redis user lacks a permission that the cache needs".into())
             }
@@ -144,7 +146,7 @@ impl Fault {
         Self { code: Some(code.into()), wants_another_server: code == "READONLY", ..Self::new(kind, message) }
     }
 
-    /// An error while the connection was opened: refused, not found, not trusted.
+    /// The fault of an error while the connection was opened: refused, not found, not trusted.
     pub(super) fn of_dial(address: &impl fmt::Display, error: &io::Error) -> Self {
         match error.kind() {
             _ if is_not_tls(error) => Self::config(format!(
@@ -153,20 +155,20 @@ impl Fault {
             // rustls reports a certificate that does not verify as `InvalidData`.
             io::ErrorKind::InvalidData => Self::config(format!("no trusted TLS connection to {address}")),
             kind if error.raw_os_error().is_some() => Self::unavailable(format!("cannot connect to {address}: {kind}")),
-            // What the resolver says has no error number.
+            // An error of the resolver has no error number.
             _ => Self::unavailable(format!("cannot connect to {address}: the name may be wrong, or the network down")),
         }
     }
 
-    /// An error in reply to `HELLO`, where it tells who is there.
+    /// The fault of an error reply to `HELLO`, which tells what kind of server is there.
     pub(super) fn of_greeting(address: &impl fmt::Display, error: &RedisError) -> Self {
         let fault = Self::of(error);
         match (fault.kind, fault.code()) {
             (ErrorKind::Protocol, _) if fault.connection_lost => {
                 Self::config(format!("what answers at {address} is not a Redis server"))
             }
-            // Unknown, or refused in whatever words: Redis 5 and 7 and the proxies each have their
-            // own.
+            // `HELLO` is unknown or refused, in whatever words: Redis 5, Redis 7 and the proxies
+            // each have their own.
             (ErrorKind::Protocol | ErrorKind::Config, Some("ERR")) => {
                 Self { kind: ErrorKind::Config, message: NO_RESP3.into(), ..fault }.to("HELLO")
             }
@@ -179,7 +181,7 @@ impl Fault {
     }
 }
 
-/// Whether the other side answered the TLS handshake with something else.
+/// Whether the other side answered the TLS handshake with something that is not TLS.
 #[cfg(feature = "tls")]
 fn is_not_tls(error: &io::Error) -> bool {
     use tokio_rustls::rustls::Error;
@@ -195,7 +197,7 @@ fn is_not_tls(_: &io::Error) -> bool {
 const NO_RESP3: &str =
     "RESP3 is needed, which Redis speaks from 6 on, as does Valkey; a proxy in between has to pass HELLO on";
 
-/// A server's words are shown only if they cannot hold anything but a code.
+/// Whether a server's word can be nothing but a code. Only such a word is shown.
 fn is_plain_code(code: &str) -> bool {
     code.len() <= 32 && code.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_')
 }
@@ -228,8 +230,9 @@ impl fmt::Display for ServerReply {
 
 impl std::error::Error for ServerReply {}
 
-/// The first word of the error reply that an error comes from: `WRONGTYPE`, or a code of our own
-/// scripts (upper case and `_` only). `None` if the server did not answer.
+/// The code of the error reply that an error comes from, which is the reply's first word:
+/// `WRONGTYPE`, or a code of our own scripts (upper case and `_` only). `None` if the server did
+/// not answer.
 pub(crate) fn reply_code(error: &Error) -> Option<&str> {
     let reply = std::error::Error::source(error)?.downcast_ref::<ServerReply>()?;
     Some(&reply.code)

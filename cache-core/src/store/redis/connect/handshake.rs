@@ -1,4 +1,4 @@
-//! What is said on a fresh connection before any call may use it.
+//! The dialogue on a fresh connection, before any call may use the connection.
 
 use std::sync::Arc;
 
@@ -11,17 +11,18 @@ use super::shared::Shared;
 use crate::clock;
 use crate::error::ErrorKind;
 
-/// What `INFO` tells, where it may be asked.
+/// The answers of `INFO`, where the user may run it.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct ServerInfo {
     run_id: Option<String>,
-    /// `allkeys-lru` and its like.
+    /// Whether the eviction policy is `allkeys-lru` or its like.
     evicts_any_key: bool,
 }
 
-/// Selects the database, asks for pushes of what is tracked, loads the scripts, and makes sure that
-/// the server is a primary that lets the library do what it needs, and the one that this process
-/// talked to last, or is prepared as a new one. What can be done without is done without, and said.
+/// Selects the database, asks for pushes of tracked keys, and loads the scripts. Makes sure that
+/// the server is a primary, and that it lets the library do what it needs. If it is not the primary
+/// that this process talked to last, it is prepared as a new one. If the server refuses something
+/// that can be done without, that is logged and the connection goes on.
 pub(super) async fn handshake(connection: &mut Connection, shared: &Shared) -> Result<Arc<Primary>, Fault> {
     let asked_at = clock::now();
     let Greeting { select, hello, name, tracking, info, scripts } = Greeting::send(connection, shared).await?;
@@ -58,7 +59,7 @@ pub(super) async fn handshake(connection: &mut Connection, shared: &Shared) -> R
     shared.adopt_primary(connection, told.run_id.as_deref(), asked_at).await
 }
 
-/// The replies to what is sent in one go.
+/// The replies to the commands that are sent in one go.
 struct Greeting {
     select: Option<Value>,
     hello: Value,
@@ -71,17 +72,17 @@ struct Greeting {
 impl Greeting {
     async fn send(connection: &Connection, shared: &Shared) -> Result<Self, Fault> {
         let mut greeting = Pipeline::new();
-        // Database 0 is where a connection begins; a user need not have the permission to select
-        // it.
+        // A connection begins in database 0, and a user need not have the permission to select
+        // that.
         let selects = shared.target.database != 0;
         if selects {
             greeting.cmd("SELECT").arg(shared.target.database);
         }
-        // The driver has said it to log in, and keeps the answer to itself.
+        // The driver has sent `HELLO` already to log in, but keeps the reply to itself.
         greeting.cmd("HELLO").arg(3);
         greeting.cmd("CLIENT").arg("SETNAME").arg("cache-core");
-        // Not NOLOOP: calls of one process wait for each other's leases on the same connection.
-        // Nothing else tracks on it.
+        // Without NOLOOP: calls of one process wait for each other's leases on the same connection.
+        // Nothing else tracks keys on this connection.
         greeting.cmd("CLIENT").arg("TRACKING").arg("ON").arg("OPTIN");
         greeting.cmd("INFO").arg("server");
         greeting.cmd("INFO").arg("memory");
@@ -113,14 +114,14 @@ fn check(command: &str, reply: &Value) -> Result<(), Fault> {
 
 fn check_select(reply: &Value, database: i64) -> Result<(), Fault> {
     check("SELECT", reply).map_err(|fault| match fault.code() {
-        // Anything without a code of its own is about the number.
+        // An error without a code of its own is about the number of the database.
         Some("ERR") if fault.kind == ErrorKind::Protocol => Fault::config(format!("Redis has no database {database}")),
         _ => fault,
     })
 }
 
-/// Whether the server does what can be done without. One that refuses for the moment is asked again
-/// later.
+/// Whether the server grants a command that can be done without. A refusal that holds only for the
+/// moment is an error: the connection is tried again later.
 fn is_granted(command: &'static str, reply: &Value, missing: &mut Vec<&'static str>) -> Result<bool, Fault> {
     match check(command, reply) {
         Ok(()) => Ok(true),
@@ -135,7 +136,7 @@ fn is_granted(command: &'static str, reply: &Value, missing: &mut Vec<&'static s
 }
 
 impl ServerInfo {
-    /// Text that is not that of Redis tells nothing.
+    /// Reads one section of `INFO`. A text in another format tells nothing.
     fn read(&mut self, section: &Value) {
         let text = String::from_redis_value(section.clone()).unwrap_or_default();
         for (field, value) in text.lines().filter_map(|line| line.trim_end().split_once(':')) {

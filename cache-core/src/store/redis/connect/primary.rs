@@ -1,4 +1,4 @@
-//! A server that said it is a primary, and for how long its word counts.
+//! A server that said it is a primary, and how long its word counts.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,11 +11,11 @@ use super::fault::Fault;
 use crate::clock;
 use crate::config::{PRIMARY_ASK_INTERVAL, PRIMARY_TRUST};
 
-/// What a server says of itself in reply to `HELLO`.
+/// The reply of a server to `HELLO`, about itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Hello {
     pub(super) is_replica: bool,
-    /// A node of a Redis Cluster, if only of one node.
+    /// Whether the server is a node of a Redis Cluster, be it a cluster of one node.
     pub(super) is_in_cluster: bool,
 }
 
@@ -26,7 +26,7 @@ impl Hello {
         Invocation::command(hello)
     }
 
-    /// A server that says nothing of its role has none to lose.
+    /// Reads the reply. A server that does not tell its role counts as a primary.
     pub(super) fn parse(reply: &Value) -> Self {
         let fields: &[(Value, Value)] = if let Value::Map(fields) = reply { fields } else { &[] };
         let value =
@@ -46,18 +46,19 @@ fn text(value: &Value) -> Option<&str> {
     }
 }
 
-/// A server that said it is a primary. What it says on one connection counts for all that lead to
-/// it.
+/// A server that said it is a primary. Its word on one connection counts for all connections that
+/// lead to it.
 ///
-/// A primary that was made a replica goes on answering reads, with what it had. So its word counts
-/// from the moment it was asked for [`PRIMARY_TRUST`], by this process's monotonic clock, and a
-/// call that begins later asks again. Nothing has to be told or noticed for that: it holds for a
-/// process that was stopped, too.
+/// A primary that was made a replica goes on answering reads, from the data that it had. So its
+/// word counts for [`PRIMARY_TRUST`] from the moment of the question, by this process's monotonic
+/// clock, and a call that begins later asks again. No event has to be noticed for that, so it also
+/// holds for a process that was stopped for a while.
 pub(super) struct Primary {
-    /// `None`: it does not tell, so that no connection is known to lead to the same one.
+    /// `None`: the server does not tell its run id, so no other connection is known to lead to the
+    /// same server.
     run_id: Option<Box<str>>,
     met: Instant,
-    /// When the question was sent to which it said yes, in µs since `met`.
+    /// When the last question was sent that the server answered with yes, in µs since `met`.
     confirmed: AtomicU64,
     /// When it was last asked at the regular interval.
     asked: AtomicU64,
@@ -77,30 +78,30 @@ impl Primary {
         self.run_id.is_some()
     }
 
-    /// It said yes to a question that was sent at `asked_at`.
+    /// Notes the server's yes to a question that was sent at `asked_at`.
     pub(super) fn confirm(&self, asked_at: Instant) {
         let at = self.since_met(asked_at);
         self.confirmed.fetch_max(at, Ordering::AcqRel);
         self.asked.fetch_max(at, Ordering::AcqRel);
     }
 
-    /// Whether a call that began at `started` may take its replies.
+    /// Whether a call that began at `started` may take replies of this server.
     pub(super) fn is_trusted(&self, started: Instant) -> bool {
         let age = self.since_met(started).saturating_sub(self.confirmed.load(Ordering::Acquire));
         u128::from(age) <= PRIMARY_TRUST.as_micros()
     }
 
-    /// Whether it is time to ask again; if so, the caller is the one to do it.
+    /// Whether it is time to ask again. If so, this caller is the one to ask.
     pub(super) fn is_due(&self, now: Instant) -> bool {
         let (now, asked) = (self.since_met(now), self.asked.load(Ordering::Acquire));
         u128::from(now.saturating_sub(asked)) >= PRIMARY_ASK_INTERVAL.as_micros()
             && self.asked.compare_exchange(asked, now, Ordering::AcqRel, Ordering::Acquire).is_ok()
     }
 
-    /// Asks on a connection that leads to it.
+    /// Asks the server, on a connection that leads to it.
     ///
     /// # Errors
-    /// It is a primary no more, or does not say.
+    /// The server is no longer a primary, or does not answer the question.
     pub(super) async fn ask(&self, connection: &mut Connection) -> Result<(), Fault> {
         let asked_at = clock::now();
         let reply = connection.send(&Hello::question()).await?;

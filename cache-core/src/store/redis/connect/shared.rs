@@ -1,5 +1,4 @@
-//! What all connections of a pool have in common: where they lead, what is loaded, and which
-//! primary is known.
+//! What all connections of a pool share: the server's address, the scripts, the known primary.
 
 use std::borrow::Cow;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,7 +18,7 @@ use super::url::Target;
 use crate::config::Config;
 use crate::store::redis::scripts::Script;
 
-/// Shared by all connections of a pool.
+/// What all connections of a pool share.
 pub(super) struct Shared {
     pub(super) target: Target,
     pub(super) dial: Dial,
@@ -28,14 +27,15 @@ pub(super) struct Shared {
     pub(super) connect_timeout: Duration,
     pub(super) breaker: Breaker,
     pub(super) hooks: Hooks,
-    /// The primary that was talked to last. The last and not every one ever met: a primary that
-    /// comes back after another one took over may have missed what the other one was told.
+    /// The primary that this process talked to last. Earlier primaries are not remembered: a
+    /// primary that comes back after another one took over may have missed what the other one was
+    /// told.
     pub(super) primary: watch::Sender<Option<Arc<Primary>>>,
     met_unidentified: AtomicBool,
     evicts_any_key: AtomicBool,
-    /// Commands that the server refused and that can be done without, as last said.
+    /// The commands that the server refused and that can be done without, as last logged.
     missing: Mutex<Vec<&'static str>>,
-    /// Why connections are down, as last said.
+    /// Why connections are down, as last logged.
     said: Mutex<Option<Cow<'static, str>>>,
 }
 
@@ -63,11 +63,12 @@ impl Shared {
         }
     }
 
-    /// Makes the server the known primary, prepared by the hook if another one was known before. It
-    /// was asked at `asked_at` whether it is one. Without a lock, which a runtime that stands still
-    /// would keep: several connections may prepare the same primary.
+    /// Makes the server the known primary. If another primary was known before, the hook prepares
+    /// the server first. At `asked_at` the server was asked whether it is a primary. No lock is
+    /// held, which a runtime that stands still would keep: so several connections may prepare the
+    /// same primary.
     ///
-    /// A server that does not tell its run id may be another one each time.
+    /// A server that does not tell its run id may be another server on each connection.
     pub(super) async fn adopt_primary(
         &self,
         connection: &Connection,
@@ -91,7 +92,7 @@ impl Shared {
                 _ => self.prepare(connection).await?,
             }
             let met = Primary::new(Some(run_id), asked_at);
-            // If yet another one became known meanwhile, this one is prepared once more: it may
+            // If yet another primary became known meanwhile, this one is prepared once more: it may
             // have missed something.
             let adopted = self.primary.send_if_modified(|primary| {
                 let unchanged = primary.as_ref().map(Arc::as_ptr) == known.as_ref().map(Arc::as_ptr);
@@ -124,7 +125,7 @@ impl Shared {
         }
     }
 
-    /// Says which commands the server refuses and the cache does without. Once, for all
+    /// Logs which commands the server refuses and the cache does without: once for all
     /// connections.
     pub(super) fn note_missing(&self, missing: Vec<&'static str>) {
         let mut said = self.missing.lock().unwrap_or_else(PoisonError::into_inner);
@@ -140,7 +141,7 @@ impl Shared {
         *said = missing;
     }
 
-    /// Says why connections are down: once, if it is the same for all.
+    /// Logs why a connection is down: once, if the reason is the same for all connections.
     pub(super) fn note_down(&self, fault: &Fault, stripe: usize) {
         let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
         if said.as_ref() != Some(&fault.message) {
@@ -149,7 +150,7 @@ impl Shared {
         }
     }
 
-    /// A connection that was down stands.
+    /// Notes that a connection that was down stands again.
     pub(super) fn note_up(&self) {
         *self.said.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }

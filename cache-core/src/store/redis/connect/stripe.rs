@@ -28,7 +28,8 @@ pub(super) struct Stripe {
     pub(super) calls: AtomicU32,
     /// Counts replies, so that a busy connection need not be asked whether it lives.
     replies: AtomicU64,
-    /// Calls without an answer since the last reply. Not zero: `silent_since` is set.
+    /// Calls without an answer since the last reply. While this is not zero, `silent_since` is
+    /// set.
     unanswered: AtomicU32,
     silent_since: Mutex<Option<Instant>>,
     /// Calls that wait for a push on this connection.
@@ -36,10 +37,11 @@ pub(super) struct Stripe {
 }
 
 struct Link {
-    /// Which supervisor it belongs to; one that was replaced may not touch it any more.
+    /// The number of the supervisor that keeps this link. A supervisor that was replaced may not
+    /// change the link any more.
     run: u64,
     state: LinkState,
-    /// When the supervisor counts as dead if nothing has changed.
+    /// When the supervisor counts as dead if the link has not changed by then.
     overdue_at: Option<Instant>,
 }
 
@@ -63,10 +65,10 @@ pub(super) enum LinkState {
 
 /// A connection that stands, as one call takes it.
 pub(super) struct Standing {
-    /// Which supervisor keeps it.
+    /// The number of the supervisor that keeps the connection.
     run: u64,
     connection: Connection,
-    /// To be asked again whether it is one, before a reply of its counts.
+    /// A primary whose word is too old: it must be asked again before its reply counts.
     doubted: Option<Arc<Primary>>,
 }
 
@@ -74,13 +76,14 @@ impl Standing {
     async fn send(&mut self, invocation: &Invocation<'_>) -> Result<Value, Fault> {
         match self.doubted.take() {
             None => self.connection.send(invocation).await,
-            // Boxed: rare, and it would double what each call holds.
+            // Boxed, because it is rare and would double the size of each call's future.
             Some(primary) => Box::pin(self.send_in_doubt(&primary, invocation)).await,
         }
     }
 
-    /// Both at once, in one round trip. In whichever order they arrive: if the server is a primary
-    /// after the question was sent, it was one long enough.
+    /// Sends the question and the command at once, in one round trip. Their order at the server
+    /// does not matter: a server that is a primary after the question was sent has been one for
+    /// long enough.
     async fn send_in_doubt(&mut self, primary: &Primary, invocation: &Invocation<'_>) -> Result<Value, Fault> {
         let mut connection = self.connection.clone();
         let (said, outcome) = tokio::join!(primary.ask(&mut connection), self.connection.send(invocation));
@@ -119,8 +122,8 @@ impl Stripe {
         }
     }
 
-    /// Sends one command of a call that began at `started`, on `standing` if the caller has it, and
-    /// waits for its reply until `deadline`, waiting for a connection included.
+    /// Sends one command of a call that began at `started`, on `standing` if the caller has it.
+    /// Waits for a connection and for the reply until `deadline`.
     pub(super) async fn call(
         self: &Arc<Self>,
         invocation: &Invocation<'_>,
@@ -143,8 +146,8 @@ impl Stripe {
                 return Err(Fault::new(ErrorKind::Timeout, "Redis did not answer within the operation deadline"));
             };
             match outcome {
-                // Given up for the silence of other calls, or lost with its runtime: no fault of
-                // the server. Commands may be sent twice.
+                // The connection was given up because other calls had no answer, or it ended with
+                // its runtime. That is no fault of the server, and a command may be sent twice.
                 Err(fault) if fault.connection_lost && may_repeat && self.was_orphaned(run) => may_repeat = false,
                 Err(fault) => {
                     if fault.wants_another_server {
@@ -168,7 +171,7 @@ impl Stripe {
         self.connection(clock::now()).await.map(drop)
     }
 
-    /// Waits for what comes of the next attempt.
+    /// Waits for the outcome of the next attempt to connect.
     pub(super) async fn news(&self) {
         let mut link = self.link.subscribe();
         let next_try = link.borrow_and_update().overdue_at;
@@ -197,7 +200,7 @@ impl Stripe {
         self.link.borrow().run > 0
     }
 
-    /// Its last attempt failed.
+    /// Whether the last attempt to connect failed.
     pub(super) fn is_down(&self) -> bool {
         matches!(self.link.borrow().state, LinkState::Down(_))
     }
@@ -206,7 +209,7 @@ impl Stripe {
         matches!(self.link.borrow().state, LinkState::Live(..))
     }
 
-    /// As a call that began at `started` may take it.
+    /// The connection, if it stands, for a call that began at `started`.
     pub(super) fn standing(&self, started: Instant) -> Option<Standing> {
         self.link.borrow().standing(started)
     }
@@ -233,8 +236,8 @@ impl Stripe {
                 }
             };
             match next {
-                // A supervisor that ends as soon as it starts: its runtime is shutting down, or has
-                // no I/O.
+                // The supervisor ends as soon as it starts: its runtime is shutting down, or has no
+                // I/O.
                 Next::Start { .. } if starts == 2 => return Err(Fault::unavailable("the connection's task ended")),
                 Next::Start { replaced } => {
                     starts += 1;
@@ -245,7 +248,7 @@ impl Stripe {
         }
     }
 
-    /// Has `spawn` begin a supervisor in the place of the one that is to be replaced, unless
+    /// Lets `spawn` begin a supervisor in place of the one with the number `replaced`, unless
     /// another call has done so.
     pub(super) fn take_over(self: &Arc<Self>, replaced: u64, spawn: impl FnOnce(Tenure) -> AbortHandle) {
         let mut task = self.lock_task();
@@ -261,11 +264,12 @@ impl Stripe {
         *task = Some(spawn(Tenure { stripe: self.clone(), run }));
     }
 
-    /// Gives a connection up, task and all, and has another one made: there may be no next call to
-    /// ask for it. From outside, for the supervisor may be stuck behind a task that blocks its
-    /// thread.
+    /// Gives up a connection with its supervisor, and has another connection made at once: there
+    /// may be no next call to ask for it. The supervisor is not asked to do this, for it may be
+    /// stuck behind a task that blocks its thread.
     fn abandon(self: &Arc<Self>, run: u64) {
-        // An error leaves the connection to its supervisor: there is no runtime here for another.
+        // An error means that there is no runtime here for another supervisor. Then the connection
+        // stays with the one it has.
         let _ = self.start(run);
     }
 
@@ -291,8 +295,9 @@ impl Stripe {
         self.unanswered.store(0, Ordering::Relaxed);
     }
 
-    /// Many calls that time out at once are one slow moment of the server; the connection is given
-    /// up when the silence lasts for as many deadlines as calls are needed.
+    /// Notes a call without an answer. Many calls that time out at once are only one slow moment of
+    /// the server. So the connection is given up after [`UNANSWERED_CALLS_MAX`] such calls only if
+    /// the silence has also lasted for as many deadlines.
     fn note_unanswered(self: &Arc<Self>, run: u64) {
         let now = clock::now();
         let mut silent_since = self.silent_since.lock().unwrap_or_else(PoisonError::into_inner);
@@ -312,7 +317,8 @@ impl Stripe {
     }
 }
 
-/// Returns at `until` at the latest. The sender cannot be gone: it is the stripe's own.
+/// Waits for a change of the link, until `until` at the latest. The sender cannot be gone: it is
+/// the stripe's own.
 async fn wait_for_change(link: &mut watch::Receiver<Link>, until: Option<Instant>) {
     let changed = async { drop(link.changed().await) };
     match until {
@@ -321,21 +327,22 @@ async fn wait_for_change(link: &mut watch::Receiver<Link>, until: Option<Instant
     }
 }
 
-/// A supervisor's right to say how its connection is. Dropped with the supervisor, wherever its
-/// runtime ends, it leaves the stripe idle, for the next call to start another one.
+/// A supervisor's right to publish the state of its connection. It is dropped with the supervisor,
+/// also where a runtime ends. That leaves the stripe idle, so that the next call starts another
+/// supervisor.
 pub(super) struct Tenure {
     stripe: Arc<Stripe>,
     run: u64,
 }
 
 impl Tenure {
-    /// `false`: another supervisor has taken over. `due_in`: when the next change is expected at
-    /// the latest.
+    /// Publishes the state of the connection. `due_in`: how soon the next change is expected at the
+    /// latest. `false`: another supervisor has taken over.
     pub(super) fn publish(&self, state: LinkState, due_in: Option<Duration>) -> bool {
         let overdue_at = due_in.map(|due_in| clock::now() + due_in + SUPERVISOR_SLACK);
         match state {
             LinkState::Live(..) => self.stripe.forget_silence(),
-            // What was tracked on the connection went with it.
+            // The server forgets what was tracked on a connection when the connection ends.
             _ => self.stripe.watches.wake_all(),
         }
         self.stripe.link.send_if_modified(|link| {

@@ -13,7 +13,8 @@ use super::stripe::Stripe;
 use crate::clock::timers;
 use crate::config::RUNTIMES_MAX;
 
-/// A fixed number of connections, kept by tasks of one runtime and used by the calls that it polls.
+/// A fixed number of connections, kept by tasks of one runtime and used by the calls that this
+/// runtime polls.
 pub(super) struct Stripes {
     pub(super) each: Box<[Arc<Stripe>]>,
 }
@@ -27,19 +28,20 @@ impl Stripes {
         &self.each[(key.0 % self.each.len() as u64) as usize]
     }
 
-    /// Another one that stands, if the last attempt to make this one failed.
+    /// A connection that stands, in place of one whose last attempt failed; else the connection
+    /// itself.
     pub(super) fn in_place_of<'a>(&'a self, stripe: &'a Arc<Stripe>) -> &'a Arc<Stripe> {
         let mut others = self.each.iter().filter(|_| stripe.is_down());
         others.find(|other| other.is_live()).unwrap_or(stripe)
     }
 
-    /// Its tasks were there, and are gone.
+    /// Whether the tasks were started and are gone: their runtime has ended.
     fn has_ended(&self) -> bool {
         self.each.iter().all(|stripe| stripe.is_idle()) && self.each.iter().any(|stripe| stripe.was_started())
     }
 }
 
-/// Tells which connection serves a key.
+/// The number that tells which connection serves a key.
 #[derive(Clone, Copy)]
 pub(super) struct StripeKey(u64);
 
@@ -53,19 +55,20 @@ impl StripeKey {
 
 /// The connections of each runtime that the pool is used from.
 ///
-/// A runtime drives sockets and timers only while somebody polls it. Connections that runtimes
-/// shared would stand still with the one that opened them, and end with it; those of a call's own
-/// runtime are driven whenever the call is.
+/// A runtime drives sockets and timers only while somebody polls it. Connections shared by several
+/// runtimes would stand still with the runtime that opened them, and end with it. The connections
+/// of a call's own runtime are driven whenever the call is.
 pub(super) struct Runtimes {
     connections: usize,
-    /// Most processes have no other, and its calls find their connections without a lock.
+    /// The connections of the first runtime, which is the only one in most processes. Its calls
+    /// find them without a lock.
     first: OnceLock<(Id, Stripes)>,
     others: RwLock<Vec<ByRuntime>>,
 }
 
 struct ByRuntime {
     runtime: Id,
-    /// Or why there can be none.
+    /// The connections, or the reason why there can be none.
     stripes: Result<Arc<Stripes>, Fault>,
 }
 
@@ -131,7 +134,7 @@ impl Runtimes {
         stripes.map(Here::Other)
     }
 
-    /// Calls it with every connection, until it says yes.
+    /// Whether `is` says yes to a connection of any runtime.
     pub(super) fn any(&self, mut is: impl FnMut(&Stripe) -> bool) -> bool {
         let others = self.others.read().unwrap_or_else(PoisonError::into_inner);
         let others = others.iter().filter_map(|known| known.stripes.as_deref().ok());
@@ -151,8 +154,8 @@ impl Runtimes {
     }
 }
 
-/// Whether the runtime that polls the caller has the timers and the I/O that connections need.
-/// tokio panics without them, and has no other way to be asked.
+/// Checks that the runtime that polls the caller has the timers and the I/O that connections need.
+/// Without them tokio panics, and there is no other way to ask.
 fn drives_connections() -> Result<(), Fault> {
     timers().map_err(|error| Fault::new(error.kind(), error.to_string()))?;
     if catch_unwind(register_a_socket).is_ok() {
@@ -162,7 +165,7 @@ fn drives_connections() -> Result<(), Fault> {
     Err(Fault::config("this tokio runtime has no I/O: build it with `enable_all`"))
 }
 
-/// An error (no socket is to be had) is not for now.
+/// Panics if the runtime has no I/O. That no socket is to be had is no error here.
 fn register_a_socket() {
     #[cfg(unix)]
     drop(tokio::net::UnixStream::pair());

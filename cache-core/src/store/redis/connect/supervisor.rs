@@ -31,8 +31,8 @@ use crate::store::Watches;
 type Driver = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 impl Stripe {
-    /// Starts a supervisor on the tokio runtime of the caller, unless the one to be replaced was
-    /// replaced by now.
+    /// Starts a supervisor on the tokio runtime of the caller, unless the supervisor with the
+    /// number `replaced` was replaced already.
     pub(super) fn start(self: &Arc<Self>, replaced: u64) -> Result<(), Fault> {
         let runtime = Handle::try_current().map_err(|_| Fault::no_runtime())?;
         self.take_over(replaced, |tenure| runtime.spawn(supervise(self.clone(), tenure)).abort_handle());
@@ -43,7 +43,7 @@ impl Stripe {
 async fn supervise(stripe: Arc<Stripe>, tenure: Tenure) {
     let shared = &stripe.shared;
     let mut backoff = Backoff::new(RECONNECT_DELAY_MIN, RECONNECT_DELAY_MAX);
-    // What it was last said to be down for.
+    // The reason why the connection is down, as last logged.
     let mut down_for = None;
     loop {
         let fault = match attempt(&stripe).await {
@@ -59,7 +59,7 @@ async fn supervise(stripe: Arc<Stripe>, tenure: Tenure) {
                 shared.breaker.probe_soon(clock::now());
                 let stood_since = clock::now();
                 let fault = watch_over(&mut driver, &connection, &primary, &stripe).await;
-                // A connection that falls again and again is not worth an attempt at once.
+                // A connection that ends soon after each attempt is not worth an attempt at once.
                 if clock::since(stood_since) >= RECONNECT_DELAY_MAX {
                     backoff.reset();
                     tracing::warn!(address = %shared.target.address, stripe = stripe.index, reason = %fault.message,
@@ -88,7 +88,7 @@ async fn attempt(stripe: &Stripe) -> Result<(Driver, Connection, Arc<Primary>), 
     let shared = &stripe.shared;
     timeout(shared.connect_timeout, open(shared, &stripe.watches)).await.unwrap_or_else(|_| {
         let (address, limit) = (&shared.target.address, shared.connect_timeout);
-        // Redis waits for the end of the line when it is sent a TLS handshake.
+        // Redis answers nothing to a TLS handshake: it waits for the end of a line.
         let hint = if address.is_tls() { ": a port that speaks no TLS is silent, and rediss:// wants one" } else { "" };
         Err(Fault::unavailable(format!("{address} did not complete the handshake within {limit:?}{hint}")))
     })
@@ -98,7 +98,7 @@ async fn open(shared: &Shared, watches: &Watches) -> Result<(Driver, Connection,
     let address = &shared.target.address;
     let stream = (shared.dial)().await.map_err(|error| Fault::of_dial(address, &error))?;
     let told = watches.clone();
-    // Deadlines are ours: they cover waiting for a connection as well.
+    // No timeouts of the driver: our deadlines cover the wait for a connection as well.
     let config = AsyncConnectionConfig::new()
         .set_response_timeout(None)
         .set_connection_timeout(None)
@@ -118,7 +118,8 @@ async fn open(shared: &Shared, watches: &Watches) -> Result<(Driver, Connection,
             biased;
             outcome = &mut greeting => outcome?,
             () = &mut driver => {
-                // The last reply may be there already; without the driver nothing is waited for.
+                // The connection has ended, but the last reply may be there already. Without the
+                // driver this waits for nothing.
                 driver = Box::pin(std::future::ready(()));
                 greeting.await?
             }
@@ -127,10 +128,10 @@ async fn open(shared: &Shared, watches: &Watches) -> Result<(Driver, Connection,
     Ok((driver, connection, primary))
 }
 
-/// A driver that, while several calls are under way, lets everything that is ready to run go first
-/// each time it is woken. Commands that tasks send in one go then leave in one write: a system call
-/// for each would cost more than all the rest of a hit. For a single caller the wait would only
-/// cost.
+/// A driver that lets all other tasks that are ready run first each time it is woken, while several
+/// calls are under way. So commands that several tasks send leave in one write: a system call for
+/// each command would cost more than all the rest of a hit. With a single call under way the wait
+/// would only cost time.
 struct Gathering<'a> {
     driver: &'a mut Driver,
     calls: &'a AtomicU32,
@@ -151,8 +152,8 @@ impl Future for Gathering<'_> {
     }
 }
 
-/// Runs in stream order, in the driver. A push names the keys that changed, or none if all of them
-/// may have.
+/// Wakes the waits that a push tells of. Runs in the driver, in the order of the stream. A push
+/// names the keys that changed; it names none if all of them may have changed.
 fn wake(watches: &Watches, push: PushInfo) {
     match (push.kind, push.data.first()) {
         (PushKind::Invalidate, Some(Value::Array(names))) => {
@@ -167,7 +168,7 @@ fn wake(watches: &Watches, push: PushInfo) {
     }
 }
 
-/// Returns when the connection is no good any more, and why.
+/// Returns when the connection is no good any more, with the reason.
 async fn watch_over(driver: &mut Driver, connection: &Connection, primary: &Arc<Primary>, stripe: &Stripe) -> Fault {
     let mut known = stripe.shared.primary.subscribe();
     tokio::select! {
@@ -182,13 +183,13 @@ async fn replaced(known: &mut watch::Receiver<Option<Arc<Primary>>>, primary: &A
     if !primary.is_identified() {
         return std::future::pending().await;
     }
-    // An error means that the pool is gone, and this task with it.
+    // An error means that the pool is gone, and this task ends with it.
     let _ = known.wait_for(|known| !known.as_ref().is_some_and(|known| Arc::ptr_eq(known, primary))).await;
 }
 
-/// Asks whether the server is still there, and still a primary: a half-open socket reports nothing,
-/// a response timeout leaves it in place, and a server that was made a replica goes on answering
-/// reads. Returns when it is not.
+/// Asks again and again whether the server is still there, and still a primary. Returns when it is
+/// not. Nothing else would tell: a half-open socket reports nothing, a response timeout leaves the
+/// socket in place, and a server that was made a replica goes on answering reads.
 async fn asking(connection: &Connection, primary: &Primary, stripe: &Stripe) -> Fault {
     let mut connection = connection.clone();
     let (mut replies, mut heard_at) = (stripe.replies(), clock::now());
@@ -211,14 +212,14 @@ async fn asking(connection: &Connection, primary: &Primary, stripe: &Stripe) -> 
     }
 }
 
-/// Takes the place of the caller that tries for an open breaker. A process that is out of service
-/// until the store is back has none.
+/// Asks the store while the breaker is open, in place of a caller. A process that is out of service
+/// until the store is back has no callers.
 async fn probe(connection: &mut Connection, shared: &Shared) {
     if !shared.breaker.is_open() {
         return;
     }
     let Ok(permit) = shared.breaker.admit(clock::now()) else { return };
-    // No longer than a caller would: a server that is slower than that would be of no use.
+    // Waits no longer than a caller would: a server that is slower is of no use.
     match timeout(shared.operation_deadline.min(ANSWER_TIMEOUT), connection.send(&Hello::question())).await {
         Ok(outcome) if !outcome.as_ref().is_err_and(Fault::is_failure_of_the_store) => permit.succeeded(),
         _ => permit.failed(clock::now()),

@@ -1,4 +1,4 @@
-//! Against a server that misbehaves on command, in memory and in paused time.
+//! Tests against a server that misbehaves on command, in memory and in paused time.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -42,7 +42,7 @@ fn doing_nothing() -> Hook {
     Box::new(|_| Box::pin(async { Ok(()) }))
 }
 
-/// When an answer is due that is asked for now.
+/// The deadline of a call that is made now.
 fn in_time() -> Instant {
     Instant::now() + crate::config::OPERATION_DEADLINE
 }
@@ -54,14 +54,15 @@ async fn get(pool: &Pool, key: &str) -> Result<String, Error> {
     Ok(redis::from_redis_value(value).unwrap_or_default())
 }
 
-/// How long it took in paused time.
+/// The output of a future, and how long it took in paused time.
 async fn timed<T>(future: impl Future<Output = T>) -> (T, Duration) {
     let started = Instant::now();
     let output = future.await;
     (output, started.elapsed())
 }
 
-/// Shown to users: neither credentials, nor what was sent, nor the server's own words.
+/// Checks that a message for users holds no credentials, nothing that was sent, and none of the
+/// server's own words.
 fn check_discreet(error: &Error) {
     let mut shown = format!("{error} {error:?}");
     let mut source = std::error::Error::source(error);

@@ -19,7 +19,7 @@ pub(super) enum Address {
 #[derive(Clone)]
 pub(super) struct Target {
     pub(super) address: Address,
-    /// User and password; the database is selected by our own handshake, to tell its errors apart.
+    /// User and password. Our own handshake selects the database, to tell its errors apart.
     pub(super) login: RedisConnectionInfo,
     pub(super) database: i64,
 }
@@ -29,10 +29,10 @@ const DEFAULT_PORT: u16 = 6379;
 impl Target {
     /// Reads `redis://[[user]:password@]host[:port][/database]`, or
     /// `redis+unix:///path[?db=…&user=…&pass=…]`, with any [`Scheme`] of that kind.
-    /// `?protocol=resp3` is accepted, for it is what we speak anyway.
+    /// `?protocol=resp3` is accepted: RESP3 is spoken anyway.
     ///
     /// # Errors
-    /// Everything else is a configuration error; none repeats what it was given, for it may hold a
+    /// Everything else is a configuration error. No error repeats the URL, which may hold a
     /// password.
     pub(super) fn parse(text: &str) -> Result<Self, Fault> {
         let scheme = Scheme::of(text).map_err(|error| Fault::new(error.kind(), error.to_string()))?;
@@ -54,7 +54,8 @@ impl Target {
             return Self::new(Address::Unix(path), info.redis_settings());
         }
         let port = url.port().unwrap_or(DEFAULT_PORT);
-        // The driver's reading of `rediss` depends on its own TLS features, which we do not use.
+        // How the driver reads `rediss` depends on the driver's own TLS features, which are not
+        // used here.
         let mut plain = url;
         if plain.set_scheme("redis").is_err() {
             return Err(malformed());
@@ -77,8 +78,8 @@ impl Target {
     }
 }
 
-/// A password that holds one of these ends the part of a URL in which it may stand; what follows up
-/// to the `@` would be read as something else.
+/// Refuses a URL with one of these characters in its password: the character would end the part of
+/// the URL that holds the password, and the rest up to the `@` would be read as something else.
 fn check_credentials(text: &str) -> Result<(), Fault> {
     let (_, rest) = text.split_once("://").unwrap_or_default();
     match rest.find(['#', '/', '?']) {

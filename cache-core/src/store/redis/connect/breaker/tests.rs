@@ -155,7 +155,8 @@ fn an_answer_closes_it_before_a_probe_is_due_and_overrules_one_under_way() {
     probe.failed(later(now));
     assert!(!breaker.is_open());
 
-    // While it is closed, an answer excuses no call that has none.
+    // While the breaker is closed, the answer to one call does not make up for a call without an
+    // answer.
     for _ in 0..FAILURES {
         breaker.answered();
         fail(&breaker, now);
@@ -183,8 +184,9 @@ impl Subscriber for Events {
     fn exit(&self, _: &span::Id) {}
 }
 
-/// While one subscriber alone has ever lived, a thread without one that is first at an event
-/// decides for all that nobody listens. Two of them keep it from that.
+/// `tracing` caches for each event whether anybody listens. As long as there has been only one
+/// subscriber, a thread without a subscriber that reaches an event first decides for all threads
+/// that nobody listens. A second subscriber prevents that.
 fn listen_beside_other_tests() -> Dispatch {
     Dispatch::new(Events::default())
 }

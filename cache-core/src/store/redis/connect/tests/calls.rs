@@ -124,7 +124,7 @@ async fn an_open_breaker_refuses_without_asking_and_closes_when_the_server_is_ba
     assert!(!pool.breaker_is_open());
 }
 
-/// The moment until which a call may take is fixed a little before it is sent.
+/// A call's deadline is fixed a little before the call is sent, hence the microsecond.
 #[tokio::test(start_paused = true)]
 async fn silence_counts_against_the_server_if_it_had_time_to_answer() {
     for (time, counts) in [(DEADLINE - Duration::from_micros(1), true), (DEADLINE / 10, false)] {

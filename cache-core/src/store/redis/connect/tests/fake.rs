@@ -15,11 +15,11 @@ pub(super) enum Answer {
     Reply(Vec<u8>),
     /// The first argument, as a bulk string.
     Echo,
-    /// The same, once it is allowed to; later commands wait behind it.
+    /// The first argument, once the notification comes; later commands wait behind it.
     EchoAfter(Arc<Notify>),
     /// These bytes, then the end of the connection.
     Cut(Vec<u8>),
-    /// Never anything again: a half-open connection.
+    /// Nothing, now and later: a half-open connection.
     Stall,
 }
 
@@ -37,20 +37,21 @@ impl Answer {
 pub(super) enum Door {
     Open,
     Refuse,
-    /// Open, but for so many connections only.
+    /// Open, but only for so many connections.
     Full(usize),
     /// Packets are lost: neither accepted nor refused.
     Lost,
-    /// Open, but the first that knocks blocks its thread until the door is another one.
+    /// Open, but the first connection attempt blocks its thread until the door is set to something
+    /// else.
     BlocksTheFirst,
 }
 
 pub(super) struct Fake {
     door: Mutex<Door>,
-    /// The last one that a command begins with counts.
+    /// Answers by the beginning of a command. The last one that matches counts.
     answers: Mutex<Vec<(String, Answer)>>,
     pub(super) dials: AtomicUsize,
-    /// Connections up to this one answer nothing.
+    /// Connections up to this number answer nothing.
     silent: AtomicUsize,
     closed: watch::Sender<usize>,
     /// Every command, with the number of its connection.
@@ -82,17 +83,17 @@ impl Fake {
         self.on("INFO server", Answer::text(&format!("# Server\r\nrun_id:{run_id}\r\n")));
     }
 
-    /// What it says it is from now on.
+    /// Sets the role that the server tells from now on.
     pub(super) fn set_role(&self, role: &str) {
         self.on("HELLO", Answer::raw(&format!("%2\r\n+server\r\n+redis\r\n+role\r\n${}\r\n{role}\r\n", role.len())));
     }
 
-    /// How often it was asked what it is, by whom had logged in.
+    /// How often the server was asked for its role, on connections that had logged in.
     pub(super) fn asked(&self) -> usize {
         self.seen("HELLO").iter().filter(|(_, command)| command == "HELLO 3").count()
     }
 
-    /// The connections that there are answer nothing any more; later ones do.
+    /// From now on the present connections answer nothing. Later connections do answer.
     pub(super) fn go_silent(&self) {
         self.silent.store(self.dials(), Ordering::SeqCst);
     }
@@ -105,7 +106,7 @@ impl Fake {
         self.dials.load(Ordering::SeqCst)
     }
 
-    /// Commands that begin so, by connection.
+    /// The commands that begin so, each with the number of its connection.
     pub(super) fn seen(&self, command: &str) -> Vec<(usize, String)> {
         let seen = self.seen.lock().unwrap();
         let joined = seen.iter().map(|(connection, words)| (*connection, words.join(" ")));

@@ -1,4 +1,4 @@
-//! What must be so before a connection is used, and what is told when it is not.
+//! What must be true before a connection is used, and what users are told when it is not.
 
 use super::fake::Door;
 use super::*;
@@ -6,7 +6,7 @@ use crate::store::redis::{layout::Layout, trial};
 
 const LONG: Duration = Duration::from_secs(60);
 
-/// Tries on each connection what the library needs.
+/// A pool that tries on each connection what the library needs.
 fn trying(fake: &Arc<Fake>, config: &Config) -> Pool {
     let on_connection = trial::trial(&Layout::new("shop"));
     hooked(fake, config, Hooks { on_connection, on_new_primary: doing_nothing() })
@@ -167,7 +167,7 @@ async fn a_full_server_is_fit() {
     trying(&fake, &config(1)).ready(LONG).await.unwrap();
 }
 
-/// It may be another one each time, and lag behind the one before.
+/// Such a primary may be another server on each connection, and lag behind the one before.
 #[tokio::test(start_paused = true)]
 async fn a_primary_that_does_not_tell_its_run_id_is_prepared_for_each_connection_but_the_first() {
     for without in [Answer::raw("-NOPERM private\r\n"), Answer::text("# Server\r\n")] {
@@ -182,7 +182,7 @@ async fn a_primary_that_does_not_tell_its_run_id_is_prepared_for_each_connection
         pool.ready(LONG).await.unwrap();
         tokio::time::sleep(LONG).await;
         assert_eq!((hook.runs.load(Ordering::SeqCst), fake.dials()), (3, 4));
-        // And one that tells is another one.
+        // A primary that tells its run id is another one than those before.
         fake.become_primary("a");
         get(&pool, "k").await.unwrap_err();
         pool.ready(LONG).await.unwrap();
@@ -190,7 +190,7 @@ async fn a_primary_that_does_not_tell_its_run_id_is_prepared_for_each_connection
     }
 }
 
-/// Counts its runs, and fails while told to.
+/// A hook that counts its runs, and fails while it is told to.
 struct Preparations {
     runs: AtomicUsize,
     fails: std::sync::atomic::AtomicBool,
@@ -214,7 +214,7 @@ fn counting_hook() -> (Arc<Preparations>, Hook) {
     (hook, Box::new(on_new_primary))
 }
 
-/// The connection ends, and the next one leads to another primary.
+/// Ends the connection, and lets the next one lead to another primary.
 async fn fail_over(fake: &Arc<Fake>, pool: &Pool, run_id: &str) {
     fake.become_primary(run_id);
     fake.on("GET", Answer::Cut(Vec::new()));

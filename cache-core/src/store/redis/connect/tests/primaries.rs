@@ -41,7 +41,7 @@ async fn a_process_that_stood_still_asks_before_it_serves() {
         let fake = Fake::new();
         let pool = ready(&fake, 1).await;
         fake.set_role(role);
-        // The first that runs is this call: the supervisor has had no time to ask.
+        // The call runs first, so the supervisor has had no time to ask.
         let standing_still = tokio::time::advance(PRIMARY_TRUST + TICK);
         let ((), outcome) = tokio::join!(biased; standing_still, get(&pool, "k"));
         assert_eq!(outcome.is_ok(), served, "{role}");

@@ -1,4 +1,4 @@
-//! Pushes of what changed, and a server that does without.
+//! Pushes of changes, and a server without pushes.
 
 use super::fake::Door;
 use super::*;
@@ -82,7 +82,7 @@ async fn a_refused_permission_to_track_is_an_error() {
     assert_eq!(get(&pool, "k").await.unwrap(), "k", "replies stay in step");
 }
 
-/// Reply and push arrive in one piece: the change came right after the look.
+/// Reply and push arrive in one piece, because the change came right after the look.
 #[tokio::test(start_paused = true)]
 async fn a_change_right_after_the_look_is_told() {
     let fake = Fake::new();

@@ -1,4 +1,4 @@
-//! Ready means that the server answers now, and an outage ends also where nobody calls.
+//! Ready means that the server answers now. An outage also ends where nobody calls.
 
 use super::fake::Door;
 use super::*;
@@ -9,7 +9,7 @@ use crate::config::{
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Its breaker opens at once, and its only connection stands.
+/// A pool whose breaker is open, and whose only connection stands.
 async fn open_breaker(fake: &Arc<Fake>) -> Pool {
     let config = Config { breaker_failures: 1, ..config(1) };
     let pool = pool_with(fake, &config, doing_nothing());

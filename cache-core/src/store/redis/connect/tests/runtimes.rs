@@ -87,7 +87,7 @@ fn runtimes_that_have_ended_make_room_for_others() {
     for _ in 0..RUNTIMES_MAX + 10 {
         runtime().block_on(get(&pool, "k")).unwrap();
     }
-    // The very first one keeps its place: calls of a runtime of its own look there without a lock.
+    // The first runtime keeps its place after its end: the place is read without a lock.
     let standing: Vec<_> = (1..RUNTIMES_MAX).map(|_| runtime()).collect();
     for runtime in &standing {
         runtime.block_on(get(&pool, "k")).unwrap();

@@ -14,7 +14,7 @@ async fn refusal(answer: &'static [u8], connect_timeout: Duration) -> Error {
             let received = stream.read(&mut [0; 4096]).unwrap();
             assert!(received > 0);
             stream.write_all(answer).unwrap();
-            // Until the other side has had enough.
+            // Reads until the other side closes the connection.
             while stream.read(&mut [0; 4096]).is_ok_and(|bytes| bytes > 0) {}
         }
     });
@@ -31,7 +31,7 @@ async fn a_port_that_answers_in_plain_text_is_a_configuration_error() {
     assert!(error.to_string().contains("speaks no TLS"), "{error}");
 }
 
-/// As Redis, which waits for the end of the line.
+/// A silent server, as Redis is: it waits for the end of a line.
 #[tokio::test]
 async fn a_port_that_says_nothing_is_suspected() {
     let error = refusal(b"", Duration::from_millis(100)).await;
