@@ -1,5 +1,5 @@
-//! 10,000 entries that fall with one tag: 100 routes of one airport, and 99 boards that depend on
-//! each.
+//! An invalidation of one tag that removes 10,000 entries: 100 routes of one airport, and 99 boards
+//! that depend on each route.
 
 use std::convert::Infallible;
 use std::time::{Duration, Instant};
@@ -14,7 +14,7 @@ use crate::rounds::Rounds;
 const ROUTES: u64 = 100;
 const BOARDS: u64 = 99;
 const ENTRIES: u64 = ROUTES * (1 + BOARDS);
-/// Fills under way at once.
+/// Fills that are under way at once.
 const FILLERS: u64 = 50;
 
 #[cached(prefix = "route", ttl = "1h", skip(cache), cache = cache, tags = ["airport:DFW"])]
@@ -44,7 +44,7 @@ async fn fill(cache: &Cache) {
     }
 }
 
-/// The same entries with the bookkeeping of the naive way: a plain set per tag and per dependency.
+/// Stores the same entries with naive bookkeeping: a plain set per tag and per dependency.
 async fn fill_naively(raw: &mut Raw) {
     let value = serde_json::to_vec(&Flight::new(1)).expect("a flight");
     for route in 0..ROUTES {
@@ -58,7 +58,8 @@ async fn fill_naively(raw: &mut Raw) {
     }
 }
 
-/// Reads the members, deletes, goes on with what depends on them: two round trips for each node.
+/// Reads the members of a set, deletes them, goes on with the entries that depend on them: two
+/// round trips for each node.
 async fn invalidate_naively(raw: &mut Raw) -> u64 {
     let mut entries = 0;
     let mut pending: Vec<String> = raw.command("SMEMBERS", &["naive:tag:airport:DFW"]).await;
@@ -73,13 +74,13 @@ async fn invalidate_naively(raw: &mut Raw) -> u64 {
     entries
 }
 
-/// Of one invalidation, in ms.
+/// Figures of one invalidation, in ms.
 #[derive(Default)]
 struct Took {
     whole: Rounds,
-    /// The longest that another client waited for an answer meanwhile.
+    /// The longest time that another client waited for an answer meanwhile.
     bystander: Rounds,
-    /// The longest that one command took, as the server says.
+    /// The longest time that one command took, as the server tells.
     longest_command: Rounds,
 }
 

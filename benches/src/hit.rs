@@ -15,10 +15,10 @@ use tokio::sync::OnceCell;
 use crate::flight::Flight;
 use crate::rounds::Rounds;
 
-/// Enough that no key is special, few enough that filling is quick.
+/// So many that no key is special, so few that filling is quick.
 const KEYS: u64 = 1_000;
 const CALLERS: [usize; 3] = [1, 32, 256];
-/// The default of cache-core, and what a plain client has.
+/// One, as a plain client has, and the default of cache-core.
 const CONNECTIONS: [usize; 2] = [1, 4];
 
 static LOADS: AtomicU64 = AtomicU64::new(0);
@@ -48,7 +48,8 @@ async fn peer(id: u64) -> Result<Flight, String> {
     Ok(Flight::new(id))
 }
 
-/// What one would write by hand: the same number of connections, a key always on the same one.
+/// The client that one would write by hand: the same number of connections, a key always on the
+/// same one.
 #[derive(Clone)]
 struct Raw {
     connections: Vec<MultiplexedConnection>,
@@ -81,7 +82,7 @@ enum Contestant {
 }
 
 impl Contestant {
-    /// `None`: the peer gave up. It does on a loaded machine, after half a second.
+    /// `None`: the peer gave up, as it does on a loaded machine after half a second.
     async fn get(&mut self, id: u64) -> Option<Flight> {
         match self {
             Self::Raw(raw) => Some(raw.get(id).await),
@@ -90,7 +91,7 @@ impl Contestant {
         }
     }
 
-    /// Hits per second of this many callers, and what one hit costs this process.
+    /// Measures the hits per second of this many callers, and what one hit costs this process.
     async fn measure(&self, callers: usize, slice: Duration) -> Measured {
         let stop = Arc::new(AtomicBool::new(false));
         let (started_at, cpu_before) = (Instant::now(), cpu_time());
@@ -137,8 +138,8 @@ struct Measured {
     failures: u64,
 }
 
-/// Of all threads of this process. Unlike throughput it hardly depends on what else the machine
-/// does.
+/// The CPU time of all threads of this process. Unlike throughput it hardly depends on what else
+/// the machine does.
 fn cpu_time() -> Duration {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
     time.try_into().expect("time is not negative")
@@ -181,7 +182,8 @@ pub async fn run(server: &Server, rounds: usize, slice: Duration) {
         let mut failures = vec![0; contestants.len()];
         for round in 0..rounds {
             for turn in 0..contestants.len() {
-                // Each begins a round in turn: none always runs after the same one.
+                // The contestants take turns to begin a round, so none always runs after the same
+                // one.
                 let index = (round + turn) % contestants.len();
                 let measured = contestants[index].1.measure(callers, slice).await;
                 hits[index].push(measured.per_second);

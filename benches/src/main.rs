@@ -1,8 +1,8 @@
-//! cache-core beside raw redis-rs, `cached` and the naive cascade; prints Markdown. Run by `cargo
-//! xtask bench`.
+//! Measures cache-core beside raw redis-rs, `cached` and the naive cascade, and prints Markdown.
+//! Run by `cargo xtask bench`.
 //!
-//! Every contestant runs in every round, so that what the machine does meanwhile hits all of them;
-//! what counts is the ratio within a round. The server is our own and shares the machine.
+//! Every contestant runs in every round, so that other work of the machine slows all of them; what
+//! counts is the ratio within a round. The server is our own and shares the machine.
 
 use std::time::Duration;
 

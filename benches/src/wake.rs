@@ -1,6 +1,7 @@
-//! Many callers of one cold key in four processes: from the end of the one load until each in the
-//! other three has the value, woken by a push and polling, beside a round trip of the same run. The
-//! fill is part of it: a round trip of one caller.
+//! Many callers of one cold key in four processes. Measures the time from the end of the one load
+//! until each caller in the other three processes has the value, once woken by a push and once
+//! polling, beside a round trip of the same run. The time includes the fill, a round trip of one
+//! caller.
 
 use std::time::{Duration, Instant};
 
@@ -8,12 +9,12 @@ use cache_tests::{Crowd, Message, Raw, Server, ServerKind, ServerOptions, Tally}
 
 const PROCESSES: usize = 4;
 const CALLERS: usize = 250;
-/// Long enough for those who poll to do so at their slowest.
+/// Long enough for the pollers to reach their longest pause.
 const LOAD: Duration = Duration::from_millis(400);
 const PINGS: usize = 2_000;
 
 pub async fn run(rounds: usize) {
-    // A user who may not track: its processes poll.
+    // A user who may not track keys: the processes with this user poll.
     let rules = "user poller on nopass ~* &* +@all -client|tracking";
     let server = Server::with(ServerKind::Redis, ServerOptions::new().line(rules));
     let mut raw = server.raw().await;
@@ -24,7 +25,7 @@ pub async fn run(rounds: usize) {
             let mut crowd = start(&url).await;
             let order = format!("call {CALLERS} {mode}:{round}");
             times.extend(cold(&mut crowd, &order).await);
-            // The same callers with the value there: one GET each.
+            // The same callers while the value is stored: one GET each.
             crowd.order_all(&order).await;
             let (_, all) = crowd.until_done(PROCESSES).await;
             warm.extend(all.iter().flat_map(|done| since(done, done.begun_us)));
@@ -54,8 +55,9 @@ async fn start(url: &str) -> Crowd {
     Crowd::start(program, &["crowd"], PROCESSES, url, Duration::from_secs(2), minute).await
 }
 
-/// ms from the end of the only load, before its fill is sent, until each caller of the other
-/// processes has the value. Those of the leader's own are handed it.
+/// The ms from the end of the only load, before its fill is sent, until each caller of the other
+/// processes has the value. The callers of the leader's process are not counted: they are handed
+/// the value.
 async fn cold(crowd: &mut Crowd, order: &str) -> Vec<f64> {
     crowd.order_all(order).await;
     let (leader, said) = crowd.next().await;

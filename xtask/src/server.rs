@@ -5,12 +5,13 @@ use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 
-/// Somebody else may take a port between finding it free and listening on it.
+/// Most attempts to start: somebody else may take a port after it was found free and before the
+/// server listens.
 const ATTEMPTS: usize = 20;
 /// What both Redis and Valkey print once they listen.
 const READY: &str = "eady to accept connections";
-/// Runs the server and kills it when stdin closes: it cannot outlive us, however we end. The log is
-/// then the server's alone, so that it ends when the server does.
+/// Runs the server and kills it when stdin closes, so the server cannot outlive us, however we end.
+/// Only the server writes the log, so the log ends when the server does.
 const GUARD: &str =
     "\"$@\" & server=$!; exec >/dev/null 2>&1; trap 'kill -9 $server; wait' EXIT; trap exit HUP INT TERM; read -r _";
 
@@ -21,7 +22,7 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Starts on a free loopback port, with nothing kept on disk.
+    /// Starts a server on a free loopback port; it keeps nothing on disk.
     pub(crate) fn start(program: &Path) -> Result<Self, String> {
         let mut log = String::new();
         for _ in 0..ATTEMPTS {
@@ -37,7 +38,7 @@ impl Server {
         format!("redis://127.0.0.1:{}", self.port)
     }
 
-    /// One attempt; the inner error is the server's log.
+    /// Makes one attempt; the inner error is the server's log.
     fn start_on(port: u16, program: &Path) -> Result<Result<Self, String>, String> {
         let mut guard = Command::new("sh")
             .args(["-c", GUARD, "sh"])
@@ -61,7 +62,7 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         drop(self.guard.stdin.take());
-        // Fails only if it is gone already.
+        // Fails only if the server is gone already.
         let _ = self.guard.wait();
     }
 }
@@ -71,7 +72,7 @@ fn free_port() -> Result<u16, String> {
     listener.local_addr().map(|address| address.port()).map_err(|error| error.to_string())
 }
 
-/// Ends when the server listens, or with its log when it gives up.
+/// Waits until the server listens. Returns the log as an error if the server gives up.
 fn wait_until_ready(log: &mut BufReader<ChildStdout>) -> Result<(), String> {
     let mut text = String::new();
     loop {
@@ -84,7 +85,7 @@ fn wait_until_ready(log: &mut BufReader<ChildStdout>) -> Result<(), String> {
     }
 }
 
-/// Reads the log to its end, or the server would stop at a full pipe.
+/// Reads the log to its end: otherwise the server would stop at a full pipe.
 fn drain(mut log: BufReader<ChildStdout>) {
     std::thread::spawn(move || {
         let mut chunk = [0; 1024];

@@ -1,4 +1,4 @@
-//! `cargo xtask test`: its own servers, every test, one last line.
+//! `cargo xtask test`: starts servers of its own, runs every test, prints one last line.
 
 use std::process::Command;
 
@@ -6,7 +6,7 @@ use crate::install;
 use crate::server::Server;
 use crate::steps::{Tally, announce, cargo};
 
-/// Everything, or with `arguments` only `cargo test` with them. False if something failed.
+/// Runs everything, or with `arguments` only `cargo test` with them. False if something failed.
 pub(crate) fn run(arguments: &[String]) -> Result<bool, String> {
     let (redis, valkey) = (install::redis()?, install::valkey()?);
     for program in [&redis, &valkey] {
@@ -37,8 +37,8 @@ pub(crate) fn run(arguments: &[String]) -> Result<bool, String> {
     Ok(tally.finish())
 }
 
-/// The example's tour, on the embedded store and on each server. It fails if anything that it
-/// prints is not true.
+/// Runs the example's tour, on the embedded store and on each server. The tour fails if anything
+/// that it prints is not true.
 fn tours(tally: &mut Tally, servers: [&Server; 2]) {
     let tour = || cargo(&["run", "--quiet", "--package", "flight-board"]);
     let mut embedded = tour();
@@ -51,7 +51,7 @@ fn tours(tally: &mut Tally, servers: [&Server; 2]) {
     }
 }
 
-/// Every feature only adds, and without `redis` users build no Redis client.
+/// Checks that every feature only adds, and that users without `redis` build no Redis client.
 fn features(tally: &mut Tally) {
     for features in ["", "macros", "redis", "tls"] {
         let package = ["check", "--package", "cache-core", "--no-default-features"];
@@ -66,8 +66,8 @@ fn features(tally: &mut Tally) {
     }));
 }
 
-/// A published crate is all that its users have of this repository: it holds what they must be
-/// given, and builds alone.
+/// Checks that a published crate holds what its users must be given, and builds alone: it is all
+/// that they have of this repository.
 fn packages(tally: &mut Tally) {
     let published = ["cache-macros", "cache-core"];
     let package = ["package", "--allow-dirty", "--quiet"];
@@ -81,11 +81,11 @@ fn packages(tally: &mut Tally) {
             }
         }));
     }
-    // Together: the runtime asks for exactly these macros, which no registry has yet.
+    // Both crates together: the runtime needs exactly these macros, which no registry has yet.
     tally.command(cargo(&[&package[..], &["--package", published[0], "--package", published[1]]].concat()));
 }
 
-/// What a command prints, or why it failed.
+/// The output of a command, or why it failed.
 fn output(mut command: Command) -> Result<String, String> {
     announce(&command);
     match command.output() {
