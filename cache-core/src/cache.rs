@@ -38,10 +38,11 @@ static GLOBAL: OnceLock<Cache> = OnceLock::new();
 /// # Runtimes
 /// A cache may be used from any number of tokio runtimes, such as those of `#[tokio::test]`s that
 /// share the installed cache. Each runtime has connections of its own, so a call depends on the
-/// runtime that polls it, and on no other runtime.  Redis needs a runtime with timers and I/O
-/// (`enable_all`). On a runtime without them calls load, invalidations fail, and that is said once
-/// at WARN. With `panic = "abort"` the process ends there, for tokio panics where timers are
-/// missing.
+/// runtime that polls it, and on no other runtime.
+///
+/// Redis needs a runtime with timers and I/O (`enable_all`). On a runtime without them calls load,
+/// invalidations fail, and that is said once at WARN. With `panic = "abort"` the process ends
+/// there, for tokio panics where timers are missing.
 ///
 /// # Example
 /// ```
@@ -292,10 +293,12 @@ impl Cache {
 
     /// Ends the refreshes that run in the background, and lets none begin from now on, on any
     /// handle of this cache. For a process that is about to end, or to close its database. Calls go
-    /// on as before: a stale value is served without a refresh, as long as its option allows. 
+    /// on as before: a stale value is served without a refresh, as long as its option allows.
+    ///
     /// The last handle does the same when it is dropped. But a refresh holds a handle of its own if
-    /// its function has `cache = self.cache`, or a cache among its arguments.  Costs nothing: the
-    /// leases are given back in the background.
+    /// its function has `cache = self.cache`, or a cache among its arguments.
+    ///
+    /// Costs nothing: the leases are given back in the background.
     pub fn end_refreshes(&self) {
         self.runtime.refreshes.close();
     }

@@ -207,8 +207,7 @@ pub(crate) const SILENCE_MAX: Duration = Duration::from_secs(2);
 pub(crate) const ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
 /// Calls without an answer, with no reply in between, after which a connection is replaced.
 pub(crate) const UNANSWERED_CALLS_MAX: u32 = 3;
-/// Commands that wait to be written to one connection; the callers of further commands wait in
-/// line.
+/// Commands that wait to be written to one connection; further callers wait in line.
 pub(crate) const COMMANDS_QUEUED_MAX: usize = 256;
 /// Time after which the kernel gives up a peer that acknowledges nothing: a second line of defence
 /// behind our questions, for a runtime that is stuck.

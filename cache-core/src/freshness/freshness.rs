@@ -1,4 +1,4 @@
-//! Decides whether a stored value is served, served and refreshed, or loaded anew, and how long it
+//! Decides whether a stored value is served, served and refreshed, or loaded; and how long it
 //! lives.
 //!
 //! Time and randomness are arguments; nothing is read or written. Invalidations are not considered

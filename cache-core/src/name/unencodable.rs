@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-/// Why a value cannot be part of a key. Holds no message of the value's own, which could repeat the
+/// Why a value cannot be part of a key. Holds no message of the value's own: it could repeat the
 /// value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Unencodable {

@@ -24,8 +24,8 @@ pub struct WarmProgress {
 pub struct Warmed {
     /// The warmers and keys of the run.
     pub total: u64,
-    /// Those whose load returned `Ok`. Whether the value was stored, the statistics of the cache
-    /// tell.
+    /// Those whose load returned `Ok`. Only the statistics of the cache tell whether the value was
+    /// stored.
     pub done: u64,
     /// Those that failed.
     pub failed: u64,

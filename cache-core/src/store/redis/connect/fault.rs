@@ -103,8 +103,8 @@ impl Fault {
     fn of_reply(error: &RedisError) -> Self {
         let code = error.code().filter(|code| is_plain_code(code)).unwrap_or("ERR");
         let detail = error.detail().unwrap_or_default();
-        // Redis 6 reports the error of a command inside a script as `ERR Error running script …
-        // -OOM …`.
+        // Redis 6 reports the error of a command inside a script as
+        // `ERR Error running script … -OOM …`.
         let (kind, message): (ErrorKind, Cow<'static, str>) = match code {
             "OOM" => (ErrorKind::Limit, "Redis is out of memory (OOM)".into()),
             "ERR" if detail.contains("OOM command not allowed") => {
