@@ -1,5 +1,5 @@
-//! Millions of fills with ever-new tags and a short TTL: what is on record meanwhile, and how soon
-//! nothing is left of it.
+//! Millions of fills with ever-new tags and a short TTL. Shows what is on record meanwhile, and how
+//! soon nothing is left on record.
 
 use std::convert::Infallible;
 use std::time::{Duration, Instant};
@@ -9,7 +9,7 @@ use cache_tests::{Raw, Server};
 
 const CALLERS: u64 = 256;
 const TTL: Duration = Duration::from_secs(1);
-/// How long what is left is watched once all of it has died.
+/// How long the rest on record is watched once all entries have died.
 const WATCHED: Duration = Duration::from_secs(600);
 
 async fn fill(cache: &Cache, key: String, tags: Vec<String>) {
@@ -25,8 +25,8 @@ async fn open(server: &Server) -> Cache {
     cache
 }
 
-/// Every fill brings so many names of its own. `round` tells the names of one call from those of
-/// another.
+/// Makes `fills` fills, each with `names` names of its own. `round` tells the names of one call
+/// from those of another.
 async fn fill_all(cache: &Cache, fills: u64, names: u64, round: &'static str) {
     let callers: Vec<_> = (0..CALLERS)
         .map(|caller| {
@@ -88,7 +88,7 @@ pub async fn run(server: &Server, fills: u64) {
         assert!(cache.stats().total().fills >= fills, "some were not stored");
 
         fill_all(&cache, fills / 10, names, "second").await;
-        // With the cache goes what reaps in the background of this process.
+        // The reaper in the background of this process ends with the cache.
         drop(cache);
         report.line("after a tenth as many more, whose process ended").await;
         let another = open(server).await;

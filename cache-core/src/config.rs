@@ -124,15 +124,15 @@ pub(crate) const KEY_BYTES_MAX: usize = 120;
 /// Deepest nesting of one key parameter. A call with a deeper one is not cached: a hostile argument
 /// must not end the process.
 pub(crate) const KEY_DEPTH_MAX: usize = 128;
-/// Values of each type that a function's first fills try: decoded again before they are stored, and
-/// compared. What changes every value shows at the first; what takes a `None` or a rare variant,
-/// within a few.
+/// First values of each type of a function that are tried: decoded again before they are stored,
+/// and compared. A loss in every value shows at the first one; a loss that takes a `None` or a rare
+/// variant shows within a few.
 pub(crate) const TRIED_FIRST: u32 = 16;
-/// One fill in so many is tried after them. A trial costs a few times what encoding costs, so this
-/// is a twentieth of it.
+/// After these, one fill in so many is tried. A trial costs a few times as much as the encoding, so
+/// this adds about a twentieth to the cost of encoding.
 pub(crate) const TRIED_ONE_IN: u32 = 64;
-/// Deepest nesting down to which a value is compared with what its stored bytes decode to. JSON has
-/// 127 levels, of which each may hold a few options and newtypes; the comparison must leave room on
+/// Deepest nesting down to which a value is compared with the value that its bytes decode to. JSON
+/// has 127 levels, and each may hold a few options and newtypes. The comparison must leave room on
 /// the stack of a thread.
 pub(crate) const COMPARED_DEPTH_MAX: usize = 512;
 /// Deepest nesting that a type fingerprint looks at.
@@ -146,17 +146,18 @@ pub(crate) const INVALIDATE_NAMES_PER_CHUNK: usize = 256;
 pub(crate) const INVALIDATE_MEMBERS_PER_CHUNK: usize = 300;
 /// Keys one pattern page looks at.
 pub(crate) const SWEEP_KEYS_PER_PAGE: usize = 300;
-/// Indexes, members and dependents that one call of the background looks at to reap: about a
+/// Indexes, members and dependents that one call of the reaper in the background looks at: about a
 /// millisecond.
 pub(crate) const REAP_LOOKS_MAX: usize = 1_000;
-/// Its pause between two such calls: a backlog takes a tenth of the server's time at most.
+/// The reaper's pause between two such calls: a backlog takes a tenth of the server's time at
+/// most.
 pub(crate) const REAP_PAUSE: Duration = Duration::from_millis(10);
-/// It comes back about every [`FENCE_RETENTION`], which is when something may have come due: not
-/// more often, nor less, than this when that was set.
+/// Shortest and longest time after which the reaper comes back. Between these bounds it comes back
+/// about once in a fence retention, the time after which something may have come due.
 pub(crate) const REAP_PERIOD_MIN: Duration = Duration::from_millis(100);
 pub(crate) const REAP_PERIOD_MAX: Duration = Duration::from_secs(3_600);
-/// Memberships one fill registers in a script; further ones are registered by scripts of their own
-/// before it.
+/// Memberships that the script of one fill registers. Further memberships are registered before it,
+/// by scripts of their own.
 pub(crate) const FILL_NAMES_PER_STEP: usize = 256;
 /// A value of this size or more is staged under a temporary key and renamed: a script would copy it
 /// through Lua.

@@ -236,7 +236,7 @@ impl Pool {
         self.shared.evicts_any_key()
     }
 
-    /// When an answer is due to a question that nobody waits for.
+    /// When the answer is due to a question that no caller waits for.
     pub(crate) fn answer_due(&self) -> Instant {
         clock::now() + self.shared.operation_deadline
     }
