@@ -13,11 +13,12 @@ use crate::error::Error;
 use crate::key::{Key, Policy};
 use crate::name::Names;
 use crate::observe::NotStored;
-use crate::paths::load::Loading;
+use crate::paths::load::{Loading, Running};
 use crate::paths::read::{Miss, Read, Terms};
 use crate::paths::refresh::Due;
 use crate::paths::subject::Subject;
 use crate::runtime::Runtime;
+use crate::runtime::provenance::Inside;
 
 tokio::task_local! {
     /// Set while the next lookup of this task is to ignore what is stored.
@@ -125,9 +126,31 @@ impl<T> Load<T> {
         self.loading.declare(names);
     }
 
-    /// Runs the body: cached calls inside hand their names to this load, the time it takes is measured, the lease renewed.
-    pub fn run<F: Future>(&mut self, body: F) -> impl Future<Output = F::Output> + use<'_, T, F> {
-        self.loading.run(body)
+    /// The body is about to run: from here on its time is measured, and the lease renewed.
+    pub fn begin(&mut self) -> Running {
+        self.loading.begin()
+    }
+
+    /// The body, to be awaited: cached calls inside hand their names to this load.
+    pub fn body<F: Future>(&self, body: F) -> Inside<F> {
+        self.loading.body(body)
+    }
+
+    /// The body has run.
+    pub fn end(&mut self, running: Running) {
+        self.loading.end(running);
+    }
+
+    /// Runs the body.
+    // Not an `async fn`: that would hold the body, and what it captured, beside its box.
+    pub(crate) fn run<F: Future>(&mut self, body: F) -> impl Future<Output = F::Output> + use<'_, T, F> {
+        let body = self.body(body);
+        async move {
+            let running = self.begin();
+            let output = body.await;
+            self.end(running);
+            output
+        }
     }
 
     /// Stores the value, or counts why not, and removes what it was to replace; `None`: `when` said no. The future holds no `T`:

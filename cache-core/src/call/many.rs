@@ -9,10 +9,12 @@ use super::call::takes_refresh;
 use super::coding::Coding;
 use crate::key::{Key, Policy};
 use crate::name::Names;
+use crate::paths::load::Running;
 use crate::paths::load::batch::BatchLoading;
 use crate::paths::read::Found;
 use crate::paths::read::batch::Batch;
 use crate::runtime::Runtime;
+use crate::runtime::provenance::Inside;
 
 /// What a batch function returns: a map from ids to values.
 #[diagnostic::on_unimplemented(
@@ -175,9 +177,19 @@ impl<M: BatchMap> ManyLoad<M> {
         self.loading.declare(|at| names(&self.many.ids[at]));
     }
 
-    /// Runs the body: cached calls inside hand their names to every entry.
-    pub fn run<F: Future>(&mut self, body: F) -> impl Future<Output = F::Output> + use<'_, M, F> {
-        self.loading.run(body)
+    /// The body is about to run.
+    pub fn begin(&mut self) -> Running {
+        self.loading.begin()
+    }
+
+    /// The body, to be awaited: cached calls inside hand their names to every entry.
+    pub fn body<F: Future>(&self, body: F) -> Inside<F> {
+        self.loading.body(body)
+    }
+
+    /// The body has run.
+    pub fn end(&mut self, running: Running) {
+        self.loading.end(running);
     }
 
     /// The body failed: nothing is stored.

@@ -15,7 +15,7 @@ use crate::paths::invalidate::to_the_end;
 use crate::paths::subject::Subject;
 use crate::paths::write_through::{Put, Writer, prepare, read_clock, removal, write};
 use crate::runtime::Runtime;
-use crate::runtime::provenance::Collected;
+use crate::runtime::provenance::{Collected, Inside};
 
 /// The body of a function that writes through. To be ended by [`finish`](Self::finish) or [`disarm`](Self::disarm);
 /// dropped before, its outcome is unknown, and the entry is removed.
@@ -34,9 +34,9 @@ pub(crate) async fn writing<T>(runtime: Arc<Runtime>, key: Key<T>, coding: Codin
 }
 
 impl<T> Writing<T> {
-    /// Runs the body: cached calls inside hand their names to the entry.
-    pub fn run<F: Future>(&self, body: F) -> impl Future<Output = F::Output> + use<T, F> {
-        self.writer.run(body)
+    /// The body: cached calls inside hand their names to the entry.
+    pub fn body<F: Future>(&self, body: F) -> Inside<F> {
+        self.writer.body(body)
     }
 
     /// The body returned: the value replaces the entry. Begun at once, it goes on if the caller is dropped. Failures are counted,

@@ -13,7 +13,7 @@ use crate::entry::{Entry, Version};
 use crate::name::Names;
 use crate::observe::{Event, NotStored};
 use crate::runtime::budget::Budget;
-use crate::runtime::provenance::{self, Scope};
+use crate::runtime::provenance::{self, Inside, Scope};
 use crate::runtime::single_flight::{Beside, End, Leader};
 use crate::store::{ClockReading, FillReply, IfPresent, Token};
 
@@ -63,6 +63,15 @@ pub(crate) struct Rights {
     pub(crate) _beside: Option<Beside>,
 }
 
+/// A load whose body runs: its leases are renewed. Dropped, it was cancelled.
+#[must_use]
+pub struct Running {
+    begun: clock::Instant,
+    /// What the store had cost the calls in it before.
+    lost: Duration,
+    _renewal: Renewal,
+}
+
 /// What comes of an error of the body.
 pub(crate) enum IfFailed {
     /// The caller gets it.
@@ -98,23 +107,25 @@ impl Loading {
         self.declared.extend(names);
     }
 
-    /// The body is boxed: an async function that awaits one of its arguments holds it twice, and nested cached calls would
-    /// multiply that. A load costs more than an allocation.
-    pub(crate) fn run<F: Future>(&mut self, body: F) -> impl Future<Output = F::Output> + use<'_, F> {
-        let mut body = Box::pin(self.scope.clone().run(body));
-        async move {
-            // Before the body: a follower that joins from here on may not have an unstored value of it.
-            self.rights.leader.iter().for_each(Leader::load_begins);
-            let renewal = Renewal::of(&self.subject.runtime, self.lease_and_leader().into_iter());
-            self.subject.note(Event::LoadBegan);
-            let begun = clock::now();
-            let output = body.as_mut().await;
-            self.cost = clock::since(begun);
-            self.budget.has_lost(self.scope.lost());
-            self.subject.note(Event::LoadEnded(self.cost));
-            drop(renewal);
-            output
-        }
+    /// The body is about to run.
+    pub(crate) fn begin(&mut self) -> Running {
+        // Before the body: a follower that joins from here on may not have an unstored value of it.
+        self.rights.leader.iter().for_each(Leader::load_begins);
+        let renewal = Renewal::of(&self.subject.runtime, self.lease_and_leader().into_iter());
+        self.subject.note(Event::LoadBegan);
+        Running { begun: clock::now(), lost: self.scope.lost(), _renewal: renewal }
+    }
+
+    /// The body, to be run between [`begin`](Self::begin) and [`end`](Self::end).
+    pub(crate) fn body<F: Future>(&self, body: F) -> Inside<F> {
+        self.scope.clone().around(body)
+    }
+
+    /// The body has run.
+    pub(crate) fn end(&mut self, running: Running) {
+        self.cost = clock::since(running.begun);
+        self.budget.has_lost(self.scope.lost());
+        self.subject.note(Event::LoadEnded(self.cost));
     }
 
     fn lease_and_leader(&self) -> Option<(&Lease, Option<&Leader>)> {

@@ -15,7 +15,7 @@ use crate::invalidation::Targets;
 use crate::name::Names;
 use crate::observe::{Event, NotStored};
 use crate::runtime::budget::Budget;
-use crate::runtime::provenance::{Collected, Scope};
+use crate::runtime::provenance::{Collected, Inside, Scope};
 use crate::store::{ClockReading, FillReply, Token};
 
 /// What a [`put`](crate::Cache::put) did.
@@ -111,9 +111,9 @@ impl Writer {
         Self { subject: Some(subject), clock, scope }
     }
 
-    /// Runs the body: the entry will belong to what the cached calls inside it belong to. Boxed, as the body of a load is.
-    pub(crate) fn run<F: Future>(&self, body: F) -> impl Future<Output = F::Output> + use<F> {
-        Box::pin(self.scope.clone().run(body))
+    /// The body: the entry will belong to what the cached calls inside it belong to.
+    pub(crate) fn body<F: Future>(&self, body: F) -> Inside<F> {
+        self.scope.clone().around(body)
     }
 
     /// The body returned; `value` says its names and its bytes, or why it is not to be stored. What happens then is under way

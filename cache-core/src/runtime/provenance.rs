@@ -7,8 +7,10 @@
 
 use std::collections::{BTreeSet, HashSet};
 use std::future::Future;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use crate::name::Name;
@@ -29,6 +31,24 @@ pub(crate) struct Scope {
     collected: Mutex<Collected>,
     /// The time that the outermost call has lost so far to a store that did not answer, in µs.
     lost_us: Arc<AtomicU64>,
+}
+
+/// A load's body, in a scope. A type of its own, and not what tokio's `scope` and async blocks of ours make
+/// of it: whether a chain of cached functions is `Send` takes the compiler some steps for each layer, of
+/// which a crate's `recursion_limit` allows 128.
+pub struct Inside<F> {
+    scope: Arc<Scope>,
+    // Boxed: the body is as large as the user makes it, and a hit does not run it.
+    body: Pin<Box<F>>,
+}
+
+impl<F: Future> Future for Inside<F> {
+    type Output = F::Output;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
+        let Self { scope, body } = &mut *self;
+        CURRENT.sync_scope(scope.clone(), || body.as_mut().poll(context))
+    }
 }
 
 /// The names of a load that were collected so far.
@@ -81,10 +101,9 @@ impl Scope {
         Duration::from_micros(self.lost_us.load(Ordering::Relaxed))
     }
 
-    /// Runs a load's body: the cached calls in it hand their names to this scope and to all
-    /// enclosing scopes.
-    pub(crate) fn run<F: Future>(self: Arc<Self>, body: F) -> impl Future<Output = F::Output> + use<F> {
-        CURRENT.scope(self, body)
+    /// A load's body: the cached calls in it hand their names to this scope and to all enclosing scopes.
+    pub(crate) fn around<F: Future>(self: Arc<Self>, body: F) -> Inside<F> {
+        Inside { scope: self, body: Box::pin(body) }
     }
 
     /// Adds all that the load of a batch has collected, for the load of one of the batch's keys.

@@ -65,7 +65,9 @@ impl<V: Storable + Clone + Send + Sync + 'static> Rows<V> {
                 ManyStep::Load(load) => load,
             };
             let missing = load.missing();
-            let loaded = load.run(self.load(missing)).await;
+            let running = load.begin();
+            let loaded = load.body(self.load(missing)).await;
+            load.end(running);
             step = fill_many(load, loaded, |_, _| (Names::new(), true)).await;
         }
     }

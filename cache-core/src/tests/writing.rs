@@ -161,7 +161,7 @@ async fn after_a_put_nobody_joins_a_load_that_began_while_it_was_sent() {
 /// What `#[write_through]` becomes.
 async fn write(cache: Cache, key: Key<u32>, body: impl Future<Output = Result<u32, ()>>) -> Result<u32, ()> {
     let writing = write_through(Some(&cache), Target::<_, Known, Known>::new(key, coding(), None)).await;
-    match writing.run(body).await {
+    match writing.body(body).await {
         Ok(value) => {
             writing.finish(Some(&value)).await;
             Ok(value)

@@ -30,7 +30,7 @@ fn body(plan: &WritePlan, private: &TokenStream) -> TokenStream {
     let begin = quote_spanned!(span => #private::write_through(__cache, __target));
     let begin = wrapper::with_cache(cache.as_ref(), private, &begin);
     let run = wrapper::typed_body(function);
-    let run = quote_spanned!(span => { let __outcome: #output = __writing.run(#run).await; __outcome });
+    let run = quote_spanned!(span => { let __outcome: #output = __writing.body(#run).await; __outcome });
     let at_output = span.located_at(output.span());
     let private_at_output = located(private, output.span());
     let value = quote_spanned!(at_output => #private_at_output::written(&__writing, &__outcome));

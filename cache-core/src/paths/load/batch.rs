@@ -7,7 +7,7 @@ use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Filling, Loading};
+use super::{Filling, Loading, Running};
 use crate::clock;
 use crate::config::{BATCH_BYTES, BATCH_WINDOW};
 use crate::entry::codec::Encoded;
@@ -16,7 +16,7 @@ use crate::observe::{Counters, Event, NotStored};
 use crate::paths::lease::Renewal;
 use crate::paths::subject::Subject;
 use crate::runtime::Runtime;
-use crate::runtime::provenance::{Collected, Scope};
+use crate::runtime::provenance::{Collected, Inside, Scope};
 use crate::runtime::single_flight::Leader;
 
 /// Dropped before it is ended: the leases go back in the background, and followers take over.
@@ -62,26 +62,30 @@ impl BatchLoading {
         self.loads.iter_mut().for_each(|(at, loading)| loading.declare(names(*at)));
     }
 
-    /// The body is boxed, as it is for one key.
-    pub(crate) fn run<F: Future>(&mut self, body: F) -> impl Future<Output = F::Output> + use<'_, F> {
-        let mut body = Box::pin(self.scope.clone().run(body));
-        async move {
-            self.loads.iter().filter_map(|(_, loading)| loading.rights.leader.as_ref()).for_each(Leader::load_begins);
-            let leases = self.loads.iter().filter_map(|(_, loading)| loading.lease_and_leader());
-            let renewal = Renewal::of(&self.runtime, leases);
-            self.counters.note(Event::LoadBegan);
-            let (begun, lost) = (clock::now(), self.scope.lost());
-            let output = body.as_mut().await;
-            self.lost = self.scope.lost().saturating_sub(lost);
-            let took = clock::since(begun);
-            drop(renewal);
-            self.counters.note(Event::LoadEnded(took));
-            self.collected = self.scope.take();
-            // Its share: what is paid once for all would make each of them look worth an early refresh.
-            let share = took / u32::try_from(self.loads.len()).unwrap_or(u32::MAX).max(1);
-            self.loads.iter_mut().for_each(|(_, loading)| loading.cost = share);
-            output
-        }
+    /// The body is about to run.
+    pub(crate) fn begin(&mut self) -> Running {
+        self.loads.iter().filter_map(|(_, loading)| loading.rights.leader.as_ref()).for_each(Leader::load_begins);
+        let leases = self.loads.iter().filter_map(|(_, loading)| loading.lease_and_leader());
+        let renewal = Renewal::of(&self.runtime, leases);
+        self.counters.note(Event::LoadBegan);
+        Running { begun: clock::now(), lost: self.scope.lost(), _renewal: renewal }
+    }
+
+    /// The body, to be run between [`begin`](Self::begin) and [`end`](Self::end).
+    pub(crate) fn body<F: Future>(&self, body: F) -> Inside<F> {
+        self.scope.clone().around(body)
+    }
+
+    /// The body has run.
+    pub(crate) fn end(&mut self, running: Running) {
+        self.lost = self.scope.lost().saturating_sub(running.lost);
+        let took = clock::since(running.begun);
+        drop(running);
+        self.counters.note(Event::LoadEnded(took));
+        self.collected = self.scope.take();
+        // Its share: what is paid once for all would make each of them look worth an early refresh.
+        let share = took / u32::try_from(self.loads.len()).unwrap_or(u32::MAX).max(1);
+        self.loads.iter_mut().for_each(|(_, loading)| loading.cost = share);
     }
 
     /// The body failed.

@@ -24,7 +24,7 @@ pub(super) fn body(generator: &Generator<'_>, batch: &Batch) -> TokenStream {
         __load.failed();
         return ::core::result::Result::Err(__error);
     };
-    let loaded = generator.loaded(&quote_spanned!(Span::mixed_site() => __load.run(__run)), &failed);
+    let loaded = generator.loaded(&quote_spanned!(Span::mixed_site() => __run), &failed);
     quote_spanned! { Span::mixed_site() =>
         #checks
         #touched

@@ -25,11 +25,16 @@ impl Generator<'_> {
         }
     }
 
-    /// The value of `run`, which is `__load.run(…)`. If it is an error, `failed` has it as `__error`, and
-    /// leaves the function.
-    pub(super) fn loaded(&self, run: &TokenStream, failed: &TokenStream) -> TokenStream {
+    /// The value of `body`, a future. If it is an error, `failed` has it as `__error`, and leaves the
+    /// function.
+    pub(super) fn loaded(&self, body: &TokenStream, failed: &TokenStream) -> TokenStream {
         let output = &self.plan.function.output;
-        let run = quote_spanned!(Span::mixed_site() => { let __loaded: #output = #run.await; __loaded });
+        let run = quote_spanned! { Span::mixed_site() => {
+            let __running = __load.begin();
+            let __loaded: #output = __load.body(#body).await;
+            __load.end(__running);
+            __loaded
+        } };
         if !self.plan.function.returns_result() {
             return run;
         }

@@ -44,8 +44,7 @@ pub(super) fn load(generator: &Generator<'_>) -> TokenStream {
         quote_spanned!(Span::mixed_site() => #before __load.known(__names);)
     });
     let body = wrapper::typed_body(&generator.plan.function);
-    let run = quote_spanned!(Span::mixed_site() => __load.run(#body));
-    let loaded = generator.loaded(&run, &failed(generator));
+    let loaded = generator.loaded(&body, &failed(generator));
     let fill = fill(generator, &names);
     let answer = returned(generator, &quote_spanned!(Span::mixed_site() => __loaded));
     quote_spanned! { Span::mixed_site() =>
