@@ -17,8 +17,8 @@ use crate::invalidation::{Invalidated, Invalidation};
 use crate::key::{IntoKey, Key};
 use crate::name::{IntoKeyName, IntoTag};
 use crate::observe::{Health, Stats};
-use crate::paths::invalidate;
 use crate::paths::write_through::Put;
+use crate::paths::{invalidate, recovery};
 use crate::runtime::{Refreshes, Runtime};
 use crate::store::Store;
 
@@ -171,13 +171,14 @@ impl Cache {
     ///
     /// A cache that has not asked its server for anything yet begins to connect, if this is called
     /// within a tokio runtime, and is [`disconnected`](Health::disconnected) until a connection
-    /// stands. [`ready`](Self::ready) asks and waits.
+    /// stands. What an ended runtime owed is retried from here as well. [`ready`](Self::ready) asks
+    /// and waits.
     pub fn health(&self) -> Health {
         let store = self.runtime.store.as_ref().map(|store| store.health()).unwrap_or_default();
         Health {
             disconnected: store.disconnected,
             breaker_open: store.breaker_open,
-            owes_invalidations: self.runtime.debts.is_owing(),
+            owes_invalidations: recovery::is_owing(&self.runtime),
             evicts_bookkeeping: store.evicts_bookkeeping,
         }
     }

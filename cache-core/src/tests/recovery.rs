@@ -1,4 +1,5 @@
 use super::*;
+use crate::config::RECOVERY_PAUSE_MAX;
 use crate::error::ErrorKind;
 use crate::invalidation::Invalidation;
 
@@ -155,6 +156,55 @@ fn a_retry_whose_runtime_nobody_polls_is_taken_up_by_the_next_call() {
     });
     assert!(!cache.runtime.debts.is_owing());
     drop(stalled);
+}
+
+#[test]
+fn a_retry_that_stands_still_in_its_middle_is_taken_up_within_seconds() {
+    let (cache, store) = rig();
+    store.fail(Op::Invalidate);
+    let stalled = paused_runtime();
+    stalled.block_on(async {
+        cache.invalidate_key("k").await.unwrap_err();
+        store.heal(Op::Invalidate);
+        store.hold(Op::Invalidate).reached().await;
+    });
+    paused_runtime().block_on(async {
+        tokio::time::sleep(4 * RECOVERY_PAUSE_MAX).await;
+        get(&cache, "k", 1).await;
+        tokio::time::sleep(RECOVERY_PAUSE_MAX).await;
+    });
+    assert!(!cache.runtime.debts.is_owing());
+    drop(stalled);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_retry_that_takes_long_is_not_doubled() {
+    let (cache, store) = rig();
+    store.fail(Op::Invalidate);
+    cache.invalidate_key("k").await.unwrap_err();
+    store.heal(Op::Invalidate);
+    store.never_done();
+    store.slow(Duration::from_millis(200));
+    for _ in 0..40 {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        get(&cache, "k", 1).await;
+    }
+    assert!(store.calls(Op::Invalidate) > 100, "one attempt that goes on");
+    assert_eq!(store.at_once_max(Op::Invalidate), 1);
+}
+
+/// Other processes serve what it would remove, also while this one is not called.
+#[test]
+fn a_retry_that_died_with_its_runtime_is_taken_up_by_whoever_looks_at_the_health() {
+    let (cache, store) = rig();
+    store.fail(Op::Invalidate);
+    paused_runtime().block_on(async { cache.invalidate_key("k").await.unwrap_err() });
+    store.heal(Op::Invalidate);
+    paused_runtime().block_on(async {
+        assert!(cache.health().owes_invalidations);
+        tokio::time::sleep(RECOVERY_PAUSE_MAX).await;
+        assert!(!cache.health().owes_invalidations);
+    });
 }
 
 fn paused_runtime() -> tokio::runtime::Runtime {

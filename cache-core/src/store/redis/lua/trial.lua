@@ -1,8 +1,9 @@
--- Whether the server lets a script do what the library's scripts do: each command is tried on a key that is gone in the end.
+-- Whether the server lets a script do what the library's scripts do: each command is tried on a key
+-- that is gone in the end.
 --
 -- KEYS  1 trial      ARGV  1 root
--- Reply { name, … } of the commands that are refused; '~' for keys that are not declared. What a server refuses for the moment
--- (full memory, a disk that fails) is not told. Cost O(1). Atomic.
+-- Reply { name, … } of the commands that are refused; '~' for keys that are not declared. What a
+-- server refuses for the moment (full memory, a disk that fails) is not told. Cost O(1). Atomic.
 local key, undeclared = KEYS[1], ARGV[1] .. '~clock'
 
 local function is_refused(reply)
@@ -10,9 +11,9 @@ local function is_refused(reply)
   if not words then
     return false
   end
-  -- Redis 7.0 and 6, later ones and Valkey, a command that was renamed away; servers that want each key declared.
-  for _, told in ipairs({ "can't run", 'ACL failure', 'NOPERM', 'nknown Redis command', 'nknown command', "can't access",
-    'undeclared', 'non declared' }) do
+  -- Redis 7.0; later ones and Valkey; a command that was renamed away; keys that are not declared.
+  for _, told in ipairs({ "can't run", "can't access", 'ACL failure', 'NOPERM', 'nknown Redis command',
+    'nknown command', 'undeclared', 'non declared' }) do
     if string.find(words, told, 1, true) then
       return true
     end
