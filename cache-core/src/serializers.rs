@@ -1,5 +1,4 @@
-//! What the hand-written `Serializer`s have in common: the calls that they refuse, and the calls
-//! that they pass on.
+//! What the hand-written `Serializer`s have in common: calls that they refuse, or pass on.
 
 /// Refuses all compound values: their associated types and methods. Stands inside an
 /// `impl Serializer` with `Ok` and `Error`.

@@ -1,5 +1,4 @@
-//! Loads values before they are asked for: knows functions and keys as text, and nothing of how
-//! values are stored.
+//! Loads values ahead of calls: knows functions and keys as text, and not how values are stored.
 
 mod batch;
 mod keys;
