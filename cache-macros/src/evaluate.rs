@@ -10,7 +10,8 @@ use syn::{Attribute, Expr};
 
 use crate::errors::Errors;
 use crate::names::{Item, Kind, TypedCall};
-use crate::signature::Function;
+use crate::options::peel;
+use crate::signature::{Function, Param};
 use crate::template::{Piece, Placeholder, Template};
 use crate::wrapper;
 
@@ -94,6 +95,10 @@ pub(crate) struct Evaluator<'a> {
     /// conditions of its parameter.
     owned: Vec<(Ident, Vec<Attribute>)>,
     value_is_option: bool,
+    /// Parameters that are an `Option`.
+    options: Vec<Ident>,
+    /// Parameters are at hand by reference.
+    is_borrowed: bool,
     /// Names go to the installed cache, and what typed calls name has to be there, too.
     in_installed: bool,
 }
@@ -109,8 +114,21 @@ impl<'a> Evaluator<'a> {
                 .flat_map(|param| param.bindings.iter().map(|binding| (binding.clone(), param.cfgs.clone())))
                 .collect(),
             value_is_option: function.value_is_option(),
+            options: function
+                .params
+                .iter()
+                .filter(|param| param.is_option())
+                .filter_map(Param::name)
+                .cloned()
+                .collect(),
+            is_borrowed: false,
             in_installed: false,
         }
+    }
+
+    /// In a companion, which takes parameters by reference.
+    pub(crate) fn borrowed(self) -> Self {
+        Self { is_borrowed: true, ..self }
     }
 
     /// With a check that no typed call names an entry of another cache, if the attribute names none.
@@ -126,6 +144,8 @@ impl<'a> Evaluator<'a> {
             names: Vec::new(),
             owned: Vec::new(),
             value_is_option: false,
+            options: Vec::new(),
+            is_borrowed: false,
             in_installed: false,
         }
     }
@@ -280,23 +300,64 @@ impl<'a> Evaluator<'a> {
                     }
                 }
             }
-            Item::Typed(call) => {
-                let span = call.key.span();
-                self.sink.add(self.private, target, kind, &self.typed_key(call), span)
-            }
+            Item::Typed(call) => self.add_typed(target, kind, call),
             Item::Spread(iterator) => self.sink.add_all(self.private, target, kind, iterator),
         }
     }
 
-    fn typed_key(&self, call: &TypedCall) -> TokenStream {
-        match &call.target {
-            Some(target) if self.in_installed => {
-                let private = wrapper::located(self.private, target.span());
-                let span = Span::mixed_site().located_at(target.span());
-                quote_spanned!(span => #private::installed(#target))
-            }
-            _ => call.key.to_token_stream(),
+    /// A key made with an `Option` that is a parameter: of what is inside, if the key takes that, and none
+    /// of a `None`. What the key takes, only the compiler knows.
+    fn add_typed(&self, target: &Ident, kind: Kind, call: &TypedCall) -> TokenStream {
+        let span = Span::mixed_site().located_at(call.key.span());
+        let private = wrapper::located(self.private, call.key.span());
+        let checked = call.target.as_ref().filter(|_| self.in_installed);
+        let mut key = checked.unwrap_or(&call.key).clone();
+        let (locals, arguments) = self.take_options(&mut key);
+        let key = match checked {
+            Some(_) => quote_spanned!(span => #private::installed(#key)),
+            None => key.to_token_stream(),
+        };
+        let add = self.sink.add(self.private, target, kind, &key, call.key.span());
+        if locals.is_empty() {
+            return add;
         }
+        quote_spanned! { span =>
+            if let (#(::core::option::Option::Some(#locals),)*) = (#(#arguments,)*) { #add }
+        }
+    }
+
+    /// Puts a local in the place of each argument that is such an `Option`. Returns the locals, and what is
+    /// in them if there is something inside.
+    ///
+    /// A companion has other parameters, too, by reference, and looks through it: what is wrong with an
+    /// argument is then said in the same words in both places, and so once.
+    fn take_options(&self, call: &mut Expr) -> (Vec<Ident>, Vec<TokenStream>) {
+        let (mut locals, mut arguments) = (Vec::new(), Vec::new());
+        let args = match call {
+            Expr::Call(call) => &mut call.args,
+            Expr::MethodCall(call) => &mut call.args,
+            _ => return (locals, arguments),
+        };
+        for arg in args {
+            let Expr::Reference(reference) = &*arg else { continue };
+            let Expr::Path(path) = peel(&reference.expr) else { continue };
+            let Some(name) = path.path.get_ident().cloned() else { continue };
+            let at_name = Span::mixed_site().located_at(name.span());
+            let is_reference = self.is_borrowed && self.owned.iter().any(|(owned, _)| *owned == name);
+            let through = is_reference.then(|| quote_spanned!(at_name => *));
+            if !self.options.contains(&name) {
+                if is_reference {
+                    *arg = syn::parse_quote_spanned!(name.span() => &*#name);
+                }
+                continue;
+            }
+            let private = wrapper::located(self.private, name.span());
+            arguments.push(quote_spanned!(at_name => #private::argument(&#through #name)));
+            let local = format_ident!("__argument_{}", locals.len(), span = at_name);
+            *arg = syn::parse_quote!(#local);
+            locals.push(local);
+        }
+        (locals, arguments)
     }
 
     /// `Template::new().text(…).part(…)`.

@@ -71,6 +71,11 @@ impl Param {
         }
     }
 
+    /// An `Option`, by name.
+    pub(crate) fn is_option(&self) -> bool {
+        last_segment(&self.ty).is_some_and(|segment| segment.ident == "Option")
+    }
+
     /// A shared reference, so that it can still be used after the body.
     pub(crate) fn is_shared_reference(&self) -> bool {
         matches!(peel_type(&self.ty), Type::Reference(reference) if reference.mutability.is_none())

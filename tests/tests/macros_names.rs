@@ -102,6 +102,56 @@ async fn templates_see_what_is_inside_an_option() {
     assert_eq!(cache.invalidate_tag("any:0").await.unwrap().entries, 1);
 }
 
+#[cached(prefix = "of_whole", ttl = "60s", skip(cache), cache = cache)]
+async fn of_whole(cache: &Cache, iata: Option<&str>) -> usize {
+    let _ = cache;
+    iata.map_or(0, str::len)
+}
+
+#[cached(
+    prefix = "of_options", ttl = "60s", skip(cache), cache = cache,
+    depends_on = [get_airport(borrowed), get_airport(owned), of_whole(borrowed), get_flight(tenant, result)],
+)]
+async fn of_options(cache: &Cache, borrowed: Option<&str>, owned: Option<String>, tenant: Option<String>) -> u64 {
+    let _ = (cache, borrowed);
+    drop((owned, tenant));
+    7
+}
+
+#[tokio::test]
+async fn a_typed_call_takes_what_is_inside_an_option_and_nothing_of_none() {
+    let cache = Cache::in_memory();
+    let fill = async || {
+        let [owned, tenant] = ["LAX", "acme"].map(|text| Some(text.to_owned()));
+        of_options(&cache, Some("DFW"), owned, tenant).await;
+    };
+    for key in ["airport:DFW", "airport:LAX", "of_whole:+DFW", "flight:acme:7"] {
+        fill().await;
+        assert_eq!(cache.invalidate_key(key).await.unwrap().entries, 1, "{key}");
+    }
+    of_options(&cache, None, None, None).await;
+    for key in ["airport:DFW", "airport:LAX", "of_whole:+DFW", "flight:acme:7"] {
+        assert_eq!(cache.invalidate_key(key).await.unwrap().entries, 0, "{key}");
+    }
+    assert_eq!(cache.invalidate_key(of_whole::key(&None)).await.unwrap().entries, 1);
+}
+
+#[invalidates(keys = [get_airport(iata)], cache = cache)]
+async fn change_if_known(cache: &Cache, iata: Option<String>) {
+    let _ = cache;
+    drop(iata);
+}
+
+#[tokio::test]
+async fn an_option_among_keys_invalidates_what_is_inside() {
+    let cache = Cache::in_memory();
+    fill(&cache).await;
+    change_if_known(&cache, None).await;
+    assert_eq!(stored(&cache).await, [true; 3]);
+    change_if_known(&cache, Some("DFW".to_owned())).await;
+    assert_eq!(stored(&cache).await, [false, true, true]);
+}
+
 #[invalidates(keys = [get_airport(iata), ..more.iter()], tags = ["state:{result.state}"], patterns = ["airports:{iata}*"], cache = cache)]
 async fn set_airport(cache: &Cache, iata: String, more: &[String], fails: bool) -> Result<Airport, String> {
     if fails {

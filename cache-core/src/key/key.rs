@@ -29,8 +29,9 @@ use crate::name::{IntoTag, Name, TextKey, prefix_of};
 /// - in a key over 120 bytes one such digest of the whole key replaces all that follows the first
 ///   `:`, so patterns find that key by its prefix alone.
 ///
-/// Different argument lists have different keys, as far as serde shows a difference. Integers count
-/// by value, whatever their width, and a newtype counts as its content. If a hand-written
+/// Different argument lists have different keys, as far as serde shows a difference. A field under
+/// `#[serde(skip)]` or `#[serde(skip_serializing)]` makes none: no encoder can know of it, and
+/// arguments that differ in it alone share an entry. Integers count by value, whatever their width, and a newtype counts as its content. If a hand-written
 /// `Serialize` passes on the items of a `HashSet` one by one, the set counts as a list in iteration
 /// order: equal sets may then miss each other's entries.
 ///

@@ -110,6 +110,57 @@ pub fn repeat<T: Repeatable>(parameter: &T) -> T {
     parameter.clone()
 }
 
+/// What an `Option` is as the argument of a key that takes a `K`: the whole, or what is inside.
+#[diagnostic::on_unimplemented(
+    message = "the key takes a `{K}` here, and this is an `{Self}`",
+    label = "neither the argument of the key, nor an `Option` of it",
+    note = "name the argument, or spread keys that you make: `..option.map(|id| get_flight::key(&id))`"
+)]
+pub trait ArgumentOf<K: ?Sized> {
+    /// `None`: there is nothing, so there is no key.
+    fn argument(&self) -> Option<&K>;
+}
+
+#[diagnostic::do_not_recommend]
+impl<K> ArgumentOf<K> for K {
+    fn argument(&self) -> Option<&K> {
+        Some(self)
+    }
+}
+
+#[diagnostic::do_not_recommend]
+impl<K> ArgumentOf<K> for Option<K> {
+    fn argument(&self) -> Option<&K> {
+        self.as_ref()
+    }
+}
+
+#[diagnostic::do_not_recommend]
+impl<K: ?Sized> ArgumentOf<K> for Option<&K> {
+    fn argument(&self) -> Option<&K> {
+        *self
+    }
+}
+
+#[diagnostic::do_not_recommend]
+impl ArgumentOf<str> for Option<String> {
+    fn argument(&self) -> Option<&str> {
+        self.as_deref()
+    }
+}
+
+#[diagnostic::do_not_recommend]
+impl<K> ArgumentOf<[K]> for Option<Vec<K>> {
+    fn argument(&self) -> Option<&[K]> {
+        self.as_deref()
+    }
+}
+
+/// What a key is made with, of a parameter that is an `Option`.
+pub fn argument<A: ArgumentOf<K>, K: ?Sized>(option: &A) -> Option<&K> {
+    option.argument()
+}
+
 /// A type that says how long its values live.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` says no ttl, and neither does this attribute",

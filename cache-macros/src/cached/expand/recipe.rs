@@ -15,7 +15,7 @@ use crate::wrapper;
 pub(super) fn finish(generator: &Generator<'_>, generics: &Generics, value_type: &TokenStream) -> TokenStream {
     let private = &generator.private;
     let items = generator.items();
-    let evaluator = generator.evaluator();
+    let evaluator = generator.evaluator().borrowed();
     let names = Ident::new("__names", Span::mixed_site());
     if !knows_recipe(generator, generics) {
         // A name that cannot be spelled keeps `put` from storing: without all of its tags the value
