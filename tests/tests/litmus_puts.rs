@@ -80,13 +80,13 @@ each_store! {
 
 /// A text that is held while it is encoded: that is after `put` has read
 /// the clock and before it writes.
-struct Held {
+struct HeldText {
     text: String,
     encoding: Probe,
     go_on: std::sync::Mutex<std::sync::mpsc::Receiver<()>>,
 }
 
-impl serde::Serialize for Held {
+impl serde::Serialize for HeldText {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         self.encoding.mark();
         // An error is a sender that is gone: the way is free.
@@ -95,7 +95,7 @@ impl serde::Serialize for Held {
     }
 }
 
-impl<'de> serde::Deserialize<'de> for Held {
+impl<'de> serde::Deserialize<'de> for HeldText {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let (_, closed) = std::sync::mpsc::channel();
         let text = String::deserialize(deserializer)?;
@@ -104,16 +104,16 @@ impl<'de> serde::Deserialize<'de> for Held {
 }
 
 /// A put that is under way, on a thread of its own: encoding blocks.
-struct Putting {
+struct PendingPut {
     encoding: Probe,
     go_on: std::sync::mpsc::Sender<()>,
     done: JoinHandle<cache_core::Put>,
 }
 
-impl Putting {
+impl PendingPut {
     async fn begin(cache: &Cache, text: &str) -> Self {
         let (go_on, waits) = std::sync::mpsc::channel();
-        let held = Held { text: text.to_owned(), encoding: Probe::new(), go_on: std::sync::Mutex::new(waits) };
+        let held = HeldText { text: text.to_owned(), encoding: Probe::new(), go_on: std::sync::Mutex::new(waits) };
         let (encoding, cache) = (held.encoding.clone(), cache.clone());
         let runtime = tokio::runtime::Handle::current();
         let done = tokio::task::spawn_blocking(move || runtime.block_on(cache.put("a", &held)).unwrap());
@@ -134,8 +134,8 @@ each_store! {
     async fn two_concurrent_puts_end_in_a_miss_in_either_order(store: TestStore) {
         let cache = store.cache().await;
         for first_writes_first in [true, false] {
-            let first = Putting::begin(&cache, "first").await;
-            let second = Putting::begin(&cache, "second").await;
+            let first = PendingPut::begin(&cache, "first").await;
+            let second = PendingPut::begin(&cache, "second").await;
             let (earlier, later) = if first_writes_first { (first, second) } else { (second, first) };
             assert!(earlier.finish().await.stored);
             let later = later.finish().await;
@@ -146,7 +146,7 @@ each_store! {
 
     async fn a_put_overtaken_by_an_invalidation_is_not_stored(store: TestStore) {
         let cache = store.cache().await;
-        let put = Putting::begin(&cache, "old").await;
+        let put = PendingPut::begin(&cache, "old").await;
         cache.invalidate_key("a").await.unwrap();
         assert!(!put.finish().await.stored);
         assert_eq!(cache.peek::<String>("a").await.unwrap(), None);

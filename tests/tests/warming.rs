@@ -345,7 +345,7 @@ async fn a_dropped_run_stops_what_it_began() {
     let at = Gate::new();
     let (gate, counted) = (at.clone(), stopped.clone());
     warmer.register("endless", move || {
-        let (gate, counted) = (gate.clone(), CountsDrop(counted.clone()));
+        let (gate, counted) = (gate.clone(), DropCounter(counted.clone()));
         async move {
             let _counted = counted;
             gate.pass().await;
@@ -362,9 +362,9 @@ async fn a_dropped_run_stops_what_it_began() {
     stopped.reached(1).await;
 }
 
-struct CountsDrop(Probe);
+struct DropCounter(Probe);
 
-impl Drop for CountsDrop {
+impl Drop for DropCounter {
     fn drop(&mut self) {
         self.0.mark();
     }

@@ -18,7 +18,7 @@ use tokio::sync::Mutex;
 use crate::db::{self, Db};
 use crate::error::Error;
 use crate::flights;
-use crate::input::{self, Body, Path, Query, Refused};
+use crate::input::{self, Body, Path, Query, Refusal};
 use crate::model::{Airport, DeparturesBoard, Flight, Itinerary, Origin, RouteStatistics};
 use crate::warm;
 
@@ -27,7 +27,7 @@ pub const SERVED_FROM: &str = "x-served-from";
 /// How many database queries the request ran.
 pub const DATABASE_QUERIES: &str = "x-database-queries";
 
-type Answer<T> = Result<Json<T>, Refused>;
+type Answer<T> = Result<Json<T>, Refusal>;
 
 /// Most warmers and keys in one warm-up.
 const WANTED_MAX: usize = 1_000;
@@ -66,9 +66,9 @@ pub fn router(app: App) -> Router {
         .route("/admin/invalidate", post(invalidate))
         .route("/admin/warm", post(warm_now))
         .route("/admin/stats", get(stats))
-        .fallback(async || Refused(StatusCode::NOT_FOUND, "no such path".to_owned()))
+        .fallback(async || Refusal(StatusCode::NOT_FOUND, "no such path".to_owned()))
         .method_not_allowed_fallback(async || {
-            Refused(StatusCode::METHOD_NOT_ALLOWED, "this path has no such method".to_owned())
+            Refusal(StatusCode::METHOD_NOT_ALLOWED, "this path has no such method".to_owned())
         })
         .layer(middleware::map_response(default_to_none))
         .with_state(app)
@@ -106,24 +106,27 @@ async fn flight(State(app): State<App>, Path(id): Path<u64>) -> Answer<Flight> {
 }
 
 #[derive(Deserialize)]
-struct OfDay {
+struct DayQuery {
     day: String,
 }
 
 async fn departures(
     State(app): State<App>,
     Path(iata): Path<String>,
-    Query(OfDay { day }): Query<OfDay>,
+    Query(DayQuery { day }): Query<DayQuery>,
 ) -> Answer<DeparturesBoard> {
     Ok(Json(flights::get_departures(&app.db, &input::iata(&iata)?, input::day(&day)?).await?))
 }
 
 #[derive(Deserialize)]
-struct OfFlights {
+struct FlightsQuery {
     flights: String,
 }
 
-async fn itinerary(State(app): State<App>, Query(OfFlights { flights: ids }): Query<OfFlights>) -> Answer<Itinerary> {
+async fn itinerary(
+    State(app): State<App>,
+    Query(FlightsQuery { flights: ids }): Query<FlightsQuery>,
+) -> Answer<Itinerary> {
     Ok(Json(flights::get_itinerary(&app.db, &input::flight_ids(&ids)?).await?))
 }
 
@@ -131,7 +134,7 @@ async fn route_statistics(State(app): State<App>, Path(route): Path<(String, Str
     let (origin, destination) = (input::iata(&route.0)?, input::iata(&route.1)?);
     match flights::get_route_statistics(&app.db, &origin, &destination).await? {
         Some(statistics) => Ok(Json(statistics)),
-        None => Err(Refused(StatusCode::NOT_FOUND, format!("nothing flew from {origin} to {destination}"))),
+        None => Err(Refusal(StatusCode::NOT_FOUND, format!("nothing flew from {origin} to {destination}"))),
     }
 }
 
@@ -159,14 +162,14 @@ async fn set_delay(
 }
 
 #[derive(Deserialize)]
-struct Rescheduled {
+struct NewDeparture {
     scheduled_departure: String,
 }
 
 async fn reschedule(
     State(app): State<App>,
     Path(id): Path<u64>,
-    Body(Rescheduled { scheduled_departure }): Body<Rescheduled>,
+    Body(NewDeparture { scheduled_departure }): Body<NewDeparture>,
 ) -> Answer<Flight> {
     let departure = input::departure(&scheduled_departure)?.to_owned();
     let rescheduled = to_the_end(async move { flights::reschedule(&app.db, id, departure).await }).await?;
@@ -183,7 +186,7 @@ async fn replace_airport(
     Body(new): Body<Airport>,
 ) -> Answer<Airport> {
     if input::iata(&iata)? != new.iata {
-        return Err(Refused(
+        return Err(Refusal(
             StatusCode::UNPROCESSABLE_ENTITY,
             "the code in the body is not that of the path".to_owned(),
         ));
@@ -214,7 +217,7 @@ async fn invalidate(State(app): State<App>, Body(targets): Body<Targets>) -> Ans
         invalidation = invalidation.pattern(pattern);
     }
     if invalidation.is_empty() {
-        return Err(Refused(StatusCode::UNPROCESSABLE_ENTITY, "name a key, a tag or a pattern".to_owned()));
+        return Err(Refusal(StatusCode::UNPROCESSABLE_ENTITY, "name a key, a tag or a pattern".to_owned()));
     }
     let invalidated = app.cache.invalidate(invalidation).await?;
     Ok(Json(json!({ "removed": invalidated.entries })))
@@ -223,7 +226,7 @@ async fn invalidate(State(app): State<App>, Body(targets): Body<Targets>) -> Ans
 /// `{"names": ["busiest boards"]}`, `{"keys": ["flight:42", "board:DFW:2001-03-09"]}`, or both.
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Wanted {
+struct WarmRequest {
     #[serde(default)]
     names: Vec<String>,
     #[serde(default)]
@@ -232,14 +235,14 @@ struct Wanted {
 
 /// Without a body: all that is warmed at the start. What cannot be warmed is part of the answer,
 /// and keeps nothing else from being warmed. A client that hangs up stops its warm-up.
-async fn warm_now(State(app): State<App>, wanted: Result<Option<Json<Wanted>>, JsonRejection>) -> Answer<Value> {
-    let Wanted { names, keys } = wanted?.map(|Json(wanted)| wanted).unwrap_or_default();
+async fn warm_now(State(app): State<App>, wanted: Result<Option<Json<WarmRequest>>, JsonRejection>) -> Answer<Value> {
+    let WarmRequest { names, keys } = wanted?.map(|Json(wanted)| wanted).unwrap_or_default();
     if names.len() + keys.len() > WANTED_MAX {
         let message = format!("at most {WANTED_MAX} names and keys are warmed at once");
-        return Err(Refused(StatusCode::UNPROCESSABLE_ENTITY, message));
+        return Err(Refusal(StatusCode::UNPROCESSABLE_ENTITY, message));
     }
     let Ok(_turn) = app.warming.try_lock() else {
-        return Err(Refused(StatusCode::CONFLICT, "a warm-up is under way".to_owned()));
+        return Err(Refusal(StatusCode::CONFLICT, "a warm-up is under way".to_owned()));
     };
     let warmer = warm::warmer(&app.db, &app.cache);
     let (named, keys) = if names.is_empty() && keys.is_empty() {

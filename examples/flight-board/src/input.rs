@@ -17,15 +17,15 @@ const DELAY_MIN: std::ops::RangeInclusive<i32> = -1_440..=10_080;
 
 /// A refusal: `{"error": "…"}` with its status.
 #[derive(Debug)]
-pub(crate) struct Refused(pub(crate) StatusCode, pub(crate) String);
+pub(crate) struct Refusal(pub(crate) StatusCode, pub(crate) String);
 
-impl Refused {
+impl Refusal {
     fn bad_request(message: impl Into<String>) -> Self {
         Self(StatusCode::BAD_REQUEST, message.into())
     }
 }
 
-impl IntoResponse for Refused {
+impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         (self.0, Json(json!({ "error": self.1 }))).into_response()
     }
@@ -33,36 +33,36 @@ impl IntoResponse for Refused {
 
 /// axum's extractors, refusing in JSON.
 #[derive(FromRequest)]
-#[from_request(via(axum::Json), rejection(Refused))]
+#[from_request(via(axum::Json), rejection(Refusal))]
 pub(crate) struct Body<T>(pub(crate) T);
 
 #[derive(FromRequestParts)]
-#[from_request(via(axum::extract::Path), rejection(Refused))]
+#[from_request(via(axum::extract::Path), rejection(Refusal))]
 pub(crate) struct Path<T>(pub(crate) T);
 
 #[derive(FromRequestParts)]
-#[from_request(via(axum::extract::Query), rejection(Refused))]
+#[from_request(via(axum::extract::Query), rejection(Refusal))]
 pub(crate) struct Query<T>(pub(crate) T);
 
-impl From<JsonRejection> for Refused {
+impl From<JsonRejection> for Refusal {
     fn from(rejection: JsonRejection) -> Self {
         Self(rejection.status(), rejection.body_text())
     }
 }
 
-impl From<PathRejection> for Refused {
+impl From<PathRejection> for Refusal {
     fn from(rejection: PathRejection) -> Self {
         Self(rejection.status(), rejection.body_text())
     }
 }
 
-impl From<QueryRejection> for Refused {
+impl From<QueryRejection> for Refusal {
     fn from(rejection: QueryRejection) -> Self {
         Self(rejection.status(), rejection.body_text())
     }
 }
 
-impl From<Error> for Refused {
+impl From<Error> for Refusal {
     fn from(error: Error) -> Self {
         match error {
             Error::NoSuchFlight(_) | Error::NoSuchAirport(_) => Self(StatusCode::NOT_FOUND, error.to_string()),
@@ -75,7 +75,7 @@ impl From<Error> for Refused {
     }
 }
 
-impl From<cache_core::Error> for Refused {
+impl From<cache_core::Error> for Refusal {
     fn from(error: cache_core::Error) -> Self {
         match error.kind() {
             ErrorKind::Config | ErrorKind::Limit | ErrorKind::Encode => {
@@ -88,53 +88,53 @@ impl From<cache_core::Error> for Refused {
 }
 
 /// An airport's code, in capitals however it was typed, so that `dfw` and `DFW` share an entry.
-pub(crate) fn iata(text: &str) -> Result<String, Refused> {
+pub(crate) fn iata(text: &str) -> Result<String, Refusal> {
     if (3..=4).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
         Ok(text.to_ascii_uppercase())
     } else {
-        Err(Refused::bad_request("an airport's code is three or four letters or digits"))
+        Err(Refusal::bad_request("an airport's code is three or four letters or digits"))
     }
 }
 
 /// A day as the data writes it: `2001-03-09`.
-pub(crate) fn day(text: &str) -> Result<&str, Refused> {
+pub(crate) fn day(text: &str) -> Result<&str, Refusal> {
     let shape: Vec<_> =
         text.split('-').map(|part| (part.len(), part.bytes().all(|byte| byte.is_ascii_digit()))).collect();
     if shape == [(4, true), (2, true), (2, true)] {
         Ok(text)
     } else {
-        Err(Refused::bad_request("a day is written as in 2001-03-09"))
+        Err(Refusal::bad_request("a day is written as in 2001-03-09"))
     }
 }
 
 /// A time of departure as the data writes it: `2001-03-09 18:05`.
-pub(crate) fn departure(text: &str) -> Result<&str, Refused> {
+pub(crate) fn departure(text: &str) -> Result<&str, Refusal> {
     let time = text.split_once(' ').filter(|(on, _)| day(on).is_ok()).and_then(|(_, time)| time.split_once(':'));
     let below = |text: &str, limit| text.len() == 2 && text.parse::<u8>().is_ok_and(|number| number < limit);
     if time.is_some_and(|(hour, minute)| below(hour, 24) && below(minute, 60)) {
         Ok(text)
     } else {
         let message = "a time of departure is written as in 2001-03-09 18:05";
-        Err(Refused(StatusCode::UNPROCESSABLE_ENTITY, message.to_owned()))
+        Err(Refusal(StatusCode::UNPROCESSABLE_ENTITY, message.to_owned()))
     }
 }
 
 /// Flight numbers, separated by commas.
-pub(crate) fn flight_ids(text: &str) -> Result<Vec<u64>, Refused> {
+pub(crate) fn flight_ids(text: &str) -> Result<Vec<u64>, Refusal> {
     let ids: Result<Vec<u64>, _> = text.split(',').map(str::parse).collect();
     match ids {
         Ok(ids) if ids.len() <= ITINERARY_FLIGHTS_MAX => Ok(ids),
-        Ok(_) => Err(Refused::bad_request(format!("an itinerary has at most {ITINERARY_FLIGHTS_MAX} flights"))),
-        Err(_) => Err(Refused::bad_request("flights are numbers separated by commas")),
+        Ok(_) => Err(Refusal::bad_request(format!("an itinerary has at most {ITINERARY_FLIGHTS_MAX} flights"))),
+        Err(_) => Err(Refusal::bad_request("flights are numbers separated by commas")),
     }
 }
 
 /// A believable delay.
-pub(crate) fn delay_min(minutes: i32) -> Result<i32, Refused> {
+pub(crate) fn delay_min(minutes: i32) -> Result<i32, Refusal> {
     if DELAY_MIN.contains(&minutes) {
         Ok(minutes)
     } else {
         let message = format!("a delay is from {} to {} minutes", DELAY_MIN.start(), DELAY_MIN.end());
-        Err(Refused(StatusCode::UNPROCESSABLE_ENTITY, message))
+        Err(Refusal(StatusCode::UNPROCESSABLE_ENTITY, message))
     }
 }

@@ -25,11 +25,11 @@ const RELAY_INTERVAL: Duration = Duration::from_secs(5);
 /// Notes read in one query.
 const NOTES_PER_PAGE: u32 = 100;
 
-type Settled = std::result::Result<(), Box<dyn Error + Send + Sync>>;
+type Settlement = std::result::Result<(), Box<dyn Error + Send + Sync>>;
 
 /// What a relay came to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Relayed {
+pub struct RelayReport {
     /// Done and struck.
     pub done: u64,
     /// Left: the store could not be reached, or this version cannot read them.
@@ -64,8 +64,8 @@ pub(crate) async fn change<T: Send + 'static>(
 /// # Errors
 /// SQLite's. A note that cannot be done is no error: it is reported, stays, and keeps no other from
 /// being done.
-pub async fn relay(db: &Db, cache: &Cache) -> Result<Relayed> {
-    let (mut relayed, mut last) = (Relayed::default(), 0);
+pub async fn relay(db: &Db, cache: &Cache) -> Result<RelayReport> {
+    let (mut relayed, mut last) = (RelayReport::default(), 0);
     loop {
         let notes = db.query_unseen(move |connection| {
             let mut page =
@@ -109,7 +109,7 @@ pub async fn relay_forever(db: Db, cache: Cache) {
 
 /// Invalidates, then strikes the note. If the store is away this process bypasses what the note
 /// names, until it has caught up.
-async fn settle(db: &Db, cache: &Cache, id: i64, untrue: Invalidation) -> Settled {
+async fn settle(db: &Db, cache: &Cache, id: i64, untrue: Invalidation) -> Settlement {
     cache.invalidate(untrue).await?;
     db.query_unseen(move |connection| connection.execute("DELETE FROM outbox WHERE id = ?", [id])).await?;
     Ok(())

@@ -16,7 +16,7 @@ use tokio::sync::oneshot;
 use crate::api::App;
 use crate::db::Db;
 use crate::setup;
-use client::{Answer, Client};
+use client::{Client, Reply};
 
 mod changes;
 mod client;
@@ -110,14 +110,14 @@ impl Tour {
         }
     }
 
-    async fn get(&self, path: &str) -> Outcome<Answer> {
+    async fn get(&self, path: &str) -> Outcome<Reply> {
         let answer = tokio::time::timeout(PATIENCE, self.client.ask(Method::GET, path, None)).await??;
         report("GET", path, &answer);
         Ok(answer)
     }
 
     /// Makes a change and says how many entries it removed.
-    async fn change(&self, method: Method, path: &str, body: Option<Value>) -> Outcome<(Answer, u64)> {
+    async fn change(&self, method: Method, path: &str, body: Option<Value>) -> Outcome<(Reply, u64)> {
         let before = self.cache.stats().total().invalidated;
         let answer = tokio::time::timeout(PATIENCE, self.client.ask(method.clone(), path, body.as_ref())).await??;
         let removed = self.cache.stats().total().invalidated - before;
@@ -128,7 +128,7 @@ impl Tour {
         Ok((answer, removed))
     }
 
-    async fn delay(&self, flight: u64, delay_min: i32) -> Outcome<(Answer, u64)> {
+    async fn delay(&self, flight: u64, delay_min: i32) -> Outcome<(Reply, u64)> {
         self.change(Method::PUT, &format!("/flights/{flight}/delay"), Some(json!({ "delay_min": delay_min }))).await
     }
 
@@ -142,7 +142,7 @@ impl Tour {
     }
 }
 
-fn report(method: &str, path: &str, answer: &Answer) {
+fn report(method: &str, path: &str, answer: &Reply) {
     let queries = match answer.database_queries {
         1 => "1 query".to_owned(),
         queries => format!("{queries} queries"),

@@ -9,7 +9,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use crate::api::App;
 use crate::db::Db;
 use crate::flights;
-use crate::input::{self, Refused};
+use crate::input::{self, Refusal};
 
 /// The boards that most flights leave from, each an airport on a day.
 pub const BUSIEST_BOARDS: &str = "busiest boards";
@@ -76,6 +76,6 @@ pub async fn at_start(app: &App) -> Warmed {
     warmed
 }
 
-fn message(Refused(_, message): Refused) -> String {
+fn message(Refusal(_, message): Refusal) -> String {
     message
 }

@@ -13,7 +13,7 @@ use crate::process::TTL;
 
 /// What all processes see.
 #[derive(Clone)]
-pub(crate) enum Stored {
+pub(crate) enum SharedStore {
     /// Stands for Redis where time is virtual: it answers at once, as the embedded store does.
     Map(Arc<Mutex<HashMap<u32, (Flight, Instant)>>>),
     Redis {
@@ -22,7 +22,7 @@ pub(crate) enum Stored {
     },
 }
 
-impl Stored {
+impl SharedStore {
     pub(crate) async fn redis(url: &str, prefix: &str) -> Self {
         let client = redis::Client::open(url).expect("a Redis URL");
         let connection = client.get_multiplexed_async_connection().await.expect("a Redis at CACHE_URL");
@@ -64,21 +64,21 @@ impl Stored {
     }
 }
 
-type Loading = Arc<Mutex<HashMap<u32, Arc<OnceCell<Flight>>>>>;
+type Loads = Arc<Mutex<HashMap<u32, Arc<OnceCell<Flight>>>>>;
 
 /// `GET`, load, `SETEX`, and `DEL` when something has changed. A load that began before a change is
 /// stored after its `DEL`, and stays for the TTL.
 #[derive(Clone)]
 pub(crate) struct ByHand {
-    pub(crate) stored: Stored,
+    pub(crate) stored: SharedStore,
     /// Of this process: who finds a load there waits for it.
-    loading: Option<Loading>,
+    loading: Option<Loads>,
     db: Db,
     pub(crate) deletes: bool,
 }
 
 impl ByHand {
-    pub(crate) fn new(stored: Stored, db: &Db, deletes: bool) -> Self {
+    pub(crate) fn new(stored: SharedStore, db: &Db, deletes: bool) -> Self {
         Self { stored, loading: None, db: db.clone(), deletes }
     }
 

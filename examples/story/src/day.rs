@@ -20,11 +20,11 @@ const STEP_MIN: i32 = 15;
 #[derive(Clone, Debug)]
 pub(crate) struct Event {
     pub(crate) at_s: f64,
-    pub(crate) what: What,
+    pub(crate) what: Action,
 }
 
 #[derive(Clone, Debug)]
-pub(crate) enum What {
+pub(crate) enum Action {
     /// A visitor's page, answered by one of the processes.
     Visit { process: usize, ids: Vec<u32> },
     /// The flight is that late from now on.
@@ -35,13 +35,13 @@ impl Event {
     /// The flights of a visit.
     pub(crate) fn page(&self) -> Option<&[u32]> {
         match &self.what {
-            What::Visit { ids, .. } => Some(ids),
-            What::Delay { .. } => None,
+            Action::Visit { ids, .. } => Some(ids),
+            Action::Delay { .. } => None,
         }
     }
 }
 
-struct Flight {
+struct Departure {
     departs_s: f64,
     delay_min: i32,
     /// The page that it is on top of.
@@ -62,14 +62,14 @@ pub(crate) fn events(visits: usize, processes: usize, seed: u64) -> (usize, Vec<
     random.shuffle(&mut by_rank);
     by_rank.sort_by_key(|&id| flights[id].delay_min < STEP_MIN);
     let visit = |id: usize, at_s: f64, random: &mut fastrand::Rng, events: &mut Vec<Event>| {
-        let what = What::Visit { process: random.usize(..processes), ids: flights[id].page.clone() };
+        let what = Action::Visit { process: random.usize(..processes), ids: flights[id].page.clone() };
         events.push(Event { at_s: at_s.rem_euclid(DAY_S), what });
     };
     // A change is announced at the gates of the best known flights, and passengers look.
     let mut rank_of = vec![0; flights.len()];
     by_rank.iter().enumerate().for_each(|(rank, &id)| rank_of[id] = rank);
     for change in events.clone() {
-        if let What::Delay { id, .. } = change.what
+        if let Action::Delay { id, .. } = change.what
             && rank_of[id as usize] < ANNOUNCED_ALOUD
         {
             for _ in 0..PASSENGERS {
@@ -99,16 +99,16 @@ pub(crate) fn events(visits: usize, processes: usize, seed: u64) -> (usize, Vec<
 
 /// A late flight's delay grows step by step, from when it should have left to when it
 /// did; an early one is said once.
-fn announce(id: u32, flight: &Flight, events: &mut Vec<Event>) {
+fn announce(id: u32, flight: &Departure, events: &mut Vec<Event>) {
     let mut minutes = 0;
     while minutes != flight.delay_min {
         let at_s = (flight.departs_s + f64::from(minutes) * MINUTE_S).rem_euclid(DAY_S);
         minutes = if flight.delay_min < 0 { flight.delay_min } else { flight.delay_min.min(minutes + STEP_MIN) };
-        events.push(Event { at_s, what: What::Delay { id, minutes } });
+        events.push(Event { at_s, what: Action::Delay { id, minutes } });
     }
 }
 
-fn flights() -> Vec<Flight> {
+fn flights() -> Vec<Departure> {
     let mut by_origin: HashMap<&str, Vec<(f64, usize)>> = HashMap::new();
     let mut flights = Vec::new();
     for line in FLIGHTS.lines().skip(1) {
@@ -120,7 +120,7 @@ fn flights() -> Vec<Flight> {
         let departs_s = (number(hours) * 60.0 + number(minutes)) * MINUTE_S;
         by_origin.entry(origin).or_default().push((departs_s, flights.len()));
         let delay_min = delay_min.parse().expect("minutes");
-        flights.push(Flight { departs_s, delay_min, page: Vec::new() });
+        flights.push(Departure { departs_s, delay_min, page: Vec::new() });
     }
     for departures in by_origin.values_mut() {
         departures.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));

@@ -9,8 +9,8 @@ use cache_core::{Cache, Warmer};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
-use crate::by_hand::{ByHand, Stored};
-use crate::day::{Event, MINUTE_S, What};
+use crate::by_hand::{ByHand, SharedStore};
+use crate::day::{Action, Event, MINUTE_S};
 use crate::db::Db;
 use crate::process::{Library, Process, Step, get_flights};
 
@@ -82,7 +82,7 @@ fn processes(setup: Setup, db: &Db) -> Vec<Process> {
     match setup {
         Setup::NoCache => peers(Cache::disabled(), Step::Lease),
         Setup::ByHand { deletes, single_flight } => {
-            let by_hand = ByHand::new(Stored::Map(Arc::default()), db, deletes);
+            let by_hand = ByHand::new(SharedStore::Map(Arc::default()), db, deletes);
             let of_process = || if single_flight { by_hand.clone().single_flight() } else { by_hand.clone() };
             (0..PROCESSES).map(|_| Process::ByHand(of_process())).collect()
         }
@@ -103,14 +103,14 @@ async fn run(world: &Arc<World>, events: &[Event], setup: Setup) {
         sleep_until(midnight + Duration::from_secs_f64(event.at_s)).await;
         let world = world.clone();
         match event.what.clone() {
-            What::Visit { process, ids } => {
+            Action::Visit { process, ids } => {
                 if warming.is_some() {
                     let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
                     ids.iter().for_each(|&id| note(&mut seen, id, event.at_s));
                 }
                 tasks.spawn(async move { world.visit(process, &ids).await });
             }
-            What::Delay { id, minutes } => _ = tasks.spawn(async move { world.delay(id, minutes).await }),
+            Action::Delay { id, minutes } => _ = tasks.spawn(async move { world.delay(id, minutes).await }),
         }
         while let Some(done) = tasks.try_join_next() {
             done.expect("no task of the day panics");

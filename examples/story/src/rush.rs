@@ -11,8 +11,8 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
 use crate::SEED;
-use crate::by_hand::{ByHand, Stored};
-use crate::day::{Event, MINUTE_S, What};
+use crate::by_hand::{ByHand, SharedStore};
+use crate::day::{Action, Event, MINUTE_S};
 use crate::db::Db;
 use crate::play::PROCESSES;
 use crate::process::{Library, Process, Step};
@@ -74,7 +74,7 @@ pub(crate) fn answer(kind: &str, process: usize, run: &str, url: &str, flights: 
                 cache.clear().await.expect("a Redis at CACHE_URL");
                 Process::Library(Library { cache, db: db.clone(), step: Step::Lease })
             }
-            _ => Process::ByHand(ByHand::new(Stored::redis(url, run).await, &db, true).single_flight()),
+            _ => Process::ByHand(ByHand::new(SharedStore::redis(url, run).await, &db, true).single_flight()),
         };
         println!("ready");
         std::io::stdin().read_line(&mut String::new()).expect("the word to begin");
@@ -85,11 +85,11 @@ pub(crate) fn answer(kind: &str, process: usize, run: &str, url: &str, flights: 
             let after_s = (event.at_s - minute[0].at_s) * SECONDS / MINUTE_S;
             let reader = reader.clone();
             match event.what.clone() {
-                What::Visit { process: by, ids } if by == process => {
+                Action::Visit { process: by, ids } if by == process => {
                     sleep_until(begun + Duration::from_secs_f64(after_s)).await;
                     tasks.spawn(async move { _ = reader.page(&ids).await });
                 }
-                What::Delay { id, .. } if id as usize % PROCESSES == process => {
+                Action::Delay { id, .. } if id as usize % PROCESSES == process => {
                     sleep_until(begun + Duration::from_secs_f64(after_s)).await;
                     tasks.spawn(async move { reader.invalidate(id).await });
                 }

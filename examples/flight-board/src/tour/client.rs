@@ -19,7 +19,7 @@ pub(crate) struct Client {
 
 /// What came back.
 #[derive(Clone, Debug)]
-pub(crate) struct Answer {
+pub(crate) struct Reply {
     /// 200 and its like.
     pub(crate) status: u16,
     /// `cache`, `database` or `none`.
@@ -30,7 +30,7 @@ pub(crate) struct Answer {
     pub(crate) body: Value,
 }
 
-impl Answer {
+impl Reply {
     /// Answered, and without any database query.
     pub(crate) fn is_cached(&self) -> bool {
         self.served_from == "cache" && self.database_queries == 0
@@ -49,7 +49,7 @@ impl Client {
         method: Method,
         path: &str,
         body: Option<&Value>,
-    ) -> Result<Answer, hyper_util::client::legacy::Error> {
+    ) -> Result<Reply, hyper_util::client::legacy::Error> {
         let request = Request::builder().method(method).uri(format!("http://{}{path}", self.server));
         let request = match body {
             Some(_) => request.header(header::CONTENT_TYPE, "application/json"),
@@ -65,7 +65,7 @@ impl Client {
             (response.status().as_u16(), header(SERVED_FROM), header(DATABASE_QUERIES));
         // A body that breaks off reads as `null`, and fails the claim about it.
         let body = response.into_body().collect().await.map(|body| body.to_bytes()).unwrap_or_default();
-        Ok(Answer {
+        Ok(Reply {
             status,
             served_from,
             database_queries: queries.parse().unwrap_or_default(),

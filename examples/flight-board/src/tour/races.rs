@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use axum::http::Method;
 use tokio::task::JoinHandle;
 
-use super::client::Answer;
+use super::client::Reply;
 use super::{Outcome, PATIENCE, Tour, board, report, shown_delay};
 use crate::db::HeldQuery;
 
@@ -93,7 +93,7 @@ async fn a_pattern(tour: &mut Tour) -> Outcome {
     Ok(())
 }
 
-type Reader = JoinHandle<Result<Answer, hyper_util::client::legacy::Error>>;
+type Reader = JoinHandle<Result<Reply, hyper_util::client::legacy::Error>>;
 
 fn in_background(tour: &Tour, path: &str) -> Reader {
     let (client, path) = (tour.client.clone(), path.to_owned());
@@ -108,7 +108,7 @@ async fn hold(tour: &Tour, nth: u32, path: &str) -> Outcome<(HeldQuery, Reader)>
     Ok((held, reader))
 }
 
-async fn release(held: HeldQuery, reader: Reader, path: &str) -> Outcome<Answer> {
+async fn release(held: HeldQuery, reader: Reader, path: &str) -> Outcome<Reply> {
     held.release();
     let answer = tokio::time::timeout(PATIENCE, reader).await???;
     report("(released) GET", path, &answer);

@@ -3,7 +3,7 @@
 use axum::http::Method;
 use serde_json::json;
 
-use super::client::Answer;
+use super::client::Reply;
 use super::{Outcome, Tour, board};
 
 pub(super) async fn run(tour: &mut Tour) -> Outcome {
@@ -51,7 +51,7 @@ pub(super) async fn run(tour: &mut Tour) -> Outcome {
 }
 
 /// Asks twice, and claims that only the first time costs queries.
-async fn twice(tour: &mut Tour, path: &str, queries: u64) -> Outcome<Answer> {
+async fn twice(tour: &mut Tour, path: &str, queries: u64) -> Outcome<Reply> {
     let first = tour.get(path).await?;
     let second = tour.get(path).await?;
     let same = first.status == 200 && first.body == second.body;

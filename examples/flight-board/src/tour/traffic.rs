@@ -56,15 +56,19 @@ pub(super) async fn run(tour: &mut Tour) -> Outcome {
 }
 
 #[derive(Default)]
-struct Seen {
+struct Sightings {
     answers: u64,
     stale: u64,
 }
 
 /// One client: one request in ten changes its flight, the others read.
 /// What is its own it knows exactly.
-async fn read_and_change(client: Client, own: u64, mut rng: Rng) -> Result<Seen, hyper_util::client::legacy::Error> {
-    let mut seen = Seen::default();
+async fn read_and_change(
+    client: Client,
+    own: u64,
+    mut rng: Rng,
+) -> Result<Sightings, hyper_util::client::legacy::Error> {
+    let mut seen = Sightings::default();
     let mut delay = None;
     for _ in 0..REQUESTS_PER_CLIENT {
         // The busier an airport, the more it is asked for.

@@ -3,7 +3,7 @@
 use cache_core::{Cache, Invalidation, Key, key};
 use cache_tests::{Fault, FaultProxy, Log, TestStore, each_server, ready, until};
 use flight_board::flights;
-use flight_board::outbox::{self, Relayed};
+use flight_board::outbox::{self, RelayReport};
 
 use crate::process::{BOARD, FLIGHT, File, Process, Serving};
 
@@ -95,7 +95,7 @@ each_server! {
         file.note(&written(Invalidation::new().key("plain:1")));
 
         proxy.set(Fault::Refuse).await;
-        assert_eq!(outbox::relay(&db, &cache).await.unwrap(), Relayed { done: 0, left: 3 });
+        assert_eq!(outbox::relay(&db, &cache).await.unwrap(), RelayReport { done: 0, left: 3 });
         proxy.set(Fault::None).await;
         until(async || matches!(cache.peek::<u32>("other:1").await, Ok(Some(1)))).await;
         for name in &names[..3] {
@@ -140,20 +140,20 @@ async fn a_note_that_cannot_be_struck_does_not_make_the_change_fail() {
         .execute_batch("CREATE TRIGGER stuck BEFORE DELETE ON outbox BEGIN SELECT RAISE(ABORT, 'read-only'); END")
         .unwrap();
     assert_eq!(flights::set_delay(&db, FLIGHT, 999).await.unwrap().delay_min, 999);
-    assert_eq!(outbox::relay(&db, &Cache::in_memory()).await.unwrap(), Relayed { done: 0, left: 1 });
+    assert_eq!(outbox::relay(&db, &Cache::in_memory()).await.unwrap(), RelayReport { done: 0, left: 1 });
 }
 
 #[tokio::test]
 async fn notes_that_cannot_be_read_stay_and_keep_nothing_else_from_being_done() {
     let file = File::new();
     let (db, cache) = (file.open(), Cache::in_memory());
-    assert_eq!(outbox::relay(&db, &cache).await.unwrap(), Relayed::default());
+    assert_eq!(outbox::relay(&db, &cache).await.unwrap(), RelayReport::default());
     file.note("garbage");
     file.note(r#"{"version":2,"keys":["a"]}"#);
     file.note(&written(Invalidation::new().key("flight:1")));
     let (log, _listening) = Log::listen();
     for done in [1, 0] {
-        assert_eq!(outbox::relay(&db, &cache).await.unwrap(), Relayed { done, left: 2 });
+        assert_eq!(outbox::relay(&db, &cache).await.unwrap(), RelayReport { done, left: 2 });
     }
     assert_eq!(log.text().matches("ERROR").count(), 2, "once each time: {}", log.text());
 }
