@@ -9,6 +9,7 @@ mod invalidation;
 mod limits;
 mod lineage;
 mod outage;
+mod patience;
 mod peers;
 mod reading;
 mod recovery;

@@ -16,7 +16,7 @@ use crate::error::Error;
 use crate::runtime::Runtime;
 use crate::runtime::budget::Budget;
 use crate::runtime::single_flight::{Closing, Leader};
-use crate::store::{IfPresent, LeaseReply, Token};
+use crate::store::{IfHeld, IfPresent, LeaseReply, LeaseRequest, Token};
 
 /// Asks for the lease of a subject. A value that is stored by now may be the answer.
 pub(crate) async fn ask(
@@ -24,11 +24,12 @@ pub(crate) async fn ask(
     budget: &mut Budget,
     lease: &Lease,
     if_present: IfPresent,
+    if_held: IfHeld,
 ) -> Result<LeaseReply, Error> {
     let store = subject.runtime.store()?;
-    let duration = subject.runtime.config.lease;
-    let asked = |until| store.take_lease(&lease.key, lease.token, duration, if_present, subject.recall(), until);
-    budget.ask(&subject.counters, asked).await
+    let (lasts, recall) = (subject.runtime.config.lease, subject.recall());
+    let request = LeaseRequest { token: lease.token, lasts, if_present, if_held, recall };
+    budget.ask(&subject.counters, |until| store.take_lease(&lease.key, request, until)).await
 }
 
 /// A lease that was asked for. Dropped, it is given back in the background: the answer may be lost, and a token that holds

@@ -1,4 +1,5 @@
-//! The read path of one call: look; share another's load, or take the lease; load. Compiled once: nothing in it is generic.
+//! The read path of one call: look; share another's load, or take the lease; load. Compiled once:
+//! nothing in it is generic.
 
 use std::sync::Arc;
 
@@ -39,7 +40,8 @@ pub(crate) struct Terms {
     pub(crate) refresh: bool,
     /// The caller has a value refreshed in the background.
     pub(crate) background: bool,
-    /// Bytes of another type may be an answer: the caller has a key given as text, which does not know the function's version.
+    /// Bytes of another type may be an answer: the caller has a key given as text, which does not
+    /// know the function's version.
     pub(crate) any_type: bool,
 }
 
@@ -51,7 +53,8 @@ enum Way {
     WaitForLease,
     /// Alone, now: with a clock reading, and with the lease only if it is free.
     Alone,
-    /// Alone, now: with a clock reading, and without the lease, which is for whoever leads after a load that failed.
+    /// Alone, now: with a clock reading, and without the lease, which is for whoever leads after a
+    /// load that failed.
     Beside(Beside),
     /// The store failed this call: load and store nothing.
     FailOpen,
@@ -61,7 +64,8 @@ enum Way {
 
 /// What this call has seen under its key.
 struct Seen {
-    /// Which stored bytes are an answer: not those that were too old, none after some that were corrupt or foreign.
+    /// Which stored bytes are an answer: not those that were too old, none after some that were
+    /// corrupt or foreign.
     if_present: IfPresent,
     /// A value that is too old, and is served if the load fails.
     kept: Option<Entry>,
@@ -119,7 +123,8 @@ enum Sharing {
 
 impl Read {
     pub(crate) fn begin(subject: Arc<Subject>, terms: Terms) -> Self {
-        // First of all: the enclosing load depends on this key whatever comes, also if this call is dropped right away.
+        // First of all: the enclosing load depends on this key whatever comes, also if this call is
+        // dropped right away.
         subject.hand_over();
         let budget = Budget::new(subject.runtime.config.operation_deadline);
         let way = match Way::of(&subject, terms) {
@@ -141,8 +146,8 @@ impl Read {
         !matches!(self.way, Way::Bypass | Way::FailOpen) && self.seen.if_present != IfPresent::Ignore
     }
 
-    /// What is stored, if it can be used. One round trip, under the caller's own future: a shared answer could be older than
-    /// the caller.
+    /// What is stored, if it can be used. One round trip, under the caller's own future: a shared
+    /// answer could be older than the caller.
     pub(crate) async fn stored(&mut self) -> Option<Found> {
         match self.look().await {
             Ok(found) => found,
@@ -194,9 +199,10 @@ impl Read {
 
     async fn share(&mut self) -> Sharing {
         let Some(key) = self.subject.key_text().cloned() else { return Sharing::Alone };
-        let (mut joined_again, mut looked_again, mut streak) = (false, false, Streak::default());
+        let (mut joined_again, mut looked_again) = (false, false);
+        let (mut streak, mut overdue) = (Streak::default(), None);
         while matches!(self.way, Way::Share) {
-            let follower = match self.subject.runtime.flights.join(&key, &streak) {
+            let follower = match self.subject.runtime.flights.join(&key, &streak, overdue.as_ref()) {
                 Role::Lead(leader) => return Sharing::Lead(leader),
                 Role::Follow(follower) => follower,
                 Role::Crowded => {
@@ -204,13 +210,14 @@ impl Read {
                     break;
                 }
             };
-            match self.follow(follower).await {
+            match self.follow(follower, &streak).await {
                 Advice::Take(bytes) => match self.usable(bytes, Source::Flight) {
                     Some(found) => return Sharing::Found(found),
                     None if matches!(self.way, Way::Share) => self.way = Way::Alone,
                     None => {}
                 },
-                // One look for each, as it must be; together they wait for the lease if the value is gone again.
+                // One look for each, as it must be; together they wait for the lease if the value
+                // is gone again.
                 Advice::Look if !looked_again && self.looks() => {
                     looked_again = true;
                     if let Some(found) = self.stored().await {
@@ -227,6 +234,7 @@ impl Read {
                     None => self.way = Way::Beside(beside),
                 },
                 Advice::TakeOver => {}
+                Advice::StandBy(flight) => overdue = Some(flight),
                 // Once: a value that is refused over and over must not make callers queue up.
                 Advice::JoinAgain if !joined_again => joined_again = true,
                 // Everyone at once: the next leader's value may be as little to share, and so on.
@@ -236,15 +244,22 @@ impl Read {
         Sharing::Alone
     }
 
-    /// What the end of a flight means to this call; to load, if it does not come in time.
-    async fn follow(&mut self, follower: Follower) -> Advice {
+    /// What the end of a flight means to this call, or that it does not come in time.
+    async fn follow(&mut self, mut follower: Follower, failed: &Streak) -> Advice {
         if !can_wait() {
             return Advice::Load;
         }
-        tokio::time::timeout_at(self.patience(), follower.advice()).await.unwrap_or(Advice::Load)
+        match tokio::time::timeout_at(self.patience(), follower.advice()).await {
+            Ok(advice) => advice,
+            // The loads before this one failed, a few at a time, for all the time that this call
+            // waits: it needs an error, too.
+            Err(_) if failed.is_one() => Advice::Load,
+            Err(_) => follower.advice_without_patience().await,
+        }
     }
 
-    /// What is stored, as this call may have it; if it may not, that is noted for the next question.
+    /// What is stored, as this call may have it; if it may not, that is noted for the next
+    /// question.
     fn usable(&mut self, bytes: Bytes, source: Source) -> Option<Found> {
         match self.judge(bytes, source) {
             Verdict::Usable(found) => return Some(found),
@@ -308,8 +323,9 @@ impl Read {
         self.seen.if_present = IfPresent::Ignore;
     }
 
-    /// What this very call has read, in the place of a load that failed: that of a leader may be older than this call. Who has
-    /// it need not wait for a turn to load: it would be served the same if that load failed, too.
+    /// What this very call has read, in the place of a load that failed: that of a leader may be
+    /// older than this call. Who has it need not wait for a turn to load: it would be served the
+    /// same if that load failed, too.
     fn stand_in(&mut self) -> Option<Found> {
         let entry = load::stand_in(&self.subject, self.seen.kept.take()?)?;
         Some(Found { entry, kind: HitKind::StandIn, due: None })
@@ -322,8 +338,8 @@ impl Way {
         if runtime.store.is_none() || recovery::affects(runtime, [&key.name]) {
             return Self::Bypass;
         }
-        // Waiting for the load that it is part of, it would wait for itself; and a load that has begun is not the one that a
-        // refresh asks for.
+        // Waiting for the load that it is part of, it would wait for itself; and a load that has
+        // begun is not the one that a refresh asks for.
         if provenance::is_loading(runtime.id, &key.text) || terms.refresh { Self::Alone } else { Self::Share }
     }
 }

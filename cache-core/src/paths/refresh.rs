@@ -21,7 +21,7 @@ use crate::entry::Version;
 use crate::observe::Event;
 use crate::runtime::Reservation;
 use crate::runtime::budget::Budget;
-use crate::store::{IfPresent, LeaseReply};
+use crate::store::{IfHeld, IfPresent, LeaseReply};
 
 /// A refresh that is due. Dropped, it is left to another call.
 pub(crate) struct Due {
@@ -77,7 +77,8 @@ impl Due {
         let subject = &self.subject;
         let mut budget = Budget::new(subject.runtime.config.operation_deadline);
         let mut lease = Lease::new(&subject.runtime, subject.key_text()?);
-        match lease::ask(subject, &mut budget, &lease, IfPresent::ReturnOther(self.version)).await.ok()? {
+        let if_present = IfPresent::ReturnOther(self.version);
+        match lease::ask(subject, &mut budget, &lease, if_present, IfHeld::Wait).await.ok()? {
             LeaseReply::Granted(clock) => {
                 subject.note(Event::RefreshBegan);
                 let rights = Rights { clock: Some(clock), lease: Some(lease), ..Rights::default() };

@@ -32,7 +32,7 @@ impl Wait {
         store: &dyn Store,
         if_present: IfPresent,
         remaining: Duration,
-        until: Instant,
+        until: Option<Instant>,
     ) -> Change {
         let begun = clock::now();
         let key = subject.key_text().map_or("", |key| key);
@@ -41,7 +41,10 @@ impl Wait {
                 budget.ask(&subject.counters, |until| store.watch(key, if_present, until)).await.unwrap_or(None);
             self.watchable = self.watch.is_some();
         }
-        let at_most = |pause: Duration| until.min(begun + pause.min(remaining.max(LEASE_POLL_MIN)));
+        let at_most = |pause: Duration| {
+            let pause = begun + pause.min(remaining.max(LEASE_POLL_MIN));
+            until.map_or(pause, |until| until.min(pause))
+        };
         let Some(watch) = &self.watch else {
             tokio::time::sleep_until(at_most(clock::spread(self.pause))).await;
             self.pause = (self.pause * 2).min(LEASE_POLL_MAX);

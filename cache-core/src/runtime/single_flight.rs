@@ -4,11 +4,13 @@
 //! joined can have overtaken that value. This is so if the fill was stored after the follower
 //! joined, for the store looks at the fences then; or if the load began after the follower joined.
 //!
+//! A follower that has waited long enough leads the next flight, beside the one whose load goes on.
+//!
 //! This module knows nothing of stores, leases or types.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry as Slot;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use bytes::Bytes;
@@ -27,11 +29,19 @@ pub(crate) struct Flights {
 
 struct Flight {
     epoch: u64,
-    load_began: AtomicBool,
     /// The loads that failed before this flight, as far as its callers know.
     streak: Mutex<Streak>,
     end: watch::Sender<Option<End>>,
+    /// Whether the load has begun. Apart from the end: nobody is to be woken by it but those who
+    /// have waited long enough.
+    load: watch::Sender<bool>,
+    /// The flight that took too long, and that this one was led beside. Nobody has joined it since.
+    beside: Option<Overdue>,
 }
+
+/// A flight that somebody has waited for long enough, and whose load goes on.
+#[derive(Clone)]
+pub(crate) struct Overdue(Weak<Flight>);
 
 /// How a flight ended, as the leader tells the followers.
 #[derive(Clone)]
@@ -70,6 +80,9 @@ pub(crate) enum Advice {
     JoinAgain,
     /// The leader was dropped or panicked: join again, and one of the followers leads.
     TakeOver,
+    /// The load has begun, and this follower has waited long enough: join again, but not this
+    /// flight.
+    StandBy(Overdue),
 }
 
 /// A caller's part in a flight.
@@ -96,6 +109,7 @@ pub(crate) struct Closing {
 }
 
 pub(crate) struct Follower {
+    flight: Weak<Flight>,
     end: watch::Receiver<Option<End>>,
     before_load: bool,
 }
@@ -113,29 +127,31 @@ pub(crate) struct Beside(Arc<AtomicU32>);
 
 impl Flights {
     /// Joins the flight of a key, or begins one. `streak`: the loads that the caller has seen
-    /// fail.
-    pub(crate) fn join(self: &Arc<Self>, key: &Arc<str>, streak: &Streak) -> Role {
+    /// fail; `overdue`: the flight that the caller has waited for long enough.
+    pub(crate) fn join(self: &Arc<Self>, key: &Arc<str>, streak: &Streak, overdue: Option<&Overdue>) -> Role {
         let mut by_key = self.lock();
         // Read under the lock, so that a flight made after an invalidation began has the new
         // epoch.
         let epoch = self.epoch.load(Ordering::SeqCst);
         let crowded = by_key.len() >= FLIGHTS_MAX;
+        let is_overdue =
+            |flight: &Arc<Flight>| overdue.is_some_and(|overdue| overdue.0.as_ptr() == Arc::as_ptr(flight));
         let flight = match by_key.entry(key.clone()) {
-            Slot::Occupied(slot) if slot.get().epoch == epoch => {
+            Slot::Occupied(slot) if slot.get().epoch == epoch && !is_overdue(slot.get()) => {
                 let flight = slot.get();
                 flight.note(streak);
-                return Role::Follow(Follower {
-                    end: flight.end.subscribe(),
-                    before_load: !flight.load_began.load(Ordering::SeqCst),
-                });
+                let end = flight.end.subscribe();
+                let before_load = !*flight.load.borrow();
+                return Role::Follow(Follower { flight: Arc::downgrade(flight), end, before_load });
             }
             Slot::Vacant(_) if crowded => return Role::Crowded,
             slot => {
                 let flight = Arc::new(Flight {
                     epoch,
-                    load_began: AtomicBool::new(false),
                     streak: Mutex::new(streak.clone()),
                     end: watch::Sender::new(None),
+                    load: watch::Sender::new(false),
+                    beside: overdue.cloned(),
                 });
                 slot.insert_entry(flight.clone());
                 flight
@@ -173,6 +189,19 @@ impl Flight {
         }
     }
 
+    /// Followers of a flight that took too long had joined before the load of this one began, so
+    /// they may take what it stored.
+    fn serve_who_waits_beside(&self, end: &End) {
+        let before = |beside: &Option<Overdue>| beside.as_ref().and_then(|overdue| overdue.0.upgrade());
+        for overdue in std::iter::successors(before(&self.beside), |overdue| before(&overdue.beside)) {
+            overdue.end.send_if_modified(|ended| {
+                let is_open = ended.is_none();
+                ended.get_or_insert_with(|| end.clone());
+                is_open
+            });
+        }
+    }
+
     fn lock_streak(&self) -> MutexGuard<'_, Streak> {
         self.streak.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -181,7 +210,7 @@ impl Flight {
 impl Leader {
     /// To be called before the load begins.
     pub(crate) fn load_begins(&self) {
-        self.flight.load_began.store(true, Ordering::SeqCst);
+        self.flight.load.send_replace(true);
     }
 
     /// Lets nobody else join. To be called before the fill is sent: a stored fill proves the value
@@ -204,6 +233,9 @@ impl Leader {
 
     pub(crate) fn end(self, end: End) {
         self.close();
+        if let End::Stored(_) = end {
+            self.flight.serve_who_waits_beside(&end);
+        }
         self.flight.end.send_replace(Some(end));
     }
 }
@@ -225,8 +257,27 @@ impl Closing {
 }
 
 impl Follower {
+    /// As [`advice`](Self::advice), for a follower that has waited long enough: it waits no longer
+    /// than for the load to begin. Until then the leader is waiting as well, and is the first of
+    /// this process whose turn comes.
+    pub(crate) async fn advice_without_patience(&mut self) -> Advice {
+        let flight = self.flight.clone();
+        let Some(mut load) = flight.upgrade().map(|flight| flight.load.subscribe()) else { return self.advice().await };
+        tokio::select! {
+            biased;
+            advice = self.advice() => advice,
+            _ = load.wait_for(|begun| *begun) => Advice::StandBy(Overdue(flight)),
+        }
+    }
+
+    /// Its flight, if the load has begun.
+    pub(crate) fn overdue(&self) -> Option<Overdue> {
+        let begun = self.flight.upgrade().is_some_and(|flight| *flight.load.borrow());
+        begun.then(|| Overdue(self.flight.clone()))
+    }
+
     /// Waits for the leader. Cancel safe.
-    pub(crate) async fn advice(mut self) -> Advice {
+    pub(crate) async fn advice(&mut self) -> Advice {
         // An error says that the sender is gone: the leader was dropped without an end.
         if self.end.changed().await.is_err() {
             return Advice::TakeOver;
@@ -248,6 +299,11 @@ impl Follower {
 }
 
 impl Streak {
+    /// Whether any load failed.
+    pub(crate) fn is_one(&self) -> bool {
+        self.failures > 0
+    }
+
     /// The right to load beside the leader. After 1, 2, 3, … failures 1, 2, 4, … loads may be under
     /// way, the leader's among them, and [`FAILED_LOADS_AT_ONCE`] at most. So one failed load costs
     /// one more load; and while loads go on failing, no caller waits for as many loads as there are

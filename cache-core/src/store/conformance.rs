@@ -9,7 +9,8 @@ use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::{
-    ClockReading, Drained, Fill, FillReply, IfPresent, LeaseReply, Recall, Refusal, Store, SweepScope, Token, Written,
+    ClockReading, Drained, Fill, FillReply, IfHeld, IfPresent, LeaseReply, LeaseRequest, Recall, Refusal, Store,
+    SweepScope, Token, Written,
 };
 use crate::config::{Config, INVALIDATE_MEMBERS_PER_CHUNK};
 use crate::entry::Version;
@@ -39,6 +40,7 @@ macro_rules! on_every_store {
 
 mod learned;
 mod leaving;
+mod taking_over;
 mod watching;
 
 on_every_store! {
@@ -264,7 +266,10 @@ async fn a_lease_is_held_by_one_token(rig: Rig) {
 
 async fn a_lease_ends_by_itself_and_a_renewal_says_when(rig: Rig) {
     let moment = Duration::from_millis(1);
-    rig.store.take_lease("a", Token::new(), moment, IfPresent::Return, Recall::Nothing, far()).await.unwrap();
+    rig.store
+        .take_lease("a", LeaseRequest::waiting(Token::new(), moment, IfPresent::Return, Recall::Nothing), far())
+        .await
+        .unwrap();
     rig.until_granted("a").await;
     let mine = Token::new();
     rig.lease("b", mine).await;
@@ -283,8 +288,11 @@ async fn a_fill_leaves_the_lease_of_another_token_alone(rig: Rig) {
             rig.invalidate(&["tT"]).await;
         }
         assert_eq!(rig.try_fill(key, &["tT"], &clock).await, expected);
-        let asked =
-            rig.store.take_lease(key, Token::new(), SECOND, IfPresent::Ignore, Recall::Nothing, far()).await.unwrap();
+        let asked = rig
+            .store
+            .take_lease(key, LeaseRequest::waiting(Token::new(), SECOND, IfPresent::Ignore, Recall::Nothing), far())
+            .await
+            .unwrap();
         assert!(matches!(asked, LeaseReply::Held { .. }), "{key}");
     }
 }
@@ -306,7 +314,10 @@ async fn a_lease_that_a_fence_has_overtaken_is_free(rig: Rig) {
 async fn a_lease_answers_with_a_value_that_was_filled_meanwhile(rig: Rig) {
     rig.fill("a", &[]).await;
     assert!(matches!(rig.lease("a", Token::new()).await, LeaseReply::Hit(value) if value.ends_with(b"a")));
-    let ignoring = rig.store.take_lease("a", Token::new(), SECOND, IfPresent::Ignore, Recall::Nothing, far()).await;
+    let ignoring = rig
+        .store
+        .take_lease("a", LeaseRequest::waiting(Token::new(), SECOND, IfPresent::Ignore, Recall::Nothing), far())
+        .await;
     assert!(matches!(ignoring.unwrap(), LeaseReply::Granted(_)));
 }
 
@@ -315,11 +326,21 @@ async fn a_lease_answers_with_any_value_but_the_one_that_is_too_old(rig: Rig) {
     let stored = Version([0; 24]);
     let other = rig
         .store
-        .take_lease("a", Token::new(), SECOND, IfPresent::ReturnOther(Version([13; 24])), Recall::Nothing, far())
+        .take_lease(
+            "a",
+            LeaseRequest::waiting(Token::new(), SECOND, IfPresent::ReturnOther(Version([13; 24])), Recall::Nothing),
+            far(),
+        )
         .await;
     assert!(matches!(other.unwrap(), LeaseReply::Hit(value) if value.ends_with(b"a")));
-    let same =
-        rig.store.take_lease("a", Token::new(), SECOND, IfPresent::ReturnOther(stored), Recall::Nothing, far()).await;
+    let same = rig
+        .store
+        .take_lease(
+            "a",
+            LeaseRequest::waiting(Token::new(), SECOND, IfPresent::ReturnOther(stored), Recall::Nothing),
+            far(),
+        )
+        .await;
     assert!(matches!(same.unwrap(), LeaseReply::Granted(_)));
 }
 

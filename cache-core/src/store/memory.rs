@@ -12,8 +12,8 @@ use self::rules::Rules;
 use self::state::{Now, Settings, State};
 use super::watches::{Change, Watch, Watches};
 use super::{
-    ClockReading, Drained, Fill, FillReply, IfPresent, LeaseReply, Recall, Store, StoreFuture, SweepReply, SweepScope,
-    Token, Written,
+    ClockReading, Drained, Fill, FillReply, IfPresent, LeaseReply, LeaseRequest, Recall, Store, StoreFuture,
+    SweepReply, SweepScope, Token, Written,
 };
 use crate::clock::{self, Instant};
 use crate::config::{Config, INVALIDATE_NAMES_PER_CHUNK};
@@ -130,16 +130,8 @@ impl Store for MemoryStore {
         })
     }
 
-    fn take_lease<'a>(
-        &'a self,
-        key: &'a str,
-        token: Token,
-        lease: Duration,
-        if_present: IfPresent,
-        recall: Recall,
-        _: Instant,
-    ) -> StoreFuture<'a, LeaseReply> {
-        self.run_on(key, move |state, key, now| state.take_lease(key, token, lease, if_present, recall, now))
+    fn take_lease<'a>(&'a self, key: &'a str, request: LeaseRequest, _: Instant) -> StoreFuture<'a, LeaseReply> {
+        self.run_on(key, move |state, key, now| state.take_lease(key, &request, now))
     }
 
     fn renew_lease<'a>(&'a self, key: &'a str, token: Token, lease: Duration, _: Instant) -> StoreFuture<'a, bool> {

@@ -17,8 +17,8 @@ use crate::entry::Version;
 use crate::error::{Error, ErrorKind};
 use crate::name::Name;
 use crate::store::{
-    Change, ClockReading, Drained, Fill, FillReply, IfPresent, LeaseReply, Recall, Refusal, Store, StoreFuture,
-    StoreHealth, SweepReply, SweepScope, Token, Watch, Written,
+    Change, ClockReading, Drained, Fill, FillReply, IfHeld, IfPresent, LeaseReply, LeaseRequest, Recall, Refusal,
+    Store, StoreFuture, StoreHealth, SweepReply, SweepScope, Token, Watch, Written,
 };
 
 mod connect;
@@ -204,27 +204,24 @@ impl Store for RedisStore {
         })
     }
 
-    fn take_lease<'a>(
-        &'a self,
-        key: &'a str,
-        token: Token,
-        lease: Duration,
-        if_present: IfPresent,
-        recall: Recall,
-        until: Instant,
-    ) -> StoreFuture<'a, LeaseReply> {
+    fn take_lease<'a>(&'a self, key: &'a str, request: LeaseRequest, until: Instant) -> StoreFuture<'a, LeaseReply> {
         Box::pin(async move {
             let mut keys = vec![self.layout.clock(), self.layout.value(key), self.layout.lease(key)];
-            keys.extend(self.recalled(key, recall));
+            keys.extend(self.recalled(key, request.recall));
             let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
             let learned_max = LEARNED_BYTES_MAX.to_string();
-            let (nonce, token, lease_ms) = (nonce(), token_text(token), millis(lease).max(1).to_string());
-            let present: &[u8] = match &if_present {
+            let (nonce, token) = (nonce(), token_text(request.token));
+            let lease_ms = millis(request.lasts).max(1).to_string();
+            let present: &[u8] = match &request.if_present {
                 IfPresent::Return => b"return",
                 IfPresent::ReturnOther(Version(times)) => times,
                 IfPresent::Ignore => b"ignore",
             };
-            let args: [&[u8]; 7] = [
+            let held = match request.if_held {
+                IfHeld::Wait => "wait".to_owned(),
+                IfHeld::TakeOver(after) => millis(after).to_string(),
+            };
+            let args: [&[u8]; 8] = [
                 self.layout.root().as_bytes(),
                 nonce.as_bytes(),
                 learned_max.as_bytes(),
@@ -232,6 +229,7 @@ impl Store for RedisStore {
                 token.as_bytes(),
                 lease_ms.as_bytes(),
                 present,
+                held.as_bytes(),
             ];
             let reply = self.pool.run(&scripts::TAKE_LEASE, key, &keys, &args, until).await?;
             reply::lease(reply)

@@ -73,13 +73,57 @@ impl IfPresent {
     }
 }
 
+/// What a call does about a lease that another holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum IfHeld {
+    /// It waits: nobody loads beside a load that is under way.
+    Wait,
+    /// It has waited for so long: it takes over a lease that nobody has taken, or taken over, for
+    /// this long. The holder's load goes on, and may fill.
+    ///
+    /// So the calls that wait for one load go on one after the other, in every process that shares
+    /// the store. Each time that their number has doubled they go twice as fast: a load that never
+    /// ends lets even thousands go after a dozen steps.
+    TakeOver(Duration),
+}
+
+impl IfHeld {
+    /// For how long a lease is safe from this call, if so many have taken it over since it was
+    /// free. The script has it too.
+    pub(crate) fn spares_for(self, takeovers: u32) -> Option<Duration> {
+        match self {
+            Self::Wait => None,
+            Self::TakeOver(after) => Some(after / 2_u32.pow(takeovers.max(1).ilog2())),
+        }
+    }
+}
+
+/// A request for a lease.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LeaseRequest {
+    pub(crate) token: Token,
+    /// How long the lease lasts unless it is renewed.
+    pub(crate) lasts: Duration,
+    pub(crate) if_present: IfPresent,
+    pub(crate) if_held: IfHeld,
+    pub(crate) recall: Recall,
+}
+
+#[cfg(test)]
+impl LeaseRequest {
+    pub(crate) fn waiting(token: Token, lasts: Duration, if_present: IfPresent, recall: Recall) -> Self {
+        Self { token, lasts, if_present, if_held: IfHeld::Wait, recall }
+    }
+}
+
 #[derive(Clone, Debug)]
 pub(crate) enum LeaseReply {
     /// Somebody filled meanwhile.
     Hit(Bytes),
     /// The caller has the exclusive right to load until the lease ends.
     Granted(ClockReading),
-    /// Another call has it.
+    /// Another call has it, until then at the latest: its lease ends, or may be taken over by who
+    /// asks for that.
     Held { clock: ClockReading, remaining: Duration },
 }
 
@@ -188,17 +232,9 @@ pub(crate) trait Store: Send + Sync + 'static {
     /// The stored bytes of at most `BATCH_GET_KEYS` keys, in their order.
     fn get_many<'a>(&'a self, keys: &'a [Arc<str>], until: Instant) -> StoreFuture<'a, Vec<Option<Bytes>>>;
 
-    /// Asks for the exclusive right to load `key` for `lease`; renewed by [`renew_lease`](Self::renew_lease).
+    /// Asks for the exclusive right to load `key`; renewed by [`renew_lease`](Self::renew_lease).
     /// A lease that a fence of the key, or the floor, has overtaken is free.
-    fn take_lease<'a>(
-        &'a self,
-        key: &'a str,
-        token: Token,
-        lease: Duration,
-        if_present: IfPresent,
-        recall: Recall,
-        until: Instant,
-    ) -> StoreFuture<'a, LeaseReply>;
+    fn take_lease<'a>(&'a self, key: &'a str, request: LeaseRequest, until: Instant) -> StoreFuture<'a, LeaseReply>;
 
     /// Extends a lease that is still ours; `false`: it is not.
     fn renew_lease<'a>(&'a self, key: &'a str, token: Token, lease: Duration, until: Instant) -> StoreFuture<'a, bool>;

@@ -140,20 +140,20 @@ async fn loads_beside_a_leader_are_few_also_if_they_take_longer_than_its_load() 
 async fn a_leader_that_has_just_come_does_not_begin_the_count_anew() {
     let flights = Arc::new(Flights::default());
     let key: Arc<str> = "k".into();
-    let lead = || match flights.join(&key, &Streak::default()) {
+    let lead = || match flights.join(&key, &Streak::default(), None) {
         Role::Lead(leader) => leader,
         _ => panic!("nobody leads"),
     };
-    let follow = |streak: &Streak| match flights.join(&key, streak) {
+    let follow = |streak: &Streak| match flights.join(&key, streak, None) {
         Role::Follow(follower) => follower,
         _ => panic!("somebody leads"),
     };
     let first = lead();
-    let follower = follow(&Streak::default());
+    let mut follower = follow(&Streak::default());
     first.fail();
     let Advice::TakeTurns(streak) = follower.advice().await else { panic!("one failure is no reason to load beside") };
     let newcomer = lead();
-    let follower = follow(&streak);
+    let mut follower = follow(&streak);
     newcomer.fail();
     assert!(matches!(follower.advice().await, Advice::LoadBeside(_)));
 }

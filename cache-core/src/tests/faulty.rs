@@ -15,8 +15,8 @@ use crate::name::Name;
 use crate::store::far;
 use crate::store::memory::MemoryStore;
 use crate::store::{
-    ClockReading, Drained, Fill, FillReply, IfPresent, LeaseReply, Recall, Store, StoreFuture, SweepReply, SweepScope,
-    Token, Watch, Watches, Written,
+    ClockReading, Drained, Fill, FillReply, IfPresent, LeaseReply, LeaseRequest, Recall, Store, StoreFuture,
+    SweepReply, SweepScope, Token, Watch, Watches, Written,
 };
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -252,20 +252,8 @@ impl Store for Faulty {
         self.through(Op::GetMany, until, Box::pin(async move { self.0.store.get_many(keys, until).await }))
     }
 
-    fn take_lease<'a>(
-        &'a self,
-        key: &'a str,
-        token: Token,
-        lease: Duration,
-        if_present: IfPresent,
-        recall: Recall,
-        until: Instant,
-    ) -> StoreFuture<'a, LeaseReply> {
-        self.through(
-            Op::TakeLease,
-            until,
-            Box::pin(async move { self.0.store.take_lease(key, token, lease, if_present, recall, until).await }),
-        )
+    fn take_lease<'a>(&'a self, key: &'a str, request: LeaseRequest, until: Instant) -> StoreFuture<'a, LeaseReply> {
+        self.through(Op::TakeLease, until, Box::pin(async move { self.0.store.take_lease(key, request, until).await }))
     }
 
     fn renew_lease<'a>(&'a self, key: &'a str, token: Token, lease: Duration, until: Instant) -> StoreFuture<'a, bool> {

@@ -294,15 +294,15 @@ fn a_full_table_of_flights_leaves_callers_alone() {
     let flights = Arc::new(Flights::default());
     let mut leaders = Vec::new();
     for key in 0..FLIGHTS_MAX {
-        let Role::Lead(leader) = flights.join(&key.to_string().into(), &Streak::default()) else {
+        let Role::Lead(leader) = flights.join(&key.to_string().into(), &Streak::default(), None) else {
             panic!("not crowded yet")
         };
         leaders.push(leader);
     }
-    assert!(matches!(flights.join(&"one more".into(), &Streak::default()), Role::Crowded));
-    assert!(matches!(flights.join(&"0".into(), &Streak::default()), Role::Follow(_)));
+    assert!(matches!(flights.join(&"one more".into(), &Streak::default(), None), Role::Crowded));
+    assert!(matches!(flights.join(&"0".into(), &Streak::default(), None), Role::Follow(_)));
     leaders.pop();
-    assert!(matches!(flights.join(&"one more".into(), &Streak::default()), Role::Lead(_)));
+    assert!(matches!(flights.join(&"one more".into(), &Streak::default(), None), Role::Lead(_)));
 }
 
 #[tokio::test(start_paused = true)]

@@ -4,7 +4,7 @@ use tokio::time::Instant;
 
 use super::*;
 use crate::config::{LEASE_POLL_MAX, WATCHED_POLL, WATCHES_MAX};
-use crate::store::{IfPresent, LeaseReply, Recall, Store, Token};
+use crate::store::{IfPresent, LeaseReply, LeaseRequest, Recall, Store, Token};
 
 const CALLERS: usize = 8;
 
@@ -72,7 +72,10 @@ async fn a_dead_process_has_one_successor_when_its_lease_ends_and_the_others_wai
     let store = Faulty::new();
     // No multiple of any pause between two looks.
     let lease = Duration::from_millis(901);
-    let dead = store.take_lease("k", Token::new(), lease, IfPresent::Return, Recall::Nothing, far()).await.unwrap();
+    let dead = store
+        .take_lease("k", LeaseRequest::waiting(Token::new(), lease, IfPresent::Return, Recall::Nothing), far())
+        .await
+        .unwrap();
     assert!(matches!(dead, LeaseReply::Granted(_)));
     let begun = Instant::now();
     let processes: Vec<_> = (0..4).map(|_| on(&store)).collect();

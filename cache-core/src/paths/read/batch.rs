@@ -294,12 +294,13 @@ impl Read {
             // Without the lease there is nothing to wait for.
             return BatchClaim::Missed(self.lease(None).await);
         };
-        let out_of_patience = self.is_out_of_patience();
+        // What is set aside is waited for as well.
+        self.patience();
         let leader = match self.way {
-            Way::Share => match subject.runtime.flights.join(&key.text, &Streak::default()) {
+            Way::Share => match self.join_at_once(&key.text) {
                 Role::Lead(leader) => Some(leader),
-                Role::Follow(_) if !out_of_patience => return BatchClaim::Elsewhere,
-                Role::Follow(_) | Role::Crowded => None,
+                Role::Follow(_) => return BatchClaim::Elsewhere,
+                Role::Crowded => None,
             },
             _ => None,
         };
@@ -315,5 +316,17 @@ impl Read {
             }
             ClaimAnswer::Unanswered(claim) => self.fail_open(claim),
         })
+    }
+    /// Beside a load that is under way, if it has waited for it long enough.
+    fn join_at_once(&self, key: &Arc<str>) -> Role {
+        let join = |overdue| self.subject.runtime.flights.join(key, &Streak::default(), overdue);
+        let role = join(None);
+        match &role {
+            Role::Follow(follower) if self.is_out_of_patience() => match follower.overdue() {
+                Some(overdue) => join(Some(&overdue)),
+                None => role,
+            },
+            _ => role,
+        }
     }
 }

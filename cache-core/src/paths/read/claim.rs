@@ -9,7 +9,7 @@ use crate::paths::lease::{self, Lease};
 use crate::paths::load::{IfFailed, Loading, Rights};
 use crate::paths::wait::Wait;
 use crate::runtime::single_flight::{End, Leader};
-use crate::store::{Change, ClockReading, IfPresent, LeaseReply};
+use crate::store::{Change, ClockReading, IfHeld, IfPresent, LeaseReply};
 
 /// A try at the right to load.
 pub(super) struct Claim {
@@ -46,11 +46,14 @@ impl Read {
                 ClaimAnswer::Missed(miss) => return miss,
                 ClaimAnswer::Held { claim, clock, .. } if self.gives_up() => return self.load_unleased(claim, clock),
                 ClaimAnswer::Held { mut claim, remaining, .. } => {
-                    let until = self.patience();
+                    // Out of patience, until the lease may be taken over: that is when it ends for
+                    // this call.
+                    let until = Some(self.patience()).filter(|_| !self.is_out_of_patience());
                     let if_present = self.seen.if_present;
                     let wait = wait.once(&mut self.budget, &subject, store, if_present, remaining, until);
                     if wait.await == Change::Value {
-                        // Followers need not wait for this call's answer to look for themselves: it is not theirs.
+                        // Followers need not wait for this call's answer to look for themselves: it
+                        // is not theirs.
                         claim.leader.take().into_iter().for_each(|leader| leader.end(End::Elsewhere));
                     }
                     // The wait has a limit of its own.
@@ -58,7 +61,8 @@ impl Read {
                     may_ask_again = true;
                     claim
                 }
-                // A connection that is lost while this call waits says nothing of the load that it waits for.
+                // A connection that is lost while this call waits says nothing of the load that it
+                // waits for.
                 ClaimAnswer::Unanswered(claim) if may_ask_again && self.may_ask() => {
                     may_ask_again = false;
                     claim
@@ -68,11 +72,12 @@ impl Read {
         }
     }
 
-    /// Asks for the lease: the one place where a call does. What is stored by now is taken, if it can be.
+    /// Asks for the lease: the one place where a call does. What is stored by now is taken, if it
+    /// can be.
     pub(super) async fn claim(&mut self, mut claim: Claim) -> ClaimAnswer {
         loop {
-            let if_present = self.seen.if_present;
-            match lease::ask(&self.subject, &mut self.budget, &claim.lease, if_present).await {
+            let (if_present, if_held) = (self.seen.if_present, self.if_held());
+            match lease::ask(&self.subject, &mut self.budget, &claim.lease, if_present, if_held).await {
                 Ok(LeaseReply::Granted(clock)) => {
                     let Claim { lease, leader } = claim;
                     let rights = Rights { clock: Some(clock), lease: Some(lease), leader, _beside: None };
@@ -96,17 +101,28 @@ impl Read {
         }
     }
 
-    /// Whether it loads although another process does.
-    pub(super) fn gives_up(&mut self) -> bool {
-        matches!(self.way, Way::Alone) || self.is_out_of_patience()
+    /// Whether it loads although another process does, without the lease.
+    pub(super) fn gives_up(&self) -> bool {
+        matches!(self.way, Way::Alone) || !can_wait()
     }
 
-    pub(super) fn is_out_of_patience(&mut self) -> bool {
-        !can_wait() || clock::now() >= self.patience()
+    fn if_held(&self) -> IfHeld {
+        if self.is_out_of_patience() { IfHeld::TakeOver(self.wait()) } else { IfHeld::Wait }
     }
 
+    /// Whether it has waited for others as long as it is to wait for them.
+    pub(super) fn is_out_of_patience(&self) -> bool {
+        self.patience.is_some_and(|ends| clock::now() >= ends)
+    }
+
+    /// From the first time that this is asked on.
     pub(super) fn patience(&mut self) -> Instant {
-        *self.patience.get_or_insert_with(|| clock::now() + self.subject.runtime.config.lease_wait)
+        let wait = self.wait();
+        *self.patience.get_or_insert_with(|| clock::now() + wait)
+    }
+
+    fn wait(&self) -> Duration {
+        self.subject.runtime.config.lease_wait
     }
 
     fn may_ask(&self) -> bool {
@@ -127,7 +143,8 @@ impl Read {
         }
     }
 
-    /// Another process has the lease, and this call waits no longer: with the reading that it was given.
+    /// Another process has the lease, and this call waits no longer: with the reading that it was
+    /// given.
     pub(super) fn load_unleased(&mut self, mut claim: Claim, clock: ClockReading) -> Miss {
         claim.lease.forget();
         self.load(Rights { clock: Some(clock), leader: claim.leader, ..Rights::default() })

@@ -30,7 +30,12 @@ impl Rig {
     }
 
     async fn lease_reading(&self, key: &str, recall: Recall) -> (bool, Option<Bytes>) {
-        match self.store.take_lease(key, Token::new(), SECOND, IfPresent::Ignore, recall, far()).await.unwrap() {
+        match self
+            .store
+            .take_lease(key, LeaseRequest::waiting(Token::new(), SECOND, IfPresent::Ignore, recall), far())
+            .await
+            .unwrap()
+        {
             LeaseReply::Granted(clock) => (true, clock.learned),
             LeaseReply::Held { clock, .. } => (false, clock.learned),
             LeaseReply::Hit(_) => unreachable!("present values are ignored"),

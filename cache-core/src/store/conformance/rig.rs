@@ -74,7 +74,11 @@ impl Rig {
 
     pub(in crate::store) async fn lease(&self, key: &str, token: Token) -> LeaseReply {
         self.store
-            .take_lease(key, token, Duration::from_secs(5), IfPresent::Return, Recall::Nothing, far())
+            .take_lease(
+                key,
+                LeaseRequest::waiting(token, Duration::from_secs(5), IfPresent::Return, Recall::Nothing),
+                far(),
+            )
             .await
             .unwrap()
     }
@@ -97,7 +101,11 @@ impl Rig {
     async fn reading_as(&self, token: Token, key: &str) -> ClockReading {
         let reply = self
             .store
-            .take_lease(key, token, Duration::from_secs(5), IfPresent::Ignore, Recall::Nothing, far())
+            .take_lease(
+                key,
+                LeaseRequest::waiting(token, Duration::from_secs(5), IfPresent::Ignore, Recall::Nothing),
+                far(),
+            )
             .await
             .unwrap();
         match reply {
@@ -117,7 +125,7 @@ impl Rig {
         self.fill_as(Token::new(), key, names, clock, payload).await
     }
 
-    async fn fill_as(
+    pub(in crate::store) async fn fill_as(
         &self,
         token: Token,
         key: &str,

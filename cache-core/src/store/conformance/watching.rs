@@ -26,7 +26,11 @@ async fn soon<T>(answer: impl Future<Output = T>) -> T {
 
 async fn granted(store: &dyn Store, token: Token) -> ClockReading {
     match store
-        .take_lease("k", token, Duration::from_secs(30), IfPresent::Ignore, Recall::Nothing, far())
+        .take_lease(
+            "k",
+            LeaseRequest::waiting(token, Duration::from_secs(30), IfPresent::Ignore, Recall::Nothing),
+            far(),
+        )
         .await
         .unwrap()
     {
@@ -101,7 +105,11 @@ async fn a_value_that_is_to_be_ignored_is_no_change(rig: Rig) {
     let clock = granted(&*other, Token::new()).await;
     assert_eq!(fill(&*other, Token::new(), &clock).await, FillReply::Stored);
     let clock = match other
-        .take_lease("k", token, Duration::from_secs(30), IfPresent::Ignore, Recall::Nothing, far())
+        .take_lease(
+            "k",
+            LeaseRequest::waiting(token, Duration::from_secs(30), IfPresent::Ignore, Recall::Nothing),
+            far(),
+        )
         .await
         .unwrap()
     {

@@ -16,6 +16,10 @@ pub(super) struct Lease {
     /// The clock when it was granted: a later invalidation of the key makes it worthless.
     pub(super) seq: u64,
     pub(super) ends: Instant,
+    /// Taken, or taken over, then.
+    pub(super) since: Instant,
+    /// How often it was taken over since it was free.
+    pub(super) takeovers: u32,
 }
 
 #[derive(Clone, Default)]

@@ -18,7 +18,9 @@ use crate::config::{
 };
 use crate::entry::Version;
 use crate::name::Name;
-use crate::store::{ClockReading, Drained, Fill, FillReply, IfPresent, LeaseReply, Recall, Refusal, Token, Written};
+use crate::store::{
+    ClockReading, Drained, Fill, FillReply, IfPresent, LeaseReply, LeaseRequest, Recall, Refusal, Token, Written,
+};
 
 /// The moment of an operation.
 #[derive(Clone, Copy, Debug)]
@@ -96,15 +98,8 @@ impl State {
         ClockReading { learned, ..self.fences.reading(now) }
     }
 
-    pub(super) fn take_lease(
-        &mut self,
-        key: &Name,
-        token: Token,
-        lease: Duration,
-        if_present: IfPresent,
-        recall: Recall,
-        now: Now,
-    ) -> LeaseReply {
+    pub(super) fn take_lease(&mut self, key: &Name, request: &LeaseRequest, now: Now) -> LeaseReply {
+        let LeaseRequest { token, lasts, if_present, if_held, recall } = *request;
         if if_present != IfPresent::Ignore
             && let Some(value) = key.as_key().and_then(|key| self.get(key, now))
             && if_present.returns(&value)
@@ -112,12 +107,18 @@ impl State {
             return LeaseReply::Hit(value);
         }
         let clock = self.read_clock(key, recall, now);
-        let reply = match self.lease(key, now) {
-            Some(held) if held.token != token => {
-                LeaseReply::Held { clock, remaining: held.ends.saturating_duration_since(now.at) }
-            }
+        let held = self.lease(key, now).filter(|held| held.token != token);
+        let spared = held.map(|held| {
+            let ends = held.ends.saturating_duration_since(now.at);
+            let held_for = now.at.saturating_duration_since(held.since);
+            if_held.spares_for(held.takeovers).map_or(ends, |spared| ends.min(spared.saturating_sub(held_for)))
+        });
+        let reply = match spared {
+            Some(remaining) if !remaining.is_zero() => LeaseReply::Held { clock, remaining },
             _ => {
-                self.leases.grant(key, Lease { token, seq: clock.seq, ends: now.at + lease });
+                let takeovers = held.map_or(0, |held| held.takeovers.saturating_add(1));
+                let lease = Lease { token, seq: clock.seq, ends: now.at + lasts, since: now.at, takeovers };
+                self.leases.grant(key, lease);
                 LeaseReply::Granted(clock)
             }
         };

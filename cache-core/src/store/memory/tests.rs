@@ -9,7 +9,9 @@ use super::rules::Rules;
 use super::state::{Now, Settings, State};
 use crate::config::Config;
 use crate::name::Name;
-use crate::store::{ClockReading, Drained, Fill, FillReply, IfPresent, LeaseReply, Recall, SweepScope, Token, Written};
+use crate::store::{
+    ClockReading, Drained, Fill, FillReply, IfPresent, LeaseReply, LeaseRequest, Recall, SweepScope, Token, Written,
+};
 
 mod bounds;
 mod invalidations;
@@ -64,7 +66,11 @@ impl Partition {
     fn load(&mut self, logical: &str) -> Load {
         self.tokens += 1;
         let token = Token(self.tokens);
-        match self.state.take_lease(&key(logical), token, LEASE, IfPresent::Ignore, Recall::Nothing, self.now) {
+        match self.state.take_lease(
+            &key(logical),
+            &LeaseRequest::waiting(token, LEASE, IfPresent::Ignore, Recall::Nothing),
+            self.now,
+        ) {
             LeaseReply::Granted(clock) | LeaseReply::Held { clock, .. } => Load { key: logical.into(), clock, token },
             LeaseReply::Hit(_) => unreachable!("asked to ignore what is present"),
         }
@@ -75,8 +81,11 @@ impl Partition {
     }
 
     fn is_free(&mut self, logical: &str) -> bool {
-        let reply =
-            self.state.clone().take_lease(&key(logical), Token(0), LEASE, IfPresent::Ignore, Recall::Nothing, self.now);
+        let reply = self.state.clone().take_lease(
+            &key(logical),
+            &LeaseRequest::waiting(Token(0), LEASE, IfPresent::Ignore, Recall::Nothing),
+            self.now,
+        );
         matches!(reply, LeaseReply::Granted(_))
     }
 

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use crate::config::LEARNED_BYTES_MAX;
 use crate::store::conformance::rig::Rig;
 use crate::store::far;
-use crate::store::{FillReply, IfPresent, LeaseReply, Recall, Refusal, SweepScope, Token};
+use crate::store::{FillReply, IfPresent, LeaseReply, LeaseRequest, Recall, Refusal, SweepScope, Token};
 
 macro_rules! on_every_server {
     ($($name:ident)+) => {
@@ -131,7 +131,11 @@ async fn recall(rig: &Rig) -> Option<Bytes> {
     let clock = rig.store.read_clock("a", Recall::Learned, far()).await.unwrap();
     let leased = rig
         .store
-        .take_lease("a", Token::new(), Duration::from_secs(5), IfPresent::Ignore, Recall::Learned, far())
+        .take_lease(
+            "a",
+            LeaseRequest::waiting(Token::new(), Duration::from_secs(5), IfPresent::Ignore, Recall::Learned),
+            far(),
+        )
         .await;
     let (LeaseReply::Granted(leased) | LeaseReply::Held { clock: leased, .. }) = leased.unwrap() else { panic!() };
     assert_eq!(leased.learned, clock.learned);

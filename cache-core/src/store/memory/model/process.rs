@@ -10,7 +10,9 @@ use super::world::{SOURCES, World};
 use crate::name::Name;
 use crate::store::memory::rules::Rule;
 use crate::store::memory::state::State;
-use crate::store::{ClockReading, Fill, FillReply, IfPresent, LeaseReply, Recall, Refusal, SweepScope, Token};
+use crate::store::{
+    ClockReading, Fill, FillReply, IfPresent, LeaseReply, LeaseRequest, Recall, Refusal, SweepScope, Token,
+};
 
 /// Nothing expires by itself: the explorer says when.
 const TTL: Duration = Duration::from_secs(1_000_000);
@@ -198,8 +200,11 @@ impl World {
         let mut frame = frames.pop().expect("a load has a frame until it is done");
         let name = frame.key;
         let Some(_) = &frame.clock else {
-            let reply =
-                self.state.take_lease(&key(name), frame.token, TTL, frame.if_present, Recall::Nothing, self.now);
+            let reply = self.state.take_lease(
+                &key(name),
+                &LeaseRequest::waiting(frame.token, TTL, frame.if_present, Recall::Nothing),
+                self.now,
+            );
             return match reply {
                 LeaseReply::Hit(bytes) => {
                     let stored = self.state.entries.get(&key(name)).expect("hit").names.to_vec();

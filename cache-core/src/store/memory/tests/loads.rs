@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{LEASE, Partition, TTL, key, tag};
-use crate::store::{FillReply, IfPresent, LeaseReply, Recall, Refusal, Token};
+use crate::store::{FillReply, IfPresent, LeaseReply, LeaseRequest, Recall, Refusal, Token};
 
 #[test]
 fn a_value_is_there_until_its_ttl_ends() {
@@ -20,8 +20,11 @@ fn the_second_to_ask_for_a_lease_is_told_how_long_to_wait() {
     let mut partition = Partition::new();
     partition.load("a");
     partition.pass(LEASE / 4);
-    let reply =
-        partition.state.take_lease(&key("a"), Token(99), LEASE, IfPresent::Return, Recall::Nothing, partition.now);
+    let reply = partition.state.take_lease(
+        &key("a"),
+        &LeaseRequest::waiting(Token(99), LEASE, IfPresent::Return, Recall::Nothing),
+        partition.now,
+    );
     assert!(matches!(reply, LeaseReply::Held { remaining, .. } if remaining == LEASE * 3 / 4));
     partition.pass(LEASE * 3 / 4);
     assert!(partition.is_free("a"));
@@ -31,8 +34,11 @@ fn the_second_to_ask_for_a_lease_is_told_how_long_to_wait() {
 fn a_lease_answers_with_the_value_if_somebody_filled_meanwhile() {
     let mut partition = Partition::new();
     partition.stored("a", &[]);
-    let reply =
-        partition.state.take_lease(&key("a"), Token(99), LEASE, IfPresent::Return, Recall::Nothing, partition.now);
+    let reply = partition.state.take_lease(
+        &key("a"),
+        &LeaseRequest::waiting(Token(99), LEASE, IfPresent::Return, Recall::Nothing),
+        partition.now,
+    );
     assert!(matches!(reply, LeaseReply::Hit(value) if value == "a"));
 }
 
@@ -84,8 +90,11 @@ fn only_the_token_that_took_a_lease_gives_it_back() {
 fn a_resent_request_is_granted_its_own_lease() {
     let mut partition = Partition::new();
     let load = partition.load("a");
-    let again =
-        partition.state.take_lease(&key("a"), load.token, LEASE, IfPresent::Return, Recall::Nothing, partition.now);
+    let again = partition.state.take_lease(
+        &key("a"),
+        &LeaseRequest::waiting(load.token, LEASE, IfPresent::Return, Recall::Nothing),
+        partition.now,
+    );
     assert!(matches!(again, LeaseReply::Granted(_)));
 }
 

@@ -10,7 +10,7 @@ use super::{LEASE, TTL, key};
 use crate::config::Config;
 use crate::error::ErrorKind;
 use crate::store::memory::MemoryStore;
-use crate::store::{Fill, FillReply, IfPresent, LeaseReply, Recall, Refusal, Store, Token};
+use crate::store::{Fill, FillReply, IfPresent, LeaseReply, LeaseRequest, Recall, Refusal, Store, Token};
 
 async fn fill(store: &MemoryStore, clock: &crate::store::ClockReading, token: Token) -> FillReply {
     let fill = Fill { key: "a", value: Bytes::from_static(b"1"), names: &[], ttl: TTL, clock, token, learned: None };
@@ -45,9 +45,11 @@ fn a_hit_needs_the_read_lock_only() {
 #[tokio::test]
 async fn nothing_happens_before_the_answer_is_asked_for() {
     let store = MemoryStore::new(&Config::default());
-    drop(store.take_lease("a", Token(1), LEASE, IfPresent::Return, Recall::Nothing, far()));
-    let reply =
-        store.take_lease("a", Token(2), LEASE, IfPresent::Return, Recall::Nothing, far()).await.expect("an answer");
+    drop(store.take_lease("a", LeaseRequest::waiting(Token(1), LEASE, IfPresent::Return, Recall::Nothing), far()));
+    let reply = store
+        .take_lease("a", LeaseRequest::waiting(Token(2), LEASE, IfPresent::Return, Recall::Nothing), far())
+        .await
+        .expect("an answer");
     assert!(matches!(reply, LeaseReply::Granted(_)));
 }
 
@@ -71,8 +73,10 @@ async fn a_panic_inside_costs_the_partition_and_no_stale_read() {
 #[tokio::test]
 async fn a_key_that_is_no_name_is_an_error() {
     let store = MemoryStore::new(&Config::default());
-    let error =
-        store.take_lease("", Token(1), LEASE, IfPresent::Return, Recall::Nothing, far()).await.expect_err("no name");
+    let error = store
+        .take_lease("", LeaseRequest::waiting(Token(1), LEASE, IfPresent::Return, Recall::Nothing), far())
+        .await
+        .expect_err("no name");
     assert_eq!(error.kind(), ErrorKind::Config);
 }
 
