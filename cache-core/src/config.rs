@@ -124,6 +124,11 @@ pub(crate) const KEY_BYTES_MAX: usize = 120;
 /// Deepest nesting of one key parameter. A call with a deeper one is not cached: a hostile argument
 /// must not end the process.
 pub(crate) const KEY_DEPTH_MAX: usize = 128;
+/// Pause between two lines of the log of one kind about one function: nobody learns more from a
+/// thousand lines a second.
+pub(crate) const LOG_PAUSE: Duration = Duration::from_secs(1);
+/// Most functions and kinds of one prefix that have lines of their own; further ones share a line.
+pub(crate) const LOG_PLACES_MAX: usize = 1_024;
 /// First values of each type of a function that are tried: decoded again before they are stored,
 /// and compared. A loss in every value shows at the first one; a loss that takes a `None` or a rare
 /// variant shows within a few.

@@ -23,6 +23,8 @@ pub enum Mode {
 #[must_use]
 pub struct Invalidating {
     runtime: Arc<Runtime>,
+    /// Whose body it is.
+    function: &'static str,
     mode: Mode,
     /// `None`: nothing is left to do.
     known: Option<Invalidation>,
@@ -30,8 +32,8 @@ pub struct Invalidating {
 
 impl Invalidating {
     /// Of a function that nothing is known of yet.
-    pub(crate) fn of(runtime: Arc<Runtime>, mode: Mode) -> Self {
-        Self { runtime, mode, known: Some(Invalidation::new()) }
+    pub(crate) fn of(runtime: Arc<Runtime>, function: &'static str, mode: Mode) -> Self {
+        Self { runtime, function, mode, known: Some(Invalidation::new()) }
     }
 
     /// What needs the parameters alone; before the body runs, which may move them.
@@ -40,10 +42,11 @@ impl Invalidating {
     }
 
     /// The body returned: invalidates what was known and what the result adds. Begun on the first poll, it goes on if the
-    /// caller is dropped. Failures are counted, said at ERROR, and retried in the background.
+    /// caller is dropped. Failures are counted, said at ERROR with the name of the
+    /// function, and retried in the background.
     pub async fn complete(mut self, from_result: Invalidation) {
         let invalidation = self.known.take().unwrap_or_default().and(from_result);
-        let done = invalidate::begin_and_report(&self.runtime, invalidation);
+        let done = invalidate::begin_and_report(&self.runtime, self.function, invalidation);
         if self.mode == Mode::Wait {
             done.await;
         }
@@ -58,7 +61,7 @@ impl Invalidating {
 impl Drop for Invalidating {
     fn drop(&mut self) {
         if let Some(known) = self.known.take() {
-            drop(invalidate::begin_and_report(&self.runtime, known));
+            drop(invalidate::begin_and_report(&self.runtime, self.function, known));
         }
     }
 }

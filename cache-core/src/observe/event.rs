@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::pace::Line;
 use super::stats::Counters;
 
 /// Something that happened under one prefix.
@@ -41,10 +42,18 @@ pub(crate) enum Event<'a> {
     Removed(u64),
     /// An invalidation failed and went to the background.
     InvalidationOwed,
-    /// The same, and nobody is told of it by an `Err`.
-    InvalidationFailed { error: &'a dyn std::error::Error },
+    /// The same, and nobody is told of it by an `Err`. `by`: the function, or the prefix of what it
+    /// writes.
+    InvalidationFailed { by: &'a str, error: &'a dyn std::error::Error },
+    /// Invalidations that had failed have succeeded, and have removed so many entries.
+    InvalidationsMadeGood(u64),
     /// A function invalidates something that can never name an entry.
-    InvalidName { error: &'a dyn std::error::Error },
+    InvalidName { by: &'a str, error: &'a dyn std::error::Error },
+    /// A data class is in no table. Once for each.
+    ClassUnknown { class: &'a str, default_ttl: Duration },
+    /// So many keys, or a warmer, could not be warmed. `of`: the prefix of the keys, or the warmer;
+    /// not a key.
+    WarmingFailed { of: &'a str, failed: u64, error: &'a str },
 }
 
 /// Why a value that was loaded or written is not in the store.
@@ -136,23 +145,45 @@ impl Counters {
             Event::RefreshBegan => self.refreshes(1),
             Event::RefreshFailed { error } => {
                 self.hidden_failures(1);
-                tracing::warn!(prefix = self.prefix(), error, "a refresh in the background failed");
+                if let Some(count) = self.pace.due(Line::Refresh, "", 1) {
+                    tracing::warn!(prefix = self.prefix(), count, error, "a refresh in the background failed");
+                }
             }
             Event::FailureHidden { error } => {
                 self.hidden_failures(1);
                 self.stale_hits(1);
-                tracing::warn!(prefix = self.prefix(), error, "a load failed: the value before it is served");
+                if let Some(count) = self.pace.due(Line::HiddenFailure, "", 1) {
+                    tracing::warn!(
+                        prefix = self.prefix(),
+                        count,
+                        error,
+                        "a load failed: the value before it is served"
+                    );
+                }
             }
             Event::Stored => self.fills(1),
             Event::NotStored(reason) => self.note_not_stored(reason),
             Event::Removed(entries) => self.invalidated(entries),
             Event::InvalidationOwed => self.failed_invalidations(1),
-            Event::InvalidationFailed { error } => {
-                tracing::error!(%error, "an invalidation failed; it is retried in the background");
+            Event::InvalidationFailed { by, error } => {
+                if let Some(count) = self.pace.due(Line::Invalidation, by, 1) {
+                    tracing::error!(by, count, %error, "an invalidation failed; it is retried in the background");
+                }
             }
-            Event::InvalidName { error } => {
+            Event::InvalidationsMadeGood(removed) => tracing::info!(removed, "failed invalidations were made good"),
+            Event::InvalidName { by, error } => {
                 self.failed_invalidations(1);
-                tracing::error!(%error, "a function invalidates something that can never name an entry");
+                if let Some(count) = self.pace.due(Line::InvalidName, by, 1) {
+                    tracing::error!(by, count, %error, "a function invalidates something that can never name an entry");
+                }
+            }
+            Event::ClassUnknown { class, default_ttl } => {
+                tracing::warn!(class, ?default_ttl, "no such TTL class: using the default; said once");
+            }
+            Event::WarmingFailed { of, failed, error } => {
+                if let Some(count) = self.pace.due(Line::Warming, of, failed) {
+                    tracing::warn!(of, count, error, "warming failed; the others go on");
+                }
             }
         }
     }

@@ -2,6 +2,7 @@
 
 mod event;
 mod health;
+mod pace;
 mod stats;
 mod trust;
 

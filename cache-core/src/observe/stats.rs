@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
-use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use super::pace::Pace;
 use super::trust::Trust;
 use crate::config::STATS_PREFIXES_MAX;
 
@@ -33,6 +34,9 @@ macro_rules! counters {
             /// Of one stored value; 0: none was seen. Not a statistic: batches go by it.
             value_bytes: AtomicUsize,
             prefix: Box<str>,
+            /// Whether that is more than the whole of a key that was given as text.
+            is_spoken: AtomicBool,
+            pub(super) pace: Pace,
             pub(crate) trust: Trust,
             /// What was said once, one bit each.
             said: AtomicU32,
@@ -103,9 +107,16 @@ impl Counters {
         Self { prefix: prefix.into(), ..Self::default() }
     }
 
-    /// Whose counters these are; empty: nobody's.
+    /// Whose counters these are, for a log; empty: nobody's. What may be a whole key is not said.
     pub(super) fn prefix(&self) -> &str {
-        &self.prefix
+        if self.is_spoken.load(Ordering::Relaxed) { &self.prefix } else { "" }
+    }
+
+    /// The prefix is a function's, or stands before the `:` of a key.
+    pub(crate) fn may_be_said(&self) {
+        if !self.is_spoken.load(Ordering::Relaxed) {
+            self.is_spoken.store(true, Ordering::Relaxed);
+        }
     }
 
     /// True the first time for each of the 32 things that may be said.

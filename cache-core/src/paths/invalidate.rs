@@ -58,17 +58,24 @@ pub(crate) async fn invalidate(runtime: &Arc<Runtime>, targets: Targets) -> Resu
     to_the_end(Obligation::new(runtime, targets).drive()).await
 }
 
-/// Begins an invalidation whose caller has no way to learn of a failure: failures are said at ERROR. As [`to_the_end`].
+/// Begins an invalidation whose caller has no way to learn of a failure: failures are said at
+/// ERROR, as those of the function `by`. As [`to_the_end`].
 pub(crate) fn begin_and_report(
     runtime: &Arc<Runtime>,
+    by: &'static str,
     invalidation: Invalidation,
 ) -> impl Future<Output = ()> + Send + use<> {
     let (targets, invalid) = invalidation.into_parts();
     if let Some(error) = &invalid {
-        runtime.counted.unprefixed.note(Event::InvalidName { error });
+        runtime.counted.unprefixed.note(Event::InvalidName { by, error });
     }
     let wanted = !targets.is_empty() && runtime.store.is_some();
-    let done = wanted.then(|| report(runtime.clone(), Obligation::new(runtime, targets).drive()));
+    let done = wanted.then(|| {
+        let obligation = Obligation::new(runtime, targets);
+        let runtime = runtime.clone();
+        let say = move |error: &Error| runtime.counted.unprefixed.note(Event::InvalidationFailed { by, error });
+        report(obligation.drive(), say)
+    });
     async move {
         if let Some(done) = done {
             done.await;
@@ -76,14 +83,12 @@ pub(crate) fn begin_and_report(
     }
 }
 
-/// Begins work that owes an invalidation if it fails, and says so at ERROR. As [`to_the_end`].
+/// Begins work that owes an invalidation if it fails, and has `say` say so. As [`to_the_end`].
 pub(crate) fn report<T: Send + 'static>(
-    runtime: Arc<Runtime>,
     work: impl Future<Output = Result<T, Error>> + Send + 'static,
+    say: impl FnOnce(&Error) + Send + 'static,
 ) -> impl Future<Output = ()> + Send {
-    let work = to_the_end(async move {
-        work.await.inspect_err(|error| runtime.counted.unprefixed.note(Event::InvalidationFailed { error }))
-    });
+    let work = to_the_end(async move { work.await.inspect_err(say) });
     // A failure is owed and said by now.
     async move { _ = work.await }
 }

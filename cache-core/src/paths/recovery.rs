@@ -10,6 +10,7 @@ use crate::clock::{self, timers};
 use crate::config::{RECOVERY_PAUSE_MAX, RECOVERY_PAUSE_MIN};
 use crate::invalidation::Targets;
 use crate::name::Name;
+use crate::observe::Event;
 use crate::runtime::Runtime;
 
 /// Takes over a failed invalidation.
@@ -63,7 +64,7 @@ async fn retry(runtime: Arc<Runtime>, id: u64) {
         match outcome {
             Ok(removed) => {
                 runtime.debts.settle(until);
-                tracing::info!(removed, "failed invalidations were made good");
+                runtime.counted.unprefixed.note(Event::InvalidationsMadeGood(removed));
                 pause = RECOVERY_PAUSE_MIN;
             }
             Err(_) => pause = (pause * 2).min(RECOVERY_PAUSE_MAX),

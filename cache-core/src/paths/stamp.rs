@@ -12,7 +12,7 @@ use crate::entry::codec::Encoded;
 use crate::entry::{self, Header};
 use crate::freshness::{AdaptiveTtl, Freshness, Learned, Refill, Ttl};
 use crate::name::{Name, Names};
-use crate::observe::NotStored;
+use crate::observe::{Event, NotStored};
 use crate::runtime::Runtime;
 use crate::runtime::provenance::Collected;
 use crate::store::{ClockReading, Fill, Refusal, Token};
@@ -156,7 +156,7 @@ fn ttl(runtime: &Runtime, ttl: &Ttl) -> Duration {
     known.unwrap_or_else(|| {
         let default_ttl = runtime.config.default_ttl;
         if runtime.warns_of_class_once(class) {
-            tracing::warn!(%class, ?default_ttl, "no such TTL class: using the default; said once");
+            runtime.counted.unprefixed.note(Event::ClassUnknown { class, default_ttl });
         }
         default_ttl
     })

@@ -27,6 +27,9 @@ impl Subject {
         fingerprint: Fingerprint,
     ) -> Arc<Self> {
         let counters = runtime.counted.prefix(&policy.prefix);
+        if !policy.by_text || key.as_ref().is_some_and(|key| key.text.len() > policy.prefix.len()) {
+            counters.may_be_said();
+        }
         Arc::new(Self { runtime: runtime.clone(), key, policy, fingerprint, counters })
     }
 

@@ -160,12 +160,13 @@ impl Drop for Writer {
 
 /// Writes what is ready, or removes the entry.
 fn settle(subject: Arc<Subject>, prepared: Result<Prepared, NotStored>) -> Settlement {
-    let runtime = subject.runtime.clone();
+    let target = subject.clone();
+    let say = move |error: &Error| target.note(Event::InvalidationFailed { by: &target.policy.prefix, error });
     match prepared {
-        Ok(prepared) => Box::pin(invalidate::report(runtime, write(subject, prepared))),
+        Ok(prepared) => Box::pin(invalidate::report(write(subject, prepared), say)),
         Err(reason) => {
             subject.note(Event::NotStored(reason));
-            Box::pin(invalidate::report(runtime, removal(&subject).drive()))
+            Box::pin(invalidate::report(removal(&subject).drive(), say))
         }
     }
 }

@@ -33,8 +33,8 @@ impl<M: BatchMap> ManyCall<M> {
 }
 
 impl Invalidating {
-    /// `None`: the installed cache.
-    pub fn new(cache: Option<&Cache>, mode: Mode) -> Self {
-        Self::of(runtime_of(cache), mode)
+    /// `None`: the installed cache. `function` is said where its invalidation fails.
+    pub fn new(cache: Option<&Cache>, function: &'static str, mode: Mode) -> Self {
+        Self::of(runtime_of(cache), function, mode)
     }
 }

@@ -4,7 +4,7 @@ use crate::private::{Invalidating, Mode};
 
 /// What `#[invalidates(keys = ["k"], tags = [from the result])]` becomes.
 async fn write(cache: Cache, mode: Mode, body: impl Future<Output = Result<(), ()>>) -> Result<(), ()> {
-    let mut guard = Invalidating::new(Some(&cache), mode);
+    let mut guard = Invalidating::new(Some(&cache), "write", mode);
     guard.known(Invalidation::new().key("k"));
     let result = body.await;
     match &result {

@@ -115,7 +115,7 @@ async fn an_attempt_settles_only_what_was_owed_when_it_began() {
 fn a_debt_incurred_without_a_runtime_is_retried_from_the_next_call() {
     let (cache, store) = rig();
     store.fail(Op::Invalidate);
-    let mut guard = crate::private::Invalidating::new(Some(&cache), crate::private::Mode::Wait);
+    let mut guard = crate::private::Invalidating::new(Some(&cache), "write", crate::private::Mode::Wait);
     guard.known(Invalidation::new().key("k"));
     drop(guard);
     assert!(cache.runtime.debts.is_owing());

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::registry::{BatchLoader, Batches, BoxError, Job, nothing_further};
 use crate::config::WARM_BATCH_MAX;
+use crate::name::prefix_of;
 
 /// The ids are parsed one by one before the first call, so a key without an id does not keep the
 /// others from being loaded.
@@ -33,7 +34,8 @@ where
             let name = first.clone();
             let chunk: Vec<K> = ids.by_ref().take(WARM_BATCH_MAX).map(|(_, id)| id).collect();
             let (load, counts) = (load.clone(), chunk.len() as u64);
-            calls.push(Job { name, counts, begin: Box::new(move || nothing_further(load(chunk))) });
+            let of = prefix_of(&name).to_owned();
+            calls.push(Job { name, of, counts, begin: Box::new(move || nothing_further(load(chunk))) });
         }
         Batches { calls, refused }
     })

@@ -50,7 +50,8 @@ impl Warmed {
         self.failed == 0
     }
 
-    /// The first 100 errors, in the order in which they came. Each was also logged, at WARN.
+    /// The first 100 errors, in the order in which they came. The log has a line a second at WARN
+    /// for each prefix and warmer, with how many failed and the last error, and no key.
     pub fn errors(&self) -> &[WarmError] {
         &self.errors
     }
@@ -59,11 +60,10 @@ impl Warmed {
         WarmProgress { total: self.total, done: self.done, failed: self.failed }
     }
 
-    /// Counts a failure, and keeps and logs its message as long as there is room.
+    /// Counts a failure, and keeps its message as long as there is room.
     pub(super) fn failed(&mut self, name: String, failed: u64, message: String) {
         self.failed += failed;
         if self.errors.len() < WARM_ERRORS_MAX {
-            tracing::warn!(%name, failed, error = %message, "warming failed; the others go on");
             self.errors.push(WarmError { name, failed, message });
         }
     }

@@ -41,6 +41,8 @@ pub(super) struct Loaders {
 /// A task that has not begun: its name, for how many keys it counts, and how it begins.
 pub(super) struct Job {
     pub(super) name: String,
+    /// What it is called in the log: the name of a warmer, or the prefix of its keys.
+    pub(super) of: String,
     pub(super) counts: u64,
     pub(super) begin: Box<dyn FnOnce() -> Work + Send>,
 }

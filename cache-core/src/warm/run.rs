@@ -12,11 +12,14 @@ use super::outcome::Warmed;
 use super::registry::{Batches, BoxError, Job, Registrations};
 use crate::cache::Cache;
 use crate::config::{WARM_KEYS_MAX, WARM_READY_WAIT};
+use crate::observe::Event;
 
 tokio::task_local! {
     /// Set in the tasks that run under a permit.
     static PERMITTED: ();
 }
+
+const UNKNOWN_WARMER: &str = "no warmer of this name is registered";
 
 /// One run. When it is dropped, the tasks that it has begun are stopped.
 pub(super) struct Run {
@@ -25,8 +28,8 @@ pub(super) struct Run {
     permits: Arc<Semaphore>,
     waiting: VecDeque<Job>,
     running: JoinSet<Result<Vec<String>, BoxError>>,
-    /// The name of each task under way, and for how many keys it counts.
-    begun: HashMap<Id, (String, u64)>,
+    /// The name of each task under way, what the log calls it, and for how many keys it counts.
+    begun: HashMap<Id, (String, String, u64)>,
     keys: HashSet<String>,
     warmed: Warmed,
 }
@@ -54,7 +57,7 @@ impl Run {
 
     pub(super) fn add_warmers(&mut self) {
         for (name, task) in self.registry.warmers.clone() {
-            self.add(Job { name, counts: 1, begin: Box::new(move || task()) });
+            self.add(Job { of: name.clone(), name, counts: 1, begin: Box::new(move || task()) });
         }
     }
 
@@ -63,9 +66,9 @@ impl Run {
             match self.registry.warmers.iter().find(|(registered, _)| *registered == name) {
                 Some((_, task)) => {
                     let task = task.clone();
-                    self.add(Job { name, counts: 1, begin: Box::new(move || task()) });
+                    self.add(Job { of: name.clone(), name, counts: 1, begin: Box::new(move || task()) });
                 }
-                None => self.refuse(clipped(name), "no warmer of this name is registered".to_owned()),
+                None => self.refuse("", clipped(name), UNKNOWN_WARMER, UNKNOWN_WARMER.to_owned()),
             }
         }
     }
@@ -80,7 +83,8 @@ impl Run {
                 continue;
             }
             if self.keys.len() >= WARM_KEYS_MAX {
-                self.refuse(clipped(key), format!("a run warms at most {WARM_KEYS_MAX} keys"));
+                let message = format!("a run warms at most {WARM_KEYS_MAX} keys");
+                self.refuse("", clipped(key), &message, message.clone());
                 continue;
             }
             match read(&key) {
@@ -90,9 +94,11 @@ impl Run {
                 }
                 Ok((prefix, _)) => {
                     let message = format!("no loader is registered for the prefix `{prefix}`");
-                    self.refuse(clipped(key), message);
+                    // Without a `:` it is the whole key.
+                    let of = key.split_once(':').map_or("", |(prefix, _)| prefix);
+                    self.refuse(of, clipped(key.clone()), "no loader is registered for this prefix", message);
                 }
-                Err(message) => self.refuse(clipped(key), message),
+                Err(message) => self.refuse("", clipped(key), &message, message.clone()),
             }
         }
         for (prefix, keys) in by_prefix {
@@ -106,11 +112,13 @@ impl Run {
         if let Some(load) = loaders.many.filter(|_| keys.len() > 1 || loaders.one.is_none()) {
             let Batches { calls, refused } = load(keys);
             calls.into_iter().for_each(|call| self.add(call));
-            refused.into_iter().for_each(|(key, message)| self.refuse(key, message));
+            // The message may quote the arguments.
+            let unreadable = "the arguments of a key make no id";
+            refused.into_iter().for_each(|(key, message)| self.refuse(prefix, key, unreadable, message));
         } else if let Some(load) = loaders.one {
             for (name, id) in keys {
                 let load = load.clone();
-                self.add(Job { name, counts: 1, begin: Box::new(move || load(id)) });
+                self.add(Job { name, of: prefix.to_owned(), counts: 1, begin: Box::new(move || load(id)) });
             }
         }
     }
@@ -120,9 +128,15 @@ impl Run {
         self.waiting.push_back(job);
     }
 
-    fn refuse(&mut self, name: String, message: String) {
+    /// What does not begin. `said` stands in the log, `message` in the outcome.
+    fn refuse(&mut self, of: &str, name: String, said: &str, message: String) {
         self.warmed.total += 1;
+        self.say(of, 1, said);
         self.warmed.failed(name, 1, message);
+    }
+
+    fn say(&self, of: &str, failed: u64, error: &str) {
+        self.cache.runtime.counted.unprefixed.note(Event::WarmingFailed { of, failed, error });
     }
 
     /// Goes on until all tasks have ended. Cancel safe: it can be called again.
@@ -153,7 +167,9 @@ impl Run {
     async fn wait_for_store(&mut self) {
         if let Err(error) = self.cache.ready(WARM_READY_WAIT).await {
             while let Some(job) = self.waiting.pop_front() {
-                self.warmed.failed(job.name, job.counts, format!("the store is not ready: {error}"));
+                let message = format!("the store is not ready: {error}");
+                self.say(&job.of, job.counts, &message);
+                self.warmed.failed(job.name, job.counts, message);
             }
             self.observe();
         }
@@ -170,7 +186,7 @@ impl Run {
     }
 
     fn begin(&mut self, permit: OwnedSemaphorePermit) {
-        let Some(Job { name, counts, begin }) = self.waiting.pop_front() else { return };
+        let Some(Job { name, of, counts, begin }) = self.waiting.pop_front() else { return };
         let limit = self.registry.time_limit;
         let task = self.running.spawn(PERMITTED.scope((), async move {
             let _permit = permit;
@@ -181,7 +197,7 @@ impl Run {
                 Err(_) => Err(format!("did not end within {limit:?}").into()),
             }
         }));
-        self.begun.insert(task.id(), (name, counts));
+        self.begun.insert(task.id(), (name, of, counts));
     }
 
     fn ended(&mut self, ended: Result<(Id, Result<Vec<String>, BoxError>), JoinError>) {
@@ -190,12 +206,15 @@ impl Run {
             // The panic hook has said more already than may be said here.
             Err(error) => (error.id(), Err(if error.is_panic() { "panicked" } else { "was stopped" }.to_owned())),
         };
-        let Some((name, counts)) = self.begun.remove(&id) else { return };
+        let Some((name, of, counts)) = self.begun.remove(&id) else { return };
         match result.map(|keys| self.add_keys(keys.into_iter())) {
             Ok(0) => self.warmed.done += counts,
             // The warmer counts as the keys that it listed.
             Ok(_) => self.warmed.total -= counts,
-            Err(message) => self.warmed.failed(name, counts, message),
+            Err(message) => {
+                self.say(&of, counts, &message);
+                self.warmed.failed(name, counts, message);
+            }
         }
         self.observe();
     }

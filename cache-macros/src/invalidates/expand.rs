@@ -2,6 +2,7 @@
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{quote, quote_spanned};
+use syn::ext::IdentExt;
 
 use super::check::InvalidationPlan;
 use super::parse::When;
@@ -23,7 +24,14 @@ fn body(plan: &InvalidationPlan, private: &TokenStream) -> TokenStream {
     let known = collected(&evaluator.before(&names, &items), private);
     let of_value = evaluator.after(&names, &value, &items);
     let mode = if options.background { quote!(Background) } else { quote!(Wait) };
-    let guard = quote_spanned!(Span::mixed_site() => #private::Invalidating::new(__cache, #private::Mode::#mode));
+    let name = function.sig.ident.unraw().to_string();
+    let guard = quote_spanned! { Span::mixed_site() =>
+        #private::Invalidating::new(
+            __cache,
+            ::core::concat!(::core::module_path!(), "::", #name),
+            #private::Mode::#mode,
+        )
+    };
     let guard = wrapper::with_cache(options.cache.as_ref(), private, &guard);
     let is_opaque = function.returns_impl_trait();
     let output = &function.output;
