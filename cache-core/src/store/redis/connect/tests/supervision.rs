@@ -90,6 +90,61 @@ async fn calls_without_answers_get_the_connection_replaced() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_connection_that_is_given_up_is_closed_and_wakes_everyone() {
+    let fake = Fake::new();
+    let pool = pool(&fake);
+    let watch = pool.register("k", "value", "lease").unwrap();
+    pool.track("k", redis::cmd("EXISTS"), in_time()).await.unwrap();
+    fake.go_silent();
+    for _ in 0..UNANSWERED_CALLS_MAX {
+        get(&pool, "stuck").await.unwrap_err();
+    }
+    let changed = tokio::time::timeout(DEADLINE, watch.changed()).await;
+    assert_eq!(changed.unwrap(), crate::store::Change::Unknown);
+    fake.closed(1).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_whose_connection_others_gave_up_is_sent_on_the_next() {
+    let fake = Fake::new();
+    let pool = pool(&fake);
+    get(&pool, "k").await.unwrap();
+    fake.go_silent();
+    let late = async {
+        for _ in 1..UNANSWERED_CALLS_MAX {
+            get(&pool, "stuck").await.unwrap_err();
+        }
+        // The call that is the last straw began before this one, which has half of its time left then.
+        let last = async { get(&pool, "stuck").await.unwrap_err() };
+        let late = async {
+            tokio::time::sleep(DEADLINE / 2).await;
+            get(&pool, "late").await
+        };
+        tokio::join!(last, late).1
+    };
+    assert_eq!(late.await.unwrap(), "late");
+    assert_eq!(fake.dials(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_connection_is_not_blamed_for_the_silence_of_the_last() {
+    let fake = Fake::new();
+    let pool = pool(&fake);
+    get(&pool, "k").await.unwrap();
+    fake.on("GET stuck", Answer::Stall);
+    for _ in 1..UNANSWERED_CALLS_MAX {
+        get(&pool, "stuck").await.unwrap_err();
+    }
+    fake.go_silent();
+    fake.closed(1).await;
+    tokio::time::sleep(LONG).await;
+    let dials = fake.dials();
+    get(&pool, "stuck").await.unwrap_err();
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    assert_eq!(fake.dials(), dials, "one call without an answer does not cost it");
+}
+
+#[tokio::test(start_paused = true)]
 async fn many_calls_in_one_slow_moment_do_not_cost_the_connection() {
     let fake = Fake::new();
     let pool = pool_with(&fake, &Config { breaker_failures: 100, ..config(1) }, doing_nothing());
