@@ -39,7 +39,8 @@ pub struct Call<T> {
 pub enum Step<T> {
     /// The value is here.
     Return(T),
-    /// The value is here, and is to be refreshed in the background. Only for calls [`in_background`](Call::in_background).
+    /// The value is here, and is to be refreshed in the background. Only for calls
+    /// [`in_background`](Call::in_background).
     ReturnAndRefresh(T, Refresh<T>),
     /// The body has to run.
     Load(Load<T>),
@@ -52,8 +53,9 @@ pub struct Refresh<T> {
     coding: Coding<T>,
 }
 
-/// The body of a cached function, about to run. To be ended by [`fill`](Self::fill), [`unstored`](Self::unstored) or
-/// [`failed`](Self::failed); dropped before, its call was cancelled or panicked, and a follower takes over.
+/// The body of a cached function, about to run. To be ended by [`fill`](Self::fill),
+/// [`unstored`](Self::unstored) or [`failed`](Self::failed); dropped before, its call was cancelled
+/// or panicked, and a follower takes over.
 #[must_use]
 pub struct Load<T> {
     // Boxed: the future of every cached function would be as large otherwise.
@@ -68,7 +70,8 @@ impl<T> Call<T> {
         Self { runtime, key, policy, coding, background: false }
     }
 
-    /// The caller spawns what is to be refreshed: a stale value is served at once, if its policy says so.
+    /// The caller spawns what is to be refreshed: a stale value is served at once, if its policy
+    /// says so.
     pub fn in_background(mut self) -> Self {
         self.background = true;
         self
@@ -97,7 +100,8 @@ impl<T> Call<T> {
                     }
                 }
             }
-            // Boxed: misses are rare, and every cached function's future would be as large as this one.
+            // Boxed: misses are rare, and every cached function's future would be as large as this
+            // one.
             match Box::pin(read.miss()).await {
                 Miss::Found(found) => stored = Some(found),
                 Miss::Load(loading) => return Step::Load(Load { loading, coding }),
@@ -107,7 +111,8 @@ impl<T> Call<T> {
 }
 
 impl<T> Refresh<T> {
-    /// Runs `reload` in a task of its own, unless another process refreshes. It says whether the body succeeded.
+    /// Runs `reload` in a task of its own, unless another process refreshes. It says whether the
+    /// body succeeded.
     pub fn spawn<R, F>(self, reload: R)
     where
         R: FnOnce(Load<T>) -> F + Send + 'static,
@@ -120,8 +125,8 @@ impl<T> Refresh<T> {
 }
 
 impl<T> Load<T> {
-    /// Names of the entry that are known before the body runs. Handed to the enclosing load at once, so that it falls with
-    /// them even if this load ends with an error.
+    /// Names of the entry that are known before the body runs. Handed to the enclosing load at
+    /// once, so that it falls with them even if this load ends with an error.
     pub fn known(&mut self, names: Names) {
         self.loading.declare(names);
     }
@@ -153,8 +158,8 @@ impl<T> Load<T> {
         }
     }
 
-    /// Stores the value, or counts why not, and removes what it was to replace; `None`: `when` said no. The future holds no `T`:
-    /// it is `Send` also if `T` is not `Sync`.
+    /// Stores the value, or counts why not, and removes what it was to replace; `None`: `when` said
+    /// no. The future holds no `T`: it is `Send` also if `T` is not `Sync`.
     pub fn fill(mut self, value: Option<&T>, declared: Names) -> impl Future<Output = ()> + Send + use<T> {
         self.loading.declare(declared);
         let filling = match value {
@@ -189,7 +194,8 @@ pub(super) fn takes_refresh() -> bool {
     REFRESHING.try_with(|refreshing| refreshing.replace(false)).unwrap_or(false)
 }
 
-/// The value under `key`, or the one that `load` returns. What an error that `stale_if_error` hides is called is `unsaid`.
+/// The value under `key`, or the one that `load` returns. What an error that `stale_if_error` hides
+/// is called is `unsaid`.
 // Not an `async fn`: that would hold `load`, and all it captured, twice.
 pub(crate) fn get_or_load<T, E, F>(
     runtime: &Arc<Runtime>,
@@ -221,8 +227,8 @@ where
 
 /// What is stored under a key, without loading. A cached call like any other to the load around it.
 ///
-/// A key given as text does not know the version and the declared fields that the function's fingerprint is made with: there,
-/// what decodes is taken.
+/// A key given as text does not know the version and the declared fields that the function's
+/// fingerprint is made with: there, what decodes is taken.
 pub(crate) async fn peek<T: DeserializeOwned>(runtime: &Arc<Runtime>, key: Key<T>) -> Result<Option<T>, Error> {
     let policy = key.policy();
     let terms = Terms { any_type: key.recipe().is_none(), ..Terms::default() };

@@ -15,11 +15,11 @@ pub enum Mode {
     Background,
 }
 
-/// Watches over the body of an invalidating function. Made when the function's future is first polled: one that is never
-/// polled invalidates nothing.
+/// Watches over the body of an invalidating function. Made when the function's future is first
+/// polled: one that is never polled invalidates nothing.
 ///
-/// Dropped before [`complete`](Self::complete) or [`disarm`](Self::disarm), the body was cancelled or panicked, and the outcome of
-/// its write is unknown: what is known already is invalidated.
+/// Dropped before [`complete`](Self::complete) or [`disarm`](Self::disarm), the body was cancelled
+/// or panicked, and the outcome of its write is unknown: what is known already is invalidated.
 #[must_use]
 pub struct Invalidating {
     runtime: Arc<Runtime>,

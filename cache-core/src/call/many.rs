@@ -85,8 +85,9 @@ pub enum ManyStep<M: BatchMap> {
     Load(ManyLoad<M>),
 }
 
-/// The body of a batch function, about to run for the ids that nobody has or loads. Dropped before `fill_many` or
-/// [`failed`](Self::failed), its call was cancelled or panicked, and followers take over.
+/// The body of a batch function, about to run for the ids that nobody has or loads. Dropped before
+/// `fill_many` or [`failed`](Self::failed), its call was cancelled or panicked, and followers take
+/// over.
 #[must_use]
 pub struct ManyLoad<M: BatchMap> {
     many: Many<M>,
@@ -198,9 +199,9 @@ impl<M: BatchMap> ManyLoad<M> {
     }
 }
 
-/// Stores each value, or counts why not, and goes on with the ids that others were loading. `declared` says the names of an
-/// entry, and whether its value is to be stored; an id that was not loaded has no value, and a negative entry at most. The
-/// future does not hold `declared`.
+/// Stores each value, or counts why not, and goes on with the ids that others were loading.
+/// `declared` says the names of an entry, and whether its value is to be stored; an id that was not
+/// loaded has no value, and a negative entry at most. The future does not hold `declared`.
 pub fn fill_many<M: BatchMap>(
     load: ManyLoad<M>,
     loaded: M,

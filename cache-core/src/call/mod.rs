@@ -1,4 +1,4 @@
-//! One call of a user's function, a value in and a value out: nothing of leases, flights and stores.
+//! One call of a user's function, a value in and a value out: no leases, flights or stores.
 
 mod call;
 mod coding;

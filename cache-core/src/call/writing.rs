@@ -17,8 +17,8 @@ use crate::paths::write_through::{Put, Writer, prepare, read_clock, removal, wri
 use crate::runtime::Runtime;
 use crate::runtime::provenance::{Collected, Inside};
 
-/// The body of a function that writes through. To be ended by [`finish`](Self::finish) or [`disarm`](Self::disarm);
-/// dropped before, its outcome is unknown, and the entry is removed.
+/// The body of a function that writes through. To be ended by [`finish`](Self::finish) or
+/// [`disarm`](Self::disarm); dropped before, its outcome is unknown, and the entry is removed.
 #[must_use]
 pub struct Writing<T> {
     // Boxed: the function's future holds it all through the body.
@@ -39,8 +39,9 @@ impl<T> Writing<T> {
         self.writer.body(body)
     }
 
-    /// The body returned: the value replaces the entry. Begun at once, it goes on if the caller is dropped. Failures are counted,
-    /// said at ERROR, and made good in the background. The future holds no value: it is `Send` also if that is not `Sync`.
+    /// The body returned: the value replaces the entry. Begun at once, it goes on if the caller is
+    /// dropped. Failures are counted, said at ERROR, and made good in the background. The future
+    /// holds no value: it is `Send` also if that is not `Sync`.
     pub fn finish(self, value: Option<&T>) -> impl Future<Output = ()> + Send + use<T> {
         let Self { writer, key, coding } = self;
         let content = value.ok_or(NotStored::NotWanted).and_then(|value| {

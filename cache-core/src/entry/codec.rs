@@ -1,5 +1,6 @@
-//! Values to payloads and back. The payload is JSON; `Some(x)` is stored as `x`, and `None` as a flag in the header, so that
-//! a function that returns `Option<T>` and one that returns `T` can share entries.
+//! Values to payloads and back. The payload is JSON; `Some(x)` is stored as `x`, and `None` as a
+//! flag in the header, so that a function that returns `Option<T>` and one that returns `T` can
+//! share entries.
 
 #[cfg(test)]
 mod loss_tests;
@@ -32,7 +33,8 @@ pub(crate) enum Encoded {
 /// Encodes a value to be stored.
 ///
 /// # Errors
-/// `Encode`: the value's own `Serialize` failed, or it has no JSON (a map whose keys are not scalars).
+/// `Encode`: the value's own `Serialize` failed, or it has no JSON (a map whose keys are not
+/// scalars).
 pub(crate) fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Encoded, Error> {
     match value.serialize(OuterLayer) {
         Ok(encoded) => Ok(encoded),
@@ -121,7 +123,8 @@ impl<'de> Deserializer<'de> for Negative {
     }
 }
 
-/// A stored payload: whoever asks for an option gets `Some`, also of `null`, which is how `Some(())` is stored.
+/// A stored payload: whoever asks for an option gets `Some`, also of `null`, which is how
+/// `Some(())` is stored.
 struct Peeled<D>(D);
 
 macro_rules! pass_on {

@@ -1,7 +1,7 @@
 //! The bytes of one entry: a header of fixed layout, the names the entry belongs to, the payload.
 //!
-//! Little endian. The invalidation script reads the names as well, so the layout is part of the store's contract and
-//! pinned by golden bytes:
+//! Little endian. The invalidation script reads the names as well, so the layout is part of the
+//! store's contract and pinned by golden bytes:
 //!
 //! | bytes | what |
 //! |---|---|
@@ -49,7 +49,8 @@ const CHECKSUM_BYTES: usize = 4;
 /// Where the times stand.
 const TIMES: Range<usize> = 20..44;
 
-/// Tells a stored value from the one that replaces it: the times in its header. `take_lease.lua` compares them too.
+/// Tells a stored value from the one that replaces it: the times in its header. `take_lease.lua`
+/// compares them too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Version(pub(crate) [u8; 24]);
 
@@ -66,8 +67,9 @@ pub(crate) struct Header {
     pub(crate) fingerprint: Fingerprint,
     /// `None` was loaded; there is no payload.
     pub(crate) negative: bool,
-    /// Stored under a key that was given as text, without the tags and dependencies that a function declares: no answer for a
-    /// call of the function, which an invalidation by one of these tags has to reach.
+    /// Stored under a key that was given as text, without the tags and dependencies that a function
+    /// declares: no answer for a call of the function, which an invalidation by one of these tags
+    /// has to reach.
     pub(crate) by_text: bool,
     pub(crate) stored_at_ms: u64,
     pub(crate) soft_expires_at_ms: u64,
@@ -109,7 +111,8 @@ impl fmt::Display for BadEntry {
 
 impl std::error::Error for BadEntry {}
 
-/// Writes an entry; `None` if payload or names do not fit their 32-bit lengths, which is far beyond every limit.
+/// Writes an entry; `None` if payload or names do not fit their 32-bit lengths, which is far beyond
+/// every limit.
 pub(crate) fn encode(header: &Header, names: &[Name], payload: &[u8]) -> Option<Bytes> {
     let names_bytes = match names {
         [] => 0,

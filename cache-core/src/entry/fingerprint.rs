@@ -1,7 +1,8 @@
 //! The fingerprint of a stored type: two types of one fingerprint read each other's entries.
 //!
-//! Made of the `version` of the function and of the type, of the shape that the type's `Deserialize` asks for, and of the
-//! fields that a `Cacheable` type declares. Type names are no part of it: moving a module must not empty the cache.
+//! Made of the `version` of the function and of the type, of the shape that the type's
+//! `Deserialize` asks for, and of the fields that a `Cacheable` type declares. Type names are no
+//! part of it: moving a module must not empty the cache.
 
 mod record;
 mod shape;
@@ -23,7 +24,8 @@ pub(crate) struct Fingerprint(pub(crate) [u8; 16]);
 /// Shapes do not change while a program runs, and to walk one costs microseconds.
 type Memo = RwLock<HashMap<(TypeId, u32, bool), Fingerprint>>;
 
-/// The fingerprint of `T`, remembered. `Option<T>` and `T` share one, for `Some(x)` is stored as `x`.
+/// The fingerprint of `T`, remembered. `Option<T>` and `T` share one, for `Some(x)` is stored as
+/// `x`.
 ///
 /// `declared` is `<T as Cacheable>::shape` where the type is known to be `Cacheable`.
 pub(crate) fn fingerprint<T: DeserializeOwned>(version: u32, declared: Option<fn(&mut Shape)>) -> Fingerprint {

@@ -1,12 +1,13 @@
 //! The canonical bytes of a value that is not a scalar: what its digest is taken over.
 //!
-//! Every value is a type tag followed by its content; texts carry their length and lists their count, so no two values
-//! share their bytes. Enum variants are told apart by name: reordering them must not mix up keys. Maps are sorted by the
-//! bytes of their keys.
+//! Every value is a type tag followed by its content; texts carry their length and lists their
+//! count, so no two values share their bytes. Enum variants are told apart by name: reordering them
+//! must not mix up keys. Maps are sorted by the bytes of their keys.
 //!
-//! serde shows no difference between a list and a set. `HashSet` (of std and of hashbrown) is recognised by the type that
-//! it hands to `collect_seq`, which every `Serialize` of it does unless a hand-written one hides it; hidden, it is a list
-//! in iteration order, and equal sets may have different keys: a miss more, never a wrong value.
+//! serde shows no difference between a list and a set. `HashSet` (of std and of hashbrown) is
+//! recognised by the type that it hands to `collect_seq`, which every `Serialize` of it does unless
+//! a hand-written one hides it; hidden, it is a list in iteration order, and equal sets may have
+//! different keys: a miss more, never a wrong value.
 
 mod comparison;
 mod compound;
@@ -132,8 +133,8 @@ fn push_sized(out: &mut Vec<u8>, content: &[u8]) {
     out.extend_from_slice(content);
 }
 
-/// Whether `I` is a reference to a hash set. The spelling of type names is not guaranteed by the compiler; a change would
-/// turn sets into lists, and `hash_sets_are_sorted` would fail.
+/// Whether `I` is a reference to a hash set. The spelling of type names is not guaranteed by the
+/// compiler; a change would turn sets into lists, and `hash_sets_are_sorted` would fail.
 fn is_hash_set<I>() -> bool {
     let name = type_name::<I>().trim_start_matches('&');
     let path = name.split('<').next().unwrap_or(name);

@@ -16,7 +16,8 @@ pub(crate) enum Event<'a> {
     Miss,
     /// The same, and it took the value that another call of this process was loading.
     SharedMiss,
-    /// The same, and it was served what it had read before, for another call's load had failed (`stale_if_error`).
+    /// The same, and it was served what it had read before, for another call's load had failed
+    /// (`stale_if_error`).
     StandInMiss,
     /// A call left the cache alone.
     Bypass,
@@ -59,9 +60,11 @@ pub(crate) enum Event<'a> {
 /// Why a value that was loaded or written is not in the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum NotStored {
-    /// It is not meant to be: an `Err`, a `None` without `negative_ttl`, a TTL of zero, or `when` said no.
+    /// It is not meant to be: an `Err`, a `None` without `negative_ttl`, a TTL of zero, or `when`
+    /// said no.
     NotWanted,
-    /// There is no reading of the clock to prove that it is current: the store failed, or the cache was bypassed.
+    /// There is no reading of the clock to prove that it is current: the store failed, or the cache
+    /// was bypassed.
     NoReading,
     /// It cannot be encoded.
     Unencodable,
@@ -79,7 +82,8 @@ pub(crate) enum NotStored {
     NameUnspelled,
     /// It was made from another cache's entries, or from a value past its TTL.
     Untraceable,
-    /// A write was made from the entry that it replaces: nothing tells a read before it from one after it.
+    /// A write was made from the entry that it replaces: nothing tells a read before it from one
+    /// after it.
     MadeFromItself,
     /// Its key, a tag or a dependency was invalidated while it was loaded.
     Invalidated,

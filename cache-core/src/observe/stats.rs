@@ -69,16 +69,18 @@ macro_rules! counters {
 counters! {
     /// Calls that were served what the store held.
     hits,
-    /// Calls that were not: they loaded, or took the value that another call in this process was loading.
+    /// Calls that were not: they loaded, or took the value that another call in this process was
+    /// loading.
     misses,
     /// Of the misses, those that took another call's value.
     shared,
-    /// Calls that were served a value past its TTL: hits within `stale_while_revalidate`, and misses whose load failed within
-    /// `stale_if_error`.
+    /// Calls that were served a value past its TTL: hits within `stale_while_revalidate`, and
+    /// misses whose load failed within `stale_if_error`.
     stale_hits,
     /// Background refreshes that loaded: of stale values, and early ones.
     refreshes,
-    /// Loads whose failure no caller saw: background refreshes, and loads that `stale_if_error` stood in for.
+    /// Loads whose failure no caller saw: background refreshes, and loads that `stale_if_error`
+    /// stood in for.
     hidden_failures,
     /// Times the wrapped function ran, for whatever reason.
     loads,
@@ -91,10 +93,11 @@ counters! {
     unstored,
     /// Store operations that failed or timed out.
     errors,
-    /// Calls that left the cache alone, because an invalidation of a name of theirs has failed and is being retried, or
-    /// because their key could not be encoded.
+    /// Calls that left the cache alone, because an invalidation of a name of theirs has failed and
+    /// is being retried, or because their key could not be encoded.
     bypasses,
-    /// Stored bytes that could not be used: corrupt, of another type or version, or, for a function, stored by text.
+    /// Stored bytes that could not be used: corrupt, of another type or version, or, for a
+    /// function, stored by text.
     bad_entries,
     /// Entries removed by invalidations that named keys of this prefix; in the total, by all.
     invalidated,
@@ -143,14 +146,16 @@ impl Counters {
         self.value_bytes.store(expected.max(1), Ordering::Relaxed);
     }
 
-    /// What one stored value is expected to hold, going by those that this process has read or stored in batches.
+    /// What one stored value is expected to hold, going by those that this process has read or
+    /// stored in batches.
     pub(crate) fn value_bytes(&self) -> Option<usize> {
         Some(self.value_bytes.load(Ordering::Relaxed)).filter(|bytes| *bytes > 0)
     }
 }
 
 impl PrefixStats {
-    /// The share of calls that were hits, from 0 to 1; 0 before the first call. Bypasses are not counted.
+    /// The share of calls that were hits, from 0 to 1; 0 before the first call. Bypasses are not
+    /// counted.
     pub fn hit_rate(&self) -> f64 {
         match self.hits + self.misses {
             0 => 0.0,
@@ -191,7 +196,8 @@ impl Counted {
 
 /// What a cache did since it was made, in this process. Prints as a table.
 ///
-/// Counters are read one by one: calls that run meanwhile may be in some of them and not yet in others.
+/// Counters are read one by one: calls that run meanwhile may be in some of them and not yet in
+/// others.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Stats {
     by_prefix: BTreeMap<String, PrefixStats>,

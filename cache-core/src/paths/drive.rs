@@ -8,9 +8,11 @@ use crate::name::Name;
 use crate::runtime::Runtime;
 use crate::store::{Drained, SweepScope};
 
-/// Sends everything and goes on until nothing is pending. Returns the number of live entries removed.
+/// Sends everything and goes on until nothing is pending. Returns the number of live entries
+/// removed.
 pub(crate) async fn drive(runtime: &Runtime, targets: &Targets) -> Result<u64, Error> {
-    // Before: a call that comes now may not join a load that began before. After: nor one that began while it ran.
+    // Before: a call that comes now may not join a load that began before. After: nor one that
+    // began while it ran.
     runtime.flights.close_epoch();
     let result = Drive::new(runtime).all(targets).await;
     runtime.flights.close_epoch();
@@ -49,7 +51,8 @@ impl<'a> Drive<'a> {
             self.sweep("*", SweepScope::AllIndexes).await?;
         } else {
             for pattern in &targets.patterns {
-                // In this order: an index gains a stale dependent only while its entry is there for the first walk to meet.
+                // In this order: an index gains a stale dependent only while its entry is there for
+                // the first walk to meet.
                 self.sweep(pattern, SweepScope::Values).await?;
                 self.sweep(pattern, SweepScope::Dependents).await?;
             }

@@ -1,4 +1,5 @@
-//! An invalidation and whoever waits for it: run to the end, owed if it fails, reported where nobody is told.
+//! An invalidation and whoever waits for it: run to the end, owed if it fails, reported where
+//! nobody is told.
 
 use std::sync::Arc;
 
@@ -11,8 +12,8 @@ use crate::invalidation::{Invalidated, Invalidation, Targets};
 use crate::observe::Event;
 use crate::runtime::Runtime;
 
-/// Targets that are owed to the recovery unless they are reached: an invalidation whose tokio runtime ends under it is
-/// owed as well.
+/// Targets that are owed to the recovery unless they are reached: an invalidation whose tokio
+/// runtime ends under it is owed as well.
 pub(crate) struct Obligation {
     runtime: Arc<Runtime>,
     targets: Option<Targets>,
@@ -93,8 +94,9 @@ pub(crate) fn report<T: Send + 'static>(
     async move { _ = work.await }
 }
 
-/// Begins work that goes on although whoever waits for it is dropped. It is under way when this returns, as far as there is a
-/// tokio runtime, and in a task of its own; the future waits for its end.
+/// Begins work that goes on although whoever waits for it is dropped. It is under way when this
+/// returns, as far as there is a tokio runtime, and in a task of its own; the future waits for its
+/// end.
 pub(crate) fn to_the_end<T: Send + 'static>(
     work: impl Future<Output = Result<T, Error>> + Send + 'static,
 ) -> impl Future<Output = Result<T, Error>> + Send {

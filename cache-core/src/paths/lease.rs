@@ -1,4 +1,5 @@
-//! The exclusive right to load a key: renewed while its owner loads, given back whatever becomes of the owner.
+//! The exclusive right to load a key: renewed while its owner loads, given back whatever becomes of
+//! the owner.
 
 use std::collections::HashSet;
 use std::ops::ControlFlow;
@@ -32,8 +33,8 @@ pub(crate) async fn ask(
     budget.ask(&subject.counters, |until| store.take_lease(&lease.key, request, until)).await
 }
 
-/// A lease that was asked for. Dropped, it is given back in the background: the answer may be lost, and a token that holds
-/// nothing gives nothing back.
+/// A lease that was asked for. Dropped, it is given back in the background: the answer may be lost,
+/// and a token that holds nothing gives nothing back.
 pub(crate) struct Lease {
     runtime: Arc<Runtime>,
     key: Arc<str>,
@@ -71,8 +72,9 @@ struct RenewedLease {
 }
 
 impl Renewal {
-    /// At a third of their time, for at most as long as a load may take that still fills. A lease that is lost is another's:
-    /// an invalidation has overtaken the load, and who comes now must not wait for it. Without timers they simply run out.
+    /// At a third of their time, for at most as long as a load may take that still fills. A lease
+    /// that is lost is another's: an invalidation has overtaken the load, and who comes now must
+    /// not wait for it. Without timers they simply run out.
     pub(crate) fn of<'a>(
         runtime: &Arc<Runtime>,
         leases: impl Iterator<Item = (&'a Lease, Option<&'a Leader>)>,

@@ -55,7 +55,8 @@ impl From<IfPresent> for Replaces {
 /// What a load may do, and what it owes to others for it.
 #[derive(Default)]
 pub(crate) struct Rights {
-    /// Read before the load. Without it there is no fill: the value might be older than an invalidation.
+    /// Read before the load. Without it there is no fill: the value might be older than an
+    /// invalidation.
     pub(crate) clock: Option<ClockReading>,
     pub(crate) lease: Option<Lease>,
     pub(crate) leader: Option<Leader>,
@@ -78,7 +79,8 @@ pub(crate) enum IfFailed {
     Return,
     /// Nobody waits for this load: it is a refresh.
     Report,
-    /// The caller gets what this very call read before, whose window of `stale_if_error` was still open.
+    /// The caller gets what this very call read before, whose window of `stale_if_error` was still
+    /// open.
     Serve(Entry),
 }
 
@@ -93,12 +95,14 @@ impl Loading {
         let scope = Scope::new(subject.runtime.id, subject.key_text().cloned(), subject.runtime.config.names_max)
             .after(budget.lost());
         let (declared, cost) = (Names::new(), Duration::ZERO);
-        // Without a reading, past a store that failed or a failed invalidation, nothing of the load reaches the store.
+        // Without a reading, past a store that failed or a failed invalidation, nothing of the load
+        // reaches the store.
         let replaces = if rights.clock.is_some() { replaces } else { Replaces::Nothing };
         Box::new(Self { subject, rights, budget, scope, declared, cost, if_failed, replaces })
     }
 
-    /// Adds names that the entry is declared to belong to. The enclosing loads get them whatever becomes of the value.
+    /// Adds names that the entry is declared to belong to. The enclosing loads get them whatever
+    /// becomes of the value.
     pub(crate) fn declare(&mut self, names: Names) {
         if names.is_poisoned() {
             self.scope.taint_outwards();
@@ -132,12 +136,13 @@ impl Loading {
         Some((self.rights.lease.as_ref()?, self.rights.leader.as_ref()))
     }
 
-    /// The value is not to be kept: followers load for themselves, all at once. It is the news all the same, so what it was to
-    /// replace must not be served any longer. `None`: it was to replace nothing.
+    /// The value is not to be kept: followers load for themselves, all at once. It is the news all
+    /// the same, so what it was to replace must not be served any longer. `None`: it was to replace
+    /// nothing.
     ///
-    /// That is removed as its TTL would have removed it, not invalidated: what was made from it goes on until its own TTL ends,
-    /// as it does when the news is a value that is stored; and a fence would refuse the fills of the loads around this one,
-    /// which were made from the news.
+    /// That is removed as its TTL would have removed it, not invalidated: what was made from it
+    /// goes on until its own TTL ends, as it does when the news is a value that is stored; and a
+    /// fence would refuse the fills of the loads around this one, which were made from the news.
     pub(crate) fn unkept(mut self, reason: NotStored) -> Option<Filling> {
         self.subject.note(Event::NotStored(reason));
         if let Some(leader) = self.rights.leader.take() {
@@ -155,7 +160,8 @@ impl Loading {
         }
     }
 
-    /// The body failed. What the caller is served instead, if `stale_if_error` allows it; the error is said then.
+    /// The body failed. What the caller is served instead, if `stale_if_error` allows it; the error
+    /// is said then.
     pub(crate) fn end_failed_or_stand_in(mut self, error: &str) -> Option<Entry> {
         let if_failed = std::mem::replace(&mut self.if_failed, IfFailed::Return);
         let subject = self.subject.clone();
@@ -187,8 +193,8 @@ impl Loading {
     }
 }
 
-/// The entry, if it may still be served in the place of a load that failed. To be called by who has read it: an invalidation
-/// that ended before that call began has removed it.
+/// The entry, if it may still be served in the place of a load that failed. To be called by who has
+/// read it: an invalidation that ended before that call began has removed it.
 pub(crate) fn stand_in(subject: &Subject, entry: Entry) -> Option<Entry> {
     if !subject.policy.freshness.may_stand_in(&entry.header().times(), subject.runtime.wall_ms()) {
         return None;
@@ -221,7 +227,8 @@ impl Filling {
         let Self { loading, prepared } = self;
         let Loading { subject, mut rights, mut budget, replaces, .. } = loading;
         let Some((key, store)) = subject.place() else { return false };
-        // Before it is sent: a stored fill proves the value fresh only to those who have joined by now.
+        // Before it is sent: a stored fill proves the value fresh only to those who have joined by
+        // now.
         rights.leader.iter().for_each(Leader::close);
         // A load without a lease has a token that holds none.
         let token = rights.lease.as_ref().map_or_else(Token::new, |lease| lease.token);
@@ -250,7 +257,8 @@ impl Filling {
 }
 
 impl Rights {
-    /// A store that has answered gave the lease back. After a failure nobody knows, so dropping it does.
+    /// A store that has answered gave the lease back. After a failure nobody knows, so dropping it
+    /// does.
     fn settle_lease(&mut self, is_answered: bool) {
         if is_answered {
             self.lease.iter_mut().for_each(Lease::forget);

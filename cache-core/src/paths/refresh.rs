@@ -1,9 +1,10 @@
-//! Refreshes in the background: one per key and process, a bounded number at once, each for a bounded time, none after the last
-//! handle of the cache.
+//! Refreshes in the background: one per key and process, a bounded number at once, each for a
+//! bounded time, none after the last handle of the cache.
 //!
-//! The value that is to be replaced was served already. So a refresh waits for nobody: if another process has the lease, or
-//! has stored a newer value, there is nothing to do. It loads at a reading of the clock and fills as every load does; an
-//! invalidation that overtakes it has the store refuse its value.
+//! The value that is to be replaced was served already. So a refresh waits for nobody: if another
+//! process has the lease, or has stored a newer value, there is nothing to do. It loads at a
+//! reading of the clock and fills as every load does; an invalidation that overtakes it has the
+//! store refuse its value.
 
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -39,7 +40,8 @@ impl Due {
         Some(Box::new(Self { subject: subject.clone(), version, reservation }))
     }
 
-    /// Runs `reload` in a task of its own, once the lease is taken; it says whether the load succeeded.
+    /// Runs `reload` in a task of its own, once the lease is taken; it says whether the load
+    /// succeeded.
     pub(crate) fn spawn<R, F>(self: Box<Self>, reload: R)
     where
         R: FnOnce(Box<Loading>) -> F + Send + 'static,
@@ -51,7 +53,8 @@ impl Due {
             if let Some(loading) = self.lease().await
                 && !self.run(reload(loading)).await
             {
-                // Its place stays taken: the very next call must not try again, nor the next after it.
+                // Its place stays taken: the very next call must not try again, nor the next after
+                // it.
                 tokio::time::sleep(REFRESH_RETRY_PAUSE).await;
             }
             drop(self.reservation);
@@ -59,8 +62,9 @@ impl Due {
         place.spawned(task.abort_handle());
     }
 
-    /// Whether the load succeeded. One that takes longer than a load that fills may take is of no use: it is ended, for it
-    /// holds a place, and the lease that keeps other processes from refreshing.
+    /// Whether the load succeeded. One that takes longer than a load that fills may take is of no
+    /// use: it is ended, for it holds a place, and the lease that keeps other processes from
+    /// refreshing.
     async fn run(&self, reload: impl Future<Output = bool>) -> bool {
         let limit = self.subject.runtime.config.fence_retention;
         let error = match tokio::time::timeout(limit, unless_it_panics(reload)).await {
@@ -92,7 +96,8 @@ impl Due {
     }
 }
 
-/// `None`: it panicked. What is to come of a failed load comes of this one, too, and must not be lost with the task.
+/// `None`: it panicked. What is to come of a failed load comes of this one, too, and must not be
+/// lost with the task.
 async fn unless_it_panics<T>(load: impl Future<Output = T>) -> Option<T> {
     let mut load = pin!(load);
     let poll = poll_fn(|context| match catch_unwind(AssertUnwindSafe(|| load.as_mut().poll(context))) {

@@ -106,7 +106,8 @@ fn names(subject: &Subject, declared: Names, inherited: Collected) -> Result<Vec
     Ok(names.into_iter().collect())
 }
 
-/// Adds the header. `None` in place of a payload is a negative entry. Returns how long the store is to keep it as well.
+/// Adds the header. `None` in place of a payload is a negative entry. Returns how long the store is
+/// to keep it as well.
 fn stamp(
     subject: &Subject,
     names: &[Name],

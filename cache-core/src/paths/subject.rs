@@ -9,7 +9,8 @@ use crate::observe::{Counters, Event};
 use crate::runtime::{Runtime, provenance};
 use crate::store::{Recall, Store};
 
-/// One entry, how it is stored, and whose it is: shared by the read, the load and the refresh of a call.
+/// One entry, how it is stored, and whose it is: shared by the read, the load and the refresh of a
+/// call.
 pub(crate) struct Subject {
     pub(crate) runtime: Arc<Runtime>,
     /// `None`: an argument could not be encoded, and the call is not cached.
@@ -33,7 +34,8 @@ impl Subject {
         Arc::new(Self { runtime: runtime.clone(), key, policy, fingerprint, counters })
     }
 
-    /// The key, and the store that its entry lives in; `None`: there is no such place, and so no entry.
+    /// The key, and the store that its entry lives in; `None`: there is no such place, and so no
+    /// entry.
     pub(crate) fn place(&self) -> Option<(&EntryKey, &dyn Store)> {
         Some((self.key.as_ref()?, self.runtime.store().ok()?))
     }

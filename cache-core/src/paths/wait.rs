@@ -1,5 +1,5 @@
-//! How a call waits for another's lease: for the store to say that something has changed, and where it cannot, by looking
-//! again and again.
+//! How a call waits for another's lease: for the store to say that something has changed, and where
+//! it cannot, by looking again and again.
 
 use std::time::Duration;
 
@@ -23,8 +23,8 @@ impl Default for Wait {
 }
 
 impl Wait {
-    /// Until something has changed, or it is time to look: no longer than the lease, which may end without a word.
-    /// After a change the call asks for the lease again, and for nothing else.
+    /// Until something has changed, or it is time to look: no longer than the lease, which may end
+    /// without a word. After a change the call asks for the lease again, and for nothing else.
     pub(crate) async fn once(
         &mut self,
         budget: &mut Budget,

@@ -8,7 +8,8 @@ use std::task::Poll;
 /// One of many.
 pub(crate) type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
-/// Polls at most `limit` futures at a time until all have ended or `take` breaks; what is under way then is dropped.
+/// Polls at most `limit` futures at a time until all have ended or `take` breaks; what is under way
+/// then is dropped.
 ///
 /// # Cost
 /// O(`limit`) per wake-up.

@@ -22,14 +22,16 @@ use crate::store::{ClockReading, FillReply, Token};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Put {
-    /// Whether the value is in the cache now. If not: something that it belongs to was invalidated meanwhile, by another
-    /// writer for example, or it is `None` without a negative lifetime, or the server has no memory left.
+    /// Whether the value is in the cache now. If not: something that it belongs to was invalidated
+    /// meanwhile, by another writer for example, or it is `None` without a negative lifetime, or
+    /// the server has no memory left.
     pub stored: bool,
     /// Live entries removed, dependents and the old value included.
     pub entries: u64,
 }
 
-/// A reading of the clock for a write that begins after it. From here on an invalidation makes the writer's value an old one.
+/// A reading of the clock for a write that begins after it. From here on an invalidation makes the
+/// writer's value an old one.
 pub(crate) async fn read_clock(subject: &Subject) -> Result<ClockReading, Error> {
     let key = subject.key_text().map_or("", |key| key);
     let (store, mut budget) = (subject.runtime.store()?, Budget::new(subject.runtime.config.operation_deadline));
@@ -44,12 +46,14 @@ pub(crate) fn prepare(
     clock: ClockReading,
     encode: impl FnOnce(&Subject) -> Result<Encoded, NotStored>,
 ) -> Result<Prepared, NotStored> {
-    // A write says nothing of what was there before it: the payload alone tells whether the data changed.
+    // A write says nothing of what was there before it: the payload alone tells whether the data
+    // changed.
     let origin = Origin { clock, replaces: true, cost: Duration::ZERO };
     Prepared::new(subject, declared, inherited, origin, encode)
 }
 
-/// Replaces the entry, and removes what depends on it. What fails is owed, also if this is never polled.
+/// Replaces the entry, and removes what depends on it. What fails is owed, also if this is never
+/// polled.
 pub(crate) fn write(
     subject: Arc<Subject>,
     prepared: Prepared,
@@ -88,8 +92,8 @@ pub(crate) type Settlement = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// A function that writes through, from before its body to the end of its write.
 ///
-/// Dropped before [`finish`](Self::finish) or [`disarm`](Self::disarm), its body was cancelled or panicked, and nobody knows
-/// whether it wrote: the entry is removed.
+/// Dropped before [`finish`](Self::finish) or [`disarm`](Self::disarm), its body was cancelled or
+/// panicked, and nobody knows whether it wrote: the entry is removed.
 pub(crate) struct Writer {
     /// `None`: there is nothing to do, or no longer.
     subject: Option<Arc<Subject>>,
@@ -116,8 +120,9 @@ impl Writer {
         self.scope.clone().around(body)
     }
 
-    /// The body returned; `value` says its names and its bytes, or why it is not to be stored. What happens then is under way
-    /// when this returns, as far as there is a tokio runtime; the future waits for its end.
+    /// The body returned; `value` says its names and its bytes, or why it is not to be stored. What
+    /// happens then is under way when this returns, as far as there is a tokio runtime; the future
+    /// waits for its end.
     pub(crate) fn finish(
         mut self,
         value: Result<(Names, impl FnOnce(&Subject) -> Result<Encoded, NotStored>), NotStored>,
@@ -136,8 +141,8 @@ impl Writer {
         // Without a reading nothing proves the value current.
         let clock = self.clock.take().ok_or(NotStored::NoReading)?;
         let inherited = self.scope.take();
-        // Made from the entry that it replaces, or from something made from it: a read after the write may have been answered
-        // with the old value, and nothing tells it from a read before.
+        // Made from the entry that it replaces, or from something made from it: a read after the
+        // write may have been answered with the old value, and nothing tells it from a read before.
         if subject.name().is_some_and(|name| inherited.names.contains(name)) {
             return Err(NotStored::MadeFromItself);
         }

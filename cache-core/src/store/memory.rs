@@ -1,7 +1,8 @@
 //! The embedded store: one partition of the protocol in this process.
 //!
-//! This module and [`state`] divide the work: here are the lock and the time, there is everything that happens.
-//! Nothing here awaits, so no lock is ever held across one; a hit takes the read lock and writes nothing but one flag.
+//! This module and [`state`] divide the work: here are the lock and the time, there is everything
+//! that happens. Nothing here awaits, so no lock is ever held across one; a hit takes the read lock
+//! and writes nothing but one flag.
 
 use std::sync::{Arc, RwLock, RwLockWriteGuard};
 use std::time::Duration;
@@ -41,11 +42,13 @@ mod tests;
 /// Lives as long as its last handle; nothing is written to disk, no other process sees it.
 ///
 /// # Limits
-/// `memory_bytes_max` for entries and bookkeeping together, as accounted by [`State::bytes`]. Beyond it entries are evicted
-/// (SIEVE); without any entry left, bookkeeping is dropped into the floor.
+/// `memory_bytes_max` for entries and bookkeeping together, as accounted by [`State::bytes`].
+/// Beyond it entries are evicted (SIEVE); without any entry left, bookkeeping is dropped into the
+/// floor.
 ///
 /// # Cost
-/// A hit: one hash look-up under a read lock. Everything else takes the write lock for O(names · log n) or one chunk.
+/// A hit: one hash look-up under a read lock. Everything else takes the write lock for O(names ·
+/// log n) or one chunk.
 pub(crate) struct MemoryStore {
     state: RwLock<State>,
     started: Instant,
@@ -61,15 +64,16 @@ impl MemoryStore {
         Self { state: RwLock::new(state), started, started_wall, watches: Watches::default() }
     }
 
-    /// Wall time runs on the monotonic clock, so that both stand still together in tests and neither ever steps back.
+    /// Wall time runs on the monotonic clock, so that both stand still together in tests and
+    /// neither ever steps back.
     fn now(&self) -> Now {
         let at = clock::now();
         let wall = self.started_wall + at.saturating_duration_since(self.started);
         Now { at, wall_us: wall.as_micros() as u64 }
     }
 
-    /// A panic inside may have left indexes that miss an entry: then the partition is lost, which the protocol knows how to
-    /// survive, rather than trusted.
+    /// A panic inside may have left indexes that miss an entry: then the partition is lost, which
+    /// the protocol knows how to survive, rather than trusted.
     fn write_state(&self) -> RwLockWriteGuard<'_, State> {
         self.state.write().unwrap_or_else(|poisoned| {
             let mut state = poisoned.into_inner();
@@ -107,7 +111,8 @@ impl MemoryStore {
 }
 
 impl Store for MemoryStore {
-    /// The clock that drops the entries here: soft and hard lifetimes cannot drift apart, and both follow paused time.
+    /// The clock that drops the entries here: soft and hard lifetimes cannot drift apart, and both
+    /// follow paused time.
     fn wall_ms(&self) -> u64 {
         self.now().wall_us / 1_000
     }
@@ -216,7 +221,8 @@ impl Store for MemoryStore {
     }
 }
 
-/// What waiters for the lease of a key are registered under. No logical key holds a control character.
+/// What waiters for the lease of a key are registered under. No logical key holds a control
+/// character.
 fn lease_name(key: &str) -> String {
     ["\0", key].concat()
 }

@@ -78,8 +78,9 @@ impl RedisStore {
         self.pool.run(script, &clock, &[&clock], &args, until).await
     }
 
-    /// `fill.lua` or `write.lua`: staging of a large value and registration of many names come first, in round trips of
-    /// their own; the last script checks every fence and puts the value in its place.
+    /// `fill.lua` or `write.lua`: staging of a large value and registration of many names come
+    /// first, in round trips of their own; the last script checks every fence and puts the value in
+    /// its place.
     async fn run_fill(
         &self,
         script: &'static Script,
@@ -173,7 +174,8 @@ impl RedisStore {
         (recall == Recall::Learned).then(|| self.layout.learned(key))
     }
 
-    /// The server's clock may have been set back since the reading; this process's monotonic clock was not.
+    /// The server's clock may have been set back since the reading; this process's monotonic clock
+    /// was not.
     fn is_too_old(&self, clock: &ClockReading) -> bool {
         clock::since(clock.read_at) > self.fence_retention
     }
@@ -185,7 +187,8 @@ impl Store for RedisStore {
             let mut get = redis::cmd("GET");
             get.arg(self.layout.value(key));
             match self.pool.command(key, get, until).await {
-                // Another program's list or hash under our key: unreadable, to be overwritten like any foreign bytes.
+                // Another program's list or hash under our key: unreadable, to be overwritten like
+                // any foreign bytes.
                 Err(error) if reply_code(&error) == Some("WRONGTYPE") => Ok(Some(Bytes::new())),
                 answer => reply::value(answer?),
             }
@@ -199,7 +202,8 @@ impl Store for RedisStore {
             for key in keys {
                 get.arg(self.layout.value(key));
             }
-            // Another program's list or hash under our key is no value; the lease finds out and the fill overwrites it.
+            // Another program's list or hash under our key is no value; the lease finds out and the
+            // fill overwrites it.
             reply::values(self.pool.command(first, get, until).await?, keys.len())
         })
     }
@@ -274,10 +278,12 @@ impl Store for RedisStore {
         Box::pin(async move {
             let (value, lease) = (self.layout.value(key), self.layout.lease(key));
             let Some(watch) = self.pool.register(key, &value, &lease) else { return Ok(None) };
-            // Counts the lease once and the value twice. Not GET: the value may be large, and of any type.
+            // Counts the lease once and the value twice. Not GET: the value may be large, and of
+            // any type.
             let mut exists = redis::cmd("EXISTS");
             exists.arg(&lease).arg(&value).arg(&value);
-            // Without an answer there is nothing to wait for; the next look at the lease tells what is wrong.
+            // Without an answer there is nothing to wait for; the next look at the lease tells what
+            // is wrong.
             let Ok(reply) = self.pool.track(key, exists, until).await else { return Ok(None) };
             match (reply::integer(&reply)?, if_present) {
                 (2.., IfPresent::Return) => watch.tell(Change::Value),
@@ -315,7 +321,8 @@ impl Store for RedisStore {
         Box::pin(async move {
             let budget = INVALIDATE_MEMBERS_PER_CHUNK.to_string();
             let written = match self.run_fill(&scripts::WRITE, &budget, &fill, until).await {
-                // Before the script that removes: there was no room to stage the value, or to register its names.
+                // Before the script that removes: there was no room to stage the value, or to
+                // register its names.
                 Err(error) if error.kind() == ErrorKind::Limit => {
                     let drained = self.invalidate(&[Name::key(fill.key)?], until).await?;
                     Written { fill: FillReply::Refused(Refusal::OutOfMemory), drained }

@@ -1,5 +1,5 @@
-//! What the cache asks of a store, and what it is told. The protocol (clock, fences, leases, fills, cascades) is described in
-//! `ARCHITECTURE.md`.
+//! What the cache asks of a store, and what it is told. The protocol (clock, fences, leases, fills,
+//! cascades) is described in `ARCHITECTURE.md`.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -14,10 +14,12 @@ use crate::entry::Version;
 use crate::error::Error;
 use crate::name::Name;
 
-/// A boxed answer: the store is chosen at run time, and a hit costs one allocation beside a round trip.
+/// A boxed answer: the store is chosen at run time, and a hit costs one allocation beside a round
+/// trip.
 pub(crate) type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 'a>>;
 
-/// Unique for every fill: never per process or connection, or a process could release the lease of its own later fill.
+/// Unique for every fill: never per process or connection, or a process could release the lease of
+/// its own later fill.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Token(pub(crate) u128);
 
@@ -27,8 +29,8 @@ impl Token {
     }
 }
 
-/// What a partition's clock showed before a load or a write began. A fill is refused if anything it depends on was
-/// invalidated after it.
+/// What a partition's clock showed before a load or a write began. A fill is refused if anything it
+/// depends on was invalidated after it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ClockReading {
     /// Changes whenever the clock was lost: readings of another incarnation are worth nothing.
@@ -37,10 +39,12 @@ pub(crate) struct ClockReading {
     pub(crate) seq: u64,
     /// The store's wall time in ms, for the age limit of a load only: no ordering rests on it.
     pub(crate) read_at_ms: u64,
-    /// The same on this process's monotonic clock: a step of the store's clock cannot make an old load look young.
+    /// The same on this process's monotonic clock: a step of the store's clock cannot make an old
+    /// load look young.
     pub(crate) read_at: Instant,
-    /// What fills taught of the key before, if that was asked for ([`Recall`]) and is still known: it comes with the reading,
-    /// so that a load needs no round trip of its own for it. At most `LEARNED_BYTES_MAX` bytes, and perhaps not ours.
+    /// What fills taught of the key before, if that was asked for ([`Recall`]) and is still known:
+    /// it comes with the reading, so that a load needs no round trip of its own for it. At most
+    /// `LEARNED_BYTES_MAX` bytes, and perhaps not ours.
     pub(crate) learned: Option<Bytes>,
 }
 
@@ -140,10 +144,12 @@ pub(crate) struct Fill<'a> {
     pub(crate) ttl: Duration,
     /// Read before the load began.
     pub(crate) clock: &'a ClockReading,
-    /// The lease to give back, if it is still ours. A call that loads without a lease has a token that holds none.
+    /// The lease to give back, if it is still ours. A call that loads without a lease has a token
+    /// that holds none.
     pub(crate) token: Token,
-    /// A few bytes (at most `LEARNED_BYTES_MAX`) that the store keeps beside the key for so long, whatever becomes of the
-    /// entry, for all processes to [recall](ClockReading::learned). Kept only if the value is stored. May be dropped at any time.
+    /// A few bytes (at most `LEARNED_BYTES_MAX`) that the store keeps beside the key for so long,
+    /// whatever becomes of the entry, for all processes to [recall](ClockReading::learned). Kept
+    /// only if the value is stored. May be dropped at any time.
     pub(crate) learned: Option<(Bytes, Duration)>,
 }
 
@@ -184,13 +190,15 @@ pub(crate) struct Written {
     pub(crate) drained: Drained,
 }
 
-/// Which keys a pattern walk visits. A walk visits all values first, then the indexes: an index can only gain a stale
-/// dependent while the entry it names is still there, and that entry is then met by the first walk.
+/// Which keys a pattern walk visits. A walk visits all values first, then the indexes: an index can
+/// only gain a stale dependent while the entry it names is still there, and that entry is then met
+/// by the first walk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SweepScope {
     /// Entries whose logical key matches.
     Values,
-    /// Indexes of the dependents of keys that match, whether or not the entry itself is still there.
+    /// Indexes of the dependents of keys that match, whether or not the entry itself is still
+    /// there.
     Dependents,
     /// Every index, of keys and of tags; the pattern is not looked at. For `clear`.
     AllIndexes,
@@ -215,13 +223,15 @@ pub(crate) struct StoreHealth {
 
 /// A place where entries, their indexes and the protocol's clock live.
 ///
-/// Every method ends by the `until` that it is given, with an error if it must: the one deadline there is.
-/// Every method is idempotent, for a driver may send a command twice, and atomic.
-/// Keys are logical; names are complete (`Name`). Errors leave the outcome unknown.
+/// Every method ends by the `until` that it is given, with an error if it must: the one deadline
+/// there is. Every method is idempotent, for a driver may send a command twice, and atomic. Keys
+/// are logical; names are complete (`Name`). Errors leave the outcome unknown.
 pub(crate) trait Store: Send + Sync + 'static {
-    /// Wall time in ms as the times in headers say it, when they are written and when they are judged. No ordering rests on it.
+    /// Wall time in ms as the times in headers say it, when they are written and when they are
+    /// judged. No ordering rests on it.
     ///
-    /// That of the host where others see the store: a monotonic clock stands still while a machine is suspended.
+    /// That of the host where others see the store: a monotonic clock stands still while a machine
+    /// is suspended.
     fn wall_ms(&self) -> u64 {
         clock::wall_ms()
     }
@@ -242,8 +252,9 @@ pub(crate) trait Store: Send + Sync + 'static {
     /// Gives a lease back, if it is still ours.
     fn release_lease<'a>(&'a self, key: &'a str, token: Token, until: Instant) -> StoreFuture<'a, ()>;
 
-    /// Removes the value of `key` as the end of its TTL would, and gives the lease back, if it is still ours. With a version,
-    /// any other value stays. Memberships stay if anything depends on the key, so that it is still reached through them.
+    /// Removes the value of `key` as the end of its TTL would, and gives the lease back, if it is
+    /// still ours. With a version, any other value stays. Memberships stay if anything depends on
+    /// the key, so that it is still reached through them.
     fn discard<'a>(
         &'a self,
         key: &'a str,
@@ -252,31 +263,35 @@ pub(crate) trait Store: Send + Sync + 'static {
         until: Instant,
     ) -> StoreFuture<'a, ()>;
 
-    /// Waits for the value or the lease of `key` to change, as seen from a call that was told [`LeaseReply::Held`]: with
-    /// [`IfPresent::Return`] a value that is there by now is a change. `None`: the store cannot tell, or too many wait.
+    /// Waits for the value or the lease of `key` to change, as seen from a call that was told
+    /// [`LeaseReply::Held`]: with [`IfPresent::Return`] a value that is there by now is a change.
+    /// `None`: the store cannot tell, or too many wait.
     ///
-    /// A hint only. A change may be missed, so whoever waits looks again after a while ([`WATCHED_POLL`]), and it need not
-    /// be one of interest, so whoever is woken asks again.
+    /// A hint only. A change may be missed, so whoever waits looks again after a while
+    /// ([`WATCHED_POLL`]), and it need not be one of interest, so whoever is woken asks again.
     ///
     /// [`WATCHED_POLL`]: crate::config::WATCHED_POLL
     fn watch<'a>(&'a self, key: &'a str, if_present: IfPresent, until: Instant) -> StoreFuture<'a, Option<Watch>>;
 
-    /// A reading for a write ([`write`](Self::write)), or for a load that does not ask for the lease.
+    /// A reading for a write ([`write`](Self::write)), or for a load that does not ask for the
+    /// lease.
     fn read_clock<'a>(&'a self, key: &'a str, recall: Recall, until: Instant) -> StoreFuture<'a, ClockReading>;
 
     /// Stores a loaded value with its memberships, or refuses; gives the lease back either way.
     /// More than one round trip for over 256 names or 64 KiB.
     fn fill<'a>(&'a self, fill: Fill<'a>, until: Instant) -> StoreFuture<'a, FillReply>;
 
-    /// Removes the key and what depends on it, fences the key, and stores the new value only if nothing it depends on
-    /// was invalidated after `fill.clock`, and memory is not full. Cost as for `fill`; what is left of a cascade is pending.
+    /// Removes the key and what depends on it, fences the key, and stores the new value only if
+    /// nothing it depends on was invalidated after `fill.clock`, and memory is not full. Cost as
+    /// for `fill`; what is left of a cascade is pending.
     fn write<'a>(&'a self, fill: Fill<'a>, until: Instant) -> StoreFuture<'a, Written>;
 
-    /// One chunk of an invalidation: fences `names` (at most `INVALIDATE_NAMES_PER_CHUNK`; may be empty), removes what they
-    /// reach, and goes on with whatever is pending.
+    /// One chunk of an invalidation: fences `names` (at most `INVALIDATE_NAMES_PER_CHUNK`; may be
+    /// empty), removes what they reach, and goes on with whatever is pending.
     fn invalidate<'a>(&'a self, names: &'a [Name], until: Instant) -> StoreFuture<'a, Drained>;
 
-    /// One page of a pattern walk; raises the floor first. `pattern` is a Redis glob over logical keys.
+    /// One page of a pattern walk; raises the floor first. `pattern` is a Redis glob over logical
+    /// keys.
     fn sweep<'a>(
         &'a self,
         pattern: &'a str,
@@ -285,8 +300,8 @@ pub(crate) trait Store: Send + Sync + 'static {
         until: Instant,
     ) -> StoreFuture<'a, SweepReply>;
 
-    /// Succeeds when the store answers and is usable, within `timeout`. What cannot be cured by waiting (credentials,
-    /// permissions, database) is a configuration error at once.
+    /// Succeeds when the store answers and is usable, within `timeout`. What cannot be cured by
+    /// waiting (credentials, permissions, database) is a configuration error at once.
     fn ready(&self, timeout: Duration) -> StoreFuture<'_, ()>;
 
     /// What is known without asking. A store that connects begins to.

@@ -1,7 +1,7 @@
 //! Who waits for a key to change, and is woken when it does.
 //!
-//! A wake-up is a hint and never the truth: it may come for nothing, late, or not at all, so whoever waits asks the store
-//! again, and does so after a while in any case.
+//! A wake-up is a hint and never the truth: it may come for nothing, late, or not at all, so
+//! whoever waits asks the store again, and does so after a while in any case.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -30,7 +30,8 @@ pub(crate) struct Watches(Arc<Registry>);
 #[derive(Default)]
 struct Registry {
     by_name: Mutex<HashMap<Box<[u8]>, Vec<Told>>>,
-    /// Watches that are not dropped yet. Read without the lock, so that changes that nobody waits for cost nothing.
+    /// Watches that are not dropped yet. Read without the lock, so that changes that nobody waits
+    /// for cost nothing.
     count: AtomicUsize,
 }
 
@@ -51,8 +52,8 @@ pub(crate) struct Watch {
 }
 
 impl Watches {
-    /// To be called before one looks whether there is still something to wait for, or a change in between would be missed.
-    /// `None`: [`WATCHES_MAX`] wait already.
+    /// To be called before one looks whether there is still something to wait for, or a change in
+    /// between would be missed. `None`: [`WATCHES_MAX`] wait already.
     pub(crate) fn register(&self, value: &str, lease: &str) -> Option<Watch> {
         let registry = self.0.clone();
         let mut by_name = registry.lock();
@@ -92,7 +93,8 @@ impl Watches {
 }
 
 impl Registry {
-    // A panic while the lock is held leaves the map whole enough: a waiter that is lost to it asks again after a while.
+    // A panic while the lock is held leaves the map whole enough: a waiter that is lost to it asks
+    // again after a while.
     fn lock(&self) -> MutexGuard<'_, HashMap<Box<[u8]>, Vec<Told>>> {
         self.by_name.lock().unwrap_or_else(PoisonError::into_inner)
     }

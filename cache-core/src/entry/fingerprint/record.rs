@@ -1,13 +1,14 @@
 //! Reads the shape of a type from what its `Deserialize` asks for.
 //!
-//! The type is deserialized from a recorder that answers every request with a dummy. One walk does not see everything: it
-//! meets one variant of each enum, and ends at the first leaf that refuses its dummy (an address, a date). So walks are
-//! repeated, each with the next variants, and without the fields that were seen to fail, until one meets nothing new. A
-//! value need never come out of it.
+//! The type is deserialized from a recorder that answers every request with a dummy. One walk does
+//! not see everything: it meets one variant of each enum, and ends at the first leaf that refuses
+//! its dummy (an address, a date). So walks are repeated, each with the next variants, and without
+//! the fields that were seen to fail, until one meets nothing new. A value need never come out of
+//! it.
 //!
-//! Not seen: fields behind `#[serde(flatten)]`, `untagged` and internally tagged enums, beyond the names that serde's own
-//! errors tell (serde buffers those without saying what it wants), and elements of a tuple after one that refuses every
-//! dummy. `#[derive(Cacheable)]` adds them.
+//! Not seen: fields behind `#[serde(flatten)]`, `untagged` and internally tagged enums, beyond the
+//! names that serde's own errors tell (serde buffers those without saying what it wants), and
+//! elements of a tuple after one that refuses every dummy. `#[derive(Cacheable)]` adds them.
 
 use std::any::TypeId;
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -261,7 +262,8 @@ impl<'de> Deserializer<'de> for Recorder<'_> {
     }
 
     fn deserialize_newtype_struct<V: Visitor<'de>>(self, _name: &'static str, visitor: V) -> Result<V::Value, Halt> {
-        // Stored as what it holds, so it is no part of the shape. An option inside it is not the outermost layer.
+        // Stored as what it holds, so it is no part of the shape. An option inside it is not the
+        // outermost layer.
         self.walk.peel_option = false;
         visitor.visit_newtype_struct(self)
     }
@@ -292,7 +294,8 @@ impl<'de> Deserializer<'de> for Recorder<'_> {
             let value = dummy.as_ref().map(|(_, value)| value.clone());
             let outcome = recorder.entries(demanded, dummy, visitor);
             match value {
-                // A struct with flattened fields may refuse the dummy entry only after it has taken it.
+                // A struct with flattened fields may refuse the dummy entry only after it has taken
+                // it.
                 Some(value) => recorder.walk.settle(value, outcome),
                 None => outcome,
             }
@@ -330,7 +333,8 @@ impl<'de> Deserializer<'de> for Recorder<'_> {
             if exploring && !recorder.walk.unfinished {
                 let possible = known.possible.or(outcome.is_ok().then_some(index));
                 recorder.walk.enums.insert(recorder.path.clone(), Variants { next: index + 1, possible });
-                // Another walk for the next variant, or for what stands after an enum whose last variant failed.
+                // Another walk for the next variant, or for what stands after an enum whose last
+                // variant failed.
                 recorder.walk.unfinished = index + 1 < variants.len() || (outcome.is_err() && possible.is_some());
             }
             recorder.walk.unfinished |= earlier;

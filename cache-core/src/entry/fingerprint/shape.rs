@@ -59,8 +59,9 @@ impl Shape {
     }
 }
 
-/// The type of one field, for the derive: `ShapeOf::<F>::new().record(shape)` walks the type if it is deserializable, and
-/// otherwise, with [`OpaqueField`] in scope, notes only that the field is there.
+/// The type of one field, for the derive: `ShapeOf::<F>::new().record(shape)` walks the type if it
+/// is deserializable, and otherwise, with [`OpaqueField`] in scope, notes only that the field is
+/// there.
 #[derive(Debug)]
 pub struct ShapeOf<T: ?Sized>(PhantomData<fn() -> Box<T>>);
 

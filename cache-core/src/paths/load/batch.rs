@@ -1,7 +1,7 @@
 //! One load of many keys: the body of a batch function while it runs, and the fills that follow.
 //!
-//! Every key keeps its own [`Loading`], with the clock reading that was taken before this load began; what the load was made
-//! from goes to every entry of it.
+//! Every key keeps its own [`Loading`], with the clock reading that was taken before this load
+//! began; what the load was made from goes to every entry of it.
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
@@ -93,8 +93,9 @@ impl BatchLoading {
         self.loads.into_iter().for_each(|(_, loading)| loading.end_failed());
     }
 
-    /// Encodes the next entries, so many as may be under way at the same time; `None`: there is none left. `value` says what
-    /// becomes of a key: its further names, and its value unless it is not wanted.
+    /// Encodes the next entries, so many as may be under way at the same time; `None`: there is
+    /// none left. `value` says what becomes of a key: its further names, and its value unless it is
+    /// not wanted.
     pub(crate) fn encode_some(
         &mut self,
         mut value: impl FnMut(&Subject, usize) -> (Names, Option<Result<Encoded, NotStored>>),

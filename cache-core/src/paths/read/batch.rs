@@ -1,9 +1,11 @@
-//! The read path of many keys at once: one look for all, one load for exactly those that nobody has or loads.
+//! The read path of many keys at once: one look for all, one load for exactly those that nobody has
+//! or loads.
 //!
-//! Each key is a [`Read`] of its own, with its own flight, lease and clock reading, so that single calls and other batches
-//! meet it as they meet each other. What is different: **nobody waits while holding a lease or leading a flight**, or two
-//! batches that overlap would wait for each other. What others load is set aside; what is granted is loaded and filled;
-//! only then is the rest waited for.
+//! Each key is a [`Read`] of its own, with its own flight, lease and clock reading, so that single
+//! calls and other batches meet it as they meet each other. What is different: **nobody waits while
+//! holding a lease or leading a flight**, or two batches that overlap would wait for each other.
+//! What others load is set aside; what is granted is loaded and filled; only then is the rest
+//! waited for.
 
 use std::collections::HashSet;
 use std::ops::ControlFlow;
@@ -33,7 +35,8 @@ pub(crate) struct Batch {
     reads: Vec<Read>,
     /// Without a value so far.
     open: Vec<usize>,
-    /// What the store may still cost: one operation deadline for each [`BATCH_WINDOW`] of keys, nothing once it has failed.
+    /// What the store may still cost: one operation deadline for each [`BATCH_WINDOW`] of keys,
+    /// nothing once it has failed.
     left: Duration,
     /// The first look goes on here.
     looked: usize,
@@ -102,8 +105,8 @@ impl Batch {
         self.open.is_empty()
     }
 
-    /// These were decoded and go to the caller. None of them asks for a refresh: a batch does nothing in the background, so it
-    /// loads what is stale.
+    /// These were decoded and go to the caller. None of them asks for a refresh: a batch does
+    /// nothing in the background, so it loads what is stale.
     pub(crate) fn served(&mut self, served: Vec<(usize, Found)>) {
         let places: Vec<usize> = served.iter().map(|(at, _)| *at).collect();
         for (at, found) in served {
@@ -121,7 +124,8 @@ impl Batch {
         self.reads[at].undecodable(found);
     }
 
-    /// Goes on with the keys that have no value yet: takes what others loaded, or comes back with a load to run.
+    /// Goes on with the keys that have no value yet: takes what others loaded, or comes back with a
+    /// load to run.
     pub(crate) async fn gather(&mut self) -> BatchOutcome {
         let mut gathered = self.claim().await;
         if gathered.found.is_empty() && gathered.loads.is_empty() && !self.open.is_empty() {
@@ -201,7 +205,8 @@ impl Batch {
         !self.left.is_zero()
     }
 
-    /// What the store has cost this batch in vain, as far as it matters: all that it may, or nothing.
+    /// What the store has cost this batch in vain, as far as it matters: all that it may, or
+    /// nothing.
     pub(crate) fn lost(&self) -> Duration {
         if self.left.is_zero() { self.runtime.config.operation_deadline } else { Duration::ZERO }
     }

@@ -24,10 +24,11 @@ impl State {
         drained
     }
 
-    /// Every page raises the floor, not the first alone: a load that began between two pages may have read an entry that a
-    /// later page removes, or that expires before its page comes.
+    /// Every page raises the floor, not the first alone: a load that began between two pages may
+    /// have read an entry that a later page removes, or that expires before its page comes.
     ///
-    /// A page does not go on while anything is pending, so what waits stays bounded; `next` is the same cursor then.
+    /// A page does not go on while anything is pending, so what waits stays bounded; `next` is the
+    /// same cursor then.
     pub(super) fn sweep(&mut self, pattern: &str, scope: SweepScope, cursor: u64, now: Now) -> SweepReply {
         let seq = self.fences.advance(now);
         if self.rules.keep(Rule::SweepRaisesTheFloor) {
@@ -72,8 +73,9 @@ impl State {
         (page.into_iter().map(|(_, name)| name).collect(), next)
     }
 
-    /// Empties pending indexes, of this invalidation and of any that was left, until `budget` members were visited. Ends,
-    /// circles or not: every visit takes a membership away. Returns how many live entries were removed.
+    /// Empties pending indexes, of this invalidation and of any that was left, until `budget`
+    /// members were visited. Ends, circles or not: every visit takes a membership away. Returns how
+    /// many live entries were removed.
     pub(super) fn drain(&mut self, seq: u64, budget: &mut usize, now: Now) -> u64 {
         let mut removed = 0;
         let again = self.rules.keep(Rule::EveryChunkFencesAgain);
@@ -97,7 +99,8 @@ impl State {
             *budget -= 1;
             self.leave(&key, &names, budget);
         }
-        // Between two chunks loads begin that read what is still there. What they make of it may come after the last chunk.
+        // Between two chunks loads begin that read what is still there. What they make of it may
+        // come after the last chunk.
         if again {
             for left in self.pending.iter() {
                 self.fences.fence(left, seq, now);
@@ -109,9 +112,11 @@ impl State {
         removed
     }
 
-    /// Takes `member` out of the index of `name`, the last that is pending. What depends on the member falls as well, whether its entry has expired, was
-    /// replaced by one that no longer depends on `name`, or is removed now: the dependents may have been made from what `name`
-    /// invalidates. It is fenced even if nothing depends on it: somebody may have read it a moment ago and be loading.
+    /// Takes `member` out of the index of `name`, the last that is pending. What depends on the
+    /// member falls as well, whether its entry has expired, was replaced by one that no longer
+    /// depends on `name`, or is removed now: the dependents may have been made from what `name`
+    /// invalidates. It is fenced even if nothing depends on it: somebody may have read it a moment
+    /// ago and be loading.
     fn visit(&mut self, name: &Name, member: &Name, seq: u64, budget: &mut usize, now: Now) -> bool {
         let entry = self.entries.get(member);
         // A given key that there was no budget for is a member of its own index.
@@ -120,7 +125,8 @@ impl State {
         *budget -= 1;
         let removed = falls && self.remove(member, budget, now);
         self.indexes.leave(name, member);
-        // Before what depends on its last member is pushed: in a chain as deep as the store, one name waits.
+        // Before what depends on its last member is pushed: in a chain as deep as the store, one
+        // name waits.
         if !self.indexes.has_members(name) {
             self.pending.pop();
         }
@@ -139,8 +145,8 @@ impl State {
         }
     }
 
-    /// As [`remove`](Self::remove). Without budget the key becomes a member of its own index, so that the entry is removed when
-    /// that is emptied.
+    /// As [`remove`](Self::remove). Without budget the key becomes a member of its own index, so
+    /// that the entry is removed when that is emptied.
     fn remove_or_record(&mut self, key: &Name, budget: &mut usize, now: Now) -> bool {
         if *budget > 0 {
             return self.remove(key, budget, now);
@@ -151,16 +157,17 @@ impl State {
         false
     }
 
-    /// Removes the entry of a key with its memberships, if there is one; whether it was alive. It may leave its indexes only
-    /// because every caller fences the key and empties the index of its dependents: nothing is left that is reached through it.
+    /// Removes the entry of a key with its memberships, if there is one; whether it was alive. It
+    /// may leave its indexes only because every caller fences the key and empties the index of its
+    /// dependents: nothing is left that is reached through it.
     pub(super) fn remove(&mut self, key: &Name, budget: &mut usize, now: Now) -> bool {
         let Some(entry) = self.entries.remove(key) else { return false };
         self.leave(key, &entry.names, budget);
         entry.is_live(now.at)
     }
 
-    /// Leaves the first of these indexes, and the others by work on record. If the key has been stored again meanwhile, that entry
-    /// keeps what it needs.
+    /// Leaves the first of these indexes, and the others by work on record. If the key has been
+    /// stored again meanwhile, that entry keeps what it needs.
     fn leave(&mut self, key: &Name, names: &[Name], budget: &mut usize) {
         let (first, later) = names.split_at(names.len().min(self.settings.names_left_at_once));
         let successor = self.entries.get(key).filter(|_| self.rules.keep(Rule::SuccessorsKeepTheirMemberships));

@@ -29,7 +29,8 @@ impl Entry {
         now < self.expires
     }
 
-    /// Whether it may be removed through the index of `name`: a membership of an earlier version says nothing about this one.
+    /// Whether it may be removed through the index of `name`: a membership of an earlier version
+    /// says nothing about this one.
     pub(super) fn depends_on(&self, name: &Name) -> bool {
         self.names.binary_search(name).is_ok()
     }
@@ -76,10 +77,11 @@ impl Hash for Logical {
 }
 
 /// # Eviction
-/// SIEVE (Zhang, Yang, Yue, Vigfusson, Rashmi: "SIEVE is Simpler than LRU", NSDI 2024): entries stay in order of insertion, a
-/// hit sets a bit, a hand walks from the oldest to the newest, clears set bits and evicts the first entry whose bit was clear.
-/// A hit moves nothing, which is what lets it run under a read lock. Deviations: a replaced value keeps its place and bit, and
-/// eviction follows the insertion, so that among entries that are all in use the new one is the one to go.
+/// SIEVE (Zhang, Yang, Yue, Vigfusson, Rashmi: "SIEVE is Simpler than LRU", NSDI 2024): entries
+/// stay in order of insertion, a hit sets a bit, a hand walks from the oldest to the newest, clears
+/// set bits and evicts the first entry whose bit was clear. A hit moves nothing, which is what lets
+/// it run under a read lock. Deviations: a replaced value keeps its place and bit, and eviction
+/// follows the insertion, so that among entries that are all in use the new one is the one to go.
 #[derive(Clone, Default)]
 pub(super) struct Entries {
     by_key: HashMap<Logical, Entry>,
@@ -107,7 +109,8 @@ impl Entries {
         self.by_key.get(logical(key))
     }
 
-    /// Replaces what was stored and keeps its position: a walk that has not come to the key yet must still meet it.
+    /// Replaces what was stored and keeps its position: a walk that has not come to the key yet
+    /// must still meet it.
     pub(super) fn insert(&mut self, key: &Name, value: Bytes, names: Box<[Name]>, expires: Instant) {
         let replaced = self.remove(key);
         let position = replaced.as_ref().map_or(self.last_position + 1, |entry| entry.position);
@@ -146,8 +149,9 @@ impl Entries {
         }
     }
 
-    /// Keys positioned before `cursor` (0: all), newest first, at most `count`. What is inserted meanwhile lies behind the
-    /// walk, so it always ends; what was there all the time is ahead of it until visited.
+    /// Keys positioned before `cursor` (0: all), newest first, at most `count`. What is inserted
+    /// meanwhile lies behind the walk, so it always ends; what was there all the time is ahead of
+    /// it until visited.
     pub(super) fn page(&self, cursor: u64, count: usize) -> Vec<(u64, Name)> {
         page(&self.by_position, cursor, count)
     }

@@ -13,8 +13,8 @@ use crate::store::{ClockReading, Refusal};
 /// Accounted for one fence beside its text: two table slots, two pointers, the allocation.
 const FENCE_BYTES: usize = 160;
 
-/// `seq` orders loads against invalidations; a fence keeps the `seq` of the last invalidation of one name, the floor stands
-/// for all fences that were dropped.
+/// `seq` orders loads against invalidations; a fence keeps the `seq` of the last invalidation of
+/// one name, the floor stands for all fences that were dropped.
 #[derive(Clone)]
 pub(super) struct Fences {
     incarnation: Box<str>,
@@ -36,7 +36,8 @@ struct Fence {
 }
 
 impl Fences {
-    /// A new clock refuses every reading of an earlier one: nobody knows what was invalidated before it.
+    /// A new clock refuses every reading of an earlier one: nobody knows what was invalidated
+    /// before it.
     pub(super) fn new(incarnation: u128, now: Now, rules: Rules) -> Self {
         Self {
             incarnation: format!("{incarnation:032x}").into(),
@@ -55,13 +56,15 @@ impl Fences {
         ClockReading { incarnation, seq: self.seq, read_at_ms: now.wall_us / 1_000, read_at: now.at, learned: None }
     }
 
-    /// The next `seq`. Wall time in it only keeps a clock that was lost and made new ahead of itself; order never rests on it.
+    /// The next `seq`. Wall time in it only keeps a clock that was lost and made new ahead of
+    /// itself; order never rests on it.
     pub(super) fn advance(&mut self, now: Now) -> u64 {
         self.seq = now.wall_us.max(self.seq + 1);
         self.seq
     }
 
-    /// Dead members have been reaped: nothing but its own age refuses a load that may have read one of them alive.
+    /// Dead members have been reaped: nothing but its own age refuses a load that may have read one
+    /// of them alive.
     pub(super) fn reaped(&mut self, now: Now) {
         if self.rules.keep(Rule::ReapingIsRemembered) {
             self.reaped = Some((self.advance(now), now.at));
@@ -87,7 +90,8 @@ impl Fences {
         }
     }
 
-    /// Whether `name` was invalidated after `seq`, as far as is still known: a dropped fence counts for every name.
+    /// Whether `name` was invalidated after `seq`, as far as is still known: a dropped fence counts
+    /// for every name.
     pub(super) fn overtook(&self, name: &Name, seq: u64) -> bool {
         seq < self.floor || self.by_name.get(name).is_some_and(|fence| fence.seq > seq)
     }

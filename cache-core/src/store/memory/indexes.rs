@@ -7,13 +7,14 @@ use tokio::time::Instant;
 use super::entries::page;
 use crate::name::Name;
 
-/// Accounted for one index beside its text, and for one membership: slots in ordered maps, half full at worst.
+/// Accounted for one index beside its text, and for one membership: slots in ordered maps, half
+/// full at worst.
 const INDEX_BYTES: usize = 200;
 const MEMBERSHIP_BYTES: usize = 160;
 
 /// # Invariant
-/// A live entry is a member of the index of every name it depends on. The reverse does not hold: a membership outlives its
-/// entry, see `tidy`. An index without members does not exist.
+/// A live entry is a member of the index of every name it depends on. The reverse does not hold: a
+/// membership outlives its entry, see `tidy`. An index without members does not exist.
 #[derive(Clone, Default)]
 pub(super) struct Indexes {
     by_name: HashMap<Name, Index>,
@@ -42,8 +43,9 @@ struct Membership {
 }
 
 impl Indexes {
-    /// Makes `member` depend on `index`, at least until `dead_at`: the time is only ever raised, because an earlier value
-    /// that others were made from may have lived longer. Returns the name as the index spells it, to be shared.
+    /// Makes `member` depend on `index`, at least until `dead_at`: the time is only ever raised,
+    /// because an earlier value that others were made from may have lived longer. Returns the name
+    /// as the index spells it, to be shared.
     pub(super) fn join(&mut self, index: &Name, member: &Name, dead_at: Instant, due: Instant) -> Name {
         if !self.by_name.contains_key(index) {
             self.last_position += 1;
@@ -98,9 +100,10 @@ impl Indexes {
         (*due <= now).then(|| (index.clone(), member.clone()))
     }
 
-    /// Whether anything that has not been dead for `retention` depends on `name`, however indirectly. Members that are dead
-    /// may depend on each other in circles, so to ask only whether there are any would keep a circle for ever.
-    /// A member whose entry is there is not dead. Looks at `at_most` members and then says yes.
+    /// Whether anything that has not been dead for `retention` depends on `name`, however
+    /// indirectly. Members that are dead may depend on each other in circles, so to ask only
+    /// whether there are any would keep a circle for ever. A member whose entry is there is not
+    /// dead. Looks at `at_most` members and then says yes.
     pub(super) fn is_depended_on(
         &self,
         name: &Name,

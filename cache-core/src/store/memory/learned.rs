@@ -1,4 +1,5 @@
-//! What adaptive TTLs have learned, by key. Nothing rests on it: any of it may be dropped at any time.
+//! What adaptive TTLs have learned, by key. Nothing rests on it: any of it may be dropped at any
+//! time.
 
 use std::collections::{BTreeSet, HashMap};
 

@@ -1,10 +1,11 @@
 //! Every interleaving of small programs, tried on the real [`State`].
 //!
-//! The oracle is G1: once an invalidation has returned, no read returns a value made from data as it was before the invalidation
-//! began. It is asked after every step and for every key, so no readers need to be part of a program.
+//! The oracle is G1: once an invalidation has returned, no read returns a value made from data as
+//! it was before the invalidation began. It is asked after every step and for every key, so no
+//! readers need to be part of a program.
 //!
-//! Sequence numbers are hashed by rank, for only their order matters, and states by 64 bits: among a million states, the chance
-//! that one is taken for another is about 10⁻⁸.
+//! Sequence numbers are hashed by rank, for only their order matters, and states by 64 bits: among
+//! a million states, the chance that one is taken for another is about 10⁻⁸.
 
 use std::collections::HashSet;
 
@@ -32,7 +33,8 @@ struct Program {
     tag_follows_data: bool,
     expiries: u8,
     evictions: u8,
-    /// The retention passes: loads in flight become too old, fences are dropped, dead members come due.
+    /// The retention passes: loads in flight become too old, fences are dropped, dead members come
+    /// due.
     retentions: u8,
     /// The clock is set ahead of everything, and back: each time both.
     steps_ahead: u8,
@@ -68,7 +70,8 @@ const PROGRAM: Program = Program {
 struct Explored {
     states: usize,
     steps: usize,
-    /// The steps that led to a stale read, or to an entry that is not reached through a name of its own, if any was found.
+    /// The steps that led to a stale read, or to an entry that is not reached through a name of its
+    /// own, if any was found.
     stale: Option<Vec<String>>,
 }
 

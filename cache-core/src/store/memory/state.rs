@@ -1,4 +1,5 @@
-//! The partition as a pure state machine: no lock, no clock, no randomness inside, so that every interleaving can be tried.
+//! The partition as a pure state machine: no lock, no clock, no randomness inside, so that every
+//! interleaving can be tried.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -72,7 +73,8 @@ pub(super) struct State {
 }
 
 impl State {
-    /// An empty partition. `incarnation` must be new each time, or readings from before a loss would count after it.
+    /// An empty partition. `incarnation` must be new each time, or readings from before a loss
+    /// would count after it.
     pub(super) fn new(settings: Settings, rules: Rules, incarnation: u128, now: Now) -> Self {
         Self {
             settings,
@@ -138,7 +140,8 @@ impl State {
         self.leases.release(key, token);
     }
 
-    /// As the end of its TTL would: what was made from the value is reached through its memberships, so they stay then.
+    /// As the end of its TTL would: what was made from the value is reached through its
+    /// memberships, so they stay then.
     pub(super) fn discard(&mut self, key: &Name, token: Token, version: Option<Version>) {
         self.leases.release(key, token);
         let is_meant = |entry: &Entry| version.is_none() || Version::of(&entry.value) == version;
@@ -156,8 +159,8 @@ impl State {
         self.lease(key, now).is_some()
     }
 
-    /// What still keeps others from loading `key`: not what has ended, nor what an invalidation has overtaken, for that
-    /// fill would be refused.
+    /// What still keeps others from loading `key`: not what has ended, nor what an invalidation has
+    /// overtaken, for that fill would be refused.
     fn lease(&self, key: &Name, now: Now) -> Option<Lease> {
         self.leases.get(key).filter(|held| held.ends > now.at && !self.fences.overtook(key, held.seq))
     }
@@ -210,8 +213,8 @@ impl State {
         let expires = now.at + fill.ttl;
         let due = expires + self.dead_members_stay();
         let names: Box<[Name]> = fill.names.iter().map(|index| self.indexes.join(index, key, expires, due)).collect();
-        // Not while something depends on the key: it may have been made from the replaced entry, and be reached through these
-        // memberships alone. They are dead then, and are reaped.
+        // Not while something depends on the key: it may have been made from the replaced entry,
+        // and be reached through these memberships alone. They are dead then, and are reaped.
         if let Some(replaced) = self.entries.get(key)
             && !self.indexes.has_members(key)
         {
@@ -267,9 +270,11 @@ impl State {
     }
 }
 
-/// Names whose indexes are to be emptied, and memberships to be ended, by invalidations that may not have a client any more.
+/// Names whose indexes are to be emptied, and memberships to be ended, by invalidations that may
+/// not have a client any more.
 ///
-/// Last in, first out: a cascade goes down before it goes on, so what waits is not as long as the cascade is wide.
+/// Last in, first out: a cascade goes down before it goes on, so what waits is not as long as the
+/// cascade is wide.
 #[derive(Clone, Default)]
 pub(super) struct Pending {
     stack: Vec<Name>,

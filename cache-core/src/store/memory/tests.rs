@@ -22,7 +22,8 @@ mod sweeps;
 const TTL: Duration = Duration::from_secs(10);
 const LEASE: Duration = Duration::from_secs(2);
 
-/// A state whose time moves when a test says so, and whose tables are checked after every operation.
+/// A state whose time moves when a test says so, and whose tables are checked after every
+/// operation.
 struct Partition {
     state: State,
     now: Now,
@@ -62,7 +63,8 @@ impl Partition {
         self.now.wall_us += time.as_micros() as u64;
     }
 
-    /// Asks for a lease although a value may be there, and begins to load whether or not it is granted.
+    /// Asks for a lease although a value may be there, and begins to load whether or not it is
+    /// granted.
     fn load(&mut self, logical: &str) -> Load {
         self.tokens += 1;
         let token = Token(self.tokens);

@@ -1,12 +1,14 @@
-//! What keeps the store small: dropping old fences, collecting what has expired, reaping dead members, evicting.
+//! What keeps the store small: dropping old fences, collecting what has expired, reaping dead
+//! members, evicting.
 //!
-//! A membership outlives its entry, because through it its dependents are found. It may end only when nothing is reached through
-//! it any more, and that is what each way to end one shows:
+//! A membership outlives its entry, because through it its dependents are found. It may end only
+//! when nothing is reached through it any more, and that is what each way to end one shows:
 //! - **removed by an invalidation**: the key is fenced and the index of its dependents emptied;
-//! - **reaped** after its entry expired: everything that depended on it is gone or dead, and loads that may have read it are
-//!   older than `fence_retention`, so that their fills are refused;
-//! - **evicted**: nothing depends on it, and it is fenced, so that fills of loads that have read it are refused. If something
-//!   depends on it, only the value goes, and its memberships are dead members like any other.
+//! - **reaped** after its entry expired: everything that depended on it is gone or dead, and loads
+//!   that may have read it are older than `fence_retention`, so that their fills are refused;
+//! - **evicted**: nothing depends on it, and it is fenced, so that fills of loads that have read it
+//!   are refused. If something depends on it, only the value goes, and its memberships are dead
+//!   members like any other.
 
 use std::time::Duration;
 
@@ -61,8 +63,8 @@ impl State {
         }
     }
 
-    /// Whether something depends on a member that has died. Its entry is gone after this: if it were only over, it would be
-    /// back once the clock is set back.
+    /// Whether something depends on a member that has died. Its entry is gone after this: if it
+    /// were only over, it would be back once the clock is set back.
     fn has_to_stay(&mut self, member: &Name, dead_since: Instant, now: Now) -> bool {
         let is_over = self.entries.get(member).is_some_and(|entry| !entry.is_live(now.at));
         if is_over && self.rules.keep(Rule::EntriesKeepTheirMemberships) {
@@ -105,8 +107,8 @@ impl State {
         }
     }
 
-    /// Without entries nothing is left to be reached: the floor stands for everything that indexes and fences say. Leases
-    /// are only worth the loads they save.
+    /// Without entries nothing is left to be reached: the floor stands for everything that indexes
+    /// and fences say. Leases are only worth the loads they save.
     fn forget_bookkeeping(&mut self, now: Now) {
         let seq = self.fences.advance(now);
         self.fences.raise_floor(seq);

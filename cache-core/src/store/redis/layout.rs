@@ -1,4 +1,5 @@
-//! Physical keys. The one module that knows them; the scripts are handed the root and put bookkeeping under `<root>~…`.
+//! Physical keys. The one module that knows them; the scripts are handed the root and put
+//! bookkeeping under `<root>~…`.
 //!
 //! | key | type | holds | TTL |
 //! |---|---|---|---|
@@ -16,7 +17,8 @@
 use crate::name::escape_glob;
 use crate::store::Token;
 
-/// The keys of one partition. Standalone Redis has one partition, and its root is the namespace and a colon.
+/// The keys of one partition. Standalone Redis has one partition, and its root is the namespace and
+/// a colon.
 #[derive(Clone, Debug)]
 pub(in crate::store::redis) struct Layout {
     root: String,

@@ -1,7 +1,8 @@
 //! What reaps when no fill does: one task of each process that has work on record in the store.
 //!
-//! Fills reap for what they add, so a busy store needs nothing else. Once fills cease, what they have left on record comes due all
-//! the same: this task looks for it after a while, reaps in small portions, and ends when nothing is on record any more.
+//! Fills reap for what they add, so a busy store needs nothing else. Once fills cease, what they
+//! have left on record comes due all the same: this task looks for it after a while, reaps in small
+//! portions, and ends when nothing is on record any more.
 
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Weak};
@@ -35,8 +36,8 @@ const CALLED: u8 = 2;
 pub(super) struct Reaper(Arc<AtomicU8>);
 
 impl Reaper {
-    /// Something was put on record. The task lives on the runtime of who wakes it, and if it ends with that runtime, the next one
-    /// to wake the reaper starts another.
+    /// Something was put on record. The task lives on the runtime of who wakes it, and if it ends
+    /// with that runtime, the next one to wake the reaper starts another.
     pub(super) fn wake(&self, pool: &Arc<Pool>, layout: &Layout, retention: Duration) {
         let Ok(runtime) = timers() else { return };
         if self.0.swap(CALLED, Ordering::SeqCst) == IDLE {

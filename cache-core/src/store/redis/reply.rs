@@ -1,4 +1,5 @@
-//! What the scripts answer, as types. Anything unexpected is an error of kind `Protocol`, never a panic.
+//! What the scripts answer, as types. Anything unexpected is an error of kind `Protocol`, never a
+//! panic.
 
 use std::time::Duration;
 

@@ -17,16 +17,17 @@ use crate::store::{
 /// Nothing expires by itself: the explorer says when.
 const TTL: Duration = Duration::from_secs(1_000_000);
 
-/// Functions that call each other: `c` → `b` → `a`, `y` → `z`, and `w` → `a`. The leaves `a` and `z` read the first source and have a
-/// tag; `w` reads the second; `b`, `c` and `y` only pass on what they got.
+/// Functions that call each other: `c` → `b` → `a`, `y` → `z`, and `w` → `a`. The leaves `a` and
+/// `z` read the first source and have a tag; `w` reads the second; `b`, `c` and `y` only pass on
+/// what they got.
 #[derive(Clone, Debug)]
 pub(super) enum Process {
     /// Calls a cached function.
     Call(&'static str),
     /// Calls it although a value is there.
     Refresh(&'static str),
-    /// Changes the first source, then invalidates the tag (`t`) of the leaves, the key `a` (`k`), or the keys of both leaves
-    /// (`kk`).
+    /// Changes the first source, then invalidates the tag (`t`) of the leaves, the key `a` (`k`),
+    /// or the keys of both leaves (`kk`).
     Invalidate(&'static str),
     /// As `Invalidate`, by pattern, which should match `a`.
     Sweep(&'static str),
@@ -227,7 +228,8 @@ impl World {
         let time = self.time();
         let (reply, _) = frame.send(&mut self.state, false, &time);
         self.may_resend(&frame, false);
-        // An entry that is stored is reached through its key; what is not stored passes all its names on.
+        // An entry that is stored is reached through its key; what is not stored passes all its
+        // names on.
         let passed_on = self.program.inherits || reply != FillReply::Stored;
         let names = if passed_on { frame.names.iter().cloned().collect() } else { Vec::new() };
         (format!("fills {name}: {reply:?}"), deliver(frames, name, frame.value, names))

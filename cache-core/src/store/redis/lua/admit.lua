@@ -1,6 +1,8 @@
--- Shared by the scripts that store: may a value loaded at a reading of the clock be stored, and its registration.
+-- Shared by the scripts that store: may a value loaded at a reading of the clock be stored, and its
+-- registration.
 
--- nil, or why a value is refused that was loaded (or written) after `reading_seq` of `reading_incarnation`.
+-- nil, or why a value is refused that was loaded (or written) after `reading_seq` of
+-- `reading_incarnation`.
 local function refusal(names, reading_incarnation, reading_seq, read_at_ms, retention_ms)
   if reading_incarnation ~= incarnation then
     return 'incarnation'
@@ -8,11 +10,13 @@ local function refusal(names, reading_incarnation, reading_seq, read_at_ms, rete
   if reading_seq < floor then
     return 'floor'
   end
-  -- Dead members leave their indexes after the retention: an older load may depend on one that is no longer reached.
+  -- Dead members leave their indexes after the retention: an older load may depend on one that is
+  -- no longer reached.
   if now_ms - read_at_ms > retention_ms then
     return 'old'
   end
-  -- The server's clock was ahead when it reaped, and was set back: ages tell nothing of what began before that reaping.
+  -- The server's clock was ahead when it reaped, and was set back: ages tell nothing of what began
+  -- before that reaping.
   if now_us < seq and reading_seq < -tonumber(redis.call('ZSCORE', clock_key, '!reaped') or 0) then
     return 'old'
   end
@@ -27,8 +31,9 @@ local function refusal(names, reading_incarnation, reading_seq, read_at_ms, rete
   return nil
 end
 
--- What is replaced leaves the indexes that it was in and the new entry is not. Not while something depends on the key: it may
--- have been made from the replaced entry, and is reached through these memberships alone.
+-- What is replaced leaves the indexes that it was in and the new entry is not. Not while something
+-- depends on the key: it may have been made from the replaced entry, and is reached through these
+-- memberships alone.
 local function leave_indexes(key, old_block, names)
   if old_block == '' or redis.call('EXISTS', index_key('k' .. key)) == 1 then
     return
@@ -40,7 +45,8 @@ local function leave_indexes(key, old_block, names)
   leave(key, old_block, kept, 256)
 end
 
--- `value` is the stored bytes, or, if `staging_key` is not '', they are there already: large values are not copied through Lua.
+-- `value` is the stored bytes, or, if `staging_key` is not '', they are there already: large values
+-- are not copied through Lua.
 local function store(value_key, value, staging_key, ttl_ms)
   if staging_key == '' then
     redis.call('SET', value_key, value, 'PX', digits(ttl_ms))

@@ -1,13 +1,16 @@
--- Shared by the scripts that invalidate: removal through indexes, and through the dependents of what was removed.
+-- Shared by the scripts that invalidate: removal through indexes, and through the dependents of
+-- what was removed.
 --
--- Work that is left when the budget ends is kept in Redis, so that a client that dies leaves nothing half done: the next
--- invalidation, by anyone, goes on with it. All is done when ~pending is empty.
+-- Work that is left when the budget ends is kept in Redis, so that a client that dies leaves
+-- nothing half done: the next invalidation, by anyone, goes on with it. All is done when ~pending
+-- is empty.
 --
 -- ~pending  set of the names whose index is to be emptied, and of '!leaving' while there is
 -- ~leaving  set of what removed entries have left to leave: key "\n" name "\n" name … "\n"
 local pending_key, leaving_key = root .. '~pending', root .. '~leaving'
 
--- The budget is in visits, about 5 µs each: of a member, of so many bytes of names that are read, of so many indexes that are left.
+-- The budget is in visits, about 5 µs each: of a member, of so many bytes of names that are read,
+-- of so many indexes that are left.
 local bytes_per_visit, names_per_visit = 2048, 4
 -- Names that are left at once, in bytes: about 300 µs.
 local leaving_bytes = 8192
@@ -16,7 +19,8 @@ local removed, spent = 0, 0
 local stack, seen, drained = {}, {}, {}
 local is_leaving = false
 
--- A name whose index is to be emptied. It is on record before a membership that led to it is given up.
+-- A name whose index is to be emptied. It is on record before a membership that led to it is given
+-- up.
 local function push(name)
   if not seen[name] and redis.call('EXISTS', index_key(name)) == 1 then
     seen[name] = true
@@ -25,8 +29,9 @@ local function push(name)
   end
 end
 
--- A removed entry leaves the indexes that its header names, but for those in `kept`: nothing is reached through them, for its
--- key is fenced and what depends on it on record. Many names are left a slice at a time.
+-- A removed entry leaves the indexes that its header names, but for those in `kept`: nothing is
+-- reached through them, for its key is fenced and what depends on it on record. Many names are left
+-- a slice at a time.
 local function leave_all(key, block, kept)
   if #block <= leaving_bytes then
     spent = spent + math.floor(leave(key, block, kept) / names_per_visit)
@@ -42,8 +47,8 @@ local function leave_all(key, block, kept)
   redis.call('SADD', pending_key, '!leaving')
 end
 
--- One such slice; false if there is none. The key may have been stored again since: that entry keeps what it needs. One that is being stored, and has
--- registered only, is refused.
+-- One such slice; false if there is none. The key may have been stored again since: that entry
+-- keeps what it needs. One that is being stored, and has registered only, is refused.
 local function leave_slice()
   local slice = redis.call('SRANDMEMBER', leaving_key)
   if not slice then
@@ -61,8 +66,9 @@ local function leave_slice()
   return true
 end
 
--- With the lease of whoever loads the key: that fill will be refused, and who waits for it learns from this that it is free.
--- Without budget the key becomes a member of its own index, so that the entry is removed when that is emptied.
+-- With the lease of whoever loads the key: that fill will be refused, and who waits for it learns
+-- from this that it is free. Without budget the key becomes a member of its own index, so that the
+-- entry is removed when that is emptied.
 local function remove_entry(key, budget, kept)
   local own, lease_key = 'k' .. key, root .. '~lease:' .. key
   fence(own)
@@ -81,8 +87,9 @@ local function remove_entry(key, budget, kept)
   end
 end
 
--- One slice of the members of an index. A membership counts even if its entry is gone or now belongs elsewhere: what depends
--- on the member may have been made from what this name invalidates. It is given up last: if the script dies before, it is met again.
+-- One slice of the members of an index. A membership counts even if its entry is gone or now
+-- belongs elsewhere: what depends on the member may have been made from what this name invalidates.
+-- It is given up last: if the script dies before, it is met again.
 local function drain_slice(name, members, budget)
   local mark, kept = '\n' .. name .. '\n', { [name] = true }
   local own_indexes, met, fallen = {}, {}, {}
@@ -148,7 +155,8 @@ local function drain(budget)
   if #found < 64 and #stack == 0 and not is_leaving then
     return 0
   end
-  -- What is left is fenced again by every chunk: an entry filled meanwhile from something not yet removed must not stay.
+  -- What is left is fenced again by every chunk: an entry filled meanwhile from something not yet
+  -- removed must not stay.
   local left = redis.call('SCARD', pending_key)
   if left > 256 then
     raise_floor(seq)

@@ -3,9 +3,13 @@
 -- ARGV[1] root: what every key of this partition starts with     ARGV[2] nonce: new for every send
 -- Everything lives under the root, so in a cluster all keys of a script share one hash tag.
 --
--- The clock is one sorted set without TTL, so that clock and fences are lost together or not at all:
---   !inc:<incarnation>  score -inf       !floor  score -floor       !seq  score seq       <name>  score = its fence
---   !reaped  score -seq of the last reaping       !reaper  score -µs when a process last came to reap
+-- The clock is one sorted set without TTL, so clock and fences are lost together or not at all:
+--   !inc:<incarnation>  score -inf
+--   !floor              score -floor
+--   !seq                score seq
+--   <name>              score = its fence
+--   !reaped             score -seq of the last reaping
+--   !reaper             score -µs when a process last came to reap
 local root, nonce = ARGV[1], ARGV[2]
 local clock_key = root .. '~clock'
 
@@ -27,8 +31,9 @@ end
 
 local incarnation, seq, floor
 
--- A missing (or unreadable) clock is made anew. Its incarnation is of this very call: a nonce of the process would come
--- back when the clock is lost twice, and readings from before the first loss would count again.
+-- A missing (or unreadable) clock is made anew. Its incarnation is of this very call: a nonce of
+-- the process would come back when the clock is lost twice, and readings from before the first loss
+-- would count again.
 local function renew_clock()
   incarnation = nonce .. '-' .. digits(now_us)
   seq = math.max((seq or 0) + 1, now_us)
@@ -53,7 +58,8 @@ local function raise_floor(to)
   end
 end
 
--- Names to fence, each once: those that an invalidation is given are written as the clock advances, the others at the end.
+-- Names to fence, each once: those that an invalidation is given are written as the clock advances,
+-- the others at the end.
 local fenced, unwritten = {}, {}
 
 local function fence(name)
@@ -79,8 +85,9 @@ local function write_fences()
   end
 end
 
--- Every invalidation advances the clock. True if memory is full: Redis refuses growth only until a script has written, so this
--- is the last moment to find out, and a ZREM of nothing lets the rest of the script through, for a removal must work then too.
+-- Every invalidation advances the clock. True if memory is full: Redis refuses growth only until a
+-- script has written, so this is the last moment to find out, and a ZREM of nothing lets the rest
+-- of the script through, for a removal must work then too.
 local function advance_clock()
   seq = math.max(seq + 1, now_us)
   unwritten[#unwritten + 1] = '!seq'
@@ -93,8 +100,8 @@ local function advance_clock()
   return is_full
 end
 
--- Fences older than the retention are dropped into the floor, and where some are added the oldest beyond `fences_max`; a
--- thousand at once. Whether there may be more.
+-- Fences older than the retention are dropped into the floor, and where some are added the oldest
+-- beyond `fences_max`; a thousand at once. Whether there may be more.
 local function drop_fences(retention_ms, fences_max)
   local upto = '(' .. digits(now_us - retention_ms * 1000)
   if fences_max and redis.call('ZCARD', clock_key) > fences_max then

@@ -1,9 +1,11 @@
 -- Removes a value as the end of its TTL would, and gives a lease back, if it is still the caller's.
 --
 -- KEYS  1 value  2 lease
--- ARGV  1 root  2 nonce  3 key  4 token  5 the times in the header of the value that is meant (see the module `entry`), or '':
+-- ARGV  1 root  2 nonce  3 key  4 token
+--       5 the times in the header of the value that is meant (see the module `entry`), or '':
 --       whatever lies there
--- Reply 1 if a value was removed, or 0. Cost O(256 names · log n) at most; further names are reaped. Atomic.
+-- Reply 1 if a value was removed, or 0
+-- Cost  O(256 names · log n) at most; further names are reaped. Atomic.
 local key, token = ARGV[3], ARGV[4]
 local lease = redis.pcall('GET', KEYS[2])
 if type(lease) == 'string' and string.sub(lease, 1, #token) == token then
@@ -14,7 +16,8 @@ if ARGV[5] ~= '' and redis.pcall('GETRANGE', KEYS[1], 20, 43) ~= ARGV[5] then
 end
 local block = names_of(KEYS[1])
 local removed = redis.call('UNLINK', KEYS[1])
--- Not while something depends on the key: it may have been made from this value, and is reached through its memberships alone.
+-- Not while something depends on the key: it may have been made from this value, and is reached
+-- through its memberships alone.
 if redis.call('EXISTS', index_key('k' .. key)) == 0 then
   leave(key, block, {}, 256)
 end

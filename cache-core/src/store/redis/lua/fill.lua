@@ -1,9 +1,12 @@
 -- Stores a loaded value with its memberships, or refuses it.
 --
 -- KEYS  1 clock  2 value  3 lease  4 learned
--- ARGV  1 root  2 nonce  3 key  4 token  5 incarnation  6 seq  7 read_at_ms  8 retention_ms  9 fences_max  10 ttl_ms
---       11 step: 'store', or 'register' (memberships only: a slice of many names, before the step that stores)
---       12 first: position in the names from which this step registers  13 staging key or ''  14 value or ''
+-- ARGV  1 root  2 nonce  3 key  4 token  5 incarnation  6 seq  7 read_at_ms  8 retention_ms
+--       9 fences_max  10 ttl_ms
+--       11 step: 'store', or 'register' (memberships only: a slice of many names, before the step
+--       that stores)
+--       12 first: position in the names from which this step registers
+--       13 staging key or ''  14 value or ''
 --       15 what the fill teaches of the key, or ''  16 ms for which that is kept  17… names
 -- Reply 'stored', or why not: 'incarnation' 'floor' 'old' 'fenced'
 -- Cost  O(names · log n). Atomic: check, memberships, value and lease together.

@@ -1,6 +1,8 @@
 -- A reading of the clock, before a write or a load without the lease.
 --
--- KEYS  1 clock  2 learned, if it is asked for      ARGV  1 root  2 nonce  3 most bytes of what was learned
--- Reply { incarnation, seq, now_ms, learned or '' }. Cost O(1). Atomic.
+-- KEYS  1 clock  2 learned, if it is asked for
+-- ARGV  1 root  2 nonce  3 most bytes of what was learned
+-- Reply { incarnation, seq, now_ms, learned or '' }
+-- Cost  O(1). Atomic.
 open_clock()
 return { reading(KEYS[2]) }

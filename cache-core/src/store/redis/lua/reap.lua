@@ -1,6 +1,8 @@
 -- Reaps when no fill does: sent now and then by every process that has work on record here.
 --
--- KEYS  1 clock      ARGV  1 root  2 nonce  3 retention_ms  4 pause_ms between two calls while there is more to do  5 looks_max
+-- KEYS  1 clock
+-- ARGV  1 root  2 nonce  3 retention_ms
+--       4 pause_ms between two calls while there is more to do  5 looks_max
 -- Reply 'more' at once, 'later', or 'nothing' is left on record
 -- Cost  O(looks). Atomic: each membership for itself.
 local retention_ms, pause_ms = tonumber(ARGV[3]), tonumber(ARGV[4])
@@ -8,7 +10,8 @@ if redis.call('EXISTS', KEYS[1], due_key) == 0 then
   return 'nothing'
 end
 open_clock()
--- One process at a time: the others come back later. It comes twice in a pause only if the clock was set.
+-- One process at a time: the others come back later. It comes twice in a pause only if the clock
+-- was set.
 local since_us = now_us + tonumber(redis.call('ZSCORE', clock_key, '!reaper') or 0)
 if since_us >= 0 and since_us < pause_ms * 500 then
   return 'later'

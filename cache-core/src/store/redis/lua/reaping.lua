@@ -1,12 +1,13 @@
 -- Shared by the scripts that store, and by the one that reaps: dead members leave their indexes.
 --
--- A membership goes only if its entry is gone, and nothing that is there, alive, or dead for less than the retention, was made
--- from that entry. The server's clock alone proves no entry gone: it may have been set ahead, and be set back.
+-- A membership goes only if its entry is gone, and nothing that is there, alive, or dead for less
+-- than the retention, was made from that entry. The server's clock alone proves no entry gone: it
+-- may have been set ahead, and be set back.
 
 local looks = 0
 
--- Whether anything of that kind depends on a key, through whatever is dead. Looks at 64 dependents at most: past them the
--- answer is yes, so a larger circle of dead entries stays.
+-- Whether anything of that kind depends on a key, through whatever is dead. Looks at 64 dependents
+-- at most: past them the answer is yes, so a larger circle of dead entries stays.
 local function is_depended_on(key, dead_since)
   local stack, seen, looked = { key }, { [key] = true }, 0
   while #stack > 0 do
@@ -30,8 +31,8 @@ local function is_depended_on(key, dead_since)
   return false
 end
 
--- Asking for an entry whose TTL has ended deletes it: it cannot come back with the clock. One that no longer has the name does
--- not need the membership.
+-- Asking for an entry whose TTL has ended deletes it: it cannot come back with the clock. One that
+-- no longer has the name does not need the membership.
 local function may_leave(name, key, dead_since)
   looks = looks - 1
   local value_key = root .. key
@@ -41,8 +42,9 @@ local function may_leave(name, key, dead_since)
   return not is_depended_on(key, dead_since)
 end
 
--- Members of an index with their scores, the dead ones first: all of these, or 16 from anywhere among them, for the first ones may
--- have to stay. By rank: to skip members by score costs a step for each.
+-- Members of an index with their scores, the dead ones first: all of these, or 16 from anywhere
+-- among them, for the first ones may have to stay. By rank: to skip members by score costs a step
+-- for each.
 local function dead_first(index, dead_since)
   local page = redis.call('ZRANGE', index, 0, 15, 'WITHSCORES')
   if #page < 32 or tonumber(page[32]) > dead_since then
@@ -96,7 +98,8 @@ local function reap(retention_ms, looks_max)
     if not first_left then
       empty[#empty + 1] = name
     else
-      -- What has to stay is looked at again a while later; what is left of the others, by the next fill.
+      -- What has to stay is looked at again a while later; what is left of the others, by the next
+      -- fill.
       local due_ms = first_left + retention_ms
       if #gone == 0 then
         due_ms = math.max(due_ms, now_ms + retention_ms)
@@ -107,7 +110,8 @@ local function reap(retention_ms, looks_max)
   in_slices('ZREM', due_key, empty)
 end
 
--- Whoever adds memberships reaps for them: one that is dead costs two looks, its index and itself, so that twice as many go as come.
+-- Whoever adds memberships reaps for them: one that is dead costs two looks, its index and itself,
+-- so that twice as many go as come.
 local function reap_for(added, retention_ms)
   reap(retention_ms, 32 + 4 * added)
 end

@@ -1,5 +1,5 @@
--- Write-through: removes the key and what depends on it, always fences the key, and stores the new value unless something
--- it depends on was invalidated after the reading, or memory is full.
+-- Write-through: removes the key and what depends on it, always fences the key, and stores the new
+-- value unless something it depends on was invalidated after the reading, or memory is full.
 --
 -- KEYS  1 clock  2 value  3 lease  4 learned
 -- ARGV  as fill.lua; 11 is the budget of visits
