@@ -8,18 +8,18 @@ use crate::name::Name;
 use crate::runtime::Runtime;
 use crate::store::{Drained, SweepScope};
 
-/// Sends everything and goes on until nothing is pending. Returns the number of live entries
+/// Sends all targets and goes on until nothing is pending. Returns the number of live entries
 /// removed.
 pub(crate) async fn drive(runtime: &Runtime, targets: &Targets) -> Result<u64, Error> {
-    // Before: a call that comes now may not join a load that began before. After: nor one that
-    // began while it ran.
+    // Close the flights twice. Before: a call that comes now must not join a load that began
+    // earlier. After: a later call must not join a load that began while the invalidation ran.
     runtime.flights.close_epoch();
     let result = Drive::new(runtime).all(targets).await;
     runtime.flights.close_epoch();
     result
 }
 
-/// Goes on with what is pending until nothing is. Returns the number of live entries removed.
+/// Goes on until nothing is pending. Returns the number of live entries removed.
 pub(crate) async fn drain(runtime: &Runtime) -> Result<u64, Error> {
     let mut drive = Drive::new(runtime);
     drive.drain().await?;
@@ -51,8 +51,8 @@ impl<'a> Drive<'a> {
             self.sweep("*", SweepScope::AllIndexes).await?;
         } else {
             for pattern in &targets.patterns {
-                // In this order: an index gains a stale dependent only while its entry is there for
-                // the first walk to meet.
+                // In this order: an index gains a stale dependent only while the stale entry is
+                // still there, and then the first walk meets that entry.
                 self.sweep(pattern, SweepScope::Values).await?;
                 self.sweep(pattern, SweepScope::Dependents).await?;
             }
@@ -69,7 +69,7 @@ impl<'a> Drive<'a> {
                 self.drain().await?;
             }
             cursor = page.next;
-            // The embedded store never waits: let others run between two pages.
+            // The embedded store never yields: let other tasks run between two pages.
             tokio::task::yield_now().await;
         }
         Ok(())

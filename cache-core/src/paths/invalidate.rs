@@ -1,5 +1,6 @@
-//! An invalidation and whoever waits for it: run to the end, owed if it fails, reported where
-//! nobody is told.
+//! Invalidations, and what becomes of them if the caller goes away or the store fails. Each runs to
+//! its end. A failed one is owed: the recovery retries it. If no caller can be told of the failure,
+//! it is logged.
 
 use std::sync::Arc;
 
@@ -12,8 +13,8 @@ use crate::invalidation::{Invalidated, Invalidation, Targets};
 use crate::observe::Event;
 use crate::runtime::Runtime;
 
-/// Targets that are owed to the recovery unless they are reached: an invalidation whose tokio
-/// runtime ends under it is owed as well.
+/// An invalidation that is to be done. Dropped before its targets were reached, it is owed to the
+/// recovery. That includes an invalidation whose tokio runtime ends while it runs.
 pub(crate) struct Obligation {
     runtime: Arc<Runtime>,
     targets: Option<Targets>,
@@ -24,7 +25,7 @@ impl Obligation {
         Self { runtime: runtime.clone(), targets: Some(targets) }
     }
 
-    /// Drives the targets to the end; what fails is owed.
+    /// Removes the targets. If that fails, they are owed.
     pub(crate) async fn drive(self) -> Result<Invalidated, Error> {
         let Some(targets) = &self.targets else { return Ok(Invalidated::default()) };
         let entries = drive(&self.runtime, targets).await?;
@@ -36,7 +37,7 @@ impl Obligation {
         Ok(Invalidated { entries })
     }
 
-    /// Nothing is owed.
+    /// The targets were reached: nothing is owed.
     pub(crate) fn fulfilled(mut self) {
         self.targets = None;
     }
@@ -51,7 +52,7 @@ impl Drop for Obligation {
     }
 }
 
-/// Invalidates to the end, also if the caller is dropped while waiting.
+/// Invalidates, and goes on to the end if the caller is dropped meanwhile.
 pub(crate) async fn invalidate(runtime: &Arc<Runtime>, targets: Targets) -> Result<Invalidated, Error> {
     if targets.is_empty() || runtime.store.is_none() {
         return Ok(Invalidated::default());
@@ -94,9 +95,9 @@ pub(crate) fn report<T: Send + 'static>(
     async move { _ = work.await }
 }
 
-/// Begins work that goes on although whoever waits for it is dropped. It is under way when this
-/// returns, as far as there is a tokio runtime, and in a task of its own; the future waits for its
-/// end.
+/// Begins work that goes on even if the future that waits for it is dropped. With a tokio runtime,
+/// the work runs in a task of its own that is spawned before this returns; the future waits for its
+/// end. Without one, the work runs inside the future.
 pub(crate) fn to_the_end<T: Send + 'static>(
     work: impl Future<Output = Result<T, Error>> + Send + 'static,
 ) -> impl Future<Output = Result<T, Error>> + Send {

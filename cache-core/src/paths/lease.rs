@@ -1,5 +1,5 @@
-//! The exclusive right to load a key: renewed while its owner loads, given back whatever becomes of
-//! the owner.
+//! The exclusive right to load a key. It is renewed while its owner loads, and given back whatever
+//! becomes of the owner.
 
 use std::collections::HashSet;
 use std::ops::ControlFlow;
@@ -19,7 +19,7 @@ use crate::runtime::budget::Budget;
 use crate::runtime::single_flight::{Closing, Leader};
 use crate::store::{IfHeld, IfPresent, LeaseReply, LeaseRequest, Token};
 
-/// Asks for the lease of a subject. A value that is stored by now may be the answer.
+/// Asks for the lease of a subject. The answer may be a value that was stored meanwhile.
 pub(crate) async fn ask(
     subject: &Subject,
     budget: &mut Budget,
@@ -33,8 +33,9 @@ pub(crate) async fn ask(
     budget.ask(&subject.counters, |until| store.take_lease(&lease.key, request, until)).await
 }
 
-/// A lease that was asked for. Dropped, it is given back in the background: the answer may be lost,
-/// and a token that holds nothing gives nothing back.
+/// A lease that was asked for. If it is dropped, it is given back in the background, even if nobody
+/// knows whether it was granted: the answer may be lost, and giving back a token that holds nothing
+/// does nothing.
 pub(crate) struct Lease {
     runtime: Arc<Runtime>,
     key: Arc<str>,
@@ -47,7 +48,7 @@ impl Lease {
         Self { runtime: runtime.clone(), key: key.clone(), token: Token::new(), owed: true }
     }
 
-    /// Nothing has to be given back: a fill does it, or the lease is somebody else's.
+    /// Nothing has to be given back: a fill gave the lease back, or somebody else has it.
     pub(crate) fn forget(&mut self) {
         self.owed = false;
     }
@@ -61,10 +62,10 @@ impl Drop for Lease {
     }
 }
 
-/// Renews the leases of one load, until dropped.
+/// Renews the leases of one load until this is dropped.
 pub(crate) struct Renewal(Option<AbortHandle>);
 
-/// A lease that is renewed.
+/// One lease to be renewed.
 struct RenewedLease {
     key: Arc<str>,
     token: Token,
@@ -72,9 +73,13 @@ struct RenewedLease {
 }
 
 impl Renewal {
-    /// At a third of their time, for at most as long as a load may take that still fills. A lease
-    /// that is lost is another's: an invalidation has overtaken the load, and who comes now must
-    /// not wait for it. Without timers they simply run out.
+    /// Starts the task that renews `leases`, each time after a third of their duration, and for
+    /// `fence_retention` at most: a load that takes longer cannot fill.
+    ///
+    /// If the store says that a lease is lost, an invalidation has overtaken its load. The lease is
+    /// no longer renewed, and its flight is closed, so that new callers do not wait for that load.
+    ///
+    /// Without timers there is no such task, and the leases run out.
     pub(crate) fn of<'a>(
         runtime: &Arc<Runtime>,
         leases: impl Iterator<Item = (&'a Lease, Option<&'a Leader>)>,
@@ -109,7 +114,8 @@ async fn renew(runtime: Arc<Runtime>, mut leases: Vec<RenewedLease>) {
             let until = clock::now() + runtime.config.operation_deadline;
             let renewal = store.renew_lease(key, *token, runtime.config.lease, until);
             Box::pin(async {
-                // A failure is not the end of it: the next attempt comes before the lease runs out.
+                // The lease is kept after a failed renewal: the next attempt comes before it runs
+                // out.
                 let is_lost = matches!(renewal.await, Ok(false));
                 flight.iter().filter(|_| is_lost).for_each(Closing::close);
                 is_lost.then_some(token.0)
@@ -128,11 +134,12 @@ fn release(runtime: Arc<Runtime>, key: Arc<str>, token: Token) {
     let mut release: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(async move {
         if let Ok(store) = runtime.store() {
             let until = clock::now() + runtime.config.operation_deadline;
-            // It runs out by itself if this fails.
+            // If this fails, the lease runs out by itself.
             _ = store.release_lease(&key, token, until).await;
         }
     });
-    // The embedded store answers at once: the next call of this task must not meet the lease.
+    // The embedded store answers at the first poll, so the next call of this task does not meet the
+    // lease.
     if release.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready() {
         return;
     }

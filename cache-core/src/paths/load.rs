@@ -19,7 +19,8 @@ use crate::store::{ClockReading, FillReply, IfPresent, Token};
 
 pub(crate) mod batch;
 
-/// Dropped before it is ended: the lease goes back in the background, and a follower takes over.
+/// A load. If it is dropped before it ends, the lease goes back in the background, and a follower
+/// takes over.
 pub(crate) struct Loading {
     subject: Arc<Subject>,
     rights: Rights,
@@ -28,7 +29,7 @@ pub(crate) struct Loading {
     declared: Names,
     cost: Duration,
     if_failed: IfFailed,
-    /// What was stored under the key and did not do, when the load was decided on.
+    /// What was stored under the key when the call decided to load.
     replaces: Replaces,
 }
 
@@ -37,12 +38,12 @@ pub(crate) struct Loading {
 pub(crate) enum Replaces {
     Nothing,
     This(Version),
-    /// It was not looked at, or could not be read.
+    /// Whatever is stored: the call did not look at it, or could not read it.
     Whatever,
 }
 
 impl From<IfPresent> for Replaces {
-    /// A call that took whatever it found has found nothing.
+    /// [`IfPresent::Return`] takes any value, so a call that still asks with it has found none.
     fn from(if_present: IfPresent) -> Self {
         match if_present {
             IfPresent::Return => Self::Nothing,
@@ -52,35 +53,36 @@ impl From<IfPresent> for Replaces {
     }
 }
 
-/// What a load may do, and what it owes to others for it.
+/// The rights of a load. The lease, the leadership and the place beside a leader are given back
+/// when it ends.
 #[derive(Default)]
 pub(crate) struct Rights {
-    /// Read before the load. Without it there is no fill: the value might be older than an
-    /// invalidation.
+    /// Read before the load. Without a reading there is no fill, because the value might be older
+    /// than an invalidation.
     pub(crate) clock: Option<ClockReading>,
     pub(crate) lease: Option<Lease>,
     pub(crate) leader: Option<Leader>,
-    /// Held for as long as it loads beside a leader.
+    /// Held while this call loads beside a leader.
     pub(crate) _beside: Option<Beside>,
 }
 
-/// A load whose body runs: its leases are renewed. Dropped, it was cancelled.
+/// A load whose body runs and whose leases are renewed. Dropped, it was cancelled.
 #[must_use]
 pub struct Running {
     begun: clock::Instant,
-    /// What the store had cost the calls in it before.
+    /// What the store had cost the calls inside this load before the body began.
     lost: Duration,
     _renewal: Renewal,
 }
 
-/// What comes of an error of the body.
+/// What happens to an error of the body.
 pub(crate) enum IfFailed {
     /// The caller gets it.
     Return,
-    /// Nobody waits for this load: it is a refresh.
+    /// It is counted and logged: the load is a refresh, and nobody waits for it.
     Report,
-    /// The caller gets what this very call read before, whose window of `stale_if_error` was still
-    /// open.
+    /// The caller is served the value that this very call read before, if its window of
+    /// `stale_if_error` is still open.
     Serve(Entry),
 }
 
@@ -95,14 +97,14 @@ impl Loading {
         let scope = Scope::new(subject.runtime.id, subject.key_text().cloned(), subject.runtime.config.names_max)
             .after(budget.lost());
         let (declared, cost) = (Names::new(), Duration::ZERO);
-        // Without a reading, past a store that failed or a failed invalidation, nothing of the load
+        // Without a reading (the store failed, or an invalidation is owed) nothing of the load
         // reaches the store.
         let replaces = if rights.clock.is_some() { replaces } else { Replaces::Nothing };
         Box::new(Self { subject, rights, budget, scope, declared, cost, if_failed, replaces })
     }
 
-    /// Adds names that the entry is declared to belong to. The enclosing loads get them whatever
-    /// becomes of the value.
+    /// Adds names that the entry is declared to belong to. The enclosing loads inherit them
+    /// whatever becomes of the value.
     pub(crate) fn declare(&mut self, names: Names) {
         if names.is_poisoned() {
             self.scope.taint_outwards();
@@ -113,7 +115,8 @@ impl Loading {
 
     /// The body is about to run.
     pub(crate) fn begin(&mut self) -> Running {
-        // Before the body: a follower that joins from here on may not have an unstored value of it.
+        // Before the body runs: a follower that joins from here on may take the value only if it is
+        // stored.
         self.rights.leader.iter().for_each(Leader::load_begins);
         let renewal = Renewal::of(&self.subject.runtime, self.lease_and_leader().into_iter());
         self.subject.note(Event::LoadBegan);
@@ -136,9 +139,14 @@ impl Loading {
         Some((self.rights.lease.as_ref()?, self.rights.leader.as_ref()))
     }
 
-    /// The value is not to be kept: followers load for themselves, all at once. It is the news all
-    /// the same, so what it was to replace must not be served any longer. `None`: it was to replace
-    /// nothing.
+    /// Ends a load whose value is not to be stored. All followers load for themselves at once. The
+    /// value is still the latest news, so the entry that it was to replace must no longer be
+    /// served: the [`Filling`] removes that entry. `None`: there is none to remove.
+    ///
+    /// The old entry is removed as the end of its TTL would remove it, not invalidated, for two
+    /// reasons. Entries made from it stay until their own TTLs end, as they do when a new value is
+    /// stored. And a fence would refuse the fills of the enclosing loads, which were made from the
+    /// news.
     ///
     /// That is removed as its TTL would have removed it, not invalidated: what was made from it
     /// goes on until its own TTL ends, as it does when the news is a value that is stored; and a
@@ -151,17 +159,17 @@ impl Loading {
         (self.replaces != Replaces::Nothing).then_some(Filling { loading: self, prepared: None })
     }
 
-    /// The body failed: followers load a few at a time.
+    /// The body failed. Followers load a few at a time.
     pub(crate) fn end_failed(mut self) {
-        // First of all: the next leader must not meet this one's lease.
+        // Give the lease back first: the next leader must not meet it.
         self.rights.lease = None;
         if let Some(leader) = self.rights.leader.take() {
             leader.fail();
         }
     }
 
-    /// The body failed. What the caller is served instead, if `stale_if_error` allows it; the error
-    /// is said then.
+    /// The body failed. Returns the value that the caller is served instead, if `stale_if_error`
+    /// allows one. An error that the caller does not see is logged.
     pub(crate) fn end_failed_or_stand_in(mut self, error: &str) -> Option<Entry> {
         let if_failed = std::mem::replace(&mut self.if_failed, IfFailed::Return);
         let subject = self.subject.clone();
@@ -180,7 +188,7 @@ impl Loading {
         }
     }
 
-    /// Makes the value ready to be sent. `None`: there is nothing to send, and that was counted.
+    /// Makes the value ready to be sent. `None`: there is nothing to send; the reason was counted.
     pub(crate) fn fill_with(mut self, encode: impl FnOnce(&Subject) -> Result<Encoded, NotStored>) -> Option<Filling> {
         let clock = self.rights.clock.take().filter(|_| self.subject.key.is_some());
         let Some(clock) = clock else { return self.unkept(NotStored::NoReading) };
@@ -193,26 +201,28 @@ impl Loading {
     }
 }
 
-/// The entry, if it may still be served in the place of a load that failed. To be called by who has
-/// read it: an invalidation that ended before that call began has removed it.
+/// The entry, if it may still stand in for a load that failed. Only the call that read the entry
+/// may be served it: an invalidation that ended before that call began would have removed the
+/// entry.
 pub(crate) fn stand_in(subject: &Subject, entry: Entry) -> Option<Entry> {
     if !subject.policy.freshness.may_stand_in(&entry.header().times(), subject.runtime.wall_ms()) {
         return None;
     }
-    // What enclosing loads make of it must not be stored: it would be fresh again.
+    // What enclosing loads make of this value must not be stored, for it would count as fresh.
     provenance::taint();
     Some(entry)
 }
 
-/// The news of a load on its way to the store.
+/// The outcome of a load on its way to the store.
 pub(crate) struct Filling {
     loading: Loading,
-    /// `None`: the value is not to be kept, and what it was to replace is to go.
+    /// `None`: the value is not to be stored, and the entry that it was to replace is to be
+    /// removed.
     prepared: Option<Prepared>,
 }
 
 impl Filling {
-    /// As [`send`](Self::send), with a limit to what it may cost.
+    /// As [`send`](Self::send), but within `limit`.
     pub(crate) async fn send_within(mut self, limit: Duration) -> bool {
         self.loading.budget.limit(limit);
         self.send().await
@@ -227,10 +237,10 @@ impl Filling {
         let Self { loading, prepared } = self;
         let Loading { subject, mut rights, mut budget, replaces, .. } = loading;
         let Some((key, store)) = subject.place() else { return false };
-        // Before it is sent: a stored fill proves the value fresh only to those who have joined by
-        // now.
+        // Close the flight before sending: a stored fill proves the value current only for
+        // followers that have joined by now.
         rights.leader.iter().for_each(Leader::close);
-        // A load without a lease has a token that holds none.
+        // A load without a lease sends a token that holds no lease.
         let token = rights.lease.as_ref().map_or_else(Token::new, |lease| lease.token);
         let Some(prepared) = prepared else {
             let version = if let Replaces::This(version) = replaces { Some(version) } else { None };
@@ -257,8 +267,8 @@ impl Filling {
 }
 
 impl Rights {
-    /// A store that has answered gave the lease back. After a failure nobody knows, so dropping it
-    /// does.
+    /// A store that answered has given the lease back. After a failure nobody knows whether it did,
+    /// so dropping the lease gives it back.
     fn settle_lease(&mut self, is_answered: bool) {
         if is_answered {
             self.lease.iter_mut().for_each(Lease::forget);

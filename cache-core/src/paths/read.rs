@@ -1,5 +1,5 @@
-//! The read path of one call: look; share another's load, or take the lease; load. Compiled once:
-//! nothing in it is generic.
+//! The read path of one call: look in the store; then share another call's load, or take the lease;
+//! then load. Nothing in it is generic, so it is compiled once.
 
 use std::sync::Arc;
 
@@ -22,26 +22,26 @@ use crate::store::IfPresent;
 pub(crate) mod batch;
 mod claim;
 
-/// One call, until it has a value or has to load.
+/// One call, from its first look until it has a value or has to load.
 pub(crate) struct Read {
     subject: Arc<Subject>,
     terms: Terms,
     way: Way,
     seen: Seen,
     budget: Budget,
-    /// When it stops waiting for others: set by the first wait.
+    /// When this call stops waiting for other loads. The first wait sets it.
     patience: Option<Instant>,
 }
 
 /// What the caller asks for.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Terms {
-    /// To load, whatever is stored.
+    /// The call loads, whatever is stored.
     pub(crate) refresh: bool,
-    /// The caller has a value refreshed in the background.
+    /// The caller can run a refresh in the background.
     pub(crate) background: bool,
-    /// Bytes of another type may be an answer: the caller has a key given as text, which does not
-    /// know the function's version.
+    /// Bytes with another fingerprint may be an answer: the caller's key was given as text, and a
+    /// text key does not know the function's version.
     pub(crate) any_type: bool,
 }
 
@@ -49,25 +49,25 @@ pub(crate) struct Terms {
 enum Way {
     /// Join the flight of the key, or lead one.
     Share,
-    /// Alone, but wait for whoever has the lease.
+    /// Without a flight, but wait for the holder of the lease.
     WaitForLease,
-    /// Alone, now: with a clock reading, and with the lease only if it is free.
+    /// Load now, without a flight: with a clock reading, and with the lease only if it is free.
     Alone,
-    /// Alone, now: with a clock reading, and without the lease, which is for whoever leads after a
-    /// load that failed.
+    /// Load now, beside a leader, because the load before failed: with a clock reading, and without
+    /// the lease, which is the leader's.
     Beside(Beside),
-    /// The store failed this call: load and store nothing.
+    /// The store failed this call: load, and store nothing.
     FailOpen,
-    /// Leave the cache alone: load and store nothing.
+    /// Leave the cache alone: load, and store nothing.
     Bypass,
 }
 
 /// What this call has seen under its key.
 struct Seen {
-    /// Which stored bytes are an answer: not those that were too old, none after some that were
-    /// corrupt or foreign.
+    /// Which stored bytes are an answer. A value that was too old does not count a second time;
+    /// after corrupt or foreign bytes, nothing stored counts.
     if_present: IfPresent,
-    /// A value that is too old, and is served if the load fails.
+    /// A value that is too old to be served, unless the load fails.
     kept: Option<Entry>,
 }
 
@@ -79,15 +79,15 @@ pub(crate) struct Found {
     due: Option<Box<Due>>,
 }
 
-/// As what a stored value is served.
+/// In which role a stored value is served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum HitKind {
     Fresh,
     /// Within `stale_while_revalidate`.
     Stale,
-    /// Another call of this process has loaded it.
+    /// Another call of this process loaded it.
     Shared,
-    /// In the place of another call's load, which failed: within `stale_if_error`.
+    /// It stands in for another call's load, which failed: within `stale_if_error`.
     StandIn,
 }
 
@@ -104,17 +104,17 @@ enum Verdict {
     TooOld(Entry),
     /// Corrupt, or of another type.
     Bad,
-    /// An invalidation that would remove them has failed.
+    /// A failed invalidation, which is being retried, would remove them.
     Owed,
 }
 
-/// What comes of a miss: a stored value, or a load to run.
+/// The outcome of a miss: a stored value, or a load to run.
 pub(crate) enum Miss {
     Found(Found),
     Load(Box<Loading>),
 }
 
-/// What comes of joining a flight.
+/// The outcome of joining a flight.
 enum Sharing {
     Found(Found),
     Lead(Leader),
@@ -123,13 +123,13 @@ enum Sharing {
 
 impl Read {
     pub(crate) fn begin(subject: Arc<Subject>, terms: Terms) -> Self {
-        // First of all: the enclosing load depends on this key whatever comes, also if this call is
-        // dropped right away.
+        // First of all: the enclosing load depends on this key whatever this call finds, and even
+        // if it is dropped right away.
         subject.hand_over();
         let budget = Budget::new(subject.runtime.config.operation_deadline);
         let way = match Way::of(&subject, terms) {
             Way::Bypass => Way::Bypass,
-            // The store has cost the outer call all that it may.
+            // The outer call has already spent all the time that the store may cost it.
             _ if budget.left().is_zero() => Way::FailOpen,
             way => way,
         };
@@ -141,13 +141,13 @@ impl Read {
         Self { subject, terms, way, seen, budget, patience: None }
     }
 
-    /// Whether it wants to know what is stored.
+    /// Whether stored bytes can be an answer to this call.
     fn looks(&self) -> bool {
         !matches!(self.way, Way::Bypass | Way::FailOpen) && self.seen.if_present != IfPresent::Ignore
     }
 
-    /// What is stored, if it can be used. One round trip, under the caller's own future: a shared
-    /// answer could be older than the caller.
+    /// Looks in the store: the stored value, if this call may use it. One round trip. Calls do not
+    /// share this look: a shared answer could be older than the caller.
     pub(crate) async fn stored(&mut self) -> Option<Found> {
         match self.look().await {
             Ok(found) => found,
@@ -158,14 +158,15 @@ impl Read {
         }
     }
 
-    /// The same; an error is the store's.
+    /// As [`stored`](Self::stored), but an error of the store goes to the caller.
     pub(crate) async fn look(&mut self) -> Result<Option<Found>, Error> {
         let Some((key, store)) = self.subject.place().filter(|_| self.looks()) else { return Ok(None) };
         let bytes = self.budget.ask(&self.subject.counters, |until| store.get(&key.text, until)).await?;
         Ok(bytes.and_then(|bytes| self.usable(bytes, Source::Store)))
     }
 
-    /// The entry was decoded and goes to the caller, who may have to have it refreshed.
+    /// Counts a value that was decoded and goes to the caller. Returns the refresh that is due, if
+    /// any.
     pub(crate) fn served(&self, found: Found) -> Option<Box<Due>> {
         self.subject.note(match found.kind {
             HitKind::Fresh => Event::Hit,
@@ -188,7 +189,7 @@ impl Read {
         &self.subject.counters
     }
 
-    /// Takes what others load, or comes back with a load to run.
+    /// Takes the value of another call's load, or comes back with a load to run.
     pub(crate) async fn miss(&mut self) -> Miss {
         match self.share().await {
             Sharing::Found(found) => Miss::Found(found),
@@ -216,8 +217,9 @@ impl Read {
                     None if matches!(self.way, Way::Share) => self.way = Way::Alone,
                     None => {}
                 },
-                // One look for each, as it must be; together they wait for the lease if the value
-                // is gone again.
+                // The second look. Each follower looks for itself, because a shared answer could be
+                // older than the follower. If the value is gone again, the followers wait for the
+                // lease together.
                 Advice::Look if !looked_again && self.looks() => {
                     looked_again = true;
                     if let Some(found) = self.stored().await {
@@ -237,7 +239,8 @@ impl Read {
                 Advice::StandBy(flight) => overdue = Some(flight),
                 // Once: a value that is refused over and over must not make callers queue up.
                 Advice::JoinAgain if !joined_again => joined_again = true,
-                // Everyone at once: the next leader's value may be as little to share, and so on.
+                // All followers load now, without waiting for each other: the next leader's value
+                // may be impossible to share as well, and so on.
                 Advice::JoinAgain | Advice::Load => self.way = Way::Alone,
             }
         }
@@ -258,12 +261,13 @@ impl Read {
         }
     }
 
-    /// What is stored, as this call may have it; if it may not, that is noted for the next
-    /// question.
+    /// The bytes as a value that this call may use. If it may not, the reason is noted in `seen` or
+    /// `way`, for the next question to the store.
     fn usable(&mut self, bytes: Bytes, source: Source) -> Option<Found> {
         match self.judge(bytes, source) {
             Verdict::Usable(found) => return Some(found),
-            // Whoever replaces it meanwhile saves this call the load.
+            // If another call stores a newer value meanwhile, this call takes that one and need not
+            // load.
             Verdict::TooOld(entry) => {
                 self.seen.if_present = IfPresent::ReturnOther(entry.version());
                 self.seen.kept = (!self.subject.policy.freshness.stale_if_error.is_zero()).then_some(entry);
@@ -277,7 +281,8 @@ impl Read {
         None
     }
 
-    /// Hands the names of a usable entry to the enclosing load.
+    /// Decides what the bytes are to this call. The names of a usable entry go to the enclosing
+    /// load.
     fn judge(&self, bytes: Bytes, source: Source) -> Verdict {
         let Subject { runtime, policy, fingerprint, .. } = &*self.subject;
         let Ok(entry) = Entry::decode(bytes) else { return Verdict::Bad };
@@ -293,12 +298,14 @@ impl Read {
             return Verdict::Owed;
         }
         let decision = match source {
-            // Loaded for those who waited, however short its TTL.
+            // The value was loaded for the callers that waited, so they are served, however short
+            // its TTL.
             Source::Flight => Decision::Serve,
             Source::Store => policy.freshness.step(&header.times(), runtime.wall_ms(), 1.0 - fastrand::f64()),
         };
         let background = self.terms.background && can_wait() && runtime.config.refreshes_max > 0;
-        // An enclosing load is never made from something stale, for its entry would be fresh.
+        // An enclosing load is never made from a stale value, for its own entry would count as
+        // fresh.
         let due = match decision {
             Decision::Serve => None,
             Decision::ServeAndRefresh(reason @ Reason::Stale) if background && !in_load => Some(reason),
@@ -323,9 +330,10 @@ impl Read {
         self.seen.if_present = IfPresent::Ignore;
     }
 
-    /// What this very call has read, in the place of a load that failed: that of a leader may be
-    /// older than this call. Who has it need not wait for a turn to load: it would be served the
-    /// same if that load failed, too.
+    /// The value that this very call has read, in place of a load that failed. The value that the
+    /// leader read will not do: it may be older than this call. A call that has such a value need
+    /// not wait for a turn to load: if that load failed too, the call would be served this value
+    /// all the same.
     fn stand_in(&mut self) -> Option<Found> {
         let entry = load::stand_in(&self.subject, self.seen.kept.take()?)?;
         Some(Found { entry, kind: HitKind::StandIn, due: None })
@@ -338,8 +346,8 @@ impl Way {
         if runtime.store.is_none() || recovery::affects(runtime, [&key.name]) {
             return Self::Bypass;
         }
-        // Waiting for the load that it is part of, it would wait for itself; and a load that has
-        // begun is not the one that a refresh asks for.
+        // A call inside the load of its own key would wait for itself. A refresh must not share a
+        // load that has already begun.
         if provenance::is_loading(runtime.id, &key.text) || terms.refresh { Self::Alone } else { Self::Share }
     }
 }

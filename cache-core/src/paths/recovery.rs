@@ -1,4 +1,5 @@
-//! Invalidations that failed: retried until they succeed, and what they name bypassed meanwhile.
+//! Failed invalidations. They are retried until they succeed; until then, calls bypass the entries
+//! that they name.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -19,14 +20,14 @@ pub(crate) fn owe(runtime: &Arc<Runtime>, targets: Targets) {
     keep_worker_alive(runtime);
 }
 
-/// Whether an invalidation is owed that would remove an entry with one of these names: it must not
-/// be served.
+/// Whether an owed invalidation would remove an entry with one of these names. Such an entry must
+/// not be served.
 pub(crate) fn affects<'a>(runtime: &Arc<Runtime>, names: impl IntoIterator<Item = &'a Name>) -> bool {
     is_owing(runtime) && runtime.debts.affects(names)
 }
 
-/// Whether any is owed. Also the moment to see that somebody is still retrying: a tokio runtime may
-/// have ended and taken the worker with it, or stand still.
+/// Whether any invalidation is owed. If so, it also makes sure that a worker is retrying: the
+/// worker's tokio runtime may have ended, or may stand still.
 pub(crate) fn is_owing(runtime: &Arc<Runtime>) -> bool {
     let is_owing = runtime.debts.is_owing();
     if is_owing {
@@ -36,18 +37,20 @@ pub(crate) fn is_owing(runtime: &Arc<Runtime>) -> bool {
 }
 
 fn keep_worker_alive(runtime: &Arc<Runtime>) {
-    // Without timers here, the next call that has them starts the worker.
+    // Without timers here, the next call with timers starts the worker.
     runtime.debts.employ(|id| Some(timers().ok()?.spawn(retry(runtime.clone(), id))));
 }
 
-/// Tries until nothing is owed. Holds the cache: what is owed outlives its last user.
+/// Retries until nothing is owed. The task keeps the runtime of the cache alive, so debts outlive
+/// the last handle.
 async fn retry(runtime: Arc<Runtime>, id: u64) {
     let mut pause = RECOVERY_PAUSE_MIN;
     loop {
         if !runtime.debts.sign_of_life(id, pause) {
             return;
         }
-        // A fleet that lost its store together must not come back together.
+        // Spread, so that processes that lost the store at the same time do not all come back at
+        // the same time.
         tokio::time::sleep(clock::spread(pause)).await;
         let (targets, until) = runtime.debts.owed();
         let mut attempt = pin!(drive(&runtime, &targets));
@@ -55,8 +58,8 @@ async fn retry(runtime: Arc<Runtime>, id: u64) {
             if !runtime.debts.sign_of_life(id, RECOVERY_PAUSE_MAX) {
                 return;
             }
-            // However long it takes: a worker whose runtime stands still is to be told from one at
-            // work.
+            // The attempt may take as long as it needs. The signs of life tell a worker at work
+            // from one whose tokio runtime stands still.
             if let Ok(outcome) = timeout(RECOVERY_PAUSE_MAX, attempt.as_mut()).await {
                 break outcome;
             }

@@ -1,10 +1,10 @@
 //! Refreshes in the background: one per key and process, a bounded number at once, each for a
 //! bounded time, none after the last handle of the cache.
 //!
-//! The value that is to be replaced was served already. So a refresh waits for nobody: if another
-//! process has the lease, or has stored a newer value, there is nothing to do. It loads at a
-//! reading of the clock and fills as every load does; an invalidation that overtakes it has the
-//! store refuse its value.
+//! The caller has already been served the old value, so a refresh waits for nobody: if another
+//! process has the lease, or has stored a newer value, the refresh has nothing to do. It loads
+//! after a reading of the clock and fills as every load does. If an invalidation overtakes it, the
+//! store refuses its value.
 
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -24,23 +24,24 @@ use crate::runtime::Reservation;
 use crate::runtime::budget::Budget;
 use crate::store::{IfHeld, IfPresent, LeaseReply};
 
-/// A refresh that is due. Dropped, it is left to another call.
+/// A refresh that is due. If it is dropped, another call will find the refresh due.
 pub(crate) struct Due {
     subject: Arc<Subject>,
-    /// Of the value that is to be replaced.
+    /// The version of the value to be replaced.
     version: Version,
     reservation: Reservation,
 }
 
 impl Due {
-    /// `None`: somebody is at it, there is no room, or nothing to run it on.
+    /// `None`: this process refreshes the key already, `refreshes_max` refreshes are under way, or
+    /// the last handle of the cache is gone.
     pub(crate) fn new(subject: &Arc<Subject>, version: Version) -> Option<Box<Self>> {
         let runtime = &subject.runtime;
         let reservation = runtime.refreshes.reserve(subject.key_text()?, runtime.config.refreshes_max)?;
         Some(Box::new(Self { subject: subject.clone(), version, reservation }))
     }
 
-    /// Runs `reload` in a task of its own, once the lease is taken; it says whether the load
+    /// Takes the lease and runs `reload`, in a task of its own. `reload` says whether the load
     /// succeeded.
     pub(crate) fn spawn<R, F>(self: Box<Self>, reload: R)
     where
@@ -53,8 +54,8 @@ impl Due {
             if let Some(loading) = self.lease().await
                 && !self.run(reload(loading)).await
             {
-                // Its place stays taken: the very next call must not try again, nor the next after
-                // it.
+                // After a failure the key's place stays taken for a pause. Otherwise every next
+                // call would try again.
                 tokio::time::sleep(REFRESH_RETRY_PAUSE).await;
             }
             drop(self.reservation);
@@ -62,9 +63,9 @@ impl Due {
         place.spawned(task.abort_handle());
     }
 
-    /// Whether the load succeeded. One that takes longer than a load that fills may take is of no
-    /// use: it is ended, for it holds a place, and the lease that keeps other processes from
-    /// refreshing.
+    /// Runs the load and says whether it succeeded. A load that takes longer than `fence_retention`
+    /// cannot fill, so it is ended: it would go on holding a place, and the lease that keeps other
+    /// processes from refreshing.
     async fn run(&self, reload: impl Future<Output = bool>) -> bool {
         let limit = self.subject.runtime.config.fence_retention;
         let error = match tokio::time::timeout(limit, unless_it_panics(reload)).await {
@@ -76,7 +77,8 @@ impl Due {
         false
     }
 
-    /// The right to load, unless another process has it, or has made use of it already.
+    /// The right to load; `None` if another process has the lease, or has stored a newer value, or
+    /// the store failed.
     async fn lease(&self) -> Option<Box<Loading>> {
         let subject = &self.subject;
         let mut budget = Budget::new(subject.runtime.config.operation_deadline);
@@ -96,8 +98,8 @@ impl Due {
     }
 }
 
-/// `None`: it panicked. What is to come of a failed load comes of this one, too, and must not be
-/// lost with the task.
+/// Runs `load`; `None`: it panicked. A panic is counted and followed by a pause like any other
+/// failure, so it must not end the task.
 async fn unless_it_panics<T>(load: impl Future<Output = T>) -> Option<T> {
     let mut load = pin!(load);
     let poll = poll_fn(|context| match catch_unwind(AssertUnwindSafe(|| load.as_mut().poll(context))) {

@@ -1,4 +1,4 @@
-//! A value made ready for the store: its names counted, its lifetime decided, its header written.
+//! Makes a value ready for the store: checks its names, decides its lifetime, writes its header.
 
 use std::collections::BTreeSet;
 use std::sync::PoisonError;
@@ -22,20 +22,20 @@ use crate::store::{ClockReading, Fill, Refusal, Token};
 pub(crate) struct Origin {
     /// Read before the load or the write began.
     pub(crate) clock: ClockReading,
-    /// Whether what it replaces was still stored then.
+    /// Whether the value that it replaces was still stored at that time.
     pub(crate) replaces: bool,
     /// How long the load took.
     pub(crate) cost: Duration,
 }
 
-/// A value that can be sent, loaded or written.
+/// A value that is ready to be sent, from a load or from a write.
 #[derive(Debug)]
 pub(crate) struct Prepared {
     /// Header and payload.
     pub(crate) value: Bytes,
-    /// What the entry belongs to, sorted, without its own key.
+    /// The names that the entry belongs to, sorted, without its own key.
     names: Vec<Name>,
-    /// Until the store drops it, stale windows included.
+    /// How long the store keeps the entry, stale windows included.
     ttl: Duration,
     clock: ClockReading,
     /// See [`Fill::learned`].
@@ -43,7 +43,7 @@ pub(crate) struct Prepared {
 }
 
 impl Prepared {
-    /// Decides on the names first, so that what cannot be stored is not encoded.
+    /// Checks the names first, so that a value that cannot be stored is not encoded.
     pub(crate) fn new(
         subject: &Subject,
         declared: Names,
@@ -63,7 +63,7 @@ impl Prepared {
                 };
                 (Some(payload), ttl, policy.freshness)
             }
-            // A stale `None` would hide what has come to exist: when its time is over it is over.
+            // Without stale windows: a stale `None` would hide a value that exists by now.
             Encoded::None => {
                 (None, policy.negative_ttl.ok_or(NotStored::NotWanted)?, policy.freshness.without_windows())
             }
@@ -76,7 +76,7 @@ impl Prepared {
         Ok(Self { value, names, ttl, clock: origin.clock, learned })
     }
 
-    /// What is sent. A writer, and a load without a lease, has a token that holds none.
+    /// The command to send. Writes, and loads without a lease, pass a token that holds no lease.
     pub(crate) fn fill<'a>(&'a self, key: &'a str, token: Token) -> Fill<'a> {
         let Self { value, names, ttl, clock, learned } = self;
         Fill { key, value: value.clone(), names, ttl: *ttl, clock, token, learned: learned.clone() }
@@ -106,8 +106,8 @@ fn names(subject: &Subject, declared: Names, inherited: Collected) -> Result<Vec
     Ok(names.into_iter().collect())
 }
 
-/// Adds the header. `None` in place of a payload is a negative entry. Returns how long the store is
-/// to keep it as well.
+/// Adds the header. A `payload` of `None` makes a negative entry. Also returns how long the store
+/// is to keep the entry.
 fn stamp(
     subject: &Subject,
     names: &[Name],

@@ -9,8 +9,8 @@ use crate::observe::{Counters, Event};
 use crate::runtime::{Runtime, provenance};
 use crate::store::{Recall, Store};
 
-/// One entry, how it is stored, and whose it is: shared by the read, the load and the refresh of a
-/// call.
+/// One entry, how it is stored, and the runtime and counters that it belongs to. The read, the load
+/// and the refresh of a call share it.
 pub(crate) struct Subject {
     pub(crate) runtime: Arc<Runtime>,
     /// `None`: an argument could not be encoded, and the call is not cached.
@@ -34,8 +34,8 @@ impl Subject {
         Arc::new(Self { runtime: runtime.clone(), key, policy, fingerprint, counters })
     }
 
-    /// The key, and the store that its entry lives in; `None`: there is no such place, and so no
-    /// entry.
+    /// The key, and the store that holds its entry; `None` if the call has no key or the cache no
+    /// store.
     pub(crate) fn place(&self) -> Option<(&EntryKey, &dyn Store)> {
         Some((self.key.as_ref()?, self.runtime.store().ok()?))
     }
@@ -48,7 +48,7 @@ impl Subject {
         self.key.as_ref().map(|key| &key.name)
     }
 
-    /// What a reading of the clock has to bring for a load or a write of this entry.
+    /// What a clock reading for a load or a write of this entry has to bring with it.
     pub(crate) fn recall(&self) -> Recall {
         if self.policy.adaptive.is_some() { Recall::Learned } else { Recall::Nothing }
     }
@@ -57,7 +57,7 @@ impl Subject {
         self.counters.note(event);
     }
 
-    /// The enclosing loads depend on this entry.
+    /// Makes the enclosing loads depend on this entry.
     pub(crate) fn hand_over(&self) {
         if provenance::in_load() {
             provenance::hand_over(self.runtime.id, self.name());

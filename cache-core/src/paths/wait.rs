@@ -1,5 +1,5 @@
-//! How a call waits for another's lease: for the store to say that something has changed, and where
-//! it cannot, by looking again and again.
+//! How a call waits while another process has the lease. The store tells it of a change. A store
+//! that cannot is asked again and again.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::config::{LEASE_POLL_MAX, LEASE_POLL_MIN, WATCHED_POLL};
 use crate::runtime::budget::Budget;
 use crate::store::{Change, IfPresent, Store, Watch};
 
-/// The wait of one call.
+/// The wait of one call for the lease of its key.
 pub(crate) struct Wait {
     watch: Option<Watch>,
     watchable: bool,
@@ -23,8 +23,9 @@ impl Default for Wait {
 }
 
 impl Wait {
-    /// Until something has changed, or it is time to look: no longer than the lease, which may end
-    /// without a word. After a change the call asks for the lease again, and for nothing else.
+    /// Waits for one change of the value or the lease, and says which; `Change::Nothing` when it is
+    /// time to ask anyway. Waits no longer than the lease remains, because a lease may run out
+    /// without a notice. Either way, the call's next step is to ask for the lease again.
     pub(crate) async fn once(
         &mut self,
         budget: &mut Budget,
@@ -52,7 +53,7 @@ impl Wait {
         };
         let change = tokio::time::timeout_at(at_most(WATCHED_POLL), watch.changed()).await.unwrap_or(Change::Nothing);
         if change != Change::Nothing {
-            // A watch tells of one change: the next wait registers anew.
+            // A watch reports one change. The next wait registers a new one.
             self.watch = None;
         }
         change

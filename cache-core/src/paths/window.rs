@@ -1,15 +1,15 @@
-//! Many futures at once, a bounded number of them, under the caller's own task.
+//! Runs many futures in the caller's own task, a bounded number of them at a time.
 
 use std::future::poll_fn;
 use std::ops::ControlFlow;
 use std::pin::Pin;
 use std::task::Poll;
 
-/// One of many.
+/// One of the futures.
 pub(crate) type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
-/// Polls at most `limit` futures at a time until all have ended or `take` breaks; what is under way
-/// then is dropped.
+/// Polls at most `limit` futures at a time until all have ended or `take` breaks. After a break,
+/// the futures that are under way are dropped.
 ///
 /// # Cost
 /// O(`limit`) per wake-up.

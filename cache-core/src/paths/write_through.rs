@@ -1,4 +1,4 @@
-//! A writer's value replaces the entry, unless somebody else may know better.
+//! Write-through: a writer's value replaces the entry, unless another writer's value may be newer.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -22,15 +22,15 @@ use crate::store::{ClockReading, FillReply, Token};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Put {
-    /// Whether the value is in the cache now. If not: something that it belongs to was invalidated
-    /// meanwhile, by another writer for example, or it is `None` without a negative lifetime, or
-    /// the server has no memory left.
+    /// Whether the value is in the cache now. If not, one of these holds: something that it belongs
+    /// to was invalidated meanwhile, by another writer for example; it is `None` without a negative
+    /// lifetime; the server has no memory left.
     pub stored: bool,
-    /// Live entries removed, dependents and the old value included.
+    /// Number of live entries removed, dependents and the old value included.
     pub entries: u64,
 }
 
-/// A reading of the clock for a write that begins after it. From here on an invalidation makes the
+/// Reads the clock for a write that begins afterwards. An invalidation from here on makes the
 /// writer's value an old one.
 pub(crate) async fn read_clock(subject: &Subject) -> Result<ClockReading, Error> {
     let key = subject.key_text().map_or("", |key| key);
@@ -38,7 +38,7 @@ pub(crate) async fn read_clock(subject: &Subject) -> Result<ClockReading, Error>
     budget.ask(&subject.counters, |until| store.read_clock(key, subject.recall(), until)).await
 }
 
-/// A value that is written at this reading, ready for the store.
+/// Makes ready a value whose write began after the reading `clock`.
 pub(crate) fn prepare(
     subject: &Subject,
     declared: Names,
@@ -46,14 +46,14 @@ pub(crate) fn prepare(
     clock: ClockReading,
     encode: impl FnOnce(&Subject) -> Result<Encoded, NotStored>,
 ) -> Result<Prepared, NotStored> {
-    // A write says nothing of what was there before it: the payload alone tells whether the data
-    // changed.
+    // `replaces` is true, because a write does not know what was stored before. Only the payload
+    // tells whether the data changed.
     let origin = Origin { clock, replaces: true, cost: Duration::ZERO };
     Prepared::new(subject, declared, inherited, origin, encode)
 }
 
-/// Replaces the entry, and removes what depends on it. What fails is owed, also if this is never
-/// polled.
+/// Replaces the entry, and removes what depends on it. If the write fails, or the future is
+/// dropped, even unpolled, the removal of the entry is owed.
 pub(crate) fn write(
     subject: Arc<Subject>,
     prepared: Prepared,
@@ -81,13 +81,13 @@ pub(crate) fn write(
     }
 }
 
-/// The old entry must not stay, whatever becomes of the write.
+/// The obligation to remove the old entry: it must not stay, whatever becomes of the write.
 pub(crate) fn removal(subject: &Subject) -> Obligation {
     let targets = subject.name().cloned().map_or_else(Targets::default, Targets::of);
     Obligation::new(&subject.runtime, targets)
 }
 
-/// What follows the body. Boxed: its type would hold that of the value.
+/// The work after the body. Boxed, because its type would contain the type of the value.
 pub(crate) type Settlement = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// A function that writes through, from before its body to the end of its write.
@@ -95,18 +95,19 @@ pub(crate) type Settlement = Pin<Box<dyn Future<Output = ()> + Send>>;
 /// Dropped before [`finish`](Self::finish) or [`disarm`](Self::disarm), its body was cancelled or
 /// panicked, and nobody knows whether it wrote: the entry is removed.
 pub(crate) struct Writer {
-    /// `None`: there is nothing to do, or no longer.
+    /// `None`: nothing is to be done, or everything is done.
     subject: Option<Arc<Subject>>,
-    /// `None`: the store did not say, so the value cannot be proved current.
+    /// `None`: the store did not answer, so nothing can prove the value current.
     clock: Option<ClockReading>,
     scope: Arc<Scope>,
 }
 
 impl Writer {
-    /// Reads the clock. Dropped meanwhile, the body has not begun, and nothing was written.
+    /// Reads the clock. If this future is dropped, the body has not begun, and nothing was written.
     pub(crate) async fn begin(subject: Arc<Subject>) -> Self {
         let runtime = subject.runtime.clone();
-        // Not as the load of the key: calls of the target inside the body are calls like any other.
+        // The scope is not that of a load of the key: inside the body, calls of the target function
+        // are calls like any other.
         let scope = Scope::new(runtime.id, None, runtime.config.names_max);
         if subject.place().is_none() {
             return Self { subject: None, clock: None, scope };
@@ -115,14 +116,14 @@ impl Writer {
         Self { subject: Some(subject), clock, scope }
     }
 
-    /// The body: the entry will belong to what the cached calls inside it belong to.
+    /// The body. The entry inherits the names of the cached calls inside it.
     pub(crate) fn body<F: Future>(&self, body: F) -> Inside<F> {
         self.scope.clone().around(body)
     }
 
-    /// The body returned; `value` says its names and its bytes, or why it is not to be stored. What
-    /// happens then is under way when this returns, as far as there is a tokio runtime; the future
-    /// waits for its end.
+    /// The body returned. `value` holds its names and its encoding, or the reason not to store it.
+    /// The write, or the removal, is under way when this returns, if there is a tokio runtime; the
+    /// future waits for its end.
     pub(crate) fn finish(
         mut self,
         value: Result<(Names, impl FnOnce(&Subject) -> Result<Encoded, NotStored>), NotStored>,
@@ -141,8 +142,9 @@ impl Writer {
         // Without a reading nothing proves the value current.
         let clock = self.clock.take().ok_or(NotStored::NoReading)?;
         let inherited = self.scope.take();
-        // Made from the entry that it replaces, or from something made from it: a read after the
-        // write may have been answered with the old value, and nothing tells it from a read before.
+        // The value was made from the entry that it replaces, or from something made from that
+        // entry. A read after the write may have been answered with the old value, and nothing
+        // tells such a read from one before the write.
         if subject.name().is_some_and(|name| inherited.names.contains(name)) {
             return Err(NotStored::MadeFromItself);
         }
@@ -163,7 +165,7 @@ impl Drop for Writer {
     }
 }
 
-/// Writes what is ready, or removes the entry.
+/// Writes the prepared value, or removes the entry.
 fn settle(subject: Arc<Subject>, prepared: Result<Prepared, NotStored>) -> Settlement {
     let target = subject.clone();
     let say = move |error: &Error| target.note(Event::InvalidationFailed { by: &target.policy.prefix, error });

@@ -10,12 +10,13 @@ static SORTED: Purpose = Purpose { sorted_lists: true, ..EXACT };
 
 /// Whether serde shows a difference between a value and what became of it.
 ///
-/// Where that cannot be told there is none: below [`COMPARED_DEPTH_MAX`], and for a value that says
-/// something else each time that it is serialized. Nor does the order of a list count: a set whose
-/// type is hidden looks like one, and is in another order each time that it is made.
+/// Where a difference cannot be told, there is none: below [`COMPARED_DEPTH_MAX`], and in a value
+/// that serializes differently each time. Nor does the order of a list count: a set whose type is
+/// hidden looks like a list, and each new set has another order.
 ///
-/// # Cost Both are serialized once, and three times in all if they do differ: to bytes that
-/// are a few times as long as JSON.
+/// # Cost
+/// Both values are serialized once, and three times in all if they differ, to bytes that are
+/// a few times as long as JSON.
 pub(crate) fn differ<A: Serialize + ?Sized, B: Serialize + ?Sized>(value: &A, became: &B) -> bool {
     let Ok(bytes) = encode_by(&EXACT, value) else { return false };
     if encode_by(&EXACT, became).as_ref() == Ok(&bytes) {
@@ -44,7 +45,7 @@ mod tests {
         assert!(differ("a", &'a'));
         assert!(differ(&BTreeMap::from([(1, 2)]), &BTreeMap::from([(2, 1)])));
         assert!(differ(&["a", "a", "b"], &["a", "b", "b"]));
-        // Which field of a tuple it is does count.
+        // The position of a tuple's field counts.
         assert!(differ(&(1, 2), &(2, 1)));
     }
 
@@ -59,7 +60,7 @@ mod tests {
         assert!(!differ(&numbers(), &numbers()));
     }
 
-    /// A set that serde cannot know for one.
+    /// A set that serde cannot recognise as one.
     struct Hidden(Vec<&'static str>);
 
     impl Serialize for Hidden {

@@ -1,7 +1,7 @@
 //! One load of many keys: the body of a batch function while it runs, and the fills that follow.
 //!
-//! Every key keeps its own [`Loading`], with the clock reading that was taken before this load
-//! began; what the load was made from goes to every entry of it.
+//! Every key keeps its own [`Loading`], with the clock reading that was taken before the load
+//! began. Every entry inherits all names that the load was made from.
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
@@ -19,20 +19,22 @@ use crate::runtime::Runtime;
 use crate::runtime::provenance::{Collected, Inside, Scope};
 use crate::runtime::single_flight::Leader;
 
-/// Dropped before it is ended: the leases go back in the background, and followers take over.
+/// A load of many keys. If it is dropped before it ends, the leases go back in the background, and
+/// followers take over.
 pub(crate) struct BatchLoading {
     runtime: Arc<Runtime>,
     counters: Arc<Counters>,
-    /// Keys are spoken of by their place in the call.
+    /// With the place of each key in the call.
     loads: VecDeque<(usize, Box<Loading>)>,
     scope: Arc<Scope>,
     collected: Collected,
-    /// What the store has cost the calls inside it in vain.
+    /// The time that the store has cost the calls inside this load in vain.
     lost: Duration,
 }
 
 impl BatchLoading {
-    /// Of at least one key, after the store has cost the batch so much in vain.
+    /// A load of at least one key. `lost` is the time that the store has already cost the batch in
+    /// vain.
     pub(crate) fn new(runtime: &Arc<Runtime>, loads: Vec<(usize, Box<Loading>)>, lost: Duration) -> Self {
         let keys: HashSet<Arc<str>> =
             loads.iter().filter_map(|(_, loading)| loading.subject.key_text().cloned()).collect();
@@ -48,7 +50,7 @@ impl BatchLoading {
         }
     }
 
-    /// What the store has cost the calls inside the load in vain.
+    /// The time that the store has cost the calls inside this load in vain.
     pub(crate) fn lost(&self) -> Duration {
         self.lost
     }
@@ -57,7 +59,7 @@ impl BatchLoading {
         self.loads.iter().map(|(at, _)| *at)
     }
 
-    /// Names of each entry that are known before the body runs.
+    /// Adds the names of each entry that are known before the body runs.
     pub(crate) fn declare(&mut self, mut names: impl FnMut(usize) -> Names) {
         self.loads.iter_mut().for_each(|(at, loading)| loading.declare(names(*at)));
     }
@@ -83,19 +85,20 @@ impl BatchLoading {
         drop(running);
         self.counters.note(Event::LoadEnded(took));
         self.collected = self.scope.take();
-        // Its share: what is paid once for all would make each of them look worth an early refresh.
+        // Each entry is charged its share: with the cost of the whole load, each would look worth
+        // an early refresh.
         let share = took / u32::try_from(self.loads.len()).unwrap_or(u32::MAX).max(1);
         self.loads.iter_mut().for_each(|(_, loading)| loading.cost = share);
     }
 
-    /// The body failed.
+    /// The body failed: nothing is stored.
     pub(crate) fn end_failed(self) {
         self.loads.into_iter().for_each(|(_, loading)| loading.end_failed());
     }
 
-    /// Encodes the next entries, so many as may be under way at the same time; `None`: there is
-    /// none left. `value` says what becomes of a key: its further names, and its value unless it is
-    /// not wanted.
+    /// Encodes the next entries, as many as may be on their way to the store at the same time;
+    /// `None`: no entry is left. For each key, `value` returns further names, and the value, unless
+    /// it is not to be stored.
     pub(crate) fn encode_some(
         &mut self,
         mut value: impl FnMut(&Subject, usize) -> (Names, Option<Result<Encoded, NotStored>>),

@@ -2,10 +2,10 @@
 //! or loads.
 //!
 //! Each key is a [`Read`] of its own, with its own flight, lease and clock reading, so that single
-//! calls and other batches meet it as they meet each other. What is different: **nobody waits while
-//! holding a lease or leading a flight**, or two batches that overlap would wait for each other.
-//! What others load is set aside; what is granted is loaded and filled; only then is the rest
-//! waited for.
+//! calls and other batches meet it as they meet each other. One thing is different: **a batch never
+//! waits while it holds a lease or leads a flight**, or two batches that overlap would wait for
+//! each other. Keys that others load are set aside. Keys that this batch may load are loaded and
+//! filled. Only then does the batch wait for the rest.
 
 use std::collections::HashSet;
 use std::ops::ControlFlow;
@@ -28,28 +28,28 @@ use crate::runtime::Runtime;
 use crate::runtime::budget::Budget;
 use crate::runtime::single_flight::{End, Role, Streak};
 
-/// One call for many keys. Keys are spoken of by their place in the input.
+/// One call for many keys. A key is named by its place in the input.
 pub(crate) struct Batch {
     runtime: Arc<Runtime>,
     counters: Arc<Counters>,
     reads: Vec<Read>,
-    /// Without a value so far.
+    /// The keys without a value so far.
     open: Vec<usize>,
     /// What the store may still cost: one operation deadline for each [`BATCH_WINDOW`] of keys,
     /// nothing once it has failed.
     left: Duration,
-    /// The first look goes on here.
+    /// The place at which the first look goes on.
     looked: usize,
-    /// How many keys it asks for next.
+    /// How many keys the first look asks for next.
     look_keys: usize,
 }
 
-/// What became of keys without a value. Nothing of either: no key is left.
+/// What became of keys without a value. If both lists are empty, no key is left.
 #[derive(Default)]
 pub(crate) struct BatchOutcome {
-    /// Found meanwhile. What cannot be decoded stays open.
+    /// Values found meanwhile. A key whose value cannot be decoded stays open.
     pub(crate) found: Vec<(usize, Found)>,
-    /// To be loaded in one load, in the order of the input.
+    /// The keys to be loaded in one load, in the order of the input.
     pub(crate) loads: Vec<(usize, Box<Loading>)>,
 }
 
@@ -72,7 +72,8 @@ impl Batch {
         Self { runtime: runtime.clone(), counters, reads, open, left, looked: 0, look_keys }
     }
 
-    /// What is stored, chunk by chunk; `None` after the last one. One round trip each.
+    /// The stored values of the next chunk of keys; `None` after the last chunk. One round trip
+    /// each.
     pub(crate) async fn stored(&mut self) -> Option<Vec<(usize, Found)>> {
         let runtime = self.runtime.clone();
         let Ok(store) = runtime.store() else { return None };
@@ -105,8 +106,8 @@ impl Batch {
         self.open.is_empty()
     }
 
-    /// These were decoded and go to the caller. None of them asks for a refresh: a batch does
-    /// nothing in the background, so it loads what is stale.
+    /// Counts values that were decoded and go to the caller. None of them asks for a refresh: a
+    /// batch does nothing in the background, so it loads what is stale.
     pub(crate) fn served(&mut self, served: Vec<(usize, Found)>) {
         let places: Vec<usize> = served.iter().map(|(at, _)| *at).collect();
         for (at, found) in served {
@@ -141,13 +142,15 @@ impl Batch {
         gathered
     }
 
-    /// Leads and leases what nobody else has, without waiting for anyone.
+    /// Takes the flight and the lease of every key that nobody else loads, without waiting for
+    /// anyone.
     async fn claim(&mut self) -> BatchOutcome {
         let asking = Asking::begin(self.left);
         let claims = each_open(&mut self.reads, &self.open).map(|(at, read)| -> Boxed<'_, (usize, BatchClaim)> {
             let asking = &asking;
             Box::pin(async move {
-                // Here, as each is begun: a store that failed one key is not asked for thousands.
+                // The limit is set as each claim begins: a store that failed one key is not asked
+                // for thousands.
                 read.limit(asking.left());
                 let claim = read.claim_at_once().await;
                 asking.answered(!read.was_failed());
@@ -162,13 +165,15 @@ impl Batch {
             ControlFlow::Continue(())
         })
         .await;
-        // What was granted nevertheless is offered to the store.
+        // Not zero after a failure: the keys whose lease was granted are still offered to the
+        // store.
         self.left = asking.until.saturating_duration_since(clock::now());
         self.close_loaded(&gathered);
         gathered
     }
 
-    /// Waits for those who load, until all is found or something turns out to be ours to load.
+    /// Waits for the loads of others, until every key is found or one turns out to be this batch's
+    /// to load.
     async fn wait(&mut self) -> BatchOutcome {
         let failed = AtomicBool::new(false);
         let waits = each_open(&mut self.reads, &self.open).map(|(at, read)| -> Boxed<'_, (usize, Miss)> {
@@ -182,7 +187,7 @@ impl Batch {
         let mut gathered = BatchOutcome::default();
         window::run(waits, BATCH_WINDOW, |(at, miss)| {
             gathered.add(at, miss);
-            // The other waits end: what is loaded here must not wait for them.
+            // The other waits end, because the load of this batch must not wait for them.
             if gathered.loads.is_empty() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         })
         .await;
@@ -193,7 +198,7 @@ impl Batch {
         gathered
     }
 
-    /// Sends fills side by side; `false`: the store did not answer one of them.
+    /// Sends the fills concurrently; `false`: the store did not answer one of them.
     pub(crate) async fn fill(&mut self, fillings: Vec<Filling>) -> bool {
         let asking = Asking::begin(self.left);
         let fills = fillings.into_iter().map(|filling| -> Boxed<'_, ()> {
@@ -205,13 +210,13 @@ impl Batch {
         !self.left.is_zero()
     }
 
-    /// What the store has cost this batch in vain, as far as it matters: all that it may, or
-    /// nothing.
+    /// The time that the store has cost this batch in vain, as far as it matters: the whole
+    /// operation deadline, or nothing.
     pub(crate) fn lost(&self) -> Duration {
         if self.left.is_zero() { self.runtime.config.operation_deadline } else { Duration::ZERO }
     }
 
-    /// The store has cost the load of this batch so much.
+    /// Subtracts the time that the store has cost the load of this batch in vain.
     pub(crate) fn charge(&mut self, lost: Duration) {
         self.left = self.left.saturating_sub(lost);
     }
@@ -279,7 +284,7 @@ enum BatchClaim {
 }
 
 impl Read {
-    /// The store may cost this call no more.
+    /// Limits the time that the store may still cost this call.
     fn limit(&mut self, left: Duration) {
         self.budget.limit(left);
         if left.is_zero() && !matches!(self.way, Way::Bypass) {
@@ -291,7 +296,7 @@ impl Read {
         matches!(self.way, Way::FailOpen)
     }
 
-    /// The lease if nobody has it, else nothing: never waits for another's load.
+    /// Takes the lease if it is free. Never waits for another's load.
     async fn claim_at_once(&mut self) -> BatchClaim {
         let subject = self.subject.clone();
         let leases = matches!(self.way, Way::Share | Way::WaitForLease | Way::Alone);
@@ -315,7 +320,8 @@ impl Read {
             ClaimAnswer::Held { claim, clock, .. } if self.gives_up() => self.load_unleased(claim, clock),
             ClaimAnswer::Held { mut claim, .. } => {
                 claim.lease.forget();
-                // The load that this batch runs first has nothing to do with whoever follows here.
+                // This batch runs other loads first, and the followers here must not wait for
+                // those.
                 claim.leader.into_iter().for_each(|leader| leader.end(End::Elsewhere));
                 return BatchClaim::Elsewhere;
             }

@@ -1,4 +1,4 @@
-//! How a call that is to load comes by the right to, or goes without it.
+//! How a call that has to load gets the right to load, or goes without.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ pub(super) struct Claim {
     pub(super) leader: Option<Leader>,
 }
 
-/// What comes of it.
+/// The answer to a [`Claim`].
 pub(super) enum ClaimAnswer {
     Missed(Miss),
     /// Another process has the lease.
@@ -52,17 +52,17 @@ impl Read {
                     let if_present = self.seen.if_present;
                     let wait = wait.once(&mut self.budget, &subject, store, if_present, remaining, until);
                     if wait.await == Change::Value {
-                        // Followers need not wait for this call's answer to look for themselves: it
-                        // is not theirs.
+                        // The followers need not wait until this call has read the new value: each
+                        // looks for itself.
                         claim.leader.take().into_iter().for_each(|leader| leader.end(End::Elsewhere));
                     }
-                    // The wait has a limit of its own.
+                    // The wait has a limit of its own, and does not count against the budget.
                     self.budget = budget;
                     may_ask_again = true;
                     claim
                 }
-                // A connection that is lost while this call waits says nothing of the load that it
-                // waits for.
+                // A connection lost during the wait says nothing about the load that this call
+                // waits for, so it asks once more.
                 ClaimAnswer::Unanswered(claim) if may_ask_again && self.may_ask() => {
                     may_ask_again = false;
                     claim
@@ -72,8 +72,8 @@ impl Read {
         }
     }
 
-    /// Asks for the lease: the one place where a call does. What is stored by now is taken, if it
-    /// can be.
+    /// Asks for the lease; no other place in the read path does. A value that is stored by now is
+    /// taken, if this call may use it.
     pub(super) async fn claim(&mut self, mut claim: Claim) -> ClaimAnswer {
         loop {
             let (if_present, if_held) = (self.seen.if_present, self.if_held());
@@ -87,14 +87,16 @@ impl Read {
                 Ok(LeaseReply::Hit(bytes)) if if_present != IfPresent::Ignore => {
                     if let Some(found) = self.usable(bytes, Source::Store) {
                         claim.lease.forget();
-                        // Older than those who joined since: they look for themselves.
+                        // The value was read before the latest followers joined: each follower
+                        // looks for itself.
                         claim.leader.into_iter().for_each(|leader| leader.end(End::Elsewhere));
                         return ClaimAnswer::Missed(Miss::Found(found));
                     }
                     if matches!(self.way, Way::Bypass) {
                         return ClaimAnswer::Unanswered(claim);
                     }
-                    // Asked again, these bytes do not count.
+                    // `usable` has noted that these bytes do not count when the store is asked
+                    // again.
                 }
                 Ok(LeaseReply::Hit(_)) | Err(_) => return ClaimAnswer::Unanswered(claim),
             }
@@ -129,7 +131,7 @@ impl Read {
         !matches!(self.way, Way::Bypass) && !self.budget.left().is_zero()
     }
 
-    /// With a reading and without the lease.
+    /// Loads beside the leader: with a clock reading, without the lease.
     async fn load_beside(&mut self) -> Miss {
         let subject = self.subject.clone();
         let Some((key, store)) = subject.place() else { return self.load_unfilled(None) };
@@ -143,14 +145,15 @@ impl Read {
         }
     }
 
-    /// Another process has the lease, and this call waits no longer: with the reading that it was
-    /// given.
+    /// Another process has the lease, and this call waits no longer. It loads with the clock
+    /// reading that came with the answer.
     pub(super) fn load_unleased(&mut self, mut claim: Claim, clock: ClockReading) -> Miss {
         claim.lease.forget();
         self.load(Rights { clock: Some(clock), leader: claim.leader, ..Rights::default() })
     }
 
-    /// The store did not say whose the lease is: it goes back in the background.
+    /// The store did not say whose the lease is. In case it is this call's, dropping the claim
+    /// gives it back in the background.
     pub(super) fn fail_open(&mut self, claim: Claim) -> Miss {
         if !matches!(self.way, Way::Bypass) {
             self.way = Way::FailOpen;
@@ -158,7 +161,8 @@ impl Read {
         self.load_unfilled(claim.leader)
     }
 
-    /// Without a clock reading there is no fill, so there is nothing that followers could wait for.
+    /// Loads without a clock reading. There is no fill then, so there is nothing that followers
+    /// could wait for.
     fn load_unfilled(&mut self, leader: Option<Leader>) -> Miss {
         leader.into_iter().for_each(|leader| leader.end(End::Nothing));
         self.load(Rights::default())
@@ -169,7 +173,8 @@ impl Read {
         if !bypasses {
             self.subject.note(Event::Miss);
         }
-        // Past a failed invalidation nothing stored counts.
+        // A call that bypasses the cache because of a failed invalidation must not be served a
+        // stored value, not even if its load fails.
         let kept = self.seen.kept.take().filter(|_| !bypasses);
         let if_failed = kept.map_or(IfFailed::Return, IfFailed::Serve);
         Miss::Load(Loading::new(self.subject.clone(), rights, self.budget, if_failed, self.seen.if_present.into()))
