@@ -39,45 +39,45 @@ pub struct Call<T> {
 pub enum Step<T> {
     /// The value is here.
     Return(T),
-    /// The value is here, and is to be refreshed in the background. Only for calls
+    /// The value is here, and a refresh of it is due. Only for calls
     /// [`in_background`](Call::in_background).
     ReturnAndRefresh(T, Refresh<T>),
     /// The body has to run.
     Load(Load<T>),
 }
 
-/// A value is to be refreshed. Dropped, it is left to another call.
+/// A refresh that is due. If it is dropped, it is left to another call.
 #[must_use]
 pub struct Refresh<T> {
     due: Box<Due>,
     coding: Coding<T>,
 }
 
-/// The body of a cached function, about to run. To be ended by [`fill`](Self::fill),
-/// [`unstored`](Self::unstored) or [`failed`](Self::failed); dropped before, its call was cancelled
-/// or panicked, and a follower takes over.
+/// The body of a cached function, about to run. [`fill`](Self::fill), [`unstored`](Self::unstored)
+/// or [`failed`](Self::failed) ends it. If it is dropped before, its call was cancelled or
+/// panicked, and a follower takes over.
 #[must_use]
 pub struct Load<T> {
-    // Boxed: the future of every cached function would be as large otherwise.
+    // Boxed, or the future of every cached function would be as large.
     loading: Box<Loading>,
-    // It holds no `T`, so a load is `Send` whatever `T` is.
+    // Without a `T` in it, a load is `Send` whatever `T` is.
     coding: Coding<T>,
 }
 
 impl<T> Call<T> {
-    /// Of a function that stores as `policy` says.
+    /// A call of a function that stores as `policy` says.
     pub(crate) fn of(runtime: Arc<Runtime>, key: Key<T>, policy: Policy, coding: Coding<T>) -> Self {
         Self { runtime, key, policy, coding, background: false }
     }
 
-    /// The caller spawns what is to be refreshed: a stale value is served at once, if its policy
-    /// says so.
+    /// The caller can spawn refreshes. So a stale value is served at once, if its policy allows
+    /// that.
     pub fn in_background(mut self) -> Self {
         self.background = true;
         self
     }
 
-    /// Takes what is stored, waits for whoever loads it, or is told to load.
+    /// Takes the stored value, or the value that another call is loading, or is told to load.
     pub async fn lookup(self) -> Step<T> {
         let coding = self.coding;
         let terms = Terms { refresh: takes_refresh(), background: self.background, any_type: false };
@@ -100,8 +100,8 @@ impl<T> Call<T> {
                     }
                 }
             }
-            // Boxed: misses are rare, and every cached function's future would be as large as this
-            // one.
+            // Boxed: misses are rare, and without the box every cached function's future would be
+            // as large as this one.
             match Box::pin(read.miss()).await {
                 Miss::Found(found) => stored = Some(found),
                 Miss::Load(loading) => return Step::Load(Load { loading, coding }),
@@ -111,8 +111,8 @@ impl<T> Call<T> {
 }
 
 impl<T> Refresh<T> {
-    /// Runs `reload` in a task of its own, unless another process refreshes. It says whether the
-    /// body succeeded.
+    /// Runs `reload` in a task of its own, unless another process refreshes. `reload` says whether
+    /// the body succeeded.
     pub fn spawn<R, F>(self, reload: R)
     where
         R: FnOnce(Load<T>) -> F + Send + 'static,
@@ -125,18 +125,19 @@ impl<T> Refresh<T> {
 }
 
 impl<T> Load<T> {
-    /// Names of the entry that are known before the body runs. Handed to the enclosing load at
-    /// once, so that it falls with them even if this load ends with an error.
+    /// Adds names of the entry that are known before the body runs. The enclosing load inherits
+    /// them at once, so an invalidation of one of them removes its entry too, even if this load
+    /// ends with an error.
     pub fn known(&mut self, names: Names) {
         self.loading.declare(names);
     }
 
-    /// The body is about to run: from here on its time is measured, and the lease renewed.
+    /// The body is about to run. From here on its time is measured, and the lease is renewed.
     pub fn begin(&mut self) -> Running {
         self.loading.begin()
     }
 
-    /// The body, to be awaited: cached calls inside hand their names to this load.
+    /// The body, to be awaited. Cached calls inside hand their names to this load.
     pub fn body<F: Future>(&self, body: F) -> Inside<F> {
         self.loading.body(body)
     }
@@ -147,7 +148,7 @@ impl<T> Load<T> {
     }
 
     /// Runs the body.
-    // Not an `async fn`: that would hold the body, and what it captured, beside its box.
+    // Not an `async fn`: its future would hold the body, and all it captured, beside the box.
     pub(crate) fn run<F: Future>(&mut self, body: F) -> impl Future<Output = F::Output> + use<'_, T, F> {
         let body = self.body(body);
         async move {
@@ -158,8 +159,10 @@ impl<T> Load<T> {
         }
     }
 
-    /// Stores the value, or counts why not, and removes what it was to replace; `None`: `when` said
-    /// no. The future holds no `T`: it is `Send` also if `T` is not `Sync`.
+    /// Stores the value. If it is not to be stored, counts why, and removes the entry that it was
+    /// to replace. `None`: `when` said no.
+    ///
+    /// The future holds no `T`, so it is `Send` even if `T` is not `Sync`.
     pub fn fill(mut self, value: Option<&T>, declared: Names) -> impl Future<Output = ()> + Send + use<T> {
         self.loading.declare(declared);
         let filling = match value {
@@ -178,7 +181,7 @@ impl<T> Load<T> {
         self.loading.end_failed();
     }
 
-    /// The body failed. What the caller gets instead, under `stale_if_error`.
+    /// The body failed. Returns the value that the caller gets instead, under `stale_if_error`.
     pub fn failed(self, error: &str) -> Option<T> {
         (self.coding.decode)(&self.loading.end_failed_or_stand_in(error)?).ok()
     }
@@ -189,14 +192,14 @@ pub async fn refresh<F: Future>(call: F) -> F::Output {
     REFRESHING.scope(Cell::new(true), call).await
 }
 
-/// Whether this lookup is the one that is to ignore what is stored.
+/// Whether this lookup is the one that has to ignore what is stored.
 pub(super) fn takes_refresh() -> bool {
     REFRESHING.try_with(|refreshing| refreshing.replace(false)).unwrap_or(false)
 }
 
-/// The value under `key`, or the one that `load` returns. What an error that `stale_if_error` hides
-/// is called is `unsaid`.
-// Not an `async fn`: that would hold `load`, and all it captured, twice.
+/// The value under `key`, or the one that `load` returns. If `stale_if_error` hides an error, the
+/// error is logged as `unsaid`.
+// Not an `async fn`: its future would hold `load`, and all it captured, twice.
 pub(crate) fn get_or_load<T, E, F>(
     runtime: &Arc<Runtime>,
     key: Key<T>,
@@ -225,10 +228,11 @@ where
     }
 }
 
-/// What is stored under a key, without loading. A cached call like any other to the load around it.
+/// The value stored under a key, without loading. To the enclosing load this is a cached call like
+/// any other.
 ///
-/// A key given as text does not know the version and the declared fields that the function's
-/// fingerprint is made with: there, what decodes is taken.
+/// The function's fingerprint is made with its version and the declared fields. A key given as text
+/// knows neither, so for it any value that decodes is taken.
 pub(crate) async fn peek<T: DeserializeOwned>(runtime: &Arc<Runtime>, key: Key<T>) -> Result<Option<T>, Error> {
     let policy = key.policy();
     let terms = Terms { any_type: key.recipe().is_none(), ..Terms::default() };

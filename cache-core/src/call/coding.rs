@@ -10,8 +10,8 @@ use crate::error::Error;
 use crate::observe::NotStored;
 use crate::paths::subject::Subject;
 
-/// What a call needs of the type of its values. It is made where the bounds are checked; whoever
-/// has it need not ask for them again, so that a type that lacks one is reported once.
+/// What a call needs of the type of its values. It is made where the bounds are checked, and code
+/// that has it need not ask for them again. So a type that lacks a bound is reported once.
 pub struct Coding<T> {
     pub(super) encode: fn(&Subject, &T) -> Result<Encoded, NotStored>,
     pub(super) decode: fn(&Entry) -> Result<T, Error>,

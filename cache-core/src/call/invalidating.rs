@@ -9,17 +9,18 @@ use crate::runtime::Runtime;
 /// Whether the caller of an invalidating function waits for the invalidation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
-    /// Until it is done.
+    /// The caller waits until the invalidation is done.
     Wait,
-    /// Not at all.
+    /// The caller does not wait.
     Background,
 }
 
-/// Watches over the body of an invalidating function. Made when the function's future is first
-/// polled: one that is never polled invalidates nothing.
+/// Watches over the body of an invalidating function. It is made when the function's future is
+/// first polled: a future that is never polled invalidates nothing.
 ///
-/// Dropped before [`complete`](Self::complete) or [`disarm`](Self::disarm), the body was cancelled
-/// or panicked, and the outcome of its write is unknown: what is known already is invalidated.
+/// If it is dropped before [`complete`](Self::complete) or [`disarm`](Self::disarm), the body was
+/// cancelled or panicked, and nobody knows whether it wrote. Then the targets known so far are
+/// invalidated.
 #[must_use]
 pub struct Invalidating {
     runtime: Arc<Runtime>,
@@ -36,7 +37,8 @@ impl Invalidating {
         Self { runtime, function, mode, known: Some(Invalidation::new()) }
     }
 
-    /// What needs the parameters alone; before the body runs, which may move them.
+    /// Adds the targets that need the parameters alone. Called before the body runs, because the
+    /// body may move the parameters.
     pub fn known(&mut self, invalidation: Invalidation) {
         self.known = Some(self.known.take().unwrap_or_default().and(invalidation));
     }

@@ -27,9 +27,9 @@ pub trait BatchMap:
     + Extend<(<Self as BatchMap>::Id, <Self as BatchMap>::Value)>
     + IntoIterator<Item = (<Self as BatchMap>::Id, <Self as BatchMap>::Value)>
 {
-    /// What names one value.
+    /// The id of one value.
     type Id: Clone;
-    /// What is stored for each.
+    /// The value stored for one id.
     type Value;
     /// Each id once, in the order of its first appearance.
     fn distinct(ids: &[Self::Id]) -> Vec<Self::Id>;
@@ -77,7 +77,7 @@ pub struct ManyCall<M: BatchMap> {
     coding: Coding<M::Value>,
 }
 
-/// How such a call goes on.
+/// How a call for many ids goes on.
 pub enum ManyStep<M: BatchMap> {
     /// All values are here.
     Return(M),
@@ -85,9 +85,9 @@ pub enum ManyStep<M: BatchMap> {
     Load(ManyLoad<M>),
 }
 
-/// The body of a batch function, about to run for the ids that nobody has or loads. Dropped before
-/// `fill_many` or [`failed`](Self::failed), its call was cancelled or panicked, and followers take
-/// over.
+/// The body of a batch function, about to run for the ids that nobody has stored or is loading. If
+/// it is dropped before `fill_many` or [`failed`](Self::failed), its call was cancelled or
+/// panicked, and followers take over.
 #[must_use]
 pub struct ManyLoad<M: BatchMap> {
     many: Many<M>,
@@ -118,7 +118,7 @@ impl<M: BatchMap> ManyCall<M> {
     }
 }
 
-/// Takes what is stored, and is told what to load; without ids nobody is asked.
+/// Takes the stored values, and is told which ids to load. Without ids nothing is asked.
 pub async fn lookup_many<M: BatchMap>(call: ManyCall<M>) -> ManyStep<M> {
     let ManyCall { runtime, ids, keys, policy, coding } = call;
     let refresh = takes_refresh();
@@ -133,7 +133,7 @@ pub async fn lookup_many<M: BatchMap>(call: ManyCall<M>) -> ManyStep<M> {
 }
 
 impl<M: BatchMap> Many<M> {
-    /// A negative entry is an id that the map does not hold.
+    /// A negative entry stands for an id that the map does not hold.
     fn take(&mut self, found: Vec<(usize, Found)>) {
         let mut served = Vec::with_capacity(found.len());
         for (at, found) in found {
@@ -173,7 +173,7 @@ impl<M: BatchMap> ManyLoad<M> {
         self.loading.places().map(|at| self.many.ids[at].clone()).collect()
     }
 
-    /// Names of each entry that are known before the body runs.
+    /// Adds the names of each entry that are known before the body runs.
     pub fn known(&mut self, mut names: impl FnMut(&M::Id) -> Names) {
         self.loading.declare(|at| names(&self.many.ids[at]));
     }
@@ -183,7 +183,7 @@ impl<M: BatchMap> ManyLoad<M> {
         self.loading.begin()
     }
 
-    /// The body, to be awaited: cached calls inside hand their names to every entry.
+    /// The body, to be awaited. Cached calls inside hand their names to every entry.
     pub fn body<F: Future>(&self, body: F) -> Inside<F> {
         self.loading.body(body)
     }
@@ -200,8 +200,8 @@ impl<M: BatchMap> ManyLoad<M> {
 }
 
 /// Stores each value, or counts why not, and goes on with the ids that others were loading.
-/// `declared` says the names of an entry, and whether its value is to be stored; an id that was not
-/// loaded has no value, and a negative entry at most. The future does not hold `declared`.
+/// `declared` returns the names of an entry, and whether its value is to be stored. An id that was
+/// not loaded has no value, and gets a negative entry at most. The future does not hold `declared`.
 pub fn fill_many<M: BatchMap>(
     load: ManyLoad<M>,
     loaded: M,
@@ -224,7 +224,7 @@ pub fn fill_many<M: BatchMap>(
             (names, is_wanted.then(|| (many.coding.encode_option)(subject, loaded.value(&many.ids[at]))))
         }) {
             if !many.batch.fill(fillings).await {
-                // As it is for one key: a store that does not answer is not waited for again.
+                // As for one key: a store that does not answer is not waited for again.
                 break;
             }
         }

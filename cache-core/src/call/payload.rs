@@ -7,8 +7,8 @@ use crate::entry::codec::{self, Encoded, Loss};
 use crate::observe::NotStored;
 use crate::paths::subject::Subject;
 
-/// The bytes of `value`, which is a `T`, and now and then the proof that they bring it back.
-/// Nothing of it is kept across an await: a `T` need not be `Send`.
+/// The bytes of `value`, which is a `T`. Now and then it is proved that the bytes bring the value
+/// back. No part of it lives across an await: a `T` need not be `Send`.
 pub(super) fn encode<T: Serialize + DeserializeOwned>(
     subject: &Subject,
     value: &impl Serialize,

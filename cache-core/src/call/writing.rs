@@ -17,11 +17,11 @@ use crate::paths::write_through::{Put, Writer, prepare, read_clock, removal, wri
 use crate::runtime::Runtime;
 use crate::runtime::provenance::{Collected, Inside};
 
-/// The body of a function that writes through. To be ended by [`finish`](Self::finish) or
-/// [`disarm`](Self::disarm); dropped before, its outcome is unknown, and the entry is removed.
+/// The body of a function that writes through. [`finish`](Self::finish) or [`disarm`](Self::disarm)
+/// ends it. If it is dropped before, nobody knows whether it wrote, and the entry is removed.
 #[must_use]
 pub struct Writing<T> {
-    // Boxed: the function's future holds it all through the body.
+    // Boxed: the function's future holds it while the body runs.
     writer: Box<Writer>,
     key: Key<T>,
     coding: Coding<T>,
@@ -34,14 +34,16 @@ pub(crate) async fn writing<T>(runtime: Arc<Runtime>, key: Key<T>, coding: Codin
 }
 
 impl<T> Writing<T> {
-    /// The body: cached calls inside hand their names to the entry.
+    /// The body. Cached calls inside hand their names to the entry.
     pub fn body<F: Future>(&self, body: F) -> Inside<F> {
         self.writer.body(body)
     }
 
-    /// The body returned: the value replaces the entry. Begun at once, it goes on if the caller is
-    /// dropped. Failures are counted, said at ERROR, and made good in the background. The future
-    /// holds no value: it is `Send` also if that is not `Sync`.
+    /// The body returned: the value replaces the entry. The write begins at once, and goes on if
+    /// the caller is dropped. Failures are counted, logged at ERROR, and made good in the
+    /// background.
+    ///
+    /// The future holds no value, so it is `Send` even if the value is not `Sync`.
     pub fn finish(self, value: Option<&T>) -> impl Future<Output = ()> + Send + use<T> {
         let Self { writer, key, coding } = self;
         let content = value.ok_or(NotStored::NotWanted).and_then(|value| {
@@ -63,7 +65,7 @@ fn subject_of<T>(runtime: &Arc<Runtime>, key: &Key<T>, coding: Coding<T>) -> Arc
     Subject::new(runtime, key.entry(), policy, fingerprint)
 }
 
-/// The names of a value, or why it is not to be stored.
+/// The names of a value, or the reason not to store it.
 fn declared<T>(key: &Key<T>, value: &T) -> Result<Names, NotStored> {
     match key.recipe() {
         Some(recipe) if !(recipe.keep)(value) => Err(NotStored::NotWanted),

@@ -1,4 +1,5 @@
-//! What happens to calls, values and invalidations: one list of it, counted and logged here alone.
+//! What happens to calls, values and invalidations. This is the only list of it, and the only place
+//! where it is counted and logged.
 
 use std::time::Duration;
 
@@ -8,40 +9,40 @@ use super::stats::Counters;
 /// Something that happened under one prefix.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Event<'a> {
-    /// A call was served what is stored, within its TTL.
+    /// A call was served a stored value within its TTL.
     Hit,
-    /// A call was served what is stored, past its TTL and within `stale_while_revalidate`.
+    /// A call was served a stored value past its TTL, within `stale_while_revalidate`.
     StaleHit,
-    /// A call was not served what is stored.
+    /// A call was not served a stored value.
     Miss,
-    /// The same, and it took the value that another call of this process was loading.
+    /// A miss that took the value that another call of this process was loading.
     SharedMiss,
-    /// The same, and it was served what it had read before, for another call's load had failed
+    /// A miss that was served the value it had read before, because another call's load failed
     /// (`stale_if_error`).
     StandInMiss,
     /// A call left the cache alone.
     Bypass,
     /// Stored bytes could not be used.
     BadEntry,
-    /// The store answered, or failed to, after so long.
+    /// The store answered, or failed to answer, after `took`.
     StoreAnswer { took: Duration, failed: bool },
     /// The wrapped function began to run.
     LoadBegan,
-    /// It ended after so long.
+    /// The wrapped function ended after this time.
     LoadEnded(Duration),
     /// A background refresh has the right to load.
     RefreshBegan,
-    /// A background refresh came to nothing.
+    /// A background refresh failed.
     RefreshFailed { error: &'a str },
-    /// A load failed, and its caller was served what it had read before (`stale_if_error`).
+    /// A load failed, and its caller was served the value it had read before (`stale_if_error`).
     FailureHidden { error: &'a str },
     /// A value was stored.
     Stored,
     /// A value was not stored.
     NotStored(NotStored),
-    /// So many entries were removed.
+    /// This number of entries was removed.
     Removed(u64),
-    /// An invalidation failed and went to the background.
+    /// An invalidation failed, and is retried in the background.
     InvalidationOwed,
     /// The same, and nobody is told of it by an `Err`. `by`: the function, or the prefix of what it
     /// writes.
@@ -63,8 +64,7 @@ pub(crate) enum NotStored {
     /// It is not meant to be: an `Err`, a `None` without `negative_ttl`, a TTL of zero, or `when`
     /// said no.
     NotWanted,
-    /// There is no reading of the clock to prove that it is current: the store failed, or the cache
-    /// was bypassed.
+    /// No clock reading proves the value current: the store failed, or the cache was bypassed.
     NoReading,
     /// It cannot be encoded.
     Unencodable,
@@ -82,8 +82,8 @@ pub(crate) enum NotStored {
     NameUnspelled,
     /// It was made from another cache's entries, or from a value past its TTL.
     Untraceable,
-    /// A write was made from the entry that it replaces: nothing tells a read before it from one
-    /// after it.
+    /// A written value was made from the entry that it replaces: nothing tells a read before the
+    /// write from one after it.
     MadeFromItself,
     /// Its key, a tag or a dependency was invalidated while it was loaded.
     Invalidated,
@@ -91,7 +91,7 @@ pub(crate) enum NotStored {
     FloorRaised,
     /// The store lost its clock while it was loaded.
     ClockLost,
-    /// It took longer to load than invalidations are remembered (`fence_retention`).
+    /// The load took longer than invalidations are remembered (`fence_retention`).
     TooOld,
     /// The store's memory is full.
     MemoryFull,
@@ -102,7 +102,7 @@ pub(crate) enum NotStored {
 const WHAT_JSON_LOSES: &str = "give the part that JSON does not hold a type of its own: see docs/what-json-loses.md";
 
 impl NotStored {
-    /// What to say of it, and the way out; `None`: it is no mistake.
+    /// The reason to log, and the way out; `None`: it is no mistake.
     fn advice(self) -> Option<(&'static str, &'static str)> {
         Some(match self {
             Self::Unencodable => ("they cannot be encoded", "see whether their `Serialize` fails"),
@@ -121,7 +121,7 @@ impl NotStored {
 }
 
 impl Counters {
-    /// Counts an event, and says what somebody has to know of.
+    /// Counts an event, and logs it if somebody has to know.
     pub(crate) fn note(&self, event: Event<'_>) {
         match event {
             Event::Hit => self.hits(1),

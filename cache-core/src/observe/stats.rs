@@ -10,7 +10,8 @@ use super::pace::Pace;
 use super::trust::Trust;
 use crate::config::STATS_PREFIXES_MAX;
 
-/// The line of prefixes beyond [`STATS_PREFIXES_MAX`]. No prefix looks like this: `~` is reserved.
+/// The line that the prefixes beyond [`STATS_PREFIXES_MAX`] share. No prefix looks like this: `~`
+/// is reserved.
 const OTHER_PREFIXES: &str = "~other";
 
 macro_rules! counters {
@@ -31,14 +32,15 @@ macro_rules! counters {
             $($name: AtomicU64,)*
             load_time_us: AtomicU64,
             store_time_us: AtomicU64,
-            /// Of one stored value; 0: none was seen. Not a statistic: batches go by it.
+            /// The expected bytes of one stored value; 0: none was seen. Not a statistic: batches
+            /// size their commands by it.
             value_bytes: AtomicUsize,
             prefix: Box<str>,
             /// Whether that is more than the whole of a key that was given as text.
             is_spoken: AtomicBool,
             pub(super) pace: Pace,
             pub(crate) trust: Trust,
-            /// What was said once, one bit each.
+            /// Warnings that were logged already, one bit each.
             said: AtomicU32,
         }
 
@@ -67,10 +69,10 @@ macro_rules! counters {
 }
 
 counters! {
-    /// Calls that were served what the store held.
+    /// Calls that were served a stored value.
     hits,
-    /// Calls that were not: they loaded, or took the value that another call in this process was
-    /// loading.
+    /// Calls that were not served a stored value: they loaded, or took the value that another call
+    /// in this process was loading.
     misses,
     /// Of the misses, those that took another call's value.
     shared,
@@ -79,8 +81,8 @@ counters! {
     stale_hits,
     /// Background refreshes that loaded: of stale values, and early ones.
     refreshes,
-    /// Loads whose failure no caller saw: background refreshes, and loads that `stale_if_error`
-    /// stood in for.
+    /// Loads whose failure no caller saw: background refreshes, and loads for which
+    /// `stale_if_error` served an older value.
     hidden_failures,
     /// Times the wrapped function ran, for whatever reason.
     loads,
@@ -93,15 +95,16 @@ counters! {
     unstored,
     /// Store operations that failed or timed out.
     errors,
-    /// Calls that left the cache alone, because an invalidation of a name of theirs has failed and
-    /// is being retried, or because their key could not be encoded.
+    /// Calls that left the cache alone: a failed invalidation of one of their names is being
+    /// retried, or their key could not be encoded.
     bypasses,
     /// Stored bytes that could not be used: corrupt, of another type or version, or, for a
     /// function, stored by text.
     bad_entries,
-    /// Entries removed by invalidations that named keys of this prefix; in the total, by all.
+    /// Entries removed by invalidations that named keys of this prefix; in the total, by all
+    /// invalidations.
     invalidated,
-    /// Invalidations that failed and went to the background.
+    /// Invalidations that failed, and were retried in the background.
     failed_invalidations,
 }
 
@@ -122,7 +125,7 @@ impl Counters {
         }
     }
 
-    /// True the first time for each of the 32 things that may be said.
+    /// True the first time for each of the 32 possible things.
     pub(super) fn says_once(&self, thing: u32) -> bool {
         let bit = 1 << (thing % u32::BITS);
         self.said.fetch_or(bit, Ordering::Relaxed) & bit == 0
@@ -136,18 +139,19 @@ impl Counters {
         self.store_time_us.fetch_add(time.as_micros() as u64, Ordering::Relaxed);
     }
 
-    /// Some stored values came to so many bytes together.
+    /// Notes that `count` stored values had `bytes` bytes together.
     pub(crate) fn values_seen(&self, count: usize, bytes: usize) {
         let Some(mean) = bytes.checked_div(count) else { return };
         let before = self.value_bytes.load(Ordering::Relaxed);
-        // Up at once and down slowly: a few small values do not make the next reply a large one.
+        // The estimate rises at once and falls slowly, so that a few small values do not make a
+        // batch ask for too large a reply.
         let expected = if before == 0 { mean } else { mean.max(before - before / 4 + mean / 4) };
-        // Two at once may lose one of their answers, which the next one brings again.
+        // Of two concurrent updates one may be lost; the next one makes up for it.
         self.value_bytes.store(expected.max(1), Ordering::Relaxed);
     }
 
-    /// What one stored value is expected to hold, going by those that this process has read or
-    /// stored in batches.
+    /// The expected bytes of one stored value, from the values that this process has read or stored
+    /// in batches.
     pub(crate) fn value_bytes(&self) -> Option<usize> {
         Some(self.value_bytes.load(Ordering::Relaxed)).filter(|bytes| *bytes > 0)
     }
@@ -168,7 +172,7 @@ impl PrefixStats {
 #[derive(Default)]
 pub(crate) struct Counted {
     by_prefix: RwLock<HashMap<Box<str>, Arc<Counters>>>,
-    /// What belongs to no prefix, such as the entries that a tag reached.
+    /// Counts that belong to no prefix, such as the entries that a tag reached.
     pub(crate) unprefixed: Counters,
 }
 
@@ -178,7 +182,7 @@ impl Counted {
             return counters.clone();
         }
         let mut by_prefix = self.by_prefix.write().unwrap_or_else(PoisonError::into_inner);
-        // Text keys may be made of user input: their prefixes must not grow this table for ever.
+        // Text keys may be made of user input, so the number of prefixes must have a limit.
         let full = by_prefix.len() >= STATS_PREFIXES_MAX && !by_prefix.contains_key(prefix);
         let prefix = if full { OTHER_PREFIXES } else { prefix };
         by_prefix.entry(prefix.into()).or_insert_with(|| Arc::new(Counters::new(prefix))).clone()
@@ -196,7 +200,7 @@ impl Counted {
 
 /// What a cache did since it was made, in this process. Prints as a table.
 ///
-/// Counters are read one by one: calls that run meanwhile may be in some of them and not yet in
+/// Counters are read one by one: calls that run meanwhile may count in some of them and not yet in
 /// others.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Stats {
