@@ -1,6 +1,6 @@
-//! Values to payloads and back. The payload is JSON; `Some(x)` is stored as `x`, and `None` as a
-//! flag in the header, so that a function that returns `Option<T>` and one that returns `T` can
-//! share entries.
+//! Turns values into payloads and back. The payload is JSON. `Some(x)` is stored as `x`, and `None`
+//! as a flag in the header, so that a function that returns `Option<T>` and one that returns `T`
+//! can share entries.
 
 #[cfg(test)]
 mod loss_tests;
@@ -19,7 +19,7 @@ use crate::error::{Error, ErrorKind};
 use crate::name::differ;
 use crate::serializers::{refuse, refuse_compounds};
 
-/// What a loaded value is, seen through its serialization.
+/// What a loaded value is, as its serialization shows.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Encoded {
     /// A value, encoded.
@@ -74,17 +74,18 @@ fn undecodable() -> Error {
     Error::new(ErrorKind::Encode, "the stored value could not be decoded")
 }
 
-/// Why a value is not to be stored: what its bytes decode to is not what they were made of.
+/// Why a value is not to be stored: its bytes do not decode to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Loss {
-    /// They do not decode at all: every call would load, and store it again.
+    /// The bytes do not decode at all: every call would load the value and store it again.
     Undecodable,
-    /// They decode to another value, which calls would be served.
+    /// The bytes decode to another value, which calls would be served.
     Changed,
 }
 
-/// Whether a `T` comes back from the bytes that `value`, which is one, was encoded to. What serde
-/// does not show (a field that is skipped both ways, two variants that print the same) is not seen.
+/// Checks that the bytes that `value` was encoded to decode to an equal `T`. A difference that
+/// serde does not show is not seen (a field that is skipped both ways, two variants that print the
+/// same).
 ///
 /// # Cost
 /// That of a hit, and of serializing both values once more: a few times what encoding cost.
@@ -99,7 +100,7 @@ pub(crate) fn check<T: Serialize + DeserializeOwned>(value: &impl Serialize, enc
     if differ(value, &came_back) { Err(Loss::Changed) } else { Ok(()) }
 }
 
-/// A negative entry: `None` for whoever asks for an option, and nothing for anyone else.
+/// A negative entry: `None` to a type that asks for an option, an error to any other.
 struct Negative;
 
 impl<'de> Deserializer<'de> for Negative {
@@ -123,8 +124,8 @@ impl<'de> Deserializer<'de> for Negative {
     }
 }
 
-/// A stored payload: whoever asks for an option gets `Some`, also of `null`, which is how
-/// `Some(())` is stored.
+/// A stored payload: a type that asks for an option gets `Some`. That holds for `null` too, because
+/// `Some(())` is stored as `null`.
 struct Peeled<D>(D);
 
 macro_rules! pass_on {
@@ -180,7 +181,7 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for Peeled<D> {
     }
 }
 
-/// Looks at the outermost layer of a value only; answers before anything is written.
+/// Looks only at the outermost layer of a value, and answers before anything is written.
 struct OuterLayer;
 
 /// Why the probe has no answer.

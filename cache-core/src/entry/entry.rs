@@ -1,13 +1,13 @@
 //! The bytes of one entry: a header of fixed layout, the names the entry belongs to, the payload.
 //!
 //! Little endian. The invalidation script reads the names as well, so the layout is part of the
-//! store's contract and pinned by golden bytes:
+//! store's contract, and golden bytes pin it:
 //!
 //! | bytes | what |
 //! |---|---|
 //! | 0 | format version, 2 |
 //! | 1 | codec, 1 = JSON |
-//! | 2 | flags: bit 0 = negative entry (`None`, no payload), bit 1 = stored by text (see [`Header::by_text`]) |
+//! | 2 | flags: bit 0 = negative (`None`, no payload), bit 1 = stored by text ([`Header::by_text`]) |
 //! | 3 | reserved, 0 |
 //! | 4..20 | type fingerprint |
 //! | 20..28 | stored at, ms since the epoch |
@@ -20,14 +20,16 @@
 //! | then | payload |
 //! | last 4 | CRC-32 (IEEE) of everything before it |
 //!
-//! The checksum is for bits that flip in a memory or on a wire, and would be served: a digit of a
-//! payload that still parses. A CRC notices every flip of a single bit, and of any bits within 32,
-//! whatever the length; it costs a hit 20 ns for 200 bytes and 16 µs for 1 MiB, where 128 bits of
-//! BLAKE3 cost 420 ns and 102 µs. It is no defence against whoever may write to the store.
+//! The checksum finds bits that flipped in memory or on a wire. Without it such a value would be
+//! served: a changed digit still parses. A CRC notices every flip of a single bit, and of any bits
+//! within 32, whatever the length. It costs a hit 20 ns for 200 bytes and 16 µs for 1 MiB, where
+//! 128 bits of BLAKE3 cost 420 ns and 102 µs. It is no defence against someone who may write to the
+//! store.
 //!
-//! It stands at the end so that nothing before it moves: an earlier version of the library, whose
-//! scripts meet a newer entry, must find the names of what it removes. To its calls the entry is
-//! [`Foreign`](BadEntry::Foreign), a miss. Format 1, without the checksum, is still read.
+//! The checksum stands at the end, so that nothing before it moves: the scripts of an earlier
+//! version of the library must still find the names of a newer entry that they remove. To the calls
+//! of that version the entry is [`Foreign`](BadEntry::Foreign), a miss. Format 1, without the
+//! checksum, is still read.
 
 use std::fmt;
 use std::ops::Range;
@@ -39,18 +41,18 @@ use crate::freshness::Times;
 use crate::name::Name;
 
 const FORMAT_VERSION: u8 = 2;
-/// The same without the checksum.
+/// The format without the checksum.
 const FORMAT_UNCHECKED: u8 = 1;
 const CODEC_JSON: u8 = 1;
 const FLAG_NEGATIVE: u8 = 1;
 const FLAG_BY_TEXT: u8 = 2;
 const HEADER_BYTES: usize = 56;
 const CHECKSUM_BYTES: usize = 4;
-/// Where the times stand.
+/// Position of the times in the header.
 const TIMES: Range<usize> = 20..44;
 
-/// Tells a stored value from the one that replaces it: the times in its header. `take_lease.lua`
-/// compares them too.
+/// Tells a stored value from the one that replaces it, by the times in its header. `take_lease.lua`
+/// compares these times too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Version(pub(crate) [u8; 24]);
 
@@ -61,15 +63,15 @@ impl Version {
     }
 }
 
-/// What is known of an entry beside its names and its payload.
+/// Everything about an entry except its names and its payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Header {
     pub(crate) fingerprint: Fingerprint,
-    /// `None` was loaded; there is no payload.
+    /// The function returned `None`; there is no payload.
     pub(crate) negative: bool,
-    /// Stored under a key that was given as text, without the tags and dependencies that a function
-    /// declares: no answer for a call of the function, which an invalidation by one of these tags
-    /// has to reach.
+    /// Stored under a key that was given as text, so without the tags and dependencies that a
+    /// function declares. A call of the function must not be served such an entry: an invalidation
+    /// by one of these tags would not reach it.
     pub(crate) by_text: bool,
     pub(crate) stored_at_ms: u64,
     pub(crate) soft_expires_at_ms: u64,
@@ -95,7 +97,7 @@ pub(crate) enum BadEntry {
     Truncated,
     /// Written by another version of the format, or with a codec or flags that are unknown here.
     Foreign,
-    /// Contradicts itself, or its checksum.
+    /// Contradicts itself, or does not match its checksum.
     Corrupt,
 }
 
@@ -111,8 +113,8 @@ impl fmt::Display for BadEntry {
 
 impl std::error::Error for BadEntry {}
 
-/// Writes an entry; `None` if payload or names do not fit their 32-bit lengths, which is far beyond
-/// every limit.
+/// Writes an entry; `None` if the payload or the names do not fit their 32-bit lengths, which are
+/// far beyond every limit.
 pub(crate) fn encode(header: &Header, names: &[Name], payload: &[u8]) -> Option<Bytes> {
     let names_bytes = match names {
         [] => 0,
@@ -151,8 +153,8 @@ pub(crate) struct Entry {
 }
 
 impl Entry {
-    /// Reads the header and checks every length and the checksum; allocates nothing. The names are
-    /// checked by [`names`](Self::names), the payload by the codec.
+    /// Reads the header, and checks every length and the checksum. Allocates nothing.
+    /// [`names`](Self::names) checks the names, the codec checks the payload.
     pub(crate) fn decode(bytes: Bytes) -> Result<Self, BadEntry> {
         let (&[version, codec, flags, reserved], rest) = split::<4>(&bytes)?;
         if !matches!(version, FORMAT_VERSION | FORMAT_UNCHECKED)
@@ -211,7 +213,7 @@ impl Entry {
         &self.bytes[HEADER_BYTES..self.payload.start]
     }
 
-    /// What the entry belongs to: what an enclosing load inherits.
+    /// The names that the entry belongs to; an enclosing load inherits them.
     pub(crate) fn names(&self) -> Result<Vec<Name>, BadEntry> {
         let block = std::str::from_utf8(self.names_block()).map_err(|_| BadEntry::Corrupt)?;
         if block.is_empty() {

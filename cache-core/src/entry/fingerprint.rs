@@ -1,8 +1,8 @@
-//! The fingerprint of a stored type: two types of one fingerprint read each other's entries.
+//! The fingerprint of a stored type: types with the same fingerprint read each other's entries.
 //!
-//! Made of the `version` of the function and of the type, of the shape that the type's
+//! It is made of the `version` of the function and of the type, of the shape that the type's
 //! `Deserialize` asks for, and of the fields that a `Cacheable` type declares. Type names are no
-//! part of it: moving a module must not empty the cache.
+//! part of it: moving a type to another module must not empty the cache.
 
 mod record;
 mod shape;
@@ -21,11 +21,12 @@ pub use self::shape::{OpaqueField, Shape, ShapeOf};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Fingerprint(pub(crate) [u8; 16]);
 
-/// Shapes do not change while a program runs, and to walk one costs microseconds.
+/// Remembered, because shapes do not change while a program runs, and walking one takes
+/// microseconds.
 type Memo = RwLock<HashMap<(TypeId, u32, bool), Fingerprint>>;
 
-/// The fingerprint of `T`, remembered. `Option<T>` and `T` share one, for `Some(x)` is stored as
-/// `x`.
+/// The fingerprint of `T`, remembered. `Option<T>` and `T` share one, because `Some(x)` is stored
+/// as `x`.
 ///
 /// `declared` is `<T as Cacheable>::shape` where the type is known to be `Cacheable`.
 pub(crate) fn fingerprint<T: DeserializeOwned>(version: u32, declared: Option<fn(&mut Shape)>) -> Fingerprint {
@@ -50,7 +51,7 @@ fn compute<T: DeserializeOwned>(version: u32, declared: Option<fn(&mut Shape)>) 
     shape.fingerprint()
 }
 
-/// Appends one segment, its length in front: no name can look like a path.
+/// Appends one segment, with its length in front, so that no name can look like a path.
 fn push_segment(path: &mut String, segment: &str) {
     path.push_str(&segment.len().to_string());
     path.push(':');

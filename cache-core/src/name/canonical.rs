@@ -1,13 +1,13 @@
-//! The canonical bytes of a value that is not a scalar: what its digest is taken over.
+//! The canonical bytes of a value that is not a scalar: the input of its digest.
 //!
-//! Every value is a type tag followed by its content; texts carry their length and lists their
-//! count, so no two values share their bytes. Enum variants are told apart by name: reordering them
-//! must not mix up keys. Maps are sorted by the bytes of their keys.
+//! Every value is a type tag followed by its content. Texts carry their length and lists their
+//! count, so no two values share their bytes. Enum variants are told apart by name, because
+//! reordering them must not mix up keys. Maps are sorted by the bytes of their keys.
 //!
-//! serde shows no difference between a list and a set. `HashSet` (of std and of hashbrown) is
-//! recognised by the type that it hands to `collect_seq`, which every `Serialize` of it does unless
-//! a hand-written one hides it; hidden, it is a list in iteration order, and equal sets may have
-//! different keys: a miss more, never a wrong value.
+//! serde shows no difference between a list and a set. A `HashSet` (of std or of hashbrown) is
+//! recognised by the type that its `Serialize` hands to `collect_seq`. If a hand-written
+//! `Serialize` hides that type, the set is written as a list in iteration order, and equal sets may
+//! have different keys: one more miss, never a wrong value.
 
 mod comparison;
 mod compound;
@@ -23,7 +23,7 @@ use super::unencodable::Unencodable;
 use crate::config::KEY_DEPTH_MAX;
 use crate::serializers::pass_to;
 
-/// What is hashed here never meets what is hashed for another purpose.
+/// Separates the digests made here from those made for another purpose.
 const CONTEXT: &[u8] = b"part\0";
 
 mod tag {
@@ -49,13 +49,13 @@ mod tag {
     pub(super) const SET: u8 = 19;
 }
 
-/// For what the bytes are.
+/// The purpose of the bytes.
 struct Purpose {
     depth_max: usize,
     /// Every bit of a float counts, and NaN is NaN. If not, `-0.0` is `0.0`, and NaN is refused:
-    /// two are different, and so would be the keys of two equal calls.
+    /// two NaNs are different, and so would be the keys of two equal calls.
     exact_floats: bool,
-    /// Items of lists are sorted, and so are values under one key of a map.
+    /// The items of a list are sorted, and so are the values under one key of a map.
     sorted_lists: bool,
 }
 
@@ -72,7 +72,7 @@ fn encode_by<T: Serialize + ?Sized>(purpose: &Purpose, value: &T) -> Result<Vec<
     Ok(out)
 }
 
-/// How deep inside the value, and what counts there.
+/// The depth inside the value, and the purpose.
 #[derive(Clone, Copy)]
 struct Nesting<'r> {
     purpose: &'r Purpose,
@@ -133,8 +133,8 @@ fn push_sized(out: &mut Vec<u8>, content: &[u8]) {
     out.extend_from_slice(content);
 }
 
-/// Whether `I` is a reference to a hash set. The spelling of type names is not guaranteed by the
-/// compiler; a change would turn sets into lists, and `hash_sets_are_sorted` would fail.
+/// Whether `I` is a reference to a hash set. The compiler does not guarantee how type names are
+/// spelled. A change would turn sets into lists, and the test `hash_sets_are_sorted` would fail.
 fn is_hash_set<I>() -> bool {
     let name = type_name::<I>().trim_start_matches('&');
     let path = name.split('<').next().unwrap_or(name);

@@ -1,14 +1,15 @@
 //! Reads the shape of a type from what its `Deserialize` asks for.
 //!
-//! The type is deserialized from a recorder that answers every request with a dummy. One walk does
-//! not see everything: it meets one variant of each enum, and ends at the first leaf that refuses
-//! its dummy (an address, a date). So walks are repeated, each with the next variants, and without
-//! the fields that were seen to fail, until one meets nothing new. A value need never come out of
-//! it.
+//! The type is deserialized from a recorder that answers every request with a dummy value. One walk
+//! does not see everything: it meets one variant of each enum, and ends at the first leaf that
+//! refuses its dummy (an address, a date). So walks are repeated until one meets nothing new. Each
+//! takes the next variants and leaves out the fields that failed before. No walk needs to produce a
+//! value.
 //!
-//! Not seen: fields behind `#[serde(flatten)]`, `untagged` and internally tagged enums, beyond the
-//! names that serde's own errors tell (serde buffers those without saying what it wants), and
-//! elements of a tuple after one that refuses every dummy. `#[derive(Cacheable)]` adds them.
+//! Some things are not seen. Serde buffers `#[serde(flatten)]`, `untagged` and internally tagged
+//! enums without saying what it wants, so of their fields only the names in serde's own errors are
+//! known. Nor are the elements of a tuple seen after one that refuses every dummy.
+//! `#[derive(Cacheable)]` adds all of these.
 
 use std::any::TypeId;
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -23,7 +24,7 @@ use serde::de::{
 use super::push_segment;
 use crate::config::{SHAPE_DEPTH_MAX, SHAPE_STEPS_MAX};
 
-/// Lines of a path below the type, and what is there.
+/// Paths below the type, and what is at each of them.
 pub(super) fn record<T: DeserializeOwned>(peel_option: bool) -> BTreeSet<(String, String)> {
     let mut walk = Walk::default();
     loop {
@@ -41,14 +42,14 @@ pub(super) fn record<T: DeserializeOwned>(peel_option: bool) -> BTreeSet<(String
 #[derive(Default)]
 struct Walk {
     lines: BTreeSet<(String, String)>,
-    /// Places that fail whatever they are given, and hold nothing new.
+    /// Places that fail whatever they are given, and that hold nothing new.
     omitted: HashSet<String>,
     enums: HashMap<String, Variants>,
     /// Names that a map must have, as serde's errors told.
     demanded: HashMap<String, Vec<&'static str>>,
     /// Types that the walk is inside of: meeting one again is recursion.
     open: Vec<TypeId>,
-    /// Something was met in this walk that needs another.
+    /// This walk met something that needs another walk.
     unfinished: bool,
     peel_option: bool,
     steps: usize,
@@ -58,7 +59,7 @@ struct Walk {
 #[derive(Clone, Copy, Default)]
 struct Variants {
     next: usize,
-    /// One that could be made, for walks that only pass through.
+    /// A variant that could be made, for walks that only pass through.
     possible: Option<usize>,
 }
 
@@ -67,7 +68,7 @@ impl Walk {
         self.lines.insert((path.to_owned(), what.into()));
     }
 
-    /// A place that failed, with nothing left to explore below it, is left out of the next walk.
+    /// Leaves out of the next walk a place that failed and has nothing left to explore below it.
     fn settle<T>(&mut self, place: String, outcome: Result<T, Halt>) -> Result<T, Halt> {
         if outcome.is_err() && !self.unfinished {
             self.omitted.insert(place);
@@ -77,7 +78,7 @@ impl Walk {
     }
 }
 
-/// Why a walk ended. Carries names that serde tells in its errors, and no message.
+/// Why a walk ended. Holds the names in serde's error, but not its message.
 #[derive(Debug)]
 enum Halt {
     Dummy,
@@ -124,7 +125,7 @@ impl<'w> Recorder<'w> {
         Recorder { walk: self.walk, path }
     }
 
-    /// Whether no more may be asked for: too deep, or too much in all. Depends on the type alone.
+    /// Whether the walk has reached a limit of depth or of size. Depends on the type alone.
     fn is_exhausted(&self) -> bool {
         self.walk.open.len() >= SHAPE_DEPTH_MAX || self.walk.steps >= SHAPE_STEPS_MAX
     }
@@ -181,7 +182,8 @@ impl<'w> Recorder<'w> {
             (Err(Halt::Missing(name)), None) => {
                 let path = self.path.clone();
                 let demanded = self.walk.demanded.entry(path).or_default();
-                // Left out on purpose, because it fails, or not known before.
+                // The entry is left out on purpose, because it fails, or its name was not known
+                // before.
                 if !demanded.contains(name) {
                     demanded.push(name);
                     let omitted = self.walk.omitted.contains(&self.below(name));
@@ -189,7 +191,7 @@ impl<'w> Recorder<'w> {
                 }
                 outcome
             }
-            // Halt by name: the alias of a field that was given already.
+            // A halt that names a field: the entry was the alias of a field that was given already.
             (Err(_), Some(place)) => self.walk.settle(place, outcome),
             _ => outcome,
         }
@@ -262,8 +264,8 @@ impl<'de> Deserializer<'de> for Recorder<'_> {
     }
 
     fn deserialize_newtype_struct<V: Visitor<'de>>(self, _name: &'static str, visitor: V) -> Result<V::Value, Halt> {
-        // Stored as what it holds, so it is no part of the shape. An option inside it is not the
-        // outermost layer.
+        // A newtype is stored as the value that it holds, so it is no part of the shape. An option
+        // inside it is not the outermost layer.
         self.walk.peel_option = false;
         visitor.visit_newtype_struct(self)
     }
@@ -294,8 +296,8 @@ impl<'de> Deserializer<'de> for Recorder<'_> {
             let value = dummy.as_ref().map(|(_, value)| value.clone());
             let outcome = recorder.entries(demanded, dummy, visitor);
             match value {
-                // A struct with flattened fields may refuse the dummy entry only after it has taken
-                // it.
+                // A struct with flattened fields may take the dummy entry first and refuse it
+                // later.
                 Some(value) => recorder.walk.settle(value, outcome),
                 None => outcome,
             }
@@ -333,8 +335,8 @@ impl<'de> Deserializer<'de> for Recorder<'_> {
             if exploring && !recorder.walk.unfinished {
                 let possible = known.possible.or(outcome.is_ok().then_some(index));
                 recorder.walk.enums.insert(recorder.path.clone(), Variants { next: index + 1, possible });
-                // Another walk for the next variant, or for what stands after an enum whose last
-                // variant failed.
+                // Another walk is needed for the next variant, or for what stands after an enum
+                // whose last variant failed.
                 recorder.walk.unfinished = index + 1 < variants.len() || (outcome.is_err() && possible.is_some());
             }
             recorder.walk.unfinished |= earlier;
@@ -353,11 +355,11 @@ impl<'de> Deserializer<'de> for Recorder<'_> {
     }
 }
 
-/// Elements of a tuple, or the one of a list.
+/// The elements of a tuple, or the one element of a list.
 struct Elements<'a, 'w> {
     recorder: &'a mut Recorder<'w>,
     next: usize,
-    /// `None`: a list, which may as well be empty.
+    /// `None`: a list, which may also be empty.
     len: Option<usize>,
 }
 
@@ -378,7 +380,7 @@ impl<'de> SeqAccess<'de> for Elements<'_, '_> {
     }
 }
 
-/// Entries of a map, by name; then perhaps one whose key is a dummy as well.
+/// The named entries of a map, then perhaps one whose key is a dummy as well.
 struct FakeEntries<'a, 'w> {
     recorder: &'a mut Recorder<'w>,
     names: std::vec::IntoIter<&'static str>,

@@ -1,4 +1,4 @@
-//! What a fingerprint is taken of: lines of a path and what is there.
+//! The shape that a fingerprint is made from: paths, and what is at each of them.
 
 use std::collections::BTreeSet;
 use std::marker::PhantomData;
@@ -59,8 +59,8 @@ impl Shape {
     }
 }
 
-/// The type of one field, for the derive: `ShapeOf::<F>::new().record(shape)` walks the type if it
-/// is deserializable, and otherwise, with [`OpaqueField`] in scope, notes only that the field is
+/// The type of one field, for the derive. `ShapeOf::<F>::new().record(shape)` walks the type if it
+/// is deserializable. Otherwise, with [`OpaqueField`] in scope, it notes only that the field is
 /// there.
 #[derive(Debug)]
 pub struct ShapeOf<T: ?Sized>(PhantomData<fn() -> Box<T>>);

@@ -11,7 +11,7 @@ pub(super) struct List<'a> {
     nesting: Nesting<'a>,
     count_at: usize,
     count: u64,
-    /// Where each item begins, if they are to be sorted.
+    /// Where each item begins, if the items are to be sorted.
     begins: Option<Vec<usize>>,
 }
 
@@ -111,7 +111,8 @@ impl ser::SerializeMap for Map<'_> {
     fn end(mut self) -> Result<(), Unencodable> {
         match self.nesting.purpose.sorted_lists {
             true => self.entries.sort_unstable(),
-            // Stable and by key alone: the values of a multimap keep their order, which may matter.
+            // The sort is stable and by key alone: the values of a multimap keep their order, which
+            // may matter.
             false => self.entries.sort_by(|(a, _), (b, _)| a.cmp(b)),
         }
         self.out.push(tag::MAP);
