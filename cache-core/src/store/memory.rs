@@ -1,8 +1,8 @@
 //! The embedded store: one partition of the protocol in this process.
 //!
-//! This module and [`state`] divide the work: here are the lock and the time, there is everything
-//! that happens. Nothing here awaits, so no lock is ever held across one; a hit takes the read lock
-//! and writes nothing but one flag.
+//! This module holds the lock and the time; [`state`] holds everything that happens. Nothing here
+//! awaits, so no lock is ever held across an await. A hit takes the read lock and writes only one
+//! flag.
 
 use std::sync::{Arc, RwLock, RwLockWriteGuard};
 use std::time::Duration;
@@ -39,11 +39,11 @@ mod model;
 #[cfg(test)]
 mod tests;
 
-/// Lives as long as its last handle; nothing is written to disk, no other process sees it.
+/// Lives as long as its last handle. Nothing is written to disk, and no other process sees it.
 ///
 /// # Limits
 /// `memory_bytes_max` for entries and bookkeeping together, as accounted by [`State::bytes`].
-/// Beyond it entries are evicted (SIEVE); without any entry left, bookkeeping is dropped into the
+/// Beyond it entries are evicted (SIEVE). If no entry is left, bookkeeping is dropped into the
 /// floor.
 ///
 /// # Cost
@@ -72,8 +72,8 @@ impl MemoryStore {
         Now { at, wall_us: wall.as_micros() as u64 }
     }
 
-    /// A panic inside may have left indexes that miss an entry: then the partition is lost, which
-    /// the protocol knows how to survive, rather than trusted.
+    /// A panic inside may have left indexes that miss an entry. Then the partition is treated as
+    /// lost, which the protocol can survive, rather than trusted.
     fn write_state(&self) -> RwLockWriteGuard<'_, State> {
         self.state.write().unwrap_or_else(|poisoned| {
             let mut state = poisoned.into_inner();
@@ -92,7 +92,8 @@ impl MemoryStore {
         self.watches.is_empty()
     }
 
-    /// Stored, refused or discarded: it ended the lease, and who is woken finds out.
+    /// The value was stored, refused or discarded. Each ends the lease, and a waiter that is woken
+    /// finds out which it was.
     fn ended(&self, key: &str) {
         self.watches.wake(key.as_bytes());
         self.watches.wake(lease_name(key).as_bytes());
@@ -111,8 +112,8 @@ impl MemoryStore {
 }
 
 impl Store for MemoryStore {
-    /// The clock that drops the entries here: soft and hard lifetimes cannot drift apart, and both
-    /// follow paused time.
+    /// The clock by which this store drops entries. So soft and hard lifetimes cannot drift apart,
+    /// and both follow paused time.
     fn wall_ms(&self) -> u64 {
         self.now().wall_us / 1_000
     }
@@ -200,7 +201,7 @@ impl Store for MemoryStore {
         debug_assert!(names.len() <= INVALIDATE_NAMES_PER_CHUNK);
         Box::pin(async move {
             let drained = self.run(move |state, now| state.invalidate(names, now)).await?;
-            // Whoever waits for a load that this has overtaken.
+            // Wakes the callers that wait for a load that this invalidation has overtaken.
             names.iter().filter_map(Name::as_key).for_each(|key| self.watches.wake(lease_name(key).as_bytes()));
             Ok(drained)
         })
@@ -221,8 +222,8 @@ impl Store for MemoryStore {
     }
 }
 
-/// What waiters for the lease of a key are registered under. No logical key holds a control
-/// character.
+/// The name under which waiters for the lease of a key are registered. No logical key holds a
+/// control character.
 fn lease_name(key: &str) -> String {
     ["\0", key].concat()
 }

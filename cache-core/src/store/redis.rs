@@ -78,9 +78,9 @@ impl RedisStore {
         self.pool.run(script, &clock, &[&clock], &args, until).await
     }
 
-    /// `fill.lua` or `write.lua`: staging of a large value and registration of many names come
-    /// first, in round trips of their own; the last script checks every fence and puts the value in
-    /// its place.
+    /// Runs `fill.lua` or `write.lua`. Before it, a large value is staged and many names are
+    /// registered, in round trips of their own. The last script checks every fence and puts the
+    /// value in its place.
     async fn run_fill(
         &self,
         script: &'static Script,
@@ -174,8 +174,8 @@ impl RedisStore {
         (recall == Recall::Learned).then(|| self.layout.learned(key))
     }
 
-    /// The server's clock may have been set back since the reading; this process's monotonic clock
-    /// was not.
+    /// Judged by this process's monotonic clock: the server's clock may have been set back since
+    /// the reading.
     fn is_too_old(&self, clock: &ClockReading) -> bool {
         clock::since(clock.read_at) > self.fence_retention
     }
@@ -187,8 +187,8 @@ impl Store for RedisStore {
             let mut get = redis::cmd("GET");
             get.arg(self.layout.value(key));
             match self.pool.command(key, get, until).await {
-                // Another program's list or hash under our key: unreadable, to be overwritten like
-                // any foreign bytes.
+                // Another program's list or hash under this key is unreadable, and is overwritten
+                // like any foreign bytes.
                 Err(error) if reply_code(&error) == Some("WRONGTYPE") => Ok(Some(Bytes::new())),
                 answer => reply::value(answer?),
             }
@@ -202,8 +202,8 @@ impl Store for RedisStore {
             for key in keys {
                 get.arg(self.layout.value(key));
             }
-            // Another program's list or hash under our key is no value; the lease finds out and the
-            // fill overwrites it.
+            // Another program's list or hash under this key is no value: the lease script finds
+            // out, and the fill overwrites it.
             reply::values(self.pool.command(first, get, until).await?, keys.len())
         })
     }
@@ -278,8 +278,8 @@ impl Store for RedisStore {
         Box::pin(async move {
             let (value, lease) = (self.layout.value(key), self.layout.lease(key));
             let Some(watch) = self.pool.register(key, &value, &lease) else { return Ok(None) };
-            // Counts the lease once and the value twice. Not GET: the value may be large, and of
-            // any type.
+            // The reply counts the lease once and the value twice. Not GET: the value may be large,
+            // and of any type.
             let mut exists = redis::cmd("EXISTS");
             exists.arg(&lease).arg(&value).arg(&value);
             // Without an answer there is nothing to wait for; the next look at the lease tells what
@@ -321,7 +321,7 @@ impl Store for RedisStore {
         Box::pin(async move {
             let budget = INVALIDATE_MEMBERS_PER_CHUNK.to_string();
             let written = match self.run_fill(&scripts::WRITE, &budget, &fill, until).await {
-                // Before the script that removes: there was no room to stage the value, or to
+                // The script that removes has not run: there was no room to stage the value, or to
                 // register its names.
                 Err(error) if error.kind() == ErrorKind::Limit => {
                     let drained = self.invalidate(&[Name::key(fill.key)?], until).await?;
@@ -375,7 +375,7 @@ impl Store for RedisStore {
     }
 }
 
-/// For a primary that this process has not talked to last: see `renew_clock.lua`.
+/// The hook for a primary other than the one this process talked to last: see `renew_clock.lua`.
 fn renew_clock(layout: &Layout) -> Hook {
     let (root, clock) = (layout.root().to_owned(), layout.clock());
     Box::new(move |connection| {
@@ -384,7 +384,7 @@ fn renew_clock(layout: &Layout) -> Hook {
     })
 }
 
-/// New for every send, so that an incarnation made from it is too.
+/// New for every send, so that an incarnation made from it is new too.
 fn nonce() -> String {
     format!("{:016x}", fastrand::u64(..))
 }

@@ -1,5 +1,5 @@
-//! What the cache asks of a store, and what it is told. The protocol (clock, fences, leases, fills,
-//! cascades) is described in `ARCHITECTURE.md`.
+//! What the cache asks of a store, and the answers it gets. `ARCHITECTURE.md` describes the
+//! protocol (clock, fences, leases, fills, cascades).
 
 use std::future::Future;
 use std::pin::Pin;
@@ -14,12 +14,12 @@ use crate::entry::Version;
 use crate::error::Error;
 use crate::name::Name;
 
-/// A boxed answer: the store is chosen at run time, and a hit costs one allocation beside a round
-/// trip.
+/// A boxed answer, because the store is chosen at run time. It costs a hit one allocation beside a
+/// round trip.
 pub(crate) type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 'a>>;
 
-/// Unique for every fill: never per process or connection, or a process could release the lease of
-/// its own later fill.
+/// Unique for every fill. One token per process or connection would let a process release the lease
+/// of its own later fill.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Token(pub(crate) u128);
 
@@ -29,22 +29,22 @@ impl Token {
     }
 }
 
-/// What a partition's clock showed before a load or a write began. A fill is refused if anything it
-/// depends on was invalidated after it.
+/// What a partition's clock showed before a load or a write began. A fill is refused if anything
+/// that it depends on was invalidated after the reading.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ClockReading {
-    /// Changes whenever the clock was lost: readings of another incarnation are worth nothing.
+    /// Changes whenever the clock is lost: readings of another incarnation are worth nothing.
     pub(crate) incarnation: Box<str>,
     /// Advanced by every invalidation.
     pub(crate) seq: u64,
     /// The store's wall time in ms, for the age limit of a load only: no ordering rests on it.
     pub(crate) read_at_ms: u64,
-    /// The same on this process's monotonic clock: a step of the store's clock cannot make an old
-    /// load look young.
+    /// The time of the reading on this process's monotonic clock: a step of the store's clock
+    /// cannot make an old load look young.
     pub(crate) read_at: Instant,
-    /// What fills taught of the key before, if that was asked for ([`Recall`]) and is still known:
-    /// it comes with the reading, so that a load needs no round trip of its own for it. At most
-    /// `LEARNED_BYTES_MAX` bytes, and perhaps not ours.
+    /// What earlier fills taught about the key, if it was asked for ([`Recall`]) and is still
+    /// known. It comes with the reading, so that a load needs no round trip of its own for it. At
+    /// most `LEARNED_BYTES_MAX` bytes, perhaps written by another program.
     pub(crate) learned: Option<Bytes>,
 }
 
@@ -60,7 +60,7 @@ pub(crate) enum Recall {
 pub(crate) enum IfPresent {
     /// Somebody filled meanwhile: take it.
     Return,
-    /// This one is too old, or to be refreshed: take any other.
+    /// This version is too old, or to be refreshed: take any other.
     ReturnOther(Version),
     /// What is stored is corrupt, foreign or to be replaced: it does not count.
     Ignore,
@@ -144,11 +144,11 @@ pub(crate) struct Fill<'a> {
     pub(crate) ttl: Duration,
     /// Read before the load began.
     pub(crate) clock: &'a ClockReading,
-    /// The lease to give back, if it is still ours. A call that loads without a lease has a token
-    /// that holds none.
+    /// The lease to give back, if the caller still has it. A call that loads without a lease passes
+    /// a token that holds none.
     pub(crate) token: Token,
-    /// A few bytes (at most `LEARNED_BYTES_MAX`) that the store keeps beside the key for so long,
-    /// whatever becomes of the entry, for all processes to [recall](ClockReading::learned). Kept
+    /// A few bytes (at most `LEARNED_BYTES_MAX`), and how long the store keeps them beside the key,
+    /// whatever becomes of the entry. All processes can [recall](ClockReading::learned) them. Kept
     /// only if the value is stored. May be dropped at any time.
     pub(crate) learned: Option<(Bytes, Duration)>,
 }
@@ -170,7 +170,8 @@ pub(crate) enum Refusal {
     ForeignIncarnation,
     /// The load took longer than fences and dead members are kept.
     TooOld,
-    /// A write found the store's memory full. It has removed all the same.
+    /// A write found the store's memory full. It has removed the old entry and its dependents all
+    /// the same.
     OutOfMemory,
 }
 
@@ -179,7 +180,7 @@ pub(crate) enum Refusal {
 pub(crate) struct Drained {
     /// Live entries removed.
     pub(crate) removed: u64,
-    /// What is left to do, of this and of any other unfinished invalidation. Zero: all is done.
+    /// How much is left to do, of this and of any other unfinished invalidation. Zero: all is done.
     pub(crate) pending: u64,
 }
 
@@ -190,15 +191,14 @@ pub(crate) struct Written {
     pub(crate) drained: Drained,
 }
 
-/// Which keys a pattern walk visits. A walk visits all values first, then the indexes: an index can
-/// only gain a stale dependent while the entry it names is still there, and that entry is then met
-/// by the first walk.
+/// Which keys a pattern walk visits. A walk visits all values first, then the indexes. An index can
+/// gain a stale dependent only while the entry that it names is still there, and then the first
+/// walk meets that entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SweepScope {
     /// Entries whose logical key matches.
     Values,
-    /// Indexes of the dependents of keys that match, whether or not the entry itself is still
-    /// there.
+    /// Indexes of the dependents of matching keys, whether or not the entry itself is still there.
     Dependents,
     /// Every index, of keys and of tags; the pattern is not looked at. For `clear`.
     AllIndexes,
@@ -213,7 +213,7 @@ pub(crate) struct SweepReply {
 
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct StoreHealth {
-    /// No connection stands.
+    /// There is no connection.
     pub(crate) disconnected: bool,
     /// The store failed repeatedly and is not asked for now.
     pub(crate) breaker_open: bool,
@@ -223,15 +223,15 @@ pub(crate) struct StoreHealth {
 
 /// A place where entries, their indexes and the protocol's clock live.
 ///
-/// Every method ends by the `until` that it is given, with an error if it must: the one deadline
-/// there is. Every method is idempotent, for a driver may send a command twice, and atomic. Keys
-/// are logical; names are complete (`Name`). Errors leave the outcome unknown.
+/// Every method ends by the `until` that it is given, with an error if it must: this is the only
+/// deadline. Every method is atomic. Every method is idempotent, because a driver may send a
+/// command twice. Keys are logical; names are complete (`Name`). An error leaves the outcome
+/// unknown.
 pub(crate) trait Store: Send + Sync + 'static {
-    /// Wall time in ms as the times in headers say it, when they are written and when they are
-    /// judged. No ordering rests on it.
+    /// Wall time in ms. The times in headers are written and judged by it. No ordering rests on it.
     ///
-    /// That of the host where others see the store: a monotonic clock stands still while a machine
-    /// is suspended.
+    /// If other processes see the store, it is the wall time of the host: a monotonic clock stands
+    /// still while a machine is suspended.
     fn wall_ms(&self) -> u64 {
         clock::wall_ms()
     }
@@ -246,15 +246,15 @@ pub(crate) trait Store: Send + Sync + 'static {
     /// A lease that a fence of the key, or the floor, has overtaken is free.
     fn take_lease<'a>(&'a self, key: &'a str, request: LeaseRequest, until: Instant) -> StoreFuture<'a, LeaseReply>;
 
-    /// Extends a lease that is still ours; `false`: it is not.
+    /// Extends a lease if the caller still has it; `false`: it does not.
     fn renew_lease<'a>(&'a self, key: &'a str, token: Token, lease: Duration, until: Instant) -> StoreFuture<'a, bool>;
 
-    /// Gives a lease back, if it is still ours.
+    /// Gives a lease back, if the caller still has it.
     fn release_lease<'a>(&'a self, key: &'a str, token: Token, until: Instant) -> StoreFuture<'a, ()>;
 
-    /// Removes the value of `key` as the end of its TTL would, and gives the lease back, if it is
-    /// still ours. With a version, any other value stays. Memberships stay if anything depends on
-    /// the key, so that it is still reached through them.
+    /// Removes the value of `key` as the end of its TTL would, and gives the lease back, if the
+    /// caller still has it. With a version, any other value stays. If anything depends on the key,
+    /// its memberships stay, so that the dependents are still reached through them.
     fn discard<'a>(
         &'a self,
         key: &'a str,
@@ -263,27 +263,27 @@ pub(crate) trait Store: Send + Sync + 'static {
         until: Instant,
     ) -> StoreFuture<'a, ()>;
 
-    /// Waits for the value or the lease of `key` to change, as seen from a call that was told
-    /// [`LeaseReply::Held`]: with [`IfPresent::Return`] a value that is there by now is a change.
-    /// `None`: the store cannot tell, or too many wait.
+    /// A watch for changes of the value or the lease of `key`, for a call that was told
+    /// [`LeaseReply::Held`]. With [`IfPresent::Return`] a value that is there by now is a change.
+    /// `None`: the store cannot tell of changes, or too many callers wait.
     ///
-    /// A hint only. A change may be missed, so whoever waits looks again after a while
-    /// ([`WATCHED_POLL`]), and it need not be one of interest, so whoever is woken asks again.
+    /// A change is only a hint. One may be missed, so the caller looks again after a while
+    /// ([`WATCHED_POLL`]). One may be of no interest, so a caller that is woken asks the store
+    /// again.
     ///
     /// [`WATCHED_POLL`]: crate::config::WATCHED_POLL
     fn watch<'a>(&'a self, key: &'a str, if_present: IfPresent, until: Instant) -> StoreFuture<'a, Option<Watch>>;
 
-    /// A reading for a write ([`write`](Self::write)), or for a load that does not ask for the
-    /// lease.
+    /// A clock reading for a [`write`](Self::write), or for a load that does not ask for the lease.
     fn read_clock<'a>(&'a self, key: &'a str, recall: Recall, until: Instant) -> StoreFuture<'a, ClockReading>;
 
-    /// Stores a loaded value with its memberships, or refuses; gives the lease back either way.
+    /// Stores a loaded value with its memberships, or refuses it. Gives the lease back either way.
     /// More than one round trip for over 256 names or 64 KiB.
     fn fill<'a>(&'a self, fill: Fill<'a>, until: Instant) -> StoreFuture<'a, FillReply>;
 
-    /// Removes the key and what depends on it, fences the key, and stores the new value only if
-    /// nothing it depends on was invalidated after `fill.clock`, and memory is not full. Cost as
-    /// for `fill`; what is left of a cascade is pending.
+    /// Removes the key and what depends on it, and fences the key. Stores the new value only if
+    /// nothing that it depends on was invalidated after `fill.clock`, and memory is not full. Cost
+    /// as for `fill`; what is left of a cascade is pending.
     fn write<'a>(&'a self, fill: Fill<'a>, until: Instant) -> StoreFuture<'a, Written>;
 
     /// One chunk of an invalidation: fences `names` (at most `INVALIDATE_NAMES_PER_CHUNK`; may be
@@ -300,11 +300,11 @@ pub(crate) trait Store: Send + Sync + 'static {
         until: Instant,
     ) -> StoreFuture<'a, SweepReply>;
 
-    /// Succeeds when the store answers and is usable, within `timeout`. What cannot be cured by
-    /// waiting (credentials, permissions, database) is a configuration error at once.
+    /// Succeeds when the store answers and is usable, within `timeout`. A fault that waiting cannot
+    /// cure (credentials, permissions, database) is a configuration error at once.
     fn ready(&self, timeout: Duration) -> StoreFuture<'_, ()>;
 
-    /// What is known without asking. A store that connects begins to.
+    /// The health as far as it is known without asking. A store that connects begins to do so.
     fn health(&self) -> StoreHealth {
         StoreHealth::default()
     }

@@ -1,7 +1,7 @@
-//! Who waits for a key to change, and is woken when it does.
+//! The callers that wait for a key to change, and how they are woken.
 //!
-//! A wake-up is a hint and never the truth: it may come for nothing, late, or not at all, so
-//! whoever waits asks the store again, and does so after a while in any case.
+//! A wake-up is only a hint: it may come for nothing, late, or not at all. So a caller that waits
+//! asks the store again after each wake-up, and after a while in any case.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,7 +15,7 @@ use crate::config::WATCHES_MAX;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Change {
     Nothing,
-    /// Perhaps nothing: changes can no longer be told.
+    /// Perhaps something: changes can no longer be told.
     Unknown,
     /// The lease was given back, renewed, or overtaken by an invalidation.
     Lease,
@@ -30,8 +30,8 @@ pub(crate) struct Watches(Arc<Registry>);
 #[derive(Default)]
 struct Registry {
     by_name: Mutex<HashMap<Box<[u8]>, Vec<Told>>>,
-    /// Watches that are not dropped yet. Read without the lock, so that changes that nobody waits
-    /// for cost nothing.
+    /// The number of live watches. Read without the lock, so that changes that nobody waits for
+    /// cost nothing.
     count: AtomicUsize,
 }
 
@@ -52,8 +52,8 @@ pub(crate) struct Watch {
 }
 
 impl Watches {
-    /// To be called before one looks whether there is still something to wait for, or a change in
-    /// between would be missed. `None`: [`WATCHES_MAX`] wait already.
+    /// To be called before the caller looks whether there is still something to wait for; otherwise
+    /// a change in between would be missed. `None`: [`WATCHES_MAX`] callers wait already.
     pub(crate) fn register(&self, value: &str, lease: &str) -> Option<Watch> {
         let registry = self.0.clone();
         let mut by_name = registry.lock();
@@ -70,7 +70,7 @@ impl Watches {
         Some(Watch { registry, waiter })
     }
 
-    /// What `name` stands for has changed.
+    /// The value or the lease that `name` stands for has changed.
     pub(crate) fn wake(&self, name: &[u8]) {
         if self.0.count.load(Ordering::SeqCst) == 0 {
             return;
@@ -93,8 +93,8 @@ impl Watches {
 }
 
 impl Registry {
-    // A panic while the lock is held leaves the map whole enough: a waiter that is lost to it asks
-    // again after a while.
+    // A panic while the lock is held leaves the map usable: a waiter that it loses asks again after
+    // a while.
     fn lock(&self) -> MutexGuard<'_, HashMap<Box<[u8]>, Vec<Told>>> {
         self.by_name.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -111,7 +111,8 @@ impl Waiter {
 }
 
 impl Watch {
-    /// Waits until something has changed, and says what; at once if it has already. Cancel safe.
+    /// Waits until something has changed, and says what. Returns at once if it has already. Cancel
+    /// safe.
     pub(crate) async fn changed(&self) -> Change {
         let mut change = self.waiter.change.subscribe();
         let known = change.wait_for(|change| *change != Change::Nothing).await;
@@ -119,7 +120,7 @@ impl Watch {
         known.map_or(Change::Unknown, |change| *change)
     }
 
-    /// What the look after the registration has shown.
+    /// Tells the waiter what the look after the registration has shown.
     pub(crate) fn tell(&self, change: Change) {
         self.waiter.tell(change);
     }

@@ -27,8 +27,8 @@ impl State {
     /// Every page raises the floor, not the first alone: a load that began between two pages may
     /// have read an entry that a later page removes, or that expires before its page comes.
     ///
-    /// A page does not go on while anything is pending, so what waits stays bounded; `next` is the
-    /// same cursor then.
+    /// A page first goes on with what is pending. If anything is still pending then, the page
+    /// visits no keys, and `next` is the same cursor. So the number of pending names stays bounded.
     pub(super) fn sweep(&mut self, pattern: &str, scope: SweepScope, cursor: u64, now: Now) -> SweepReply {
         let seq = self.fences.advance(now);
         if self.rules.keep(Rule::SweepRaisesTheFloor) {
@@ -73,9 +73,9 @@ impl State {
         (page.into_iter().map(|(_, name)| name).collect(), next)
     }
 
-    /// Empties pending indexes, of this invalidation and of any that was left, until `budget`
-    /// members were visited. Ends, circles or not: every visit takes a membership away. Returns how
-    /// many live entries were removed.
+    /// Empties pending indexes, of this invalidation and of earlier unfinished ones, until `budget`
+    /// members were visited. It ends even if there are circles, because every visit takes a
+    /// membership away. Returns how many live entries were removed.
     pub(super) fn drain(&mut self, seq: u64, budget: &mut usize, now: Now) -> u64 {
         let mut removed = 0;
         let again = self.rules.keep(Rule::EveryChunkFencesAgain);
@@ -99,8 +99,8 @@ impl State {
             *budget -= 1;
             self.leave(&key, &names, budget);
         }
-        // Between two chunks loads begin that read what is still there. What they make of it may
-        // come after the last chunk.
+        // Between two chunks, loads may begin that read what is still there. Their values may
+        // arrive after the last chunk.
         if again {
             for left in self.pending.iter() {
                 self.fences.fence(left, seq, now);
@@ -112,21 +112,21 @@ impl State {
         removed
     }
 
-    /// Takes `member` out of the index of `name`, the last that is pending. What depends on the
-    /// member falls as well, whether its entry has expired, was replaced by one that no longer
-    /// depends on `name`, or is removed now: the dependents may have been made from what `name`
-    /// invalidates. It is fenced even if nothing depends on it: somebody may have read it a moment
-    /// ago and be loading.
+    /// Takes `member` out of the index of `name`, the last pending one. What depends on the member
+    /// is removed as well, because it may have been made from what `name` invalidates. That holds
+    /// whether the member's entry has expired, was replaced by one that no longer depends on
+    /// `name`, or is removed now. The member is fenced even if nothing depends on it: a load may
+    /// have read it a moment ago.
     fn visit(&mut self, name: &Name, member: &Name, seq: u64, budget: &mut usize, now: Now) -> bool {
         let entry = self.entries.get(member);
-        // A given key that there was no budget for is a member of its own index.
+        // A given key for which there was no budget is a member of its own index.
         let falls = name == member || entry.is_some_and(|entry| entry.depends_on(name));
         let present = entry.is_some();
         *budget -= 1;
         let removed = falls && self.remove(member, budget, now);
         self.indexes.leave(name, member);
-        // Before what depends on its last member is pushed: in a chain as deep as the store, one
-        // name waits.
+        // Pop before pushing what depends on the last member: in a chain as deep as the store, only
+        // one name waits.
         if !self.indexes.has_members(name) {
             self.pending.pop();
         }
@@ -146,7 +146,7 @@ impl State {
     }
 
     /// As [`remove`](Self::remove). Without budget the key becomes a member of its own index, so
-    /// that the entry is removed when that is emptied.
+    /// that emptying that index removes the entry.
     fn remove_or_record(&mut self, key: &Name, budget: &mut usize, now: Now) -> bool {
         if *budget > 0 {
             return self.remove(key, budget, now);
@@ -157,17 +157,17 @@ impl State {
         false
     }
 
-    /// Removes the entry of a key with its memberships, if there is one; whether it was alive. It
-    /// may leave its indexes only because every caller fences the key and empties the index of its
-    /// dependents: nothing is left that is reached through it.
+    /// Removes the entry of a key, if there is one, with its memberships. Returns whether it was
+    /// alive. The entry may leave its indexes only because every caller fences the key and empties
+    /// the index of its dependents: then nothing is left that is reached through it.
     pub(super) fn remove(&mut self, key: &Name, budget: &mut usize, now: Now) -> bool {
         let Some(entry) = self.entries.remove(key) else { return false };
         self.leave(key, &entry.names, budget);
         entry.is_live(now.at)
     }
 
-    /// Leaves the first of these indexes, and the others by work on record. If the key has been
-    /// stored again meanwhile, that entry keeps what it needs.
+    /// Leaves the first of these indexes now, and puts the others on record to be left later. If
+    /// the key has been stored again meanwhile, that entry keeps the memberships it needs.
     fn leave(&mut self, key: &Name, names: &[Name], budget: &mut usize) {
         let (first, later) = names.split_at(names.len().min(self.settings.names_left_at_once));
         let successor = self.entries.get(key).filter(|_| self.rules.keep(Rule::SuccessorsKeepTheirMemberships));

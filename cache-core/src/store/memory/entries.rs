@@ -20,7 +20,8 @@ pub(super) struct Entry {
     pub(super) names: Box<[Name]>,
     pub(super) expires: Instant,
     position: u64,
-    /// Read since the hand last passed. Atomic, so that a hit needs the read lock only.
+    /// Whether it was read since the hand last passed. Atomic, so that a hit needs the read lock
+    /// only.
     visited: AtomicBool,
 }
 
@@ -47,7 +48,7 @@ impl Clone for Entry {
     }
 }
 
-/// A key's name that is looked up by its logical key, so that a hit allocates nothing.
+/// A key's name, looked up by the logical key, so that a hit allocates nothing.
 #[derive(Clone)]
 struct Logical(Name);
 
@@ -85,7 +86,7 @@ impl Hash for Logical {
 #[derive(Clone, Default)]
 pub(super) struct Entries {
     by_key: HashMap<Logical, Entry>,
-    /// By insertion; also what pattern walks go through.
+    /// Positions in order of insertion; pattern walks follow them too.
     by_position: BTreeMap<u64, Name>,
     by_expiry: BTreeSet<(Instant, Name)>,
     last_position: u64,
@@ -136,7 +137,7 @@ impl Entries {
         (*expires <= now).then(|| key.clone())
     }
 
-    /// Whom SIEVE evicts next.
+    /// The key that SIEVE evicts next.
     pub(super) fn next_victim(&mut self) -> Option<Name> {
         loop {
             let oldest = || self.by_position.first_key_value();
@@ -149,9 +150,9 @@ impl Entries {
         }
     }
 
-    /// Keys positioned before `cursor` (0: all), newest first, at most `count`. What is inserted
-    /// meanwhile lies behind the walk, so it always ends; what was there all the time is ahead of
-    /// it until visited.
+    /// At most `count` keys positioned before `cursor` (0: all), newest first. Keys inserted
+    /// meanwhile lie behind the walk, so it always ends. Keys that were there all the time lie
+    /// ahead of it until visited.
     pub(super) fn page(&self, cursor: u64, count: usize) -> Vec<(u64, Name)> {
         page(&self.by_position, cursor, count)
     }

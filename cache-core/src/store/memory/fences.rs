@@ -13,15 +13,15 @@ use crate::store::{ClockReading, Refusal};
 /// Accounted for one fence beside its text: two table slots, two pointers, the allocation.
 const FENCE_BYTES: usize = 160;
 
-/// `seq` orders loads against invalidations; a fence keeps the `seq` of the last invalidation of
-/// one name, the floor stands for all fences that were dropped.
+/// `seq` orders loads against invalidations. A fence keeps the `seq` of the last invalidation of
+/// one name. The floor stands for all fences that were dropped.
 #[derive(Clone)]
 pub(super) struct Fences {
     incarnation: Box<str>,
     seq: u64,
     floor: u64,
     by_name: HashMap<Name, Fence>,
-    /// The same, oldest first.
+    /// The fences, oldest first.
     by_age: BTreeSet<(u64, Name)>,
     bytes: usize,
     /// The last time that memberships were reaped, by the sequence and by the clock.
@@ -36,8 +36,8 @@ struct Fence {
 }
 
 impl Fences {
-    /// A new clock refuses every reading of an earlier one: nobody knows what was invalidated
-    /// before it.
+    /// A new clock refuses every reading of an earlier clock: nobody knows what was invalidated
+    /// before the new one.
     pub(super) fn new(incarnation: u128, now: Now, rules: Rules) -> Self {
         Self {
             incarnation: format!("{incarnation:032x}").into(),
@@ -56,15 +56,15 @@ impl Fences {
         ClockReading { incarnation, seq: self.seq, read_at_ms: now.wall_us / 1_000, read_at: now.at, learned: None }
     }
 
-    /// The next `seq`. Wall time in it only keeps a clock that was lost and made new ahead of
-    /// itself; order never rests on it.
+    /// The next `seq`. It follows wall time only so that a clock that was lost and made anew is
+    /// ahead of the lost one. Order never rests on wall time.
     pub(super) fn advance(&mut self, now: Now) -> u64 {
         self.seq = now.wall_us.max(self.seq + 1);
         self.seq
     }
 
-    /// Dead members have been reaped: nothing but its own age refuses a load that may have read one
-    /// of them alive.
+    /// Notes that dead members have been reaped. From now on, only its age refuses a load that may
+    /// have read one of them alive.
     pub(super) fn reaped(&mut self, now: Now) {
         if self.rules.keep(Rule::ReapingIsRemembered) {
             self.reaped = Some((self.advance(now), now.at));
@@ -96,7 +96,7 @@ impl Fences {
         seq < self.floor || self.by_name.get(name).is_some_and(|fence| fence.seq > seq)
     }
 
-    /// Why a value loaded since `reading` that depends on `names` must not be stored.
+    /// Why a value that was loaded since `reading` and depends on `names` must not be stored.
     pub(super) fn refusal<'a>(
         &self,
         reading: &ClockReading,
@@ -111,12 +111,12 @@ impl Fences {
         if reading.seq < self.floor {
             return Some(Refusal::BelowFloor);
         }
-        // Members that died during a load are only known to be in their indexes for this long.
+        // Only for this long are members that died during a load sure to be in their indexes.
         let too_old = now.at.saturating_duration_since(reading.read_at) > settings.fence_retention;
         if too_old && self.rules.keep(Rule::OldLoadsAreRefused) {
             return Some(Refusal::TooOld);
         }
-        // The clock was ahead when it reaped, and was set back: ages tell nothing.
+        // The clock was ahead when dead members were reaped, and was set back: ages tell nothing.
         if self.reaped.is_some_and(|(seq, at)| now.at < at && reading.seq < seq) {
             return Some(Refusal::TooOld);
         }

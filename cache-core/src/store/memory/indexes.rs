@@ -1,4 +1,4 @@
-//! Who belongs to what: for every tag and every key, the keys of the entries that depend on it.
+//! The indexes: for every tag and every key, the keys of the entries that depend on it.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -18,9 +18,10 @@ const MEMBERSHIP_BYTES: usize = 160;
 #[derive(Clone, Default)]
 pub(super) struct Indexes {
     by_name: HashMap<Name, Index>,
-    /// By creation; what pattern walks go through.
+    /// Positions in order of creation; pattern walks follow them.
     by_position: BTreeMap<u64, Name>,
-    /// When to look at a membership, then its index and its member: each membership is in it once.
+    /// Memberships by when to look at them: the time, the index, the member. Each membership is in
+    /// it once.
     due: BTreeSet<(Instant, Name, Name)>,
     last_position: u64,
     memberships: usize,
@@ -43,9 +44,9 @@ struct Membership {
 }
 
 impl Indexes {
-    /// Makes `member` depend on `index`, at least until `dead_at`: the time is only ever raised,
-    /// because an earlier value that others were made from may have lived longer. Returns the name
-    /// as the index spells it, to be shared.
+    /// Makes `member` depend on `index`, at least until `dead_at`. An existing time is only raised,
+    /// because other entries may have been made from an earlier value that lived longer. Returns
+    /// the name as the index spells it, to be shared.
     pub(super) fn join(&mut self, index: &Name, member: &Name, dead_at: Instant, due: Instant) -> Name {
         if !self.by_name.contains_key(index) {
             self.last_position += 1;
@@ -61,14 +62,14 @@ impl Indexes {
         self.by_name.get_key_value(index).map_or_else(|| index.clone(), |(name, _)| name.clone())
     }
 
-    /// Lets a membership be looked at again at `due`.
+    /// Sets the time at which a membership is looked at again.
     pub(super) fn postpone(&mut self, index: &Name, member: &Name, due: Instant) {
         if let Some(membership) = self.membership(index, member) {
             self.set(index, member, Membership { due, ..membership });
         }
     }
 
-    /// The entry is gone before its time.
+    /// Sets the times of a membership whose entry is gone before its time.
     pub(super) fn bury(&mut self, index: &Name, member: &Name, dead_at: Instant, due: Instant) {
         if self.membership(index, member).is_some() {
             self.set(index, member, Membership { dead_at, due });
@@ -100,10 +101,10 @@ impl Indexes {
         (*due <= now).then(|| (index.clone(), member.clone()))
     }
 
-    /// Whether anything that has not been dead for `retention` depends on `name`, however
-    /// indirectly. Members that are dead may depend on each other in circles, so to ask only
-    /// whether there are any would keep a circle for ever. A member whose entry is there is not
-    /// dead. Looks at `at_most` members and then says yes.
+    /// Whether anything depends on `name`, however indirectly, that has not been dead for
+    /// `retention`. It is not enough to ask whether there are dependents: dead members may depend
+    /// on each other in circles, which would then stay for ever. A member whose entry is there is
+    /// not dead. Looks at `at_most` members and then says yes.
     pub(super) fn is_depended_on(
         &self,
         name: &Name,

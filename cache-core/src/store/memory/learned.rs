@@ -1,4 +1,4 @@
-//! What adaptive TTLs have learned, by key. Nothing rests on it: any of it may be dropped at any
+//! What adaptive TTLs have learned, by key. Nothing rests on it, so any of it may be dropped at any
 //! time.
 
 use std::collections::{BTreeSet, HashMap};
@@ -39,7 +39,7 @@ impl Learned {
         }
     }
 
-    /// The one that ends first, if it has ended by then.
+    /// The key whose record ends first, if it has ended by then.
     fn drop_first(&mut self, ended_by: Option<Instant>) -> bool {
         let Some((ends, key)) = self.by_end.first() else { return false };
         if ended_by.is_some_and(|now| *ends > now) {

@@ -1,4 +1,4 @@
-//! Who may load what, and until when.
+//! The leases: who may load which key, and until when.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -41,7 +41,7 @@ impl Leases {
         self.by_end.insert((lease.ends, key.clone()));
     }
 
-    /// Only its own fill gives a lease back, or a late one would end its successor's.
+    /// A lease is given back only by its own fill, or a late fill would end its successor's lease.
     pub(super) fn release(&mut self, key: &Name, token: Token) {
         if self.get(key).is_some_and(|lease| lease.token == token) {
             self.remove(key);

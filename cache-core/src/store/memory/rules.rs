@@ -1,24 +1,23 @@
-//! The rules of the protocol that cost a stale read when they are broken, each named where it is
-//! kept.
+//! The rules of the protocol. Breaking one costs a stale read. Each is named where it is kept.
 
 /// One rule. The model explorer shows for each that breaking it lets a stale value be read; the
 /// tests have one case for each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Rule {
-    /// An invalidation fences the names it was given: loads in flight are older than it.
+    /// An invalidation fences the names it was given: loads in flight began before it.
     GivenNamesAreFenced,
-    /// What a cascade removes is fenced, also if nothing depends on it yet: somebody may have read
-    /// it and be loading.
+    /// What a cascade removes is fenced, even if nothing depends on it yet: a load in flight may
+    /// have read it.
     RemovedNamesAreFenced,
-    /// Every chunk fences again what it worked on or left: between chunks loads begin that read
+    /// Every chunk fences again what it worked on or left: between chunks, loads begin that read
     /// what is still there.
     EveryChunkFencesAgain,
     /// Work left over is kept by the store: its client may have crashed.
     PendingWorkIsKept,
-    /// A given key that a chunk has no budget for is on record as well.
+    /// A given key for which a chunk has no budget is on record as well.
     KeysLeftAreOnRecord,
-    /// What a removed entry has still to leave is not left if the key has been stored again with
-    /// that name.
+    /// An index that a removed entry has still to leave is not left if the key has been stored
+    /// again with that name.
     SuccessorsKeepTheirMemberships,
     /// A fill is refused for a fence of any name it depends on, not of its key alone.
     FillChecksEveryName,
@@ -30,17 +29,17 @@ pub(super) enum Rule {
     MembersWithoutEntryCount,
     /// A dead member with dependents stays in its indexes.
     DependedOnMembersStay,
-    /// A dead member stays for as long as a load may take that read it alive.
+    /// A dead member stays as long as a load that read it alive may take.
     DeadMembersStayAWhile,
-    /// A load that took longer than that does not fill.
+    /// A load that took longer than dead members stay does not fill.
     OldLoadsAreRefused,
     /// A membership goes only if its entry is gone, whatever the time is: a clock that was ahead
     /// may be set back.
     EntriesKeepTheirMemberships,
-    /// The same for what depends on a dead member: it counts while it is there.
+    /// What depends on a dead member counts while its entry is there, whatever the time is.
     EntriesCountAsDependents,
-    /// A process refuses a load that is too old by its own clock: the store's may have been set
-    /// back since the reading.
+    /// A process refuses a load that is too old by the process's own clock: the store's clock may
+    /// have been set back since the reading.
     #[cfg(test)]
     ProcessesTellTheAge,
     /// Once a clock has been set back behind a reaping, loads that began before that reaping do not

@@ -1,5 +1,5 @@
-//! The partition as a pure state machine: no lock, no clock, no randomness inside, so that every
-//! interleaving can be tried.
+//! The partition as a pure state machine. It holds no lock, no clock and no randomness, so that
+//! every interleaving can be tried.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -26,9 +26,9 @@ use crate::store::{
 /// The moment of an operation.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Now {
-    /// What expiry is measured by.
+    /// The time that expiry is measured by.
     pub(super) at: Instant,
-    /// What readings of the clock tell.
+    /// The time that clock readings show.
     pub(super) wall_us: u64,
 }
 
@@ -73,8 +73,8 @@ pub(super) struct State {
 }
 
 impl State {
-    /// An empty partition. `incarnation` must be new each time, or readings from before a loss
-    /// would count after it.
+    /// An empty partition. `incarnation` must be new each time, or readings from before a loss of
+    /// the clock would count after it.
     pub(super) fn new(settings: Settings, rules: Rules, incarnation: u128, now: Now) -> Self {
         Self {
             settings,
@@ -140,8 +140,8 @@ impl State {
         self.leases.release(key, token);
     }
 
-    /// As the end of its TTL would: what was made from the value is reached through its
-    /// memberships, so they stay then.
+    /// Removes the value as the end of its TTL would. Entries made from it are reached through its
+    /// memberships, so these stay if there are any such entries.
     pub(super) fn discard(&mut self, key: &Name, token: Token, version: Option<Version>) {
         self.leases.release(key, token);
         let is_meant = |entry: &Entry| version.is_none() || Version::of(&entry.value) == version;
@@ -159,8 +159,8 @@ impl State {
         self.lease(key, now).is_some()
     }
 
-    /// What still keeps others from loading `key`: not what has ended, nor what an invalidation has
-    /// overtaken, for that fill would be refused.
+    /// The lease that still keeps others from loading `key`. A lease that has ended does not count.
+    /// Neither does one that an invalidation has overtaken, because its fill would be refused.
     fn lease(&self, key: &Name, now: Now) -> Option<Lease> {
         self.leases.get(key).filter(|held| held.ends > now.at && !self.fences.overtook(key, held.seq))
     }
@@ -181,7 +181,7 @@ impl State {
 
     pub(super) fn write(&mut self, key: &Name, fill: &Fill<'_>, now: Now) -> Written {
         self.leases.release(key, fill.token);
-        // Against the fences as they were: the one set below is this write's own.
+        // Check against the fences as they were: the fence set below is this write's own.
         let dependencies = if self.rules.keep(Rule::WriteChecksEveryName) { fill.names } else { &[] };
         let refusal = self.refusal(key, dependencies, fill.clock, now);
         let seq = self.fences.advance(now);
@@ -213,8 +213,9 @@ impl State {
         let expires = now.at + fill.ttl;
         let due = expires + self.dead_members_stay();
         let names: Box<[Name]> = fill.names.iter().map(|index| self.indexes.join(index, key, expires, due)).collect();
-        // Not while something depends on the key: it may have been made from the replaced entry,
-        // and be reached through these memberships alone. They are dead then, and are reaped.
+        // The old memberships stay while something depends on the key: it may have been made from
+        // the replaced entry, and be reached through these memberships alone. They are dead then,
+        // and are reaped.
         if let Some(replaced) = self.entries.get(key)
             && !self.indexes.has_members(key)
         {
@@ -223,7 +224,7 @@ impl State {
             }
         }
         self.entries.insert(key, fill.value.clone(), names, expires);
-        // Before it pushes everything else out and goes itself in the end.
+        // Evicted at once, before it pushes everything else out and goes itself in the end.
         if self.entries.get(key).is_some_and(|entry| entry.bytes(key) > self.settings.bytes_max) {
             self.evict_entry(key, now);
         }
@@ -270,16 +271,16 @@ impl State {
     }
 }
 
-/// Names whose indexes are to be emptied, and memberships to be ended, by invalidations that may
-/// not have a client any more.
+/// Names whose indexes are to be emptied, and memberships to be ended, for invalidations whose
+/// client may be gone.
 ///
-/// Last in, first out: a cascade goes down before it goes on, so what waits is not as long as the
-/// cascade is wide.
+/// Last in, first out: a cascade goes into depth first, so the list does not grow with the width of
+/// the cascade.
 #[derive(Clone, Default)]
 pub(super) struct Pending {
     stack: Vec<Name>,
     members: BTreeSet<Name>,
-    /// What removed entries have still to leave.
+    /// Memberships that removed entries have still to leave.
     leaving: Vec<(Name, Box<[Name]>)>,
 }
 

@@ -1,8 +1,7 @@
-//! What keeps the store small: dropping old fences, collecting what has expired, reaping dead
-//! members, evicting.
+//! Keeps the store small: drops old fences, collects expired entries, reaps dead members, evicts.
 //!
-//! A membership outlives its entry, because through it its dependents are found. It may end only
-//! when nothing is reached through it any more, and that is what each way to end one shows:
+//! A membership outlives its entry, because the entry's dependents are found through it. It may end
+//! only when nothing is reached through it any more. Each way to end a membership ensures that:
 //! - **removed by an invalidation**: the key is fenced and the index of its dependents emptied;
 //! - **reaped** after its entry expired: everything that depended on it is gone or dead, and loads
 //!   that may have read it are older than `fence_retention`, so that their fills are refused;
@@ -20,7 +19,7 @@ use crate::config::MEMORY_DEPENDENTS_LOOKED_AT;
 use crate::name::Name;
 
 impl State {
-    /// After every operation that changes anything; `added` memberships.
+    /// Runs after every operation that changes anything. `added` is the number of new memberships.
     pub(super) fn tidy(&mut self, added: usize, now: Now) {
         self.fences.drop_old(&self.settings, now);
         let budget = self.settings.reaped_per_operation + 2 * added;
@@ -31,12 +30,12 @@ impl State {
         self.evict(now);
     }
 
-    /// As long as a load may take that has read the member alive.
+    /// How long dead members stay: as long as a load that read the member alive may take.
     pub(super) fn dead_members_stay(&self) -> Duration {
         if self.rules.keep(Rule::DeadMembersStayAWhile) { self.settings.fence_retention } else { Duration::ZERO }
     }
 
-    /// Only the value: memberships stay until reaped.
+    /// Removes only the value: memberships stay until they are reaped.
     fn collect_expired(&mut self, at_most: usize, now: Now) {
         for _ in 0..at_most {
             let Some(key) = self.entries.first_expired(now.at) else { return };
@@ -46,7 +45,7 @@ impl State {
 
     pub(super) fn reap(&mut self, at_most: usize, now: Now) {
         let retention = self.dead_members_stay();
-        // No instant lies before the first: nothing can be dead for so long yet.
+        // No instant lies before the clock's first, so nothing can have been dead for so long yet.
         let Some(dead_since) = now.at.checked_sub(retention) else { return };
         let mut any = false;
         for _ in 0..at_most {
@@ -63,8 +62,8 @@ impl State {
         }
     }
 
-    /// Whether something depends on a member that has died. Its entry is gone after this: if it
-    /// were only over, it would be back once the clock is set back.
+    /// Whether something depends on a member that has died. After this call its entry is removed:
+    /// an entry that had only expired would be back once the clock is set back.
     fn has_to_stay(&mut self, member: &Name, dead_since: Instant, now: Now) -> bool {
         let is_over = self.entries.get(member).is_some_and(|entry| !entry.is_live(now.at));
         if is_over && self.rules.keep(Rule::EntriesKeepTheirMemberships) {
@@ -107,8 +106,8 @@ impl State {
         }
     }
 
-    /// Without entries nothing is left to be reached: the floor stands for everything that indexes
-    /// and fences say. Leases are only worth the loads they save.
+    /// Without entries there is nothing left to reach, and the floor stands for everything that
+    /// indexes and fences say. Leases are worth only the loads they save.
     fn forget_bookkeeping(&mut self, now: Now) {
         let seq = self.fences.advance(now);
         self.fences.raise_floor(seq);

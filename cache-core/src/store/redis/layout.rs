@@ -1,5 +1,5 @@
-//! Physical keys. The one module that knows them; the scripts are handed the root and put
-//! bookkeeping under `<root>~…`.
+//! Physical keys. Only this module knows them. The scripts get the root and put bookkeeping under
+//! `<root>~…`.
 //!
 //! | key | type | holds | TTL |
 //! |---|---|---|---|
@@ -17,8 +17,8 @@
 use crate::name::escape_glob;
 use crate::store::Token;
 
-/// The keys of one partition. Standalone Redis has one partition, and its root is the namespace and
-/// a colon.
+/// The keys of one partition. Standalone Redis has one partition; its root is the namespace and a
+/// colon.
 #[derive(Clone, Debug)]
 pub(in crate::store::redis) struct Layout {
     root: String,
@@ -53,7 +53,7 @@ impl Layout {
         format!("{}~staging:{:032x}", self.root, token.0)
     }
 
-    /// Where a connection tries what it may do. There for the time of one script.
+    /// The key on which a connection tries what it may do. It exists while one script runs.
     pub(in crate::store::redis) fn trial(&self) -> String {
         [&self.root, "~trial"].concat()
     }
@@ -63,7 +63,7 @@ impl Layout {
         [&escape_glob(&self.root), pattern].concat()
     }
 
-    /// The same over the indexes of the dependents of keys that match.
+    /// A glob that matches the indexes of the dependents of keys that match `pattern`.
     pub(in crate::store::redis) fn dependents_matching(&self, pattern: &str) -> String {
         [&escape_glob(&self.root), "~index:k", pattern].concat()
     }

@@ -1,7 +1,7 @@
-//! What reaps when no fill does: one task of each process that has work on record in the store.
+//! Reaps when no fill does: one task of each process that has work on record in the store.
 //!
-//! Fills reap for what they add, so a busy store needs nothing else. Once fills cease, what they
-//! have left on record comes due all the same: this task looks for it after a while, reaps in small
+//! Every fill reaps for what it adds, so a busy store needs nothing else. But what fills have left
+//! on record comes due after fills cease. This task looks for it after a while, reaps in small
 //! portions, and ends when nothing is on record any more.
 
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -15,29 +15,29 @@ use crate::clock::timers;
 use crate::config::{REAP_LOOKS_MAX, REAP_PAUSE, REAP_PERIOD_MAX, REAP_PERIOD_MIN};
 use crate::error::Error;
 
-/// What one call has left on record.
+/// What is left on record after one call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum OnRecord {
-    /// Some of it is due.
+    /// Some of the work is due.
     Due,
-    /// What is not due yet, or another process is at it.
+    /// No work is due yet, or another process is reaping.
     Later,
     Nothing,
 }
 
-/// Nobody looks.
+/// No task runs.
 const IDLE: u8 = 0;
-/// A task does.
+/// A task runs.
 const AWAKE: u8 = 1;
-/// A task does, and something was put on record since it last began to look.
+/// A task runs, and something was put on record since its last look began.
 const CALLED: u8 = 2;
 
 #[derive(Default)]
 pub(super) struct Reaper(Arc<AtomicU8>);
 
 impl Reaper {
-    /// Something was put on record. The task lives on the runtime of who wakes it, and if it ends
-    /// with that runtime, the next one to wake the reaper starts another.
+    /// Something was put on record. The task runs on the tokio runtime of the caller that wakes it.
+    /// If it ends with that runtime, the next caller starts another.
     pub(super) fn wake(&self, pool: &Arc<Pool>, layout: &Layout, retention: Duration) {
         let Ok(runtime) = timers() else { return };
         if self.0.swap(CALLED, Ordering::SeqCst) == IDLE {
@@ -63,7 +63,8 @@ impl Shift {
         let period = retention.clamp(REAP_PERIOD_MIN, REAP_PERIOD_MAX);
         loop {
             let mut on_record = OnRecord::Later;
-            // Between half of it and one and a half: the processes of a fleet take turns.
+            // Spread between half the period and one and a half, so that the processes of a fleet
+            // take turns.
             tokio::time::sleep(period.mul_f64(0.5 + fastrand::f64())).await;
             self.state.store(AWAKE, Ordering::SeqCst);
             while let Some(pool) = pool.upgrade() {
@@ -81,7 +82,7 @@ impl Shift {
         }
     }
 
-    /// Unless it was called meanwhile.
+    /// Ends the task, unless it was woken meanwhile.
     fn ends(&mut self) -> bool {
         let ends = self.state.compare_exchange(AWAKE, IDLE, Ordering::SeqCst, Ordering::SeqCst);
         self.is_over = ends.is_ok();
@@ -107,7 +108,7 @@ async fn reap(pool: &Pool, layout: &Layout, retention: Duration) -> Result<OnRec
 mod tests {
     use super::*;
 
-    /// What is put on record after the last look must not wait for the next fill.
+    /// Work put on record after the last look must not wait for the next fill.
     #[test]
     fn a_task_that_was_called_since_it_looked_does_not_end() {
         let state = Arc::new(AtomicU8::new(AWAKE));

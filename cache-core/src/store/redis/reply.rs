@@ -1,5 +1,5 @@
-//! What the scripts answer, as types. Anything unexpected is an error of kind `Protocol`, never a
-//! panic.
+//! The answers of the scripts, as types. An unexpected answer is an error of kind `Protocol`, never
+//! a panic.
 
 use std::time::Duration;
 
@@ -46,7 +46,7 @@ pub(super) fn clock(reply: &Value) -> Result<ClockReading, Error> {
     reading(array(reply)?)
 }
 
-/// What was learned is empty if nothing is known.
+/// The learned bytes are empty if nothing is known.
 fn reading(items: &[Value]) -> Result<ClockReading, Error> {
     let [incarnation, seq, now_ms, learned] = items else { return Err(unexpected()) };
     let Value::BulkString(learned) = learned else { return Err(unexpected()) };

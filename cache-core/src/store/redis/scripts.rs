@@ -1,4 +1,4 @@
-//! The scripts: Lua files, put together from the parts that they share.
+//! The scripts: Lua files, put together from shared parts.
 
 use std::sync::LazyLock;
 
