@@ -1,8 +1,8 @@
--- Shared by the scripts that store: may a value loaded at a reading of the clock be stored, and its
--- registration.
+-- Shared by the scripts that store: whether a value loaded at a reading of the clock may be stored,
+-- and how it is registered.
 
--- nil, or why a value is refused that was loaded (or written) after `reading_seq` of
--- `reading_incarnation`.
+-- Why a value loaded (or written) after `reading_seq` of `reading_incarnation` is refused; nil if
+-- it is not.
 local function refusal(names, reading_incarnation, reading_seq, read_at_ms, retention_ms)
   if reading_incarnation ~= incarnation then
     return 'incarnation'
@@ -10,13 +10,13 @@ local function refusal(names, reading_incarnation, reading_seq, read_at_ms, rete
   if reading_seq < floor then
     return 'floor'
   end
-  -- Dead members leave their indexes after the retention: an older load may depend on one that is
-  -- no longer reached.
+  -- Dead members leave their indexes after the retention. A load older than that may depend on a
+  -- member that is no longer reached.
   if now_ms - read_at_ms > retention_ms then
     return 'old'
   end
-  -- The server's clock was ahead when it reaped, and was set back: ages tell nothing of what began
-  -- before that reaping.
+  -- The server's clock was ahead at the last reaping, and was set back. So ages tell nothing about
+  -- loads that began before that reaping.
   if now_us < seq and reading_seq < -tonumber(redis.call('ZSCORE', clock_key, '!reaped') or 0) then
     return 'old'
   end
@@ -31,8 +31,8 @@ local function refusal(names, reading_incarnation, reading_seq, read_at_ms, rete
   return nil
 end
 
--- What is replaced leaves the indexes that it was in and the new entry is not. Not while something
--- depends on the key: it may have been made from the replaced entry, and is reached through these
+-- A replaced entry leaves the indexes that the new entry is not in. But not while something depends
+-- on the key: that may have been made from the replaced entry, and is reached through these
 -- memberships alone.
 local function leave_indexes(key, old_block, names)
   if old_block == '' or redis.call('EXISTS', index_key('k' .. key)) == 1 then
@@ -45,8 +45,8 @@ local function leave_indexes(key, old_block, names)
   leave(key, old_block, kept, 256)
 end
 
--- `value` is the stored bytes, or, if `staging_key` is not '', they are there already: large values
--- are not copied through Lua.
+-- `value` holds the bytes to store. If `staging_key` is not '', the bytes are under that key
+-- instead: large values are not copied through Lua.
 local function store(value_key, value, staging_key, ttl_ms)
   if staging_key == '' then
     redis.call('SET', value_key, value, 'PX', digits(ttl_ms))
@@ -56,7 +56,8 @@ local function store(value_key, value, staging_key, ttl_ms)
   end
 end
 
--- Kept beside the entry and for longer. After the value: what is not stored teaches nothing.
+-- Kept beside the entry and for longer. Runs after the value is stored: a value that is not stored
+-- teaches nothing.
 local function learn(learned_key, learned, kept_ms)
   if learned ~= '' then
     redis.call('SET', learned_key, learned, 'PX', kept_ms)

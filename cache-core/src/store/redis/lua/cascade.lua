@@ -1,26 +1,26 @@
 -- Shared by the scripts that invalidate: removal through indexes, and through the dependents of
--- what was removed.
+-- removed entries.
 --
 -- Work that is left when the budget ends is kept in Redis, so that a client that dies leaves
--- nothing half done: the next invalidation, by anyone, goes on with it. All is done when ~pending
--- is empty.
+-- nothing half done: the next invalidation, by any client, goes on with it. All is done when
+-- ~pending is empty.
 --
 -- ~pending  set of the names whose index is to be emptied, and of '!leaving' while there is
 -- ~leaving  set of what removed entries have left to leave: key "\n" name "\n" name … "\n"
 local pending_key, leaving_key = root .. '~pending', root .. '~leaving'
 
--- The budget is in visits, about 5 µs each: of a member, of so many bytes of names that are read,
--- of so many indexes that are left.
+-- The budget is counted in visits, about 5 µs each. One visit is one member, `bytes_per_visit`
+-- bytes of names read, or `names_per_visit` indexes left.
 local bytes_per_visit, names_per_visit = 2048, 4
--- Names that are left at once, in bytes: about 300 µs.
+-- Bytes of the names that are left at once: about 300 µs.
 local leaving_bytes = 8192
 
 local removed, spent = 0, 0
 local stack, seen, drained = {}, {}, {}
 local is_leaving = false
 
--- A name whose index is to be emptied. It is on record before a membership that led to it is given
--- up.
+-- Puts a name whose index is to be emptied on record. Runs before a membership that led to the name
+-- is given up.
 local function push(name)
   if not seen[name] and redis.call('EXISTS', index_key(name)) == 1 then
     seen[name] = true
@@ -29,9 +29,9 @@ local function push(name)
   end
 end
 
--- A removed entry leaves the indexes that its header names, but for those in `kept`: nothing is
--- reached through them, for its key is fenced and what depends on it on record. Many names are left
--- a slice at a time.
+-- A removed entry leaves the indexes that its header names, except those in `kept`. Nothing is
+-- reached through them: the entry's key is fenced, and what depends on it is on record. Many names
+-- are left one slice at a time.
 local function leave_all(key, block, kept)
   if #block <= leaving_bytes then
     spent = spent + math.floor(leave(key, block, kept) / names_per_visit)
@@ -47,8 +47,9 @@ local function leave_all(key, block, kept)
   redis.call('SADD', pending_key, '!leaving')
 end
 
--- One such slice; false if there is none. The key may have been stored again since: that entry
--- keeps what it needs. One that is being stored, and has registered only, is refused.
+-- Leaves one such slice; false if there is none. If the key has been stored again since, that entry
+-- keeps the memberships it needs. An entry that is being stored, and has only registered so far, is
+-- refused.
 local function leave_slice()
   local slice = redis.call('SRANDMEMBER', leaving_key)
   if not slice then
@@ -66,9 +67,9 @@ local function leave_slice()
   return true
 end
 
--- With the lease of whoever loads the key: that fill will be refused, and who waits for it learns
--- from this that it is free. Without budget the key becomes a member of its own index, so that the
--- entry is removed when that is emptied.
+-- Removes the entry of a key, and the lease of the load under way: its fill will be refused, and
+-- callers that wait for it learn from the removal that the lease is free. Without budget the key
+-- becomes a member of its own index, so that emptying that index removes the entry.
 local function remove_entry(key, budget, kept)
   local own, lease_key = 'k' .. key, root .. '~lease:' .. key
   fence(own)
@@ -87,9 +88,9 @@ local function remove_entry(key, budget, kept)
   end
 end
 
--- One slice of the members of an index. A membership counts even if its entry is gone or now
+-- Visits one slice of the members of an index. A membership counts even if its entry is gone or now
 -- belongs elsewhere: what depends on the member may have been made from what this name invalidates.
--- It is given up last: if the script dies before, it is met again.
+-- A membership is given up last: if the script dies before, the member is visited again.
 local function drain_slice(name, members, budget)
   local mark, kept = '\n' .. name .. '\n', { [name] = true }
   local own_indexes, met, fallen = {}, {}, {}
@@ -119,7 +120,7 @@ local function drain_slice(name, members, budget)
   redis.call('ZREM', index_key(name), unpack(met))
 end
 
--- Empties what is pending, this invalidation's or an earlier one's, until the budget is spent.
+-- Empties pending indexes, of this invalidation or an earlier one, until the budget is spent.
 -- Returns how much is left.
 local function drain(budget)
   local found = redis.call('SRANDMEMBER', pending_key, 64)
@@ -155,8 +156,8 @@ local function drain(budget)
   if #found < 64 and #stack == 0 and not is_leaving then
     return 0
   end
-  -- What is left is fenced again by every chunk: an entry filled meanwhile from something not yet
-  -- removed must not stay.
+  -- Every chunk fences again what is left: an entry filled meanwhile from something not yet removed
+  -- must not stay.
   local left = redis.call('SCARD', pending_key)
   if left > 256 then
     raise_floor(seq)

@@ -17,7 +17,7 @@ local time = redis.call('TIME')
 local now_us = time[1] * 1000000 + time[2]
 local now_ms = math.floor(now_us / 1000)
 
--- Lua prints numbers with 14 digits: a time in µs would lose its last ones.
+-- Lua prints numbers with 14 digits: a time in µs would lose its last digits.
 local function digits(number)
   return string.format('%.0f', number)
 end
@@ -31,9 +31,9 @@ end
 
 local incarnation, seq, floor
 
--- A missing (or unreadable) clock is made anew. Its incarnation is of this very call: a nonce of
--- the process would come back when the clock is lost twice, and readings from before the first loss
--- would count again.
+-- A missing (or unreadable) clock is made anew. Its incarnation is unique to this call. If it were
+-- unique to the process only, it would come back when the clock is lost twice, and readings from
+-- before the first loss would count again.
 local function renew_clock()
   incarnation = nonce .. '-' .. digits(now_us)
   seq = math.max((seq or 0) + 1, now_us)
@@ -58,7 +58,7 @@ local function raise_floor(to)
   end
 end
 
--- Names to fence, each once: those that an invalidation is given are written as the clock advances,
+-- Names to fence, each once. Those that an invalidation is given are written as the clock advances,
 -- the others at the end.
 local fenced, unwritten = {}, {}
 
@@ -79,15 +79,15 @@ local function take_unwritten()
 end
 
 local function write_fences()
-  -- At the floor a fence says nothing that the floor does not.
+  -- A fence at the floor says nothing that the floor does not.
   if floor < seq then
     in_slices('ZADD', clock_key, take_unwritten())
   end
 end
 
--- Every invalidation advances the clock. True if memory is full: Redis refuses growth only until a
--- script has written, so this is the last moment to find out, and a ZREM of nothing lets the rest
--- of the script through, for a removal must work then too.
+-- Every invalidation advances the clock. Returns whether memory is full. Redis refuses growth only
+-- until a script has written, so this is the last moment to find out. A removal must work with full
+-- memory too: a ZREM of nothing lets the rest of the script through.
 local function advance_clock()
   seq = math.max(seq + 1, now_us)
   unwritten[#unwritten + 1] = '!seq'
@@ -100,8 +100,9 @@ local function advance_clock()
   return is_full
 end
 
--- Fences older than the retention are dropped into the floor, and where some are added the oldest
--- beyond `fences_max`; a thousand at once. Whether there may be more.
+-- Drops fences older than the retention into the floor. With `fences_max`, which scripts that add
+-- fences pass, it also drops the oldest fences beyond that number. Drops a thousand at most, and
+-- returns whether there may be more.
 local function drop_fences(retention_ms, fences_max)
   local upto = '(' .. digits(now_us - retention_ms * 1000)
   if fences_max and redis.call('ZCARD', clock_key) > fences_max then

@@ -16,8 +16,8 @@ if ARGV[5] ~= '' and redis.pcall('GETRANGE', KEYS[1], 20, 43) ~= ARGV[5] then
 end
 local block = names_of(KEYS[1])
 local removed = redis.call('UNLINK', KEYS[1])
--- Not while something depends on the key: it may have been made from this value, and is reached
--- through its memberships alone.
+-- The memberships stay while something depends on the key: that may have been made from this value,
+-- and is reached through its memberships alone.
 if redis.call('EXISTS', index_key('k' .. key)) == 0 then
   leave(key, block, {}, 256)
 end

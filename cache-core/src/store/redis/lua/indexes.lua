@@ -1,4 +1,4 @@
--- Shared by the scripts that store or remove: who belongs to what.
+-- Shared by the scripts that store or remove: the indexes, which say which key has which name.
 --
 -- ~index:<name>  sorted set of the keys that have a name, by the expiry of their entries in ms
 -- ~due           sorted set of the names of indexes, by when there is something to reap
@@ -8,8 +8,8 @@ local function index_key(name)
   return root .. '~index:' .. name
 end
 
--- The names block of a stored entry ("\n" name "\n" name … "\n"), '' if there is none, or what is
--- there is not ours; and whether anything is there. Header layout: the module `entry`.
+-- The names block of a stored entry ("\n" name "\n" name … "\n"), or '' if the entry has no names
+-- or the bytes are not an entry; and whether anything is stored. Header layout: the module `entry`.
 local function names_of(value_key)
   local head = redis.pcall('GETRANGE', value_key, 0, 1079)
   if type(head) ~= 'string' or #head < 56 then
@@ -22,9 +22,9 @@ local function names_of(value_key)
   return redis.call('GETRANGE', value_key, 56, 55 + bytes), true
 end
 
--- Memberships before the value: an entry never lives without them. Scores are only raised: a
--- short-lived member must not shorten another's stay. The registry of due times finds the index
--- again when there is something to reap.
+-- Registers memberships before the value is stored: an entry never lives without them. Scores are
+-- only raised, because a short-lived member must not shorten another's stay. The registry of due
+-- times leads back to the index when there is something to reap.
 local function register(key, names, first, ttl_ms, retention_ms)
   local expires_at_ms = digits(now_ms + ttl_ms)
   local due_at_ms = digits(now_ms + ttl_ms + retention_ms)
@@ -34,9 +34,9 @@ local function register(key, names, first, ttl_ms, retention_ms)
   end
 end
 
--- An entry that is gone, or no longer has all the names of a block, leaves their indexes,
--- `count_max` at most, but for those in `kept`; empty indexes leave the registry. Returns how many
--- it left.
+-- An entry that is gone, or no longer has all the names of a block, leaves the indexes of these
+-- names: `count_max` at most, and none in `kept`. Empty indexes leave the registry. Returns how
+-- many indexes it left.
 local function leave(key, block, kept, count_max)
   local count, emptied = 0, {}
   for name in string.gmatch(block, '[^\n]+') do

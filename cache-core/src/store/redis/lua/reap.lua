@@ -1,4 +1,4 @@
--- Reaps when no fill does: sent now and then by every process that has work on record here.
+-- Reaps when no fill does. Every process that has work on record here sends it now and then.
 --
 -- KEYS  1 clock
 -- ARGV  1 root  2 nonce  3 retention_ms
@@ -10,8 +10,8 @@ if redis.call('EXISTS', KEYS[1], due_key) == 0 then
   return 'nothing'
 end
 open_clock()
--- One process at a time: the others come back later. It comes twice in a pause only if the clock
--- was set.
+-- One process reaps at a time; the others come back later. A process can reap twice in one pause
+-- only if the clock was set.
 local since_us = now_us + tonumber(redis.call('ZSCORE', clock_key, '!reaper') or 0)
 if since_us >= 0 and since_us < pause_ms * 500 then
   return 'later'
@@ -22,7 +22,7 @@ local is_dropping = drop_fences(retention_ms)
 if looks <= 0 or is_dropping then
   return 'more'
 end
--- Fences that are not old yet count as well.
+-- Fences that are not old yet count as work too.
 if redis.call('EXISTS', due_key) == 1 or #redis.call('ZRANGEBYSCORE', clock_key, 1, '+inf', 'LIMIT', 0, 2) > 1 then
   return 'later'
 end

@@ -1,19 +1,20 @@
--- Shared by the scripts that store, and by the one that reaps: dead members leave their indexes.
+-- Shared by the scripts that store and by the one that reaps: how dead members leave their indexes.
 --
--- A membership goes only if its entry is gone, and nothing that is there, alive, or dead for less
--- than the retention, was made from that entry. The server's clock alone proves no entry gone: it
--- may have been set ahead, and be set back.
+-- A membership goes only if its entry is gone and nothing relevant was made from that entry.
+-- Relevant are entries that are there, and members that are alive or have been dead for less than
+-- the retention. The server's clock alone does not prove that an entry is gone: it may have been
+-- set ahead, and be set back.
 
 local looks = 0
 
--- Whether anything of that kind depends on a key, through whatever is dead. Looks at 64 dependents
--- at most: past them the answer is yes, so a larger circle of dead entries stays.
+-- Whether anything relevant depends on a key, directly or through dead dependents. Looks at 64
+-- dependents at most, and beyond that answers yes, so a larger circle of dead entries stays.
 local function is_depended_on(key, dead_since)
   local stack, seen, looked = { key }, { [key] = true }, 0
   while #stack > 0 do
     local dependents = redis.call('ZRANGE', index_key('k' .. table.remove(stack)), 0, 64, 'WITHSCORES')
     looked, looks = looked + #dependents / 2, looks - #dependents / 2
-    -- The last has the highest score, unless there are more.
+    -- The last one has the highest score, unless there are more.
     if looked > 64 or tonumber(dependents[#dependents] or 0) > dead_since then
       return true
     end
@@ -31,8 +32,8 @@ local function is_depended_on(key, dead_since)
   return false
 end
 
--- Asking for an entry whose TTL has ended deletes it: it cannot come back with the clock. One that
--- no longer has the name does not need the membership.
+-- Asking for an entry whose TTL has ended deletes it, so it cannot come back with the clock. An
+-- entry that no longer has the name does not need the membership.
 local function may_leave(name, key, dead_since)
   looks = looks - 1
   local value_key = root .. key
@@ -42,9 +43,9 @@ local function may_leave(name, key, dead_since)
   return not is_depended_on(key, dead_since)
 end
 
--- Members of an index with their scores, the dead ones first: all of these, or 16 from anywhere
--- among them, for the first ones may have to stay. By rank: to skip members by score costs a step
--- for each.
+-- Members of an index with their scores, dead members first. If there are at most 16 dead ones, all
+-- of them; otherwise 16 from anywhere among them, because the first ones may have to stay. By rank,
+-- because skipping members by score costs a step for each.
 local function dead_first(index, dead_since)
   local page = redis.call('ZRANGE', index, 0, 15, 'WITHSCORES')
   if #page < 32 or tonumber(page[32]) > dead_since then
@@ -60,7 +61,7 @@ end
 
 local is_reaping_noted = false
 
--- So that loads from before it are known once the clock is set back.
+-- Notes the reaping, so that loads from before it can be told once the clock is set back.
 local function note_reaping()
   if not is_reaping_noted then
     is_reaping_noted = true
@@ -69,7 +70,8 @@ local function note_reaping()
   end
 end
 
--- Reaps what is due, until so many indexes, members and dependents were looked at, about 1 µs each.
+-- Reaps what is due, until `looks_max` indexes, members and dependents were looked at, about 1 µs
+-- each.
 local function reap(retention_ms, looks_max)
   looks = looks_max
   local dead_since, empty = now_ms - retention_ms, {}
@@ -98,8 +100,8 @@ local function reap(retention_ms, looks_max)
     if not first_left then
       empty[#empty + 1] = name
     else
-      -- What has to stay is looked at again a while later; what is left of the others, by the next
-      -- fill.
+      -- Members that have to stay are looked at again after the retention. Any others that are left
+      -- are up to the next fill.
       local due_ms = first_left + retention_ms
       if #gone == 0 then
         due_ms = math.max(due_ms, now_ms + retention_ms)
@@ -110,8 +112,8 @@ local function reap(retention_ms, looks_max)
   in_slices('ZREM', due_key, empty)
 end
 
--- Whoever adds memberships reaps for them: one that is dead costs two looks, its index and itself,
--- so that twice as many go as come.
+-- A script that adds memberships reaps for them. A dead membership costs two looks, its index and
+-- itself, so this budget removes two for each one added.
 local function reap_for(added, retention_ms)
   reap(retention_ms, 32 + 4 * added)
 end

@@ -1,5 +1,5 @@
--- A primary that this client has not met before may lag behind the one it replaces: its clock gets
--- a new incarnation and a floor at its own time, so that no reading from before counts.
+-- A primary that this client has not met before may lag behind the one it replaces. So its clock
+-- gets a new incarnation, and a floor at its own time: no reading from before counts.
 --
 -- KEYS  1 clock      ARGV  1 root  2 nonce
 -- Reply 1. Cost O(fences) to free. Atomic.

@@ -6,7 +6,7 @@
 -- Reply { next cursor ('0': the end), entries removed, what is still pending }
 -- Cost  O(keys per page + visits); SCAN, never KEYS. Atomic: one page.
 --
--- Every page raises the floor, not the first alone: a fill that began between two pages may have
+-- Every page raises the floor, not the first alone. A fill that began between two pages may have
 -- been made from an entry that a later page removes, or that expired before its page came.
 open_clock()
 advance_clock()

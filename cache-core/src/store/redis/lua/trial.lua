@@ -1,4 +1,4 @@
--- Whether the server lets a script do what the library's scripts do: each command is tried on a key
+-- Whether the server lets a script do what the library's scripts do. Each command is tried on a key
 -- that is gone in the end.
 --
 -- KEYS  1 trial      ARGV  1 root
@@ -35,7 +35,7 @@ for _, command in ipairs(tries) do
     refused[#refused + 1] = command[1]
   end
 end
--- Scripts name the indexes that they find in a header themselves.
+-- The library's scripts access indexes that they find in a header, without declaring them in KEYS.
 if #refused == 0 and is_refused(redis.pcall('EXISTS', undeclared)) then
   return { '~' }
 end

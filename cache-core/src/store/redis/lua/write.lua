@@ -1,5 +1,5 @@
--- Write-through: removes the key and what depends on it, always fences the key, and stores the new
--- value unless something it depends on was invalidated after the reading, or memory is full.
+-- Write-through: removes the key and what depends on it, and always fences the key. Stores the new
+-- value unless something that it depends on was invalidated after the reading, or memory is full.
 --
 -- KEYS  1 clock  2 value  3 lease  4 learned
 -- ARGV  as fill.lua; 11 is the budget of visits
@@ -15,7 +15,7 @@ for at = 17, #ARGV do
 end
 
 open_clock()
--- Against the fences as they were: the one that this write sets is its own.
+-- Checked against the fences as they were, without the one that this write sets.
 local why = refusal(checked, ARGV[5], tonumber(ARGV[6]), tonumber(ARGV[7]), retention_ms)
 
 fence('k' .. key)
