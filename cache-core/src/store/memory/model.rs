@@ -1,11 +1,11 @@
 //! Every interleaving of small programs, tried on the real [`State`].
 //!
 //! The oracle is G1: once an invalidation has returned, no read returns a value made from data as
-//! it was before the invalidation began. It is asked after every step and for every key, so no
-//! readers need to be part of a program.
+//! it was before the invalidation began. It is asked after every step and for every key, so a
+//! program needs no readers.
 //!
-//! Sequence numbers are hashed by rank, for only their order matters, and states by 64 bits: among
-//! a million states, the chance that one is taken for another is about 10⁻⁸.
+//! Sequence numbers are hashed by rank, because only their order matters. States are hashed to 64
+//! bits: among a million states, the chance that one is taken for another is about 10⁻⁸.
 
 use std::collections::HashSet;
 
@@ -20,7 +20,7 @@ mod world;
 use process::Process;
 use programs::PROGRAMS;
 
-/// What happens, and what may happen meanwhile at any moment and how often.
+/// What happens, and what else may happen at any moment, and how often.
 #[derive(Clone, Debug)]
 struct Program {
     name: &'static str,
@@ -36,15 +36,15 @@ struct Program {
     /// The retention passes: loads in flight become too old, fences are dropped, dead members come
     /// due.
     retentions: u8,
-    /// The clock is set ahead of everything, and back: each time both.
+    /// How often the clock is set ahead of everything; each time it is also set back.
     steps_ahead: u8,
     fence_drops: u8,
     clock_losses: u8,
     crashes: u8,
     resends: u8,
-    /// What one operation collects and reaps.
+    /// How many entries and members one operation collects and reaps.
     reaped_per_operation: usize,
-    /// Of a removed entry's names.
+    /// How many of a removed entry's names are left at once.
     names_left_at_once: usize,
 }
 
@@ -125,7 +125,7 @@ fn no_interleaving_reads_what_was_invalidated() {
     assert!(states > 20_000, "only {states} states: the programs do not interleave as they should");
 }
 
-/// A rule that can be broken without a stale read is not needed, or the programs do not reach it.
+/// A rule that can be broken without a stale read is not needed, or no program reaches it.
 #[test]
 fn each_rule_is_needed() {
     use Rule::*;

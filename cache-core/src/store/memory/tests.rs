@@ -136,7 +136,7 @@ impl Partition {
         drained
     }
 
-    /// Until nothing is pending; how many live entries were removed.
+    /// Goes on until nothing is pending. Returns how many live entries were removed.
     fn invalidate(&mut self, names: &[Name]) -> u64 {
         let mut drained = self.chunk(names);
         let mut removed = drained.removed;

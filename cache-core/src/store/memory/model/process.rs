@@ -74,7 +74,7 @@ pub(super) enum Progress {
         walk: Option<Walk>,
     },
     Writing(Frame),
-    /// Written; what is left of the cascade is pending.
+    /// The write is done; what is left of its cascade is pending.
     Written {
         source: usize,
         version: u8,
@@ -117,7 +117,7 @@ impl Frame {
         Self { key, if_present, clock, read_at, token, has_read, has_called, value, names }
     }
 
-    /// A process refuses itself what it knows to be too old, and then only removes.
+    /// A process itself refuses a load that it knows to be too old, and then only removes.
     pub(super) fn send(&self, state: &mut State, is_write: bool, world: &WorldTime) -> (FillReply, u64) {
         let age = self.read_at.map_or(Duration::ZERO, |read_at| world.passed.saturating_duration_since(read_at));
         if age > state.settings.fence_retention && state.rules.keep(Rule::ProcessesTellTheAge) {
@@ -143,7 +143,7 @@ impl Frame {
 
 pub(super) struct WorldTime {
     pub(super) now: crate::store::memory::state::Now,
-    /// By the processes' clocks, which are never set.
+    /// Judged by the processes' clocks, which are never set.
     pub(super) passed: Instant,
 }
 
@@ -180,7 +180,7 @@ fn leaf_tag(version: u8) -> Name {
 }
 
 impl World {
-    /// One step of one process, if it is not done; what it did.
+    /// Takes one step of one process, if it is not done. Returns what it did.
     pub(super) fn step(&mut self, process: usize) -> Option<String> {
         let progress = std::mem::replace(&mut self.progress[process], Progress::Done);
         let (what, progress) = match progress {
@@ -212,7 +212,7 @@ impl World {
                     let names = if self.program.inherits { stored } else { Vec::new() };
                     (format!("hits {name}"), deliver(frames, name, value_of(&bytes), names))
                 }
-                // Who gives up waiting loads all the same.
+                // A call that gives up waiting loads all the same.
                 LeaseReply::Granted(clock) | LeaseReply::Held { clock, .. } => {
                     (frame.clock, frame.read_at) = (Some(clock), Some(self.time().passed));
                     frames.push(frame);
@@ -228,7 +228,7 @@ impl World {
         let time = self.time();
         let (reply, _) = frame.send(&mut self.state, false, &time);
         self.may_resend(&frame, false);
-        // An entry that is stored is reached through its key; what is not stored passes all its
+        // A stored entry is reached through its key. A value that is not stored passes all its
         // names on.
         let passed_on = self.program.inherits || reply != FillReply::Stored;
         let names = if passed_on { frame.names.iter().cloned().collect() } else { Vec::new() };

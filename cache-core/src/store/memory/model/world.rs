@@ -25,8 +25,8 @@ pub(super) struct World {
     pub(super) progress: Vec<Progress>,
     /// Of the data, now.
     pub(super) versions: [u8; SOURCES],
-    /// What every read must be made from at least: the version of the data when the last returned
-    /// invalidation began.
+    /// The version of the data that every read must be made from at least: the one when the last
+    /// returned invalidation began.
     pub(super) required: [u8; SOURCES],
     pub(super) may_be_resent: Option<Sent>,
     pub(super) resent: Option<Sent>,
