@@ -147,10 +147,6 @@ impl Loading {
     /// reasons. Entries made from it stay until their own TTLs end, as they do when a new value is
     /// stored. And a fence would refuse the fills of the enclosing loads, which were made from the
     /// news.
-    ///
-    /// That is removed as its TTL would have removed it, not invalidated: what was made from it
-    /// goes on until its own TTL ends, as it does when the news is a value that is stored; and a
-    /// fence would refuse the fills of the loads around this one, which were made from the news.
     pub(crate) fn unkept(mut self, reason: NotStored) -> Option<Filling> {
         self.subject.note(Event::NotStored(reason));
         if let Some(leader) = self.rights.leader.take() {
