@@ -43,9 +43,9 @@ impl Invalidating {
         self.known = Some(self.known.take().unwrap_or_default().and(invalidation));
     }
 
-    /// The body returned: invalidates what was known and what the result adds. Begun on the first poll, it goes on if the
-    /// caller is dropped. Failures are counted, said at ERROR with the name of the
-    /// function, and retried in the background.
+    /// The body returned: invalidates the targets known so far and those that the result adds. The
+    /// invalidation begins on the first poll, and goes on if the caller is dropped. Failures are
+    /// counted, logged at ERROR with the name of the function, and retried in the background.
     pub async fn complete(mut self, from_result: Invalidation) {
         let invalidation = self.known.take().unwrap_or_default().and(from_result);
         let done = invalidate::begin_and_report(&self.runtime, self.function, invalidation);

@@ -44,8 +44,8 @@ pub(crate) enum Event<'a> {
     Removed(u64),
     /// An invalidation failed, and is retried in the background.
     InvalidationOwed,
-    /// The same, and nobody is told of it by an `Err`. `by`: the function, or the prefix of what it
-    /// writes.
+    /// An invalidation failed, and no caller gets an `Err` that tells of it. `by`: the function, or
+    /// the prefix of what it writes.
     InvalidationFailed { by: &'a str, error: &'a dyn std::error::Error },
     /// Invalidations that had failed have succeeded, and have removed so many entries.
     InvalidationsMadeGood(u64),
