@@ -43,8 +43,8 @@ local function may_leave(name, key, dead_since)
   return not is_depended_on(key, dead_since)
 end
 
--- Members of an index with their scores, dead members first. If there are at most 16 dead ones, all
--- of them; otherwise 16 from anywhere among them, because the first ones may have to stay. By rank,
+-- Members of an index with their scores, dead members first. If fewer than 16 are dead, all of
+-- these; otherwise 16 from anywhere among them, because the first ones may have to stay. By rank,
 -- because skipping members by score costs a step for each.
 local function dead_first(index, dead_since)
   local page = redis.call('ZRANGE', index, 0, 15, 'WITHSCORES')
