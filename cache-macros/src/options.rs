@@ -1,5 +1,6 @@
-//! Reads `name = value, name(list), flag`: one reader for every attribute, so that repeats and
-//! typos are treated alike.
+//! Reads `name = value, name(list), flag`, for every attribute.
+//!
+//! One reader treats repeats and typos alike.
 
 use proc_macro2::{TokenStream, TokenTree};
 use syn::ext::IdentExt;

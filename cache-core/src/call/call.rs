@@ -13,7 +13,7 @@ use crate::error::Error;
 use crate::key::{Key, Policy};
 use crate::name::Names;
 use crate::observe::NotStored;
-use crate::paths::load::{Loading, Running};
+use crate::paths::load::{LoadRun, Loading};
 use crate::paths::read::{Miss, Read, Terms};
 use crate::paths::refresh::Due;
 use crate::paths::subject::Subject;
@@ -133,7 +133,7 @@ impl<T> Load<T> {
     }
 
     /// The body is about to run. From here on its time is measured, and the lease is renewed.
-    pub fn begin(&mut self) -> Running {
+    pub fn begin(&mut self) -> LoadRun {
         self.loading.begin()
     }
 
@@ -143,7 +143,7 @@ impl<T> Load<T> {
     }
 
     /// The body has run.
-    pub fn end(&mut self, running: Running) {
+    pub fn end(&mut self, running: LoadRun) {
         self.loading.end(running);
     }
 

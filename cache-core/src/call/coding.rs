@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::payload;
-use crate::entry::codec::{self, Encoded};
+use crate::entry::codec::{self, Encoding};
 use crate::entry::{Entry, Fingerprint, Shape, fingerprint};
 use crate::error::Error;
 use crate::observe::NotStored;
@@ -13,10 +13,10 @@ use crate::paths::subject::Subject;
 /// What a call needs of the type of its values. It is made where the bounds are checked, and code
 /// that has it need not ask for them again. So a type that lacks a bound is reported once.
 pub struct Coding<T> {
-    pub(super) encode: fn(&Subject, &T) -> Result<Encoded, NotStored>,
+    pub(super) encode: fn(&Subject, &T) -> Result<Encoding, NotStored>,
     pub(super) decode: fn(&Entry) -> Result<T, Error>,
     /// An entry of a batch may be a `None`.
-    pub(super) encode_option: fn(&Subject, Option<&T>) -> Result<Encoded, NotStored>,
+    pub(super) encode_option: fn(&Subject, Option<&T>) -> Result<Encoding, NotStored>,
     pub(super) decode_option: fn(&Entry) -> Result<Option<T>, Error>,
     pub(super) fingerprint: fn(u32, Declared) -> Fingerprint,
 }

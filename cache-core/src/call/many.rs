@@ -9,9 +9,9 @@ use super::call::takes_refresh;
 use super::coding::Coding;
 use crate::key::{Key, Policy};
 use crate::name::Names;
-use crate::paths::load::Running;
+use crate::paths::load::LoadRun;
 use crate::paths::load::batch::BatchLoading;
-use crate::paths::read::Found;
+use crate::paths::read::Hit;
 use crate::paths::read::batch::Batch;
 use crate::runtime::Runtime;
 use crate::runtime::provenance::Inside;
@@ -134,7 +134,7 @@ pub async fn lookup_many<M: BatchMap>(call: ManyCall<M>) -> ManyStep<M> {
 
 impl<M: BatchMap> Many<M> {
     /// A negative entry stands for an id that the map does not hold.
-    fn take(&mut self, found: Vec<(usize, Found)>) {
+    fn take(&mut self, found: Vec<(usize, Hit)>) {
         let mut served = Vec::with_capacity(found.len());
         for (at, found) in found {
             match (self.coding.decode_option)(&found.entry) {
@@ -179,7 +179,7 @@ impl<M: BatchMap> ManyLoad<M> {
     }
 
     /// The body is about to run.
-    pub fn begin(&mut self) -> Running {
+    pub fn begin(&mut self) -> LoadRun {
         self.loading.begin()
     }
 
@@ -189,7 +189,7 @@ impl<M: BatchMap> ManyLoad<M> {
     }
 
     /// The body has run.
-    pub fn end(&mut self, running: Running) {
+    pub fn end(&mut self, running: LoadRun) {
         self.loading.end(running);
     }
 

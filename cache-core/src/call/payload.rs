@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::entry::codec::{self, Encoded, Loss};
+use crate::entry::codec::{self, Encoding, Loss};
 use crate::observe::NotStored;
 use crate::paths::subject::Subject;
 
@@ -12,15 +12,15 @@ use crate::paths::subject::Subject;
 pub(super) fn encode<T: Serialize + DeserializeOwned>(
     subject: &Subject,
     value: &impl Serialize,
-) -> Result<Encoded, NotStored> {
+) -> Result<Encoding, NotStored> {
     let encoded = codec::encode(value).map_err(|_| NotStored::Unencodable)?;
     let is_wanted = match &encoded {
-        Encoded::Value(payload) if payload.len() > subject.runtime.config.value_bytes_max => {
+        Encoding::Value(payload) if payload.len() > subject.runtime.config.value_bytes_max => {
             return Err(NotStored::TooLarge);
         }
-        Encoded::Value(_) => true,
-        Encoded::None => subject.policy.negative_ttl.is_some(),
-        Encoded::Err => false,
+        Encoding::Value(_) => true,
+        Encoding::None => subject.policy.negative_ttl.is_some(),
+        Encoding::Err => false,
     };
     let trust = &subject.counters.trust;
     if is_wanted && trust.tries::<T>() {

@@ -15,7 +15,7 @@ use crate::paths::invalidate::to_the_end;
 use crate::paths::subject::Subject;
 use crate::paths::write_through::{Put, Writer, prepare, read_clock, removal, write};
 use crate::runtime::Runtime;
-use crate::runtime::provenance::{Collected, Inside};
+use crate::runtime::provenance::{Inside, Lineage};
 
 /// The body of a function that writes through. [`finish`](Self::finish) or [`disarm`](Self::disarm)
 /// ends it. If it is dropped before, nobody knows whether it wrote, and the entry is removed.
@@ -98,7 +98,7 @@ pub(crate) async fn put<T: Serialize + DeserializeOwned>(
     };
     let encode = |subject: &Subject| (coding.encode)(subject, value);
     let prepared =
-        declared(&key, value).and_then(|declared| prepare(&subject, declared, Collected::default(), clock, encode));
+        declared(&key, value).and_then(|declared| prepare(&subject, declared, Lineage::default(), clock, encode));
     let reason = match prepared {
         Ok(prepared) => return to_the_end(write(subject, prepared)).await,
         Err(reason) => reason,

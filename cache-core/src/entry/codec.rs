@@ -21,7 +21,7 @@ use crate::serializers::{refuse, refuse_compounds};
 
 /// What a loaded value is, as its serialization shows.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Encoded {
+pub(crate) enum Encoding {
     /// A value, encoded.
     Value(Vec<u8>),
     /// `None`: stored only where negative entries are wanted.
@@ -35,10 +35,10 @@ pub(crate) enum Encoded {
 /// # Errors
 /// `Encode`: the value's own `Serialize` failed, or it has no JSON (a map whose keys are not
 /// scalars).
-pub(crate) fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Encoded, Error> {
+pub(crate) fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Encoding, Error> {
     match value.serialize(OuterLayer) {
         Ok(encoded) => Ok(encoded),
-        Err(NoAnswer::Plain) => to_json(value).map(Encoded::Value),
+        Err(NoAnswer::Plain) => to_json(value).map(Encoding::Value),
         Err(NoAnswer::Failed(error)) => Err(error),
     }
 }
@@ -89,12 +89,12 @@ pub(crate) enum Loss {
 ///
 /// # Cost
 /// That of a hit, and of serializing both values once more: a few times what encoding cost.
-pub(crate) fn check<T: Serialize + DeserializeOwned>(value: &impl Serialize, encoded: &Encoded) -> Result<(), Loss> {
+pub(crate) fn check<T: Serialize + DeserializeOwned>(value: &impl Serialize, encoded: &Encoding) -> Result<(), Loss> {
     let came_back = match encoded {
-        Encoded::Value(payload) => decode_payload::<T>(payload),
-        Encoded::None => decode_none(),
+        Encoding::Value(payload) => decode_payload::<T>(payload),
+        Encoding::None => decode_none(),
         // Never stored.
-        Encoded::Err => return Ok(()),
+        Encoding::Err => return Ok(()),
     };
     let came_back = came_back.map_err(|_| Loss::Undecodable)?;
     if differ(value, &came_back) { Err(Loss::Changed) } else { Ok(()) }
@@ -207,17 +207,17 @@ impl serde::ser::Error for NoAnswer {
 }
 
 impl Serializer for OuterLayer {
-    type Ok = Encoded;
+    type Ok = Encoding;
     type Error = NoAnswer;
 
     refuse_compounds!(NoAnswer::Plain);
 
-    fn serialize_none(self) -> Result<Encoded, NoAnswer> {
-        Ok(Encoded::None)
+    fn serialize_none(self) -> Result<Encoding, NoAnswer> {
+        Ok(Encoding::None)
     }
 
-    fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<Encoded, NoAnswer> {
-        to_json(value).map(Encoded::Value).map_err(NoAnswer::Failed)
+    fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<Encoding, NoAnswer> {
+        to_json(value).map(Encoding::Value).map_err(NoAnswer::Failed)
     }
 
     fn serialize_newtype_variant<T: Serialize + ?Sized>(
@@ -226,38 +226,38 @@ impl Serializer for OuterLayer {
         _: u32,
         variant: &'static str,
         _: &T,
-    ) -> Result<Encoded, NoAnswer> {
-        if name == "Result" && variant == "Err" { Ok(Encoded::Err) } else { Err(NoAnswer::Plain) }
+    ) -> Result<Encoding, NoAnswer> {
+        if name == "Result" && variant == "Err" { Ok(Encoding::Err) } else { Err(NoAnswer::Plain) }
     }
 
-    fn serialize_newtype_struct<T: Serialize + ?Sized>(self, _: &'static str, _: &T) -> Result<Encoded, NoAnswer> {
+    fn serialize_newtype_struct<T: Serialize + ?Sized>(self, _: &'static str, _: &T) -> Result<Encoding, NoAnswer> {
         Err(NoAnswer::Plain)
     }
 
-    fn collect_str<T: fmt::Display + ?Sized>(self, _: &T) -> Result<Encoded, NoAnswer> {
+    fn collect_str<T: fmt::Display + ?Sized>(self, _: &T) -> Result<Encoding, NoAnswer> {
         Err(NoAnswer::Plain)
     }
 
     refuse! {
         NoAnswer::Plain;
-        serialize_bool(bool) -> Encoded;
-        serialize_i8(i8) -> Encoded;
-        serialize_i16(i16) -> Encoded;
-        serialize_i32(i32) -> Encoded;
-        serialize_i64(i64) -> Encoded;
-        serialize_i128(i128) -> Encoded;
-        serialize_u8(u8) -> Encoded;
-        serialize_u16(u16) -> Encoded;
-        serialize_u32(u32) -> Encoded;
-        serialize_u64(u64) -> Encoded;
-        serialize_u128(u128) -> Encoded;
-        serialize_f32(f32) -> Encoded;
-        serialize_f64(f64) -> Encoded;
-        serialize_char(char) -> Encoded;
-        serialize_str(&str) -> Encoded;
-        serialize_bytes(&[u8]) -> Encoded;
-        serialize_unit() -> Encoded;
-        serialize_unit_struct(&'static str) -> Encoded;
-        serialize_unit_variant(&'static str, u32, &'static str) -> Encoded;
+        serialize_bool(bool) -> Encoding;
+        serialize_i8(i8) -> Encoding;
+        serialize_i16(i16) -> Encoding;
+        serialize_i32(i32) -> Encoding;
+        serialize_i64(i64) -> Encoding;
+        serialize_i128(i128) -> Encoding;
+        serialize_u8(u8) -> Encoding;
+        serialize_u16(u16) -> Encoding;
+        serialize_u32(u32) -> Encoding;
+        serialize_u64(u64) -> Encoding;
+        serialize_u128(u128) -> Encoding;
+        serialize_f32(f32) -> Encoding;
+        serialize_f64(f64) -> Encoding;
+        serialize_char(char) -> Encoding;
+        serialize_str(&str) -> Encoding;
+        serialize_bytes(&[u8]) -> Encoding;
+        serialize_unit() -> Encoding;
+        serialize_unit_struct(&'static str) -> Encoding;
+        serialize_unit_variant(&'static str, u32, &'static str) -> Encoding;
     }
 }

@@ -58,7 +58,7 @@ pub struct AdaptiveTtl {
 
 /// What a refill shows about the data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Observed {
+pub enum Observation {
     /// The payload is the same.
     Unchanged,
     /// The payload is another, or the entry was invalidated.
@@ -80,12 +80,12 @@ impl AdaptiveTtl {
     }
 
     /// The TTL after `ttl`, when the data were loaded again `elapsed` after the load before.
-    pub fn next(&self, ttl: Duration, elapsed: Duration, observed: Observed) -> Duration {
+    pub fn next(&self, ttl: Duration, elapsed: Duration, observed: Observation) -> Duration {
         let seconds = ttl.clamp(self.min, self.max).as_secs_f64();
         let expected_changes = self.price() * elapsed.as_secs_f64() / (seconds * seconds);
         let step = match observed {
-            Observed::Unchanged => GAIN * (1.0 - (-expected_changes).exp()),
-            Observed::Changed => -GAIN * (-expected_changes).exp(),
+            Observation::Unchanged => GAIN * (1.0 - (-expected_changes).exp()),
+            Observation::Changed => -GAIN * (-expected_changes).exp(),
         };
         self.bounded(seconds * step.exp())
     }
@@ -154,12 +154,12 @@ impl Learned {
 
     /// An entry that is gone before its time was invalidated. If it was evicted, its TTL was too
     /// long for the memory, and counts as a change as well.
-    fn observed(&self, refill: &Refill) -> Observed {
+    fn observed(&self, refill: &Refill) -> Observation {
         let invalidated = !refill.replaces && refill.loaded_at_ms < self.drops_at_ms;
         if invalidated || refill.payload_digest != self.payload_digest {
-            Observed::Changed
+            Observation::Changed
         } else {
-            Observed::Unchanged
+            Observation::Unchanged
         }
     }
 

@@ -4,6 +4,6 @@ mod adaptive;
 mod freshness;
 mod ttl;
 
-pub use adaptive::{AdaptiveTtl, Learned, Observed, Refill};
+pub use adaptive::{AdaptiveTtl, Learned, Observation, Refill};
 pub use freshness::{Decision, Freshness, Lifetime, Reason, Times};
 pub use ttl::{Ttl, TtlClasses};

@@ -8,5 +8,5 @@ mod trust;
 
 pub(crate) use event::{Event, NotStored};
 pub use health::Health;
-pub(crate) use stats::{Counted, Counters};
+pub(crate) use stats::{CounterTable, Counters};
 pub use stats::{PrefixStats, Stats};

@@ -170,13 +170,13 @@ impl PrefixStats {
 
 /// The live counters of one cache.
 #[derive(Default)]
-pub(crate) struct Counted {
+pub(crate) struct CounterTable {
     by_prefix: RwLock<HashMap<Box<str>, Arc<Counters>>>,
     /// Counts that belong to no prefix, such as the entries that a tag reached.
     pub(crate) unprefixed: Counters,
 }
 
-impl Counted {
+impl CounterTable {
     pub(crate) fn prefix(&self, prefix: &str) -> Arc<Counters> {
         if let Some(counters) = self.by_prefix.read().unwrap_or_else(PoisonError::into_inner).get(prefix) {
             return counters.clone();
@@ -267,7 +267,7 @@ mod tests {
 
     #[test]
     fn hit_rate_is_the_share_of_hits() {
-        let counted = Counted::default();
+        let counted = CounterTable::default();
         counted.prefix("flight").hits(3);
         counted.prefix("flight").misses(1);
         let stats = counted.snapshot();
@@ -278,7 +278,7 @@ mod tests {
 
     #[test]
     fn the_table_of_prefixes_is_bounded() {
-        let counted = Counted::default();
+        let counted = CounterTable::default();
         for prefix in 0..STATS_PREFIXES_MAX + 10 {
             counted.prefix(&format!("p{prefix}")).hits(1);
         }
@@ -305,7 +305,7 @@ mod tests {
 
     #[test]
     fn it_prints_one_aligned_line_per_prefix_and_a_total() {
-        let counted = Counted::default();
+        let counted = CounterTable::default();
         counted.prefix("airport").hits(1);
         counted.prefix("flight").misses(2);
         let table = counted.snapshot().to_string();

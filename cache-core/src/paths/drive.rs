@@ -6,7 +6,7 @@ use crate::error::{Error, ErrorKind};
 use crate::invalidation::Targets;
 use crate::name::Name;
 use crate::runtime::Runtime;
-use crate::store::{Drained, SweepScope};
+use crate::store::{Removal, SweepScope};
 
 /// Sends all targets and goes on until nothing is pending. Returns the number of live entries
 /// removed.
@@ -85,7 +85,7 @@ impl<'a> Drive<'a> {
         }
     }
 
-    async fn chunk(&self, names: &[Name]) -> Result<Drained, Error> {
+    async fn chunk(&self, names: &[Name]) -> Result<Removal, Error> {
         self.check_time()?;
         self.runtime.store()?.invalidate(names, self.operation_ends()).await
     }
@@ -95,7 +95,7 @@ impl<'a> Drive<'a> {
     }
 
     /// Whether something is still pending.
-    fn count(&mut self, drained: Drained) -> bool {
+    fn count(&mut self, drained: Removal) -> bool {
         self.removed += drained.removed;
         drained.pending > 0
     }

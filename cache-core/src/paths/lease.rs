@@ -16,7 +16,7 @@ use crate::config::BATCH_WINDOW;
 use crate::error::Error;
 use crate::runtime::Runtime;
 use crate::runtime::budget::Budget;
-use crate::runtime::single_flight::{Closing, Leader};
+use crate::runtime::single_flight::{FlightCloser, Leader};
 use crate::store::{IfHeld, IfPresent, LeaseReply, LeaseRequest, Token};
 
 /// Asks for the lease of a subject. The answer may be a value that was stored meanwhile.
@@ -69,7 +69,7 @@ pub(crate) struct Renewal(Option<AbortHandle>);
 struct RenewedLease {
     key: Arc<str>,
     token: Token,
-    flight: Option<Closing>,
+    flight: Option<FlightCloser>,
 }
 
 impl Renewal {
@@ -117,7 +117,7 @@ async fn renew(runtime: Arc<Runtime>, mut leases: Vec<RenewedLease>) {
                 // The lease is kept after a failed renewal: the next attempt comes before it runs
                 // out.
                 let is_lost = matches!(renewal.await, Ok(false));
-                flight.iter().filter(|_| is_lost).for_each(Closing::close);
+                flight.iter().filter(|_| is_lost).for_each(FlightCloser::close);
                 is_lost.then_some(token.0)
             })
         });

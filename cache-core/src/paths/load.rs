@@ -8,7 +8,7 @@ use super::lease::{Lease, Renewal};
 use super::stamp::{Origin, Prepared};
 use super::subject::Subject;
 use crate::clock;
-use crate::entry::codec::Encoded;
+use crate::entry::codec::Encoding;
 use crate::entry::{Entry, Version};
 use crate::name::Names;
 use crate::observe::{Event, NotStored};
@@ -68,7 +68,7 @@ pub(crate) struct Rights {
 
 /// A load whose body runs and whose leases are renewed. Dropped, it was cancelled.
 #[must_use]
-pub struct Running {
+pub struct LoadRun {
     begun: clock::Instant,
     /// What the store had cost the calls inside this load before the body began.
     lost: Duration,
@@ -114,13 +114,13 @@ impl Loading {
     }
 
     /// The body is about to run.
-    pub(crate) fn begin(&mut self) -> Running {
+    pub(crate) fn begin(&mut self) -> LoadRun {
         // Before the body runs: a follower that joins from here on may take the value only if it is
         // stored.
         self.rights.leader.iter().for_each(Leader::load_begins);
         let renewal = Renewal::of(&self.subject.runtime, self.lease_and_leader().into_iter());
         self.subject.note(Event::LoadBegan);
-        Running { begun: clock::now(), lost: self.scope.lost(), _renewal: renewal }
+        LoadRun { begun: clock::now(), lost: self.scope.lost(), _renewal: renewal }
     }
 
     /// The body, to be run between [`begin`](Self::begin) and [`end`](Self::end).
@@ -129,7 +129,7 @@ impl Loading {
     }
 
     /// The body has run.
-    pub(crate) fn end(&mut self, running: Running) {
+    pub(crate) fn end(&mut self, running: LoadRun) {
         self.cost = clock::since(running.begun);
         self.budget.has_lost(self.scope.lost());
         self.subject.note(Event::LoadEnded(self.cost));
@@ -185,7 +185,7 @@ impl Loading {
     }
 
     /// Makes the value ready to be sent. `None`: there is nothing to send; the reason was counted.
-    pub(crate) fn fill_with(mut self, encode: impl FnOnce(&Subject) -> Result<Encoded, NotStored>) -> Option<Filling> {
+    pub(crate) fn fill_with(mut self, encode: impl FnOnce(&Subject) -> Result<Encoding, NotStored>) -> Option<Filling> {
         let clock = self.rights.clock.take().filter(|_| self.subject.key.is_some());
         let Some(clock) = clock else { return self.unkept(NotStored::NoReading) };
         let origin = Origin { clock, replaces: self.replaces != Replaces::Nothing, cost: self.cost };

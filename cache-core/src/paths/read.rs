@@ -27,7 +27,7 @@ pub(crate) struct Read {
     subject: Arc<Subject>,
     terms: Terms,
     way: Way,
-    seen: Seen,
+    seen: Evidence,
     budget: Budget,
     /// When this call stops waiting for other loads. The first wait sets it.
     patience: Option<Instant>,
@@ -63,7 +63,7 @@ enum Way {
 }
 
 /// What this call has seen under its key.
-struct Seen {
+struct Evidence {
     /// Which stored bytes are an answer. A value that was too old does not count a second time;
     /// after corrupt or foreign bytes, nothing stored counts.
     if_present: IfPresent,
@@ -72,7 +72,7 @@ struct Seen {
 }
 
 /// A stored value that the caller may be served.
-pub(crate) struct Found {
+pub(crate) struct Hit {
     pub(crate) entry: Entry,
     kind: HitKind,
     // Boxed: rare, and large.
@@ -100,7 +100,7 @@ enum Source {
 
 /// What bytes are to this call.
 enum Verdict {
-    Usable(Found),
+    Usable(Hit),
     TooOld(Entry),
     /// Corrupt, or of another type.
     Bad,
@@ -110,13 +110,13 @@ enum Verdict {
 
 /// The outcome of a miss: a stored value, or a load to run.
 pub(crate) enum Miss {
-    Found(Found),
+    Found(Hit),
     Load(Box<Loading>),
 }
 
 /// The outcome of joining a flight.
 enum Sharing {
-    Found(Found),
+    Found(Hit),
     Lead(Leader),
     Alone,
 }
@@ -137,7 +137,7 @@ impl Read {
             subject.note(Event::Bypass);
         }
         let if_present = if terms.refresh { IfPresent::Ignore } else { IfPresent::Return };
-        let seen = Seen { if_present, kept: None };
+        let seen = Evidence { if_present, kept: None };
         Self { subject, terms, way, seen, budget, patience: None }
     }
 
@@ -148,7 +148,7 @@ impl Read {
 
     /// Looks in the store: the stored value, if this call may use it. One round trip. Calls do not
     /// share this look: a shared answer could be older than the caller.
-    pub(crate) async fn stored(&mut self) -> Option<Found> {
+    pub(crate) async fn stored(&mut self) -> Option<Hit> {
         match self.look().await {
             Ok(found) => found,
             Err(_) => {
@@ -159,7 +159,7 @@ impl Read {
     }
 
     /// As [`stored`](Self::stored), but an error of the store goes to the caller.
-    pub(crate) async fn look(&mut self) -> Result<Option<Found>, Error> {
+    pub(crate) async fn look(&mut self) -> Result<Option<Hit>, Error> {
         let Some((key, store)) = self.subject.place().filter(|_| self.looks()) else { return Ok(None) };
         let bytes = self.budget.ask(&self.subject.counters, |until| store.get(&key.text, until)).await?;
         Ok(bytes.and_then(|bytes| self.usable(bytes, Source::Store)))
@@ -167,7 +167,7 @@ impl Read {
 
     /// Counts a value that was decoded and goes to the caller. Returns the refresh that is due, if
     /// any.
-    pub(crate) fn served(&self, found: Found) -> Option<Box<Due>> {
+    pub(crate) fn served(&self, found: Hit) -> Option<Box<Due>> {
         self.subject.note(match found.kind {
             HitKind::Fresh => Event::Hit,
             HitKind::Stale => Event::StaleHit,
@@ -178,7 +178,7 @@ impl Read {
     }
 
     /// The payload is not what the type expects.
-    pub(crate) fn undecodable(&mut self, found: &Found) {
+    pub(crate) fn undecodable(&mut self, found: &Hit) {
         self.bad();
         if found.kind == HitKind::Shared {
             self.way = Way::Alone;
@@ -263,7 +263,7 @@ impl Read {
 
     /// The bytes as a value that this call may use. If it may not, the reason is noted in `seen` or
     /// `way`, for the next question to the store.
-    fn usable(&mut self, bytes: Bytes, source: Source) -> Option<Found> {
+    fn usable(&mut self, bytes: Bytes, source: Source) -> Option<Hit> {
         match self.judge(bytes, source) {
             Verdict::Usable(found) => return Some(found),
             // If another call stores a newer value meanwhile, this call takes that one and need not
@@ -322,7 +322,7 @@ impl Read {
             (Source::Store, _) => HitKind::Fresh,
         };
         let due = due.and_then(|_| Due::new(&self.subject, entry.version()));
-        Verdict::Usable(Found { entry, kind, due })
+        Verdict::Usable(Hit { entry, kind, due })
     }
 
     fn bad(&mut self) {
@@ -334,9 +334,9 @@ impl Read {
     /// leader read will not do: it may be older than this call. A call that has such a value need
     /// not wait for a turn to load: if that load failed too, the call would be served this value
     /// all the same.
-    fn stand_in(&mut self) -> Option<Found> {
+    fn stand_in(&mut self) -> Option<Hit> {
         let entry = load::stand_in(&self.subject, self.seen.kept.take()?)?;
-        Some(Found { entry, kind: HitKind::StandIn, due: None })
+        Some(Hit { entry, kind: HitKind::StandIn, due: None })
     }
 }
 

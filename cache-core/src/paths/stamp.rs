@@ -8,13 +8,13 @@ use bytes::Bytes;
 
 use super::subject::Subject;
 use crate::clock::millis;
-use crate::entry::codec::Encoded;
+use crate::entry::codec::Encoding;
 use crate::entry::{self, Header};
 use crate::freshness::{AdaptiveTtl, Freshness, Learned, Refill, Ttl};
 use crate::name::{Name, Names};
 use crate::observe::{Event, NotStored};
 use crate::runtime::Runtime;
-use crate::runtime::provenance::Collected;
+use crate::runtime::provenance::Lineage;
 use crate::store::{ClockReading, Fill, Refusal, Token};
 
 /// Where a value comes from.
@@ -47,16 +47,16 @@ impl Prepared {
     pub(crate) fn new(
         subject: &Subject,
         declared: Names,
-        inherited: Collected,
+        inherited: Lineage,
         origin: Origin,
-        encode: impl FnOnce(&Subject) -> Result<Encoded, NotStored>,
+        encode: impl FnOnce(&Subject) -> Result<Encoding, NotStored>,
     ) -> Result<Self, NotStored> {
         let names = names(subject, declared, inherited)?;
         let encoded = encode(subject)?;
         let Subject { runtime, policy, .. } = subject;
         let mut learned = None;
         let (payload, ttl, freshness) = match encoded {
-            Encoded::Value(payload) => {
+            Encoding::Value(payload) => {
                 let ttl = match &policy.adaptive {
                     None => ttl(runtime, &policy.ttl),
                     Some(adaptive) => learned.insert(learn(adaptive, &origin, &payload)).ttl(),
@@ -64,10 +64,10 @@ impl Prepared {
                 (Some(payload), ttl, policy.freshness)
             }
             // Without stale windows: a stale `None` would hide a value that exists by now.
-            Encoded::None => {
+            Encoding::None => {
                 (None, policy.negative_ttl.ok_or(NotStored::NotWanted)?, policy.freshness.without_windows())
             }
-            Encoded::Err => return Err(NotStored::NotWanted),
+            Encoding::Err => return Err(NotStored::NotWanted),
         };
         let (value, ttl) = stamp(subject, &names, payload, (ttl, freshness), origin.cost)?;
         let learned = learned.zip(policy.adaptive.as_ref()).map(|(learned, adaptive)| {
@@ -84,7 +84,7 @@ impl Prepared {
 }
 
 /// What an entry belongs to, sorted, without its own key.
-fn names(subject: &Subject, declared: Names, inherited: Collected) -> Result<Vec<Name>, NotStored> {
+fn names(subject: &Subject, declared: Names, inherited: Lineage) -> Result<Vec<Name>, NotStored> {
     let config = &subject.runtime.config;
     if declared.is_poisoned() {
         return Err(NotStored::NameUnspelled);

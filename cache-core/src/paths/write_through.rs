@@ -9,13 +9,13 @@ use super::drive::drain;
 use super::invalidate::{self, Obligation};
 use super::stamp::{Origin, Prepared};
 use super::subject::Subject;
-use crate::entry::codec::Encoded;
+use crate::entry::codec::Encoding;
 use crate::error::Error;
 use crate::invalidation::Targets;
 use crate::name::Names;
 use crate::observe::{Event, NotStored};
 use crate::runtime::budget::Budget;
-use crate::runtime::provenance::{Collected, Inside, Scope};
+use crate::runtime::provenance::{Inside, Lineage, Scope};
 use crate::store::{ClockReading, FillReply, Token};
 
 /// What a [`put`](crate::Cache::put) did.
@@ -42,9 +42,9 @@ pub(crate) async fn read_clock(subject: &Subject) -> Result<ClockReading, Error>
 pub(crate) fn prepare(
     subject: &Subject,
     declared: Names,
-    inherited: Collected,
+    inherited: Lineage,
     clock: ClockReading,
-    encode: impl FnOnce(&Subject) -> Result<Encoded, NotStored>,
+    encode: impl FnOnce(&Subject) -> Result<Encoding, NotStored>,
 ) -> Result<Prepared, NotStored> {
     // `replaces` is true, because a write does not know what was stored before. Only the payload
     // tells whether the data changed.
@@ -126,7 +126,7 @@ impl Writer {
     /// future waits for its end.
     pub(crate) fn finish(
         mut self,
-        value: Result<(Names, impl FnOnce(&Subject) -> Result<Encoded, NotStored>), NotStored>,
+        value: Result<(Names, impl FnOnce(&Subject) -> Result<Encoding, NotStored>), NotStored>,
     ) -> Settlement {
         let Some(subject) = self.subject.take() else { return Box::pin(std::future::ready(())) };
         let prepared = value.and_then(|(declared, encode)| self.prepare(&subject, declared, encode));
@@ -137,7 +137,7 @@ impl Writer {
         &mut self,
         subject: &Subject,
         declared: Names,
-        encode: impl FnOnce(&Subject) -> Result<Encoded, NotStored>,
+        encode: impl FnOnce(&Subject) -> Result<Encoding, NotStored>,
     ) -> Result<Prepared, NotStored> {
         // Without a reading nothing proves the value current.
         let clock = self.clock.take().ok_or(NotStored::NoReading)?;

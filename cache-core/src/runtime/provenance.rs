@@ -28,7 +28,7 @@ pub(crate) struct Scope {
     keys: HashSet<Arc<str>>,
     names_max: usize,
     parent: Option<Arc<Scope>>,
-    collected: Mutex<Collected>,
+    collected: Mutex<Lineage>,
     /// The time that the outermost call has lost so far to a store that did not answer, in µs.
     lost_us: Arc<AtomicU64>,
 }
@@ -53,7 +53,7 @@ impl<F: Future> Future for Inside<F> {
 
 /// The names of a load that were collected so far.
 #[derive(Default)]
-pub(crate) struct Collected {
+pub(crate) struct Lineage {
     pub(crate) names: BTreeSet<Name>,
     /// There were more names than `names_max`: the value must not be stored.
     pub(crate) overflowed: bool,
@@ -107,7 +107,7 @@ impl Scope {
     }
 
     /// Adds all that the load of a batch has collected, for the load of one of the batch's keys.
-    pub(crate) fn inherit(&self, whole: &Collected) {
+    pub(crate) fn inherit(&self, whole: &Lineage) {
         self.add(self.cache_id, &whole.names);
         let mut collected = self.lock();
         collected.overflowed |= whole.overflowed;
@@ -119,7 +119,7 @@ impl Scope {
     }
 
     /// Takes out what was collected; the scope is empty after it.
-    pub(crate) fn take(&self) -> Collected {
+    pub(crate) fn take(&self) -> Lineage {
         std::mem::take(&mut *self.lock())
     }
 
@@ -168,7 +168,7 @@ impl Scope {
         self.lock().untraceable = true;
     }
 
-    fn lock(&self) -> MutexGuard<'_, Collected> {
+    fn lock(&self) -> MutexGuard<'_, Lineage> {
         self.collected.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

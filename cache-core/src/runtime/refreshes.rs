@@ -10,11 +10,11 @@ use tokio::task::AbortHandle;
 /// The refreshes of one cache in this process.
 #[derive(Default)]
 pub(crate) struct Refreshes {
-    running: Mutex<Running>,
+    running: Mutex<RefreshTable>,
 }
 
 #[derive(Default)]
-struct Running {
+struct RefreshTable {
     /// The last handle of the cache was dropped, or the user has ended the refreshes.
     closed: bool,
     last_id: u64,
@@ -50,7 +50,7 @@ impl Refreshes {
     }
 
     // A panic while the lock is held leaves the map whole: every change to it is one operation.
-    fn lock(&self) -> MutexGuard<'_, Running> {
+    fn lock(&self) -> MutexGuard<'_, RefreshTable> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

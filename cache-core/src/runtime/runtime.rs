@@ -10,7 +10,7 @@ use crate::clock;
 use crate::config::Config;
 use crate::error::{Error, ErrorKind};
 use crate::freshness::TtlClasses;
-use crate::observe::Counted;
+use crate::observe::CounterTable;
 use crate::store::Store;
 
 /// A store, and everything that this process knows about the store.
@@ -25,7 +25,7 @@ pub(crate) struct Runtime {
     pub(crate) flights: Arc<Flights>,
     pub(crate) refreshes: Arc<Refreshes>,
     pub(crate) debts: Debts,
-    pub(crate) counted: Counted,
+    pub(crate) counted: CounterTable,
     pub(crate) classes: RwLock<TtlClasses>,
     /// Classes that were asked for and are in no table. They are names in source code, so there are
     /// few.
@@ -40,7 +40,7 @@ impl Runtime {
             flights: Arc::default(),
             refreshes: Arc::default(),
             debts: Debts::new(config.recovery_names_max),
-            counted: Counted::default(),
+            counted: CounterTable::default(),
             classes: RwLock::new(classes),
             warned_of_classes: Mutex::default(),
             config,

@@ -102,7 +102,7 @@ pub(crate) struct Leader {
 
 /// Closes a flight without ending it. Holds the flight weakly: the flight is over when its leader
 /// is dropped.
-pub(crate) struct Closing {
+pub(crate) struct FlightCloser {
     flights: Arc<Flights>,
     key: Arc<str>,
     flight: Weak<Flight>,
@@ -220,8 +220,8 @@ impl Leader {
     }
 
     /// The right to close the flight, for whoever learns that this leader loads in vain.
-    pub(crate) fn closing(&self) -> Closing {
-        Closing { flights: self.flights.clone(), key: self.key.clone(), flight: Arc::downgrade(&self.flight) }
+    pub(crate) fn closing(&self) -> FlightCloser {
+        FlightCloser { flights: self.flights.clone(), key: self.key.clone(), flight: Arc::downgrade(&self.flight) }
     }
 
     /// The load failed.
@@ -248,7 +248,7 @@ impl Drop for Leader {
     }
 }
 
-impl Closing {
+impl FlightCloser {
     pub(crate) fn close(&self) {
         if let Some(flight) = self.flight.upgrade() {
             self.flights.close(&self.key, &flight);

@@ -9,8 +9,8 @@ use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::{
-    ClockReading, Drained, Fill, FillReply, IfHeld, IfPresent, LeaseReply, LeaseRequest, Recall, Refusal, Store,
-    SweepScope, Token, Written,
+    ClockReading, Fill, FillReply, IfHeld, IfPresent, LeaseReply, LeaseRequest, Recall, Refusal, Removal, Store,
+    SweepScope, Token, WriteReply,
 };
 use crate::config::{Config, INVALIDATE_MEMBERS_PER_CHUNK};
 use crate::entry::Version;

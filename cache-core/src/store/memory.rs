@@ -9,12 +9,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use self::moment::{Now, Settings};
 use self::rules::Rules;
-use self::state::{Now, Settings, State};
+use self::state::State;
 use super::watches::{Change, Watch, Watches};
 use super::{
-    ClockReading, Drained, Fill, FillReply, IfPresent, LeaseReply, LeaseRequest, Recall, Store, StoreFuture,
-    SweepReply, SweepScope, Token, Written,
+    ClockReading, Fill, FillReply, IfPresent, LeaseReply, LeaseRequest, Recall, Removal, Store, StoreFuture,
+    SweepReply, SweepScope, Token, WriteReply,
 };
 use crate::clock::{self, Instant};
 use crate::config::{Config, INVALIDATE_NAMES_PER_CHUNK};
@@ -28,6 +29,7 @@ mod fences;
 mod indexes;
 mod learned;
 mod leases;
+mod moment;
 #[cfg(test)]
 mod rig;
 mod rules;
@@ -188,7 +190,7 @@ impl Store for MemoryStore {
         })
     }
 
-    fn write<'a>(&'a self, fill: Fill<'a>, _: Instant) -> StoreFuture<'a, Written> {
+    fn write<'a>(&'a self, fill: Fill<'a>, _: Instant) -> StoreFuture<'a, WriteReply> {
         Box::pin(async move {
             let key = fill.key;
             let reply = self.run_on(key, move |state, name, now| state.write(name, &fill, now)).await?;
@@ -197,7 +199,7 @@ impl Store for MemoryStore {
         })
     }
 
-    fn invalidate<'a>(&'a self, names: &'a [Name], _: Instant) -> StoreFuture<'a, Drained> {
+    fn invalidate<'a>(&'a self, names: &'a [Name], _: Instant) -> StoreFuture<'a, Removal> {
         debug_assert!(names.len() <= INVALIDATE_NAMES_PER_CHUNK);
         Box::pin(async move {
             let drained = self.run(move |state, now| state.invalidate(names, now)).await?;

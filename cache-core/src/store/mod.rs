@@ -13,8 +13,8 @@ pub(crate) use scheme::Scheme;
 #[cfg(feature = "redis")]
 pub(crate) use store::StoreHealth;
 pub(crate) use store::{
-    ClockReading, Drained, Fill, FillReply, IfHeld, IfPresent, LeaseReply, LeaseRequest, Recall, Refusal, Store,
-    StoreFuture, SweepReply, SweepScope, Token, Written,
+    ClockReading, Fill, FillReply, IfHeld, IfPresent, LeaseReply, LeaseRequest, Recall, Refusal, Removal, Store,
+    StoreFuture, SweepReply, SweepScope, Token, WriteReply,
 };
 #[cfg(any(feature = "redis", test))]
 pub(crate) use watches::Watches;

@@ -17,8 +17,8 @@ use crate::entry::Version;
 use crate::error::{Error, ErrorKind};
 use crate::name::Name;
 use crate::store::{
-    Change, ClockReading, Drained, Fill, FillReply, IfHeld, IfPresent, LeaseReply, LeaseRequest, Recall, Refusal,
-    Store, StoreFuture, StoreHealth, SweepReply, SweepScope, Token, Watch, Written,
+    Change, ClockReading, Fill, FillReply, IfHeld, IfPresent, LeaseReply, LeaseRequest, Recall, Refusal, Removal,
+    Store, StoreFuture, StoreHealth, SweepReply, SweepScope, Token, Watch, WriteReply,
 };
 
 mod connect;
@@ -317,7 +317,7 @@ impl Store for RedisStore {
         })
     }
 
-    fn write<'a>(&'a self, fill: Fill<'a>, until: Instant) -> StoreFuture<'a, Written> {
+    fn write<'a>(&'a self, fill: Fill<'a>, until: Instant) -> StoreFuture<'a, WriteReply> {
         Box::pin(async move {
             let budget = INVALIDATE_MEMBERS_PER_CHUNK.to_string();
             let written = match self.run_fill(&scripts::WRITE, &budget, &fill, until).await {
@@ -325,7 +325,7 @@ impl Store for RedisStore {
                 // register its names.
                 Err(error) if error.kind() == ErrorKind::Limit => {
                     let drained = self.invalidate(&[Name::key(fill.key)?], until).await?;
-                    Written { fill: FillReply::Refused(Refusal::OutOfMemory), drained }
+                    WriteReply { fill: FillReply::Refused(Refusal::OutOfMemory), drained }
                 }
                 written => reply::written(&written?)?,
             };
@@ -334,7 +334,7 @@ impl Store for RedisStore {
         })
     }
 
-    fn invalidate<'a>(&'a self, names: &'a [Name], until: Instant) -> StoreFuture<'a, Drained> {
+    fn invalidate<'a>(&'a self, names: &'a [Name], until: Instant) -> StoreFuture<'a, Removal> {
         Box::pin(async move {
             let names: Vec<&[u8]> = names.iter().map(|name| name.as_str().as_bytes()).collect();
             let drained = reply::drained(&self.run_invalidation(&scripts::INVALIDATE, &names, until).await?)?;

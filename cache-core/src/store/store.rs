@@ -177,7 +177,7 @@ pub(crate) enum Refusal {
 
 /// What one chunk of an invalidation did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Drained {
+pub(crate) struct Removal {
     /// Live entries removed.
     pub(crate) removed: u64,
     /// How much is left to do, of this and of any other unfinished invalidation. Zero: all is done.
@@ -186,9 +186,9 @@ pub(crate) struct Drained {
 
 /// The answer to [`Store::write`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Written {
+pub(crate) struct WriteReply {
     pub(crate) fill: FillReply,
-    pub(crate) drained: Drained,
+    pub(crate) drained: Removal,
 }
 
 /// Which keys a pattern walk visits. A walk visits all values first, then the indexes. An index can
@@ -208,7 +208,7 @@ pub(crate) enum SweepScope {
 pub(crate) struct SweepReply {
     /// Where the walk goes on; `None` at its end.
     pub(crate) next: Option<u64>,
-    pub(crate) drained: Drained,
+    pub(crate) drained: Removal,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -284,11 +284,11 @@ pub(crate) trait Store: Send + Sync + 'static {
     /// Removes the key and what depends on it, and fences the key. Stores the new value only if
     /// nothing that it depends on was invalidated after `fill.clock`, and memory is not full. Cost
     /// as for `fill`; what is left of a cascade is pending.
-    fn write<'a>(&'a self, fill: Fill<'a>, until: Instant) -> StoreFuture<'a, Written>;
+    fn write<'a>(&'a self, fill: Fill<'a>, until: Instant) -> StoreFuture<'a, WriteReply>;
 
     /// One chunk of an invalidation: fences `names` (at most `INVALIDATE_NAMES_PER_CHUNK`; may be
     /// empty), removes what they reach, and goes on with whatever is pending.
-    fn invalidate<'a>(&'a self, names: &'a [Name], until: Instant) -> StoreFuture<'a, Drained>;
+    fn invalidate<'a>(&'a self, names: &'a [Name], until: Instant) -> StoreFuture<'a, Removal>;
 
     /// One page of a pattern walk; raises the floor first. `pattern` is a Redis glob over logical
     /// keys.

@@ -25,17 +25,17 @@ pub(crate) enum Change {
 
 /// The waiters of one place that learns of changes. Clones share it.
 #[derive(Clone, Default)]
-pub(crate) struct Watches(Arc<Registry>);
+pub(crate) struct Watches(Arc<WatchTable>);
 
 #[derive(Default)]
-struct Registry {
-    by_name: Mutex<HashMap<Box<[u8]>, Vec<Told>>>,
+struct WatchTable {
+    by_name: Mutex<HashMap<Box<[u8]>, Vec<Listener>>>,
     /// The number of live watches. Read without the lock, so that changes that nobody waits for
     /// cost nothing.
     count: AtomicUsize,
 }
 
-struct Told {
+struct Listener {
     of: Change,
     waiter: Arc<Waiter>,
 }
@@ -47,7 +47,7 @@ struct Waiter {
 
 /// A wait for the value or the lease of one key. Dropped, it leaves nothing behind.
 pub(crate) struct Watch {
-    registry: Arc<Registry>,
+    registry: Arc<WatchTable>,
     waiter: Arc<Waiter>,
 }
 
@@ -64,7 +64,7 @@ impl Watches {
         let names = [value, lease].map(|name| name.as_bytes().into());
         let waiter = Arc::new(Waiter { names, change: watch::Sender::new(Change::Nothing) });
         for (name, of) in waiter.names.iter().zip([Change::Value, Change::Lease]) {
-            by_name.entry(name.clone()).or_default().push(Told { of, waiter: waiter.clone() });
+            by_name.entry(name.clone()).or_default().push(Listener { of, waiter: waiter.clone() });
         }
         drop(by_name);
         Some(Watch { registry, waiter })
@@ -92,10 +92,10 @@ impl Watches {
     }
 }
 
-impl Registry {
+impl WatchTable {
     // A panic while the lock is held leaves the map usable: a waiter that it loses asks again after
     // a while.
-    fn lock(&self) -> MutexGuard<'_, HashMap<Box<[u8]>, Vec<Told>>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Box<[u8]>, Vec<Listener>>> {
         self.by_name.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -15,8 +15,8 @@ use crate::name::Name;
 use crate::store::far;
 use crate::store::memory::MemoryStore;
 use crate::store::{
-    ClockReading, Drained, Fill, FillReply, IfPresent, LeaseReply, LeaseRequest, Recall, Store, StoreFuture,
-    SweepReply, SweepScope, Token, Watch, Watches, Written,
+    ClockReading, Fill, FillReply, IfPresent, LeaseReply, LeaseRequest, Recall, Removal, Store, StoreFuture,
+    SweepReply, SweepScope, Token, Watch, Watches, WriteReply,
 };
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -209,8 +209,8 @@ impl Faulty {
         answer
     }
 
-    fn pending(&self, drained: Drained) -> Drained {
-        if self.plan(|plan| plan.never_done) { Drained { pending: 1, ..drained } } else { drained }
+    fn pending(&self, drained: Removal) -> Removal {
+        if self.plan(|plan| plan.never_done) { Removal { pending: 1, ..drained } } else { drained }
     }
 }
 
@@ -306,16 +306,16 @@ impl Store for Faulty {
         self.through(Op::Fill, until, Box::pin(async move { self.0.store.fill(fill, until).await }))
     }
 
-    fn write<'a>(&'a self, fill: Fill<'a>, until: Instant) -> StoreFuture<'a, Written> {
+    fn write<'a>(&'a self, fill: Fill<'a>, until: Instant) -> StoreFuture<'a, WriteReply> {
         self.plan(|plan| plan.ttls.push(fill.ttl));
         let work = async move {
             let written = self.0.store.write(fill, until).await?;
-            Ok(Written { drained: self.pending(written.drained), ..written })
+            Ok(WriteReply { drained: self.pending(written.drained), ..written })
         };
         self.through(Op::Write, until, Box::pin(work))
     }
 
-    fn invalidate<'a>(&'a self, names: &'a [Name], until: Instant) -> StoreFuture<'a, Drained> {
+    fn invalidate<'a>(&'a self, names: &'a [Name], until: Instant) -> StoreFuture<'a, Removal> {
         let work = async move { Ok(self.pending(self.0.store.invalidate(names, until).await?)) };
         self.through(Op::Invalidate, until, Box::pin(work))
     }

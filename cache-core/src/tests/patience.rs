@@ -60,7 +60,7 @@ async fn beside_a_load_that_takes_longer_than_the_wait_others_load_one_after_ano
     for (seconds, loads) in [(3, 2), (5, 3), (9, 12)] {
         let (cache, _) = rig();
         let source = Slow::new(Duration::from_secs(seconds));
-        let (values, took) = storm(&[cache.clone()], &source).await;
+        let (values, took) = storm(std::slice::from_ref(&cache), &source).await;
         assert_eq!(source.begun(), GOES_ON[..loads], "{seconds} s");
         // Whoever loads has the value of its own load; all others that of the first.
         assert_eq!(values.iter().filter(|value| **value == 1).count(), CALLERS - (loads - 1));

@@ -160,7 +160,7 @@ fn a_none_of_something_that_is_no_option_is_undecodable() {
         }
     }
 
-    assert_eq!(encode(&Nothing {}).unwrap(), Encoded::None);
+    assert_eq!(encode(&Nothing {}).unwrap(), Encoding::None);
     is_undecodable(Nothing {});
 }
 
@@ -179,7 +179,7 @@ fn what_serde_does_not_show_is_not_seen() {
     }
     let user = || User { password_hash: "hash".to_owned(), token: "token".to_owned(), phone: Some(1) };
     survives(user());
-    let Encoded::Value(payload) = encode(&user()).unwrap() else { panic!("a value") };
+    let Encoding::Value(payload) = encode(&user()).unwrap() else { panic!("a value") };
     let User { password_hash, token, phone } = decode_payload(&payload).unwrap();
     assert_eq!((password_hash.as_str(), token.as_str(), phone), ("", "", None));
     survives(Untagged::<u8, u64>::Second(1));

@@ -22,9 +22,9 @@ fn stored(payload: Option<&[u8]>) -> Entry {
 /// What comes back of a value that went through the store.
 fn through<T: Serialize + DeserializeOwned>(value: &T) -> T {
     let entry = match encode(value).unwrap() {
-        Encoded::Value(payload) => stored(Some(&payload)),
-        Encoded::None => stored(None),
-        Encoded::Err => panic!("an `Err` is not stored"),
+        Encoding::Value(payload) => stored(Some(&payload)),
+        Encoding::None => stored(None),
+        Encoding::Err => panic!("an `Err` is not stored"),
     };
     decode(&entry).unwrap()
 }
@@ -63,19 +63,19 @@ fn options_come_back_however_nested() {
 #[test]
 fn some_is_stored_as_what_it_holds() {
     assert_eq!(encode(&Some(5)).unwrap(), encode(&5).unwrap());
-    assert_eq!(encode(&None::<u8>).unwrap(), Encoded::None);
-    assert_eq!(encode(&vec![None::<u8>]).unwrap(), Encoded::Value(b"[null]".to_vec()));
+    assert_eq!(encode(&None::<u8>).unwrap(), Encoding::None);
+    assert_eq!(encode(&vec![None::<u8>]).unwrap(), Encoding::Value(b"[null]".to_vec()));
 }
 
 #[test]
 fn an_err_is_told_from_a_value() {
-    assert_eq!(encode(&Err::<u8, _>("no")).unwrap(), Encoded::Err);
+    assert_eq!(encode(&Err::<u8, _>("no")).unwrap(), Encoding::Err);
     check(Ok::<u8, String>(1));
     #[derive(serde::Serialize)]
     enum Outcome {
         Err(u8),
     }
-    assert_eq!(encode(&Outcome::Err(1)).unwrap(), Encoded::Value(br#"{"Err":1}"#.to_vec()));
+    assert_eq!(encode(&Outcome::Err(1)).unwrap(), Encoding::Value(br#"{"Err":1}"#.to_vec()));
 }
 
 #[test]

@@ -35,12 +35,12 @@ fn unchanged_is_longer_and_changed_is_shorter_within_the_bounds() {
     for ttl in [11.0, 60.0, 600.0, 3_500.0] {
         for elapsed in [0.1, 1.0, 60.0, 3_600.0] {
             let next = |observed| bounds().next(seconds(ttl), seconds(elapsed), observed);
-            assert!(next(Observed::Unchanged) > seconds(ttl), "{ttl} s, {elapsed} s");
-            assert!(next(Observed::Changed) <= seconds(ttl), "{ttl} s, {elapsed} s");
+            assert!(next(Observation::Unchanged) > seconds(ttl), "{ttl} s, {elapsed} s");
+            assert!(next(Observation::Changed) <= seconds(ttl), "{ttl} s, {elapsed} s");
         }
     }
-    assert_eq!(bounds().next(seconds(10.0), seconds(1.0), Observed::Changed), seconds(10.0));
-    assert_eq!(bounds().next(seconds(3_600.0), seconds(3_600.0), Observed::Unchanged), seconds(3_600.0));
+    assert_eq!(bounds().next(seconds(10.0), seconds(1.0), Observation::Changed), seconds(10.0));
+    assert_eq!(bounds().next(seconds(3_600.0), seconds(3_600.0), Observation::Unchanged), seconds(3_600.0));
 }
 
 #[test]
@@ -52,7 +52,7 @@ fn the_mean_step_vanishes_at_the_square_root_law() {
             let step =
                 |observed| (bounds().next(seconds(right), seconds(elapsed), observed).as_secs_f64() / right).ln();
             let unchanged = (-elapsed / interval).exp();
-            let mean = unchanged * step(Observed::Unchanged) + (1.0 - unchanged) * step(Observed::Changed);
+            let mean = unchanged * step(Observation::Unchanged) + (1.0 - unchanged) * step(Observation::Changed);
             assert!(mean.abs() < 1e-6, "every {interval} s, seen after {elapsed} s: {mean}");
         }
     }
@@ -63,7 +63,7 @@ fn a_value_that_does_not_change_lives_for_the_root_of_its_age() {
     let (mut ttl, mut age) = (bounds().initial(), Duration::ZERO);
     while age < seconds(86_400.0) {
         age += ttl;
-        ttl = bounds().next(ttl, ttl, Observed::Unchanged);
+        ttl = bounds().next(ttl, ttl, Observation::Unchanged);
     }
     let right = (10.0 * age.as_secs_f64()).sqrt();
     assert!((ttl.as_secs_f64() / right - 1.0).abs() < 0.05, "{ttl:?} and not {right} s");
@@ -114,15 +114,15 @@ fn what_was_learned_under_other_bounds_is_brought_within_these() {
         assert!((seconds(10.0)..=seconds(3_600.0)).contains(&ttl), "{ttl_s}: {ttl:?}");
     }
     // From there the step is taken: a change is seen at once.
-    let changed = |ttl| bounds().next(ttl, seconds(60.0), Observed::Changed);
+    let changed = |ttl| bounds().next(ttl, seconds(60.0), Observation::Changed);
     assert_eq!(changed(seconds(1_000_000.0)), changed(seconds(3_600.0)));
-    assert_eq!(bounds().next(Duration::ZERO, Duration::ZERO, Observed::Unchanged), seconds(10.0));
+    assert_eq!(bounds().next(Duration::ZERO, Duration::ZERO, Observation::Unchanged), seconds(10.0));
 }
 
 #[test]
 fn the_longest_times_saturate() {
     let endless = AdaptiveTtl::new(Duration::from_nanos(1), Duration::MAX).unwrap();
-    for observed in [Observed::Unchanged, Observed::Changed] {
+    for observed in [Observation::Unchanged, Observation::Changed] {
         for ttl in [Duration::ZERO, Duration::from_nanos(1), Duration::MAX] {
             for elapsed in [Duration::ZERO, Duration::MAX] {
                 let next = endless.next(ttl, elapsed, observed);

@@ -7,16 +7,16 @@ use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Filling, Loading, Running};
+use super::{Filling, LoadRun, Loading};
 use crate::clock;
 use crate::config::{BATCH_BYTES, BATCH_WINDOW};
-use crate::entry::codec::Encoded;
+use crate::entry::codec::Encoding;
 use crate::name::Names;
 use crate::observe::{Counters, Event, NotStored};
 use crate::paths::lease::Renewal;
 use crate::paths::subject::Subject;
 use crate::runtime::Runtime;
-use crate::runtime::provenance::{Collected, Inside, Scope};
+use crate::runtime::provenance::{Inside, Lineage, Scope};
 use crate::runtime::single_flight::Leader;
 
 /// A load of many keys. If it is dropped before it ends, the leases go back in the background, and
@@ -27,7 +27,7 @@ pub(crate) struct BatchLoading {
     /// With the place of each key in the call.
     loads: VecDeque<(usize, Box<Loading>)>,
     scope: Arc<Scope>,
-    collected: Collected,
+    collected: Lineage,
     /// The time that the store has cost the calls inside this load in vain.
     lost: Duration,
 }
@@ -45,7 +45,7 @@ impl BatchLoading {
             counters,
             loads: loads.into(),
             scope,
-            collected: Collected::default(),
+            collected: Lineage::default(),
             lost: Duration::ZERO,
         }
     }
@@ -65,12 +65,12 @@ impl BatchLoading {
     }
 
     /// The body is about to run.
-    pub(crate) fn begin(&mut self) -> Running {
+    pub(crate) fn begin(&mut self) -> LoadRun {
         self.loads.iter().filter_map(|(_, loading)| loading.rights.leader.as_ref()).for_each(Leader::load_begins);
         let leases = self.loads.iter().filter_map(|(_, loading)| loading.lease_and_leader());
         let renewal = Renewal::of(&self.runtime, leases);
         self.counters.note(Event::LoadBegan);
-        Running { begun: clock::now(), lost: self.scope.lost(), _renewal: renewal }
+        LoadRun { begun: clock::now(), lost: self.scope.lost(), _renewal: renewal }
     }
 
     /// The body, to be run between [`begin`](Self::begin) and [`end`](Self::end).
@@ -79,7 +79,7 @@ impl BatchLoading {
     }
 
     /// The body has run.
-    pub(crate) fn end(&mut self, running: Running) {
+    pub(crate) fn end(&mut self, running: LoadRun) {
         self.lost = self.scope.lost().saturating_sub(running.lost);
         let took = clock::since(running.begun);
         drop(running);
@@ -101,7 +101,7 @@ impl BatchLoading {
     /// it is not to be stored.
     pub(crate) fn encode_some(
         &mut self,
-        mut value: impl FnMut(&Subject, usize) -> (Names, Option<Result<Encoded, NotStored>>),
+        mut value: impl FnMut(&Subject, usize) -> (Names, Option<Result<Encoding, NotStored>>),
     ) -> Option<Vec<Filling>> {
         if self.loads.is_empty() {
             return None;

@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::claim::{Claim, ClaimAnswer};
-use super::{Found, Miss, Read, Source, Terms, Way};
+use super::{Hit, Miss, Read, Source, Terms, Way};
 use crate::clock::{self, Instant};
 use crate::config::{BATCH_BYTES, BATCH_GET_KEYS, BATCH_GET_KEYS_UNSEEN, BATCH_WINDOW};
 use crate::entry::Fingerprint;
@@ -48,7 +48,7 @@ pub(crate) struct Batch {
 #[derive(Default)]
 pub(crate) struct BatchOutcome {
     /// Values found meanwhile. A key whose value cannot be decoded stays open.
-    pub(crate) found: Vec<(usize, Found)>,
+    pub(crate) found: Vec<(usize, Hit)>,
     /// The keys to be loaded in one load, in the order of the input.
     pub(crate) loads: Vec<(usize, Box<Loading>)>,
 }
@@ -74,7 +74,7 @@ impl Batch {
 
     /// The stored values of the next chunk of keys; `None` after the last chunk. One round trip
     /// each.
-    pub(crate) async fn stored(&mut self) -> Option<Vec<(usize, Found)>> {
+    pub(crate) async fn stored(&mut self) -> Option<Vec<(usize, Hit)>> {
         let runtime = self.runtime.clone();
         let Ok(store) = runtime.store() else { return None };
         let (mut places, mut keys) = (Vec::new(), Vec::new());
@@ -89,7 +89,7 @@ impl Batch {
         if keys.is_empty() {
             return None;
         }
-        let asking = Asking::begin(self.left);
+        let asking = BatchDeadline::begin(self.left);
         let mut budget = Budget::new(runtime.config.operation_deadline.min(self.left));
         let answer = budget.ask(&self.counters, |until| store.get_many(&keys, until)).await;
         self.left = if answer.is_ok() { asking.left() } else { Duration::ZERO };
@@ -108,7 +108,7 @@ impl Batch {
 
     /// Counts values that were decoded and go to the caller. None of them asks for a refresh: a
     /// batch does nothing in the background, so it loads what is stale.
-    pub(crate) fn served(&mut self, served: Vec<(usize, Found)>) {
+    pub(crate) fn served(&mut self, served: Vec<(usize, Hit)>) {
         let places: Vec<usize> = served.iter().map(|(at, _)| *at).collect();
         for (at, found) in served {
             self.reads[at].served(found);
@@ -121,7 +121,7 @@ impl Batch {
     }
 
     /// The payload is not what the type expects.
-    pub(crate) fn undecodable(&mut self, at: usize, found: &Found) {
+    pub(crate) fn undecodable(&mut self, at: usize, found: &Hit) {
         self.reads[at].undecodable(found);
     }
 
@@ -145,7 +145,7 @@ impl Batch {
     /// Takes the flight and the lease of every key that nobody else loads, without waiting for
     /// anyone.
     async fn claim(&mut self) -> BatchOutcome {
-        let asking = Asking::begin(self.left);
+        let asking = BatchDeadline::begin(self.left);
         let claims = each_open(&mut self.reads, &self.open).map(|(at, read)| -> Boxed<'_, (usize, BatchClaim)> {
             let asking = &asking;
             Box::pin(async move {
@@ -200,7 +200,7 @@ impl Batch {
 
     /// Sends the fills concurrently; `false`: the store did not answer one of them.
     pub(crate) async fn fill(&mut self, fillings: Vec<Filling>) -> bool {
-        let asking = Asking::begin(self.left);
+        let asking = BatchDeadline::begin(self.left);
         let fills = fillings.into_iter().map(|filling| -> Boxed<'_, ()> {
             let asking = &asking;
             Box::pin(async move { asking.answered(filling.send_within(asking.left()).await) })
@@ -238,12 +238,12 @@ fn keys_within_bytes(counters: &Counters) -> Option<usize> {
 }
 
 /// A time in which a batch asks the store many things at once.
-struct Asking {
+struct BatchDeadline {
     until: Instant,
     failed: AtomicBool,
 }
 
-impl Asking {
+impl BatchDeadline {
     fn begin(left: Duration) -> Self {
         Self { until: clock::now() + left, failed: AtomicBool::new(false) }
     }

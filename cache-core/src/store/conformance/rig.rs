@@ -178,7 +178,7 @@ impl Rig {
         }
     }
 
-    pub(in crate::store) async fn write(&self, key: &str, names: &[&str], clock: &ClockReading) -> Written {
+    pub(in crate::store) async fn write(&self, key: &str, names: &[&str], clock: &ClockReading) -> WriteReply {
         self.write_as(key, &parse(names), clock, None).await
     }
 
@@ -187,7 +187,7 @@ impl Rig {
         key: &str,
         clock: &ClockReading,
         learned: Option<(Bytes, Duration)>,
-    ) -> Written {
+    ) -> WriteReply {
         self.write_as(key, &[], clock, learned).await
     }
 
@@ -197,7 +197,7 @@ impl Rig {
         names: &[Name],
         clock: &ClockReading,
         learned: Option<(Bytes, Duration)>,
-    ) -> Written {
+    ) -> WriteReply {
         let (value, ttl) = (stored(names, key.as_bytes()), Duration::from_secs(600));
         let fill = Fill { key, value, names, ttl, clock, token: Token::new(), learned };
         self.store.write(fill, far()).await.unwrap()
@@ -210,7 +210,7 @@ impl Rig {
         Some(value.slice(56 + names_bytes..))
     }
 
-    pub(in crate::store) async fn chunk(&self, names: &[&str]) -> Drained {
+    pub(in crate::store) async fn chunk(&self, names: &[&str]) -> Removal {
         self.store.invalidate(&parse(names), far()).await.unwrap()
     }
 
@@ -220,7 +220,7 @@ impl Rig {
         first.removed + self.drain(first).await
     }
 
-    async fn drain(&self, mut last: Drained) -> u64 {
+    async fn drain(&self, mut last: Removal) -> u64 {
         let mut removed = 0;
         while last.pending > 0 {
             last = self.chunk(&[]).await;

@@ -1,13 +1,14 @@
 //! Removal: of names, of what depends on them, and of what matches a pattern.
 
+use super::moment::Now;
 use super::rules::Rule;
-use super::state::{Now, State};
+use super::state::State;
 use crate::name::Glob;
 use crate::name::Name;
-use crate::store::{Drained, SweepReply, SweepScope};
+use crate::store::{Removal, SweepReply, SweepScope};
 
 impl State {
-    pub(super) fn invalidate(&mut self, names: &[Name], now: Now) -> Drained {
+    pub(super) fn invalidate(&mut self, names: &[Name], now: Now) -> Removal {
         let seq = self.fences.advance(now);
         let mut budget = self.settings.members_per_chunk;
         let mut removed = 0;
@@ -19,7 +20,7 @@ impl State {
             self.push_pending(name);
         }
         removed += self.drain(seq, &mut budget, now);
-        let drained = Drained { removed, pending: self.pending.len() };
+        let drained = Removal { removed, pending: self.pending.len() };
         self.tidy(0, now);
         drained
     }
@@ -58,7 +59,7 @@ impl State {
             }
             removed += self.drain(seq, &mut budget, now);
         }
-        let drained = Drained { removed, pending: self.pending.len() };
+        let drained = Removal { removed, pending: self.pending.len() };
         self.tidy(0, now);
         SweepReply { next, drained }
     }

@@ -14,7 +14,7 @@ use crate::name::Name;
 const ENTRY_BYTES: usize = 320;
 const NAME_BYTES: usize = size_of::<Name>();
 
-pub(super) struct Entry {
+pub(super) struct StoredEntry {
     pub(super) value: Bytes,
     /// Sorted; shared with the indexes.
     pub(super) names: Box<[Name]>,
@@ -25,7 +25,7 @@ pub(super) struct Entry {
     visited: AtomicBool,
 }
 
-impl Entry {
+impl StoredEntry {
     pub(super) fn is_live(&self, now: Instant) -> bool {
         now < self.expires
     }
@@ -41,7 +41,7 @@ impl Entry {
     }
 }
 
-impl Clone for Entry {
+impl Clone for StoredEntry {
     fn clone(&self) -> Self {
         let visited = AtomicBool::new(self.visited.load(Ordering::Relaxed));
         Self { value: self.value.clone(), names: self.names.clone(), visited, ..*self }
@@ -85,7 +85,7 @@ impl Hash for Logical {
 /// follows the insertion, so that among entries that are all in use the new one is the one to go.
 #[derive(Clone, Default)]
 pub(super) struct Entries {
-    by_key: HashMap<Logical, Entry>,
+    by_key: HashMap<Logical, StoredEntry>,
     /// Positions in order of insertion; pattern walks follow them too.
     by_position: BTreeMap<u64, Name>,
     by_expiry: BTreeSet<(Instant, Name)>,
@@ -106,7 +106,7 @@ impl Entries {
     }
 
     /// Alive or not.
-    pub(super) fn get(&self, key: &Name) -> Option<&Entry> {
+    pub(super) fn get(&self, key: &Name) -> Option<&StoredEntry> {
         self.by_key.get(logical(key))
     }
 
@@ -117,14 +117,14 @@ impl Entries {
         let position = replaced.as_ref().map_or(self.last_position + 1, |entry| entry.position);
         self.last_position = self.last_position.max(position);
         let visited = replaced.map_or_else(|| AtomicBool::new(false), |entry| entry.visited);
-        let entry = Entry { value, names, expires, position, visited };
+        let entry = StoredEntry { value, names, expires, position, visited };
         self.bytes += entry.bytes(key);
         self.by_position.insert(position, key.clone());
         self.by_expiry.insert((expires, key.clone()));
         self.by_key.insert(Logical(key.clone()), entry);
     }
 
-    pub(super) fn remove(&mut self, key: &Name) -> Option<Entry> {
+    pub(super) fn remove(&mut self, key: &Name) -> Option<StoredEntry> {
         let entry = self.by_key.remove(logical(key))?;
         self.bytes -= entry.bytes(key);
         self.by_position.remove(&entry.position);
@@ -169,7 +169,7 @@ pub(super) fn page(by_position: &BTreeMap<u64, Name>, cursor: u64, count: usize)
 
 #[cfg(test)]
 impl Entries {
-    pub(super) fn iter(&self) -> impl Iterator<Item = (&Name, &Entry)> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&Name, &StoredEntry)> {
         self.by_position.values().map(|key| (key, &self.by_key[logical(key)]))
     }
 

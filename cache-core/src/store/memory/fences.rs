@@ -4,8 +4,8 @@ use std::collections::{BTreeSet, HashMap};
 
 use tokio::time::Instant;
 
+use super::moment::{Now, Settings};
 use super::rules::{Rule, Rules};
-use super::state::{Now, Settings};
 use crate::config::MEMORY_FENCES_SHARE;
 use crate::name::Name;
 use crate::store::{ClockReading, Refusal};

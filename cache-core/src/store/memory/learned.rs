@@ -12,13 +12,13 @@ use crate::name::Name;
 const LEARNED_BYTES: usize = 160;
 
 #[derive(Clone, Default)]
-pub(super) struct Learned {
+pub(super) struct LearnedTable {
     by_key: HashMap<Name, (Bytes, Instant)>,
     by_end: BTreeSet<(Instant, Name)>,
     bytes: usize,
 }
 
-impl Learned {
+impl LearnedTable {
     pub(super) fn get(&self, key: &Name, now: Instant) -> Option<Bytes> {
         self.by_key.get(key).filter(|(_, ends)| now < *ends).map(|(learned, _)| learned.clone())
     }
@@ -78,7 +78,7 @@ mod tests {
 
     #[test]
     fn it_ends_and_is_dropped_then() {
-        let (mut learned, now) = (Learned::default(), Instant::now());
+        let (mut learned, now) = (LearnedTable::default(), Instant::now());
         let second = Duration::from_secs(1);
         learned.set(&key(1), Bytes::from_static(b"a"), now + second, 10_000);
         learned.set(&key(2), Bytes::from_static(b"b"), now + 2 * second, 10_000);
@@ -92,7 +92,7 @@ mod tests {
 
     #[test]
     fn beyond_its_share_what_ends_first_goes_first() {
-        let (mut learned, now) = (Learned::default(), Instant::now());
+        let (mut learned, now) = (LearnedTable::default(), Instant::now());
         for n in 0..100 {
             learned.set(&key(n), Bytes::from_static(b"x"), now + Duration::from_secs(n as u64 + 1), 2_000);
             assert!(learned.bytes() <= 2_000);

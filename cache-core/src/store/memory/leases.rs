@@ -11,7 +11,7 @@ use crate::store::Token;
 const LEASE_BYTES: usize = 160;
 
 #[derive(Clone, Copy)]
-pub(super) struct Lease {
+pub(super) struct LeaseRecord {
     pub(super) token: Token,
     /// The clock when it was granted: a later invalidation of the key makes it worthless.
     pub(super) seq: u64,
@@ -24,17 +24,17 @@ pub(super) struct Lease {
 
 #[derive(Clone, Default)]
 pub(super) struct Leases {
-    by_key: HashMap<Name, Lease>,
+    by_key: HashMap<Name, LeaseRecord>,
     by_end: BTreeSet<(Instant, Name)>,
     bytes: usize,
 }
 
 impl Leases {
-    pub(super) fn get(&self, key: &Name) -> Option<Lease> {
+    pub(super) fn get(&self, key: &Name) -> Option<LeaseRecord> {
         self.by_key.get(key).copied()
     }
 
-    pub(super) fn grant(&mut self, key: &Name, lease: Lease) {
+    pub(super) fn grant(&mut self, key: &Name, lease: LeaseRecord) {
         self.remove(key);
         self.bytes += LEASE_BYTES + key.as_str().len();
         self.by_key.insert(key.clone(), lease);
@@ -73,7 +73,7 @@ impl Leases {
 
 #[cfg(test)]
 impl Leases {
-    pub(super) fn iter(&self) -> impl Iterator<Item = (&Name, &Lease)> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&Name, &LeaseRecord)> {
         self.by_end.iter().map(|(_, key)| (key, &self.by_key[key]))
     }
 

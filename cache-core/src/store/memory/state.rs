@@ -5,60 +5,20 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::time::Instant;
 
-use super::entries::{Entries, Entry};
+use super::entries::{Entries, StoredEntry};
 use super::fences::Fences;
 use super::indexes::Indexes;
-use super::learned::Learned;
-use super::leases::{Lease, Leases};
+use super::learned::LearnedTable;
+use super::leases::{LeaseRecord, Leases};
+use super::moment::{Now, Settings};
 use super::rules::{Rule, Rules};
-use crate::config::{
-    Config, FENCES_MAX, INVALIDATE_MEMBERS_PER_CHUNK, LEARNED_TTL_MAX, MEMORY_LEARNED_SHARE,
-    MEMORY_MEMBERSHIPS_PER_VISIT, MEMORY_NAMES_LEFT_AT_ONCE, MEMORY_REAPED_PER_OPERATION, SWEEP_KEYS_PER_PAGE,
-};
+use crate::config::{LEARNED_TTL_MAX, MEMORY_LEARNED_SHARE};
 use crate::entry::Version;
 use crate::name::Name;
 use crate::store::{
-    ClockReading, Drained, Fill, FillReply, IfPresent, LeaseReply, LeaseRequest, Recall, Refusal, Token, Written,
+    ClockReading, Fill, FillReply, IfPresent, LeaseReply, LeaseRequest, Recall, Refusal, Removal, Token, WriteReply,
 };
-
-/// The moment of an operation.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Now {
-    /// The time that expiry is measured by.
-    pub(super) at: Instant,
-    /// The time that clock readings show.
-    pub(super) wall_us: u64,
-}
-
-/// The limits of one store.
-#[derive(Clone, Debug)]
-pub(super) struct Settings {
-    pub(super) fence_retention: Duration,
-    pub(super) bytes_max: usize,
-    pub(super) fences_max: usize,
-    pub(super) members_per_chunk: usize,
-    pub(super) keys_per_page: usize,
-    pub(super) reaped_per_operation: usize,
-    pub(super) memberships_per_visit: usize,
-    pub(super) names_left_at_once: usize,
-}
-
-impl Settings {
-    pub(super) fn new(config: &Config) -> Self {
-        Self {
-            fence_retention: config.fence_retention,
-            bytes_max: config.memory_bytes_max,
-            fences_max: FENCES_MAX,
-            members_per_chunk: INVALIDATE_MEMBERS_PER_CHUNK,
-            keys_per_page: SWEEP_KEYS_PER_PAGE,
-            reaped_per_operation: MEMORY_REAPED_PER_OPERATION,
-            memberships_per_visit: MEMORY_MEMBERSHIPS_PER_VISIT,
-            names_left_at_once: MEMORY_NAMES_LEFT_AT_ONCE,
-        }
-    }
-}
 
 #[derive(Clone)]
 pub(super) struct State {
@@ -69,7 +29,7 @@ pub(super) struct State {
     pub(super) entries: Entries,
     pub(super) indexes: Indexes,
     pub(super) pending: Pending,
-    pub(super) learned: Learned,
+    pub(super) learned: LearnedTable,
 }
 
 impl State {
@@ -84,7 +44,7 @@ impl State {
             entries: Entries::default(),
             indexes: Indexes::default(),
             pending: Pending::default(),
-            learned: Learned::default(),
+            learned: LearnedTable::default(),
         }
     }
 
@@ -119,7 +79,7 @@ impl State {
             Some(remaining) if !remaining.is_zero() => LeaseReply::Held { clock, remaining },
             _ => {
                 let takeovers = held.map_or(0, |held| held.takeovers.saturating_add(1));
-                let lease = Lease { token, seq: clock.seq, ends: now.at + lasts, since: now.at, takeovers };
+                let lease = LeaseRecord { token, seq: clock.seq, ends: now.at + lasts, since: now.at, takeovers };
                 self.leases.grant(key, lease);
                 LeaseReply::Granted(clock)
             }
@@ -131,7 +91,7 @@ impl State {
     pub(super) fn renew_lease(&mut self, key: &Name, token: Token, lease: Duration, now: Now) -> bool {
         let ours = self.lease(key, now).filter(|held| held.token == token);
         if let Some(held) = ours {
-            self.leases.grant(key, Lease { ends: now.at + lease, ..held });
+            self.leases.grant(key, LeaseRecord { ends: now.at + lease, ..held });
         }
         ours.is_some()
     }
@@ -144,7 +104,7 @@ impl State {
     /// memberships, so these stay if there are any such entries.
     pub(super) fn discard(&mut self, key: &Name, token: Token, version: Option<Version>) {
         self.leases.release(key, token);
-        let is_meant = |entry: &Entry| version.is_none() || Version::of(&entry.value) == version;
+        let is_meant = |entry: &StoredEntry| version.is_none() || Version::of(&entry.value) == version;
         if !self.entries.get(key).is_some_and(is_meant) {
             return;
         }
@@ -161,7 +121,7 @@ impl State {
 
     /// The lease that still keeps others from loading `key`. A lease that has ended does not count.
     /// Neither does one that an invalidation has overtaken, because its fill would be refused.
-    fn lease(&self, key: &Name, now: Now) -> Option<Lease> {
+    fn lease(&self, key: &Name, now: Now) -> Option<LeaseRecord> {
         self.leases.get(key).filter(|held| held.ends > now.at && !self.fences.overtook(key, held.seq))
     }
 
@@ -179,7 +139,7 @@ impl State {
         reply
     }
 
-    pub(super) fn write(&mut self, key: &Name, fill: &Fill<'_>, now: Now) -> Written {
+    pub(super) fn write(&mut self, key: &Name, fill: &Fill<'_>, now: Now) -> WriteReply {
         self.leases.release(key, fill.token);
         // Check against the fences as they were: the fence set below is this write's own.
         let dependencies = if self.rules.keep(Rule::WriteChecksEveryName) { fill.names } else { &[] };
@@ -199,9 +159,9 @@ impl State {
                 FillReply::Stored
             }
         };
-        let drained = Drained { removed, pending: self.pending.len() };
+        let drained = Removal { removed, pending: self.pending.len() };
         self.tidy(fill.names.len(), now);
-        Written { fill: reply, drained }
+        WriteReply { fill: reply, drained }
     }
 
     fn refusal(&self, key: &Name, names: &[Name], clock: &ClockReading, now: Now) -> Option<Refusal> {

@@ -5,12 +5,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::Instant;
 
+use super::moment::{Now, Settings};
 use super::rules::Rules;
-use super::state::{Now, Settings, State};
+use super::state::State;
 use crate::config::Config;
 use crate::name::Name;
 use crate::store::{
-    ClockReading, Drained, Fill, FillReply, IfPresent, LeaseReply, LeaseRequest, Recall, SweepScope, Token, Written,
+    ClockReading, Fill, FillReply, IfPresent, LeaseReply, LeaseRequest, Recall, Removal, SweepScope, Token, WriteReply,
 };
 
 mod bounds;
@@ -121,7 +122,7 @@ impl Partition {
         assert_eq!(self.fill_for(&load, names, ttl), FillReply::Stored);
     }
 
-    fn write(&mut self, logical: &str, names: &[Name], clock: &ClockReading) -> Written {
+    fn write(&mut self, logical: &str, names: &[Name], clock: &ClockReading) -> WriteReply {
         self.tokens += 1;
         let (value, token) = (Bytes::from(logical.to_owned()), Token(self.tokens));
         let fill = Fill { key: logical, value, names: &sorted(names), ttl: TTL, clock, token, learned: None };
@@ -130,7 +131,7 @@ impl Partition {
         written
     }
 
-    fn chunk(&mut self, names: &[Name]) -> Drained {
+    fn chunk(&mut self, names: &[Name]) -> Removal {
         let drained = self.state.invalidate(names, self.now);
         self.check();
         drained

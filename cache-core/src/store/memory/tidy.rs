@@ -13,8 +13,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::moment::Now;
 use super::rules::Rule;
-use super::state::{Now, State};
+use super::state::State;
 use crate::config::MEMORY_DEPENDENTS_LOOKED_AT;
 use crate::name::Name;
 

@@ -49,7 +49,7 @@ use primary::Hello;
 use shared::Shared;
 use stripe::Stripe;
 use stripes::{Runtimes, StripeKey, Stripes};
-use url::Target;
+use url::ServerUrl;
 
 /// Runs on a fresh connection to a primary, before any call may use the connection. After an error,
 /// or at the end of the connect timeout, the connection is discarded. Later another one is tried,
@@ -89,13 +89,13 @@ impl Pool {
         scripts: &'static [&'static Script],
         hooks: Hooks,
     ) -> Result<Self, Error> {
-        let target = Target::parse(url)?;
+        let target = ServerUrl::parse(url)?;
         let dial = dial::to(target.address.clone())?;
         Ok(Self::with_dial(target, dial, config, scripts, hooks))
     }
 
     fn with_dial(
-        target: Target,
+        target: ServerUrl,
         dial: Dial,
         config: &Config,
         scripts: &'static [&'static Script],

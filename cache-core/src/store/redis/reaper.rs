@@ -10,20 +10,11 @@ use std::time::Duration;
 
 use super::connect::Pool;
 use super::layout::Layout;
-use super::{millis, nonce, reply, scripts};
+use super::reply::{self, OnRecord};
+use super::{millis, nonce, scripts};
 use crate::clock::timers;
 use crate::config::{REAP_LOOKS_MAX, REAP_PAUSE, REAP_PERIOD_MAX, REAP_PERIOD_MIN};
 use crate::error::Error;
-
-/// What is left on record after one call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum OnRecord {
-    /// Some of the work is due.
-    Due,
-    /// No work is due yet, or another process is reaping.
-    Later,
-    Nothing,
-}
 
 /// No task runs.
 const IDLE: u8 = 0;

@@ -6,10 +6,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use redis::Value;
 
-use super::reaper::OnRecord;
 use crate::clock;
 use crate::error::{Error, ErrorKind};
-use crate::store::{ClockReading, Drained, FillReply, LeaseReply, Refusal, SweepReply, Written};
+use crate::store::{ClockReading, FillReply, LeaseReply, Refusal, Removal, SweepReply, WriteReply};
 
 pub(super) fn value(reply: Value) -> Result<Option<Bytes>, Error> {
     match reply {
@@ -71,14 +70,14 @@ pub(super) fn fill(reply: &Value) -> Result<FillReply, Error> {
     })
 }
 
-pub(super) fn written(reply: &Value) -> Result<Written, Error> {
+pub(super) fn written(reply: &Value) -> Result<WriteReply, Error> {
     let [verdict, removed, pending] = array(reply)? else { return Err(unexpected()) };
-    Ok(Written { fill: fill(verdict)?, drained: Drained { removed: integer(removed)?, pending: integer(pending)? } })
+    Ok(WriteReply { fill: fill(verdict)?, drained: Removal { removed: integer(removed)?, pending: integer(pending)? } })
 }
 
-pub(super) fn drained(reply: &Value) -> Result<Drained, Error> {
+pub(super) fn drained(reply: &Value) -> Result<Removal, Error> {
     let [removed, pending] = array(reply)? else { return Err(unexpected()) };
-    Ok(Drained { removed: integer(removed)?, pending: integer(pending)? })
+    Ok(Removal { removed: integer(removed)?, pending: integer(pending)? })
 }
 
 pub(super) fn sweep(reply: &Value) -> Result<SweepReply, Error> {
@@ -86,8 +85,18 @@ pub(super) fn sweep(reply: &Value) -> Result<SweepReply, Error> {
     let cursor: u64 = text(Some(cursor))?.parse().map_err(|_| unexpected())?;
     Ok(SweepReply {
         next: (cursor != 0).then_some(cursor),
-        drained: Drained { removed: integer(removed)?, pending: integer(pending)? },
+        drained: Removal { removed: integer(removed)?, pending: integer(pending)? },
     })
+}
+
+/// What is left on record after one call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum OnRecord {
+    /// Some of the work is due.
+    Due,
+    /// No work is due yet, or another process is reaping.
+    Later,
+    Nothing,
 }
 
 pub(super) fn on_record(reply: &Value) -> Result<OnRecord, Error> {

@@ -135,7 +135,7 @@ impl Digest {
                 self.add(3);
                 self.frame(frame);
             }
-            Progress::Written { source, version } => self.add((4, source, version)),
+            Progress::WriteReply { source, version } => self.add((4, source, version)),
         }
     }
 

@@ -75,7 +75,7 @@ pub(super) enum Progress {
     },
     Writing(Frame),
     /// The write is done; what is left of its cascade is pending.
-    Written {
+    WriteReply {
         source: usize,
         version: u8,
     },
@@ -142,7 +142,7 @@ impl Frame {
 }
 
 pub(super) struct WorldTime {
-    pub(super) now: crate::store::memory::state::Now,
+    pub(super) now: crate::store::memory::moment::Now,
     /// Judged by the processes' clocks, which are never set.
     pub(super) passed: Instant,
 }
@@ -188,7 +188,7 @@ impl World {
             Progress::Loading(frames) => self.step_load(frames),
             Progress::Invalidating { names, began, walk } => self.step_invalidation(names, began, walk),
             Progress::Writing(frame) => self.step_write(frame),
-            Progress::Written { source, version } => {
+            Progress::WriteReply { source, version } => {
                 let pending = self.state.invalidate(&[], self.now).pending;
                 ("drains after its write".to_owned(), self.after_write(source, version, pending))
             }
@@ -309,7 +309,7 @@ impl World {
 
     fn after_write(&mut self, source: usize, version: u8, pending: u64) -> Progress {
         if pending > 0 {
-            return Progress::Written { source, version };
+            return Progress::WriteReply { source, version };
         }
         self.required[source] = self.required[source].max(version);
         Progress::Done

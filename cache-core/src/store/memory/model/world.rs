@@ -5,8 +5,9 @@ use tokio::time::Instant;
 use super::Program;
 use super::process::{Progress, Sent, Value, WorldTime, key, value_of};
 use crate::config::Config;
+use crate::store::memory::moment::{Now, Settings};
 use crate::store::memory::rules::Rules;
-use crate::store::memory::state::{Now, Settings, State};
+use crate::store::memory::state::State;
 
 pub(super) const SOURCES: usize = 2;
 /// Longer than anything lives.

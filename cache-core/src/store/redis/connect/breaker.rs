@@ -50,7 +50,7 @@ enum Phase {
 
 /// The breaker is open: the call must not ask the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Refused;
+pub(crate) struct OpenBreaker;
 
 /// One admitted call. If it is dropped without an outcome (the caller went away), it counts as
 /// nothing.
@@ -85,7 +85,7 @@ impl Breaker {
     }
 
     /// Admits a call, or refuses it.
-    pub(crate) fn admit(&self, now: Instant) -> Result<Permit<'_>, Refused> {
+    pub(crate) fn admit(&self, now: Instant) -> Result<Permit<'_>, OpenBreaker> {
         let closed_period = self.closed_period.load(Ordering::Acquire);
         if closed_period != 0 {
             return Ok(self.permit(PermitKind::Call { closed_period }));
@@ -98,7 +98,7 @@ impl Breaker {
             Phase::HalfOpen { lease_ends, .. } => lease_ends,
         };
         if now < free_at {
-            return Err(Refused);
+            return Err(OpenBreaker);
         }
         inner.probes += 1;
         let probe = inner.probes;

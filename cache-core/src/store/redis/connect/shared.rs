@@ -14,13 +14,13 @@ use super::connection::Connection;
 use super::dial::Dial;
 use super::fault::Fault;
 use super::primary::Primary;
-use super::url::Target;
+use super::url::ServerUrl;
 use crate::config::Config;
 use crate::store::redis::scripts::Script;
 
 /// What all connections of a pool share.
 pub(super) struct Shared {
-    pub(super) target: Target,
+    pub(super) target: ServerUrl,
     pub(super) dial: Dial,
     pub(super) scripts: &'static [&'static Script],
     pub(super) operation_deadline: Duration,
@@ -41,7 +41,7 @@ pub(super) struct Shared {
 
 impl Shared {
     pub(super) fn new(
-        target: Target,
+        target: ServerUrl,
         dial: Dial,
         config: &Config,
         scripts: &'static [&'static Script],

@@ -46,10 +46,10 @@ struct Link {
 }
 
 impl Link {
-    fn standing(&self, started: Instant) -> Option<Standing> {
+    fn standing(&self, started: Instant) -> Option<LiveConnection> {
         let LinkState::Live(connection, primary) = &self.state else { return None };
         let doubted = (!primary.is_trusted(started)).then(|| primary.clone());
-        Some(Standing { run: self.run, connection: connection.clone(), doubted })
+        Some(LiveConnection { run: self.run, connection: connection.clone(), doubted })
     }
 }
 
@@ -64,7 +64,7 @@ pub(super) enum LinkState {
 }
 
 /// A connection that stands, as one call takes it.
-pub(super) struct Standing {
+pub(super) struct LiveConnection {
     /// The number of the supervisor that keeps the connection.
     run: u64,
     connection: Connection,
@@ -72,7 +72,7 @@ pub(super) struct Standing {
     doubted: Option<Arc<Primary>>,
 }
 
-impl Standing {
+impl LiveConnection {
     async fn send(&mut self, invocation: &Invocation<'_>) -> Result<Value, Fault> {
         match self.doubted.take() {
             None => self.connection.send(invocation).await,
@@ -127,7 +127,7 @@ impl Stripe {
     pub(super) async fn call(
         self: &Arc<Self>,
         invocation: &Invocation<'_>,
-        mut standing: Option<Standing>,
+        mut standing: Option<LiveConnection>,
         started: Instant,
         deadline: Instant,
     ) -> Result<Value, Fault> {
@@ -210,12 +210,12 @@ impl Stripe {
     }
 
     /// The connection, if it stands, for a call that began at `started`.
-    pub(super) fn standing(&self, started: Instant) -> Option<Standing> {
+    pub(super) fn standing(&self, started: Instant) -> Option<LiveConnection> {
         self.link.borrow().standing(started)
     }
 
     /// The connection, or why there is none. Waits only while the first attempt is under way.
-    async fn connection(self: &Arc<Self>, started: Instant) -> Result<Standing, Fault> {
+    async fn connection(self: &Arc<Self>, started: Instant) -> Result<LiveConnection, Fault> {
         enum Next {
             Start { replaced: u64 },
             Wait { until: Option<Instant> },

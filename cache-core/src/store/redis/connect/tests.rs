@@ -30,7 +30,7 @@ fn pool_with(fake: &Arc<Fake>, config: &Config, on_new_primary: Hook) -> Pool {
 }
 
 fn hooked(fake: &Arc<Fake>, config: &Config, hooks: Hooks) -> Pool {
-    let target = Target::parse("redis://zoe:s3cr3t@fake.test/1").unwrap();
+    let target = ServerUrl::parse("redis://zoe:s3cr3t@fake.test/1").unwrap();
     Pool::with_dial(target, fake.dial(), config, scripts::ALL, hooks)
 }
 

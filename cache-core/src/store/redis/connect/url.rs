@@ -17,7 +17,7 @@ pub(super) enum Address {
 
 /// Where to connect, as whom, and to which database.
 #[derive(Clone)]
-pub(super) struct Target {
+pub(super) struct ServerUrl {
     pub(super) address: Address,
     /// User and password. Our own handshake selects the database, to tell its errors apart.
     pub(super) login: RedisConnectionInfo,
@@ -26,7 +26,7 @@ pub(super) struct Target {
 
 const DEFAULT_PORT: u16 = 6379;
 
-impl Target {
+impl ServerUrl {
     /// Reads `redis://[[user]:password@]host[:port][/database]`, or
     /// `redis+unix:///path[?db=…&user=…&pass=…]`, with any [`Scheme`] of that kind.
     /// `?protocol=resp3` is accepted: RESP3 is spoken anyway.
@@ -147,9 +147,9 @@ impl fmt::Display for Address {
     }
 }
 
-impl fmt::Debug for Target {
+impl fmt::Debug for ServerUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Target")
+        f.debug_struct("ServerUrl")
             .field("address", &self.address)
             .field("database", &self.database)
             .finish_non_exhaustive()

@@ -35,7 +35,7 @@ fn opens_after_so_many_consecutive_failures_and_not_before() {
         assert!(!breaker.is_open());
     }
     fail(&breaker, now);
-    assert_eq!(breaker.admit(now).unwrap_err(), Refused);
+    assert_eq!(breaker.admit(now).unwrap_err(), OpenBreaker);
 }
 
 #[test]

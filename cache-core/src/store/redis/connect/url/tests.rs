@@ -3,8 +3,8 @@ use crate::error::{Error, ErrorKind};
 
 const SECRET: &str = "s3cr3t";
 
-fn parse(url: &str) -> Target {
-    Target::parse(url).unwrap_or_else(|fault| panic!("{url}: {}", fault.message))
+fn parse(url: &str) -> ServerUrl {
+    ServerUrl::parse(url).unwrap_or_else(|fault| panic!("{url}: {}", fault.message))
 }
 
 fn tcp(host: &str, port: u16) -> Address {
@@ -83,7 +83,7 @@ fn wrong_urls_are_configuration_errors_that_repeat_nothing() {
         ("redis://ann:s3cr3t@localhost#insecure", "fragment"),
         ("redis://ann:s3cr3t@localhost#s3cr3t", "fragment"),
     ] {
-        let error = match Target::parse(url) {
+        let error = match ServerUrl::parse(url) {
             Ok(_) => panic!("{url} was accepted"),
             Err(fault) => Error::from(fault),
         };
@@ -105,7 +105,7 @@ fn nothing_shows_a_password() {
 #[cfg(not(feature = "tls"))]
 #[test]
 fn tls_without_its_feature_names_the_feature() {
-    let fault = Target::parse("rediss://ann:s3cr3t@localhost").unwrap_err();
+    let fault = ServerUrl::parse("rediss://ann:s3cr3t@localhost").unwrap_err();
     assert_eq!(fault.kind, ErrorKind::Config);
     assert!(fault.message.contains("feature `tls`") && !fault.message.contains(SECRET), "{}", fault.message);
 }
@@ -118,5 +118,5 @@ fn tls_urls_are_the_same_with_encryption() {
         assert_eq!(target.address, Address::Tcp { host: "cache.example".to_owned(), port: 6379, tls: true });
         assert_eq!((target.database, target.login.password()), (2, Some(SECRET)));
     }
-    Target::parse("rediss://localhost#insecure").unwrap_err();
+    ServerUrl::parse("rediss://localhost#insecure").unwrap_err();
 }
