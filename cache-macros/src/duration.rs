@@ -8,7 +8,8 @@ use syn::{Expr, ExprLit, Ident, Lit};
 
 use crate::options::{self, peel};
 
-/// Times are added to a clock in ms: a century leaves room. `DURATION_MAX` of the runtime is the same.
+/// Times are added to a clock in ms: a century leaves room. `DURATION_MAX` of the runtime is the
+/// same.
 const MILLIS_MAX: u64 = 36_525 * 86_400_000;
 
 /// What is wrong with a lifetime of zero.

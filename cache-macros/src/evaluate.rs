@@ -55,8 +55,8 @@ impl Sink {
         }
     }
 
-    /// Everything that the iterator yields. Without a loop of ours: of an `Option` that would be one
-    /// which lints want to be an `if let`.
+    /// Everything that the iterator yields. Without a loop of ours: of an `Option` that would be
+    /// one which lints want to be an `if let`.
     fn add_all(self, private: &TokenStream, target: &Ident, kind: Kind, iterator: &Expr) -> TokenStream {
         let span = Span::mixed_site().located_at(iterator.span());
         let items = quote_spanned!(span => ::core::iter::IntoIterator::into_iter(#iterator));
@@ -131,7 +131,8 @@ impl<'a> Evaluator<'a> {
         Self { is_borrowed: true, ..self }
     }
 
-    /// With a check that no typed call names an entry of another cache, if the attribute names none.
+    /// With a check that no typed call names an entry of another cache, if the attribute names
+    /// none.
     pub(crate) fn in_cache(self, cache: Option<&Expr>) -> Self {
         Self { in_installed: cache.is_none(), ..self }
     }
@@ -305,8 +306,8 @@ impl<'a> Evaluator<'a> {
         }
     }
 
-    /// A key made with an `Option` that is a parameter: of what is inside, if the key takes that, and none
-    /// of a `None`. What the key takes, only the compiler knows.
+    /// A key made with an `Option` that is a parameter: of what is inside, if the key takes that,
+    /// and none of a `None`. What the key takes, only the compiler knows.
     fn add_typed(&self, target: &Ident, kind: Kind, call: &TypedCall) -> TokenStream {
         let span = Span::mixed_site().located_at(call.key.span());
         let private = wrapper::located(self.private, call.key.span());
@@ -326,11 +327,11 @@ impl<'a> Evaluator<'a> {
         }
     }
 
-    /// Puts a local in the place of each argument that is such an `Option`. Returns the locals, and what is
-    /// in them if there is something inside.
+    /// Puts a local in the place of each argument that is such an `Option`. Returns the locals, and
+    /// what is in them if there is something inside.
     ///
-    /// A companion has other parameters, too, by reference, and looks through it: what is wrong with an
-    /// argument is then said in the same words in both places, and so once.
+    /// A companion has other parameters, too, by reference, and looks through it: what is wrong
+    /// with an argument is then said in the same words in both places, and so once.
     fn take_options(&self, call: &mut Expr) -> (Vec<Ident>, Vec<TokenStream>) {
         let (mut locals, mut arguments) = (Vec::new(), Vec::new());
         let args = match call {
@@ -389,7 +390,8 @@ impl<'a> Evaluator<'a> {
     }
 }
 
-/// `.text(…)` and `.part(…)`, one after the other. `instead` may say another than `.part(&placeholder)`.
+/// `.text(…)` and `.part(…)`, one after the other. `instead` may say another than
+/// `.part(&placeholder)`.
 pub(crate) fn template_pieces(
     template: &Template,
     instead: &mut dyn FnMut(&Placeholder) -> Option<TokenStream>,

@@ -1,7 +1,7 @@
 //! Which names a piece of user code mentions.
 //!
-//! Nothing is expanded. A false positive costs a clone or a stricter error, a false negative would
-//! be a stale name: in doubt a name counts as mentioned.
+//! Nothing is expanded: a false positive costs a clone or a stricter error, a false negative would
+//! be a stale name, so when in doubt a name counts as mentioned.
 
 use proc_macro2::{Literal, Span, TokenStream, TokenTree};
 use quote::ToTokens;

@@ -128,7 +128,8 @@ pub(crate) fn companion_call(call: &Expr, function: &str) -> syn::Result<Expr> {
     }
 }
 
-/// Whether the user named the companion's function: `get_flight::key(id)`, or a function of their own.
+/// Whether the user named the companion's function: `get_flight::key(id)`, or a function of their
+/// own.
 fn names_key(call: &Expr) -> bool {
     let Expr::Call(call) = call else { return false };
     matches!(peel(&call.func), Expr::Path(path) if is_key_itself(path))

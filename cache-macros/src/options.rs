@@ -1,6 +1,6 @@
-//! Reads `name = value, name(list), flag`, for every attribute.
+//! Reads `name = value, name(list), flag`, one way for every attribute.
 //!
-//! One reader treats repeats and typos alike.
+//! So repeats and typos are treated alike.
 
 use proc_macro2::{TokenStream, TokenTree};
 use syn::ext::IdentExt;

@@ -6,8 +6,8 @@ use quote::quote_spanned;
 use crate::signature::Function;
 
 /// Runs the function's body by `run`, an expression, and goes on with `then` if it succeeded: with
-/// `__outcome` at hand, which is what `Ok` holds, or all of what is no `Result`. Otherwise `disarm`,
-/// and what was returned is returned.
+/// `__outcome` at hand, which is what `Ok` holds, or all of what is no `Result`. Otherwise
+/// `disarm`, and what was returned is returned.
 pub(crate) fn on_success(
     function: &Function,
     private: &TokenStream,

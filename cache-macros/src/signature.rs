@@ -37,8 +37,9 @@ pub(crate) struct Body {
 pub(crate) enum Form {
     /// `async fn`.
     Async,
-    /// `fn … -> Pin<Box<dyn Future>> { Box::pin(async move { … }) }`, or `-> BoxFuture<'_, T>`: by hand,
-    /// or because `#[async_trait]` or `#[async_recursion]` ran first. Holds what is around the block.
+    /// `fn … -> Pin<Box<dyn Future>> { Box::pin(async move { … }) }`, or `-> BoxFuture<'_, T>`: by
+    /// hand, or because `#[async_trait]` or `#[async_recursion]` ran first. Holds what is around
+    /// the block.
     Boxed(Box<Boxing>),
     /// Neither: an error that `check` reports.
     Sync,

@@ -63,7 +63,8 @@ fn functions() -> Vec<(TokenStream, TokenStream)> {
     ]
 }
 
-/// Whatever is in scope where a function is written: a `const load` would make a pattern of `let load`.
+/// Whatever is in scope where a function is written: a `const load` would make a pattern of `let
+/// load`.
 #[test]
 fn names_of_ours_are_none_that_a_user_gives() {
     let ty = quote!(

@@ -1,4 +1,5 @@
-//! What `#[cached]` must leave as it was: bodies, signatures, attributes, and the Send-ness of futures.
+//! What `#[cached]` must leave as it was: bodies, signatures, attributes, and the Send-ness of
+//! futures.
 
 use std::future::Future;
 use std::rc::Rc;

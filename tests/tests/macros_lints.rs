@@ -1,5 +1,5 @@
-//! Generated code is quiet, whatever lints a crate asks for. `cargo clippy` checks this file; the tests
-//! show that what it checks works.
+//! Generated code is quiet, whatever lints a crate asks for. `cargo clippy` checks this file; the
+//! tests show that what it checks works.
 
 #![warn(clippy::all, clippy::pedantic, clippy::nursery)]
 #![warn(
@@ -98,7 +98,12 @@ async fn state(id: u64) -> State {
     ttl = std::time::Duration::from_millis(60_001),
     negative_ttl = "10s",
     when = |flight| flight.as_ref().is_none_or(|found| found.id > 0),
-    tags = ["of:{result.id}", "both:{name}:{result.id}", ..result.as_ref().map(|flight| tag!("x:{flight.id}")), ..name.get(..1)],
+    tags = [
+        "of:{result.id}",
+        "both:{name}:{result.id}",
+        ..result.as_ref().map(|flight| tag!("x:{flight.id}")),
+        ..name.get(..1)
+    ],
     depends_on = [plain(result.id), ..option, ..option.iter()],
     jitter = 0.5,
 )]
@@ -118,7 +123,12 @@ async fn optional(
     }))
 }
 
-#[cached(prefix = "many", ttl = "60s", each = ids, tags = ["many:{ids}", ..result.legs.first().map(|leg| tag!("{leg}"))])]
+#[cached(
+    prefix = "many",
+    ttl = "60s",
+    each = ids,
+    tags = ["many:{ids}", ..result.legs.first().map(|leg| tag!("{leg}"))]
+)]
 async fn many(ids: &[u64], mut names: Vec<String>) -> Result<HashMap<u64, Flight>, String> {
     std::future::ready(()).await;
     names.push(String::new());

@@ -28,13 +28,25 @@ impl<T: Copy + Into<u64> + Send + Sync> Repo<T> {
         Ok(id + self.base.into())
     }
 
-    #[cached(prefix = "of_tenant", ttl = "60s", key = "{self.tenant}:{id}", cache = self.cache, tags = ["tenant:{self.tenant}"])]
+    #[cached(
+        prefix = "of_tenant",
+        ttl = "60s",
+        key = "{self.tenant}:{id}",
+        cache = self.cache,
+        tags = ["tenant:{self.tenant}"]
+    )]
     async fn of_tenant(self: &Arc<Self>, id: u64) -> String {
         self.loads.fetch_add(1, Ordering::Relaxed);
         format!("{} {id}", self.tenant)
     }
 
-    #[cached(prefix = "both", ttl = "60s", skip(self), cache = self.cache, depends_on = [Self::by_id(id), self.of_tenant(id)])]
+    #[cached(
+        prefix = "both",
+        ttl = "60s",
+        skip(self),
+        cache = self.cache,
+        depends_on = [Self::by_id(id), self.of_tenant(id)]
+    )]
     async fn both(self: &Arc<Self>, id: u64) -> u64 {
         self.loads.fetch_add(1, Ordering::Relaxed);
         id

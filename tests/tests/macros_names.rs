@@ -4,7 +4,11 @@ use cache_core::{Cache, Cacheable, cached, invalidates, tag};
 use serde::{Deserialize, Serialize};
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Cacheable)]
-#[cacheable(ttl = "1h", tags = ["state:{self.state}", ..self.aliases.iter().map(|alias| tag!("alias:{alias}"))], version = 3)]
+#[cacheable(
+    ttl = "1h",
+    tags = ["state:{self.state}", ..self.aliases.iter().map(|alias| tag!("alias:{alias}"))],
+    version = 3
+)]
 struct Airport {
     iata: String,
     state: String,
@@ -47,7 +51,8 @@ struct Flight {
     ttl = "60s",
     skip(cache),
     cache = cache,
-    tags = ["origin:{result.origin}", "both:{tenant}:{result.id}", "tenant:{tenant}", ..result.legs.iter().map(|leg| tag!("leg:{leg}")),
+    tags = ["origin:{result.origin}", "both:{tenant}:{result.id}", "tenant:{tenant}",
+            ..result.legs.iter().map(|leg| tag!("leg:{leg}")),
         ..result.legs.iter().map(|leg| tag!("{tenant}-leg:{leg}"))],
     depends_on = [get_airport(&result.origin), "plan:{tenant}", self::get_airports(tenant)],
 )]
@@ -88,7 +93,14 @@ async fn put_stores_nothing_where_the_companion_cannot_know_all_tags() {
     assert_eq!(cache.peek(get_flight::key(&"acme".to_owned(), &1)).await.unwrap(), None);
 }
 
-#[cached(prefix = "optional", ttl = "60s", negative_ttl = "60s", skip(cache), cache = cache, tags = ["of:{result.origin}", "any:{id}"])]
+#[cached(
+    prefix = "optional",
+    ttl = "60s",
+    negative_ttl = "60s",
+    skip(cache),
+    cache = cache,
+    tags = ["of:{result.origin}", "any:{id}"]
+)]
 async fn optional(cache: &Cache, id: u64) -> Option<Flight> {
     (id != 0).then(|| Flight { id, origin: "DFW".to_owned(), legs: Vec::new() })
 }
@@ -152,7 +164,12 @@ async fn an_option_among_keys_invalidates_what_is_inside() {
     assert_eq!(stored(&cache).await, [false, true, true]);
 }
 
-#[invalidates(keys = [get_airport(iata), ..more.iter()], tags = ["state:{result.state}"], patterns = ["airports:{iata}*"], cache = cache)]
+#[invalidates(
+    keys = [get_airport(iata), ..more.iter()],
+    tags = ["state:{result.state}"],
+    patterns = ["airports:{iata}*"],
+    cache = cache
+)]
 async fn set_airport(cache: &Cache, iata: String, more: &[String], fails: bool) -> Result<Airport, String> {
     if fails {
         return Err(iata);

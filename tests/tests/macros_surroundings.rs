@@ -1,5 +1,5 @@
-//! What may stand around a cached function, or below its attribute: constants and modules with names of
-//! ours, conditional parameters, other attributes, futures that are boxed by hand.
+//! What may stand around a cached function, or below its attribute: constants and modules with
+//! names of ours, conditional parameters, other attributes, futures that are boxed by hand.
 
 use std::collections::HashMap;
 use std::pin::Pin;
@@ -36,6 +36,21 @@ async fn constants_may_have_names_that_generated_code_would_use() {
     assert!(Cache::global().peek(constants::get::key(&1)).await.unwrap().is_some());
     constants::change(1).await;
     assert!(Cache::global().peek(constants::get::key(&1)).await.unwrap().is_none());
+}
+
+mod get_flight {
+    pub(super) const ORIGIN: &str = "DFW";
+}
+
+#[cached(prefix = "beside_a_module", ttl = "60s", companion = GetFlight)]
+async fn get_flight(id: u64) -> String {
+    format!("{}{id}", get_flight::ORIGIN)
+}
+
+#[tokio::test]
+async fn a_module_may_have_the_name_of_a_function_whose_companion_has_another() {
+    assert_eq!(get_flight(1).await, "DFW1");
+    assert_eq!(Cache::global().peek(GetFlight::key(&1)).await.unwrap().as_deref(), Some("DFW1"));
 }
 
 #[cached(prefix = "conditional", ttl = "60s", skip(hidden))]

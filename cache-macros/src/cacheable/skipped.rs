@@ -1,5 +1,5 @@
-//! Fields that serde leaves out: they come back from the cache as their default, and nothing shows it
-//! when the program runs.
+//! Fields that serde leaves out: they come back from the cache as their default, and nothing shows
+//! it when the program runs.
 
 use syn::ext::IdentExt;
 use syn::punctuated::Punctuated;

@@ -3,8 +3,8 @@
 use proc_macro2::{Delimiter, Ident, Span, TokenStream, TokenTree};
 
 /// Where the body calls its function by name: `name(…)`, or for an associated function
-/// `self.name(…)` and `Self::name(…)`. A call by another path is left to the compiler. So is the name
-/// of a free function that means something else in the body.
+/// `self.name(…)` and `Self::name(…)`. A call by another path is left to the compiler. So is the
+/// name of a free function that means something else in the body.
 pub(super) fn call_of_itself(body: &TokenStream, name: &Ident, is_associated: bool) -> Option<Span> {
     if !is_associated && means_something_else(body, name) {
         return None;

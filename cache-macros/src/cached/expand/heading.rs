@@ -75,8 +75,8 @@ fn by_reference(ty: &Type) -> TokenStream {
     }
 }
 
-/// The generics that the key's parameters, value or text need. A caller of `key` could not infer one
-/// that occurs in skipped parameters only.
+/// The generics that the key's parameters, value or text need. A caller of `key` could not infer
+/// one that occurs in skipped parameters only.
 fn key_generics(plan: &CachePlan, value_type: &TokenStream, params: &[(usize, &Param)]) -> Generics {
     let mut generics = plan.function.sig.generics.clone();
     let used = |name: &str| {

@@ -7,8 +7,8 @@ use crate::cached::generator::Generator;
 use crate::wrapper;
 
 impl Generator<'_> {
-    /// Makes `__call` of `new`, which may use `__cache`, `__key` and `__policy`. The last two are made
-    /// of `key` and `policy`, which may use `__prefix`.
+    /// Makes `__call` of `new`, which may use `__cache`, `__key` and `__policy`. The last two are
+    /// made of `key` and `policy`, which may use `__prefix`.
     pub(super) fn call(&self, key: &TokenStream, policy: &TokenStream, new: &TokenStream) -> TokenStream {
         let prefix = self.prefix();
         // The closure of a batch has a parameter that is named like the function's own.
@@ -25,8 +25,8 @@ impl Generator<'_> {
         }
     }
 
-    /// The value of `body`, a future. If it is an error, `failed` has it as `__error`, and leaves the
-    /// function.
+    /// The value of `body`, a future. If it is an error, `failed` has it as `__error`, and leaves
+    /// the function.
     pub(super) fn loaded(&self, body: &TokenStream, failed: &TokenStream) -> TokenStream {
         let output = &self.plan.function.output;
         let run = quote_spanned! { Span::mixed_site() => {
