@@ -3,14 +3,16 @@
 //! What needs only parameters is evaluated before the body, which may move them. What needs the
 //! result comes after it; parameters that it also needs are encoded or cloned before.
 
+mod sink;
+mod typed;
+
 use proc_macro2::{Ident, Span, TokenStream};
-use quote::{ToTokens, format_ident, quote, quote_spanned};
-use syn::spanned::Spanned;
+use quote::{format_ident, quote, quote_spanned};
 use syn::{Attribute, Expr};
 
+pub(crate) use self::sink::Sink;
 use crate::errors::Errors;
-use crate::names::{Item, Kind, TypedCall};
-use crate::options::peel;
+use crate::names::{Item, Kind};
 use crate::signature::{Function, Param};
 use crate::template::{Piece, Placeholder, Template};
 use crate::wrapper;
@@ -24,55 +26,6 @@ pub(crate) fn resolve_items<'a>(function: &Function, items: impl Iterator<Item =
     for item in items {
         if let Item::Template(template) = item {
             template.resolve(&known, errors);
-        }
-    }
-}
-
-/// The collection that names go to.
-#[derive(Clone, Copy)]
-pub(crate) enum Sink {
-    /// `Names`, for an entry.
-    Names,
-    /// `Invalidation`, a builder by value.
-    Invalidation,
-    /// `Vec<Tag>`, for a type's own tags.
-    Tags,
-}
-
-impl Sink {
-    fn add(self, private: &TokenStream, target: &Ident, kind: Kind, value: &TokenStream, span: Span) -> TokenStream {
-        let method = match kind {
-            Kind::Key => quote!(key),
-            Kind::Tag => quote!(tag),
-            Kind::Pattern => quote!(pattern),
-        };
-        // Errors belong to the user's text; lints must know that the statement is not theirs.
-        let span = Span::mixed_site().located_at(span);
-        match self {
-            Self::Names => quote_spanned!(span => #target.#method(#value);),
-            Self::Invalidation => quote_spanned!(span => #target = #target.#method(#value);),
-            Self::Tags => quote_spanned!(span => #target.push(#private::declared_tag(#value));),
-        }
-    }
-
-    /// Everything that the iterator yields. Without a loop of ours: of an `Option` that would be
-    /// one which lints want to be an `if let`.
-    fn add_all(self, private: &TokenStream, target: &Ident, kind: Kind, iterator: &Expr) -> TokenStream {
-        let span = Span::mixed_site().located_at(iterator.span());
-        let items = quote_spanned!(span => ::core::iter::IntoIterator::into_iter(#iterator));
-        match (self, kind) {
-            (Self::Names, Kind::Key) => quote_spanned!(span => #target.keys(#iterator);),
-            (Self::Names, _) => quote_spanned!(span => #target.tags(#iterator);),
-            (Self::Invalidation, Kind::Key) => quote_spanned!(span => #target = #target.keys(#iterator);),
-            (Self::Invalidation, Kind::Tag) => quote_spanned!(span => #target = #target.tags(#iterator);),
-            (Self::Invalidation, Kind::Pattern) => {
-                let add =
-                    quote_spanned!(span => |__names, __pattern| #private::Invalidation::pattern(__names, __pattern));
-                quote_spanned!(span => #target = ::core::iter::Iterator::fold(#items, #target, #add);)
-            }
-            (Self::Tags, _) => quote_spanned! { span =>
-                #target.extend(::core::iter::Iterator::map(#items, #private::declared_tag));
-            },
         }
     }
 }
@@ -304,61 +257,6 @@ impl<'a> Evaluator<'a> {
             Item::Typed(call) => self.add_typed(target, kind, call),
             Item::Spread(iterator) => self.sink.add_all(self.private, target, kind, iterator),
         }
-    }
-
-    /// A key made with an `Option` that is a parameter: of what is inside, if the key takes that,
-    /// and none of a `None`. What the key takes, only the compiler knows.
-    fn add_typed(&self, target: &Ident, kind: Kind, call: &TypedCall) -> TokenStream {
-        let span = Span::mixed_site().located_at(call.key.span());
-        let private = wrapper::located(self.private, call.key.span());
-        let checked = call.target.as_ref().filter(|_| self.in_installed);
-        let mut key = checked.unwrap_or(&call.key).clone();
-        let (locals, arguments) = self.take_options(&mut key);
-        let key = match checked {
-            Some(_) => quote_spanned!(span => #private::installed(#key)),
-            None => key.to_token_stream(),
-        };
-        let add = self.sink.add(self.private, target, kind, &key, call.key.span());
-        if locals.is_empty() {
-            return add;
-        }
-        quote_spanned! { span =>
-            if let (#(::core::option::Option::Some(#locals),)*) = (#(#arguments,)*) { #add }
-        }
-    }
-
-    /// Puts a local in the place of each argument that is such an `Option`. Returns the locals, and
-    /// what is in them if there is something inside.
-    ///
-    /// A companion has other parameters, too, by reference, and looks through it: what is wrong
-    /// with an argument is then said in the same words in both places, and so once.
-    fn take_options(&self, call: &mut Expr) -> (Vec<Ident>, Vec<TokenStream>) {
-        let (mut locals, mut arguments) = (Vec::new(), Vec::new());
-        let args = match call {
-            Expr::Call(call) => &mut call.args,
-            Expr::MethodCall(call) => &mut call.args,
-            _ => return (locals, arguments),
-        };
-        for arg in args {
-            let Expr::Reference(reference) = &*arg else { continue };
-            let Expr::Path(path) = peel(&reference.expr) else { continue };
-            let Some(name) = path.path.get_ident().cloned() else { continue };
-            let at_name = Span::mixed_site().located_at(name.span());
-            let is_reference = self.is_borrowed && self.owned.iter().any(|(owned, _)| *owned == name);
-            let through = is_reference.then(|| quote_spanned!(at_name => *));
-            if !self.options.contains(&name) {
-                if is_reference {
-                    *arg = syn::parse_quote_spanned!(name.span() => &*#name);
-                }
-                continue;
-            }
-            let private = wrapper::located(self.private, name.span());
-            arguments.push(quote_spanned!(at_name => #private::argument(&#through #name)));
-            let local = format_ident!("__argument_{}", locals.len(), span = at_name);
-            *arg = syn::parse_quote!(#local);
-            locals.push(local);
-        }
-        (locals, arguments)
     }
 
     /// `Template::new().text(…).part(…)`.
