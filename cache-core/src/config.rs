@@ -129,6 +129,9 @@ pub(crate) const KEY_DEPTH_MAX: usize = 128;
 pub(crate) const LOG_PAUSE: Duration = Duration::from_secs(1);
 /// Most functions and kinds of one prefix that have lines of their own; further ones share a line.
 pub(crate) const LOG_PLACES_MAX: usize = 1_024;
+/// Most keys of one prefix whose loads are watched for invalidations of their own value: a load
+/// that invalidates it each time does so for every key, so a few of the keys that return show it.
+pub(crate) const RELAPSES_MAX: usize = 64;
 /// First values of each type of a function that are tried: decoded again before they are stored,
 /// and compared. A loss in every value shows at the first one; a loss that takes a `None` or a rare
 /// variant shows within a few.

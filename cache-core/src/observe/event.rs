@@ -87,6 +87,8 @@ pub(crate) enum NotStored {
     MadeFromItself,
     /// Its key, a tag or a dependency was invalidated while it was loaded.
     Invalidated,
+    /// The same, and the invalidation was its own load's, not for the first time.
+    InvalidatesItself,
     /// An invalidation by pattern, or of everything, ran while it was loaded.
     FloorRaised,
     /// The store lost its clock while it was loaded.
@@ -114,6 +116,9 @@ impl NotStored {
             Self::NameUnspelled => ("a tag or a dependency of theirs cannot be spelled", "see the rules for names"),
             Self::Untraceable => ("they were made from another cache's entries or from stale ones", "use one cache"),
             Self::MadeFromItself => ("they were made from the entry that they replace", "read around the cache"),
+            Self::InvalidatesItself => {
+                ("each load of them invalidates what they are made from", "invalidate outside of the function")
+            }
             Self::NotWanted | Self::NoReading | Self::Unanswered => return None,
             Self::Invalidated | Self::FloorRaised | Self::ClockLost | Self::TooOld | Self::MemoryFull => return None,
         })
@@ -196,6 +201,7 @@ impl Counters {
         match reason {
             NotStored::NotWanted | NotStored::NoReading | NotStored::Unanswered => {}
             NotStored::Invalidated
+            | NotStored::InvalidatesItself
             | NotStored::FloorRaised
             | NotStored::ClockLost
             | NotStored::TooOld

@@ -3,6 +3,7 @@
 mod event;
 mod health;
 mod pace;
+mod relapses;
 mod stats;
 mod trust;
 

@@ -7,6 +7,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use super::pace::Pace;
+use super::relapses::Relapses;
 use super::trust::Trust;
 use crate::config::STATS_PREFIXES_MAX;
 
@@ -40,6 +41,7 @@ macro_rules! counters {
             is_spoken: AtomicBool,
             pub(super) pace: Pace,
             pub(crate) trust: Trust,
+            pub(crate) relapses: Relapses,
             /// Warnings that were logged already, one bit each.
             said: AtomicU32,
         }

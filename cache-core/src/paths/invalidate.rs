@@ -11,7 +11,7 @@ use super::recovery;
 use crate::error::{Error, ErrorKind};
 use crate::invalidation::{Invalidated, Invalidation, Targets};
 use crate::observe::Event;
-use crate::runtime::Runtime;
+use crate::runtime::{Runtime, provenance};
 
 /// An invalidation that is to be done. Dropped before its targets were reached, it is owed to the
 /// recovery. That includes an invalidation whose tokio runtime ends while it runs.
@@ -22,6 +22,7 @@ pub(crate) struct Obligation {
 
 impl Obligation {
     pub(crate) fn new(runtime: &Arc<Runtime>, targets: Targets) -> Self {
+        provenance::invalidates(runtime.id, &targets.names, targets.clear || !targets.patterns.is_empty());
         Self { runtime: runtime.clone(), targets: Some(targets) }
     }
 

@@ -249,12 +249,15 @@ impl Filling {
         let reply = budget.ask(&subject.counters, |until| store.fill(fill, until)).await;
         let is_answered = reply.is_ok();
         rights.settle_lease(is_answered);
-        let (event, end) = match reply {
-            Ok(FillReply::Stored) => (Event::Stored, End::Stored(prepared.value)),
-            Ok(FillReply::Refused(refusal)) => (Event::NotStored(refusal.into()), End::Refused(prepared.value)),
-            Err(_) => (Event::NotStored(NotStored::Unanswered), End::NotStored(prepared.value)),
+        subject.note(match reply {
+            Ok(reply) => prepared.outcome(&subject, reply),
+            Err(_) => Event::NotStored(NotStored::Unanswered),
+        });
+        let end = match reply {
+            Ok(FillReply::Stored) => End::Stored(prepared.value),
+            Ok(FillReply::Refused(_)) => End::Refused(prepared.value),
+            Err(_) => End::NotStored(prepared.value),
         };
-        subject.note(event);
         if let Some(leader) = rights.leader.take() {
             leader.end(end);
         }

@@ -14,8 +14,8 @@ use crate::freshness::{AdaptiveTtl, Freshness, Learned, Refill, Ttl};
 use crate::name::{Name, Names};
 use crate::observe::{Event, NotStored};
 use crate::runtime::Runtime;
-use crate::runtime::provenance::Lineage;
-use crate::store::{ClockReading, Fill, Refusal, Token};
+use crate::runtime::provenance::{Lineage, Overtaking};
+use crate::store::{ClockReading, Fill, FillReply, Refusal, Token};
 
 /// Where a value comes from.
 #[derive(Debug)]
@@ -40,6 +40,8 @@ pub(crate) struct Prepared {
     clock: ClockReading,
     /// See [`Fill::learned`].
     learned: Option<(Bytes, Duration)>,
+    /// What the load itself has done to it.
+    overtaking: Overtaking,
 }
 
 impl Prepared {
@@ -51,7 +53,7 @@ impl Prepared {
         origin: Origin,
         encode: impl FnOnce(&Subject) -> Result<Encoding, NotStored>,
     ) -> Result<Self, NotStored> {
-        let names = names(subject, declared, inherited)?;
+        let (names, overtaking) = names(subject, declared, inherited)?;
         let encoded = encode(subject)?;
         let Subject { runtime, policy, .. } = subject;
         let mut learned = None;
@@ -73,18 +75,38 @@ impl Prepared {
         let learned = learned.zip(policy.adaptive.as_ref()).map(|(learned, adaptive)| {
             (Bytes::copy_from_slice(&learned.entry_lives(ttl).encode()), Learned::kept_for(adaptive, ttl))
         });
-        Ok(Self { value, names, ttl, clock: origin.clock, learned })
+        Ok(Self { value, names, ttl, clock: origin.clock, learned, overtaking })
+    }
+
+    /// What has become of it.
+    pub(crate) fn outcome(&self, subject: &Subject, reply: FillReply) -> Event<'static> {
+        let (relapses, key) = (&subject.counters.relapses, subject.key_text().map_or("", |key| key));
+        match reply {
+            FillReply::Stored => {
+                relapses.stored(key);
+                Event::Stored
+            }
+            FillReply::Refused(refusal) => {
+                let own = match refusal {
+                    Refusal::Fenced => self.overtaking.fenced,
+                    Refusal::BelowFloor => self.overtaking.swept,
+                    _ => false,
+                };
+                let again = own && relapses.again(key, self.clock.read_at);
+                Event::NotStored(if again { NotStored::InvalidatesItself } else { refusal.into() })
+            }
+        }
     }
 
     /// The command to send. Writes, and loads without a lease, pass a token that holds no lease.
     pub(crate) fn fill<'a>(&'a self, key: &'a str, token: Token) -> Fill<'a> {
-        let Self { value, names, ttl, clock, learned } = self;
+        let Self { value, names, ttl, clock, learned, overtaking: _ } = self;
         Fill { key, value: value.clone(), names, ttl: *ttl, clock, token, learned: learned.clone() }
     }
 }
 
-/// What an entry belongs to, sorted, without its own key.
-fn names(subject: &Subject, declared: Names, inherited: Lineage) -> Result<Vec<Name>, NotStored> {
+/// What an entry belongs to, sorted, without its own key; and what its load has done to it.
+fn names(subject: &Subject, declared: Names, mut inherited: Lineage) -> Result<(Vec<Name>, Overtaking), NotStored> {
     let config = &subject.runtime.config;
     if declared.is_poisoned() {
         return Err(NotStored::NameUnspelled);
@@ -95,7 +117,7 @@ fn names(subject: &Subject, declared: Names, inherited: Lineage) -> Result<Vec<N
     if declared.tag_count() > config.tags_max {
         return Err(NotStored::TooManyTags);
     }
-    let mut names: BTreeSet<Name> = inherited.names;
+    let mut names: BTreeSet<Name> = std::mem::take(&mut inherited.names);
     names.extend(declared.into_sorted());
     if let Some(own) = subject.name() {
         names.remove(own);
@@ -103,7 +125,8 @@ fn names(subject: &Subject, declared: Names, inherited: Lineage) -> Result<Vec<N
     if inherited.overflowed || names.len() > config.names_max {
         return Err(NotStored::TooManyNames);
     }
-    Ok(names.into_iter().collect())
+    let overtaking = inherited.overtakes(names.iter().chain(subject.name()));
+    Ok((names.into_iter().collect(), overtaking))
 }
 
 /// Adds the header. A `payload` of `None` makes a negative entry. Also returns how long the store

@@ -72,10 +72,7 @@ pub(crate) fn write(
             entries += drain(runtime).await?;
         }
         subject.note(Event::Removed(entries));
-        subject.note(match written.fill {
-            FillReply::Stored => Event::Stored,
-            FillReply::Refused(refusal) => Event::NotStored(refusal.into()),
-        });
+        subject.note(prepared.outcome(&subject, written.fill));
         obligation.fulfilled();
         Ok(Put { stored: written.fill == FillReply::Stored, entries })
     }

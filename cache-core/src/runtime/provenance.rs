@@ -5,6 +5,7 @@
 //! matter how the inner call ends (a hit, a load, `None`, an error, a value that was not stored, a
 //! dropped future).
 
+use std::borrow::Borrow;
 use std::collections::{BTreeSet, HashSet};
 use std::future::Future;
 use std::pin::Pin;
@@ -60,6 +61,28 @@ pub(crate) struct Lineage {
     /// A call inside used another cache, had a name that cannot be written, or was served a stale
     /// value: the value must not be stored.
     pub(crate) untraceable: bool,
+    /// What was invalidated inside the load; further names than `names_max` are not kept.
+    invalidated: BTreeSet<Name>,
+    /// A pattern, or everything, was invalidated inside the load.
+    swept: bool,
+}
+
+/// Whether an invalidation inside the load has the store refuse the load's value.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Overtaking {
+    /// By a fence of one of its names.
+    pub(crate) fenced: bool,
+    /// By the floor.
+    pub(crate) swept: bool,
+}
+
+impl Lineage {
+    /// What the load has done to a value with these names.
+    pub(crate) fn overtakes(&self, names: impl IntoIterator<Item = impl Borrow<Name>>) -> Overtaking {
+        let mut names = names.into_iter();
+        let fenced = !self.invalidated.is_empty() && names.any(|name| self.invalidated.contains(name.borrow()));
+        Overtaking { fenced, swept: self.swept }
+    }
 }
 
 impl Scope {
@@ -112,6 +135,8 @@ impl Scope {
         let mut collected = self.lock();
         collected.overflowed |= whole.overflowed;
         collected.untraceable |= whole.untraceable;
+        collected.invalidated.extend(whole.invalidated.iter().cloned());
+        collected.swept |= whole.swept;
     }
 
     fn is_of(&self, key: &str) -> bool {
@@ -164,6 +189,15 @@ impl Scope {
         }
     }
 
+    fn note_invalidation(&self, cache_id: u64, names: &[Name], sweeps: bool) {
+        if cache_id == self.cache_id {
+            let mut collected = self.lock();
+            let room = self.names_max.saturating_sub(collected.invalidated.len());
+            collected.invalidated.extend(names.iter().take(room).cloned());
+            collected.swept |= sweeps;
+        }
+    }
+
     fn taint(&self) {
         self.lock().untraceable = true;
     }
@@ -204,6 +238,15 @@ pub(crate) fn lost() -> Duration {
 /// Notes the time that this task has lost to a store that did not answer.
 pub(crate) fn lose(time: Duration) {
     let _ = CURRENT.try_with(|scope| scope.lose(time));
+}
+
+/// This task invalidates these names, and patterns if it `sweeps`. The store will refuse the values
+/// of the loads around it that are made from them.
+pub(crate) fn invalidates(cache_id: u64, names: &[Name], sweeps: bool) {
+    let _ = CURRENT.try_with(|scope| {
+        let scopes = std::iter::successors(Some(scope), |scope| scope.parent.as_ref());
+        scopes.for_each(|scope| scope.note_invalidation(cache_id, names, sweeps));
+    });
 }
 
 /// Whether this task is in a load. Outside of a load the names of a hit are of no use.
