@@ -43,6 +43,7 @@ local function leave_indexes(key, old_block, names)
     kept[name] = true
   end
   leave(key, old_block, kept, 256)
+  finish_leaving()
 end
 
 -- `value` holds the bytes to store. If `staging_key` is not '', the bytes are under that key

@@ -3,13 +3,10 @@
 -- ARGV[1] root: what every key of this partition starts with     ARGV[2] nonce: new for every send
 -- Everything lives under the root, so in a cluster all keys of a script share one hash tag.
 --
--- The clock is one sorted set without TTL, so clock and fences are lost together or not at all:
---   !inc:<incarnation>  score -inf
---   !floor              score -floor
---   !seq                score seq
---   <name>              score = its fence
---   !reaped             score -seq of the last reaping
---   !reaper             score -µs when a process last came to reap
+-- The clock is one sorted set without TTL, so that clock and fences are lost together or not at
+-- all: !inc:<incarnation>  score -inf       !floor  score -floor       !seq  score seq       <name>
+-- score = its fence !reaped  score -seq of the last reaping       !reaper  score -µs when a process
+-- last came to reap
 local root, nonce = ARGV[1], ARGV[2]
 local clock_key = root .. '~clock'
 
@@ -17,7 +14,7 @@ local time = redis.call('TIME')
 local now_us = time[1] * 1000000 + time[2]
 local now_ms = math.floor(now_us / 1000)
 
--- Lua prints numbers with 14 digits: a time in µs would lose its last digits.
+-- Lua prints numbers with 14 digits: a time in µs would lose its last ones.
 local function digits(number)
   return string.format('%.0f', number)
 end
@@ -31,14 +28,14 @@ end
 
 local incarnation, seq, floor
 
--- A missing (or unreadable) clock is made anew. Its incarnation is unique to this call. If it were
--- unique to the process only, it would come back when the clock is lost twice, and readings from
--- before the first loss would count again.
+-- A missing (or unreadable) clock is made anew. Its incarnation is of this very call: a nonce of
+-- the process would come back when the clock is lost twice, and readings from before the first loss
+-- would count again.
 local function renew_clock()
   incarnation = nonce .. '-' .. digits(now_us)
   seq = math.max((seq or 0) + 1, now_us)
   floor = seq
-  redis.call('DEL', clock_key)
+  redis.call('UNLINK', clock_key)
   redis.call('ZADD', clock_key, '-inf', '!inc:' .. incarnation, digits(-floor), '!floor', digits(seq), '!seq')
 end
 
@@ -58,7 +55,7 @@ local function raise_floor(to)
   end
 end
 
--- Names to fence, each once. Those that an invalidation is given are written as the clock advances,
+-- Names to fence, each once: those that an invalidation is given are written as the clock advances,
 -- the others at the end.
 local fenced, unwritten = {}, {}
 
@@ -79,15 +76,15 @@ local function take_unwritten()
 end
 
 local function write_fences()
-  -- A fence at the floor says nothing that the floor does not.
+  -- At the floor a fence says nothing that the floor does not.
   if floor < seq then
     in_slices('ZADD', clock_key, take_unwritten())
   end
 end
 
--- Every invalidation advances the clock. Returns whether memory is full. Redis refuses growth only
--- until a script has written, so this is the last moment to find out. A removal must work with full
--- memory too: a ZREM of nothing lets the rest of the script through.
+-- Every invalidation advances the clock. True if memory is full: Redis refuses growth only until a
+-- script has written, so this is the last moment to find out, and a ZREM of nothing lets the rest
+-- of the script through, for a removal must work then too.
 local function advance_clock()
   seq = math.max(seq + 1, now_us)
   unwritten[#unwritten + 1] = '!seq'
@@ -100,15 +97,14 @@ local function advance_clock()
   return is_full
 end
 
--- Drops fences older than the retention into the floor. With `fences_max`, which scripts that add
--- fences pass, it also drops the oldest fences beyond that number. Drops a thousand at most, and
--- returns whether there may be more.
+-- Fences older than the retention are dropped into the floor, and where some are added the oldest
+-- beyond `fences_max`: 600 at once, which is more than one script adds. Whether there may be more.
 local function drop_fences(retention_ms, fences_max)
   local upto = '(' .. digits(now_us - retention_ms * 1000)
   if fences_max and redis.call('ZCARD', clock_key) > fences_max then
     upto = '(' .. digits(seq)
   end
-  local old = redis.call('ZRANGEBYSCORE', clock_key, 1, upto, 'WITHSCORES', 'LIMIT', 0, 1000)
+  local old = redis.call('ZRANGEBYSCORE', clock_key, 1, upto, 'WITHSCORES', 'LIMIT', 0, 600)
   local names, highest = {}, 0
   for at = 1, #old, 2 do
     if old[at] ~= '!seq' then
@@ -120,5 +116,5 @@ local function drop_fences(retention_ms, fences_max)
     raise_floor(highest)
     in_slices('ZREM', clock_key, names)
   end
-  return #old == 2000
+  return #old == 1200
 end

@@ -20,5 +20,6 @@ local removed = redis.call('UNLINK', KEYS[1])
 -- and is reached through its memberships alone.
 if redis.call('EXISTS', index_key('k' .. key)) == 0 then
   leave(key, block, {}, 256)
+  finish_leaving()
 end
 return removed

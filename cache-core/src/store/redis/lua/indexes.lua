@@ -1,4 +1,4 @@
--- Shared by the scripts that store or remove: the indexes, which say which key has which name.
+-- Shared by the scripts that store or remove: who belongs to what.
 --
 -- ~index:<name>  sorted set of the keys that have a name, by the expiry of their entries in ms
 -- ~due           sorted set of the names of indexes, by when there is something to reap
@@ -8,23 +8,24 @@ local function index_key(name)
   return root .. '~index:' .. name
 end
 
--- The names block of a stored entry ("\n" name "\n" name … "\n"), or '' if the entry has no names
--- or the bytes are not an entry; and whether anything is stored. Header layout: the module `entry`.
+-- Of what is stored under a key: the names block ("\n" name "\n" name … "\n"), '' if there is none,
+-- and the bytes of the payload, 0 if what is there is not ours, nil if nothing is. Header layout:
+-- the module `entry`.
 local function names_of(value_key)
   local head = redis.pcall('GETRANGE', value_key, 0, 1079)
   if type(head) ~= 'string' or #head < 56 then
-    return '', head ~= ''
+    return '', head ~= '' and 0 or nil
   end
-  local bytes = struct.unpack('<I4', head, 53)
+  local payload, bytes = struct.unpack('<I4I4', head, 49)
   if #head >= 56 + bytes then
-    return string.sub(head, 57, 56 + bytes), true
+    return string.sub(head, 57, 56 + bytes), payload
   end
-  return redis.call('GETRANGE', value_key, 56, 55 + bytes), true
+  return redis.call('GETRANGE', value_key, 56, 55 + bytes), payload
 end
 
--- Registers memberships before the value is stored: an entry never lives without them. Scores are
--- only raised, because a short-lived member must not shorten another's stay. The registry of due
--- times leads back to the index when there is something to reap.
+-- Memberships before the value: an entry never lives without them. Scores are only raised: a
+-- short-lived member must not shorten another's stay. The registry of due times finds the index
+-- again when there is something to reap.
 local function register(key, names, first, ttl_ms, retention_ms)
   local expires_at_ms = digits(now_ms + ttl_ms)
   local due_at_ms = digits(now_ms + ttl_ms + retention_ms)
@@ -34,24 +35,41 @@ local function register(key, names, first, ttl_ms, retention_ms)
   end
 end
 
--- An entry that is gone, or no longer has all the names of a block, leaves the indexes of these
--- names: `count_max` at most, and none in `kept`. Empty indexes leave the registry. Returns how
--- many indexes it left.
+-- Memberships to end: the keys by the names that they leave, and these in order.
+local leavers, left_names = {}, {}
+
+-- An entry that is gone, or no longer has all the names of a block, is to leave their indexes,
+-- `count_max` at most, but for those in `kept`. Returns how many.
 local function leave(key, block, kept, count_max)
-  local count, emptied = 0, {}
+  local count = 0
   for name in string.gmatch(block, '[^\n]+') do
     if count == count_max then
       break
     end
     if not kept[name] then
       count = count + 1
-      local index = index_key(name)
-      redis.call('ZREM', index, key)
-      if redis.call('EXISTS', index) == 0 then
-        emptied[#emptied + 1] = name
+      local keys = leavers[name]
+      if keys then
+        keys[#keys + 1] = key
+      else
+        leavers[name] = { key }
+        left_names[#left_names + 1] = name
       end
     end
   end
-  in_slices('ZREM', due_key, emptied)
   return count
+end
+
+-- Ends them. Empty indexes leave the registry.
+local function finish_leaving()
+  local emptied = {}
+  for _, name in ipairs(left_names) do
+    local index = index_key(name)
+    in_slices('ZREM', index, leavers[name])
+    if redis.call('EXISTS', index) == 0 then
+      emptied[#emptied + 1] = name
+    end
+  end
+  in_slices('ZREM', due_key, emptied)
+  leavers, left_names = {}, {}
 end

@@ -2,7 +2,7 @@
 -- gets a new incarnation, and a floor at its own time: no reading from before counts.
 --
 -- KEYS  1 clock      ARGV  1 root  2 nonce
--- Reply 1. Cost O(fences) to free. Atomic.
+-- Reply 1. Cost O(1): the old clock is freed in the background. Atomic.
 open_clock()
 renew_clock()
 return 1

@@ -1,8 +1,9 @@
 -- Asks for the exclusive right to load a key.
 --
 -- KEYS  1 clock  2 value  3 lease  4 learned, if it is asked for
--- ARGV  1 root  2 nonce  3 most bytes of what was learned  4 key  5 token  6 lease_ms  7 if present: 'return', 'ignore',
---       or the times in the header of the value that does not count (see the module `entry`): any other is returned
+-- ARGV  1 root  2 nonce  3 most bytes of what was learned  4 key  5 token  6 lease_ms
+--       7 if present: 'return', 'ignore', or the times in the header of the value that does not
+--       count (see the module `entry`): any other is returned
 --       8 if held: 'wait', or the ms after which a lease is taken over
 -- Reply { 'hit', value }, { 'granted', incarnation, seq, now_ms, learned or '' } or
 --       { 'held', remaining_ms, incarnation, seq, now_ms, learned or '' }
@@ -14,8 +15,8 @@ if ARGV[7] ~= 'ignore' then
   end
 end
 open_clock()
--- A lease is `token incarnation seq since_ms takeovers`. One that the floor or a fence of the key has
--- overtaken is free: what its holder loads would be refused.
+-- A lease is `token incarnation seq since_ms takeovers`. One that the floor or a fence of the key
+-- has overtaken is free: what its holder loads would be refused.
 local takeovers = 0
 local held = redis.pcall('GET', KEYS[3])
 if type(held) == 'string' then

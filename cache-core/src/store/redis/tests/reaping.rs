@@ -292,7 +292,7 @@ async fn the_background_comes_back_as_long_as_something_is_on_record(rig: Rig) {
     let always = Duration::ZERO;
     rig.invalidate(&["t0"]).await;
     assert_eq!(rig.reap(always).await, "later", "its fence is young");
-    rig.add_fences(2_500, 1_000_000).await;
+    rig.add_fences(1_500, 1_000_000).await;
     for _ in 0..2 {
         assert_eq!(rig.reap(always).await, "more");
     }
