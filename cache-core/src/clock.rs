@@ -84,8 +84,8 @@ fn has_timers(runtime: Id) -> bool {
         }
         ANY_WITHOUT.store(true, Ordering::Release);
         tracing::warn!(
-            "a tokio runtime has no timers: calls on it go past Redis, and nothing is renewed, refreshed or retried there; build \
-             it with `enable_all`"
+            "a tokio runtime has no timers: calls on it go past Redis, and nothing is renewed, refreshed or \
+             retried there; build it with `enable_all`"
         );
     }
     false

@@ -1,5 +1,5 @@
-//! A setting or option at the end of its range is refused with its name, or works: no call panics, and what was set to last long
-//! is cached on every store.
+//! A setting or option at the end of its range is refused with its name, or works: no call panics,
+//! and what was set to last long is cached on every store.
 
 use std::time::Duration;
 
@@ -43,7 +43,8 @@ async fn classed(cache: &Cache, id: u64) -> u64 {
     id
 }
 
-/// With a refresh in the background, a lease that is renewed, and waiting callers. For the default lifetime.
+/// With a refresh in the background, a lease that is renewed, and waiting callers. For the default
+/// lifetime.
 #[cached(prefix = "plain", class = "of nothing", stale_while_revalidate = "60s", early_refresh, skip(cache), cache = cache)]
 async fn plain(cache: Cache, id: u64) -> u64 {
     tokio::task::yield_now().await;

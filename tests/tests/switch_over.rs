@@ -1,4 +1,5 @@
-//! A planned switch-over that loses no write: the old primary is a replica now, and still there for who holds connections.
+//! A planned switch-over that loses no write: the old primary is a replica now, and still there for
+//! who holds connections.
 
 use std::time::{Duration, Instant};
 
@@ -24,7 +25,8 @@ impl Pair {
         Self { old, new }
     }
 
-    /// The old one follows a server that does not let it: its link does not come up, and it keeps what it has.
+    /// The old one follows a server that does not let it: its link does not come up, and it keeps
+    /// what it has.
     async fn switch_over(&self) {
         let (mut old, mut new) = (self.old.raw().await, self.new.raw().await);
         let written = info(&mut old, "master_repl_offset").await;

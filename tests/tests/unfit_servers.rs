@@ -1,5 +1,5 @@
-//! A server that cannot serve the cache is told at once, with the command that it refuses; one that lacks what can be done
-//! without serves all the same.
+//! A server that cannot serve the cache is told at once, with the command that it refuses; one that
+//! lacks what can be done without serves all the same.
 
 use std::time::Duration;
 
@@ -41,8 +41,8 @@ async fn check_serves(cache: &Cache) {
     assert_eq!(cache.stats().total().errors, 0);
 }
 
-/// A new user who may do everything but this, with the URL to log in. Never the same one: a cache that owes an invalidation
-/// goes on trying as the user that it has.
+/// A new user who may do everything but this, with the URL to log in. Never the same one: a cache
+/// that owes an invalidation goes on trying as the user that it has.
 async fn user(server: &Server, rules: &[&str]) -> String {
     let mut raw = server.raw().await;
     let users: Vec<String> = raw.command("ACL", &["USERS"]).await;

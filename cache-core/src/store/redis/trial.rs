@@ -1,4 +1,5 @@
-//! What the library needs of a server, tried before a connection is used; and what it says when that is refused.
+//! What the library needs of a server, tried before a connection is used; and what it says when
+//! that is refused.
 
 use redis::{FromRedisValue, Value};
 
@@ -10,8 +11,8 @@ use crate::error::{Error, ErrorKind};
 /// Runs one script under the namespace, which tries every command that the library's scripts use.
 ///
 /// # Errors
-/// `Config`: it can never work, with the commands that are refused and what to do. A server that refuses for the moment what
-/// would let it grow is no less fit.
+/// `Config`: it can never work, with the commands that are refused and what to do. A server that
+/// refuses for the moment what would let it grow is no less fit.
 pub(super) fn trial(layout: &Layout) -> Hook {
     let (root, key) = (layout.root().to_owned(), layout.trial());
     Box::new(move |connection| {
@@ -35,11 +36,13 @@ fn verdict(reply: Value, root: &str) -> Result<(), Error> {
         Some([]) => return Ok(()),
         None => "the server answered a script with something unexpected: it is not Redis or Valkey".to_owned(),
         Some([what]) if what == "~" => {
-            "the server lets scripts use no keys but those that are declared, and an invalidation finds its keys in an index"
+            "the server lets scripts use no keys but those that are declared, and an invalidation finds its \
+             keys in an index"
                 .to_owned()
         }
         Some(commands) => format!(
-            "Redis refuses {} in scripts on keys `{root}*`: allow what the README lists under \"Access\", and rename no command",
+            "Redis refuses {} in scripts on keys `{root}*`: allow what the README lists under \"Access\", and \
+             rename no command",
             commands.join(", ")
         ),
     };

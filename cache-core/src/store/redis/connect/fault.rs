@@ -150,7 +150,8 @@ impl Fault {
     pub(super) fn of_dial(address: &impl fmt::Display, error: &io::Error) -> Self {
         match error.kind() {
             _ if is_not_tls(error) => Self::config(format!(
-                "what answers at {address} speaks no TLS: rediss:// wants the server's port for TLS, redis:// the other one"
+                "what answers at {address} speaks no TLS: rediss:// wants the server's port for TLS, redis:// \
+                 the other one"
             )),
             // rustls reports a certificate that does not verify as `InvalidData`.
             io::ErrorKind::InvalidData => Self::config(format!("no trusted TLS connection to {address}")),

@@ -33,7 +33,8 @@ pub(super) async fn handshake(connection: &mut Connection, shared: &Shared) -> R
     let Hello { is_replica, is_in_cluster } = Hello::parse(&hello);
     if is_in_cluster {
         return Err(Fault::config(format!(
-            "{} is a node of a Redis Cluster, which takes the keys of its own slots only: give the URL of a standalone server",
+            "{} is a node of a Redis Cluster, which takes the keys of its own slots only: give the URL of a \
+             standalone server",
             shared.target.address
         )));
     }

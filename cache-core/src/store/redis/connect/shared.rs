@@ -119,8 +119,8 @@ impl Shared {
         if evicts_any_key && !before {
             tracing::warn!(
                 address = %self.target.address,
-                "Redis may evict any key (maxmemory-policy allkeys-*): the cache's clock and indexes among them, and then \
-                 invalidations miss entries; use volatile-* or noeviction"
+                "Redis may evict any key (maxmemory-policy allkeys-*): the cache's clock and indexes among them, \
+                 and then invalidations miss entries; use volatile-* or noeviction"
             );
         }
     }
@@ -133,9 +133,9 @@ impl Shared {
             tracing::warn!(
                 address = %self.target.address,
                 missing = missing.join(", "),
-                "Redis refuses commands that the cache can do without: INFO tells of an eviction policy that breaks invalidations, \
-                 and one primary from another; SCRIPT LOAD spares the text of scripts; CLIENT TRACKING spares calls that wait \
-                 their polling; CLIENT SETNAME names the connection"
+                "Redis refuses commands that the cache can do without: INFO tells of an eviction policy that \
+                 breaks invalidations, and one primary from another; SCRIPT LOAD spares the text of scripts; \
+                 CLIENT TRACKING spares calls that wait their polling; CLIENT SETNAME names the connection"
             );
         }
         *said = missing;

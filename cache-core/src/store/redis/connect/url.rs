@@ -84,8 +84,8 @@ fn check_credentials(text: &str) -> Result<(), Fault> {
     let (_, rest) = text.split_once("://").unwrap_or_default();
     match rest.find(['#', '/', '?']) {
         Some(end) if rest[end..].contains('@') => Err(Fault::config(
-            "special characters in the user and password of a Redis URL have to be percent-encoded: `#` is %23, `/` is %2F, `?` is \
-             %3F and `@` is %40",
+            "special characters in the user and password of a Redis URL have to be percent-encoded: `#` is %23, \
+             `/` is %2F, `?` is %3F and `@` is %40",
         )),
         _ => Ok(()),
     }
@@ -126,8 +126,8 @@ fn bad_database() -> Fault {
 
 fn malformed() -> Fault {
     Fault::config(
-        "malformed Redis URL: expected redis://[[user]:password@]host[:port][/database] with a port from 1 to 65535, and \
-         special characters in user and password percent-encoded",
+        "malformed Redis URL: expected redis://[[user]:password@]host[:port][/database] with a port from 1 to \
+         65535, and special characters in user and password percent-encoded",
     )
 }
 

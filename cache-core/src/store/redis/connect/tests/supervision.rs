@@ -114,7 +114,8 @@ async fn a_call_whose_connection_others_gave_up_is_sent_on_the_next() {
         for _ in 1..UNANSWERED_CALLS_MAX {
             get(&pool, "stuck").await.unwrap_err();
         }
-        // The call that is the last straw began before this one, which has half of its time left then.
+        // The call that is the last straw began before this one, which has half of its time left
+        // then.
         let last = async { get(&pool, "stuck").await.unwrap_err() };
         let late = async {
             tokio::time::sleep(DEADLINE / 2).await;
