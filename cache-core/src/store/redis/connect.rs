@@ -209,7 +209,7 @@ impl Pool {
             // may be closed.
             let now = clock::now();
             match stripe.call(&question, None, now, now + self.shared.operation_deadline).await {
-                Ok(reply) if Hello::parse(&reply).is_replica => *failed = Some(Fault::replica()),
+                Ok(reply) if Hello::parse(&reply)?.is_replica => *failed = Some(Fault::replica()),
                 Err(fault) if fault.is_failure_of_the_store() => *failed = Some(fault),
                 _ => {
                     self.shared.breaker.answered();

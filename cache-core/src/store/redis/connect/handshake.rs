@@ -30,7 +30,7 @@ pub(super) async fn handshake(connection: &mut Connection, shared: &Shared) -> R
         check_select(&select, shared.target.database)?;
     }
     check("HELLO", &hello)?;
-    let Hello { is_replica, is_in_cluster } = Hello::parse(&hello);
+    let Hello { is_replica, is_in_cluster } = Hello::parse(&hello)?;
     if is_in_cluster {
         return Err(Fault::config(format!(
             "{} is a node of a Redis Cluster, which takes the keys of its own slots only: give the URL of a \

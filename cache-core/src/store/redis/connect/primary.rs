@@ -26,15 +26,16 @@ impl Hello {
         Invocation::command(hello)
     }
 
-    /// Reads the reply. A server that does not tell its role counts as a primary.
-    pub(super) fn parse(reply: &Value) -> Self {
+    /// Reads the reply.
+    ///
+    /// # Errors
+    /// The server does not tell its role, so nobody would notice that it was made a replica.
+    pub(super) fn parse(reply: &Value) -> Result<Self, Fault> {
         let fields: &[(Value, Value)] = if let Value::Map(fields) = reply { fields } else { &[] };
         let value =
             |name| fields.iter().find(|(field, _)| text(field) == Some(name)).and_then(|(_, value)| text(value));
-        Self {
-            is_replica: matches!(value("role"), Some("replica" | "slave")),
-            is_in_cluster: value("mode") == Some("cluster"),
-        }
+        let role = value("role").ok_or_else(|| Fault::config("the server does not tell its role in reply to HELLO"))?;
+        Ok(Self { is_replica: matches!(role, "replica" | "slave"), is_in_cluster: value("mode") == Some("cluster") })
     }
 }
 
@@ -105,7 +106,7 @@ impl Primary {
     pub(super) async fn ask(&self, connection: &mut Connection) -> Result<(), Fault> {
         let asked_at = clock::now();
         let reply = connection.send(&Hello::question()).await?;
-        if Hello::parse(&reply).is_replica {
+        if Hello::parse(&reply)?.is_replica {
             return Err(Fault::replica());
         }
         self.confirm(asked_at);

@@ -51,6 +51,19 @@ async fn a_process_that_stood_still_asks_before_it_serves() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_server_that_answers_nonsense_has_not_said_that_it_is_a_primary() {
+    for nonsense in ["+OK\r\n", "-ERR private\r\n", "-BUSY private\r\n", "%1\r\n+role\r\n:1\r\n", "_\r\n"] {
+        let fake = Fake::new();
+        let pool = ready(&fake, 1).await;
+        fake.on("HELLO", Answer::raw(nonsense));
+        tokio::time::sleep(2 * PRIMARY_TRUST).await;
+        check_discreet(&get(&pool, "k").await.expect_err(nonsense));
+        fake.set_role("master");
+        assert_eq!(get(&pool, "k").await.unwrap(), "k", "{nonsense}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn one_connection_asks_for_all() {
     let fake = Fake::new();
     let pool = ready(&fake, 4).await;
