@@ -150,8 +150,8 @@ pub(crate) const SHAPE_DEPTH_MAX: usize = 32;
 pub(crate) const SHAPE_STEPS_MAX: usize = 20_000;
 /// Names sent in one invalidation chunk.
 pub(crate) const INVALIDATE_NAMES_PER_CHUNK: usize = 256;
-/// Members one invalidation script visits: about 6 µs each, so a chunk stays near 2 ms. What an entry weighs beside the visit is
-/// said in `cascade.lua`.
+/// Members one invalidation script visits: about 6 µs each, so a chunk stays near 2 ms. What an
+/// entry weighs beside the visit is said in `cascade.lua`.
 pub(crate) const INVALIDATE_MEMBERS_PER_CHUNK: usize = 300;
 /// Keys one pattern page looks at.
 pub(crate) const SWEEP_KEYS_PER_PAGE: usize = 300;

@@ -1,4 +1,5 @@
-//! The rules of the paths, each a claim. Time is paused, tasks run on one thread, and nothing sleeps to wait for another.
+//! The rules of the paths, each a claim. Time is paused, tasks run on one thread, and nothing
+//! sleeps to wait for another.
 
 mod batch;
 mod failing;

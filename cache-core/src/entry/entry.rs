@@ -7,7 +7,7 @@
 //! |---|---|
 //! | 0 | format version, 2 |
 //! | 1 | codec, 1 = JSON |
-//! | 2 | flags: bit 0 = negative (`None`, no payload), bit 1 = stored by text ([`Header::by_text`]) |
+//! | 2 | flags: bit 0 = negative (`None`, no payload), bit 1 = by text ([`Header::by_text`]) |
 //! | 3 | reserved, 0 |
 //! | 4..20 | type fingerprint |
 //! | 20..28 | stored at, ms since the epoch |

@@ -31,9 +31,10 @@ use crate::name::{IntoTag, Name, TextKey, prefix_of};
 ///
 /// Different argument lists have different keys, as far as serde shows a difference. A field under
 /// `#[serde(skip)]` or `#[serde(skip_serializing)]` makes none: no encoder can know of it, and
-/// arguments that differ in it alone share an entry. Integers count by value, whatever their width, and a newtype counts as its content. If a hand-written
-/// `Serialize` passes on the items of a `HashSet` one by one, the set counts as a list in iteration
-/// order: equal sets may then miss each other's entries.
+/// arguments that differ in it alone share an entry. Integers count by value, whatever their width,
+/// and a newtype counts as its content. If a hand-written `Serialize` passes on the items of a
+/// `HashSet` one by one, the set counts as a list in iteration order: equal sets may then miss each
+/// other's entries.
 ///
 /// # Arguments that cannot be encoded
 /// NaN and a failing `Serialize` make a key that names no entry. The key prints as nothing, calls

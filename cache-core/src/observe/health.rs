@@ -10,8 +10,8 @@
 pub struct Health {
     /// No connection to the server stands: none was made yet, or all were lost. The cache connects
     /// in the background, whether or not there are calls; until a connection stands, calls go past
-    /// the store. Each tokio runtime has connections of its own: these are those of the runtime that
-    /// asks, and outside of a runtime those of any.
+    /// the store. Each tokio runtime has connections of its own: these are those of the runtime
+    /// that asks, and outside of a runtime those of any.
     pub disconnected: bool,
     /// The store failed repeatedly, and calls go past it. Probes in the background find out when
     /// the store is back, also without calls: at once over a new connection, within a few seconds

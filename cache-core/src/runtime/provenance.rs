@@ -34,9 +34,9 @@ pub(crate) struct Scope {
     lost_us: Arc<AtomicU64>,
 }
 
-/// A load's body, in a scope. A type of its own, and not what tokio's `scope` and async blocks of ours make
-/// of it: whether a chain of cached functions is `Send` takes the compiler some steps for each layer, of
-/// which a crate's `recursion_limit` allows 128.
+/// A load's body, in a scope. A type of its own, and not what tokio's `scope` and async blocks of
+/// ours make of it: whether a chain of cached functions is `Send` takes the compiler some steps for
+/// each layer, of which a crate's `recursion_limit` allows 128.
 pub struct Inside<F> {
     scope: Arc<Scope>,
     // Boxed: the body is as large as the user makes it, and a hit does not run it.
@@ -124,7 +124,8 @@ impl Scope {
         Duration::from_micros(self.lost_us.load(Ordering::Relaxed))
     }
 
-    /// A load's body: the cached calls in it hand their names to this scope and to all enclosing scopes.
+    /// A load's body: the cached calls in it hand their names to this scope and to all enclosing
+    /// scopes.
     pub(crate) fn around<F: Future>(self: Arc<Self>, body: F) -> Inside<F> {
         Inside { scope: self, body: Box::pin(body) }
     }

@@ -1,6 +1,8 @@
-//! The protocol's rules, each as a test that runs on every store. The star is the design's: without the rule, a stale read.
+//! The protocol's rules, each as a test that runs on every store. The star is the design's: without
+//! the rule, a stale read.
 //!
-//! Servers come from `CACHE_TEST_REDIS_URL` and `CACHE_TEST_VALKEY_URL`, which `cargo xtask test` sets.
+//! Servers come from `CACHE_TEST_REDIS_URL` and `CACHE_TEST_VALKEY_URL`, which `cargo xtask test`
+//! sets.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -117,7 +119,8 @@ async fn a_fill_that_began_after_the_invalidation_is_stored(rig: Rig) {
     assert_eq!(rig.try_fill("a:1", &["tT"], &clock).await, FillReply::Stored);
 }
 
-/// ★ `D` is made from `m` while `T` falls. Nothing depends on `m` yet, so only its own fence can refuse `D`.
+/// ★ `D` is made from `m` while `T` falls. Nothing depends on `m` yet, so only its own fence can
+/// refuse `D`.
 async fn a_removed_leaf_is_fenced(rig: Rig) {
     rig.fill("m", &["tT"]).await;
     let clock = rig.reading("D").await;
@@ -416,7 +419,8 @@ async fn a_load_older_than_the_retention_does_not_fill(rig: Rig) {
     assert_eq!(rig.try_fill("a", &[], &clock).await, FillReply::Refused(Refusal::TooOld));
 }
 
-/// ★ With the retention over at once, the fence itself is gone by the next script; the floor remembers.
+/// ★ With the retention over at once, the fence itself is gone by the next script; the floor
+/// remembers.
 async fn a_fence_is_dropped_only_into_the_floor(rig: Rig) {
     let rig = rig.without_retention();
     let mut clock = rig.reading("a").await;

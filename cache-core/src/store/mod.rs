@@ -1,4 +1,4 @@
-//! Where entries live; one method is one round trip: knows nothing of types, freshness, flights and functions.
+//! Where entries live, a method a round trip: nothing of types, freshness, flights and functions.
 
 #[cfg(test)]
 mod conformance;

@@ -1,4 +1,5 @@
-//! Calls for many keys: what the store may cost them, what they leave behind, whom they share loads with.
+//! Calls for many keys: what the store may cost them, what they leave behind, whom they share loads
+//! with.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -259,7 +260,8 @@ async fn values_larger_than_a_reply_is_to_be_are_asked_for_one_by_one() {
     assert_eq!((rows.get(0..3).await.len(), store.looks()), (3, vec![1, 1, 1]));
 }
 
-/// Calls for one key each follow a batch, which is dropped when it has `reached` something: they go on at once.
+/// Calls for one key each follow a batch, which is dropped when it has `reached` something: they go
+/// on at once.
 async fn dropped_at(cache: &Cache, store: &Faulty, rows: &Rows<u32>, reached: &Gate) {
     let batch = rows.begin([1, 2]);
     reached.reached().await;

@@ -109,7 +109,8 @@ async fn several_processes_ask_a_source_that_recovers_a_few_times() {
     let begun = Instant::now();
     let (source, answers) = storm(&caches, Source { fails: 3, ..Source::default() }).await;
     assert_eq!(answers.iter().filter(|answer| answer.is_err()).count(), 3);
-    // The third failure is any process's, and at most two load at once in a process whose loads failed twice.
+    // The third failure is any process's, and at most two load at once in a process whose loads
+    // failed twice.
     assert!(source.loads.load(Ordering::SeqCst) <= 8, "{:?}", source.loads);
     assert!(begun.elapsed() <= LOAD * 8, "they woke each other: {:?}", begun.elapsed());
 }

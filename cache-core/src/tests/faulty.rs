@@ -1,4 +1,5 @@
-//! The embedded store behind a switchboard: chosen operations fail, hang, or wait before or after they take effect.
+//! The embedded store behind a switchboard: chosen operations fail, hang, or wait before or after
+//! they take effect.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex};

@@ -190,8 +190,8 @@ async fn a_refresh_that_hangs_is_ended() {
     assert_eq!(value(&cache, swr(), 4).await, 3);
 }
 
-/// Whatever it needs of the store and does not get, callers are served what they were served before, and the next call
-/// tries again.
+/// Whatever it needs of the store and does not get, callers are served what they were served
+/// before, and the next call tries again.
 #[tokio::test(start_paused = true)]
 async fn a_refresh_that_the_store_fails_harms_nobody() {
     for op in [Op::TakeLease, Op::Fill] {

@@ -31,7 +31,8 @@ async fn an_invalidation_without_an_answer_is_a_failed_one() {
     assert!(cache.runtime.debts.is_owing());
 }
 
-/// What is stored under `k` with tag `t` is not served while `invalidation` is owed, and `unaffected` still is.
+/// What is stored under `k` with tag `t` is not served while `invalidation` is owed, and
+/// `unaffected` still is.
 async fn bypassed(invalidation: Invalidation) {
     let (cache, store) = rig();
     load_key(&cache, tagged("k", &["t"]), async { 1 }).await;

@@ -65,8 +65,8 @@ async fn an_invalidated_value_never_stands_in_for_a_failed_load() {
     assert_eq!(call(&cache, tagged("k", &[]), sie(), || async { Err("down") }).await, Err("down"));
 }
 
-/// A follower that joins the flight of a failing load after an invalidation must not get what its leader falls back to, nor
-/// what those who came before fall back to.
+/// A follower that joins the flight of a failing load after an invalidation must not get what its
+/// leader falls back to, nor what those who came before fall back to.
 #[tokio::test(start_paused = true)]
 async fn followers_never_share_a_value_that_stands_in() {
     let (cache, store) = rig();

@@ -230,7 +230,8 @@ async fn what_was_made_from_it_goes_on_and_falls_with_its_names() {
     assert_eq!(stored(&cache, "page").await, None);
 }
 
-/// An invalidation of what it was made from would refuse it: it would never be stored while its parts come to nothing.
+/// An invalidation of what it was made from would refuse it: it would never be stored while its
+/// parts come to nothing.
 #[tokio::test(start_paused = true)]
 async fn the_load_around_it_is_stored() {
     let (cache, store) = rig();

@@ -104,8 +104,8 @@ async fn a_put_drains_a_cascade_to_its_end() {
     assert_eq!(stored(&cache, "k").await, Some(2), "draining the cascade must leave the new value");
 }
 
-/// A put that the store is going to refuse: the entry is gone then, and only the epoch keeps callers from loads that began
-/// before.
+/// A put that the store is going to refuse: the entry is gone then, and only the epoch keeps
+/// callers from loads that began before.
 async fn overtaken_put(cache: &Cache, store: &Faulty) -> JoinHandle<crate::Put> {
     let read = store.hold_answer(Op::ReadClock);
     let put = {

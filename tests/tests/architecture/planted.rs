@@ -271,8 +271,6 @@ fn a_long_line_is_found() {
         ("    /// ", "name.rs", 100),
         ("//! ", "name.rs", 100),
         ("-- ", "store/redis/lua/fill.lua", 100),
-        ("const A: &str = // ", "name.rs", 120),
-        ("local a = -- ", "store/redis/lua/fill.lua", 120),
     ] {
         let two = of(mark, max) + &of(mark, max + 1);
         assert_eq!(places(rules::widths(&house(&[(file, &two)]))), [format!("{file}:2")], "{mark}");

@@ -192,6 +192,8 @@ async fn replaced(known: &mut watch::Receiver<Option<Arc<Primary>>>, primary: &A
 /// socket in place, and a server that was made a replica goes on answering reads.
 async fn asking(connection: &Connection, primary: &Primary, stripe: &Stripe) -> Fault {
     let mut connection = connection.clone();
+    // A call may be given longer than that to be answered, and so is its server.
+    let patience = ANSWER_TIMEOUT.max(stripe.shared.operation_deadline);
     let (mut replies, mut heard_at) = (stripe.replies(), clock::now());
     loop {
         probe(&mut connection, &stripe.shared).await;
@@ -203,7 +205,7 @@ async fn asking(connection: &Connection, primary: &Primary, stripe: &Stripe) -> 
         if !primary.is_due(now) && now - heard_at < SILENCE_MAX {
             continue;
         }
-        match timeout(ANSWER_TIMEOUT, primary.ask(&mut connection)).await {
+        match timeout(patience, primary.ask(&mut connection)).await {
             Ok(Err(fault)) if fault.wants_another_server => return fault,
             Ok(_) => heard_at = clock::now(),
             Err(_) if stripe.replies() == replies => return Fault::unavailable("Redis does not answer"),

@@ -1,4 +1,5 @@
-//! Dead members leave their indexes, by fills and in the background, and only when nothing needs them.
+//! Dead members leave their indexes, by fills and in the background, and only when nothing needs
+//! them.
 
 use std::sync::Arc;
 
