@@ -80,6 +80,7 @@ on_every_store! {
     many_keys_are_answered_in_their_order
     a_resent_fill_is_harmless
     a_load_older_than_the_retention_does_not_fill
+    a_write_older_than_the_retention_removes_and_stores_nothing
     a_fence_is_dropped_only_into_the_floor
     a_large_value_with_many_names_is_stored_whole
     many_names_are_checked_again_by_the_last_step
@@ -417,6 +418,17 @@ async fn a_load_older_than_the_retention_does_not_fill(rig: Rig) {
     let mut clock = rig.reading("a").await;
     clock.read_at -= rig.retention() + Duration::from_secs(1);
     assert_eq!(rig.try_fill("a", &[], &clock).await, FillReply::Refused(Refusal::TooOld));
+}
+
+/// By the clock of its process: a step of the store's clock cannot make an old reading look young.
+async fn a_write_older_than_the_retention_removes_and_stores_nothing(rig: Rig) {
+    rig.fill("a", &[]).await;
+    rig.fill("b", &["ka"]).await;
+    let mut clock = rig.reading("a").await;
+    clock.read_at -= rig.retention() + Duration::from_secs(1);
+    let reply = rig.write("a", &[], &clock).await;
+    assert_eq!((reply.fill, reply.drained.removed), (FillReply::Refused(Refusal::TooOld), 2));
+    assert_eq!((rig.get("a").await, rig.get("b").await), (None, None));
 }
 
 /// ★ With the retention over at once, the fence itself is gone by the next script; the floor

@@ -134,33 +134,29 @@ impl RedisStore {
             Some((learned, ttl)) => (learned, *ttl),
             None => (&[], Duration::ZERO),
         };
-        let numbers = [
-            fill.clock.seq.to_string(),
-            fill.clock.read_at_ms.to_string(),
-            millis(self.fence_retention).to_string(),
-            FENCES_MAX.to_string(),
-            millis(fill.ttl).max(1).to_string(),
-            (registered + 1).to_string(),
-            millis(learned_ttl.min(LEARNED_TTL_MAX)).max(1).to_string(),
-        ];
         let (nonce, token) = (nonce(), token_text(fill.token));
+        let (seq, read_at_ms) = (fill.clock.seq.to_string(), fill.clock.read_at_ms.to_string());
+        let (retention_ms, fences_max) = (millis(self.fence_retention).to_string(), FENCES_MAX.to_string());
+        let (ttl_ms, first) = (millis(fill.ttl).max(1).to_string(), (registered + 1).to_string());
+        let learned_ms = millis(learned_ttl.min(LEARNED_TTL_MAX)).max(1).to_string();
+        // In the order of `filling.lua`, which has a name for each.
         let mut args: Vec<&[u8]> = vec![
             self.layout.root().as_bytes(),
             nonce.as_bytes(),
             fill.key.as_bytes(),
             token.as_bytes(),
             fill.clock.incarnation.as_bytes(),
-            numbers[0].as_bytes(),
-            numbers[1].as_bytes(),
-            numbers[2].as_bytes(),
-            numbers[3].as_bytes(),
-            numbers[4].as_bytes(),
+            seq.as_bytes(),
+            read_at_ms.as_bytes(),
+            retention_ms.as_bytes(),
+            fences_max.as_bytes(),
+            ttl_ms.as_bytes(),
             step.as_bytes(),
-            numbers[5].as_bytes(),
+            first.as_bytes(),
             staging.as_bytes(),
             value,
             learned,
-            numbers[6].as_bytes(),
+            learned_ms.as_bytes(),
         ];
         args.extend(names.iter().map(|name| name.as_str().as_bytes()));
         self.pool.run(script, fill.key, &keys, &args, until).await
@@ -319,6 +315,10 @@ impl Store for RedisStore {
 
     fn write<'a>(&'a self, fill: Fill<'a>, until: Instant) -> StoreFuture<'a, WriteReply> {
         Box::pin(async move {
+            if self.is_too_old(fill.clock) {
+                let drained = self.invalidate(&[Name::key(fill.key)?], until).await?;
+                return Ok(WriteReply { fill: FillReply::Refused(Refusal::TooOld), drained });
+            }
             let budget = INVALIDATE_MEMBERS_PER_CHUNK.to_string();
             let written = match self.run_fill(&scripts::WRITE, &budget, &fill, until).await {
                 // The script that removes has not run: there was no room to stage the value, or to

@@ -9,9 +9,9 @@
 //! | `<root>~due` | sorted set | names of indexes, by when there is something to reap | none |
 //! | `<root>~pending` | set | names whose index an invalidation has not emptied yet | none |
 //! | `<root>~leaving` | set | memberships that removed entries have still to leave | none |
-//! | `<root>~lease:<logical key>` | string | token and clock reading of the call that loads | lease |
+//! | `<root>~lease:<logical key>` | string | token and reading of the call that loads | lease |
 //! | `<root>~learned:<logical key>` | string | what its adaptive TTL goes by | 4 times its `max` |
-//! | `<root>~staging:<token>` | string | a large value between two round trips | seconds |
+//! | `<root>~staging:<token>` | string | a large value between two trips | seconds |
 //! | `<root>~trial` | any | what a new connection tries | gone when its script ends |
 
 use crate::name::escape_glob;

@@ -38,8 +38,8 @@ scripts! {
     DISCARD = "clock" "indexes" "discard";
     READ_CLOCK = "clock" "reading" "read_clock";
     RENEW_CLOCK = "clock" "renew_clock";
-    FILL = "clock" "indexes" "reaping" "admit" "fill";
-    WRITE = "clock" "indexes" "cascade" "reaping" "admit" "write";
+    FILL = "clock" "indexes" "reaping" "admit" "filling" "fill";
+    WRITE = "clock" "indexes" "cascade" "reaping" "admit" "filling" "write";
     INVALIDATE = "clock" "indexes" "cascade" "invalidate";
     SWEEP = "clock" "indexes" "cascade" "sweep";
     REAP = "clock" "indexes" "reaping" "reap";
