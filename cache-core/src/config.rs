@@ -25,9 +25,10 @@ macro_rules! settings {
             /// that waits for a dead process has time left to wait for the next process's load. A
             /// shorter lease costs the server more renewals.
             LEASE lease: Duration = 1 s,
-            /// The longest time that a call waits for another call's load of the same key; then it
-            /// loads for itself. Not shorter than the lease: otherwise all calls that wait for a
-            /// dead process would give up just before one of them could take over.
+            /// The longest time that all calls wait for one load of the same key; then one of them
+            /// loads as well, after as long again another one, and then twice as many in each such
+            /// time, over all processes. Not shorter than the lease: otherwise the calls that wait
+            /// for a dead process would give up just before one of them could take over.
             LEASE_WAIT lease_wait: Duration = 2 s,
             /// The failures in a row after which the store is left alone for a while. With a lower
             /// number one lost connection would be enough for that.
