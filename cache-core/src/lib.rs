@@ -73,7 +73,9 @@ pub mod __private {
 /// The decisions alone, for the simulations of this repository. No stability is promised.
 #[doc(hidden)]
 pub mod __freshness {
-    pub use crate::freshness::*;
+    pub use crate::freshness::{
+        AdaptiveTtl, Decision, Freshness, Learned, Lifetime, Observation, Reason, Refill, Times,
+    };
 }
 
 pub use builder::Builder;
