@@ -303,13 +303,14 @@ impl Read {
             Source::Flight => Decision::Serve,
             Source::Store => policy.freshness.step(&header.times(), runtime.wall_ms(), 1.0 - fastrand::f64()),
         };
-        let background = self.terms.background && can_wait() && runtime.config.refreshes_max > 0;
+        // Asked only of a value that is due: whether there are timers costs as much as a timer.
+        let background = || self.terms.background && runtime.config.refreshes_max > 0 && can_wait();
         // An enclosing load is never made from a stale value, for its own entry would count as
         // fresh.
         let due = match decision {
             Decision::Serve => None,
-            Decision::ServeAndRefresh(reason @ Reason::Stale) if background && !in_load => Some(reason),
-            Decision::ServeAndRefresh(reason @ Reason::Early) if background => Some(reason),
+            Decision::ServeAndRefresh(reason @ Reason::Stale) if !in_load && background() => Some(reason),
+            Decision::ServeAndRefresh(reason @ Reason::Early) if background() => Some(reason),
             Decision::ServeAndRefresh(Reason::Early) => None,
             Decision::ServeAndRefresh(Reason::Stale) | Decision::LoadOrServe | Decision::Expired => {
                 return Verdict::TooOld(entry);
