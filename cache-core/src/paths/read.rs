@@ -15,6 +15,7 @@ use crate::error::Error;
 use crate::freshness::{Decision, Reason};
 use crate::observe::{Counters, Event};
 use crate::runtime::budget::Budget;
+use crate::runtime::debts::Outset;
 use crate::runtime::provenance;
 use crate::runtime::single_flight::{Advice, Beside, Follower, Leader, Role, Streak};
 use crate::store::IfPresent;
@@ -28,6 +29,8 @@ pub(crate) struct Read {
     terms: Terms,
     way: Way,
     seen: Evidence,
+    /// Which invalidations this process owed when the call began.
+    outset: Outset,
     budget: Budget,
     /// When this call stops waiting for other loads. The first wait sets it.
     patience: Option<Instant>,
@@ -104,7 +107,8 @@ enum Verdict {
     TooOld(Entry),
     /// Corrupt, or of another type.
     Bad,
-    /// A failed invalidation, which is being retried, would remove them.
+    /// A failed invalidation would remove them: one that is being retried, or that may have been
+    /// made good after the bytes were read.
     Owed,
 }
 
@@ -127,6 +131,7 @@ impl Read {
         // if it is dropped right away.
         subject.hand_over();
         let budget = Budget::new(subject.runtime.config.operation_deadline);
+        let outset = subject.runtime.debts.outset();
         let way = match Way::of(&subject, terms) {
             Way::Bypass => Way::Bypass,
             // The outer call has already spent all the time that the store may cost it.
@@ -138,7 +143,7 @@ impl Read {
         }
         let if_present = if terms.refresh { IfPresent::Ignore } else { IfPresent::Return };
         let seen = Evidence { if_present, kept: None };
-        Self { subject, terms, way, seen, budget, patience: None }
+        Self { subject, terms, way, seen, outset, budget, patience: None }
     }
 
     /// Whether stored bytes can be an answer to this call.
@@ -292,9 +297,11 @@ impl Read {
             return Verdict::Bad;
         }
         let (in_load, is_owing) = (provenance::in_load(), runtime.debts.is_owing());
+        // Read after `is_owing`, so that a settlement is seen by one of the two.
+        let settled = runtime.debts.settled_since(self.outset);
         let names = if in_load || is_owing { entry.names().ok() } else { Some(Vec::new()) };
         let Some(names) = names else { return Verdict::Bad };
-        if is_owing && recovery::affects(runtime, &names) {
+        if settled || (is_owing && recovery::affects(runtime, &names)) {
             return Verdict::Owed;
         }
         let decision = match source {

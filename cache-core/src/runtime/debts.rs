@@ -1,7 +1,7 @@
 //! Invalidations that failed, and the worker that retries them.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -18,7 +18,16 @@ pub(crate) struct Debts {
     names_max: usize,
     /// Whether anything is owed. While nothing is, a call looks at this alone.
     owing: AtomicBool,
+    /// How many times something was settled.
+    settlements: AtomicU64,
     ledger: Mutex<Ledger>,
+}
+
+/// What was owed when a call began.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Outset {
+    /// How many times something had been settled by then. `None`: nothing was owed.
+    settlements: Option<u64>,
 }
 
 /// Each debt has the number under which it was last incurred. An attempt that began before that
@@ -42,7 +51,7 @@ struct Worker {
 
 impl Debts {
     pub(crate) fn new(names_max: usize) -> Self {
-        Self { names_max, owing: AtomicBool::new(false), ledger: Mutex::default() }
+        Self { names_max, owing: AtomicBool::new(false), settlements: AtomicU64::new(0), ledger: Mutex::default() }
     }
 
     /// Takes over a failed invalidation.
@@ -75,6 +84,16 @@ impl Debts {
         self.owing.load(Ordering::SeqCst)
     }
 
+    pub(crate) fn outset(&self) -> Outset {
+        Outset { settlements: self.is_owing().then(|| self.settlements.load(Ordering::SeqCst)) }
+    }
+
+    /// Whether an invalidation that was owed at the outset has been made good meanwhile. An answer of
+    /// the store may be older than that invalidation, and what it removed is not on record any more.
+    pub(crate) fn settled_since(&self, outset: Outset) -> bool {
+        outset.settlements.is_some_and(|settlements| settlements != self.settlements.load(Ordering::SeqCst))
+    }
+
     /// Whether an invalidation is owed that would remove an entry with one of these names. Such an
     /// entry must not be served.
     pub(crate) fn affects<'a>(&self, names: impl IntoIterator<Item = &'a Name>) -> bool {
@@ -95,6 +114,8 @@ impl Debts {
 
     pub(crate) fn settle(&self, until: u64) {
         let mut ledger = self.lock();
+        // Before `owing` ends: a call sees the one or the other.
+        self.settlements.fetch_add(1, Ordering::SeqCst);
         ledger.names.retain(|_, at| *at > until);
         ledger.patterns.retain(|_, (_, at)| *at > until);
         ledger.clear = ledger.clear.filter(|at| *at > until);

@@ -1,7 +1,7 @@
 //! What the calls of one process share: starts no load and sends nothing.
 
 pub(crate) mod budget;
-mod debts;
+pub(crate) mod debts;
 pub(crate) mod provenance;
 mod refreshes;
 mod runtime;

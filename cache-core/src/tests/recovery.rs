@@ -112,6 +112,29 @@ async fn an_attempt_settles_only_what_was_owed_when_it_began() {
     assert!(store.bytes("k").await.is_none());
 }
 
+/// An answer that was on its way while the owed invalidation was made good is older than that
+/// invalidation, and so is the call that asked: it must not be served what it bypassed before.
+#[tokio::test(start_paused = true)]
+async fn an_answer_from_before_an_invalidation_was_made_good_is_not_served_after_it() {
+    let (_, store) = rig();
+    let cache = with(&store, |config| config.operation_deadline = Duration::from_secs(60));
+    load_key(&cache, tagged("k", &["t"]), async { 1 }).await;
+    store.fail(Op::Invalidate);
+    cache.invalidate_tag("t").await.unwrap_err();
+    let answered = store.hold_answer(Op::Get);
+    let call = tokio::spawn({
+        let cache = cache.clone();
+        async move { load_key(&cache, tagged("k", &["t"]), async { 2 }).await }
+    });
+    answered.reached().await; // the old value is on its way
+    store.heal(Op::Invalidate);
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    assert!(!cache.runtime.debts.is_owing());
+    answered.open();
+    assert_eq!(call.await.unwrap(), 2);
+    assert_eq!(load_key(&cache, tagged("k", &["t"]), async { 3 }).await, 3, "the call did not fill");
+}
+
 #[test]
 fn a_debt_incurred_without_a_runtime_is_retried_from_the_next_call() {
     let (cache, store) = rig();
