@@ -218,8 +218,24 @@ pub(crate) const SILENCE_MAX: Duration = Duration::from_secs(2);
 pub(crate) const ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
 /// Calls without an answer, with no reply in between, after which a connection is replaced.
 pub(crate) const UNANSWERED_CALLS_MAX: u32 = 3;
-/// Commands that wait to be written to one connection; further callers wait in line.
-pub(crate) const COMMANDS_QUEUED_MAX: usize = 256;
+/// Replies that one connection waits for at the same time: what a server answers within a deadline.
+/// Further calls fail at once.
+pub(crate) const REPLIES_AWAITED_MAX: usize = 65_536;
+/// Bytes that wait to be written to one connection, unless it is one command: what a network takes
+/// within a deadline. Further calls fail at once.
+pub(crate) const UNSENT_BYTES_MAX: usize = 64 << 20;
+/// Room for what is read from a socket at once. It holds 200 hits of 300 bytes.
+pub(crate) const SOCKET_READ_BYTES: usize = 64 << 10;
+/// Room for commands that a connection keeps between two writes.
+pub(crate) const SOCKET_WRITE_BYTES_KEPT: usize = 64 << 10;
+/// What a reply may hold. Redis stores no longer text than this, no answer of ours is deeper than
+/// three levels, and the longest are those for the keys of a batch. A line is a number, or an error
+/// in a few words.
+pub(crate) const REPLY_BULK_BYTES_MAX: usize = 512 << 20;
+pub(crate) const REPLY_BYTES_MAX: usize = 1 << 30;
+pub(crate) const REPLY_ITEMS_MAX: u64 = 1 << 20;
+pub(crate) const REPLY_DEPTH_MAX: usize = 8;
+pub(crate) const REPLY_LINE_BYTES_MAX: usize = 64 << 10;
 /// Time after which the kernel gives up a peer that acknowledges nothing: a second line of defence
 /// behind our questions, for a runtime that is stuck.
 pub(crate) const TCP_USER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -270,7 +286,7 @@ pub(crate) const BATCH_GET_KEYS_UNSEEN: usize = 128;
 /// single value may be larger.
 pub(crate) const BATCH_BYTES: usize = 4 << 20;
 /// Leases, fills and waits of one batch that are under way at the same time: enough to fill a
-/// pipeline, and half of [`COMMANDS_QUEUED_MAX`], so that single calls find room beside the batch.
+/// pipeline.
 /// All answers of the store for so many keys together may take one operation deadline.
 pub(crate) const BATCH_WINDOW: usize = 128;
 /// Longest time one invalidation goes on by itself; what is left then is retried in the background.

@@ -36,7 +36,7 @@ impl Error {
         Self { kind, message: message.into().into_boxed_str(), source: None }
     }
 
-    // Used by the Redis store alone, whose driver has errors of its own.
+    // Used by the Redis store alone: a server answers with errors of its own.
     #[cfg_attr(not(feature = "redis"), allow(dead_code))]
     pub(crate) fn with_source(mut self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         self.source = Some(source.into());

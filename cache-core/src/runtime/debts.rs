@@ -88,8 +88,9 @@ impl Debts {
         Outset { settlements: self.is_owing().then(|| self.settlements.load(Ordering::SeqCst)) }
     }
 
-    /// Whether an invalidation that was owed at the outset has been made good meanwhile. An answer of
-    /// the store may be older than that invalidation, and what it removed is not on record any more.
+    /// Whether an invalidation that was owed at the outset has been made good meanwhile. An answer
+    /// of the store may be older than that invalidation, and what was owed is not on record any
+    /// more.
     pub(crate) fn settled_since(&self, outset: Outset) -> bool {
         outset.settlements.is_some_and(|settlements| settlements != self.settlements.load(Ordering::SeqCst))
     }

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use redis::Value;
 
 use crate::clock::{self, Instant, millis};
 use crate::config::{
@@ -25,6 +24,7 @@ mod connect;
 mod layout;
 mod reaper;
 mod reply;
+mod resp;
 mod scripts;
 #[cfg(test)]
 mod tests;
@@ -33,6 +33,7 @@ mod trial;
 use connect::{Hook, Hooks, Pool, reply_code};
 use layout::Layout;
 use reaper::Reaper;
+use resp::{Command, Reply};
 use scripts::Script;
 
 /// How long a staged value may wait for the script that puts it in its place.
@@ -60,7 +61,7 @@ impl RedisStore {
     }
 
     /// One chunk or page: the clock's connection, root and nonce, the bounds, then `rest`.
-    async fn run_invalidation(&self, script: &'static Script, rest: &[&[u8]], until: Instant) -> Result<Value, Error> {
+    async fn run_invalidation(&self, script: &'static Script, rest: &[&[u8]], until: Instant) -> Result<Reply, Error> {
         let (clock, nonce) = (self.layout.clock(), nonce());
         let (retention, fences, budget) = (
             millis(self.fence_retention).to_string(),
@@ -87,11 +88,11 @@ impl RedisStore {
         last_step: &str,
         fill: &Fill<'_>,
         until: Instant,
-    ) -> Result<Value, Error> {
+    ) -> Result<Reply, Error> {
         let staging = if fill.value.len() >= STAGED_BYTES_MIN {
             let staging = self.layout.staging(fill.token);
-            let mut set = redis::cmd("SET");
-            set.arg(&staging).arg(&fill.value[..]).arg("PX").arg(millis(STAGING_TTL));
+            let ttl = millis(STAGING_TTL);
+            let set = Command::new("SET").arg(&staging).arg(&fill.value).arg("PX").number(ttl);
             self.pool.command(fill.key, set, until).await?;
             staging
         } else {
@@ -122,7 +123,7 @@ impl RedisStore {
         names: &[Name],
         registered: usize,
         until: Instant,
-    ) -> Result<Value, Error> {
+    ) -> Result<Reply, Error> {
         let keys = [
             self.layout.clock(),
             self.layout.value(fill.key),
@@ -180,8 +181,7 @@ impl RedisStore {
 impl Store for RedisStore {
     fn get<'a>(&'a self, key: &'a str, until: Instant) -> StoreFuture<'a, Option<Bytes>> {
         Box::pin(async move {
-            let mut get = redis::cmd("GET");
-            get.arg(self.layout.value(key));
+            let get = Command::new("GET").arg(self.layout.value(key));
             match self.pool.command(key, get, until).await {
                 // Another program's list or hash under this key is unreadable, and is overwritten
                 // like any foreign bytes.
@@ -194,10 +194,7 @@ impl Store for RedisStore {
     fn get_many<'a>(&'a self, keys: &'a [Arc<str>], until: Instant) -> StoreFuture<'a, Vec<Option<Bytes>>> {
         Box::pin(async move {
             let Some(first) = keys.first() else { return Ok(Vec::new()) };
-            let mut get = redis::cmd("MGET");
-            for key in keys {
-                get.arg(self.layout.value(key));
-            }
+            let get = Command::new("MGET").args(keys.iter().map(|key| self.layout.value(key)));
             // Another program's list or hash under this key is no value: the lease script finds
             // out, and the fill overwrites it.
             reply::values(self.pool.command(first, get, until).await?, keys.len())
@@ -276,8 +273,7 @@ impl Store for RedisStore {
             let Some(watch) = self.pool.register(key, &value, &lease) else { return Ok(None) };
             // The reply counts the lease once and the value twice. Not GET: the value may be large,
             // and of any type.
-            let mut exists = redis::cmd("EXISTS");
-            exists.arg(&lease).arg(&value).arg(&value);
+            let exists = Command::new("EXISTS").arg(&lease).arg(&value).arg(&value);
             // Without an answer there is nothing to wait for; the next look at the lease tells what
             // is wrong.
             let Ok(reply) = self.pool.track(key, exists, until).await else { return Ok(None) };
@@ -380,7 +376,10 @@ fn renew_clock(layout: &Layout) -> Hook {
     let (root, clock) = (layout.root().to_owned(), layout.clock());
     Box::new(move |connection| {
         let (root, clock) = (root.clone(), clock.clone());
-        Box::pin(async move { connection.run(&scripts::RENEW_CLOCK, &clock, (&root, nonce())).await.map(drop) })
+        Box::pin(async move {
+            let nonce = nonce();
+            connection.run(&scripts::RENEW_CLOCK, &[&clock], &[root.as_bytes(), nonce.as_bytes()]).await.map(drop)
+        })
     })
 }
 
@@ -395,9 +394,9 @@ fn token_text(token: Token) -> String {
 
 /// Sends what the hook of a new primary sends, on a connection of the test's own.
 #[cfg(test)]
-pub(in crate::store) async fn renew_clock_of(namespace: &str, raw: &mut redis::aio::MultiplexedConnection) {
+pub(in crate::store) async fn renew_clock_of(namespace: &str, raw: &mut ::redis::aio::MultiplexedConnection) {
     let layout = Layout::new(namespace);
-    let mut eval = redis::cmd("EVAL");
+    let mut eval = ::redis::cmd("EVAL");
     eval.arg(scripts::RENEW_CLOCK.source).arg(1).arg(layout.clock()).arg(layout.root()).arg(nonce());
     eval.query_async::<()>(raw).await.unwrap();
 }
@@ -407,10 +406,10 @@ pub(in crate::store) async fn renew_clock_of(namespace: &str, raw: &mut redis::a
 pub(in crate::store) async fn reap_of(
     namespace: &str,
     pause: Duration,
-    raw: &mut redis::aio::MultiplexedConnection,
+    raw: &mut ::redis::aio::MultiplexedConnection,
 ) -> String {
     let layout = Layout::new(namespace);
-    let mut eval = redis::cmd("EVAL");
+    let mut eval = ::redis::cmd("EVAL");
     eval.arg(scripts::REAP.source).arg(1).arg(layout.clock());
     eval.arg(layout.root()).arg(nonce()).arg(60_000).arg(millis(pause)).arg(crate::config::REAP_LOOKS_MAX);
     eval.query_async(raw).await.unwrap()

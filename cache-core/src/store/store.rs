@@ -225,7 +225,7 @@ pub(crate) struct StoreHealth {
 /// A place where entries, their indexes and the protocol's clock live.
 ///
 /// Every method ends by the `until` that it is given, with an error if it must: this is the only
-/// deadline. Every method is atomic. Every method is idempotent, because a driver may send a
+/// deadline. Every method is atomic. Every method is idempotent, because a call may send a
 /// command twice. Keys are logical; names are complete (`Name`). An error leaves the outcome
 /// unknown.
 pub(crate) trait Store: Send + Sync + 'static {

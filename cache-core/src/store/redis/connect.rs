@@ -13,10 +13,10 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use redis::{Cmd, ToRedisArgs, Value};
 use tokio::time::{Instant, sleep};
 
 use self::backoff::Backoff;
+use super::resp::{Command, Reply};
 use super::scripts::Script;
 use crate::clock;
 use crate::config::{Config, RECONNECT_DELAY_MAX, RECONNECT_DELAY_MIN};
@@ -29,6 +29,7 @@ mod connection;
 mod dial;
 mod fault;
 mod handshake;
+mod pipeline;
 mod primary;
 mod shared;
 mod stripe;
@@ -105,8 +106,7 @@ impl Pool {
         Self { runtimes: Runtimes::new(config.connections), shared }
     }
 
-    /// Runs a script on the connection of `stripe_key`. `keys` and `args` may be slices, or tuples
-    /// of different types.
+    /// Runs a script on the connection of `stripe_key`.
     ///
     /// # Errors
     /// `Unavailable`: no connection, or the breaker is open; nothing was sent unless the message
@@ -120,11 +120,11 @@ impl Pool {
         &'a self,
         script: &'a Script,
         stripe_key: &str,
-        keys: impl ToRedisArgs,
-        args: impl ToRedisArgs,
+        keys: &[&str],
+        args: &[&[u8]],
         until: Instant,
-    ) -> impl Future<Output = Result<Value, Error>> + Send {
-        let invocation = Invocation::script(script, &keys, &args);
+    ) -> impl Future<Output = Result<Reply, Error>> + Send + use<'a> {
+        let invocation = Invocation::script(script, keys, args);
         let key = StripeKey::new(stripe_key);
         async move { self.call(key, &invocation, until).await }
     }
@@ -134,9 +134,9 @@ impl Pool {
     pub(crate) fn command(
         &self,
         stripe_key: &str,
-        command: Cmd,
+        command: Command,
         until: Instant,
-    ) -> impl Future<Output = Result<Value, Error>> + Send {
+    ) -> impl Future<Output = Result<Reply, Error>> + Send + use<'_> {
         let invocation = Invocation::command(command);
         let key = StripeKey::new(stripe_key);
         async move { self.call(key, &invocation, until).await }
@@ -155,9 +155,9 @@ impl Pool {
     pub(crate) fn track(
         &self,
         stripe_key: &str,
-        command: Cmd,
+        command: Command,
         until: Instant,
-    ) -> impl Future<Output = Result<Value, Error>> + Send {
+    ) -> impl Future<Output = Result<Reply, Error>> + Send + use<'_> {
         let invocation = Invocation::tracked(command);
         let key = StripeKey::new(stripe_key);
         async move { self.call(key, &invocation, until).await }
@@ -246,7 +246,7 @@ impl Pool {
         self.shared.breaker.is_open()
     }
 
-    async fn call(&self, key: StripeKey, invocation: &Invocation<'_>, until: Instant) -> Result<Value, Error> {
+    async fn call(&self, key: StripeKey, invocation: &Invocation<'_>, until: Instant) -> Result<Reply, Error> {
         let stripes = self.runtimes.here(&self.shared)?;
         let started = clock::now();
         let Ok(permit) = self.shared.breaker.admit(started) else {

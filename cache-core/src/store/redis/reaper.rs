@@ -91,8 +91,10 @@ impl Drop for Shift {
 
 async fn reap(pool: &Pool, layout: &Layout, retention: Duration) -> Result<OnRecord, Error> {
     let clock = layout.clock();
-    let arguments = (layout.root(), nonce(), millis(retention), millis(REAP_PAUSE), REAP_LOOKS_MAX);
-    reply::on_record(&pool.run(&scripts::REAP, &clock, &clock, arguments, pool.answer_due()).await?)
+    let (nonce, retention, pause) = (nonce(), millis(retention).to_string(), millis(REAP_PAUSE).to_string());
+    let looks = REAP_LOOKS_MAX.to_string();
+    let args = [layout.root(), &nonce, &retention, &pause, &looks].map(str::as_bytes);
+    reply::on_record(&pool.run(&scripts::REAP, &clock, &[&clock], &args, pool.answer_due()).await?)
 }
 
 #[cfg(test)]

@@ -4,32 +4,32 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use redis::Value;
 
 use crate::clock;
 use crate::error::{Error, ErrorKind};
+use crate::store::redis::resp::Reply;
 use crate::store::{ClockReading, FillReply, LeaseReply, Refusal, Removal, SweepReply, WriteReply};
 
-pub(super) fn value(reply: Value) -> Result<Option<Bytes>, Error> {
+pub(super) fn value(reply: Reply) -> Result<Option<Bytes>, Error> {
     match reply {
-        Value::Nil => Ok(None),
-        Value::BulkString(bytes) => Ok(Some(bytes.into())),
+        Reply::Null => Ok(None),
+        Reply::Bulk(bytes) => Ok(Some(bytes)),
         _ => Err(unexpected()),
     }
 }
 
-pub(super) fn values(reply: Value, count: usize) -> Result<Vec<Option<Bytes>>, Error> {
+pub(super) fn values(reply: Reply, count: usize) -> Result<Vec<Option<Bytes>>, Error> {
     match reply {
-        Value::Array(items) if items.len() == count => items.into_iter().map(value).collect(),
+        Reply::Array(items) if items.len() == count => items.into_iter().map(value).collect(),
         _ => Err(unexpected()),
     }
 }
 
-pub(super) fn lease(reply: Value) -> Result<LeaseReply, Error> {
-    let Value::Array(mut items) = reply else { return Err(unexpected()) };
+pub(super) fn lease(reply: Reply) -> Result<LeaseReply, Error> {
+    let Reply::Array(mut items) = reply else { return Err(unexpected()) };
     match text(items.first())? {
         "hit" => match items.pop() {
-            Some(Value::BulkString(bytes)) if items.len() == 1 => Ok(LeaseReply::Hit(bytes.into())),
+            Some(Reply::Bulk(bytes)) if items.len() == 1 => Ok(LeaseReply::Hit(bytes)),
             _ => Err(unexpected()),
         },
         "granted" => Ok(LeaseReply::Granted(reading(&items[1..])?)),
@@ -41,14 +41,14 @@ pub(super) fn lease(reply: Value) -> Result<LeaseReply, Error> {
     }
 }
 
-pub(super) fn clock(reply: &Value) -> Result<ClockReading, Error> {
+pub(super) fn clock(reply: &Reply) -> Result<ClockReading, Error> {
     reading(array(reply)?)
 }
 
 /// The learned bytes are empty if nothing is known.
-fn reading(items: &[Value]) -> Result<ClockReading, Error> {
+fn reading(items: &[Reply]) -> Result<ClockReading, Error> {
     let [incarnation, seq, now_ms, learned] = items else { return Err(unexpected()) };
-    let Value::BulkString(learned) = learned else { return Err(unexpected()) };
+    let Reply::Bulk(learned) = learned else { return Err(unexpected()) };
     Ok(ClockReading {
         incarnation: text(Some(incarnation))?.into(),
         seq: integer(seq)?,
@@ -58,7 +58,7 @@ fn reading(items: &[Value]) -> Result<ClockReading, Error> {
     })
 }
 
-pub(super) fn fill(reply: &Value) -> Result<FillReply, Error> {
+pub(super) fn fill(reply: &Reply) -> Result<FillReply, Error> {
     Ok(match text(Some(reply))? {
         "stored" => FillReply::Stored,
         "fenced" => FillReply::Refused(Refusal::Fenced),
@@ -70,17 +70,17 @@ pub(super) fn fill(reply: &Value) -> Result<FillReply, Error> {
     })
 }
 
-pub(super) fn written(reply: &Value) -> Result<WriteReply, Error> {
+pub(super) fn written(reply: &Reply) -> Result<WriteReply, Error> {
     let [verdict, removed, pending] = array(reply)? else { return Err(unexpected()) };
     Ok(WriteReply { fill: fill(verdict)?, drained: Removal { removed: integer(removed)?, pending: integer(pending)? } })
 }
 
-pub(super) fn drained(reply: &Value) -> Result<Removal, Error> {
+pub(super) fn drained(reply: &Reply) -> Result<Removal, Error> {
     let [removed, pending] = array(reply)? else { return Err(unexpected()) };
     Ok(Removal { removed: integer(removed)?, pending: integer(pending)? })
 }
 
-pub(super) fn sweep(reply: &Value) -> Result<SweepReply, Error> {
+pub(super) fn sweep(reply: &Reply) -> Result<SweepReply, Error> {
     let [cursor, removed, pending] = array(reply)? else { return Err(unexpected()) };
     let cursor: u64 = text(Some(cursor))?.parse().map_err(|_| unexpected())?;
     Ok(SweepReply {
@@ -99,7 +99,7 @@ pub(super) enum OnRecord {
     Nothing,
 }
 
-pub(super) fn on_record(reply: &Value) -> Result<OnRecord, Error> {
+pub(super) fn on_record(reply: &Reply) -> Result<OnRecord, Error> {
     match text(Some(reply))? {
         "more" => Ok(OnRecord::Due),
         "later" => Ok(OnRecord::Later),
@@ -109,26 +109,22 @@ pub(super) fn on_record(reply: &Value) -> Result<OnRecord, Error> {
 }
 
 /// A count or a time; below zero (a lease that just ended has no remaining time) it is zero.
-pub(super) fn integer(reply: &Value) -> Result<u64, Error> {
+pub(super) fn integer(reply: &Reply) -> Result<u64, Error> {
     match reply {
-        Value::Int(number) => Ok(u64::try_from(*number).unwrap_or(0)),
+        Reply::Integer(number) => Ok(u64::try_from(*number).unwrap_or(0)),
         _ => Err(unexpected()),
     }
 }
 
-fn array(reply: &Value) -> Result<&[Value], Error> {
+fn array(reply: &Reply) -> Result<&[Reply], Error> {
     match reply {
-        Value::Array(items) => Ok(items),
+        Reply::Array(items) => Ok(items),
         _ => Err(unexpected()),
     }
 }
 
-fn text(reply: Option<&Value>) -> Result<&str, Error> {
-    match reply {
-        Some(Value::BulkString(bytes)) => std::str::from_utf8(bytes).map_err(|_| unexpected()),
-        Some(Value::SimpleString(text)) => Ok(text),
-        _ => Err(unexpected()),
-    }
+fn text(reply: Option<&Reply>) -> Result<&str, Error> {
+    reply.and_then(Reply::text).ok_or_else(unexpected)
 }
 
 fn unexpected() -> Error {
@@ -139,24 +135,24 @@ fn unexpected() -> Error {
 mod tests {
     use super::*;
 
-    fn bulk(text: &str) -> Value {
-        Value::BulkString(text.as_bytes().to_vec())
+    fn bulk(text: &str) -> Reply {
+        Reply::Bulk(Bytes::copy_from_slice(text.as_bytes()))
     }
 
     #[test]
     fn nonsense_is_a_protocol_error() {
         let nonsense = [
-            Value::Nil,
-            Value::Okay,
-            Value::Int(-1),
+            Reply::Null,
+            Reply::Simple(Bytes::from_static(b"OK")),
+            Reply::Integer(-1),
             bulk("?"),
-            Value::Array(vec![]),
-            Value::Array(vec![bulk("hit")]),
-            Value::Array(vec![bulk("granted"), bulk("x")]),
-            Value::Array(vec![bulk("held")]),
-            Value::Array(vec![bulk("held"), Value::Int(1), bulk("x"), Value::Int(1), Value::Int(1)]),
-            Value::Array(vec![bulk("granted"), bulk("x"), Value::Int(1), Value::Int(1), Value::Nil]),
-            Value::Array(vec![Value::Int(1), Value::Nil, bulk("x")]),
+            Reply::Array(vec![]),
+            Reply::Array(vec![bulk("hit")]),
+            Reply::Array(vec![bulk("granted"), bulk("x")]),
+            Reply::Array(vec![bulk("held")]),
+            Reply::Array(vec![bulk("held"), Reply::Integer(1), bulk("x"), Reply::Integer(1), Reply::Integer(1)]),
+            Reply::Array(vec![bulk("granted"), bulk("x"), Reply::Integer(1), Reply::Integer(1), Reply::Null]),
+            Reply::Array(vec![Reply::Integer(1), Reply::Null, bulk("x")]),
         ];
         for reply in nonsense {
             let kinds = [

@@ -23,7 +23,7 @@ macro_rules! scripts {
     ($($name:ident = $($file:literal)+;)+) => {
         $(pub(in crate::store::redis) static $name: Script = {
             const SOURCE: &str = concat!($(include_str!(concat!("lua/", $file, ".lua"))),+);
-            Script::new(SOURCE, || redis::Script::new(SOURCE).get_hash().to_owned())
+            Script::new(SOURCE, || sha1_smol::Sha1::from(SOURCE).digest().to_string())
         };)+
         /// Every script, for the handshake to load.
         pub(in crate::store::redis) static ALL: &[&Script] = &[$(&$name),+];

@@ -1,10 +1,9 @@
 //! What the library needs of a server, tried before a connection is used; and what it says when
 //! that is refused.
 
-use redis::{FromRedisValue, Value};
-
 use super::connect::Hook;
 use super::layout::Layout;
+use super::resp::Reply;
 use super::scripts;
 use crate::error::{Error, ErrorKind};
 
@@ -18,8 +17,8 @@ pub(super) fn trial(layout: &Layout) -> Hook {
     Box::new(move |connection| {
         let (root, key) = (root.clone(), key.clone());
         Box::pin(async move {
-            match connection.run(&scripts::TRIAL, &key, &root).await {
-                Ok(reply) => verdict(reply, &root),
+            match connection.run(&scripts::TRIAL, &[&key], &[root.as_bytes()]).await {
+                Ok(reply) => verdict(&reply, &root),
                 Err(error) if error.kind() == ErrorKind::Limit => Ok(()),
                 Err(error) => Err(error),
             }
@@ -27,15 +26,15 @@ pub(super) fn trial(layout: &Layout) -> Hook {
     })
 }
 
-fn verdict(reply: Value, root: &str) -> Result<(), Error> {
-    let refused = match reply {
-        Value::Array(_) => Vec::<String>::from_redis_value(reply).ok(),
+fn verdict(reply: &Reply, root: &str) -> Result<(), Error> {
+    let refused: Option<Vec<&str>> = match reply {
+        Reply::Array(names) => names.iter().map(Reply::text).collect(),
         _ => None,
     };
     let message = match refused.as_deref() {
         Some([]) => return Ok(()),
         None => "the server answered a script with something unexpected: it is not Redis or Valkey".to_owned(),
-        Some([what]) if what == "~" => {
+        Some(["~"]) => {
             "the server lets scripts use no keys but those that are declared, and an invalidation finds its \
              keys in an index"
                 .to_owned()
@@ -52,6 +51,8 @@ fn verdict(reply: Value, root: &str) -> Result<(), Error> {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
+
+    use bytes::Bytes;
 
     use super::*;
 
@@ -73,17 +74,17 @@ mod tests {
     #[test]
     fn a_refusal_names_the_commands_and_what_to_do() {
         let names = |names: &[&str]| {
-            Value::Array(names.iter().map(|name| Value::BulkString(name.as_bytes().to_vec())).collect())
+            Reply::Array(names.iter().map(|name| Reply::Bulk(Bytes::copy_from_slice(name.as_bytes()))).collect())
         };
-        verdict(names(&[]), "shop:").unwrap();
+        verdict(&names(&[]), "shop:").unwrap();
         for (reply, expected) in [
             (names(&["TIME", "ZADD"]), "TIME, ZADD"),
             (names(&["SET"]), "`shop:*`"),
             (names(&["~"]), "declared"),
-            (Value::Okay, "not Redis"),
-            (Value::Int(1), "not Redis"),
+            (Reply::Simple(Bytes::from_static(b"OK")), "not Redis"),
+            (Reply::Integer(1), "not Redis"),
         ] {
-            let error = verdict(reply, "shop:").unwrap_err();
+            let error = verdict(&reply, "shop:").unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Config);
             assert!(error.to_string().contains(expected), "{error}");
         }

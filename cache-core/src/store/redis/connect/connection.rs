@@ -2,73 +2,52 @@
 
 use std::fmt;
 use std::future::Future;
+use std::sync::Arc;
 
-use redis::aio::MultiplexedConnection;
-use redis::{Arg, Cmd, ToRedisArgs, Value};
-
-use super::fault::{Fault, is_noscript};
+use super::fault::Fault;
+use super::pipeline::Pipeline;
 use crate::error::Error;
+use crate::store::redis::resp::{Command, Reply};
 use crate::store::redis::scripts::Script;
 
 /// One command, ready to be sent, more than once if need be.
 pub(super) struct Invocation<'a> {
-    command: Cmd,
+    command: Command,
     script: Option<&'a Script>,
     /// Whether the server is to push the next change of the keys that the command reads.
     tracked: bool,
 }
 
 impl<'a> Invocation<'a> {
-    pub(super) fn command(command: Cmd) -> Self {
+    pub(super) fn command(command: Command) -> Self {
         Self { command, script: None, tracked: false }
     }
 
-    pub(super) fn script(script: &'a Script, keys: &impl ToRedisArgs, args: &impl ToRedisArgs) -> Self {
-        let mut command = redis::cmd("EVALSHA");
-        command.arg(script.sha1()).arg(keys.num_of_args()).arg(keys).arg(args);
+    pub(super) fn script(script: &'a Script, keys: &[&str], args: &[&[u8]]) -> Self {
+        let command = Command::new("EVALSHA").arg(script.sha1()).number(keys.len() as u64).args(keys).args(args);
         Self { command, script: Some(script), tracked: false }
     }
 
-    pub(super) fn tracked(command: Cmd) -> Self {
+    pub(super) fn tracked(command: Command) -> Self {
         Self { command, script: None, tracked: true }
     }
 
     pub(super) fn is_tracked(&self) -> bool {
         self.tracked
     }
-
-    fn name(&self) -> &str {
-        match self.command.args_iter().next() {
-            Some(Arg::Simple(name)) => std::str::from_utf8(name).unwrap_or_default(),
-            _ => "",
-        }
-    }
-
-    /// The same call with the script's text. `SCRIPT LOAD` and a second `EVALSHA` would take one
-    /// round trip more, and `EVAL` loads the script as well.
-    fn with_source(&self, script: &Script) -> Cmd {
-        let mut eval = redis::cmd("EVAL");
-        eval.arg(script.source);
-        for arg in self.command.args_iter().skip(2) {
-            if let Arg::Simple(bytes) = arg {
-                eval.arg(bytes);
-            }
-        }
-        eval
-    }
 }
 
 /// A connection to the primary. Clones share it.
 #[derive(Clone)]
 pub(crate) struct Connection {
-    inner: MultiplexedConnection,
+    pipeline: Arc<Pipeline>,
     /// Whether the server pushes changes of what a tracked command reads.
     pub(super) pushes: bool,
 }
 
 impl Connection {
-    pub(super) fn new(inner: MultiplexedConnection) -> Self {
-        Self { inner, pushes: false }
+    pub(super) fn new(pipeline: Arc<Pipeline>) -> Self {
+        Self { pipeline, pushes: false }
     }
 
     /// Runs a script on this very connection, without the pool's deadline and breaker: for hooks of
@@ -76,55 +55,57 @@ impl Connection {
     pub(crate) fn run<'a>(
         &'a self,
         script: &'a Script,
-        keys: impl ToRedisArgs,
-        args: impl ToRedisArgs,
-    ) -> impl Future<Output = Result<Value, Error>> + Send {
-        let invocation = Invocation::script(script, &keys, &args);
-        async move { Ok(self.clone().send(&invocation).await?) }
+        keys: &[&str],
+        args: &[&[u8]],
+    ) -> impl Future<Output = Result<Reply, Error>> + Send + use<'a> {
+        let invocation = Invocation::script(script, keys, args);
+        async move { Ok(self.send(&invocation).await?) }
     }
 
     /// Dropping the future leaves the command's outcome unknown and the order of other replies
     /// untouched.
-    ///
-    /// `&mut` because the driver wants it. Callers have a clone of their own, and a second clone
-    /// would cost as much as the rest.
-    pub(super) async fn send(&mut self, invocation: &Invocation<'_>) -> Result<Value, Fault> {
+    pub(super) async fn send(&self, invocation: &Invocation<'_>) -> Result<Reply, Fault> {
+        let command = &invocation.command;
         if invocation.tracked {
-            return self.send_tracked(&invocation.command).await;
+            return self.send_tracked(command).await;
         }
-        let error = match self.inner.send_packed_command(&invocation.command).await.and_then(Value::extract_error) {
-            Ok(value) => return Ok(value),
-            Err(error) => error,
+        let error = match self.pipeline.send(std::slice::from_ref(command))?.reply().await? {
+            Reply::Error(error) => error,
+            reply => return Ok(reply),
         };
-        let Some(script) = invocation.script.filter(|_| is_noscript(&error)) else {
-            return Err(Fault::of(&error).to(invocation.name()));
+        let fault = Fault::of_reply(&error);
+        let Some(script) = invocation.script.filter(|_| fault.code() == Some("NOSCRIPT")) else {
+            return Err(fault.to(command.name()));
         };
         // The server does not know the script: after SCRIPT FLUSH, after a restart that this
-        // connection outlived, or because it lets nobody load scripts.
-        let eval = invocation.with_source(script);
-        let reply = self.inner.send_packed_command(&eval).await.and_then(Value::extract_error);
-        reply.map_err(|error| Fault::of(&error).to("EVAL"))
+        // connection outlived, or because it lets nobody load scripts. `SCRIPT LOAD` and a second
+        // `EVALSHA` would take one round trip more, and `EVAL` loads the script as well.
+        let eval = command.renamed("EVAL", script.source.as_bytes());
+        match self.pipeline.send(&[eval])?.reply().await? {
+            Reply::Error(error) => Err(Fault::of_reply(&error).to("EVAL")),
+            reply => Ok(reply),
+        }
     }
 
-    async fn send_tracked(&self, command: &Cmd) -> Result<Value, Fault> {
+    async fn send_tracked(&self, command: &Command) -> Result<Reply, Fault> {
         if !self.pushes {
             return Err(Fault::no_pushes());
         }
         // Both in one write: `CLIENT CACHING` counts for the very next command of the connection.
-        let mut both = redis::Pipeline::new();
-        both.cmd("CLIENT").arg("CACHING").arg("YES");
-        both.add_command(command.clone());
-        let mut reply = Value::Nil;
-        for answer in self.send_all(&both).await? {
-            reply = answer.extract_error().map_err(|error| Fault::of(&error))?;
+        let both = [Command::new("CLIENT").arg("CACHING").arg("YES"), command.clone()];
+        let mut last = Reply::Null;
+        for reply in self.send_all(&both).await? {
+            match reply {
+                Reply::Error(error) => return Err(Fault::of_reply(&error)),
+                reply => last = reply,
+            }
         }
-        Ok(reply)
+        Ok(last)
     }
 
     /// Sends several commands in one write. Every command has its reply, which may be an error.
-    pub(super) async fn send_all(&self, pipeline: &redis::Pipeline) -> Result<Vec<Value>, Fault> {
-        let mut inner = self.inner.clone();
-        inner.send_packed_commands(pipeline, 0, pipeline.len()).await.map_err(|error| Fault::of(&error))
+    pub(super) async fn send_all(&self, commands: &[Command]) -> Result<Vec<Reply>, Fault> {
+        self.pipeline.send(commands)?.replies().await
     }
 }
 

@@ -1,11 +1,9 @@
-//! What the driver's errors mean to this library. The messages are written here, because a server's
-//! own words may repeat keys and values.
+//! What errors of the server and of its connection mean to this library. The messages are written
+//! here, because a server's own words may repeat keys and values.
 
 use std::borrow::Cow;
 use std::fmt;
 use std::io;
-
-use redis::{RedisError, ServerErrorKind};
 
 use crate::error::{Error, ErrorKind};
 
@@ -77,32 +75,18 @@ impl Fault {
         self.code.as_deref()
     }
 
-    /// The fault of an error reply to a command, or of an error of the command's connection.
-    pub(super) fn of(error: &RedisError) -> Self {
-        use redis::ErrorKind as Driver;
-        match error.kind() {
-            Driver::Io => match error.is_timeout() {
-                true => Self::new(ErrorKind::Timeout, "Redis did not answer in time"),
-                false => Self::connection_lost(),
-            },
-            // How the driver reports a connection that ends in the middle of a reply.
-            Driver::Parse if error.to_string().contains("end of input") => Self::connection_lost(),
-            // The driver gives the connection up after a reply that it cannot parse.
-            Driver::Parse => Self {
-                connection_lost: true,
-                ..Self::new(ErrorKind::Protocol, "what was received is not a reply of Redis")
-            },
-            Driver::Server(_) | Driver::Extension => Self::of_reply(error),
-            Driver::AuthenticationFailed => Self::config("Redis refused the user or password"),
-            Driver::RESP3NotSupported => Self::config(format!("Redis refused HELLO: {NO_RESP3}")),
-            Driver::InvalidClientConfig => Self::config("the Redis client refused its configuration"),
-            _ => Self::new(ErrorKind::Protocol, "the answer of Redis was not understood"),
-        }
+    pub(super) fn not_a_reply() -> Self {
+        // Nobody knows where the next reply begins.
+        Self { connection_lost: true, ..Self::new(ErrorKind::Protocol, "what was received is not a reply of Redis") }
     }
 
-    fn of_reply(error: &RedisError) -> Self {
-        let code = error.code().filter(|code| is_plain_code(code)).unwrap_or("ERR");
-        let detail = error.detail().unwrap_or_default();
+    /// The fault of an error reply.
+    pub(super) fn of_reply(reply: &[u8]) -> Self {
+        let reply = String::from_utf8_lossy(reply);
+        let (code, detail) = match reply.split_once(' ').unwrap_or((&reply, "")) {
+            (code, detail) if is_plain_code(code) => (code, detail),
+            _ => ("ERR", &*reply),
+        };
         // Redis 6 reports the error of a command inside a script as
         // `ERR Error running script … -OOM …`.
         let (kind, message): (ErrorKind, Cow<'static, str>) = match code {
@@ -161,9 +145,10 @@ impl Fault {
         }
     }
 
-    /// The fault of an error reply to `HELLO`, which tells what kind of server is there.
-    pub(super) fn of_greeting(address: &impl fmt::Display, error: &RedisError) -> Self {
-        let fault = Self::of(error);
+    /// The same fault, as what happened to the first command of a connection, which tells what kind
+    /// of server is there.
+    pub(super) fn in_greeting(self, address: &impl fmt::Display) -> Self {
+        let fault = self;
         match (fault.kind, fault.code()) {
             (ErrorKind::Protocol, _) if fault.connection_lost => {
                 Self::config(format!("what answers at {address} is not a Redis server"))
@@ -200,11 +185,7 @@ const NO_RESP3: &str =
 
 /// Whether a server's word can be nothing but a code. Only such a word is shown.
 fn is_plain_code(code: &str) -> bool {
-    code.len() <= 32 && code.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_')
-}
-
-pub(super) fn is_noscript(error: &RedisError) -> bool {
-    error.kind() == redis::ErrorKind::Server(ServerErrorKind::NoScript)
+    (1..=32).contains(&code.len()) && code.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_')
 }
 
 impl From<Fault> for Error {

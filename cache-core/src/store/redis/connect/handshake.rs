@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use redis::{FromRedisValue, Pipeline, RedisError, Value};
-
 use super::connection::Connection;
 use super::fault::Fault;
 use super::primary::{Hello, Primary};
 use super::shared::Shared;
+use super::url::ServerUrl;
 use crate::clock;
 use crate::error::ErrorKind;
+use crate::store::redis::resp::{Command, Reply};
 
 /// The answers of `INFO`, where the user may run it.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -19,17 +19,18 @@ struct ServerInfo {
     evicts_any_key: bool,
 }
 
-/// Selects the database, asks for pushes of tracked keys, and loads the scripts. Makes sure that
-/// the server is a primary, and that it lets the library do what it needs. If it is not the primary
-/// that this process talked to last, it is prepared as a new one. If the server refuses something
-/// that can be done without, that is logged and the connection goes on.
+/// Logs in, selects the database, asks for pushes of tracked keys, and loads the scripts. Makes
+/// sure that the server is a primary, and that it lets the library do what it needs. If it is not
+/// the primary that this process talked to last, it is prepared as a new one. If the server refuses
+/// something that can be done without, that is logged and the connection goes on.
 pub(super) async fn handshake(connection: &mut Connection, shared: &Shared) -> Result<Arc<Primary>, Fault> {
     let asked_at = clock::now();
-    let Greeting { select, hello, name, tracking, info, scripts } = Greeting::send(connection, shared).await?;
+    let greeted = log_in(connection, &shared.target).await;
+    let hello = greeted.map_err(|fault| fault.in_greeting(&shared.target.address))?;
+    let Greeting { select, name, tracking, info, scripts } = Greeting::send(connection, shared).await?;
     if let Some(select) = select {
         check_select(&select, shared.target.database)?;
     }
-    check("HELLO", &hello)?;
     let Hello { is_replica, is_in_cluster } = Hello::parse(&hello)?;
     if is_in_cluster {
         return Err(Fault::config(format!(
@@ -60,44 +61,52 @@ pub(super) async fn handshake(connection: &mut Connection, shared: &Shared) -> R
     shared.adopt_primary(connection, told.run_id.as_deref(), asked_at).await
 }
 
-/// The replies to the commands that are sent in one go.
+/// Says hello, in a round trip of its own: Redis closes the connection of a user that is unknown
+/// yet and sends as much as the scripts are.
+async fn log_in(connection: &Connection, target: &ServerUrl) -> Result<Reply, Fault> {
+    let mut hello = Command::new("HELLO").arg("3");
+    if let Some(password) = &target.password {
+        hello = hello.arg("AUTH").arg(target.user.as_deref().unwrap_or("default")).arg(password);
+    }
+    match connection.send_all(&[hello]).await?.pop() {
+        Some(Reply::Error(error)) => Err(Fault::of_reply(&error)),
+        reply => reply.ok_or_else(Fault::connection_lost),
+    }
+}
+
+/// The replies to the commands that are sent in one go after that.
 struct Greeting {
-    select: Option<Value>,
-    hello: Value,
-    name: Value,
-    tracking: Value,
-    info: [Value; 2],
-    scripts: Vec<Value>,
+    select: Option<Reply>,
+    name: Reply,
+    tracking: Reply,
+    info: [Reply; 2],
+    scripts: Vec<Reply>,
 }
 
 impl Greeting {
     async fn send(connection: &Connection, shared: &Shared) -> Result<Self, Fault> {
-        let mut greeting = Pipeline::new();
+        let database = shared.target.database;
+        let mut greeting = Vec::new();
         // A connection begins in database 0, and a user need not have the permission to select
         // that.
-        let selects = shared.target.database != 0;
+        let selects = database != 0;
         if selects {
-            greeting.cmd("SELECT").arg(shared.target.database);
+            greeting.push(Command::new("SELECT").number(database));
         }
-        // The driver has sent `HELLO` already to log in, but keeps the reply to itself.
-        greeting.cmd("HELLO").arg(3);
-        greeting.cmd("CLIENT").arg("SETNAME").arg("cache-core");
+        greeting.push(Command::new("CLIENT").arg("SETNAME").arg("cache-core"));
         // Without NOLOOP: calls of one process wait for each other's leases on the same connection.
         // Nothing else tracks keys on this connection.
-        greeting.cmd("CLIENT").arg("TRACKING").arg("ON").arg("OPTIN");
-        greeting.cmd("INFO").arg("server");
-        greeting.cmd("INFO").arg("memory");
-        for script in shared.scripts {
-            greeting.cmd("SCRIPT").arg("LOAD").arg(script.source);
-        }
+        greeting.push(Command::new("CLIENT").arg("TRACKING").arg("ON").arg("OPTIN"));
+        greeting.push(Command::new("INFO").arg("server"));
+        greeting.push(Command::new("INFO").arg("memory"));
+        greeting.extend(shared.scripts.iter().map(|script| Command::new("SCRIPT").arg("LOAD").arg(script.source)));
         let mut replies = connection.send_all(&greeting).await?.into_iter();
         let mut next = || {
-            let fault = || Fault::config(format!("what answers at {} is not a Redis server", shared.target.address));
-            replies.next().ok_or_else(fault)
+            // There is one reply for each command.
+            replies.next().ok_or_else(Fault::connection_lost)
         };
         Ok(Self {
             select: if selects { Some(next()?) } else { None },
-            hello: next()?,
             name: next()?,
             tracking: next()?,
             info: [next()?, next()?],
@@ -106,14 +115,14 @@ impl Greeting {
     }
 }
 
-fn check(command: &str, reply: &Value) -> Result<(), Fault> {
+fn check(command: &str, reply: &Reply) -> Result<(), Fault> {
     match reply {
-        Value::ServerError(error) => Err(Fault::of(&RedisError::from(error.clone())).to(command)),
+        Reply::Error(error) => Err(Fault::of_reply(error).to(command)),
         _ => Ok(()),
     }
 }
 
-fn check_select(reply: &Value, database: i64) -> Result<(), Fault> {
+fn check_select(reply: &Reply, database: u64) -> Result<(), Fault> {
     check("SELECT", reply).map_err(|fault| match fault.code() {
         // An error without a code of its own is about the number of the database.
         Some("ERR") if fault.kind == ErrorKind::Protocol => Fault::config(format!("Redis has no database {database}")),
@@ -123,7 +132,7 @@ fn check_select(reply: &Value, database: i64) -> Result<(), Fault> {
 
 /// Whether the server grants a command that can be done without. A refusal that holds only for the
 /// moment is an error: the connection is tried again later.
-fn is_granted(command: &'static str, reply: &Value, missing: &mut Vec<&'static str>) -> Result<bool, Fault> {
+fn is_granted(command: &'static str, reply: &Reply, missing: &mut Vec<&'static str>) -> Result<bool, Fault> {
     match check(command, reply) {
         Ok(()) => Ok(true),
         Err(fault) if fault.is_failure_of_the_store() => Err(fault),
@@ -138,8 +147,8 @@ fn is_granted(command: &'static str, reply: &Value, missing: &mut Vec<&'static s
 
 impl ServerInfo {
     /// Reads one section of `INFO`. A text in another format tells nothing.
-    fn read(&mut self, section: &Value) {
-        let text = String::from_redis_value(section.clone()).unwrap_or_default();
+    fn read(&mut self, section: &Reply) {
+        let text = section.text().unwrap_or_default();
         for (field, value) in text.lines().filter_map(|line| line.trim_end().split_once(':')) {
             match field {
                 "run_id" if !value.is_empty() => self.run_id = Some(value.to_owned()),

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use redis::Value;
 use tokio::time::Instant;
 
 use super::connection::{Connection, Invocation};
 use super::fault::Fault;
 use crate::clock;
 use crate::config::{PRIMARY_ASK_INTERVAL, PRIMARY_TRUST};
+use crate::store::redis::resp::{Command, Reply};
 
 /// The reply of a server to `HELLO`, about itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,29 +21,19 @@ pub(super) struct Hello {
 
 impl Hello {
     pub(super) fn question() -> Invocation<'static> {
-        let mut hello = redis::cmd("HELLO");
-        hello.arg(3);
-        Invocation::command(hello)
+        Invocation::command(Command::new("HELLO").arg("3"))
     }
 
     /// Reads the reply.
     ///
     /// # Errors
     /// The server does not tell its role, so nobody would notice that it was made a replica.
-    pub(super) fn parse(reply: &Value) -> Result<Self, Fault> {
-        let fields: &[(Value, Value)] = if let Value::Map(fields) = reply { fields } else { &[] };
+    pub(super) fn parse(reply: &Reply) -> Result<Self, Fault> {
+        let fields: &[(Reply, Reply)] = if let Reply::Map(fields) = reply { fields } else { &[] };
         let value =
-            |name| fields.iter().find(|(field, _)| text(field) == Some(name)).and_then(|(_, value)| text(value));
+            |name| fields.iter().find(|(field, _)| field.text() == Some(name)).and_then(|(_, value)| value.text());
         let role = value("role").ok_or_else(|| Fault::config("the server does not tell its role in reply to HELLO"))?;
         Ok(Self { is_replica: matches!(role, "replica" | "slave"), is_in_cluster: value("mode") == Some("cluster") })
-    }
-}
-
-fn text(value: &Value) -> Option<&str> {
-    match value {
-        Value::BulkString(bytes) => std::str::from_utf8(bytes).ok(),
-        Value::SimpleString(text) => Some(text),
-        _ => None,
     }
 }
 
@@ -103,7 +93,7 @@ impl Primary {
     ///
     /// # Errors
     /// The server is no longer a primary, or does not answer the question.
-    pub(super) async fn ask(&self, connection: &mut Connection) -> Result<(), Fault> {
+    pub(super) async fn ask(&self, connection: &Connection) -> Result<(), Fault> {
         let asked_at = clock::now();
         let reply = connection.send(&Hello::question()).await?;
         if Hello::parse(&reply)?.is_replica {

@@ -4,7 +4,6 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use redis::Value;
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, timeout_at};
@@ -17,6 +16,7 @@ use crate::clock;
 use crate::config::{SUPERVISOR_SLACK, UNANSWERED_CALLS_MAX};
 use crate::error::ErrorKind;
 use crate::store::Watches;
+use crate::store::redis::resp::Reply;
 
 /// One connection, with the task that keeps it.
 pub(super) struct Stripe {
@@ -24,8 +24,6 @@ pub(super) struct Stripe {
     pub(super) shared: Arc<Shared>,
     link: watch::Sender<Link>,
     task: Mutex<Option<AbortHandle>>,
-    /// Calls under way.
-    pub(super) calls: AtomicU32,
     /// Counts replies, so that a busy connection need not be asked whether it lives.
     replies: AtomicU64,
     /// Calls without an answer since the last reply. While this is not zero, `silent_since` is
@@ -73,7 +71,7 @@ pub(super) struct LiveConnection {
 }
 
 impl LiveConnection {
-    async fn send(&mut self, invocation: &Invocation<'_>) -> Result<Value, Fault> {
+    async fn send(&mut self, invocation: &Invocation<'_>) -> Result<Reply, Fault> {
         match self.doubted.take() {
             None => self.connection.send(invocation).await,
             // Boxed, because it is rare and would double the size of each call's future.
@@ -84,26 +82,9 @@ impl LiveConnection {
     /// Sends the question and the command at once, in one round trip. Their order at the server
     /// does not matter: a server that is a primary after the question was sent has been one for
     /// long enough.
-    async fn send_in_doubt(&mut self, primary: &Primary, invocation: &Invocation<'_>) -> Result<Value, Fault> {
-        let mut connection = self.connection.clone();
-        let (said, outcome) = tokio::join!(primary.ask(&mut connection), self.connection.send(invocation));
+    async fn send_in_doubt(&mut self, primary: &Primary, invocation: &Invocation<'_>) -> Result<Reply, Fault> {
+        let (said, outcome) = tokio::join!(primary.ask(&self.connection), self.connection.send(invocation));
         said.and(outcome)
-    }
-}
-
-/// Counts a call for as long as it lives, dropped or not.
-struct UnderWay<'a>(&'a AtomicU32);
-
-impl<'a> UnderWay<'a> {
-    fn new(calls: &'a AtomicU32) -> Self {
-        calls.fetch_add(1, Ordering::Relaxed);
-        Self(calls)
-    }
-}
-
-impl Drop for UnderWay<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -114,7 +95,6 @@ impl Stripe {
             shared,
             link: watch::Sender::new(Link { run: 0, state: LinkState::Idle, overdue_at: None }),
             task: Mutex::new(None),
-            calls: AtomicU32::new(0),
             replies: AtomicU64::new(0),
             unanswered: AtomicU32::new(0),
             silent_since: Mutex::new(None),
@@ -130,8 +110,7 @@ impl Stripe {
         mut standing: Option<LiveConnection>,
         started: Instant,
         deadline: Instant,
-    ) -> Result<Value, Fault> {
-        let _under_way = UnderWay::new(&self.calls);
+    ) -> Result<Reply, Fault> {
         let mut may_repeat = true;
         loop {
             let mut standing = match standing.take().or_else(|| self.standing(started)) {

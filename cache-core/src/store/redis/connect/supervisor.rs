@@ -1,14 +1,9 @@
 //! The task that keeps one connection: connect, handshake, publish, watch, replace.
 
-use std::convert::Infallible;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::task::{Context, Poll};
 
-use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, PushInfo, PushKind, Value};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
@@ -17,18 +12,18 @@ use super::backoff::Backoff;
 use super::connection::Connection;
 use super::fault::Fault;
 use super::handshake::handshake;
+use super::pipeline::{Driver, Pipeline};
 use super::primary::{Hello, Primary};
 use super::shared::Shared;
 use super::stripe::{LinkState, Stripe, Tenure};
 use crate::clock;
-use crate::config::{
-    ANSWER_TIMEOUT, COMMANDS_QUEUED_MAX, PRIMARY_ASK_INTERVAL, RECONNECT_DELAY_MAX, RECONNECT_DELAY_MIN, SILENCE_MAX,
-};
+use crate::config::{ANSWER_TIMEOUT, PRIMARY_ASK_INTERVAL, RECONNECT_DELAY_MAX, RECONNECT_DELAY_MIN, SILENCE_MAX};
 use crate::store::Watches;
+use crate::store::redis::resp::Reply;
 
 /// Reads and writes the socket. It runs inside the supervisor's task, so that neither outlives the
 /// other.
-type Driver = Pin<Box<dyn Future<Output = ()> + Send>>;
+type Driving = Pin<Box<dyn Future<Output = Fault> + Send>>;
 
 impl Stripe {
     /// Starts a supervisor on the tokio runtime of the caller, unless the supervisor with the
@@ -48,7 +43,7 @@ async fn supervise(stripe: Arc<Stripe>, tenure: Tenure) {
     loop {
         let fault = match attempt(&stripe).await {
             Err(fault) => fault,
-            Ok((mut driver, connection, primary)) => {
+            Ok((mut driving, connection, primary)) => {
                 if !tenure.publish(LinkState::Live(connection.clone(), primary.clone()), None) {
                     return;
                 }
@@ -58,7 +53,7 @@ async fn supervise(stripe: Arc<Stripe>, tenure: Tenure) {
                 }
                 shared.breaker.probe_soon(clock::now());
                 let stood_since = clock::now();
-                let fault = watch_over(&mut driver, &connection, &primary, &stripe).await;
+                let fault = watch_over(&mut driving, &connection, &primary, &stripe).await;
                 // A connection that ends soon after each attempt is not worth an attempt at once.
                 if clock::since(stood_since) >= RECONNECT_DELAY_MAX {
                     backoff.reset();
@@ -84,7 +79,7 @@ async fn supervise(stripe: Arc<Stripe>, tenure: Tenure) {
     }
 }
 
-async fn attempt(stripe: &Stripe) -> Result<(Driver, Connection, Arc<Primary>), Fault> {
+async fn attempt(stripe: &Stripe) -> Result<(Driving, Connection, Arc<Primary>), Fault> {
     let shared = &stripe.shared;
     timeout(shared.connect_timeout, open(shared, &stripe.watches)).await.unwrap_or_else(|_| {
         let (address, limit) = (&shared.target.address, shared.connect_timeout);
@@ -94,86 +89,53 @@ async fn attempt(stripe: &Stripe) -> Result<(Driver, Connection, Arc<Primary>), 
     })
 }
 
-async fn open(shared: &Shared, watches: &Watches) -> Result<(Driver, Connection, Arc<Primary>), Fault> {
+async fn open(shared: &Shared, watches: &Watches) -> Result<(Driving, Connection, Arc<Primary>), Fault> {
     let address = &shared.target.address;
     let stream = (shared.dial)().await.map_err(|error| Fault::of_dial(address, &error))?;
+    let pipeline = Arc::new(Pipeline::default());
     let told = watches.clone();
-    // No timeouts of the driver: our deadlines cover the wait for a connection as well.
-    let config = AsyncConnectionConfig::new()
-        .set_response_timeout(None)
-        .set_connection_timeout(None)
-        .set_pipeline_buffer_size(COMMANDS_QUEUED_MAX)
-        .set_push_sender(move |push| {
-            wake(&told, push);
-            Ok::<_, Infallible>(())
-        });
-    let (inner, driver) = MultiplexedConnection::new_with_config(&shared.target.login, stream, config)
-        .await
-        .map_err(|error| Fault::of_greeting(address, &error))?;
-    let mut driver: Driver = Box::pin(driver);
-    let mut connection = Connection::new(inner);
+    let mut driving: Driving =
+        Box::pin(Driver::new(pipeline.clone(), stream, move |message: Vec<Reply>| wake(&told, &message)));
+    let mut connection = Connection::new(pipeline);
     let primary = {
         let mut greeting = std::pin::pin!(handshake(&mut connection, shared));
         tokio::select! {
             biased;
             outcome = &mut greeting => outcome?,
-            () = &mut driver => {
-                // The connection has ended, but the last reply may be there already. Without the
-                // driver this waits for nothing.
-                driver = Box::pin(std::future::ready(()));
+            end = &mut driving => {
+                // The connection has ended, but the last reply may be there already.
+                driving = Box::pin(std::future::ready(end));
                 greeting.await?
             }
         }
     };
-    Ok((driver, connection, primary))
-}
-
-/// A driver that lets all other tasks that are ready run first each time it is woken, while several
-/// calls are under way. So commands that several tasks send leave in one write: a system call for
-/// each command would cost more than all the rest of a hit. With a single call under way the wait
-/// would only cost time.
-struct Gathering<'a> {
-    driver: &'a mut Driver,
-    calls: &'a AtomicU32,
-    waited: bool,
-}
-
-impl Future for Gathering<'_> {
-    type Output = ();
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        self.waited = !self.waited && self.calls.load(Ordering::Relaxed) > 1;
-        if self.waited {
-            // The runtime puts a task that wakes itself behind all others.
-            context.waker().wake_by_ref();
-            return Poll::Pending;
-        }
-        self.driver.as_mut().poll(context)
-    }
+    Ok((driving, connection, primary))
 }
 
 /// Wakes the waits that a push tells of. Runs in the driver, in the order of the stream. A push
 /// names the keys that changed; it names none if all of them may have changed.
-fn wake(watches: &Watches, push: PushInfo) {
-    match (push.kind, push.data.first()) {
-        (PushKind::Invalidate, Some(Value::Array(names))) => {
+fn wake(watches: &Watches, message: &[Reply]) {
+    if message.first().and_then(Reply::text) != Some("invalidate") {
+        return;
+    }
+    match message.get(1) {
+        Some(Reply::Array(names)) => {
             for name in names {
-                if let Value::BulkString(name) = name {
+                if let Reply::Bulk(name) = name {
                     watches.wake(name);
                 }
             }
         }
-        (PushKind::Invalidate | PushKind::Disconnection, _) => watches.wake_all(),
-        _ => {}
+        _ => watches.wake_all(),
     }
 }
 
 /// Returns when the connection is no good any more, with the reason.
-async fn watch_over(driver: &mut Driver, connection: &Connection, primary: &Arc<Primary>, stripe: &Stripe) -> Fault {
+async fn watch_over(driving: &mut Driving, connection: &Connection, primary: &Arc<Primary>, stripe: &Stripe) -> Fault {
     let mut known = stripe.shared.primary.subscribe();
     tokio::select! {
         biased;
-        () = Gathering { driver, calls: &stripe.calls, waited: false } => Fault::connection_lost(),
+        end = driving => end,
         () = replaced(&mut known, primary) => Fault::unavailable("another Redis primary took over"),
         fault = asking(connection, primary, stripe) => fault,
     }
@@ -191,12 +153,11 @@ async fn replaced(known: &mut watch::Receiver<Option<Arc<Primary>>>, primary: &A
 /// not. Nothing else would tell: a half-open socket reports nothing, a response timeout leaves the
 /// socket in place, and a server that was made a replica goes on answering reads.
 async fn asking(connection: &Connection, primary: &Primary, stripe: &Stripe) -> Fault {
-    let mut connection = connection.clone();
     // A call may be given longer than that to be answered, and so is its server.
     let patience = ANSWER_TIMEOUT.max(stripe.shared.operation_deadline);
     let (mut replies, mut heard_at) = (stripe.replies(), clock::now());
     loop {
-        probe(&mut connection, &stripe.shared).await;
+        probe(connection, &stripe.shared).await;
         sleep(PRIMARY_ASK_INTERVAL).await;
         let now = clock::now();
         if stripe.replies() != replies {
@@ -205,7 +166,7 @@ async fn asking(connection: &Connection, primary: &Primary, stripe: &Stripe) -> 
         if !primary.is_due(now) && now - heard_at < SILENCE_MAX {
             continue;
         }
-        match timeout(patience, primary.ask(&mut connection)).await {
+        match timeout(patience, primary.ask(connection)).await {
             Ok(Err(fault)) if fault.wants_another_server => return fault,
             Ok(_) => heard_at = clock::now(),
             Err(_) if stripe.replies() == replies => return Fault::unavailable("Redis does not answer"),
@@ -216,7 +177,7 @@ async fn asking(connection: &Connection, primary: &Primary, stripe: &Stripe) -> 
 
 /// Asks the store while the breaker is open, in place of a caller. A process that is out of service
 /// until the store is back has no callers.
-async fn probe(connection: &mut Connection, shared: &Shared) {
+async fn probe(connection: &Connection, shared: &Shared) {
     if !shared.breaker.is_open() {
         return;
     }

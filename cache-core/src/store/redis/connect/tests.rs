@@ -48,10 +48,8 @@ fn in_time() -> Instant {
 }
 
 async fn get(pool: &Pool, key: &str) -> Result<String, Error> {
-    let mut command = redis::cmd("GET");
-    command.arg(key);
-    let value = pool.command(key, command, in_time()).await?;
-    Ok(redis::from_redis_value(value).unwrap_or_default())
+    let reply = pool.command(key, Command::new("GET").arg(key), in_time()).await?;
+    Ok(reply.text().unwrap_or_default().to_owned())
 }
 
 /// The output of a future, and how long it took in paused time.

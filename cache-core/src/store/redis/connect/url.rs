@@ -1,9 +1,10 @@
 //! What a Redis URL says: where to connect, and as whom.
 
 use std::fmt;
+use std::net::{IpAddr, Ipv6Addr};
 use std::path::PathBuf;
 
-use redis::{IntoConnectionInfo, ProtocolVersion, RedisConnectionInfo};
+use percent_encoding::percent_decode_str;
 
 use super::fault::Fault;
 use crate::store::Scheme;
@@ -19,12 +20,16 @@ pub(super) enum Address {
 #[derive(Clone)]
 pub(super) struct ServerUrl {
     pub(super) address: Address,
-    /// User and password. Our own handshake selects the database, to tell its errors apart.
-    pub(super) login: RedisConnectionInfo,
-    pub(super) database: i64,
+    /// `None`: the server's own default user.
+    pub(super) user: Option<String>,
+    pub(super) password: Option<String>,
+    pub(super) database: u64,
 }
 
 const DEFAULT_PORT: u16 = 6379;
+
+/// Far above any server's number of databases.
+const DATABASE_DIGITS_MAX: usize = 9;
 
 impl ServerUrl {
     /// Reads `redis://[[user]:password@]host[:port][/database]`, or
@@ -43,39 +48,123 @@ impl ServerUrl {
         if !unix {
             check_credentials(text)?;
         }
-        let Some(url) = redis::parse_redis_url(text) else { return Err(malformed()) };
-        check_query(url.query_pairs(), unix)?;
-        if url.fragment().is_some() {
+        let (_, rest) = text.split_once("://").ok_or_else(malformed)?;
+        if rest.chars().any(|character| character.is_whitespace() || character.is_control()) {
+            return Err(malformed());
+        }
+        let (rest, fragment) = split_off(rest, '#');
+        let (rest, query) = split_off(rest, '?');
+        let query = Query::parse(query.unwrap_or_default(), unix)?;
+        if fragment.is_some() {
             return Err(Fault::config("a Redis URL takes no fragment; TLS certificates are always verified"));
         }
-        if unix {
-            let info = url.into_connection_info().map_err(|error| explain(&error))?;
-            let redis::ConnectionAddr::Unix(path) = info.addr().clone() else { return Err(malformed()) };
-            return Self::new(Address::Unix(path), info.redis_settings());
-        }
-        let port = url.port().unwrap_or(DEFAULT_PORT);
-        // How the driver reads `rediss` depends on the driver's own TLS features, which are not
-        // used here.
-        let mut plain = url;
-        if plain.set_scheme("redis").is_err() {
-            return Err(malformed());
-        }
-        let info = plain.into_connection_info().map_err(|error| explain(&error))?;
-        let redis::ConnectionAddr::Tcp(host, _) = info.addr().clone() else { return Err(malformed()) };
-        if host.is_empty() || port == 0 {
-            return Err(malformed());
-        }
-        Self::new(Address::Tcp { host, port, tls }, info.redis_settings())
+        if unix { Self::of_socket(rest, query) } else { Self::of_host(rest, tls) }
     }
 
-    fn new(address: Address, settings: &RedisConnectionInfo) -> Result<Self, Fault> {
-        let database = settings.db();
-        if database < 0 {
-            return Err(bad_database());
+    fn of_socket(path: &str, query: Query) -> Result<Self, Fault> {
+        if !path.starts_with('/') {
+            return Err(malformed());
         }
-        let login = settings.clone().set_db(0).set_protocol(ProtocolVersion::RESP3).set_skip_set_lib_name();
-        Ok(Self { address, login, database })
+        let database = query.database.map_or(Ok(0), |text| database(&text))?;
+        let address = Address::Unix(decoded(path)?.into());
+        Ok(Self { address, user: query.user, password: query.password, database })
     }
+
+    fn of_host(rest: &str, tls: bool) -> Result<Self, Fault> {
+        let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
+        let (login, place) = match authority.rsplit_once('@') {
+            Some((login, place)) => (Some(login), place),
+            None => (None, authority),
+        };
+        let (user, password) = match login.map(|login| login.split_once(':').unwrap_or((login, ""))) {
+            Some((user, password)) => (present(decoded(user)?), present(decoded(password)?)),
+            None => (None, None),
+        };
+        let (host, port) = host_and_port(place)?;
+        let database = if path.is_empty() { 0 } else { database(path)? };
+        Ok(Self { address: Address::Tcp { host, port, tls }, user, password, database })
+    }
+}
+
+/// The parameters that a URL may have.
+#[derive(Default)]
+struct Query {
+    database: Option<String>,
+    user: Option<String>,
+    password: Option<String>,
+}
+
+impl Query {
+    fn parse(text: &str, unix: bool) -> Result<Self, Fault> {
+        let mut query = Self::default();
+        for pair in text.split('&').filter(|pair| !pair.is_empty()) {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            match (name, value) {
+                ("protocol", "3" | "resp3") => {}
+                ("protocol", _) => return Err(Fault::config("the only `protocol` in a Redis URL is resp3")),
+                ("db", _) if unix => query.database = Some(value.to_owned()),
+                ("user", _) if unix => query.user = present(decoded(value)?),
+                ("pass", _) if unix => query.password = present(decoded(value)?),
+                // A misspelled or misplaced database must not silently become database 0.
+                ("db", _) => {
+                    return Err(Fault::config("the database of a Redis URL is its path: redis://host:6379/1"));
+                }
+                _ => return Err(Fault::config("unknown parameter in the Redis URL: only `protocol` is known")),
+            }
+        }
+        Ok(query)
+    }
+}
+
+fn host_and_port(place: &str) -> Result<(String, u16), Fault> {
+    let (host, port) = match place.strip_prefix('[') {
+        // An IPv6 address: its colons are not the one before the port.
+        Some(rest) => {
+            let (address, port) = rest.split_once(']').ok_or_else(malformed)?;
+            let address: Ipv6Addr = address.parse().map_err(|_| malformed())?;
+            (address.to_string(), port)
+        }
+        None => {
+            let end = place.find(':').unwrap_or(place.len());
+            (decoded(&place[..end])?, &place[end..])
+        }
+    };
+    let port = match port.strip_prefix(':') {
+        Some("") => DEFAULT_PORT,
+        Some(digits) if digits.bytes().all(|digit| digit.is_ascii_digit()) => {
+            digits.parse().map_err(|_| malformed())?
+        }
+        None if port.is_empty() => DEFAULT_PORT,
+        _ => return Err(malformed()),
+    };
+    if host.is_empty() || port == 0 {
+        return Err(malformed());
+    }
+    if host.parse::<IpAddr>().is_ok_and(|address| address.is_unspecified()) {
+        return Err(Fault::config("cannot connect to a wildcard address (0.0.0.0 or ::)"));
+    }
+    Ok((host, port))
+}
+
+fn database(text: &str) -> Result<u64, Fault> {
+    let is_number = text.len() <= DATABASE_DIGITS_MAX && text.bytes().all(|digit| digit.is_ascii_digit());
+    text.parse()
+        .ok()
+        .filter(|_| is_number)
+        .ok_or_else(|| Fault::config("the database in the Redis URL is not a number from 0 on"))
+}
+
+fn decoded(text: &str) -> Result<String, Fault> {
+    Ok(percent_decode_str(text).decode_utf8().map_err(|_| malformed())?.into_owned())
+}
+
+fn present(text: String) -> Option<String> {
+    (!text.is_empty()).then_some(text)
+}
+
+/// The text before `mark`, and the text after it, if it is there.
+fn split_off(text: &str, mark: char) -> (&str, Option<&str>) {
+    text.split_once(mark).map_or((text, None), |(before, after)| (before, Some(after)))
 }
 
 /// Refuses a URL with one of these characters in its password: the character would end the part of
@@ -89,39 +178,6 @@ fn check_credentials(text: &str) -> Result<(), Fault> {
         )),
         _ => Ok(()),
     }
-}
-
-fn check_query<'a>(
-    pairs: impl Iterator<Item = (std::borrow::Cow<'a, str>, std::borrow::Cow<'a, str>)>,
-    unix: bool,
-) -> Result<(), Fault> {
-    for (name, value) in pairs {
-        match (&*name, &*value) {
-            ("protocol", "3" | "resp3") => {}
-            ("protocol", _) => return Err(Fault::config("the only `protocol` in a Redis URL is resp3")),
-            ("db" | "user" | "pass", _) if unix => {}
-            // A misspelled or misplaced database must not silently become database 0.
-            ("db", _) => return Err(Fault::config("the database of a Redis URL is its path: redis://host:6379/1")),
-            _ => return Err(Fault::config("unknown parameter in the Redis URL: only `protocol` is known")),
-        }
-    }
-    Ok(())
-}
-
-fn explain(error: &redis::RedisError) -> Fault {
-    // The driver's text is compared, never shown.
-    let text = error.to_string();
-    if text.contains("database number") {
-        bad_database()
-    } else if text.contains("wildcard") {
-        Fault::config("cannot connect to a wildcard address (0.0.0.0 or ::)")
-    } else {
-        malformed()
-    }
-}
-
-fn bad_database() -> Fault {
-    Fault::config("the database in the Redis URL is not a number from 0 on")
 }
 
 fn malformed() -> Fault {

@@ -133,7 +133,7 @@ async fn silence_counts_against_the_server_if_it_had_time_to_answer() {
         get(&pool, "k").await.unwrap();
         fake.on("GET", Answer::Stall);
         for _ in 0..BREAKER_FAILURES {
-            let call = || pool.command("k", redis::cmd("GET"), Instant::now() + time);
+            let call = || pool.command("k", Command::new("GET"), Instant::now() + time);
             drop(tokio::join!(call(), call(), call(), call(), call()));
         }
         assert_eq!(pool.breaker_is_open(), counts, "after {time:?}");
@@ -214,14 +214,14 @@ async fn a_script_that_the_server_lost_is_sent_as_text_once() {
     fake.on("EVALSHA", Answer::raw("-NOSCRIPT No matching script\r\n"));
     fake.on("EVAL ", Answer::raw(":7\r\n"));
     let pool = pool(&fake);
-    let value = pool.run(&scripts::READ_CLOCK, "k", &["key"], (1, "two"), in_time()).await.unwrap();
-    assert_eq!(value, Value::Int(7));
+    let value = pool.run(&scripts::READ_CLOCK, "k", &["key"], &[b"1", b"two"], in_time()).await.unwrap();
+    assert_eq!(value, Reply::Integer(7));
     let [(_, eval)] = &fake.seen("EVAL ")[..] else { panic!() };
     assert_eq!(*eval, format!("EVAL {} 1 key 1 two", scripts::READ_CLOCK.source));
     assert_eq!(fake.seen("EVALSHA")[0].1, format!("EVALSHA {} 1 key 1 two", scripts::READ_CLOCK.sha1()));
 
     fake.on("EVAL ", Answer::raw("-NOSCRIPT still not\r\n"));
-    let error = pool.run(&scripts::READ_CLOCK, "k", &["key"], None::<&str>, in_time()).await.unwrap_err();
+    let error = pool.run(&scripts::READ_CLOCK, "k", &["key"], &[], in_time()).await.unwrap_err();
     assert_eq!((error.kind(), reply_code(&error)), (ErrorKind::Protocol, Some("NOSCRIPT")));
     assert_eq!(fake.seen("EVALSHA").len(), 2);
 }

@@ -205,7 +205,7 @@ fn counting_hook() -> (Arc<Preparations>, Hook) {
         let hook = counted.clone();
         let prepare = async move {
             hook.runs.fetch_add(1, Ordering::SeqCst);
-            connection.run(&scripts::RENEW_CLOCK, &["clock"], ("root", "nonce")).await?;
+            connection.run(&scripts::RENEW_CLOCK, &["clock"], &[b"root", b"nonce"]).await?;
             match hook.fails.load(Ordering::SeqCst) {
                 true => Err(Error::new(ErrorKind::Protocol, "not prepared")),
                 false => Ok(()),

@@ -5,10 +5,8 @@ use super::*;
 use crate::store::redis::{RedisStore, layout::Layout};
 use crate::store::{Change, IfPresent, Store};
 
-fn exists() -> Cmd {
-    let mut exists = redis::cmd("EXISTS");
-    exists.arg("lease").arg("value").arg("value");
-    exists
+fn exists() -> Command {
+    Command::new("EXISTS").args(["lease", "value", "value"])
 }
 
 async fn told(watch: &Watch) -> Option<Change> {

@@ -40,15 +40,9 @@ fn users_and_passwords_are_percent_decoded() {
         ("redis://ann:p%40%3A%2F%3F%23w@localhost:1/1", Some("ann"), Some("p@:/?#w")),
         ("redis+unix:///run/redis.sock?user=ann&pass=p%40w", Some("ann"), Some("p@w")),
     ] {
-        let login = parse(url).login;
-        assert_eq!((login.username(), login.password()), (user, password), "{url}");
+        let target = parse(url);
+        assert_eq!((target.user.as_deref(), target.password.as_deref()), (user, password), "{url}");
     }
-}
-
-#[test]
-fn the_driver_speaks_resp3_and_leaves_the_database_to_us() {
-    let login = parse("redis://localhost/7").login;
-    assert_eq!((login.protocol(), login.db()), (ProtocolVersion::RESP3, 0));
 }
 
 #[test]
@@ -97,7 +91,7 @@ fn wrong_urls_are_configuration_errors_that_repeat_nothing() {
 #[test]
 fn nothing_shows_a_password() {
     let target = parse("redis://ann:s3cr3t@localhost/1");
-    let shown = format!("{target:?} {} {:?}", target.address, target.login);
+    let shown = format!("{target:?} {}", target.address);
     assert!(!shown.contains(SECRET), "{shown}");
     assert!(!format!("{target:?}").contains("ann"));
 }
@@ -116,7 +110,7 @@ fn tls_urls_are_the_same_with_encryption() {
     for scheme in ["rediss", "valkeys", "RedisS"] {
         let target = parse(&format!("{scheme}://ann:s3cr3t@cache.example/2"));
         assert_eq!(target.address, Address::Tcp { host: "cache.example".to_owned(), port: 6379, tls: true });
-        assert_eq!((target.database, target.login.password()), (2, Some(SECRET)));
+        assert_eq!((target.database, target.password.as_deref()), (2, Some(SECRET)));
     }
     ServerUrl::parse("rediss://localhost#insecure").unwrap_err();
 }

@@ -1,0 +1,104 @@
+//! A command as the bytes that are sent.
+
+use std::io::Write;
+
+/// One command: its name and its arguments, encoded as they are given.
+#[derive(Clone)]
+pub(in crate::store::redis) struct Command {
+    name: &'static str,
+    /// How many words, the name included.
+    words: usize,
+    /// Every argument as a bulk string.
+    arguments: Vec<u8>,
+}
+
+impl Command {
+    pub(in crate::store::redis) fn new(name: &'static str) -> Self {
+        Self { name, words: 1, arguments: Vec::new() }
+    }
+
+    pub(in crate::store::redis) fn name(&self) -> &'static str {
+        self.name
+    }
+
+    pub(in crate::store::redis) fn arg(mut self, argument: impl AsRef<[u8]>) -> Self {
+        self.push(argument.as_ref());
+        self
+    }
+
+    /// An argument that is a number.
+    pub(in crate::store::redis) fn number(self, number: u64) -> Self {
+        let mut digits = [0; 20];
+        let mut rest = &mut digits[..];
+        // Twenty digits are enough for every `u64`.
+        let _ = write!(rest, "{number}");
+        let length = 20 - rest.len();
+        self.arg(&digits[..length])
+    }
+
+    pub(in crate::store::redis) fn args<A: AsRef<[u8]>>(mut self, arguments: impl IntoIterator<Item = A>) -> Self {
+        for argument in arguments {
+            self.push(argument.as_ref());
+        }
+        self
+    }
+
+    fn push(&mut self, argument: &[u8]) {
+        self.words += 1;
+        // The length line takes 13 bytes at most for an argument below 100 MB.
+        self.arguments.reserve(argument.len() + 16);
+        push_bulk(&mut self.arguments, argument);
+    }
+
+    /// The same command under another name, with `first` in place of its first argument.
+    pub(in crate::store::redis) fn renamed(&self, name: &'static str, first: &[u8]) -> Self {
+        let mut arguments = Vec::with_capacity(self.arguments.len() + first.len());
+        push_bulk(&mut arguments, first);
+        arguments.extend_from_slice(&self.arguments[first_bulk(&self.arguments)..]);
+        Self { name, words: self.words, arguments }
+    }
+
+    pub(in crate::store::redis) fn len(&self) -> usize {
+        self.arguments.len() + self.name.len() + 32
+    }
+
+    /// Appends the bytes to be sent.
+    pub(in crate::store::redis) fn encode(&self, out: &mut Vec<u8>) {
+        out.reserve(self.len());
+        push_line(out, b'*', self.words);
+        push_bulk(out, self.name.as_bytes());
+        out.extend_from_slice(&self.arguments);
+    }
+}
+
+/// How many bytes the first bulk string takes.
+fn first_bulk(arguments: &[u8]) -> usize {
+    let line = arguments.iter().take_while(|byte| **byte != b'\r');
+    let length = line.skip(1).fold(0, |length, digit| length * 10 + usize::from(digit - b'0'));
+    let digits = arguments.iter().position(|byte| *byte == b'\r').unwrap_or_default();
+    if arguments.is_empty() { 0 } else { digits + 2 + length + 2 }
+}
+
+fn push_bulk(out: &mut Vec<u8>, bytes: &[u8]) {
+    push_line(out, b'$', bytes.len());
+    out.extend_from_slice(bytes);
+    out.extend_from_slice(b"\r\n");
+}
+
+fn push_line(out: &mut Vec<u8>, kind: u8, number: usize) {
+    out.push(kind);
+    if number < 10 {
+        out.push(b'0' + number as u8);
+    } else {
+        // Writing to a vector does not fail.
+        let _ = write!(out, "{number}");
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Tells the name only: arguments are keys and values, which must not get into logs.
+impl std::fmt::Debug for Command {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Command({})", self.name)
+    }
+}
