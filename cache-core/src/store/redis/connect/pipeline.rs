@@ -345,3 +345,6 @@ impl<P> Drop for Driver<P> {
         self.pipeline.close(Fault::connection_lost());
     }
 }
+
+#[cfg(test)]
+mod tests;
