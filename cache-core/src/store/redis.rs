@@ -181,7 +181,7 @@ impl RedisStore {
 impl Store for RedisStore {
     fn get<'a>(&'a self, key: &'a str, until: Instant) -> StoreFuture<'a, Option<Bytes>> {
         Box::pin(async move {
-            let get = Command::new("GET").arg(self.layout.value(key));
+            let get = Command::new("GET").joined(self.layout.value_parts(key));
             match self.pool.command(key, get, until).await {
                 // Another program's list or hash under this key is unreadable, and is overwritten
                 // like any foreign bytes.
@@ -194,7 +194,7 @@ impl Store for RedisStore {
     fn get_many<'a>(&'a self, keys: &'a [Arc<str>], until: Instant) -> StoreFuture<'a, Vec<Option<Bytes>>> {
         Box::pin(async move {
             let Some(first) = keys.first() else { return Ok(Vec::new()) };
-            let get = Command::new("MGET").args(keys.iter().map(|key| self.layout.value(key)));
+            let get = keys.iter().fold(Command::new("MGET"), |get, key| get.joined(self.layout.value_parts(key)));
             // Another program's list or hash under this key is no value: the lease script finds
             // out, and the fill overwrites it.
             reply::values(self.pool.command(first, get, until).await?, keys.len())

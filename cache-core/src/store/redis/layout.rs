@@ -37,6 +37,11 @@ impl Layout {
         [&self.root, key].concat()
     }
 
+    /// As [`value`](Self::value), for who need not have it in one piece.
+    pub(in crate::store::redis) fn value_parts<'a>(&'a self, key: &'a str) -> [&'a str; 2] {
+        [&self.root, key]
+    }
+
     pub(in crate::store::redis) fn clock(&self) -> String {
         [&self.root, "~clock"].concat()
     }

@@ -4,6 +4,8 @@ use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 
+use tokio::time::Instant;
+
 use super::fault::Fault;
 use super::pipeline::Pipeline;
 use crate::error::Error;
@@ -59,17 +61,17 @@ impl Connection {
         args: &[&[u8]],
     ) -> impl Future<Output = Result<Reply, Error>> + Send + use<'a> {
         let invocation = Invocation::script(script, keys, args);
-        async move { Ok(self.send(&invocation).await?) }
+        async move { Ok(self.send(&invocation, None).await?) }
     }
 
-    /// Dropping the future leaves the command's outcome unknown and the order of other replies
-    /// untouched.
-    pub(super) async fn send(&self, invocation: &Invocation<'_>) -> Result<Reply, Fault> {
+    /// Waits for the reply until the deadline. Dropping the future leaves the command's outcome
+    /// unknown and the order of other replies untouched.
+    pub(super) async fn send(&self, invocation: &Invocation<'_>, deadline: Option<Instant>) -> Result<Reply, Fault> {
         let command = &invocation.command;
         if invocation.tracked {
-            return self.send_tracked(command).await;
+            return self.send_tracked(command, deadline).await;
         }
-        let error = match self.pipeline.send(std::slice::from_ref(command))?.reply().await? {
+        let error = match self.pipeline.send(std::slice::from_ref(command), deadline)?.reply().await? {
             Reply::Error(error) => error,
             reply => return Ok(reply),
         };
@@ -81,20 +83,20 @@ impl Connection {
         // connection outlived, or because it lets nobody load scripts. `SCRIPT LOAD` and a second
         // `EVALSHA` would take one round trip more, and `EVAL` loads the script as well.
         let eval = command.renamed("EVAL", script.source.as_bytes());
-        match self.pipeline.send(&[eval])?.reply().await? {
+        match self.pipeline.send(&[eval], deadline)?.reply().await? {
             Reply::Error(error) => Err(Fault::of_reply(&error).to("EVAL")),
             reply => Ok(reply),
         }
     }
 
-    async fn send_tracked(&self, command: &Command) -> Result<Reply, Fault> {
+    async fn send_tracked(&self, command: &Command, deadline: Option<Instant>) -> Result<Reply, Fault> {
         if !self.pushes {
             return Err(Fault::no_pushes());
         }
         // Both in one write: `CLIENT CACHING` counts for the very next command of the connection.
         let both = [Command::new("CLIENT").arg("CACHING").arg("YES"), command.clone()];
         let mut last = Reply::Null;
-        for reply in self.send_all(&both).await? {
+        for reply in self.pipeline.send(&both, deadline)?.replies().await? {
             match reply {
                 Reply::Error(error) => return Err(Fault::of_reply(&error)),
                 reply => last = reply,
@@ -105,7 +107,7 @@ impl Connection {
 
     /// Sends several commands in one write. Every command has its reply, which may be an error.
     pub(super) async fn send_all(&self, commands: &[Command]) -> Result<Vec<Reply>, Fault> {
-        self.pipeline.send(commands)?.replies().await
+        self.pipeline.send(commands, None)?.replies().await
     }
 }
 

@@ -38,6 +38,10 @@ impl Fault {
         Self { connection_lost: true, ..Self::unavailable("the connection to Redis was lost") }
     }
 
+    pub(super) fn unanswered() -> Self {
+        Self::new(ErrorKind::Timeout, "Redis did not answer within the operation deadline")
+    }
+
     pub(super) fn replica() -> Self {
         Self { wants_another_server: true, ..Self::unavailable("the server is a replica") }
     }

@@ -12,9 +12,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
 
 use tokio::io::AsyncReadExt;
+use tokio::time::{Instant, sleep_until};
 
 use super::dial::Transport;
 use super::fault::Fault;
+use crate::clock;
 use crate::config::{REPLIES_AWAITED_MAX, SOCKET_WRITE_BYTES_KEPT, UNSENT_BYTES_MAX};
 use crate::store::redis::resp::{Command, Frame, Malformed, Reader, Reply};
 
@@ -35,8 +37,17 @@ struct Queue {
     vacant: Vec<u32>,
     /// The driver, while it has nothing to write.
     idle_driver: Option<Waker>,
+    deadlines: Deadlines,
     /// Why no more replies will come.
     end: Option<Fault>,
+}
+
+/// When to look for calls whose time is up.
+#[derive(Default)]
+struct Deadlines {
+    /// No call that waits has an earlier deadline. `None`: no call that waits has one.
+    next: Option<Instant>,
+    keeper: Option<Waker>,
 }
 
 /// Where one call waits for its replies. Used again by later calls, so that a call allocates
@@ -45,6 +56,8 @@ struct Queue {
 struct Seat {
     replies: Vec<Reply>,
     missing: usize,
+    deadline: Option<Instant>,
+    is_overdue: bool,
     caller: Option<Waker>,
     /// The caller is gone, and its replies go nowhere.
     is_deserted: bool,
@@ -52,7 +65,8 @@ struct Seat {
 
 impl Pipeline {
     /// Queues commands, one after another. The replies come whether or not anybody waits for them.
-    pub(super) fn send(self: &Arc<Self>, commands: &[Command]) -> Result<Exchange, Fault> {
+    /// At its deadline the wait for them ends with a fault.
+    pub(super) fn send(self: &Arc<Self>, commands: &[Command], deadline: Option<Instant>) -> Result<Exchange, Fault> {
         let mut queue = self.lock();
         if let Some(end) = &queue.end {
             return Err(end.clone());
@@ -65,13 +79,14 @@ impl Pipeline {
         for command in commands {
             command.encode(&mut queue.unsent);
         }
-        let seat = queue.take_seat(commands.len());
+        let seat = queue.take_seat(commands.len(), deadline);
         queue.awaited.extend(commands.iter().map(|_| seat));
-        let driver = queue.idle_driver.take();
+        let (keeper, driver) = (queue.deadlines.add(deadline), queue.idle_driver.take());
         drop(queue);
-        if let Some(driver) = driver {
-            driver.wake();
-        }
+        // In this order: of the tasks that a task wakes, the last one runs next on the same thread,
+        // and other threads do not take it. If the caller then blocks its thread, its deadline is
+        // kept all the same.
+        keeper.into_iter().chain(driver).for_each(Waker::wake);
         Ok(Exchange { pipeline: self.clone(), seat: Some(seat) })
     }
 
@@ -98,9 +113,41 @@ impl Pipeline {
         queue.end.get_or_insert(end);
         queue.awaited.clear();
         queue.unsent = Vec::new();
+        let keeper = queue.deadlines.keeper.take();
         let callers: Vec<_> = queue.seats.iter_mut().filter_map(|seat| seat.caller.take()).collect();
         drop(queue);
-        callers.into_iter().for_each(Waker::wake);
+        callers.into_iter().chain(keeper).for_each(Waker::wake);
+    }
+
+    /// Tells calls whose time is up, until the connection ends. One timer for all of them: it goes
+    /// off once for many calls, because each call is given about the same time and most have their
+    /// replies long before.
+    ///
+    /// To be run in a task of its own, which is woken by its timer and not by the calls.
+    pub(super) async fn keep_deadlines(self: Arc<Self>) {
+        let mut timer = pin!(sleep_until(clock::now()));
+        std::future::poll_fn(|context| {
+            loop {
+                let mut queue = self.lock();
+                if queue.end.is_some() {
+                    return Poll::Ready(());
+                }
+                let overdue = queue.overdue(clock::now());
+                let next = queue.deadlines.next;
+                match &mut queue.deadlines.keeper {
+                    Some(keeper) => keeper.clone_from(context.waker()),
+                    keeper => *keeper = Some(context.waker().clone()),
+                }
+                drop(queue);
+                overdue.into_iter().for_each(Waker::wake);
+                let Some(next) = next else { return Poll::Pending };
+                if timer.deadline() != next {
+                    timer.as_mut().reset(next);
+                }
+                ready!(timer.as_mut().poll(context));
+            }
+        })
+        .await;
     }
 
     // A panic while the lock is held is one of the allocator's.
@@ -110,15 +157,35 @@ impl Pipeline {
 }
 
 impl Queue {
-    fn take_seat(&mut self, replies: usize) -> u32 {
+    fn take_seat(&mut self, replies: usize, deadline: Option<Instant>) -> u32 {
         let seat = self.vacant.pop().unwrap_or_else(|| {
             self.seats.push(Seat::default());
             // Fewer than `REPLIES_AWAITED_MAX`, and those of callers that have not come back for
             // their replies yet.
             (self.seats.len() - 1) as u32
         });
-        self.seats[seat as usize].missing = replies;
+        let taken = &mut self.seats[seat as usize];
+        (taken.missing, taken.deadline) = (replies, deadline);
         seat
+    }
+
+    /// The calls whose time is up by now.
+    fn overdue(&mut self, now: Instant) -> Vec<Waker> {
+        if self.deadlines.next.is_none_or(|next| now < next) {
+            return Vec::new();
+        }
+        let (mut callers, mut next) = (Vec::new(), None);
+        for seat in self.seats.iter_mut().filter(|seat| seat.missing > 0 && !seat.is_deserted) {
+            match seat.deadline {
+                Some(deadline) if deadline <= now => {
+                    (seat.deadline, seat.is_overdue) = (None, true);
+                    callers.extend(seat.caller.take());
+                }
+                deadline => next = next.into_iter().chain(deadline).min(),
+            }
+        }
+        self.deadlines.next = next;
+        callers
     }
 
     /// Returns the caller to be woken.
@@ -141,8 +208,17 @@ impl Queue {
     fn vacate(&mut self, number: u32) {
         let seat = &mut self.seats[number as usize];
         seat.replies.clear();
-        (seat.caller, seat.is_deserted) = (None, false);
+        (seat.caller, seat.is_deserted, seat.is_overdue) = (None, false, false);
         self.vacant.push(number);
+    }
+}
+
+impl Deadlines {
+    /// Returns the keeper, if its timer is to go off earlier.
+    fn add(&mut self, deadline: Option<Instant>) -> Option<Waker> {
+        let deadline = deadline.filter(|deadline| self.next.is_none_or(|next| *deadline < next))?;
+        self.next = Some(deadline);
+        self.keeper.take()
     }
 }
 
@@ -182,6 +258,9 @@ impl Exchange {
             queue.vacate(number);
             self.seat = None;
             return Poll::Ready(taken.ok_or_else(Fault::connection_lost));
+        }
+        if seat.is_overdue {
+            return Poll::Ready(Err(Fault::unanswered()));
         }
         if let Some(end) = queue.end.clone() {
             return Poll::Ready(Err(end));

@@ -93,9 +93,9 @@ impl Primary {
     ///
     /// # Errors
     /// The server is no longer a primary, or does not answer the question.
-    pub(super) async fn ask(&self, connection: &Connection) -> Result<(), Fault> {
+    pub(super) async fn ask(&self, connection: &Connection, deadline: Option<Instant>) -> Result<(), Fault> {
         let asked_at = clock::now();
-        let reply = connection.send(&Hello::question()).await?;
+        let reply = connection.send(&Hello::question(), deadline).await?;
         if Hello::parse(&reply)?.is_replica {
             return Err(Fault::replica());
         }

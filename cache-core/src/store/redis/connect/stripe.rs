@@ -14,7 +14,6 @@ use super::primary::Primary;
 use super::shared::Shared;
 use crate::clock;
 use crate::config::{SUPERVISOR_SLACK, UNANSWERED_CALLS_MAX};
-use crate::error::ErrorKind;
 use crate::store::Watches;
 use crate::store::redis::resp::Reply;
 
@@ -71,19 +70,27 @@ pub(super) struct LiveConnection {
 }
 
 impl LiveConnection {
-    async fn send(&mut self, invocation: &Invocation<'_>) -> Result<Reply, Fault> {
+    async fn send(&mut self, invocation: &Invocation<'_>, deadline: Instant) -> Result<Reply, Fault> {
         match self.doubted.take() {
-            None => self.connection.send(invocation).await,
+            None => self.connection.send(invocation, Some(deadline)).await,
             // Boxed, because it is rare and would double the size of each call's future.
-            Some(primary) => Box::pin(self.send_in_doubt(&primary, invocation)).await,
+            Some(primary) => Box::pin(self.send_in_doubt(&primary, invocation, deadline)).await,
         }
     }
 
     /// Sends the question and the command at once, in one round trip. Their order at the server
     /// does not matter: a server that is a primary after the question was sent has been one for
     /// long enough.
-    async fn send_in_doubt(&mut self, primary: &Primary, invocation: &Invocation<'_>) -> Result<Reply, Fault> {
-        let (said, outcome) = tokio::join!(primary.ask(&self.connection), self.connection.send(invocation));
+    async fn send_in_doubt(
+        &self,
+        primary: &Primary,
+        invocation: &Invocation<'_>,
+        deadline: Instant,
+    ) -> Result<Reply, Fault> {
+        let (said, outcome) = tokio::join!(
+            primary.ask(&self.connection, Some(deadline)),
+            self.connection.send(invocation, Some(deadline))
+        );
         said.and(outcome)
     }
 }
@@ -120,11 +127,11 @@ impl Stripe {
                 })?,
             };
             let run = standing.run;
-            let Ok(outcome) = timeout_at(deadline, standing.send(invocation)).await else {
-                self.note_unanswered(run);
-                return Err(Fault::new(ErrorKind::Timeout, "Redis did not answer within the operation deadline"));
-            };
-            match outcome {
+            match standing.send(invocation, deadline).await {
+                Err(fault) if fault.is_timeout() => {
+                    self.note_unanswered(run);
+                    return Err(fault);
+                }
                 // The connection was given up because other calls had no answer, or it ended with
                 // its runtime. That is no fault of the server, and a command may be sent twice.
                 Err(fault) if fault.connection_lost && may_repeat && self.was_orphaned(run) => may_repeat = false,

@@ -96,6 +96,7 @@ async fn open(shared: &Shared, watches: &Watches) -> Result<(Driving, Connection
     let told = watches.clone();
     let mut driving: Driving =
         Box::pin(Driver::new(pipeline.clone(), stream, move |message: Vec<Reply>| wake(&told, &message)));
+    tokio::spawn(pipeline.clone().keep_deadlines());
     let mut connection = Connection::new(pipeline);
     let primary = {
         let mut greeting = std::pin::pin!(handshake(&mut connection, shared));
@@ -166,7 +167,7 @@ async fn asking(connection: &Connection, primary: &Primary, stripe: &Stripe) -> 
         if !primary.is_due(now) && now - heard_at < SILENCE_MAX {
             continue;
         }
-        match timeout(patience, primary.ask(connection)).await {
+        match timeout(patience, primary.ask(connection, None)).await {
             Ok(Err(fault)) if fault.wants_another_server => return fault,
             Ok(_) => heard_at = clock::now(),
             Err(_) if stripe.replies() == replies => return Fault::unavailable("Redis does not answer"),
@@ -183,7 +184,7 @@ async fn probe(connection: &Connection, shared: &Shared) {
     }
     let Ok(permit) = shared.breaker.admit(clock::now()) else { return };
     // Waits no longer than a caller would: a server that is slower is of no use.
-    match timeout(shared.operation_deadline.min(ANSWER_TIMEOUT), connection.send(&Hello::question())).await {
+    match timeout(shared.operation_deadline.min(ANSWER_TIMEOUT), connection.send(&Hello::question(), None)).await {
         Ok(outcome) if !outcome.as_ref().is_err_and(Fault::is_failure_of_the_store) => permit.succeeded(),
         _ => permit.failed(clock::now()),
     }

@@ -2,6 +2,9 @@
 
 use std::io::Write;
 
+/// Room for the length of an argument below 100 GB, and the ends of two lines.
+const LENGTH_LINE_BYTES: usize = 16;
+
 /// One command: its name and its arguments, encoded as they are given.
 #[derive(Clone)]
 pub(in crate::store::redis) struct Command {
@@ -26,6 +29,17 @@ impl Command {
         self
     }
 
+    /// One argument, in parts.
+    pub(in crate::store::redis) fn joined(mut self, parts: [&str; 2]) -> Self {
+        self.words += 1;
+        let bytes = parts[0].len() + parts[1].len();
+        self.arguments.reserve(bytes + LENGTH_LINE_BYTES);
+        push_line(&mut self.arguments, b'$', bytes);
+        parts.iter().for_each(|part| self.arguments.extend_from_slice(part.as_bytes()));
+        self.arguments.extend_from_slice(b"\r\n");
+        self
+    }
+
     /// An argument that is a number.
     pub(in crate::store::redis) fn number(self, number: u64) -> Self {
         let mut digits = [0; 20];
@@ -45,8 +59,7 @@ impl Command {
 
     fn push(&mut self, argument: &[u8]) {
         self.words += 1;
-        // The length line takes 13 bytes at most for an argument below 100 MB.
-        self.arguments.reserve(argument.len() + 16);
+        self.arguments.reserve(argument.len() + LENGTH_LINE_BYTES);
         push_bulk(&mut self.arguments, argument);
     }
 
@@ -86,14 +99,22 @@ fn push_bulk(out: &mut Vec<u8>, bytes: &[u8]) {
 }
 
 fn push_line(out: &mut Vec<u8>, kind: u8, number: usize) {
-    out.push(kind);
-    if number < 10 {
-        out.push(b'0' + number as u8);
-    } else {
-        // Writing to a vector does not fail.
-        let _ = write!(out, "{number}");
+    let mut line = [b'\n'; 23];
+    line[21] = b'\r';
+    let mut at = 21;
+    let mut rest = number;
+    // Twenty digits are enough for every `usize`.
+    loop {
+        at -= 1;
+        line[at] = b'0' + (rest % 10) as u8;
+        rest /= 10;
+        if rest == 0 {
+            break;
+        }
     }
-    out.extend_from_slice(b"\r\n");
+    at -= 1;
+    line[at] = kind;
+    out.extend_from_slice(&line[at..]);
 }
 
 /// Tells the name only: arguments are keys and values, which must not get into logs.

@@ -126,6 +126,7 @@ fn a_command_is_an_array_of_its_words() {
         "*7\r\n$3\r\nSET\r\n$3\r\nkey\r\n$2\r\n\u{1}\u{2}\r\n$1\r\n0\r\n$20\r\n18446744073709551615\r\n$0\r\n\r\n\
          $10\r\n0123456789\r\n"
     );
+    assert_eq!(encoded(&Command::new("GET").joined(["shop:", "k"])), encoded(&Command::new("GET").arg("shop:k")));
     assert_eq!(encoded(&Command::new("EXEC")), "*1\r\n$4\r\nEXEC\r\n");
 }
 

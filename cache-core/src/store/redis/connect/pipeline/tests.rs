@@ -1,4 +1,5 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 
@@ -44,6 +45,7 @@ struct Rig {
 fn rig() -> Rig {
     let (server, client) = tokio::io::duplex(64 << 10);
     let (pipeline, writes) = (Arc::new(Pipeline::default()), Arc::new(AtomicUsize::new(0)));
+    tokio::spawn(pipeline.clone().keep_deadlines());
     let driver = Driver::new(pipeline.clone(), Box::new(Counted(client, writes.clone())), |_| ());
     Rig { pipeline, server, writes, driving: tokio::spawn(driver) }
 }
@@ -78,7 +80,7 @@ async fn two_rounds_of_ten_callers() {
             let pipeline = rig.pipeline.clone();
             tokio::spawn(async move {
                 for _ in 0..2 {
-                    pipeline.send(&get("k")).unwrap().reply().await.unwrap();
+                    pipeline.send(&get("k"), None).unwrap().reply().await.unwrap();
                 }
             })
         })
@@ -99,18 +101,18 @@ async fn two_rounds_of_ten_callers() {
 #[tokio::test(start_paused = true)]
 async fn a_reply_to_a_dropped_call_reaches_nobody() {
     let mut rig = rig();
-    let both = rig.pipeline.send(&[get("a"), get("b")].concat()).unwrap();
-    let next = rig.pipeline.send(&get("c")).unwrap();
+    let both = rig.pipeline.send(&[get("a"), get("b")].concat(), None).unwrap();
+    let next = rig.pipeline.send(&get("c"), None).unwrap();
     idle().await;
     rig.server.write_all(b"+a\r\n").await.unwrap();
     idle().await;
     drop(both);
-    let later = rig.pipeline.send(&get("d")).unwrap();
+    let later = rig.pipeline.send(&get("d"), None).unwrap();
     rig.server.write_all(b"+b\r\n+c\r\n+d\r\n").await.unwrap();
     assert_eq!((text(next).await.as_str(), text(later).await.as_str()), ("c", "d"));
     // The seats are there for others now, and hold nothing of the calls before.
     for _ in 0..8 {
-        let exchange = rig.pipeline.send(&get("e")).unwrap();
+        let exchange = rig.pipeline.send(&get("e"), None).unwrap();
         rig.server.write_all(b"+e\r\n").await.unwrap();
         let replies = exchange.replies().await.unwrap();
         assert_eq!(replies.len(), 1);
@@ -121,11 +123,11 @@ async fn a_reply_to_a_dropped_call_reaches_nobody() {
 #[tokio::test(start_paused = true)]
 async fn a_call_that_was_answered_before_it_was_dropped_leaves_its_seat() {
     let mut rig = rig();
-    let answered = rig.pipeline.send(&get("a")).unwrap();
+    let answered = rig.pipeline.send(&get("a"), None).unwrap();
     rig.server.write_all(b"+a\r\n").await.unwrap();
     idle().await;
     drop(answered);
-    let next = rig.pipeline.send(&get("b")).unwrap();
+    let next = rig.pipeline.send(&get("b"), None).unwrap();
     rig.server.write_all(b"+b\r\n").await.unwrap();
     assert_eq!(text(next).await, "b");
     assert_eq!(rig.pipeline.lock().seats.len(), 1);
@@ -136,14 +138,15 @@ async fn a_reply_to_nothing_ends_the_connection() {
     let mut rig = rig();
     rig.server.write_all(b"+x\r\n").await.unwrap();
     assert_eq!(rig.driving.await.unwrap().kind, ErrorKind::Protocol);
-    let fault = rig.pipeline.send(&get("k")).err().unwrap();
+    let fault = rig.pipeline.send(&get("k"), None).err().unwrap();
     assert_eq!((fault.kind, fault.connection_lost), (ErrorKind::Protocol, true));
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_end_of_the_connection_ends_every_call_but_those_with_a_reply() {
     let mut rig = rig();
-    let (answered, waiting) = (rig.pipeline.send(&get("a")).unwrap(), rig.pipeline.send(&get("b")).unwrap());
+    let (answered, waiting) =
+        (rig.pipeline.send(&get("a"), None).unwrap(), rig.pipeline.send(&get("b"), None).unwrap());
     let waiting = tokio::spawn(waiting.reply());
     idle().await;
     rig.server.write_all(b"+a\r\n").await.unwrap();
@@ -156,7 +159,7 @@ async fn the_end_of_the_connection_ends_every_call_but_those_with_a_reply() {
 #[tokio::test(start_paused = true)]
 async fn a_driver_that_is_dropped_ends_every_call() {
     let rig = rig();
-    let waiting = rig.pipeline.send(&get("k")).unwrap();
+    let waiting = rig.pipeline.send(&get("k"), None).unwrap();
     idle().await;
     rig.driving.abort();
     assert!(waiting.reply().await.unwrap_err().connection_lost);
@@ -166,12 +169,59 @@ async fn a_driver_that_is_dropped_ends_every_call() {
 fn more_than_a_connection_can_take_is_refused_at_once() {
     let pipeline = Arc::new(Pipeline::default());
     let large = Command::new("SET").arg(vec![0; UNSENT_BYTES_MAX]);
-    drop(pipeline.send(std::slice::from_ref(&large)).expect("one command may be larger"));
-    assert_eq!(pipeline.send(&get("k")).err().unwrap().kind, ErrorKind::Unavailable);
+    drop(pipeline.send(std::slice::from_ref(&large), None).expect("one command may be larger"));
+    assert_eq!(pipeline.send(&get("k"), None).err().unwrap().kind, ErrorKind::Unavailable);
 
     let pipeline = Arc::new(Pipeline::default());
     for _ in 0..REPLIES_AWAITED_MAX {
-        pipeline.send(&get("k")).unwrap();
+        pipeline.send(&get("k"), None).unwrap();
     }
-    assert_eq!(pipeline.send(&get("k")).err().unwrap().kind, ErrorKind::Unavailable);
+    assert_eq!(pipeline.send(&get("k"), None).err().unwrap().kind, ErrorKind::Unavailable);
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_call_ends_at_its_own_deadline() {
+    let mut rig = rig();
+    let begun = clock::now();
+    let at = |ms| Some(begun + std::time::Duration::from_millis(ms));
+    let calls = [300, 200, 100, 300].map(|ms| rig.pipeline.send(&get("k"), at(ms)).unwrap());
+    let patient = rig.pipeline.send(&get("p"), None).unwrap();
+    let [a, b, c, d] = calls.map(|call| async {
+        let fault = call.reply().await.unwrap_err();
+        assert_eq!(fault.kind, ErrorKind::Timeout);
+        begun.elapsed().as_millis()
+    });
+    assert_eq!(tokio::join!(a, b, c, d), (300, 200, 100, 300));
+    // The late replies go to nobody, and later calls have deadlines again.
+    let later = rig.pipeline.send(&get("l"), at(1_000)).unwrap();
+    rig.server.write_all(b"+k\r\n+k\r\n+k\r\n+k\r\n+p\r\n").await.unwrap();
+    assert_eq!(text(patient).await, "p");
+    assert!(later.reply().await.unwrap_err().is_timeout());
+    assert_eq!(begun.elapsed().as_millis(), 1_000);
+}
+
+/// Of the tasks that a task wakes, the last one runs next on the same thread, and no other thread
+/// takes it. So a caller that blocks its thread right after it has sent something may stop the
+/// driver for that time, but not what keeps the deadlines.
+#[test]
+fn deadlines_are_kept_while_a_caller_blocks_its_thread() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let rig = runtime.block_on(async {
+        let rig = rig();
+        idle().await;
+        rig
+    });
+    let ((give, take), (tell, told)) = (mpsc::channel::<Exchange>(), mpsc::channel());
+    let (pipeline, handle) = (rig.pipeline.clone(), runtime.handle().clone());
+    let waiting = std::thread::spawn(move || {
+        let call = take.recv().unwrap();
+        tell.send(handle.block_on(call.reply()).is_err()).unwrap();
+    });
+    let blocked = runtime.spawn(async move {
+        let deadline = clock::now() + std::time::Duration::from_millis(20);
+        give.send(pipeline.send(&get("k"), Some(deadline)).unwrap()).unwrap();
+        told.recv_timeout(std::time::Duration::from_secs(10)).expect("told while this thread is blocked")
+    });
+    assert!(runtime.block_on(blocked).unwrap());
+    waiting.join().unwrap();
 }
