@@ -19,7 +19,7 @@ use crate::rounds::Rounds;
 const KEYS: u64 = 1_000;
 const CALLERS: [usize; 3] = [1, 32, 256];
 /// One, as a plain client has, and the default of cache-core.
-const CONNECTIONS: [usize; 2] = [1, 4];
+const CONNECTIONS: [usize; 2] = [1, 2];
 
 static LOADS: AtomicU64 = AtomicU64::new(0);
 

@@ -11,6 +11,7 @@ use cache_tests::{Server, ServerKind};
 mod cascade;
 mod flight;
 mod hit;
+mod large;
 mod rounds;
 mod soak;
 mod wake;
@@ -33,6 +34,9 @@ fn main() {
         if only("hit") {
             let slice = Duration::from_millis(if quick { 200 } else { 700 });
             hit::run(&server, rounds, slice).await;
+        }
+        if only("large") {
+            large::run(&server, rounds, Duration::from_millis(if quick { 300 } else { 1_000 })).await;
         }
         if only("wake") {
             wake::run(rounds).await;

@@ -21,6 +21,7 @@ use crate::store::{
 };
 
 mod connect;
+mod large;
 mod layout;
 mod reaper;
 mod reply;
@@ -30,7 +31,8 @@ mod scripts;
 mod tests;
 mod trial;
 
-use connect::{Hook, Hooks, Pool, reply_code};
+use connect::{Hook, Hooks, Pool, StripeKey, reply_code};
+use large::LargePrefixes;
 use layout::Layout;
 use reaper::Reaper;
 use resp::{Command, Reply};
@@ -45,6 +47,7 @@ pub(crate) struct RedisStore {
     layout: Layout,
     fence_retention: Duration,
     reaper: Reaper,
+    large: LargePrefixes,
 }
 
 impl RedisStore {
@@ -57,7 +60,13 @@ impl RedisStore {
     }
 
     fn on(pool: Pool, layout: Layout, fence_retention: Duration) -> Self {
-        Self { pool: Arc::new(pool), layout, fence_retention, reaper: Reaper::default() }
+        Self {
+            pool: Arc::new(pool),
+            layout,
+            fence_retention,
+            reaper: Reaper::default(),
+            large: LargePrefixes::default(),
+        }
     }
 
     /// One chunk or page: the clock's connection, root and nonce, the bounds, then `rest`.
@@ -76,7 +85,7 @@ impl RedisStore {
             budget.as_bytes(),
         ];
         args.extend_from_slice(rest);
-        self.pool.run(script, &clock, &[&clock], &args, until).await
+        self.pool.run(script, StripeKey::new(&clock), &[&clock], &args, until).await
     }
 
     /// Runs `fill.lua` or `write.lua`. Before it, a large value is staged and many names are
@@ -93,7 +102,7 @@ impl RedisStore {
             let staging = self.layout.staging(fill.token);
             let ttl = millis(STAGING_TTL);
             let set = Command::new("SET").arg(&staging).arg(&fill.value).arg("PX").number(ttl);
-            self.pool.command(fill.key, set, until).await?;
+            self.pool.command(self.stripe(fill.key), set, until).await?;
             staging
         } else {
             String::new()
@@ -160,7 +169,12 @@ impl RedisStore {
             learned_ms.as_bytes(),
         ];
         args.extend(names.iter().map(|name| name.as_str().as_bytes()));
-        self.pool.run(script, fill.key, &keys, &args, until).await
+        self.pool.run(script, self.stripe(fill.key), &keys, &args, until).await
+    }
+
+    /// The connection for calls about a key.
+    fn stripe(&self, key: &str) -> StripeKey {
+        if self.large.holds(key) { StripeKey::LARGE } else { StripeKey::new(key) }
     }
 
     fn wake_reaper(&self) {
@@ -182,12 +196,14 @@ impl Store for RedisStore {
     fn get<'a>(&'a self, key: &'a str, until: Instant) -> StoreFuture<'a, Option<Bytes>> {
         Box::pin(async move {
             let get = Command::new("GET").joined(self.layout.value_parts(key));
-            match self.pool.command(key, get, until).await {
+            let value = match self.pool.command(self.stripe(key), get, until).await {
                 // Another program's list or hash under this key is unreadable, and is overwritten
                 // like any foreign bytes.
-                Err(error) if reply_code(&error) == Some("WRONGTYPE") => Ok(Some(Bytes::new())),
-                answer => reply::value(answer?),
-            }
+                Err(error) if reply_code(&error) == Some("WRONGTYPE") => Some(Bytes::new()),
+                answer => reply::value(answer?)?,
+            };
+            self.large.note(key, value.as_ref().map_or(0, Bytes::len));
+            Ok(value)
         })
     }
 
@@ -197,7 +213,10 @@ impl Store for RedisStore {
             let get = keys.iter().fold(Command::new("MGET"), |get, key| get.joined(self.layout.value_parts(key)));
             // Another program's list or hash under this key is no value: the lease script finds
             // out, and the fill overwrites it.
-            reply::values(self.pool.command(first, get, until).await?, keys.len())
+            let values = reply::values(self.pool.command(self.stripe(first), get, until).await?, keys.len())?;
+            let largest = values.iter().flatten().map(Bytes::len).max();
+            self.large.note(first, largest.unwrap_or_default());
+            Ok(values)
         })
     }
 
@@ -228,7 +247,7 @@ impl Store for RedisStore {
                 present,
                 held.as_bytes(),
             ];
-            let reply = self.pool.run(&scripts::TAKE_LEASE, key, &keys, &args, until).await?;
+            let reply = self.pool.run(&scripts::TAKE_LEASE, self.stripe(key), &keys, &args, until).await?;
             reply::lease(reply)
         })
     }
@@ -237,7 +256,10 @@ impl Store for RedisStore {
         Box::pin(async move {
             let (token, lease_ms) = (token_text(token), millis(lease).max(1).to_string());
             let args: [&[u8]; 2] = [token.as_bytes(), lease_ms.as_bytes()];
-            let reply = self.pool.run(&scripts::RENEW_LEASE, key, &[&self.layout.lease(key)], &args, until).await?;
+            let reply = self
+                .pool
+                .run(&scripts::RENEW_LEASE, self.stripe(key), &[&self.layout.lease(key)], &args, until)
+                .await?;
             Ok(reply::integer(&reply)? == 1)
         })
     }
@@ -245,7 +267,9 @@ impl Store for RedisStore {
     fn release_lease<'a>(&'a self, key: &'a str, token: Token, until: Instant) -> StoreFuture<'a, ()> {
         Box::pin(async move {
             let token = token_text(token);
-            self.pool.run(&scripts::RELEASE_LEASE, key, &[&self.layout.lease(key)], &[token.as_bytes()], until).await?;
+            self.pool
+                .run(&scripts::RELEASE_LEASE, self.stripe(key), &[&self.layout.lease(key)], &[token.as_bytes()], until)
+                .await?;
             Ok(())
         })
     }
@@ -262,7 +286,7 @@ impl Store for RedisStore {
             let (nonce, token) = (nonce(), token_text(token));
             let times = version.as_ref().map_or(&[][..], |version| &version.0);
             let args = [self.layout.root().as_bytes(), nonce.as_bytes(), key.as_bytes(), token.as_bytes(), times];
-            self.pool.run(&scripts::DISCARD, key, &[&value, &lease], &args, until).await?;
+            self.pool.run(&scripts::DISCARD, self.stripe(key), &[&value, &lease], &args, until).await?;
             Ok(())
         })
     }
@@ -270,13 +294,13 @@ impl Store for RedisStore {
     fn watch<'a>(&'a self, key: &'a str, if_present: IfPresent, until: Instant) -> StoreFuture<'a, Option<Watch>> {
         Box::pin(async move {
             let (value, lease) = (self.layout.value(key), self.layout.lease(key));
-            let Some(watch) = self.pool.register(key, &value, &lease) else { return Ok(None) };
+            let Some(watch) = self.pool.register(self.stripe(key), &value, &lease) else { return Ok(None) };
             // The reply counts the lease once and the value twice. Not GET: the value may be large,
             // and of any type.
             let exists = Command::new("EXISTS").arg(&lease).arg(&value).arg(&value);
             // Without an answer there is nothing to wait for; the next look at the lease tells what
             // is wrong.
-            let Ok(reply) = self.pool.track(key, exists, until).await else { return Ok(None) };
+            let Ok(reply) = self.pool.track(self.stripe(key), exists, until).await else { return Ok(None) };
             match (reply::integer(&reply)?, if_present) {
                 (2.., IfPresent::Return) => watch.tell(Change::Value),
                 (0 | 2, _) => watch.tell(Change::Lease),
@@ -293,12 +317,13 @@ impl Store for RedisStore {
             let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
             let learned_max = LEARNED_BYTES_MAX.to_string();
             let args: [&[u8]; 3] = [self.layout.root().as_bytes(), nonce.as_bytes(), learned_max.as_bytes()];
-            reply::clock(&self.pool.run(&scripts::READ_CLOCK, key, &keys, &args, until).await?)
+            reply::clock(&self.pool.run(&scripts::READ_CLOCK, self.stripe(key), &keys, &args, until).await?)
         })
     }
 
     fn fill<'a>(&'a self, fill: Fill<'a>, until: Instant) -> StoreFuture<'a, FillReply> {
         Box::pin(async move {
+            self.large.note(fill.key, fill.value.len());
             if self.is_too_old(fill.clock) {
                 self.release_lease(fill.key, fill.token, until).await?;
                 return Ok(FillReply::Refused(Refusal::TooOld));
@@ -311,6 +336,7 @@ impl Store for RedisStore {
 
     fn write<'a>(&'a self, fill: Fill<'a>, until: Instant) -> StoreFuture<'a, WriteReply> {
         Box::pin(async move {
+            self.large.note(fill.key, fill.value.len());
             if self.is_too_old(fill.clock) {
                 let drained = self.invalidate(&[Name::key(fill.key)?], until).await?;
                 return Ok(WriteReply { fill: FillReply::Refused(Refusal::TooOld), drained });

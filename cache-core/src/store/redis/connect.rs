@@ -42,6 +42,7 @@ mod tests;
 
 pub(crate) use connection::Connection;
 pub(crate) use fault::reply_code;
+pub(crate) use stripes::StripeKey;
 
 use connection::Invocation;
 use dial::Dial;
@@ -49,7 +50,7 @@ use fault::Fault;
 use primary::Hello;
 use shared::Shared;
 use stripe::Stripe;
-use stripes::{Runtimes, StripeKey, Stripes};
+use stripes::{Runtimes, Stripes};
 use url::ServerUrl;
 
 /// Runs on a fresh connection to a primary, before any call may use the connection. After an error,
@@ -67,7 +68,7 @@ pub(crate) struct Hooks {
 }
 
 /// A fixed number of multiplexed connections to one primary for each tokio runtime that calls come
-/// from. A key always uses the same one of them.
+/// from, and one more for large values. A key always uses the same one of them.
 ///
 /// A connection is opened when a call of its runtime needs it, is kept by a task of that runtime,
 /// and ends with the runtime. Dropping the pool closes all connections.
@@ -106,7 +107,7 @@ impl Pool {
         Self { runtimes: Runtimes::new(config.connections), shared }
     }
 
-    /// Runs a script on the connection of `stripe_key`.
+    /// Runs a script on the connection of `key`.
     ///
     /// # Errors
     /// `Unavailable`: no connection, or the breaker is open; nothing was sent unless the message
@@ -119,47 +120,44 @@ impl Pool {
     pub(crate) fn run<'a>(
         &'a self,
         script: &'a Script,
-        stripe_key: &str,
+        key: StripeKey,
         keys: &[&str],
         args: &[&[u8]],
         until: Instant,
     ) -> impl Future<Output = Result<Reply, Error>> + Send + use<'a> {
         let invocation = Invocation::script(script, keys, args);
-        let key = StripeKey::new(stripe_key);
         async move { self.call(key, &invocation, until).await }
     }
 
-    /// Sends one command on the connection of `stripe_key`; everything else as for
+    /// Sends one command on the connection of `key`; everything else as for
     /// [`run`](Self::run).
     pub(crate) fn command(
         &self,
-        stripe_key: &str,
+        key: StripeKey,
         command: Command,
         until: Instant,
     ) -> impl Future<Output = Result<Reply, Error>> + Send + use<'_> {
         let invocation = Invocation::command(command);
-        let key = StripeKey::new(stripe_key);
         async move { self.call(key, &invocation, until).await }
     }
 
-    /// A wait for pushes that tell of either name, on the connection of `stripe_key`. The server
+    /// A wait for pushes that tell of either name, on the connection of `key`. The server
     /// pushes a change once [`track`](Self::track) has read the keys of these names. The loss of
     /// the connection ends the wait as well. `None`: too many calls wait already.
-    pub(crate) fn register(&self, stripe_key: &str, value: &str, lease: &str) -> Option<Watch> {
+    pub(crate) fn register(&self, key: StripeKey, value: &str, lease: &str) -> Option<Watch> {
         let stripes = self.runtimes.here(&self.shared).ok()?;
-        stripes.of(StripeKey::new(stripe_key)).watches.register(value, lease)
+        stripes.of(key).watches.register(value, lease)
     }
 
     /// As [`command`](Self::command); also asks the server to push the next change of every key
     /// that the command reads. Fails if the server does not push.
     pub(crate) fn track(
         &self,
-        stripe_key: &str,
+        key: StripeKey,
         command: Command,
         until: Instant,
     ) -> impl Future<Output = Result<Reply, Error>> + Send + use<'_> {
         let invocation = Invocation::tracked(command);
-        let key = StripeKey::new(stripe_key);
         async move { self.call(key, &invocation, until).await }
     }
 

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use super::connect::Pool;
+use super::connect::{Pool, StripeKey};
 use super::layout::Layout;
 use super::reply::{self, OnRecord};
 use super::{millis, nonce, scripts};
@@ -94,7 +94,7 @@ async fn reap(pool: &Pool, layout: &Layout, retention: Duration) -> Result<OnRec
     let (nonce, retention, pause) = (nonce(), millis(retention).to_string(), millis(REAP_PAUSE).to_string());
     let looks = REAP_LOOKS_MAX.to_string();
     let args = [layout.root(), &nonce, &retention, &pause, &looks].map(str::as_bytes);
-    reply::on_record(&pool.run(&scripts::REAP, &clock, &[&clock], &args, pool.answer_due()).await?)
+    reply::on_record(&pool.run(&scripts::REAP, StripeKey::new(&clock), &[&clock], &args, pool.answer_due()).await?)
 }
 
 #[cfg(test)]

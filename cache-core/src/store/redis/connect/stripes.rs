@@ -17,15 +17,26 @@ use crate::config::RUNTIMES_MAX;
 /// runtime polls.
 pub(super) struct Stripes {
     pub(super) each: Box<[Arc<Stripe>]>,
+    /// For large values: replies come in order, and a small one would wait behind a large one.
+    /// Opened when it is first used.
+    large: Arc<Stripe>,
 }
 
 impl Stripes {
     fn new(connections: usize, shared: &Arc<Shared>) -> Self {
-        Self { each: (0..connections).map(|index| Arc::new(Stripe::new(index, shared.clone()))).collect() }
+        let stripe = |index| Arc::new(Stripe::new(index, shared.clone()));
+        Self { each: (0..connections).map(stripe).collect(), large: stripe(connections) }
     }
 
     pub(super) fn of(&self, key: StripeKey) -> &Arc<Stripe> {
-        &self.each[(key.0 % self.each.len() as u64) as usize]
+        match key.0 {
+            Some(hash) => &self.each[(hash % self.each.len() as u64) as usize],
+            None => &self.large,
+        }
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Arc<Stripe>> {
+        self.each.iter().chain([&self.large])
     }
 
     /// A connection that stands, in place of one whose last attempt failed; else the connection
@@ -37,19 +48,21 @@ impl Stripes {
 
     /// Whether the tasks were started and are gone: their runtime has ended.
     fn has_ended(&self) -> bool {
-        self.each.iter().all(|stripe| stripe.is_idle()) && self.each.iter().any(|stripe| stripe.was_started())
+        self.all().all(|stripe| stripe.is_idle()) && self.all().any(|stripe| stripe.was_started())
     }
 }
 
-/// The number that tells which connection serves a key.
-#[derive(Clone, Copy)]
-pub(super) struct StripeKey(u64);
+/// Tells which connection serves a call: by a number, or `None`, the one for large values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct StripeKey(Option<u64>);
 
 impl StripeKey {
-    pub(super) fn new(key: &str) -> Self {
+    pub(crate) const LARGE: Self = Self(None);
+
+    pub(crate) fn new(key: &str) -> Self {
         let mut hasher = DefaultHasher::new();
         key.hash(&mut hasher);
-        Self(hasher.finish())
+        Self(Some(hasher.finish()))
     }
 }
 
@@ -139,7 +152,7 @@ impl Runtimes {
         let others = self.others.read().unwrap_or_else(PoisonError::into_inner);
         let others = others.iter().filter_map(|known| known.stripes.as_deref().ok());
         let all = self.first.get().map(|(_, stripes)| stripes).into_iter().chain(others);
-        all.flat_map(|stripes| &stripes.each).any(|stripe| is(stripe))
+        all.flat_map(Stripes::all).any(|stripe| is(stripe))
     }
 
     pub(super) fn stop(&self) {

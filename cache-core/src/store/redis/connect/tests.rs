@@ -48,7 +48,7 @@ fn in_time() -> Instant {
 }
 
 async fn get(pool: &Pool, key: &str) -> Result<String, Error> {
-    let reply = pool.command(key, Command::new("GET").arg(key), in_time()).await?;
+    let reply = pool.command(StripeKey::new(key), Command::new("GET").arg(key), in_time()).await?;
     Ok(reply.text().unwrap_or_default().to_owned())
 }
 

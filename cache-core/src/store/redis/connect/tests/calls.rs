@@ -2,7 +2,10 @@
 
 use super::fake::Door;
 use super::*;
-use crate::config::{BREAKER_FAILURES, RECONNECT_DELAY_MAX};
+use crate::config::{BREAKER_FAILURES, LARGE_VALUE_BYTES_MIN, RECONNECT_DELAY_MAX};
+use crate::store::redis::{RedisStore, layout::Layout};
+use crate::store::{ClockReading, Fill, Store, Token};
+use bytes::Bytes;
 
 #[tokio::test(start_paused = true)]
 async fn replies_belong_to_their_calls() {
@@ -105,6 +108,46 @@ async fn keys_of_a_connection_that_is_not_to_be_had_use_another() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_small_value_does_not_wait_behind_a_large_one() {
+    let fake = Fake::new();
+    let store = RedisStore::on(pool(&fake), Layout::new("shop"), DEADLINE);
+    let (small, large) = ("x", "x".repeat(LARGE_VALUE_BYTES_MIN));
+    fake.on("GET shop:page", Answer::text(&large));
+    fake.on("GET shop:user", Answer::text(small));
+    let get = |key| store.get(key, in_time());
+    assert_eq!(get("page:1").await.unwrap().unwrap().len(), large.len());
+    assert_eq!(get("user:1").await.unwrap().unwrap().len(), small.len());
+    assert_eq!(fake.dials(), 1, "nobody knew");
+    let allowed = Arc::new(tokio::sync::Notify::new());
+    fake.on("GET shop:page", Answer::EchoAfter(allowed.clone()));
+    let (page, took) = tokio::join!(get("page:2"), async {
+        let (user, took) = timed(get("user:2")).await;
+        user.unwrap();
+        allowed.notify_one();
+        took
+    });
+    page.unwrap();
+    assert_eq!((took, fake.dials()), (Duration::ZERO, 2));
+    let served = |command| fake.seen(command).last().unwrap().0;
+    assert_eq!((served("GET shop:user"), served("GET shop:page")), (1, 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn large_values_are_read_and_stored_on_a_connection_of_their_own() {
+    let fake = Fake::new();
+    let store = RedisStore::on(pool(&fake), Layout::new("shop"), Duration::from_secs(60));
+    let clock = ClockReading { incarnation: "i".into(), seq: 1, read_at_ms: 1, read_at: Instant::now(), learned: None };
+    let value = Bytes::from(vec![0; LARGE_VALUE_BYTES_MIN]);
+    let ttl = Duration::from_secs(1);
+    let fill = Fill { key: "page:1", value, names: &[], ttl, clock: &clock, token: Token::new(), learned: None };
+    fake.on("EVALSHA", Answer::text("stored"));
+    store.fill(fill, in_time()).await.unwrap();
+    store.get("user:1", in_time()).await.unwrap();
+    let of = |command| fake.seen(command).last().unwrap().0;
+    assert_eq!((of("SET shop:~staging"), of("EVALSHA"), of("GET")), (1, 1, 2));
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_open_breaker_refuses_without_asking_and_closes_when_the_server_is_back() {
     let fake = Fake::new();
     let pool = pool(&fake);
@@ -133,7 +176,7 @@ async fn silence_counts_against_the_server_if_it_had_time_to_answer() {
         get(&pool, "k").await.unwrap();
         fake.on("GET", Answer::Stall);
         for _ in 0..BREAKER_FAILURES {
-            let call = || pool.command("k", Command::new("GET"), Instant::now() + time);
+            let call = || pool.command(StripeKey::new("k"), Command::new("GET"), Instant::now() + time);
             drop(tokio::join!(call(), call(), call(), call(), call()));
         }
         assert_eq!(pool.breaker_is_open(), counts, "after {time:?}");
@@ -214,14 +257,15 @@ async fn a_script_that_the_server_lost_is_sent_as_text_once() {
     fake.on("EVALSHA", Answer::raw("-NOSCRIPT No matching script\r\n"));
     fake.on("EVAL ", Answer::raw(":7\r\n"));
     let pool = pool(&fake);
-    let value = pool.run(&scripts::READ_CLOCK, "k", &["key"], &[b"1", b"two"], in_time()).await.unwrap();
+    let value =
+        pool.run(&scripts::READ_CLOCK, StripeKey::new("k"), &["key"], &[b"1", b"two"], in_time()).await.unwrap();
     assert_eq!(value, Reply::Integer(7));
     let [(_, eval)] = &fake.seen("EVAL ")[..] else { panic!() };
     assert_eq!(*eval, format!("EVAL {} 1 key 1 two", scripts::READ_CLOCK.source));
     assert_eq!(fake.seen("EVALSHA")[0].1, format!("EVALSHA {} 1 key 1 two", scripts::READ_CLOCK.sha1()));
 
     fake.on("EVAL ", Answer::raw("-NOSCRIPT still not\r\n"));
-    let error = pool.run(&scripts::READ_CLOCK, "k", &["key"], &[], in_time()).await.unwrap_err();
+    let error = pool.run(&scripts::READ_CLOCK, StripeKey::new("k"), &["key"], &[], in_time()).await.unwrap_err();
     assert_eq!((error.kind(), reply_code(&error)), (ErrorKind::Protocol, Some("NOSCRIPT")));
     assert_eq!(fake.seen("EVALSHA").len(), 2);
 }

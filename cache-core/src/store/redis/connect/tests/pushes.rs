@@ -14,8 +14,8 @@ async fn told(watch: &Watch) -> Option<Change> {
 }
 
 async fn watching(pool: &Pool) -> Watch {
-    let watch = pool.register("k", "value", "lease").unwrap();
-    pool.track("k", exists(), in_time()).await.unwrap();
+    let watch = pool.register(StripeKey::new("k"), "value", "lease").unwrap();
+    pool.track(StripeKey::new("k"), exists(), in_time()).await.unwrap();
     watch
 }
 
@@ -64,7 +64,7 @@ async fn a_server_without_tracking_serves_everything_else() {
     fake.on("CLIENT TRACKING", Answer::raw("-NOPERM private\r\n"));
     let pool = pool(&fake);
     pool.ready(Duration::from_secs(1)).await.unwrap();
-    let error = pool.track("k", exists(), in_time()).await.unwrap_err();
+    let error = pool.track(StripeKey::new("k"), exists(), in_time()).await.unwrap_err();
     check_discreet(&error);
     assert!(fake.seen("CLIENT CACHING").is_empty() && fake.seen("EXISTS").is_empty(), "no round trip for nothing");
     assert_eq!(get(&pool, "k").await.unwrap(), "k");
@@ -76,7 +76,7 @@ async fn a_refused_permission_to_track_is_an_error() {
     let pool = pool(&fake);
     fake.on("EXISTS", Answer::raw(":1\r\n"));
     fake.on("CLIENT CACHING", Answer::raw("-ERR private\r\n"));
-    check_discreet(&pool.track("k", exists(), in_time()).await.unwrap_err());
+    check_discreet(&pool.track(StripeKey::new("k"), exists(), in_time()).await.unwrap_err());
     assert_eq!(get(&pool, "k").await.unwrap(), "k", "replies stay in step");
 }
 
