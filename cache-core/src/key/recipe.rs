@@ -25,6 +25,8 @@ pub struct Policy {
     pub(crate) freshness: Freshness,
     /// If set, it replaces `ttl`.
     pub(crate) adaptive: Option<AdaptiveTtl>,
+    /// How long calls wait for another's load, instead of the cache's `lease_wait`.
+    pub(crate) wait: Option<Duration>,
 }
 
 impl Policy {
@@ -40,6 +42,7 @@ impl Policy {
             shape: None,
             freshness: Freshness::default(),
             adaptive: None,
+            wait: None,
         }
     }
 
@@ -100,6 +103,12 @@ impl Policy {
     /// change nothing.
     pub fn adaptive_ttl(mut self, min_ms: u64, max_ms: u64) -> Self {
         self.adaptive = AdaptiveTtl::new(Duration::from_millis(min_ms), Duration::from_millis(max_ms));
+        self
+    }
+
+    /// How long calls wait for another's load, instead of the cache's `lease_wait`.
+    pub fn wait(mut self, wait: Duration) -> Self {
+        self.wait = Some(wait);
         self
     }
 

@@ -4,7 +4,10 @@ use std::sync::Mutex;
 
 use tokio::time::Instant;
 
+use super::freshness;
 use super::*;
+use crate::config::LEASE;
+use crate::key::Policy;
 
 const CALLERS: usize = 50;
 
@@ -37,13 +40,23 @@ impl Slow {
 }
 
 fn call(cache: &Cache, source: &Arc<Slow>) -> JoinHandle<u32> {
-    let source = source.clone();
-    spawn(cache, "k", async move { source.load().await })
+    call_with(cache, Policy::new("k"), source)
+}
+
+fn call_with(cache: &Cache, policy: Policy, source: &Arc<Slow>) -> JoinHandle<u32> {
+    let (cache, source) = (cache.clone(), source.clone());
+    let body = move || async move { Ok(source.load().await) };
+    tokio::spawn(async move { freshness::call(&cache, tagged("k", &[]), policy, body).await.unwrap() })
 }
 
 /// Everyone's value, and how long it took the last one.
 async fn storm(caches: &[Cache], source: &Arc<Slow>) -> (Vec<u32>, Duration) {
-    let calls: Vec<_> = (0..CALLERS).map(|caller| call(&caches[caller % caches.len()], source)).collect();
+    storm_with(caches, &Policy::new("k"), source).await
+}
+
+async fn storm_with(caches: &[Cache], policy: &Policy, source: &Arc<Slow>) -> (Vec<u32>, Duration) {
+    let call = |caller: usize| call_with(&caches[caller % caches.len()], policy.clone(), source);
+    let calls: Vec<_> = (0..CALLERS).map(call).collect();
     let mut values = Vec::new();
     for call in calls {
         values.push(call.await.unwrap());
@@ -67,6 +80,27 @@ async fn beside_a_load_that_takes_longer_than_the_wait_others_load_one_after_ano
         let last = Duration::from_secs_f64(GOES_ON[loads - 1]) + source.takes;
         assert_eq!(took.as_secs_f64(), last.as_secs_f64(), "{seconds} s");
         assert_eq!(cache.stats().prefix("k").fills, loads as u64);
+    }
+}
+
+/// `wait = "…"`, in one process and across processes.
+#[tokio::test(start_paused = true)]
+async fn a_function_may_have_a_wait_of_its_own() {
+    for (wait, takes, begun) in [
+        (Duration::from_secs(10), 9, &[0.0][..]),
+        (Duration::from_secs(10), 21, &[0.0, 10.0, 20.0]),
+        (Duration::from_millis(1_500), 3, &[0.0, 1.5]),
+        // No shorter than the lease.
+        (Duration::from_millis(1), 2, &[0.0, LEASE.as_secs_f64()]),
+        (Duration::MAX, 50, &[0.0]),
+    ] {
+        for processes in [1, 3] {
+            let store = Faulty::new();
+            let caches: Vec<Cache> = (0..processes).map(|_| on(&store)).collect();
+            let source = Slow::new(Duration::from_secs(takes));
+            storm_with(&caches, &Policy::new("k").wait(wait), &source).await;
+            assert_eq!(source.begun(), begun, "{wait:?}, {processes} processes");
+        }
     }
 }
 
@@ -177,19 +211,28 @@ async fn a_caller_that_holds_what_the_load_waits_for_waits_for_its_turn_and_no_l
 
 #[tokio::test(start_paused = true)]
 async fn batches_go_on_one_after_another() {
+    for (policy, begun) in [
+        (Policy::new("k"), &GOES_ON[..3]),
+        (Policy::new("k").wait(Duration::from_secs(4)), &[0.0, 4.0]),
+        (Policy::new("k").wait(Duration::from_secs(10)), &[0.0]),
+    ] {
+        let source = Slow::new(Duration::from_secs(5));
+        storm_of_batches(&policy, &source).await;
+        assert_eq!(source.begun(), begun, "{:?}", policy.wait);
+    }
+}
+
+async fn storm_of_batches(policy: &Policy, source: &Arc<Slow>) {
     use std::collections::HashMap;
 
-    use crate::key::Policy;
     use crate::private::{ManyCall, ManyStep, coding, fill_many, lookup_many};
     let (cache, _) = rig();
-    let source = Slow::new(Duration::from_secs(5));
     let calls: Vec<_> = (0..CALLERS)
         .map(|_| {
-            let (cache, source) = (cache.clone(), source.clone());
+            let (cache, source, policy) = (cache.clone(), source.clone(), policy.clone());
             tokio::spawn(async move {
                 let key = |id: &u32| TextKey::literal(&format!("k:{id}")).unwrap().typed();
-                let call =
-                    ManyCall::<HashMap<u32, u32>>::new(Some(&cache), &[1, 2, 3], key, Policy::new("k"), coding());
+                let call = ManyCall::<HashMap<u32, u32>>::new(Some(&cache), &[1, 2, 3], key, policy, coding());
                 let mut step = lookup_many(call).await;
                 loop {
                     let mut load = match step {
@@ -210,5 +253,4 @@ async fn batches_go_on_one_after_another() {
     for call in calls {
         assert_eq!(call.await.unwrap().len(), 3);
     }
-    assert_eq!(source.begun(), GOES_ON[..3]);
 }

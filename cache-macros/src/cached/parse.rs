@@ -75,6 +75,7 @@ const OPTIONS: &[(&str, Destination)] = &[
     ("stale_if_error", Policy(policy::stale_window, &[Age])),
     ("early_refresh", Policy(policy::beta, &[Age, Background])),
     ("adaptive_ttl", Policy(policy::range, &[Lifetime, Age])),
+    ("wait", Policy(policy::wait, &[])),
     ("crate", Field),
 ];
 

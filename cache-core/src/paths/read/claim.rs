@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use super::{Miss, Read, Source, Way};
 use crate::clock::{self, Instant, can_wait};
+use crate::config::{Config, DURATION_MAX};
 use crate::observe::Event;
 use crate::paths::lease::{self, Lease};
 use crate::paths::load::{IfFailed, Loading, Rights};
+use crate::paths::subject::Subject;
 use crate::paths::wait::Wait;
 use crate::runtime::single_flight::{End, Leader};
 use crate::store::{Change, ClockReading, IfHeld, IfPresent, LeaseReply};
@@ -123,8 +125,12 @@ impl Read {
         *self.patience.get_or_insert_with(|| clock::now() + wait)
     }
 
+    /// How long it waits for a load of others. Not shorter than the lease: a call that waits for a
+    /// dead process is still there when the lease of that process ends.
     fn wait(&self) -> Duration {
-        self.subject.runtime.config.lease_wait
+        let Subject { policy, runtime, .. } = &*self.subject;
+        let Config { lease, lease_wait, .. } = runtime.config;
+        policy.wait.map_or(lease_wait, |wait| wait.clamp(lease, DURATION_MAX))
     }
 
     fn may_ask(&self) -> bool {

@@ -72,6 +72,11 @@ pub(crate) fn stale_window(name: &Ident, input: ParseStream<'_>) -> syn::Result<
     Lifetime::read(name, input, zero).map(PolicyValue::Duration)
 }
 
+pub(crate) fn wait(name: &Ident, input: ParseStream<'_>) -> syn::Result<PolicyValue> {
+    let zero = "nobody waits for less than a lease: remove the option, or set `lease` on the cache";
+    Lifetime::read(name, input, zero).map(PolicyValue::Duration)
+}
+
 pub(crate) fn range(name: &Ident, input: ParseStream<'_>) -> syn::Result<PolicyValue> {
     duration::read_range(name, input).map(|(min_ms, max_ms)| PolicyValue::Range(min_ms, max_ms))
 }
