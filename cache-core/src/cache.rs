@@ -19,7 +19,7 @@ use crate::name::{IntoKeyName, IntoTag};
 use crate::observe::{Health, Stats};
 use crate::paths::write_through::Put;
 use crate::paths::{invalidate, recovery};
-use crate::runtime::{Refreshes, Runtime};
+use crate::runtime::Runtime;
 use crate::store::Store;
 
 /// Stands for an error of a type that cannot be printed, as far as is known.
@@ -63,13 +63,13 @@ pub struct Cache {
     _handle: Arc<Handle>,
 }
 
-/// What all handles of a cache share. Dropped with the last handle, it ends the background
-/// refreshes.
-struct Handle(Arc<Refreshes>);
+/// What all handles of a cache share. Dropped with the last handle, it ends what runs in the
+/// background.
+struct Handle(Arc<Runtime>);
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        self.0.close();
+        self.0.end_background();
     }
 }
 
@@ -81,7 +81,7 @@ impl Cache {
 
     fn with_id(id: u64, store: Option<Arc<dyn Store>>, config: Config, classes: TtlClasses) -> Self {
         let runtime = Arc::new(Runtime::new(id, store, config, classes));
-        let handle = Arc::new(Handle(runtime.refreshes.clone()));
+        let handle = Arc::new(Handle(runtime.clone()));
         Self { runtime, _handle: handle }
     }
 
@@ -292,16 +292,17 @@ impl Cache {
         call::put(&self.runtime, key.into_key(), value).await
     }
 
-    /// Ends the refreshes that run in the background, and lets none begin from now on, on any
-    /// handle of this cache. For a process that is about to end, or to close its database. Calls go
-    /// on as before: a stale value is served without a refresh, as long as its option allows.
+    /// Ends the refreshes that run in the background, and the loads with `finish` that no caller
+    /// waits for, and lets none begin from now on, on any handle of this cache. For a process that
+    /// is about to end, or to close its database. Calls go on as before: a stale value is served
+    /// without a refresh, as long as its option allows.
     ///
     /// The last handle does the same when it is dropped. But a refresh holds a handle of its own if
     /// its function has `cache = self.cache`, or a cache among its arguments.
     ///
     /// Costs nothing: the leases are given back in the background.
     pub fn end_refreshes(&self) {
-        self.runtime.refreshes.close();
+        self.runtime.end_background();
     }
 
     /// Counts of what this cache did in this process.

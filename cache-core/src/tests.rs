@@ -4,6 +4,7 @@
 mod batch;
 mod failing;
 mod faulty;
+mod finish;
 mod freshness;
 mod guard;
 mod invalidation;

@@ -75,6 +75,17 @@ pub(crate) fn value<T: Parse>(name: &Ident, input: ParseStream<'_>) -> syn::Resu
     input.parse()
 }
 
+/// Nothing: the option is written alone.
+pub(crate) fn flag(name: &Ident, input: ParseStream<'_>) -> syn::Result<Ident> {
+    match input.peek(Token![=]) {
+        true => {
+            let message = format!("`{name}` takes no value: write it alone, or leave it out");
+            Err(syn::Error::new_spanned(name, message))
+        }
+        false => Ok(name.clone()),
+    }
+}
+
 /// `= "text"`.
 pub(crate) fn string(name: &Ident, input: ParseStream<'_>) -> syn::Result<LitStr> {
     let expr: Expr = value(name, input)?;

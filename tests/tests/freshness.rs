@@ -111,6 +111,15 @@ async fn adaptive(app: &App, id: u64, team: &str) -> Result<String, Down> {
     app.read().await
 }
 
+#[cached(
+    prefix = "finish", ttl = "1h", finish, skip(app),
+    tags = ["team:{team}:{id}"], depends_on = ["user:{id}"], cache = app.cache
+)]
+async fn finishes(app: &App, id: u64, team: &str) -> Result<String, Down> {
+    let _ = (id, team);
+    app.read().await
+}
+
 #[cached(prefix = "row", ttl = "1ms", stale_while_revalidate = "1h", when = |row| row.as_deref() != Some("draft"), skip(app), cache = app.cache)]
 async fn row(app: &App, id: u64) -> Result<Option<String>, Down> {
     let _ = id;
@@ -126,6 +135,7 @@ enum Policy {
     Early,
     All,
     Adaptive,
+    Finishes,
 }
 
 impl Policy {
@@ -136,6 +146,7 @@ impl Policy {
             Self::Early => early(app, app.id, TEAM).await,
             Self::All => all(app, app.id, TEAM).await,
             Self::Adaptive => adaptive(app, app.id, TEAM).await,
+            Self::Finishes => finishes(app, app.id, TEAM).await,
         }
     }
 
@@ -146,6 +157,7 @@ impl Policy {
             Self::Early => early::key(&id, TEAM).to_string(),
             Self::All => all::key(&id, TEAM).to_string(),
             Self::Adaptive => adaptive::key(&id, TEAM).to_string(),
+            Self::Finishes => finishes::key(&id, TEAM).to_string(),
         }
     }
 
@@ -158,7 +170,7 @@ impl Policy {
 
 const IN_BACKGROUND: [Policy; 3] = [Policy::Revalidated, Policy::Early, Policy::All];
 
-const LOADING: [Policy; 3] = [Policy::StandsIn, Policy::All, Policy::Adaptive];
+const LOADING: [Policy; 4] = [Policy::StandsIn, Policy::All, Policy::Adaptive, Policy::Finishes];
 const STANDING_IN: [Policy; 2] = [Policy::StandsIn, Policy::All];
 
 /// How the entry falls.

@@ -59,9 +59,9 @@ pub struct Refresh<T> {
 #[must_use]
 pub struct Load<T> {
     // Boxed, or the future of every cached function would be as large.
-    loading: Box<Loading>,
+    pub(super) loading: Box<Loading>,
     // Without a `T` in it, a load is `Send` whatever `T` is.
-    coding: Coding<T>,
+    pub(super) coding: Coding<T>,
 }
 
 impl<T> Call<T> {

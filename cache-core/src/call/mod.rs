@@ -2,6 +2,7 @@
 
 mod call;
 mod coding;
+mod finish;
 mod invalidating;
 mod many;
 mod payload;
@@ -10,6 +11,7 @@ mod writing;
 pub use call::{Call, Load, Refresh, Step, refresh};
 pub(crate) use call::{get_or_load, peek};
 pub use coding::Coding;
+pub use finish::Handover;
 pub use invalidating::{Invalidating, Mode};
 pub use many::{BatchMap, ManyCall, ManyLoad, ManyStep, fill_many, lookup_many};
 pub use writing::Writing;

@@ -34,6 +34,8 @@ pub(crate) enum Event<'a> {
     RefreshBegan,
     /// A background refresh failed.
     RefreshFailed { error: &'a str },
+    /// A load failed whose callers are gone (`finish`).
+    AbandonedFailure { error: &'a str },
     /// A load failed, and its caller was served the value it had read before (`stale_if_error`).
     FailureHidden { error: &'a str },
     /// A value was stored.
@@ -153,22 +155,14 @@ impl Counters {
             Event::LoadEnded(took) => self.load_time(took),
             Event::RefreshBegan => self.refreshes(1),
             Event::RefreshFailed { error } => {
-                self.hidden_failures(1);
-                if let Some(count) = self.pace.due(Line::Refresh, "", 1) {
-                    tracing::warn!(prefix = self.prefix(), count, error, "a refresh in the background failed");
-                }
+                self.note_hidden(Line::Refresh, error, "a refresh in the background failed");
+            }
+            Event::AbandonedFailure { error } => {
+                self.note_hidden(Line::AbandonedFailure, error, "a load failed after its callers had gone");
             }
             Event::FailureHidden { error } => {
-                self.hidden_failures(1);
                 self.stale_hits(1);
-                if let Some(count) = self.pace.due(Line::HiddenFailure, "", 1) {
-                    tracing::warn!(
-                        prefix = self.prefix(),
-                        count,
-                        error,
-                        "a load failed: the value before it is served"
-                    );
-                }
+                self.note_hidden(Line::HiddenFailure, error, "a load failed: the value before it is served");
             }
             Event::Stored => self.fills(1),
             Event::NotStored(reason) => self.note_not_stored(reason),
@@ -194,6 +188,13 @@ impl Counters {
                     tracing::warn!(of, count, error, "warming failed; the others go on");
                 }
             }
+        }
+    }
+
+    fn note_hidden(&self, line: Line, error: &str, what: &str) {
+        self.hidden_failures(1);
+        if let Some(count) = self.pace.due(line, "", 1) {
+            tracing::warn!(prefix = self.prefix(), count, error, "{what}");
         }
     }
 

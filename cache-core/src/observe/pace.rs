@@ -10,6 +10,7 @@ use crate::config::{LOG_PAUSE, LOG_PLACES_MAX};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Line {
     Refresh,
+    AbandonedFailure,
     HiddenFailure,
     Invalidation,
     InvalidName,

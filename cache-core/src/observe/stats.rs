@@ -83,8 +83,8 @@ counters! {
     stale_hits,
     /// Background refreshes that loaded: of stale values, and early ones.
     refreshes,
-    /// Loads whose failure no caller saw: background refreshes, and loads for which
-    /// `stale_if_error` served an older value.
+    /// Loads whose failure no caller saw: background refreshes, loads with `finish` whose callers
+    /// were gone, and loads for which `stale_if_error` served an older value.
     hidden_failures,
     /// Times the wrapped function ran, for whatever reason.
     loads,

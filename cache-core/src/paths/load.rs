@@ -1,7 +1,7 @@
 //! A load: the body of a cached function while it runs, and what becomes of its value.
 
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use super::lease::{Lease, Renewal};
@@ -18,6 +18,7 @@ use crate::runtime::single_flight::{Beside, End, Leader};
 use crate::store::{ClockReading, FillReply, IfPresent, Token};
 
 pub(crate) mod batch;
+mod finish;
 
 /// A load. If it is dropped before it ends, the lease goes back in the background, and a follower
 /// takes over.
@@ -29,6 +30,8 @@ pub(crate) struct Loading {
     declared: Names,
     cost: Duration,
     if_failed: IfFailed,
+    /// Of a load in a task of its own: gone when the call that began it is.
+    caller: Option<Weak<()>>,
     /// What was stored under the key when the call decided to load.
     replaces: Replaces,
 }
@@ -100,7 +103,7 @@ impl Loading {
         // Without a reading (the store failed, or an invalidation is owed) nothing of the load
         // reaches the store.
         let replaces = if rights.clock.is_some() { replaces } else { Replaces::Nothing };
-        Box::new(Self { subject, rights, budget, scope, declared, cost, if_failed, replaces })
+        Box::new(Self { subject, rights, budget, scope, declared, cost, if_failed, caller: None, replaces })
     }
 
     /// Adds names that the entry is declared to belong to. The enclosing loads inherit them
@@ -168,9 +171,14 @@ impl Loading {
     /// allows one. An error that the caller does not see is logged.
     pub(crate) fn end_failed_or_stand_in(mut self, error: &str) -> Option<Entry> {
         let if_failed = std::mem::replace(&mut self.if_failed, IfFailed::Return);
+        let is_abandoned = self.caller.take().is_some_and(|caller| caller.strong_count() == 0);
         let subject = self.subject.clone();
         self.end_failed();
         match if_failed {
+            _ if is_abandoned => {
+                subject.note(Event::AbandonedFailure { error });
+                None
+            }
             IfFailed::Return => None,
             IfFailed::Report => {
                 subject.note(Event::RefreshFailed { error });

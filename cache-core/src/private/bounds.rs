@@ -2,6 +2,7 @@
 //! functions and types as prefixes.
 
 use std::any::type_name;
+use std::pin::Pin;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -33,7 +34,7 @@ pub fn coding<T: Storable>() -> Coding<T> {
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be copied for a background load: it is not `Clone`",
     label = "not `Clone`",
-    note = "a refresh runs in a task of its own: derive `Clone` for `{Self}`, or take an `Arc` of it"
+    note = "a background load runs in a task of its own: derive `Clone` for `{Self}`, or take an `Arc` of it"
 )]
 pub trait Carried {
     /// The copy.
@@ -78,11 +79,11 @@ macro_rules! unsized_texts {
 
 unsized_texts!(str, std::ffi::CStr, std::ffi::OsStr, std::path::Path);
 
-/// A copy that a background load can take along.
+/// An argument, or a copy of one, that a background load can take along.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be taken along by a background load: it is not `Send`",
     label = "not `Send`",
-    note = "a refresh runs in a task of its own: bound a type parameter by `Send + 'static`, or take an `Arc` in the place of an `Rc`"
+    note = "a background load runs in a task of its own: bound a type parameter by `Send + 'static`, or take an `Arc` in the place of an `Rc`"
 )]
 pub trait TakenAlong: Send + 'static {}
 
@@ -92,6 +93,18 @@ impl<T: Send + 'static> TakenAlong for T {}
 /// A copy that a background load takes along.
 pub fn owned<T: Carried<Copy: TakenAlong> + ?Sized>(borrowed: &T) -> T::Copy {
     borrowed.carried()
+}
+
+/// An argument that a background load takes along.
+pub fn moved<T: TakenAlong>(argument: T) -> T {
+    argument
+}
+
+/// The load of a function whose options ask that it is `Send`. Boxed, it says so itself: the
+/// compiler does not look through it when it finds out whether a chain of cached functions is. A
+/// hit makes no box.
+pub fn boxed<'a, F: Future + Send + 'a>(load: F) -> Pin<Box<dyn Future<Output = F::Output> + Send + 'a>> {
+    Box::pin(load)
 }
 
 /// A parameter that the body of a batch function gets anew for each run.

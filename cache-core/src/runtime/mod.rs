@@ -2,10 +2,11 @@
 
 pub(crate) mod budget;
 pub(crate) mod debts;
+mod load_tasks;
 pub(crate) mod provenance;
 mod refreshes;
 mod runtime;
 pub(crate) mod single_flight;
 
-pub(crate) use refreshes::{Refreshes, Reservation};
+pub(crate) use refreshes::Reservation;
 pub(crate) use runtime::Runtime;

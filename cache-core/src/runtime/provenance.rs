@@ -265,6 +265,16 @@ pub(crate) fn is_loading(cache_id: u64, key: &str) -> bool {
         .unwrap_or(false)
 }
 
+/// Carries the load that this task is in, if it is in one, into a task that is to be spawned. So
+/// what is served there in place of a failed load taints the enclosing loads, and the time that the
+/// store takes there counts for the outermost call.
+pub(crate) fn carried<F: Future + Send + 'static>(future: F) -> Pin<Box<dyn Future<Output = F::Output> + Send>> {
+    match current() {
+        Some(scope) => Box::pin(CURRENT.scope(scope, future)),
+        None => Box::pin(future),
+    }
+}
+
 /// Carries the load that this task is in into a future that runs elsewhere, such as a spawned task.
 ///
 /// A task that is spawned inside a cached function leaves that function's load: the function's

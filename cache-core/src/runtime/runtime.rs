@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use super::debts::Debts;
+use super::load_tasks::LoadTasks;
 use super::refreshes::Refreshes;
 use super::single_flight::Flights;
 use crate::clock;
@@ -24,6 +25,7 @@ pub(crate) struct Runtime {
     pub(crate) store: Option<Arc<dyn Store>>,
     pub(crate) flights: Arc<Flights>,
     pub(crate) refreshes: Arc<Refreshes>,
+    pub(crate) load_tasks: LoadTasks,
     pub(crate) debts: Debts,
     pub(crate) counted: CounterTable,
     pub(crate) classes: RwLock<TtlClasses>,
@@ -39,6 +41,7 @@ impl Runtime {
             store,
             flights: Arc::default(),
             refreshes: Arc::default(),
+            load_tasks: LoadTasks::default(),
             debts: Debts::new(config.recovery_names_max),
             counted: CounterTable::default(),
             classes: RwLock::new(classes),
@@ -49,6 +52,12 @@ impl Runtime {
 
     pub(crate) fn store(&self) -> Result<&dyn Store, Error> {
         self.store.as_deref().ok_or_else(|| Error::new(ErrorKind::Unavailable, "this cache is disabled"))
+    }
+
+    /// Ends what runs without a caller, and lets nothing of the kind begin from now on.
+    pub(crate) fn end_background(&self) {
+        self.refreshes.close();
+        self.load_tasks.close();
     }
 
     /// The time for the headers of entries, ms since the epoch.

@@ -38,7 +38,7 @@ where
     run(load, body).await
 }
 
-async fn run<F: Future<Output = Result<u32, &'static str>>>(
+pub(super) async fn run<F: Future<Output = Result<u32, &'static str>>>(
     mut load: Load<u32>,
     body: impl FnOnce() -> F,
 ) -> Result<u32, &'static str> {

@@ -81,8 +81,7 @@ fn check_policy(function: &Function, options: &CachedOptions, errors: &mut Error
         );
     }
     if options.each.is_some() {
-        for setting in options.settings(Role::Age) {
-            let name = &setting.name;
+        for name in options.settings(Role::Age).map(|setting| &setting.name).chain(&options.finish) {
             let message = format!(
                 "`{name}` is for one key at a time: remove it, or write it on the function of one id that \
                  shares the prefix"

@@ -28,6 +28,8 @@ pub(crate) struct CachedOptions {
     pub(crate) cache: Option<Expr>,
     /// The parameter that holds the ids of a batch.
     pub(crate) each: Option<Ident>,
+    /// The flag, as written.
+    pub(crate) finish: Option<Ident>,
     pub(crate) krate: Option<Path>,
     /// In the order of the table.
     pub(crate) policy: Vec<PolicySetting>,
@@ -76,6 +78,7 @@ const OPTIONS: &[(&str, Destination)] = &[
     ("early_refresh", Policy(policy::beta, &[Age, Background])),
     ("adaptive_ttl", Policy(policy::range, &[Lifetime, Age])),
     ("wait", Policy(policy::wait, &[])),
+    ("finish", Field),
     ("crate", Field),
 ];
 
@@ -118,6 +121,7 @@ impl CachedOptions {
             "when" => self.when = Some(read_closure(name, input)?),
             "cache" => self.cache = Some(options::value(name, input)?),
             "each" => self.each = Some(read_each(name, input)?),
+            "finish" => self.finish = Some(options::flag(name, input)?),
             _ => self.krate = Some(options::value(name, input)?),
         }
         Ok(())
@@ -134,8 +138,18 @@ impl CachedOptions {
     }
 
     /// The first option that has values refreshed in the background, as written.
-    pub(crate) fn background(&self) -> Option<&Ident> {
+    pub(crate) fn refreshes(&self) -> Option<&Ident> {
         self.settings(Role::Background).next().map(|setting| &setting.name)
+    }
+
+    /// The option that gives every load a task of its own, as written.
+    pub(crate) fn own_task(&self) -> Option<&Ident> {
+        self.finish.as_ref()
+    }
+
+    /// The first option for which a body runs without its caller, as written.
+    pub(crate) fn background(&self) -> Option<&Ident> {
+        self.refreshes().or(self.own_task())
     }
 }
 

@@ -2,7 +2,7 @@
 
 use proc_macro2::TokenStream;
 use syn::parse::ParseStream;
-use syn::{Expr, Ident, Path, Token};
+use syn::{Expr, Ident, Path};
 
 use crate::errors::Errors;
 use crate::names::{Item, Kind, read_items};
@@ -49,10 +49,7 @@ impl InvalidatesOptions {
             "patterns" => self.patterns = read_items(name, Kind::Pattern, input, errors)?,
             "when" => self.when = read_when(name, input)?,
             "background" => {
-                if input.peek(Token![=]) {
-                    let message = "`background` takes no value: write it alone, or leave it out";
-                    return Err(syn::Error::new_spanned(name, message));
-                }
+                options::flag(name, input)?;
                 self.background = true;
             }
             "cache" => self.cache = Some(options::value(name, input)?),

@@ -1,4 +1,4 @@
-//! What a function has to be like for its values to be refreshed in the background.
+//! What a function has to be like for its body to run without its caller.
 
 use quote::ToTokens;
 use syn::visit::Visit;
@@ -29,8 +29,8 @@ pub(super) fn check(function: &Function, options: &CachedOptions, place: &Place,
     let is_associated = matches!(place, Place::Associated);
     if let Some(call) = call_of_itself(&function.body.statements, &function.sig.ident, is_associated) {
         let message = format!(
-            "`{option}` cannot refresh a function that calls itself: move the recursion to a function of its \
-             own, without `#[cached]`, and call that here"
+            "`{option}` loads in a task, which a function that calls itself cannot do: move the recursion to a \
+             function of its own, without `#[cached]`, and call that here"
         );
         errors.at_span(call, message);
     }

@@ -1,6 +1,6 @@
-//! The wrapper of a function whose values are refreshed in the background: the body moves to a
-//! function of its own beside the wrapper, for a future cannot be spawned from inside itself, and
-//! the arguments are copied for it.
+//! The wrapper of a function whose body may run without its caller: the body moves to a function of
+//! its own beside the wrapper, for a future cannot be spawned from inside itself, and the arguments
+//! are copied for it.
 
 use proc_macro2::{Span, TokenStream};
 use quote::{quote, quote_spanned};
@@ -21,14 +21,15 @@ pub(super) fn body(generator: &Generator<'_>, option: &Ident) -> (TokenStream, T
     let Generator { plan, private } = generator;
     let function = &plan.function;
     let (name, path) = body_name(generator);
-    let call = single::call(generator);
+    let (call, load) = (single::call(generator), load(generator, &path, option));
     let found = single::returned(generator, &quote_spanned!(Span::mixed_site() => __found));
-    let refresh = refresh(generator, option, &path);
-    let this = function.receiver().map(|receiver| receiver.self_token).into_iter();
-    let args = function.params.iter().filter_map(argument);
+    let (look, refresh) = match plan.options.refreshes() {
+        Some(option) => (quote!(in_background().lookup()), refresh(generator, option, &path)),
+        None => (quote!(lookup()), quote_spanned!(Span::mixed_site() => ::core::mem::drop(__refresh);)),
+    };
     let wrapper = quote_spanned! { Span::mixed_site() =>
         #call
-        let __load = match __call.in_background().lookup().await {
+        let __load = match __call.#look.await {
             #private::Step::Return(__found) => return #found,
             #private::Step::ReturnAndRefresh(__found, __refresh) => {
                 #refresh
@@ -36,7 +37,7 @@ pub(super) fn body(generator: &Generator<'_>, option: &Ident) -> (TokenStream, T
             }
             #private::Step::Load(__load) => __load,
         };
-        #path(#(#this,)* __load, #(#args),*).await
+        #load
     };
     let mut body_function = body_function(generator, &name);
     if let Place::Type(companion) = &plan.place {
@@ -44,6 +45,22 @@ pub(super) fn body(generator: &Generator<'_>, option: &Ident) -> (TokenStream, T
         body_function = quote!(#(#cfgs)* impl #companion { #body_function });
     }
     (wrapper, body_function)
+}
+
+/// Loads and fills: in a task of its own, or in the caller's.
+fn load(generator: &Generator<'_>, path: &TokenStream, option: &Ident) -> TokenStream {
+    let Generator { plan, private } = generator;
+    let at_option = Span::mixed_site().located_at(option.span());
+    if plan.options.own_task().is_some() {
+        let (arguments, call) = own_call(generator, path, Values::Moved);
+        return quote_spanned!(at_option => #arguments __load.finish(move |__load| async move { #call.await }).await);
+    }
+    let function = &plan.function;
+    let this = function.receiver().map(|receiver| receiver.self_token).into_iter();
+    let args = function.params.iter().filter_map(argument);
+    let call = quote_spanned!(Span::mixed_site() => #path(#(#this,)* __load, #(#args),*));
+    // The block keeps the compiler from reporting an argument twice that is not `Send`.
+    quote_spanned!(at_option => #private::boxed(async move { #call.await }).await)
 }
 
 /// The name of the function that holds the body, and how it is called.
@@ -107,6 +124,35 @@ fn body_function(generator: &Generator<'_>, name: &Ident) -> TokenStream {
 
 /// Copies first, then the task. Errors are at the option: it is what asks for the copies.
 fn refresh(generator: &Generator<'_>, option: &Ident, path: &TokenStream) -> TokenStream {
+    let (copies, call) = own_call(generator, path, Values::Copied);
+    let succeeded = match generator.plan.function.returns_result() {
+        true => quote_spanned!(Span::mixed_site() => #call.await.is_ok()),
+        false => quote_spanned!(Span::mixed_site() => { let _ = #call.await; true }),
+    };
+    let at_option = Span::mixed_site().located_at(option.span());
+    let task = quote_spanned!(at_option => __refresh.spawn(move |__load| async move { #succeeded }););
+    quote!(#copies #task)
+}
+
+/// What becomes of arguments that the function takes by value.
+#[derive(Clone, Copy)]
+enum Values {
+    /// The caller is served without them.
+    Copied,
+    Moved,
+}
+
+impl Values {
+    fn taken(self, private: &TokenStream, span: Span, value: &TokenStream) -> TokenStream {
+        match self {
+            Self::Copied => quote_spanned!(span => #private::owned(&#value)),
+            Self::Moved => quote_spanned!(span => #private::moved(#value)),
+        }
+    }
+}
+
+/// The task's own arguments, as statements; and a call of the body with them, which uses `__load`.
+fn own_call(generator: &Generator<'_>, path: &TokenStream, values: Values) -> (TokenStream, TokenStream) {
     let Generator { plan, private } = generator;
     let function = &plan.function;
     let (mut copies, mut args) = (TokenStream::new(), Vec::new());
@@ -119,8 +165,10 @@ fn refresh(generator: &Generator<'_>, option: &Ident, path: &TokenStream) -> Tok
             ReceiverKind::Typed(_, ty) => matches!(&**ty, Type::Reference(_)),
             _ => false,
         };
-        let borrow = (!by_reference).then(|| quote!(&));
-        let copy = quote_spanned!(span => #private::owned(#borrow #self_token));
+        let copy = match by_reference {
+            true => quote_spanned!(span => #private::owned(#self_token)),
+            false => values.taken(private, span, &quote!(#self_token)),
+        };
         copies.extend(quote_spanned!(Span::mixed_site() => let #this = #copy;));
         if by_reference { quote!(&#this) } else { quote!(#this) }
     });
@@ -131,21 +179,14 @@ fn refresh(generator: &Generator<'_>, option: &Ident, path: &TokenStream) -> Tok
         let (copy, arg) = match peel_type(&param.ty) {
             Type::Reference(reference) if is_static(reference) => (quote!(#name), quote!(#name)),
             Type::Reference(_) => (quote_spanned!(span => #located::owned(#name)), quote!(&#name)),
-            _ => (quote_spanned!(span => #located::owned(&#name)), quote!(#name)),
+            _ => (values.taken(&located, span, &quote!(#name)), quote!(#name)),
         };
         let cfgs = &param.cfgs;
         copies.extend(wrapper::rebound(cfgs, &quote!(#name), &copy));
         args.push(quote!(#(#cfgs)* #arg));
     }
     let receiver = receiver.into_iter();
-    let call = quote_spanned!(Span::mixed_site() => #path(#(#receiver,)* __load, #(#args),*).await);
-    let succeeded = match function.returns_result() {
-        true => quote_spanned!(Span::mixed_site() => #call.is_ok()),
-        false => quote_spanned!(Span::mixed_site() => { let _ = #call; true }),
-    };
-    let at_option = Span::mixed_site().located_at(option.span());
-    let task = quote_spanned!(at_option => __refresh.spawn(move |__load| async move { #succeeded }););
-    quote!(#copies #task)
+    (copies, quote_spanned!(Span::mixed_site() => #path(#(#receiver,)* __load, #(#args),*)))
 }
 
 fn is_static(reference: &TypeReference) -> bool {
