@@ -1,6 +1,7 @@
 //! Cached functions that call each other, in a task. Whether a future is `Send` the compiler finds
 //! out of all of them at once, in nine steps for each, and a crate's `recursion_limit` is 128. A
-//! function that returns a boxed future begins anew.
+//! function whose options ask for a body that is `Send` ends the chain. So does one that returns a
+//! boxed future.
 
 use std::pin::Pin;
 
@@ -37,12 +38,38 @@ async fn fourteen_cached_functions_may_be_nested_and_spawned() {
 
 chain! {
     cached(ttl = "60s", stale_while_revalidate = "60s"), |n| Ok(n),
-    fresh_11 fresh_10 fresh_9 fresh_8 fresh_7 fresh_6 fresh_5 fresh_4 fresh_3 fresh_2 fresh_1
+    fresh_40 fresh_39 fresh_38 fresh_37 fresh_36 fresh_35 fresh_34 fresh_33 fresh_32 fresh_31 fresh_30 fresh_29
+    fresh_28 fresh_27 fresh_26 fresh_25 fresh_24 fresh_23 fresh_22 fresh_21 fresh_20 fresh_19 fresh_18 fresh_17
+    fresh_16 fresh_15 fresh_14 fresh_13 fresh_12 fresh_11 fresh_10 fresh_9 fresh_8 fresh_7 fresh_6 fresh_5 fresh_4
+    fresh_3 fresh_2 fresh_1
 }
 
 #[tokio::test]
-async fn eleven_that_refresh_in_the_background_may_be_nested_and_spawned() {
-    assert_eq!(tokio::spawn(fresh_11(0)).await.unwrap(), Ok(10));
+async fn forty_that_refresh_in_the_background_may_be_nested_and_spawned() {
+    assert_eq!(tokio::spawn(fresh_40(0)).await.unwrap(), Ok(39));
+}
+
+chain! {
+    cached(ttl = "60s", finish), |n| Ok(n),
+    finish_40 finish_39 finish_38 finish_37 finish_36 finish_35 finish_34 finish_33 finish_32 finish_31 finish_30
+    finish_29 finish_28 finish_27 finish_26 finish_25 finish_24 finish_23 finish_22 finish_21 finish_20 finish_19
+    finish_18 finish_17 finish_16 finish_15 finish_14 finish_13 finish_12 finish_11 finish_10 finish_9 finish_8
+    finish_7 finish_6 finish_5 finish_4 finish_3 finish_2 finish_1
+}
+
+#[tokio::test]
+async fn forty_whose_loads_are_tasks_may_be_nested_and_spawned() {
+    assert_eq!(tokio::spawn(finish_40(0)).await.unwrap(), Ok(39));
+}
+
+chain! {
+    cached(ttl = "60s"), |n| fresh_40(n).await,
+    over_13 over_12 over_11 over_10 over_9 over_8 over_7 over_6 over_5 over_4 over_3 over_2 over_1
+}
+
+#[tokio::test]
+async fn above_one_that_ends_the_chain_as_many_others_may_be_nested_again() {
+    assert_eq!(tokio::spawn(over_13(0)).await.unwrap(), Ok(51));
 }
 
 #[cached(ttl = "60s")]
