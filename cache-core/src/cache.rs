@@ -292,10 +292,10 @@ impl Cache {
         call::put(&self.runtime, key.into_key(), value).await
     }
 
-    /// Ends the refreshes that run in the background, and the loads with `finish` that no caller
-    /// waits for, and lets none begin from now on, on any handle of this cache. For a process that
-    /// is about to end, or to close its database. Calls go on as before: a stale value is served
-    /// without a refresh, as long as its option allows.
+    /// Ends the refreshes that run in the background, and the loads (`finish`, `load_timeout`) that
+    /// no caller waits for, and lets none begin from now on, on any handle of this cache. For a
+    /// process that is about to end, or to close its database. Calls go on as before: a stale value
+    /// is served without a refresh, as long as its option allows.
     ///
     /// The last handle does the same when it is dropped. But a refresh holds a handle of its own if
     /// its function has `cache = self.cache`, or a cache among its arguments.

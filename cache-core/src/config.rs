@@ -269,9 +269,9 @@ pub(crate) const FLIGHTS_MAX: usize = 65_536;
 /// source that is down is not asked by everyone, and 250 callers of a load that fails within 100 ms
 /// still end within two seconds.
 pub(crate) const FAILED_LOADS_AT_ONCE: u32 = 16;
-/// Loads of one cache that run in tasks of their own at once (`finish`). Each begins with a caller,
-/// so callers bound their number; but what outlives its callers may hold a connection to a
-/// database. Further loads run in the tasks of their callers, and end with them.
+/// Loads of one cache that run in tasks of their own at once (`finish`, `load_timeout`). Each
+/// begins with a caller, so callers bound their number; but what outlives its callers may hold a
+/// connection to a database. Further loads run in the tasks of their callers, and end with them.
 pub(crate) const LOAD_TASKS_MAX: usize = 1_024;
 /// Shortest pause between a failed refresh of a key and the next refresh of that key in the same
 /// process.

@@ -10,6 +10,7 @@ mod guard;
 mod invalidation;
 mod limits;
 mod lineage;
+mod load_timeout;
 mod outage;
 mod patience;
 mod peers;

@@ -115,6 +115,31 @@ each_server! {
     }
 }
 
+#[cached(
+    prefix = "in-time", ttl = "1s", stale_if_error = "1h", load_timeout = "200ms", wait = "10s", skip(cache, takes),
+    cache = cache
+)]
+async fn in_time(cache: Cache, takes: Duration) -> Result<u64, String> {
+    tokio::time::sleep(takes).await;
+    Ok(takes.as_millis() as u64)
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_does_not_get_a_value_in_time_is_served_the_one_before() {
+    let cache = Cache::in_memory();
+    let call = |ms| in_time(cache.clone(), Duration::from_millis(ms));
+    assert_eq!(call(3_000).await, Ok(3_000), "there is none");
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let begun = tokio::time::Instant::now();
+    assert_eq!(call(5_000).await, Ok(3_000));
+    assert_eq!(begun.elapsed(), Duration::from_millis(200));
+    assert_eq!(call(9_000).await, Ok(3_000), "it follows the load that goes on");
+    assert_eq!(begun.elapsed(), Duration::from_millis(400));
+    tokio::time::sleep_until(begun + Duration::from_millis(5_001)).await;
+    assert_eq!(call(9_000).await, Ok(5_000), "which has filled");
+    assert_eq!(cache.stats().prefix("in-time").loads, 2);
+}
+
 /// Arguments of every kind that can be taken along.
 mod arguments {
     use super::*;

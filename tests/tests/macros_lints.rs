@@ -148,6 +148,13 @@ async fn refreshed(id: u64, name: &str, mut list: Vec<u8>) -> Result<usize, Stri
     usize::try_from(id).map(|n| n + name.len() + list.len()).map_err(|error| error.to_string())
 }
 
+#[cached(prefix = "finished", ttl = "60s", wait = "3s", finish, stale_if_error = "1h", load_timeout = "1s")]
+async fn finished(id: u64, name: &str, mut list: Vec<u8>) -> Result<usize, String> {
+    std::future::ready(()).await;
+    list.push(0);
+    usize::try_from(id).map(|n| n + name.len() + list.len()).map_err(|error| error.to_string())
+}
+
 #[cached(prefix = "generic", adaptive_ttl = "1s..60s")]
 async fn generic<T, const N: usize>(items: &[T]) -> usize
 where
@@ -188,7 +195,13 @@ impl Repo {
         id
     }
 
-    #[cached(prefix = "refreshed_of_repo", ttl = "60s", key = "{self.tenant}:{id}", stale_while_revalidate = "60s")]
+    #[cached(
+        prefix = "refreshed_of_repo",
+        ttl = "60s",
+        key = "{self.tenant}:{id}",
+        stale_while_revalidate = "60s",
+        finish
+    )]
     async fn refreshed(&self, id: u64) -> u64 {
         std::future::ready(()).await;
         id
@@ -209,6 +222,7 @@ async fn what_is_quiet_works() {
     assert_eq!(many(&[1, 2], Vec::new()).await.unwrap().len(), 2);
     assert_eq!(owned(vec![1, 2]).await.unwrap().len(), 2);
     assert_eq!(refreshed(1, "n", Vec::new()).await, Ok(3));
+    assert_eq!(finished(1, "n", Vec::new()).await, Ok(3));
     assert_eq!(generic::<u8, 1>(&[1, 2]).await, 3);
     assert_eq!(change(1, None).await, Ok(1));
     assert_eq!(change_always(1).await, Some(1));

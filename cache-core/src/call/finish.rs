@@ -4,6 +4,7 @@ use std::future::Future;
 use std::pin::Pin;
 
 use super::Load;
+use crate::paths::load::finish::Finish;
 
 /// What a load in a task of its own hands to its caller.
 #[diagnostic::on_unimplemented(
@@ -17,19 +18,20 @@ pub trait Handover: Send + 'static {}
 impl<T: Send + 'static> Handover for T {}
 
 impl<T> Load<T> {
-    /// Runs the load in a task of its own, in which it goes on if the caller is dropped. The future
-    /// is boxed and says itself that it is `Send`: so the compiler does not look through it when it
-    /// finds out whether a chain of cached functions is.
+    /// Runs the load in a task of its own, in which it goes on if the caller is dropped or served
+    /// without it. The future is boxed and says itself that it is `Send`: so the compiler does not
+    /// look through it when it finds out whether a chain of cached functions is.
     ///
     /// # Panics
     /// If the load panics, or if the runtime is shut down before the load has ended.
-    pub fn finish<R, F>(self, run: R) -> Pin<Box<dyn Future<Output = F::Output> + Send>>
+    pub fn finish<R, F>(self, run: R) -> Pin<Box<dyn Future<Output = Finish<F::Output, T>> + Send>>
     where
         R: FnOnce(Self) -> F + Send + 'static,
         F: Future<Output: Handover> + Send + 'static,
         T: 'static,
     {
         let Self { loading, coding } = self;
-        Box::pin(loading.finish(move |loading| run(Self { loading, coding })))
+        let run = move |loading| run(Self { loading, coding });
+        Box::pin(loading.finish(run, move |entry| (coding.decode)(entry).ok()))
     }
 }

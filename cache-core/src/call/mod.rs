@@ -15,4 +15,6 @@ pub use finish::Handover;
 pub use invalidating::{Invalidating, Mode};
 pub use many::{BatchMap, ManyCall, ManyLoad, ManyStep, fill_many, lookup_many};
 pub use writing::Writing;
+
+pub use crate::paths::load::finish::Finish;
 pub(crate) use writing::{put, writing};

@@ -27,6 +27,8 @@ pub struct Policy {
     pub(crate) adaptive: Option<AdaptiveTtl>,
     /// How long calls wait for another's load, instead of the cache's `lease_wait`.
     pub(crate) wait: Option<Duration>,
+    /// After this time a call no longer waits for a load, if it has a value that may stand in.
+    pub(crate) load_timeout: Option<Duration>,
 }
 
 impl Policy {
@@ -43,6 +45,7 @@ impl Policy {
             freshness: Freshness::default(),
             adaptive: None,
             wait: None,
+            load_timeout: None,
         }
     }
 
@@ -109,6 +112,12 @@ impl Policy {
     /// How long calls wait for another's load, instead of the cache's `lease_wait`.
     pub fn wait(mut self, wait: Duration) -> Self {
         self.wait = Some(wait);
+        self
+    }
+
+    /// After this time a call no longer waits for a load, if it has a value that may stand in.
+    pub fn load_timeout(mut self, timeout: Duration) -> Self {
+        self.load_timeout = Some(timeout);
         self
     }
 

@@ -18,7 +18,7 @@ pub(crate) enum Event<'a> {
     /// A miss that took the value that another call of this process was loading.
     SharedMiss,
     /// A miss that was served the value it had read before, because another call's load failed
-    /// (`stale_if_error`).
+    /// (`stale_if_error`) or takes long (`load_timeout`).
     StandInMiss,
     /// A call left the cache alone.
     Bypass,
@@ -38,6 +38,9 @@ pub(crate) enum Event<'a> {
     AbandonedFailure { error: &'a str },
     /// A load failed, and its caller was served the value it had read before (`stale_if_error`).
     FailureHidden { error: &'a str },
+    /// A load takes longer than `load_timeout`, and its caller was served the value it had read
+    /// before.
+    LateLoad,
     /// A value was stored.
     Stored,
     /// A value was not stored.
@@ -164,6 +167,7 @@ impl Counters {
                 self.stale_hits(1);
                 self.note_hidden(Line::HiddenFailure, error, "a load failed: the value before it is served");
             }
+            Event::LateLoad => self.stale_hits(1),
             Event::Stored => self.fills(1),
             Event::NotStored(reason) => self.note_not_stored(reason),
             Event::Removed(entries) => self.invalidated(entries),

@@ -79,7 +79,7 @@ counters! {
     /// Of the misses, those that took another call's value.
     shared,
     /// Calls that were served a value past its TTL: hits within `stale_while_revalidate`, and
-    /// misses whose load failed within `stale_if_error`.
+    /// misses whose load failed, or took longer than `load_timeout`, within `stale_if_error`.
     stale_hits,
     /// Background refreshes that loaded: of stale values, and early ones.
     refreshes,

@@ -5,6 +5,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use super::lease::{Lease, Renewal};
+use super::recovery;
 use super::stamp::{Origin, Prepared};
 use super::subject::Subject;
 use crate::clock;
@@ -18,7 +19,7 @@ use crate::runtime::single_flight::{Beside, End, Leader};
 use crate::store::{ClockReading, FillReply, IfPresent, Token};
 
 pub(crate) mod batch;
-mod finish;
+pub(crate) mod finish;
 
 /// A load. If it is dropped before it ends, the lease goes back in the background, and a follower
 /// takes over.
@@ -32,6 +33,8 @@ pub(crate) struct Loading {
     if_failed: IfFailed,
     /// Of a load in a task of its own: gone when the call that began it is.
     caller: Option<Weak<()>>,
+    /// When the caller is served what may stand in for this load, if it is in a task of its own.
+    late: Option<clock::Instant>,
     /// What was stored under the key when the call decided to load.
     replaces: Replaces,
 }
@@ -103,7 +106,13 @@ impl Loading {
         // Without a reading (the store failed, or an invalidation is owed) nothing of the load
         // reaches the store.
         let replaces = if rights.clock.is_some() { replaces } else { Replaces::Nothing };
-        Box::new(Self { subject, rights, budget, scope, declared, cost, if_failed, caller: None, replaces })
+        Box::new(Self { subject, rights, budget, scope, declared, cost, if_failed, caller: None, late: None, replaces })
+    }
+
+    /// The caller is served what may stand in for this load at this time.
+    pub(crate) fn late_at(mut self: Box<Self>, late: Option<clock::Instant>) -> Box<Self> {
+        self.late = late;
+        self
     }
 
     /// Adds names that the entry is declared to belong to. The enclosing loads inherit them
@@ -215,6 +224,18 @@ pub(crate) fn stand_in(subject: &Subject, entry: Entry) -> Option<Entry> {
     // What enclosing loads make of this value must not be stored, for it would count as fresh.
     provenance::taint();
     Some(entry)
+}
+
+/// As [`stand_in`], in place of a load that takes too long: if the entry is still stored, so that
+/// no invalidation has overtaken it. One round trip.
+pub(crate) async fn stand_in_if_stored(subject: &Subject, entry: &Entry) -> Option<Entry> {
+    let (key, store) = subject.place()?;
+    let mut budget = Budget::new(subject.runtime.config.operation_deadline);
+    let stored = budget.ask(&subject.counters, |until| store.get(&key.text, until)).await.ok()??;
+    let is_stored = Version::of(&stored) == Some(entry.version());
+    let names = entry.names().ok()?;
+    let is_owed = recovery::affects(&subject.runtime, names.iter().chain([&key.name]));
+    if is_stored && !is_owed { stand_in(subject, entry.clone()) } else { None }
 }
 
 /// The outcome of a load on its way to the store.

@@ -9,7 +9,8 @@ use super::load::{self, Loading};
 use super::recovery;
 use super::refresh::Due;
 use super::subject::Subject;
-use crate::clock::{Instant, can_wait};
+use crate::clock::{self, Instant, can_wait};
+use crate::config::DURATION_MAX;
 use crate::entry::Entry;
 use crate::error::Error;
 use crate::freshness::{Decision, Reason};
@@ -34,6 +35,9 @@ pub(crate) struct Read {
     budget: Budget,
     /// When this call stops waiting for other loads. The first wait sets it.
     patience: Option<Instant>,
+    /// When this call is served what it has seen, if that may stand in for a load. The first miss
+    /// sets it.
+    late: Option<Instant>,
 }
 
 /// What the caller asks for.
@@ -41,7 +45,7 @@ pub(crate) struct Read {
 pub(crate) struct Terms {
     /// The call loads, whatever is stored.
     pub(crate) refresh: bool,
-    /// The caller can run a refresh in the background.
+    /// The caller can run a load in a task of its own.
     pub(crate) background: bool,
     /// Bytes with another fingerprint may be an answer: the caller's key was given as text, and a
     /// text key does not know the function's version.
@@ -90,7 +94,7 @@ enum HitKind {
     Stale,
     /// Another call of this process loaded it.
     Shared,
-    /// It stands in for another call's load, which failed: within `stale_if_error`.
+    /// It stands in for another call's load, which failed or takes long: within `stale_if_error`.
     StandIn,
 }
 
@@ -143,7 +147,7 @@ impl Read {
         }
         let if_present = if terms.refresh { IfPresent::Ignore } else { IfPresent::Return };
         let seen = Evidence { if_present, kept: None };
-        Self { subject, terms, way, seen, outset, budget, patience: None }
+        Self { subject, terms, way, seen, outset, budget, patience: None, late: None }
     }
 
     /// Whether stored bytes can be an answer to this call.
@@ -194,8 +198,25 @@ impl Read {
         &self.subject.counters
     }
 
-    /// Takes the value of another call's load, or comes back with a load to run.
+    /// Takes the value of another call's load, or comes back with a load to run. After
+    /// `load_timeout`, takes the value that this call has seen, if that is still stored.
     pub(crate) async fn miss(&mut self) -> Miss {
+        if self.late.is_none() {
+            let timeout = self.subject.policy.load_timeout.filter(|_| self.terms.background && can_wait());
+            self.late = timeout.map(|timeout| clock::now() + timeout.min(DURATION_MAX));
+        }
+        if let Some((late, kept)) = self.late.zip(self.seen.kept.clone()) {
+            if let Ok(miss) = tokio::time::timeout_at(late, self.wait_or_lead()).await {
+                return miss;
+            }
+            if let Some(entry) = load::stand_in_if_stored(&self.subject, &kept).await {
+                return Miss::Found(Hit { entry, kind: HitKind::StandIn, due: None });
+            }
+        }
+        self.wait_or_lead().await
+    }
+
+    async fn wait_or_lead(&mut self) -> Miss {
         match self.share().await {
             Sharing::Found(found) => Miss::Found(found),
             Sharing::Lead(leader) => self.lease(Some(leader)).await,

@@ -19,8 +19,8 @@ pub use cache_macros::{__key, __tag};
 pub use crate::cache::Cache;
 pub use crate::cacheable::Cacheable;
 pub use crate::call::{
-    BatchMap, Call, Coding, Handover, Invalidating, Load, ManyCall, ManyLoad, ManyStep, Mode, Refresh, Step, Writing,
-    fill_many, lookup_many, refresh,
+    BatchMap, Call, Coding, Finish, Handover, Invalidating, Load, ManyCall, ManyLoad, ManyStep, Mode, Refresh, Step,
+    Writing, fill_many, lookup_many, refresh,
 };
 pub use crate::entry::{OpaqueField, Shape, ShapeOf};
 pub use crate::freshness::Ttl;

@@ -8,7 +8,7 @@ use super::freshness::{MINUTE, aged, run};
 use super::*;
 use crate::config::{FENCE_RETENTION, LOAD_TASKS_MAX};
 use crate::key::Policy;
-use crate::private::{Call, Step, coding};
+use crate::private::{Call, Finish, Step, coding};
 
 const LOAD: Duration = Duration::from_millis(150);
 const PATIENCE: Duration = Duration::from_millis(100);
@@ -17,12 +17,12 @@ fn policy() -> Policy {
     Policy::new("k").ttl(MINUTE)
 }
 
-fn sie() -> Policy {
+pub(super) fn sie() -> Policy {
     policy().stale_if_error(MINUTE)
 }
 
-/// What generated code does for a function with `finish`.
-async fn call<F>(
+/// What generated code does for a function with `finish` or `load_timeout`.
+pub(super) async fn call<F>(
     cache: &Cache,
     key: Key<u32>,
     policy: Policy,
@@ -31,9 +31,12 @@ async fn call<F>(
 where
     F: Future<Output = Result<u32, &'static str>> + Send,
 {
-    match Call::new(Some(cache), key, policy, coding()).lookup().await {
+    match Call::new(Some(cache), key, policy, coding()).in_background().lookup().await {
         Step::Return(value) | Step::ReturnAndRefresh(value, _) => Ok(value),
-        Step::Load(load) => load.finish(move |load| async move { run(load, body).await }).await,
+        Step::Load(load) => match load.finish(move |load| async move { run(load, body).await }).await {
+            Finish::Ended(output) => output,
+            Finish::Late(value) => Ok(value),
+        },
     }
 }
 
@@ -167,7 +170,10 @@ async fn a_load_without_callers_ends_with_the_last_handle() {
             let body = move || async move { Ok(body.await) };
             tokio::spawn(async move {
                 let Step::Load(load) = call.lookup().await else { panic!("nothing is stored") };
-                load.finish(move |load| async move { run(load, body).await }).await
+                match load.finish(move |load| async move { run(load, body).await }).await {
+                    Finish::Ended(output) => output,
+                    Finish::Late(value) => Ok(value),
+                }
             })
         };
         let kept = begin("with a caller", &with_a_caller);

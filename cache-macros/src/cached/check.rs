@@ -80,6 +80,15 @@ fn check_policy(function: &Function, options: &CachedOptions, errors: &mut Error
              `Result`, or remove it",
         );
     }
+    if let Some(timeout) = options.setting("load_timeout")
+        && options.setting("stale_if_error").is_none()
+    {
+        errors.at(
+            &timeout.name,
+            "`load_timeout` serves what `stale_if_error` keeps: add `stale_if_error = \"10m\"`; for a load that goes \
+             on without its callers write `finish`",
+        );
+    }
     if options.each.is_some() {
         for name in options.settings(Role::Age).map(|setting| &setting.name).chain(&options.finish) {
             let message = format!(

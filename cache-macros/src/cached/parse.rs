@@ -54,7 +54,7 @@ enum Destination {
 }
 
 use Destination::{Field, Policy};
-use Role::{Age, Background, Lifetime};
+use Role::{Age, Background, Lifetime, OwnTask};
 
 /// Every option, in the order in which messages list them. A setter of the policy is a row here and
 /// nothing else.
@@ -79,6 +79,7 @@ const OPTIONS: &[(&str, Destination)] = &[
     ("adaptive_ttl", Policy(policy::range, &[Lifetime, Age])),
     ("wait", Policy(policy::wait, &[])),
     ("finish", Field),
+    ("load_timeout", Policy(policy::load_timeout, &[Age, OwnTask])),
     ("crate", Field),
 ];
 
@@ -139,12 +140,12 @@ impl CachedOptions {
 
     /// The first option that has values refreshed in the background, as written.
     pub(crate) fn refreshes(&self) -> Option<&Ident> {
-        self.settings(Role::Background).next().map(|setting| &setting.name)
+        self.settings(Background).next().map(|setting| &setting.name)
     }
 
     /// The option that gives every load a task of its own, as written.
     pub(crate) fn own_task(&self) -> Option<&Ident> {
-        self.finish.as_ref()
+        self.finish.as_ref().or(self.settings(OwnTask).next().map(|setting| &setting.name))
     }
 
     /// The first option for which a body runs without its caller, as written.

@@ -1,4 +1,5 @@
-//! Loads in tasks of their own (`finish`): they go on, and fill, although their callers are gone.
+//! Loads in tasks of their own (`finish`, `load_timeout`): they go on, and fill, although their
+//! callers are gone, or are served without them.
 //!
 //! To the enclosing loads such a load is what it would be in the caller's task: it hands its names
 //! to them, taints them, and counts against the same budget.
@@ -11,44 +12,79 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tracing::Instrument;
 
-use super::{Loading, Subject};
+use super::{IfFailed, Loading, Subject, stand_in_if_stored};
 use crate::clock::{self, timers};
+use crate::entry::Entry;
 use crate::observe::Event;
 use crate::runtime::provenance;
 
+/// What the caller of such a load gets.
+pub enum Finish<O, V> {
+    /// What the load returned.
+    Ended(O),
+    /// The load takes longer than `load_timeout`, and goes on: a value that stands in for it.
+    Late(V),
+}
+
 impl Loading {
-    /// Runs `run` in a task of its own, and returns what it returns. In the caller's task if all
-    /// places for such tasks are taken, or if there is no runtime with timers.
+    /// Runs `run` in a task of its own. In the caller's task if all places for such tasks are
+    /// taken, or if there is no runtime with timers. `read` returns the value of an entry that is
+    /// to stand in for a load which takes too long.
     ///
     /// # Panics
     /// If the load panics, or if the runtime is shut down before the load has ended.
-    pub(crate) async fn finish<R, F>(mut self: Box<Self>, run: R) -> F::Output
+    pub(crate) async fn finish<R, F, V>(
+        mut self: Box<Self>,
+        run: R,
+        read: impl FnOnce(&Entry) -> Option<V>,
+    ) -> Finish<F::Output, V>
     where
         R: FnOnce(Box<Self>) -> F,
         F: Future<Output: Send + 'static> + Send + 'static,
     {
         let subject = self.subject.clone();
         let (Ok(runtime), Some(place)) = (timers(), subject.runtime.load_tasks.reserve()) else {
-            return run(self).await;
+            return Finish::Ended(run(self).await);
         };
-        let (mut sender, receiver) = oneshot::channel();
+        let late = self.late.zip(self.kept());
+        let (mut sender, mut receiver) = oneshot::channel();
         // Dropped with the caller.
         let caller = Arc::new(());
         self.caller = Some(Arc::downgrade(&caller));
         let load = provenance::carried(run(self));
+        let owner = subject.clone();
         let task = async move {
             let _place = place;
             tokio::select! {
                 biased;
                 output = load => drop(sender.send(output)),
-                () = in_vain(&subject, &mut sender) => {}
+                () = in_vain(&owner, &mut sender) => {}
             }
         };
         let task = runtime.spawn(task.in_current_span());
-        match receiver.await {
-            Ok(output) => output,
-            Err(_) => lost(task).await,
+        let ended = match late {
+            Some((late, kept)) => match tokio::time::timeout_at(late, &mut receiver).await {
+                Ok(ended) => ended,
+                Err(_) => {
+                    let entry = stand_in_if_stored(&subject, &kept).await;
+                    if let Some(value) = entry.and_then(|entry| read(&entry)) {
+                        subject.note(Event::LateLoad);
+                        return Finish::Late(value);
+                    }
+                    receiver.await
+                }
+            },
+            None => receiver.await,
+        };
+        match ended {
+            Ok(output) => Finish::Ended(output),
+            Err(_) => Finish::Ended(lost(task).await),
         }
+    }
+
+    /// The value that may be served in the place of its own.
+    fn kept(&self) -> Option<Entry> {
+        if let IfFailed::Serve(entry) = &self.if_failed { Some(entry.clone()) } else { None }
     }
 }
 

@@ -183,6 +183,8 @@ impl Read {
         // stored value, not even if its load fails.
         let kept = self.seen.kept.take().filter(|_| !bypasses);
         let if_failed = kept.map_or(IfFailed::Return, IfFailed::Serve);
-        Miss::Load(Loading::new(self.subject.clone(), rights, self.budget, if_failed, self.seen.if_present.into()))
+        let replaces = self.seen.if_present.into();
+        let loading = Loading::new(self.subject.clone(), rights, self.budget, if_failed, replaces);
+        Miss::Load(loading.late_at(self.late))
     }
 }

@@ -23,13 +23,13 @@ pub(super) fn body(generator: &Generator<'_>, option: &Ident) -> (TokenStream, T
     let (name, path) = body_name(generator);
     let (call, load) = (single::call(generator), load(generator, &path, option));
     let found = single::returned(generator, &quote_spanned!(Span::mixed_site() => __found));
-    let (look, refresh) = match plan.options.refreshes() {
-        Some(option) => (quote!(in_background().lookup()), refresh(generator, option, &path)),
-        None => (quote!(lookup()), quote_spanned!(Span::mixed_site() => ::core::mem::drop(__refresh);)),
+    let refresh = match plan.options.refreshes() {
+        Some(option) => refresh(generator, option, &path),
+        None => quote_spanned!(Span::mixed_site() => ::core::mem::drop(__refresh);),
     };
     let wrapper = quote_spanned! { Span::mixed_site() =>
         #call
-        let __load = match __call.#look.await {
+        let __load = match __call.in_background().lookup().await {
             #private::Step::Return(__found) => return #found,
             #private::Step::ReturnAndRefresh(__found, __refresh) => {
                 #refresh
@@ -53,7 +53,15 @@ fn load(generator: &Generator<'_>, path: &TokenStream, option: &Ident) -> TokenS
     let at_option = Span::mixed_site().located_at(option.span());
     if plan.options.own_task().is_some() {
         let (arguments, call) = own_call(generator, path, Values::Moved);
-        return quote_spanned!(at_option => #arguments __load.finish(move |__load| async move { #call.await }).await);
+        let task = quote_spanned!(at_option => __load.finish(move |__load| async move { #call.await }).await);
+        let found = single::returned(generator, &quote_spanned!(Span::mixed_site() => __found));
+        return quote_spanned! { Span::mixed_site() =>
+            #arguments
+            match #task {
+                #private::Finish::Ended(__loaded) => __loaded,
+                #private::Finish::Late(__found) => #found,
+            }
+        };
     }
     let function = &plan.function;
     let this = function.receiver().map(|receiver| receiver.self_token).into_iter();

@@ -58,6 +58,8 @@ pub(crate) enum Role {
     Age,
     /// Has values refreshed in the background.
     Background,
+    /// Gives every load a task of its own.
+    OwnTask,
 }
 
 /// Reads what follows the name.
@@ -74,6 +76,11 @@ pub(crate) fn stale_window(name: &Ident, input: ParseStream<'_>) -> syn::Result<
 
 pub(crate) fn wait(name: &Ident, input: ParseStream<'_>) -> syn::Result<PolicyValue> {
     let zero = "nobody waits for less than a lease: remove the option, or set `lease` on the cache";
+    Lifetime::read(name, input, zero).map(PolicyValue::Duration)
+}
+
+pub(crate) fn load_timeout(name: &Ident, input: ParseStream<'_>) -> syn::Result<PolicyValue> {
+    let zero = "a timeout of zero would serve every value past its ttl: write `stale_while_revalidate` for that";
     Lifetime::read(name, input, zero).map(PolicyValue::Duration)
 }
 
