@@ -61,7 +61,10 @@ fn the_readme_states_the_limits_that_cannot_be_set() {
     for stated in [
         format!("| length of a key, tag or pattern | | {name_bytes} bytes |"),
         format!("| tokio runtimes of one process that use the cache at once | | {RUNTIMES_MAX} |"),
-        format!("| loads with `finish` or `load_timeout` at once, per cache | | {} |", written(&LOAD_TASKS_MAX.to_string())),
+        format!(
+            "| loads with `finish` or `load_timeout` at once, per cache | | {} |",
+            written(&LOAD_TASKS_MAX.to_string())
+        ),
         format!("| trust in a server that said it is a primary | | {} s |", PRIMARY_TRUST.as_secs_f64()),
         format!("growing pauses, {} s at most |", RECONNECT_DELAY_MAX.as_secs_f64()),
         format!("a key of more than {KEY_BYTES_MAX} bytes ends in a hash"),
