@@ -126,7 +126,7 @@ impl<'a> Evaluator<'a> {
                 Item::Template(template) => {
                     let parts = self.captured_placeholders(template).enumerate().map(|(n, placeholder)| {
                         let local = part_local(at, n);
-                        let part = self.part(placeholder);
+                        let part = self.part(*kind, placeholder);
                         quote_spanned!(Span::mixed_site() => let #local = #part;)
                     });
                     parts.collect()
@@ -199,13 +199,15 @@ impl<'a> Evaluator<'a> {
     /// `.part(…)` for everything that [`declared`](Self::declared) finds in `captured`.
     pub(crate) fn captured_parts(&self, items: &[(Kind, &Item)]) -> TokenStream {
         let both = items.iter().filter(|(_, item)| self.needs(item) == Needs::Both);
-        let parts = both.filter_map(|(_, item)| match item {
-            Item::Template(template) => Some(template),
+        let templates = both.filter_map(|(kind, item)| match item {
+            Item::Template(template) => Some((*kind, template)),
             Item::Typed(_) | Item::Spread(_) => None,
         });
-        let parts = parts.flat_map(|template| self.captured_placeholders(template)).map(|placeholder| {
-            let part = self.part(placeholder);
-            quote_spanned!(Span::mixed_site() => .part(#part))
+        let parts = templates.flat_map(|(kind, template)| {
+            self.captured_placeholders(template).map(move |placeholder| {
+                let part = self.part(kind, placeholder);
+                quote_spanned!(Span::mixed_site() => .part(#part))
+            })
         });
         parts.collect()
     }
@@ -240,7 +242,7 @@ impl<'a> Evaluator<'a> {
         match item {
             Item::Template(template) => {
                 let needs_both = self.needs(item) == Needs::Both;
-                let text = self.template(template, &mut |placeholder| {
+                let text = self.template(kind, template, &mut |placeholder| {
                     (needs_both && placeholder.root != "result").then(|| captured(placeholder)).flatten()
                 });
                 let span = template.literal.span();
@@ -259,9 +261,10 @@ impl<'a> Evaluator<'a> {
         }
     }
 
-    /// `Template::new().text(…).part(…)`.
-    pub(crate) fn template(
+    /// `Template::of_key().text(…).part(…)`.
+    fn template(
         &self,
+        kind: Kind,
         template: &Template,
         captured: &mut dyn FnMut(&Placeholder) -> Option<TokenStream>,
     ) -> TokenStream {
@@ -270,12 +273,18 @@ impl<'a> Evaluator<'a> {
             let part = captured(placeholder)?;
             Some(quote_spanned!(Span::mixed_site() => .encoded(#part)))
         });
-        quote!(#private::Template::new() #pieces)
+        match kind {
+            Kind::Tag => quote!(#private::Template::of_tag() #pieces),
+            Kind::Key | Kind::Pattern => quote!(#private::Template::of_key() #pieces),
+        }
     }
 
-    fn part(&self, placeholder: &Placeholder) -> TokenStream {
+    fn part(&self, kind: Kind, placeholder: &Placeholder) -> TokenStream {
         let (private, expr) = (self.private, &placeholder.expr);
-        quote_spanned!(placeholder.span() => #private::part(&#expr))
+        match kind {
+            Kind::Tag => quote_spanned!(placeholder.span() => #private::tag_part(&#expr)),
+            Kind::Key | Kind::Pattern => quote_spanned!(placeholder.span() => #private::part(&#expr)),
+        }
     }
 
     fn captured_placeholders<'t>(&self, template: &'t Template) -> impl Iterator<Item = &'t Placeholder> {

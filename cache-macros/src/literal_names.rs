@@ -35,8 +35,8 @@ pub(crate) fn literal_name(kind: Kind, input: TokenStream) -> TokenStream {
     let pieces = template_pieces(&template, &mut |_| None);
     let span = Span::mixed_site();
     match kind {
-        Kind::Key => quote_spanned!(span => #private::Template::new() #pieces .finish_key()),
-        _ => quote_spanned!(span => #private::Template::new() #pieces .finish_tag()),
+        Kind::Key => quote_spanned!(span => #private::Template::of_key() #pieces .finish_key()),
+        _ => quote_spanned!(span => #private::Template::of_tag() #pieces .finish_tag()),
     }
 }
 

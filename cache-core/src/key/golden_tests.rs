@@ -103,9 +103,9 @@ fn keys_have_a_part_per_parameter() {
     });
     let explicit = KeyText::new("doc").template().part("acme").text(":").part(&7).finish_key();
     assert_eq!(explicit.as_str(), "doc:acme:7");
-    assert_eq!(Template::new().text("state:").part("TX").finish_tag().as_str(), "state:TX");
-    assert_eq!(Template::new().text("user:").part("a*").text(":*").finish_pattern().unwrap(), "user:a%2A:*");
-    assert_eq!(Template::new().text("x:").encoded(&part("a:b")).finish_key().as_str(), "x:a%3Ab");
+    assert_eq!(Template::of_tag().text("state:").part("TX").finish_tag().as_str(), "state:TX");
+    assert_eq!(Template::of_key().text("user:").part("a*").text(":*").finish_pattern().unwrap(), "user:a%2A:*");
+    assert_eq!(Template::of_key().text("x:").encoded(&part("a:b")).finish_key().as_str(), "x:a%3Ab");
 }
 
 #[test]
@@ -232,7 +232,7 @@ fn long_keys_are_one_digest_however_they_are_made() {
     assert_eq!(made.as_str().len(), "user:#".len() + 32);
     let text = format!("user:{long}:1");
     for again in [
-        Template::new().text("user:").part(&long).text(":1").finish_key(),
+        Template::of_key().text("user:").part(&long).text(":1").finish_key(),
         TextKey::literal(&text).unwrap(),
         TextKey::literal(made.as_str()).unwrap(),
     ] {
@@ -300,7 +300,7 @@ fn a_refined_key_keeps_its_name_and_adds_to_its_recipe() {
         Captured::new().tag("x").part(part(&7)),
         |captured, value| {
             let mut names = Names::new();
-            names.tag(Template::new().text("v:").part(value).text(":").encoded(captured.at(0)).finish_tag());
+            names.tag(Template::of_tag().text("v:").part(value).text(":").encoded(captured.at(0)).finish_tag());
             names
         },
         |_| true,

@@ -19,7 +19,7 @@ impl Template {
 impl KeyText {
     /// A key with no parts yet.
     pub fn new(prefix: &str) -> Self {
-        Self(Template::new().text(prefix))
+        Self(Template::of_key().text(prefix))
     }
 
     /// The next parameter.

@@ -19,7 +19,7 @@ pub(crate) use self::name::{Name, check_name_text, prefix_of};
 pub use self::names::Names;
 pub use self::tag::{IntoTag, Tag};
 pub(crate) use self::template::type_part;
-pub use self::template::{KeyPart, Part, Template, part};
+pub use self::template::{KeyPart, Part, Template, part, tag_part};
 pub(crate) use self::text_key::Sealed;
 pub use self::text_key::{IntoKeyName, TextKey};
 #[cfg(test)]

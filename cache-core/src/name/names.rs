@@ -2,9 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::IntoKeyName;
-use crate::name::IntoTag;
-use crate::name::Name;
+use super::{IntoKeyName, IntoTag, Name, Tag};
 
 /// Tags and dependencies of one entry, each once, sorted.
 ///
@@ -24,9 +22,13 @@ impl Names {
         Self::default()
     }
 
-    /// Adds a tag.
+    /// Adds a tag, if there is one.
     pub fn tag(&mut self, tag: impl IntoTag) {
-        match tag.into_tag().ok().and_then(|tag| tag.name()) {
+        let tag = tag.into_tag().ok();
+        if tag.as_ref().is_some_and(Tag::is_absent) {
+            return;
+        }
+        match tag.and_then(|tag| tag.name()) {
             Some(name) => self.tags += usize::from(self.names.insert(name)),
             None => self.poisoned = true,
         }
@@ -104,7 +106,7 @@ mod tests {
 
     #[test]
     fn a_name_that_cannot_be_spelled_poisons_the_whole() {
-        let unencodable = || super::super::Template::new().text("x:").part(&f64::NAN);
+        let unencodable = || super::super::Template::of_tag().text("x:").part(&f64::NAN);
         for poison in [
             |names: &mut Names| names.tag(""),
             |names: &mut Names| names.key("a\nb"),

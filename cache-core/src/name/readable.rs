@@ -1,4 +1,4 @@
-//! Spells one key parameter as readable text; a value that is not a scalar becomes a digest.
+//! Spells one value of a template as readable text; a value that is not a scalar becomes a digest.
 
 use std::borrow::Cow;
 use std::fmt::{self, Write as _};
@@ -13,13 +13,37 @@ use super::escape::{is_ambiguous, push_escaped};
 use super::unencodable::Unencodable;
 use crate::serializers::{pass_to, refuse, refuse_compounds};
 
-/// Appends the spelling of one parameter.
-pub(crate) fn push_part<T: Serialize + ?Sized>(out: &mut String, value: &T) -> Result<(), Unencodable> {
-    push_value(out, value, is_text::<T>)
+/// Which values share a spelling.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Spelling {
+    /// None: two values that share a key would be served each other's entries.
+    Key,
+    /// A value in types that hold it in different ways: `7`, `Some(7)`, `"7"` and `UserId(7)`. Two
+    /// spellings of one value would be two tags, and an invalidation of one would leave the other's
+    /// entries. Two values of one spelling only cost an invalidation too many.
+    Tag,
 }
 
-fn push_value<T: Serialize + ?Sized>(out: &mut String, value: &T, is_text: fn() -> bool) -> Result<(), Unencodable> {
-    match value.serialize(Readable { out, is_text }) {
+/// Appends the spelling of one value.
+pub(crate) fn push_part<T: Serialize + ?Sized>(
+    out: &mut String,
+    value: &T,
+    spelling: Spelling,
+) -> Result<(), Unencodable> {
+    let needs_no_quote = match spelling {
+        Spelling::Key => is_text::<T>,
+        Spelling::Tag => || true,
+    };
+    push_value(out, value, spelling, needs_no_quote)
+}
+
+fn push_value<T: Serialize + ?Sized>(
+    out: &mut String,
+    value: &T,
+    spelling: Spelling,
+    needs_no_quote: fn() -> bool,
+) -> Result<(), Unencodable> {
+    match value.serialize(Readable { out, spelling, needs_no_quote }) {
         Err(Unencodable::Composite) => {
             let bytes = canonical::encode(value)?;
             push_digest(out, &bytes);
@@ -56,7 +80,9 @@ fn is_text<T: ?Sized>() -> bool {
 
 struct Readable<'a> {
     out: &'a mut String,
-    is_text: fn() -> bool,
+    spelling: Spelling,
+    /// Asked of text that reads like another scalar.
+    needs_no_quote: fn() -> bool,
 }
 
 impl Readable<'_> {
@@ -92,7 +118,7 @@ impl Serializer for Readable<'_> {
     }
 
     fn serialize_str(self, v: &str) -> Result<(), Unencodable> {
-        if is_ambiguous(v) && !(self.is_text)() {
+        if is_ambiguous(v) && !(self.needs_no_quote)() {
             self.out.push('\'');
         }
         push_escaped(self.out, v);
@@ -100,13 +126,20 @@ impl Serializer for Readable<'_> {
     }
 
     fn serialize_none(self) -> Result<(), Unencodable> {
-        self.out.push('!');
-        Ok(())
+        match self.spelling {
+            Spelling::Key => self.print('!'),
+            Spelling::Tag => Err(Unencodable::Absent),
+        }
     }
 
     fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<(), Unencodable> {
-        self.out.push('+');
-        push_value(self.out, value, || false)
+        match self.spelling {
+            Spelling::Key => {
+                self.out.push('+');
+                push_value(self.out, value, Spelling::Key, || false)
+            }
+            Spelling::Tag => push_part(self.out, value, Spelling::Tag),
+        }
     }
 
     fn serialize_unit(self) -> Result<(), Unencodable> {
@@ -119,7 +152,9 @@ impl Serializer for Readable<'_> {
     }
 
     fn serialize_unit_variant(self, _: &'static str, _: u32, variant: &'static str) -> Result<(), Unencodable> {
-        self.out.push('.');
+        if self.spelling == Spelling::Key {
+            self.out.push('.');
+        }
         push_escaped(self.out, variant);
         Ok(())
     }

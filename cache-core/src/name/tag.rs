@@ -1,5 +1,8 @@
 //! Tags: the names of groups of entries.
 
+#[cfg(test)]
+mod spelling_tests;
+
 use std::borrow::Cow;
 use std::fmt;
 
@@ -10,9 +13,23 @@ use crate::error::Error;
 
 /// The name of a group of entries that are invalidated together.
 ///
-/// Made by `tag!`, which escapes values as keys do, or from text, which is taken literally. A tag
-/// with a value that cannot be encoded (NaN, a failing `Serialize`) names nothing: an entry that
-/// should have the tag is not stored, and to invalidate the tag does nothing.
+/// Made by `tag!`, which escapes values as keys do, or from text, which is taken literally.
+///
+/// # Spelling
+/// A value in `tag!` and in the `tags` of an attribute is spelled as in a [`Key`](crate::Key), but
+/// by value alone, so that a function that tags and a function that invalidates agree whatever
+/// types they hold a value in:
+/// - `7u32`, `7i64`, `Some(7)`, `"7"` and a newtype of one of them are `7`;
+/// - a unit variant is its name as text, without a dot;
+/// - with a `None` anywhere in it there is no tag: it adds nothing to an entry, and to invalidate
+///   it does nothing.
+///
+/// Floats, lists, maps and structs are `#` and the digest that they have in a key. Inside of them
+/// everything counts as in a key: a list of `Some(7)`, of `7` and of `"7"` are three tags. Name
+/// the parts that matter instead: `"route:{route.from}:{route.to}"`.
+///
+/// A tag with a value that cannot be encoded (NaN, a failing `Serialize`) names nothing: an entry
+/// that should have the tag is not stored, and to invalidate the tag does nothing.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Tag(NameText);
 
@@ -30,9 +47,14 @@ impl Tag {
         Self(text.map(Into::into))
     }
 
-    /// The text of the tag; empty if a value in it could not be encoded.
+    /// The text of the tag; empty if a value in it is `None` or could not be encoded.
     pub fn as_str(&self) -> &str {
         self.0.as_deref().unwrap_or_default()
+    }
+
+    /// Whether a value in it is `None`, so that there is no tag.
+    pub(crate) fn is_absent(&self) -> bool {
+        self.0 == Err(Unencodable::Absent)
     }
 
     /// The tag as fences and indexes spell it; `None`: it names nothing.

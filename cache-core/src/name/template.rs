@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use serde::Serialize;
 
 use super::escape::push_escaped;
-use super::readable::push_part;
+use super::readable::{Spelling, push_part};
 use super::tag::Tag;
 use super::text_key::TextKey;
 use super::unencodable::Unencodable;
@@ -21,21 +21,21 @@ use super::unencodable::Unencodable;
 )]
 pub trait KeyPart {
     #[doc(hidden)]
-    fn to_part(&self) -> Part;
+    fn to_part(&self, spelling: Spelling) -> Part;
     #[doc(hidden)]
     fn push_to(&self, text: &mut Template);
 }
 
 #[diagnostic::do_not_recommend]
 impl<T: Serialize + ?Sized> KeyPart for T {
-    fn to_part(&self) -> Part {
+    fn to_part(&self, spelling: Spelling) -> Part {
         let mut text = String::new();
-        Part(push_part(&mut text, self).map(|()| text.into_boxed_str()))
+        Part(push_part(&mut text, self, spelling).map(|()| text.into_boxed_str()))
     }
 
     fn push_to(&self, text: &mut Template) {
-        if let Err(error) = push_part(&mut text.text, self) {
-            text.error.get_or_insert(error);
+        if let Err(error) = push_part(&mut text.text, self, text.spelling) {
+            text.fail(error);
         }
     }
 }
@@ -44,22 +44,37 @@ impl<T: Serialize + ?Sized> KeyPart for T {
 #[derive(Clone, Debug)]
 pub struct Part(Result<Box<str>, Unencodable>);
 
-/// Encodes one parameter.
+/// Encodes one parameter of a key.
 pub fn part<T: KeyPart + ?Sized>(value: &T) -> Part {
-    value.to_part()
+    value.to_part(Spelling::Key)
+}
+
+/// Encodes one parameter of a tag.
+pub fn tag_part<T: KeyPart + ?Sized>(value: &T) -> Part {
+    value.to_part(Spelling::Tag)
 }
 
 /// Text with encoded values in it: an explicit `key`, a tag, a pattern.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Template {
     text: String,
+    spelling: Spelling,
     error: Option<Unencodable>,
 }
 
 impl Template {
-    /// An empty text.
-    pub fn new() -> Self {
-        Self { text: String::with_capacity(48), error: None }
+    /// An empty text, of a key or of a pattern, which is compared with keys.
+    pub fn of_key() -> Self {
+        Self::new(Spelling::Key)
+    }
+
+    /// An empty text, of a tag.
+    pub fn of_tag() -> Self {
+        Self::new(Spelling::Tag)
+    }
+
+    fn new(spelling: Spelling) -> Self {
+        Self { text: String::with_capacity(48), spelling, error: None }
     }
 
     /// Appends literal text as it is.
@@ -78,11 +93,17 @@ impl Template {
     pub fn encoded(mut self, part: &Part) -> Self {
         match &part.0 {
             Ok(text) => self.text.push_str(text),
-            Err(error) => {
-                self.error.get_or_insert(*error);
-            }
+            Err(error) => self.fail(*error),
         }
         self
+    }
+
+    /// One `None` is enough: there is no tag, whatever its other parts are.
+    fn fail(&mut self, error: Unencodable) {
+        if error == Unencodable::Absent {
+            self.error = Some(error);
+        }
+        self.error.get_or_insert(error);
     }
 
     /// The text as a tag.

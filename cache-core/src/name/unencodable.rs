@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-/// Why a value cannot be part of a key. Holds no message of the value's own: it could repeat the
+/// Why a value makes no part of a name. Holds no message of the value's own: it could repeat the
 /// value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Unencodable {
@@ -17,6 +17,8 @@ pub(crate) enum Unencodable {
     TooDeep,
     /// Two different types print the same name, so their keys could not be told apart.
     SameTypeName,
+    /// The value is a `None` in a tag: there is no such tag. No mistake, unlike the others.
+    Absent,
 }
 
 impl fmt::Display for Unencodable {
@@ -27,6 +29,7 @@ impl fmt::Display for Unencodable {
             Self::Failed => "its serialization failed",
             Self::TooDeep => "nested too deeply",
             Self::SameTypeName => "another type parameter has the same name",
+            Self::Absent => "a value in it is `None`",
         })
     }
 }

@@ -202,10 +202,11 @@ pub fn when<T, F: FnOnce(&T) -> bool>(when: F, value: &T) -> bool {
     when(value)
 }
 
-/// A tag that a type declares. A text that cannot be a tag becomes a tag that names nothing, so the
-/// value is not stored.
-pub fn declared_tag(tag: impl IntoTag) -> Tag {
-    tag.into_tag().unwrap_or_else(|_| Template::new().part(&f64::NAN).finish_tag())
+/// A tag that a type declares, if there is one. A text that cannot be a tag becomes a tag that
+/// names nothing, so the value is not stored.
+pub fn declared_tag(tag: impl IntoTag) -> Option<Tag> {
+    let tag = tag.into_tag().unwrap_or_else(|_| Template::of_tag().part(&f64::NAN).finish_tag());
+    (!tag.is_absent()).then_some(tag)
 }
 
 /// The default prefix of a free function: its path with `.` between the segments. `Beside` is a

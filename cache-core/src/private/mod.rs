@@ -26,7 +26,7 @@ pub use crate::entry::{OpaqueField, Shape, ShapeOf};
 pub use crate::freshness::Ttl;
 pub use crate::invalidation::Invalidation;
 pub use crate::key::{Captured, Key, KeyText, Policy};
-pub use crate::name::{KeyPart, Names, Part, Tag, Template, TextKey, part};
+pub use crate::name::{KeyPart, Names, Part, Tag, Template, TextKey, part, tag_part};
 
 pub use self::bounds::*;
 pub use self::returns::*;

@@ -52,7 +52,7 @@ async fn a_value_with_a_tag_that_cannot_be_written_is_not_stored() {
 #[tokio::test(start_paused = true)]
 async fn a_key_that_cannot_be_encoded_is_not_cached_and_counted() {
     let (cache, store) = rig();
-    let key = || Template::new().text("k:").part(&f64::NAN).finish_key().typed();
+    let key = || Template::of_key().text("k:").part(&f64::NAN).finish_key().typed();
     assert_eq!(load_key(&cache, key(), async { 1 }).await, 1);
     assert_eq!(load_key(&cache, key(), async { 2 }).await, 2);
     assert_eq!(store.all_calls(), 0);

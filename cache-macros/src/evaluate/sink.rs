@@ -37,7 +37,7 @@ impl Sink {
         match self {
             Self::Names => quote_spanned!(span => #target.#method(#value);),
             Self::Invalidation => quote_spanned!(span => #target = #target.#method(#value);),
-            Self::Tags => quote_spanned!(span => #target.push(#private::declared_tag(#value));),
+            Self::Tags => quote_spanned!(span => #target.extend(#private::declared_tag(#value));),
         }
     }
 
@@ -57,7 +57,7 @@ impl Sink {
                 quote_spanned!(span => #target = ::core::iter::Iterator::fold(#items, #target, #add);)
             }
             (Self::Tags, _) => quote_spanned! { span =>
-                #target.extend(::core::iter::Iterator::map(#items, #private::declared_tag));
+                #target.extend(::core::iter::Iterator::filter_map(#items, #private::declared_tag));
             },
         }
     }
