@@ -6,6 +6,7 @@ mod spelling_tests;
 use std::borrow::Cow;
 use std::fmt;
 
+use super::digest;
 use super::name::{Name, check_name_text};
 use super::text_key::Sealed;
 use super::unencodable::{NameText, Unencodable};
@@ -28,6 +29,9 @@ use crate::error::Error;
 /// everything counts as in a key: a list of `Some(7)`, of `7` and of `"7"` are three tags. Name
 /// the parts that matter instead: `"route:{route.from}:{route.to}"`.
 ///
+/// In a tag over 1,024 bytes a digest of the whole tag replaces all that follows the first `:`, so
+/// values may be as long as they like. Text is refused at that length.
+///
 /// A tag with a value that cannot be encoded (NaN, a failing `Serialize`) names nothing: an entry
 /// that should have the tag is not stored, and to invalidate the tag does nothing.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -44,7 +48,7 @@ impl Tag {
     }
 
     pub(crate) fn from_encoded(text: Result<String, Unencodable>) -> Self {
-        Self(text.map(Into::into))
+        Self(text.map(|text| digest::shorten_tag(text).into()))
     }
 
     /// The text of the tag; empty if a value in it is `None` or could not be encoded.

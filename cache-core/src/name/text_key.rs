@@ -23,7 +23,7 @@ impl TextKey {
     }
 
     pub(crate) fn from_encoded(text: Result<String, Unencodable>) -> Self {
-        Self { text: text.map(|text| digest::shorten(text).into()) }
+        Self { text: text.map(|text| digest::shorten_key(text).into()) }
     }
 
     /// A key that names no entry.

@@ -95,6 +95,21 @@ fn what_is_no_scalar_is_hashed_as_in_a_key_and_an_option_or_newtype_of_it_as_the
 }
 
 #[test]
+fn a_tag_that_no_name_can_hold_ends_in_a_digest_of_the_whole() {
+    let fits = "x".repeat(NAME_BYTES_MAX - 2);
+    assert_eq!(spelled(&fits), fits);
+    assert_eq!(tag(&fits), Tag::new(format!("t:{fits}")).unwrap(), "it is found by its text");
+    assert_eq!(spelled(&format!("{fits}x")), "#a0672a07ccfa346b70e7e99e04dbe749");
+    let two = |end: &str| Template::of_tag().text("t:").part(&fits).text(end).finish_tag();
+    assert_eq!(two(":1").as_str().len(), "t:#".len() + 32);
+    assert_ne!(two(":1"), two(":2"));
+    for no_short_stem in ["", ":"] {
+        let tag = Template::of_tag().text(&fits).text(no_short_stem).text(&fits).finish_tag();
+        assert_eq!(tag.as_str().len(), 33);
+    }
+}
+
+#[test]
 fn text_is_taken_literally_and_checked() {
     assert_eq!(Tag::new("user:{id} *").unwrap().as_str(), "user:{id} *");
     assert!(Tag::new("x".repeat(NAME_BYTES_MAX)).is_ok());
@@ -109,6 +124,7 @@ fn text() -> impl Strategy<Value = String> {
         4 => "[:%#*?\\[\\]{}\\\\ '+.!~a0()\\n-]{0,4}",
         1 => "-?[0-9]{1,3}",
         1 => any::<String>(),
+        1 => "[a:é]{500,1100}",
 
     ]
 }
