@@ -42,11 +42,10 @@ macro_rules! settings {
             /// The largest stored value, header included. A larger value is returned and not
             /// stored. One reply of 8 MiB delays everything behind it by a few milliseconds.
             VALUE_BYTES_MAX value_bytes_max: usize = 8 MiB,
-            /// The most tags of one entry, inherited tags not counted. A value with more tags is
-            /// not stored, and that is said once at WARN.
-            TAGS_MAX tags_max: usize = 128,
-            /// The most names of one entry: tags and dependencies, inherited names included. A
-            /// value with more names is not stored, and that is said once at WARN.
+            /// The most names of one entry: tags and dependencies, its own, those of the items of a
+            /// list, and inherited ones. A value with more names is not stored, and that is said
+            /// once at WARN. Each name is about 100 bytes in the entry and in an index, so this is
+            /// where the names of an entry weigh as much as a large value.
             NAMES_MAX names_max: usize = 4096,
             /// The most names of failed invalidations that are remembered one by one. If there are
             /// more, the whole namespace is cleared when the store is back.

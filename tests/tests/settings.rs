@@ -110,11 +110,10 @@ each_store! {
 
     async fn a_number_at_the_end_of_its_range_is_refused_or_works(store: TestStore) {
         type Set = fn(Builder, usize) -> Builder;
-        let settings: [(&str, Set); 8] = [
+        let settings: [(&str, Set); 7] = [
             ("breaker_failures", |builder, count| builder.breaker_failures(count.min(u32::MAX as usize) as u32)),
             ("connections", Builder::connections),
             ("value_bytes_max", Builder::value_bytes_max),
-            ("tags_max", Builder::tags_max),
             ("names_max", Builder::names_max),
             ("recovery_names_max", Builder::recovery_names_max),
             ("refreshes_max", Builder::refreshes_max),

@@ -176,16 +176,6 @@ each_store! {
         assert_eq!(cache.invalidate_key("a:1").await.unwrap().entries, 1);
     }
 
-    async fn more_tags_than_allowed_are_not_stored(store: TestStore) {
-        let cache = store.builder().tags_max(3).build().unwrap();
-        for (count, stored) in [(3, true), (4, false)] {
-            let key: Key<u32> = format!("a:{count}").into_key().unwrap();
-            let key = key.with_tags((0..count).map(|tag| format!("t{tag}")));
-            cache.get_or_load::<u32, (), _>(&key, || async { Ok(1) }).await.unwrap();
-            assert_eq!(cache.peek(&key).await.unwrap().is_some(), stored, "{count}");
-        }
-    }
-
     async fn clear_removes_this_namespace_alone(store: TestStore) {
         let cache = store.cache().await;
         let neighbour = ready(store.builder().namespace(format!("{}-2", store.namespace()))).await;

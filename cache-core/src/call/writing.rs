@@ -114,7 +114,7 @@ pub(crate) async fn put<T: Serialize + DeserializeOwned>(
         NotStored::Unencodable => Err(Error::new(ErrorKind::Encode, "the value cannot be encoded")),
         _ => Err(Error::new(
             ErrorKind::Limit,
-            "the value has too many tags, one that cannot be written, or one that the key alone cannot tell",
+            "the value has too many names, one that cannot be written, or one that the key alone cannot tell",
         )),
     }
 }

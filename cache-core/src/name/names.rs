@@ -12,7 +12,6 @@ use super::{IntoKeyName, IntoTag, Name, Tag};
 #[derive(Clone, Debug, Default)]
 pub struct Names {
     names: BTreeSet<Name>,
-    tags: usize,
     poisoned: bool,
 }
 
@@ -28,10 +27,7 @@ impl Names {
         if tag.as_ref().is_some_and(Tag::is_absent) {
             return;
         }
-        match tag.and_then(|tag| tag.name()) {
-            Some(name) => self.tags += usize::from(self.names.insert(name)),
-            None => self.poisoned = true,
-        }
+        self.add(tag.and_then(|tag| tag.name()));
     }
 
     /// Adds several tags.
@@ -41,12 +37,7 @@ impl Names {
 
     /// Adds a dependency.
     pub fn key(&mut self, key: impl IntoKeyName) {
-        match key.into_key_name().ok().and_then(|key| key.name()) {
-            Some(name) => {
-                self.names.insert(name);
-            }
-            None => self.poisoned = true,
-        }
+        self.add(key.into_key_name().ok().and_then(|key| key.name()));
     }
 
     /// Adds several dependencies.
@@ -56,22 +47,19 @@ impl Names {
 
     /// Adds names that were collected elsewhere.
     pub fn extend(&mut self, other: Self) {
-        for name in other.names {
-            let is_tag = name.as_key().is_none();
-            self.tags += usize::from(self.names.insert(name) && is_tag);
-        }
+        self.names.extend(other.names);
         self.poisoned |= other.poisoned;
+    }
+
+    /// `None`: the name cannot be spelled.
+    fn add(&mut self, name: Option<Name>) {
+        self.poisoned |= name.is_none();
+        self.names.extend(name);
     }
 
     /// Whether a name could not be spelled.
     pub(crate) fn is_poisoned(&self) -> bool {
         self.poisoned
-    }
-
-    /// The number of tags among the names, which `tags_max` bounds. To be asked before names are
-    /// inherited.
-    pub(crate) fn tag_count(&self) -> usize {
-        self.tags
     }
 
     /// In order, each once.
@@ -90,7 +78,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_counted_once_and_sorted() {
+    fn each_name_is_there_once_and_they_are_sorted() {
         let mut names = Names::new();
         names.tags(["b", "a", "b"]);
         names.key("flight:1");
@@ -98,7 +86,6 @@ mod tests {
         more.tag("a");
         more.tag("c");
         names.extend(more);
-        assert_eq!(names.tag_count(), 3);
         assert!(!names.is_poisoned());
         let spelled: Vec<_> = names.into_sorted().iter().map(|name| name.as_str().to_owned()).collect();
         assert_eq!(spelled, ["kflight:1", "ta", "tb", "tc"]);

@@ -45,6 +45,9 @@ pub(crate) enum Event<'a> {
     Stored,
     /// A value was not stored.
     NotStored(NotStored),
+    /// A value that belongs to more names than `names_max`, and to so many at least: an overflow of
+    /// inherited names is not counted to its end. [`NotStored::TooManyNames`] follows.
+    NamesExceeded { at_least: usize },
     /// This number of entries was removed.
     Removed(u64),
     /// An invalidation failed, and is retried in the background.
@@ -79,8 +82,6 @@ pub(crate) enum NotStored {
     Changed,
     /// It is larger than `value_bytes_max`.
     TooLarge,
-    /// It has more tags than `tags_max`.
-    TooManyTags,
     /// It has more names than `names_max`, inherited ones included.
     TooManyNames,
     /// One of its names cannot be spelled, so an invalidation could not reach it.
@@ -116,15 +117,13 @@ impl NotStored {
             Self::Undecodable => ("their JSON cannot be read back", WHAT_JSON_LOSES),
             Self::Changed => ("their JSON reads back as other values", WHAT_JSON_LOSES),
             Self::TooLarge => ("they are too large", "raise `value_bytes_max`, or cache their parts"),
-            Self::TooManyTags => ("they have too many tags", "raise `tags_max`, or use a coarser tag"),
-            Self::TooManyNames => ("they belong to too many names", "raise `names_max`, or cache their parts"),
             Self::NameUnspelled => ("a tag or a dependency of theirs cannot be spelled", "see the rules for names"),
             Self::Untraceable => ("they were made from another cache's entries or from stale ones", "use one cache"),
             Self::MadeFromItself => ("they were made from the entry that they replace", "read around the cache"),
             Self::InvalidatesItself => {
                 ("each load of them invalidates what they are made from", "invalidate outside of the function")
             }
-            Self::NotWanted | Self::NoReading | Self::Unanswered => return None,
+            Self::NotWanted | Self::NoReading | Self::Unanswered | Self::TooManyNames => return None,
             Self::Invalidated | Self::FloorRaised | Self::ClockLost | Self::TooOld | Self::MemoryFull => return None,
         })
     }
@@ -170,6 +169,7 @@ impl Counters {
             Event::LateLoad => self.stale_hits(1),
             Event::Stored => self.fills(1),
             Event::NotStored(reason) => self.note_not_stored(reason),
+            Event::NamesExceeded { at_least } => self.warn_of_names(at_least),
             Event::Removed(entries) => self.invalidated(entries),
             Event::InvalidationOwed => self.failed_invalidations(1),
             Event::InvalidationFailed { by, error } => {
@@ -199,6 +199,14 @@ impl Counters {
         self.hidden_failures(1);
         if let Some(count) = self.pace.due(line, "", 1) {
             tracing::warn!(prefix = self.prefix(), count, error, "{what}");
+        }
+    }
+
+    fn warn_of_names(&self, at_least: usize) {
+        if self.says_once(NotStored::TooManyNames as u32) {
+            let way_out = "use a coarser tag in the place of many, cache parts, or raise `names_max`";
+            let message = "values are not stored: they belong to too many names; said once";
+            tracing::warn!(prefix = self.prefix(), at_least, way_out, "{message}");
         }
     }
 

@@ -114,15 +114,13 @@ fn names(subject: &Subject, declared: Names, mut inherited: Lineage) -> Result<(
     if inherited.untraceable {
         return Err(NotStored::Untraceable);
     }
-    if declared.tag_count() > config.tags_max {
-        return Err(NotStored::TooManyTags);
-    }
     let mut names: BTreeSet<Name> = std::mem::take(&mut inherited.names);
     names.extend(declared.into_sorted());
     if let Some(own) = subject.name() {
         names.remove(own);
     }
     if inherited.overflowed || names.len() > config.names_max {
+        subject.note(Event::NamesExceeded { at_least: names.len().max(config.names_max.saturating_add(1)) });
         return Err(NotStored::TooManyNames);
     }
     let overtaking = inherited.overtakes(names.iter().chain(subject.name()));

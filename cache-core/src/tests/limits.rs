@@ -32,9 +32,9 @@ async fn a_value_over_the_limit_is_returned_and_not_stored() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_value_with_too_many_tags_is_returned_and_not_stored() {
+async fn a_value_with_too_many_names_is_returned_and_not_stored() {
     let (_, store) = rig();
-    let cache = with(&store, |config| config.tags_max = 2);
+    let cache = with(&store, |config| config.names_max = 2);
     load_key(&cache, tagged("two", &["a", "b", "a"]), async { 1 }).await;
     load_key(&cache, tagged("three", &["a", "b", "c"]), async { 1 }).await;
     assert_eq!((stored(&cache, "two").await, stored(&cache, "three").await), (Some(1), None));

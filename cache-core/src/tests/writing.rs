@@ -235,7 +235,7 @@ async fn a_writer_dropped_before_its_body_changes_nothing() {
 #[tokio::test(start_paused = true)]
 async fn a_written_value_beyond_a_limit_removes_the_old_one() {
     let (_, store) = rig();
-    let cache = with(&store, |config| config.tags_max = 1);
+    let cache = with(&store, |config| config.names_max = 1);
     get(&cache, "k", 1).await;
     write(cache.clone(), tagged("k", &["a", "b"]), async { Ok(2) }).await.unwrap();
     assert!(store.bytes("k").await.is_none());
