@@ -122,6 +122,12 @@ pub(crate) const NAME_BYTES_MAX: usize = 1_024;
 /// Longest logical key in bytes that is spelled out; a longer one ends in a digest. 120 bytes are
 /// readable in a terminal, and a small share of what an entry costs.
 pub(crate) const KEY_BYTES_MAX: usize = 120;
+/// Keys that one key may lead to along declared dependencies: as many as `names_max` lets an entry
+/// have by default.
+pub(crate) const DEPENDENCIES_MAX: usize = 4_096;
+/// Longest chain of declared dependencies. Each is a call inside of another one: a few hundred
+/// bytes of stack, or a few thousand in a debug build.
+pub(crate) const DEPENDENCIES_DEPTH_MAX: usize = 100;
 /// Deepest nesting of one key parameter. A call with a deeper one is not cached: a hostile argument
 /// must not end the process.
 pub(crate) const KEY_DEPTH_MAX: usize = 128;

@@ -36,6 +36,24 @@ pub(crate) struct TypedCall {
     pub(crate) target: Option<Expr>,
 }
 
+impl TypedCall {
+    /// Whether its arguments mean the same where parameters are at hand by reference: places and
+    /// literals, and no arithmetic with them.
+    pub(crate) fn takes_references(&self) -> bool {
+        let args = match &self.key {
+            Expr::Call(call) => &call.args,
+            Expr::MethodCall(call) => &call.args,
+            _ => return false,
+        };
+        args.iter().all(|arg| match arg {
+            Expr::Reference(reference) => {
+                matches!(peel(&reference.expr), Expr::Path(_) | Expr::Field(_) | Expr::Lit(_))
+            }
+            _ => false,
+        })
+    }
+}
+
 /// Reads `= [item, …]`.
 pub(crate) fn read_items(
     name: &Ident,

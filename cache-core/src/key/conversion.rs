@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::Key;
 use crate::error::Error;
-use crate::name::{IntoKeyName, Sealed, TextKey};
+use crate::name::{IntoKeyName, Names, Sealed, TextKey};
 
 /// What names the entry of a value of type `T`: a [`Key<T>`], a [`TextKey`], or text, which is
 /// taken literally.
@@ -39,11 +39,19 @@ impl<T> IntoKeyName for Key<T> {
     fn into_key_name(self) -> Result<TextKey, Error> {
         Ok(self.untyped())
     }
+
+    fn known_names(&self) -> Option<&Names> {
+        Some(&self.recipe()?.captured.names)
+    }
 }
 
 impl<T> IntoKeyName for &Key<T> {
     fn into_key_name(self) -> Result<TextKey, Error> {
         Ok(self.untyped())
+    }
+
+    fn known_names(&self) -> Option<&Names> {
+        (**self).known_names()
     }
 }
 

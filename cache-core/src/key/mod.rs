@@ -8,6 +8,7 @@ mod key;
 mod property_tests;
 mod recipe;
 mod text;
+mod walk;
 
 pub use self::conversion::IntoKey;
 pub(crate) use self::key::EntryKey;
@@ -15,3 +16,4 @@ pub use self::key::Key;
 pub(crate) use self::recipe::Recipe;
 pub use self::recipe::{Captured, Policy};
 pub use self::text::KeyText;
+pub use self::walk::WalkStep;

@@ -42,6 +42,11 @@ impl KeyText {
         self.encoded(&part)
     }
 
+    /// The text so far.
+    pub(super) fn so_far(&self) -> &str {
+        self.0.so_far()
+    }
+
     /// An explicit `key`: text and values after the prefix and one `:`.
     pub fn template(self) -> Template {
         self.0.text(":")

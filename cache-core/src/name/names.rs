@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{IntoKeyName, IntoTag, Name, Tag};
+use super::{IntoTag, Name, Tag};
 
 /// Tags and dependencies of one entry, each once, sorted.
 ///
@@ -35,24 +35,19 @@ impl Names {
         tags.into_iter().for_each(|tag| self.tag(tag));
     }
 
-    /// Adds a dependency.
-    pub fn key(&mut self, key: impl IntoKeyName) {
-        self.add(key.into_key_name().ok().and_then(|key| key.name()));
-    }
-
-    /// Adds several dependencies.
-    pub fn keys(&mut self, keys: impl IntoIterator<Item = impl IntoKeyName>) {
-        keys.into_iter().for_each(|key| self.key(key));
-    }
-
     /// Adds names that were collected elsewhere.
     pub fn extend(&mut self, other: Self) {
         self.names.extend(other.names);
         self.poisoned |= other.poisoned;
     }
 
+    /// Makes the collection one that misses a name.
+    pub(crate) fn poison(&mut self) {
+        self.poisoned = true;
+    }
+
     /// `None`: the name cannot be spelled.
-    fn add(&mut self, name: Option<Name>) {
+    pub(super) fn add(&mut self, name: Option<Name>) {
         self.poisoned |= name.is_none();
         self.names.extend(name);
     }

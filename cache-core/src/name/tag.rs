@@ -8,7 +8,7 @@ use std::fmt;
 
 use super::digest;
 use super::name::{Name, check_name_text};
-use super::text_key::Sealed;
+use super::sealed::Sealed;
 use super::unencodable::{NameText, Unencodable};
 use crate::error::Error;
 

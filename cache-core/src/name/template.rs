@@ -106,6 +106,10 @@ impl Template {
         self.error.get_or_insert(error);
     }
 
+    pub(crate) fn so_far(&self) -> &str {
+        &self.text
+    }
+
     /// The text as a tag.
     pub fn finish_tag(self) -> Tag {
         Tag::from_encoded(self.finish())

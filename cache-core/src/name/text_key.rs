@@ -5,6 +5,8 @@ use std::fmt;
 
 use super::digest;
 use super::name::{Name, check_name_text};
+use super::names::Names;
+use super::sealed::Sealed;
 use super::unencodable::{NameText, Unencodable};
 use crate::error::Error;
 
@@ -65,9 +67,6 @@ impl fmt::Debug for TextKey {
     }
 }
 
-/// Keeps other crates from implementing the traits of names.
-pub trait Sealed {}
-
 /// What names an entry of any type: a [`Key`](crate::Key), a [`TextKey`], or text, which is taken
 /// literally.
 #[diagnostic::on_unimplemented(
@@ -80,6 +79,28 @@ pub trait IntoKeyName: Sealed {
     /// # Errors
     /// As for [`IntoKey::into_key`](crate::IntoKey::into_key).
     fn into_key_name(self) -> Result<TextKey, Error>;
+
+    /// The names that the entry has whatever its value is, as far as the key knows them.
+    #[doc(hidden)]
+    fn known_names(&self) -> Option<&Names> {
+        None
+    }
+}
+
+impl Names {
+    /// Adds a dependency, and what is known of its entry's own names. The store leads from those to
+    /// the dependency, and on to whatever depends on it, only while the dependency is stored.
+    pub fn key(&mut self, key: impl IntoKeyName) {
+        if let Some(known) = key.known_names() {
+            self.extend(known.clone());
+        }
+        self.add(key.into_key_name().ok().and_then(|key| key.name()));
+    }
+
+    /// Adds several dependencies.
+    pub fn keys(&mut self, keys: impl IntoIterator<Item = impl IntoKeyName>) {
+        keys.into_iter().for_each(|key| self.key(key));
+    }
 }
 
 macro_rules! untyped_keys {

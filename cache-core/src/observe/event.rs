@@ -84,7 +84,8 @@ pub(crate) enum NotStored {
     TooLarge,
     /// It has more names than `names_max`, inherited ones included.
     TooManyNames,
-    /// One of its names cannot be spelled, so an invalidation could not reach it.
+    /// One of its names cannot be spelled, or its dependencies lead to too many others, so an
+    /// invalidation could not reach it.
     NameUnspelled,
     /// It was made from another cache's entries, or from a value past its TTL.
     Untraceable,
@@ -117,7 +118,10 @@ impl NotStored {
             Self::Undecodable => ("their JSON cannot be read back", WHAT_JSON_LOSES),
             Self::Changed => ("their JSON reads back as other values", WHAT_JSON_LOSES),
             Self::TooLarge => ("they are too large", "raise `value_bytes_max`, or cache their parts"),
-            Self::NameUnspelled => ("a tag or a dependency of theirs cannot be spelled", "see the rules for names"),
+            Self::NameUnspelled => (
+                "a tag or a dependency of theirs cannot be spelled, or leads to too many others",
+                "see the rules for names, and those for `depends_on`",
+            ),
             Self::Untraceable => ("they were made from another cache's entries or from stale ones", "use one cache"),
             Self::MadeFromItself => ("they were made from the entry that they replace", "read around the cache"),
             Self::InvalidatesItself => {

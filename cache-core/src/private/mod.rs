@@ -25,7 +25,7 @@ pub use crate::call::{
 pub use crate::entry::{OpaqueField, Shape, ShapeOf};
 pub use crate::freshness::Ttl;
 pub use crate::invalidation::Invalidation;
-pub use crate::key::{Captured, Key, KeyText, Policy};
+pub use crate::key::{Captured, Key, KeyText, Policy, WalkStep};
 pub use crate::name::{KeyPart, Names, Part, Tag, Template, TextKey, part, tag_part};
 
 pub use self::bounds::*;

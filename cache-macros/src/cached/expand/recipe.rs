@@ -9,39 +9,39 @@ use crate::cached::generator::Generator;
 use crate::cached::parse::PolicySetting;
 use crate::cached::plan::CachePlan;
 use crate::mentions::mentions;
+use crate::names::{Item, Kind};
 use crate::wrapper;
 
 /// The key with its recipe: how the function itself would store its entry.
 pub(super) fn finish(generator: &Generator<'_>, generics: &Generics, value_type: &TokenStream) -> TokenStream {
     let private = &generator.private;
-    let items = generator.items();
     let evaluator = generator.evaluator().borrowed();
-    let names = Ident::new("__names", Span::mixed_site());
+    let (names, value) = (Ident::new("__names", Span::mixed_site()), Ident::new("__value", Span::mixed_site()));
+    let known = known_names(generator, generics, &names);
     if !knows_recipe(generator, generics) {
         // A name that cannot be spelled keeps `put` from storing: without all of its tags the value
-        // could not be invalidated by them. An invalidation needs no recipe.
+        // could not be invalidated by them. An invalidation needs no recipe, and what depends on
+        // the entry needs the names that are known.
         return quote_spanned! { Span::mixed_site() =>
+            #known
             let __policy = #private::Policy::new(__prefix);
             let __declared = |_: &_, _: &_| {
                 let mut #names = #private::Names::new();
                 #names.tag("");
                 #names
             };
-            __key.finish_with(__policy, #private::Captured::new(), __declared, |_| true)
+            __key.finish_with(__policy, #private::Captured::new().names(#names), __declared, |_| true)
         };
     }
     let policy = generator.policy(&quote_spanned!(Span::mixed_site() => __prefix), value_type);
-    let (captured, value) = (Ident::new("__captured", Span::mixed_site()), Ident::new("__value", Span::mixed_site()));
-    let known: Vec<_> = items.iter().filter(|(_, item)| evaluator.is_known_before(item)).copied().collect();
-    let before = evaluator.before(&names, &known);
+    let captured = Ident::new("__captured", Span::mixed_site());
+    let items = generator.items();
     let parts = evaluator.captured_parts(&items);
     let declared = evaluator.declared(&names, &captured, &value, &items);
     let cacheability = wrapper::cacheability(value_type, private);
     let keep = generator.keep(value_type, &value);
     quote_spanned! { Span::mixed_site() =>
-        #[allow(unused_mut)]
-        let mut #names = #private::Names::new();
-        #before
+        #known
         let __policy = #policy;
         let __captured = #private::Captured::new().names(#names) #parts;
         #[allow(unused_variables)]
@@ -51,6 +51,38 @@ pub(super) fn finish(generator: &Generator<'_>, generics: &Generics, value_type:
             #declared
             #names
         }, |#value: &#value_type| #keep)
+    }
+}
+
+/// Declares `names`, with those that need only parameters which the companion has. The keys among
+/// them bring the names of their entries along, which may lead back to this key.
+fn known_names(generator: &Generator<'_>, generics: &Generics, names: &Ident) -> TokenStream {
+    let (private, plan) = (&generator.private, generator.plan);
+    let evaluator = generator.evaluator().borrowed();
+    let mut items: Vec<_> = generator.items().into_iter().filter(|(_, item)| evaluator.is_known_before(item)).collect();
+    if !knows_recipe(generator, generics) {
+        let unknown: Vec<_> = plan.unknown_to_companion().into_iter().chain(out_of_scope(plan, generics)).collect();
+        items.retain(|(_, item)| {
+            let takes_references = match item {
+                Item::Template(_) => true,
+                Item::Typed(call) => call.takes_references(),
+                Item::Spread(_) => false,
+            };
+            takes_references && !unknown.iter().any(|name| item.mentions(name))
+        });
+    }
+    let mut before = evaluator.before(names, &items);
+    if items.iter().any(|(kind, item)| *kind == Kind::Key && !matches!(item, Item::Template(_))) {
+        before = quote_spanned! { Span::mixed_site() =>
+            let __step = #private::WalkStep::to(&__key);
+            if __step.goes_on() { #before }
+            let #names = __step.end(#names);
+        };
+    }
+    quote_spanned! { Span::mixed_site() =>
+        #[allow(unused_mut)]
+        let mut #names = #private::Names::new();
+        #before
     }
 }
 
