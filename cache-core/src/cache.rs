@@ -19,7 +19,7 @@ use crate::name::{IntoKeyName, IntoTag};
 use crate::observe::{Health, Stats};
 use crate::paths::write_through::Put;
 use crate::paths::{invalidate, recovery};
-use crate::runtime::Runtime;
+use crate::runtime::{Handle, Runtime, scoped};
 use crate::store::Store;
 
 /// Stands for an error of a type that cannot be printed, as far as is known.
@@ -60,17 +60,7 @@ static GLOBAL: OnceLock<Cache> = OnceLock::new();
 pub struct Cache {
     pub(crate) runtime: Arc<Runtime>,
     /// Only handles hold this: calls and background work hold the `Runtime` alone.
-    _handle: Arc<Handle>,
-}
-
-/// What all handles of a cache share. Dropped with the last handle, it ends what runs in the
-/// background.
-struct Handle(Arc<Runtime>);
-
-impl Drop for Handle {
-    fn drop(&mut self) {
-        self.0.end_background();
-    }
+    _handle: Handle,
 }
 
 impl Cache {
@@ -80,8 +70,11 @@ impl Cache {
     }
 
     fn with_id(id: u64, store: Option<Arc<dyn Store>>, config: Config, classes: TtlClasses) -> Self {
-        let runtime = Arc::new(Runtime::new(id, store, config, classes));
-        let handle = Arc::new(Handle(runtime.clone()));
+        Self::of(Arc::new(Runtime::new(id, store, config, classes)))
+    }
+
+    fn of(runtime: Arc<Runtime>) -> Self {
+        let handle = Handle::new(&runtime);
         Self { runtime, _handle: handle }
     }
 
@@ -130,7 +123,8 @@ impl Cache {
     }
 
     /// Makes this the cache of all functions that name no other. To be called once, before the
-    /// first call of such a function.
+    /// first call of such a function. Tests that each need a cache of their own use
+    /// [`scope`](Self::scope).
     ///
     /// # Errors
     /// [`ErrorKind::Config`] if there is an installed cache already, also if an earlier call made
@@ -142,10 +136,62 @@ impl Cache {
         Ok(self.clone())
     }
 
-    /// The installed cache. If there is none, the first call makes one and says so at WARN: at the
-    /// URL in the environment variable `CACHE_URL` if that is set, else in memory.
+    /// Makes this the cache of all functions that name no other, for the calls that `future` makes.
+    /// For tests in one process that each have a cache of their own: see
+    /// [the guide](crate::guide::testing).
+    ///
+    /// A function uses the cache of its `cache` option, else that of the innermost scope around the
+    /// call, else the installed one. The scope goes along into the refreshes and warmers that begin
+    /// within it, and into tasks wrapped in [`in_current_load`](crate::in_current_load). Any other
+    /// task that is spawned within it leaves it.
+    ///
+    /// A scope inside a cached function is a call of another cache: that function's value is not
+    /// stored.
+    ///
+    /// # Cost
+    /// A call finds out in some nanoseconds whether it is in a scope, and asks no store for that.
+    ///
+    /// # Example
+    /// ```
+    /// # #[cfg(feature = "macros")]
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// # use cache_core::{Cache, cached};
+    /// #[cached(ttl = "60s")]
+    /// async fn double(number: u64) -> u64 {
+    ///     2 * number
+    /// }
+    ///
+    /// let (one, other) = (Cache::in_memory(), Cache::in_memory());
+    /// assert_eq!(one.scope(double(4)).await, 8);
+    /// assert_eq!(one.peek(double::key(&4)).await.unwrap(), Some(8));
+    /// assert_eq!(other.peek(double::key(&4)).await.unwrap(), None);
+    /// # }
+    /// # #[cfg(not(feature = "macros"))]
+    /// # fn main() {}
+    /// ```
+    pub fn scope<F: Future>(&self, future: F) -> impl Future<Output = F::Output> + use<F> {
+        // Boxed: an async block holds what it awaits twice.
+        let scoped = Box::pin(scoped::within(Some(self.runtime.clone()), future));
+        let handle = self.clone();
+        async move {
+            let output = scoped.await;
+            drop(handle);
+            output
+        }
+    }
+
+    /// The cache of functions that name no other: that of the innermost [`scope`](Self::scope)
+    /// around the caller, else the installed one. If there is neither, the first call makes one and
+    /// says so at WARN: at the URL in the environment variable `CACHE_URL` if that is set, else in
+    /// memory.
     pub fn global() -> Cache {
-        GLOBAL.get_or_init(fallback).clone()
+        scoped::current().map_or_else(|| installed().clone(), Self::of)
+    }
+
+    /// What [`global`](Self::global) is a handle of. A hit needs no handle.
+    pub(crate) fn global_runtime() -> Arc<Runtime> {
+        scoped::current().unwrap_or_else(|| installed().runtime.clone())
     }
 
     /// Asks the store, and waits until the store answers and can be used, for `timeout` at most.
@@ -314,6 +360,10 @@ impl Cache {
     pub fn set_ttl_class(&self, class: impl Into<String>, ttl: Duration) {
         self.runtime.classes.write().unwrap_or_else(PoisonError::into_inner).set(class.into(), ttl);
     }
+}
+
+fn installed() -> &'static Cache {
+    GLOBAL.get_or_init(fallback)
 }
 
 fn fallback() -> Cache {

@@ -35,7 +35,8 @@ mod what_json_loses {}
 
 /// Pages about more than one item. Documentation alone: no program sees this module.
 // Their code is tested elsewhere: that of `first_app` is the crate `examples/first-app`, that of
-// `outbox` stands at `Invalidation::to_json`, and that of `what_json_loses` above.
+// `outbox` stands at `Invalidation::to_json`, that of `what_json_loses` above, and that of `testing`
+// in `tests/tests/testing_page.rs`.
 #[cfg(all(doc, not(doctest)))]
 pub mod guide {
     #[cfg(feature = "macros")]
@@ -59,6 +60,10 @@ pub mod guide {
 
     #[doc = include_str!("../docs/what-json-loses.md")]
     pub mod what_json_loses {}
+
+    #[cfg(feature = "macros")]
+    #[doc = include_str!("../docs/testing.md")]
+    pub mod testing {}
 
     #[doc = include_str!("../docs/story.md")]
     #[doc = include_str!("../docs/plots/story.svg")]

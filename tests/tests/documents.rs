@@ -51,6 +51,16 @@ fn the_readme_and_the_crate_show_the_same_example() {
 }
 
 #[test]
+fn the_page_on_tests_shows_tests_that_run() {
+    let (page, tests) = (read("cache-core/docs/testing.md"), read("tests/tests/testing_page.rs"));
+    let shown: Vec<&str> = page.split("\n```rust\n").skip(1).filter_map(|rest| rest.split("\n```\n").next()).collect();
+    assert!(shown.len() > 5, "only {shown:?}");
+    for code in shown {
+        assert!(tests.contains(code), "`testing_page.rs` does not have\n{code}");
+    }
+}
+
+#[test]
 fn the_crate_s_page_lists_every_public_item() {
     let exports = ROOT.split("\npub use ").skip(1).map(|export| export.split(';').next().unwrap_or(export));
     let names: BTreeSet<&str> = exports

@@ -20,8 +20,8 @@ use super::subject::Subject;
 use crate::config::REFRESH_RETRY_PAUSE;
 use crate::entry::Version;
 use crate::observe::Event;
-use crate::runtime::Reservation;
 use crate::runtime::budget::Budget;
+use crate::runtime::{Reservation, scoped};
 use crate::store::{IfHeld, IfPresent, LeaseReply};
 
 /// A refresh that is due. If it is dropped, another call will find the refresh due.
@@ -50,7 +50,7 @@ impl Due {
     {
         let Ok(handle) = Handle::try_current() else { return };
         let place = self.reservation.place();
-        let task = handle.spawn(async move {
+        let work = async move {
             if let Some(loading) = self.lease().await
                 && !self.run(reload(loading)).await
             {
@@ -59,7 +59,8 @@ impl Due {
                 tokio::time::sleep(REFRESH_RETRY_PAUSE).await;
             }
             drop(self.reservation);
-        });
+        };
+        let task = handle.spawn(scoped::within(scoped::current(), work));
         place.spawned(task.abort_handle());
     }
 

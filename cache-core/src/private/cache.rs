@@ -1,4 +1,5 @@
-//! Chooses the cache of a call: the cache that the attribute names, or the installed one.
+//! Chooses the cache of a call: the cache that the attribute names, or the one of functions that
+//! name none.
 
 use std::sync::Arc;
 
@@ -7,20 +8,20 @@ use crate::call::{BatchMap, Call, Coding, Invalidating, ManyCall, Mode};
 use crate::key::{Key, Policy};
 use crate::runtime::Runtime;
 
-/// `None`: the installed cache.
+/// `None`: the cache of functions that name none.
 pub(super) fn runtime_of(cache: Option<&Cache>) -> Arc<Runtime> {
-    cache.map_or_else(|| Cache::global().runtime, |cache| cache.runtime.clone())
+    cache.map_or_else(Cache::global_runtime, |cache| cache.runtime.clone())
 }
 
 impl<T> Call<T> {
-    /// `None`: the installed cache.
+    /// `None`: the cache of functions that name none.
     pub fn new(cache: Option<&Cache>, key: Key<T>, policy: Policy, coding: Coding<T>) -> Self {
         Self::of(runtime_of(cache), key, policy, coding)
     }
 }
 
 impl<M: BatchMap> ManyCall<M> {
-    /// `None`: the installed cache. An id that is given twice counts once.
+    /// `None`: the cache of functions that name none. An id that is given twice counts once.
     pub fn new(
         cache: Option<&Cache>,
         ids: &[M::Id],
@@ -33,7 +34,8 @@ impl<M: BatchMap> ManyCall<M> {
 }
 
 impl Invalidating {
-    /// `None`: the installed cache. `function` is said where its invalidation fails.
+    /// `None`: the cache of functions that name none. `function` is said where its invalidation
+    /// fails.
     pub fn new(cache: Option<&Cache>, function: &'static str, mode: Mode) -> Self {
         Self::of(runtime_of(cache), function, mode)
     }

@@ -29,7 +29,7 @@ impl<T, Recipe, In> Target<T, Recipe, In> {
 /// The companion knows the recipe, or the cache.
 pub struct Known;
 
-/// Of a cache: the target's function names no cache, so it is the installed one.
+/// Of a cache: the target's function names no cache.
 pub struct Installed;
 
 /// The recipe, or the cache, needs parameters that the companion does not have.
@@ -57,7 +57,7 @@ impl IsLocated for Known {}
 
 impl IsLocated for Installed {}
 
-/// The installed cache.
+/// The cache of functions that name none.
 #[diagnostic::on_unimplemented(
     message = "the function of this entry names a cache with `cache`, and this attribute names none",
     label = "its entries may not be in the installed cache",

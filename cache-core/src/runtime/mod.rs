@@ -6,7 +6,8 @@ mod load_tasks;
 pub(crate) mod provenance;
 mod refreshes;
 mod runtime;
+pub(crate) mod scoped;
 pub(crate) mod single_flight;
 
 pub(crate) use refreshes::Reservation;
-pub(crate) use runtime::Runtime;
+pub(crate) use runtime::{Handle, Runtime};

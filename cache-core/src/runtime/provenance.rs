@@ -14,6 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use super::scoped;
 use crate::name::Name;
 
 tokio::task_local! {
@@ -265,22 +266,24 @@ pub(crate) fn is_loading(cache_id: u64, key: &str) -> bool {
         .unwrap_or(false)
 }
 
-/// Carries the load that this task is in, if it is in one, into a task that is to be spawned. So
-/// what is served there in place of a failed load taints the enclosing loads, and the time that the
-/// store takes there counts for the outermost call.
+/// Carries the load that this task is in, and its [`Cache::scope`](crate::Cache::scope), into a
+/// task that is to be spawned. So what is served there in place of a failed load taints the
+/// enclosing loads, and the time that the store takes there counts for the outermost call.
 pub(crate) fn carried<F: Future + Send + 'static>(future: F) -> Pin<Box<dyn Future<Output = F::Output> + Send>> {
+    let future = scoped::within(scoped::current(), future);
     match current() {
         Some(scope) => Box::pin(CURRENT.scope(scope, future)),
         None => Box::pin(future),
     }
 }
 
-/// Carries the load that this task is in into a future that runs elsewhere, such as a spawned task.
+/// Carries the load that this task is in, and its [`Cache::scope`](crate::Cache::scope), into a
+/// future that runs elsewhere, such as a spawned task.
 ///
 /// A task that is spawned inside a cached function leaves that function's load: the function's
 /// entry would not depend on what the task reads from the cache. Wrapped in this function, the
-/// task's reads become dependencies of the entry. Outside a load the wrapper changes nothing. Reads
-/// after the end of the load do not count, so await the task inside the function.
+/// task's reads become dependencies of the entry. Outside a load the wrapper carries the scope
+/// alone. Reads after the end of the load do not count, so await the task inside the function.
 ///
 /// # Example
 /// ```
@@ -294,5 +297,5 @@ pub(crate) fn carried<F: Future + Send + 'static>(future: F) -> Pin<Box<dyn Futu
 pub fn in_current_load<F: Future>(future: F) -> impl Future<Output = F::Output> {
     // Outside a load the scope belongs to no cache, and hands its names to nobody.
     let scope = current().unwrap_or_else(|| Scope::new(u64::MAX, None, 0));
-    CURRENT.scope(scope, future)
+    scoped::within(scoped::current(), CURRENT.scope(scope, future))
 }

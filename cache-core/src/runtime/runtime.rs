@@ -1,6 +1,7 @@
 //! One cache, as its calls see it.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use super::debts::Debts;
@@ -20,6 +21,7 @@ pub(crate) struct Runtime {
     /// stored. Peers share an id: a name means the same to all of them, and is fenced by one
     /// clock.
     pub(crate) id: u64,
+    handles: AtomicUsize,
     pub(crate) config: Config,
     /// `None`: every call loads.
     pub(crate) store: Option<Arc<dyn Store>>,
@@ -34,10 +36,36 @@ pub(crate) struct Runtime {
     warned_of_classes: Mutex<BTreeSet<String>>,
 }
 
+/// A handle of the cache. The last one to be dropped ends what runs in the background.
+pub(crate) struct Handle(Arc<Runtime>);
+
+impl Handle {
+    pub(crate) fn new(runtime: &Arc<Runtime>) -> Self {
+        runtime.handles.fetch_add(1, Ordering::Relaxed);
+        Self(runtime.clone())
+    }
+}
+
+impl Clone for Handle {
+    fn clone(&self) -> Self {
+        Self::new(&self.0)
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        // The order of an `Arc`: what was done with the other handles stands before the end.
+        if self.0.handles.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.0.end_background();
+        }
+    }
+}
+
 impl Runtime {
     pub(crate) fn new(id: u64, store: Option<Arc<dyn Store>>, config: Config, classes: TtlClasses) -> Self {
         Self {
             id,
+            handles: AtomicUsize::new(0),
             store,
             flights: Arc::default(),
             refreshes: Arc::default(),

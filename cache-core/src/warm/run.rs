@@ -13,6 +13,7 @@ use super::registry::{Batches, BoxError, Job, Registrations};
 use crate::cache::Cache;
 use crate::config::{WARM_KEYS_MAX, WARM_READY_WAIT};
 use crate::observe::Event;
+use crate::runtime::scoped;
 
 tokio::task_local! {
     /// Set in the tasks that run under a permit.
@@ -188,7 +189,7 @@ impl Run {
     fn begin(&mut self, permit: OwnedSemaphorePermit) {
         let Some(Job { name, of, counts, begin }) = self.waiting.pop_front() else { return };
         let limit = self.registry.time_limit;
-        let task = self.running.spawn(PERMITTED.scope((), async move {
+        let work = async move {
             let _permit = permit;
             // `begin` is called in here, so that a closure that panics before it returns a future
             // is treated like its future.
@@ -196,7 +197,8 @@ impl Run {
                 Ok(result) => result,
                 Err(_) => Err(format!("did not end within {limit:?}").into()),
             }
-        }));
+        };
+        let task = self.running.spawn(scoped::within(scoped::current(), PERMITTED.scope((), work)));
         self.begun.insert(task.id(), (name, of, counts));
     }
 

@@ -7,6 +7,7 @@ use tokio::task::JoinHandle;
 
 use super::run::Run;
 use crate::config::WARM_PAUSE_MIN;
+use crate::runtime::scoped;
 
 /// A schedule, made by [`Warmer::schedule`](crate::Warmer::schedule). Dropping it stops the run
 /// that is under way, and no further run begins.
@@ -20,7 +21,8 @@ pub struct WarmSchedule {
 impl WarmSchedule {
     pub(super) fn begin(pause: Duration, run: impl Fn() -> Run + Send + 'static) -> Self {
         let (stop, stopped) = oneshot::channel();
-        Self { stop, task: tokio::spawn(repeat(run, pause.max(WARM_PAUSE_MIN), stopped)) }
+        let runs = repeat(run, pause.max(WARM_PAUSE_MIN), stopped);
+        Self { stop, task: tokio::spawn(scoped::within(scoped::current(), runs)) }
     }
 
     /// Stops the schedule, and waits until everything that it began has stopped.

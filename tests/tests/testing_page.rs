@@ -1,0 +1,95 @@
+//! The tests that the page `testing.md` shows.
+
+use std::sync::Mutex;
+use std::time::Duration;
+
+use cache_core::{Cache, cached, in_current_load, invalidates};
+
+type Db = Mutex<u32>; // imagine a pool of connections
+
+#[cached(prefix = "seats", ttl = "60s", skip(db))]
+async fn free_seats(db: &Db, flight: u64) -> u32 {
+    let _ = flight;
+    *db.lock().unwrap() // SELECT
+}
+
+#[invalidates(keys = [free_seats(flight)])]
+async fn book(db: &Db, flight: u64) {
+    let _ = flight;
+    *db.lock().unwrap() -= 1; // UPDATE
+}
+
+#[tokio::test]
+async fn a_booked_seat_is_not_free() {
+    let (cache, db) = (Cache::in_memory(), Db::new(3));
+    let test = async {
+        assert_eq!(free_seats(&db, 42).await, 3);
+        book(&db, 42).await;
+        assert_eq!(free_seats(&db, 42).await, 2);
+    };
+    cache.scope(test).await;
+    assert_eq!(cache.stats().prefix("seats").loads, 2);
+}
+
+#[tokio::test]
+async fn another_test_at_the_same_time_has_other_entries() {
+    let (cache, db) = (Cache::in_memory(), Db::new(100));
+    assert_eq!(cache.scope(free_seats(&db, 42)).await, 100);
+}
+
+async fn with_redis(test: impl Future<Output = ()>) {
+    let url = std::env::var("CACHE_TEST_REDIS_URL").expect("the URL of a Redis for tests");
+    // Ids of processes come again, nanoseconds do not.
+    let now = std::time::UNIX_EPOCH.elapsed().unwrap().as_nanos();
+    let namespace = format!("test-{}-{now}", std::process::id());
+    let cache = Cache::builder().url(url).namespace(namespace).build().unwrap();
+    cache.ready(Duration::from_secs(5)).await.unwrap();
+    cache.scope(test).await;
+    cache.clear().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_booked_seat_is_not_free_on_redis() {
+    with_redis(async {
+        let db = Db::new(3);
+        assert_eq!(free_seats(&db, 42).await, 3);
+        book(&db, 42).await;
+        assert_eq!(free_seats(&db, 42).await, 2);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_task_is_given_the_scope() {
+    let cache = Cache::in_memory();
+    let spawned = async {
+        let task = async { free_seats(&Db::new(3), 42).await };
+        tokio::spawn(in_current_load(task)).await.unwrap()
+    };
+    assert_eq!(cache.scope(spawned).await, 3);
+    assert_eq!(cache.peek(free_seats::key(&42)).await.unwrap(), Some(3));
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_minute_the_database_is_asked_again() {
+    let (cache, db) = (Cache::in_memory(), Db::new(3));
+    let test = async {
+        assert_eq!(free_seats(&db, 42).await, 3);
+        *db.lock().unwrap() = 2; // past the cache
+        assert_eq!(free_seats(&db, 42).await, 3);
+        tokio::time::advance(Duration::from_secs(60)).await;
+        assert_eq!(free_seats(&db, 42).await, 2);
+    };
+    cache.scope(test).await;
+}
+
+#[tokio::test]
+async fn without_a_cache_it_is_the_same_but_slower() {
+    let db = Db::new(3);
+    let test = async {
+        assert_eq!(free_seats(&db, 42).await, 3);
+        *db.lock().unwrap() = 2;
+        assert_eq!(free_seats(&db, 42).await, 2);
+    };
+    Cache::disabled().scope(test).await;
+}
