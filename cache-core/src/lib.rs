@@ -8,6 +8,7 @@ mod call;
 mod clock;
 #[cfg_attr(not(feature = "redis"), expect(dead_code, reason = "limits of the Redis store"))]
 mod config;
+mod context;
 mod entry;
 mod error;
 mod freshness;
@@ -35,8 +36,8 @@ mod what_json_loses {}
 
 /// Pages about more than one item. Documentation alone: no program sees this module.
 // Their code is tested elsewhere: that of `first_app` is the crate `examples/first-app`, that of
-// `outbox` stands at `Invalidation::to_json`, that of `what_json_loses` above, and that of `testing`
-// in `tests/tests/testing_page.rs`.
+// `outbox` stands at `Invalidation::to_json`, that of `testing` in `tests/tests/testing_page.rs`,
+// and that of `what_json_loses` above.
 #[cfg(all(doc, not(doctest)))]
 pub mod guide {
     #[cfg(feature = "macros")]
@@ -86,6 +87,9 @@ pub mod __freshness {
 pub use builder::Builder;
 pub use cache::Cache;
 #[cfg(feature = "macros")]
+#[doc = include_str!("../docs/cache_context.md")]
+pub use cache_macros::CacheContext;
+#[cfg(feature = "macros")]
 #[doc = include_str!("../docs/cacheable.md")]
 pub use cache_macros::Cacheable;
 #[cfg(feature = "macros")]
@@ -98,6 +102,7 @@ pub use cache_macros::invalidates;
 #[doc = include_str!("../docs/write_through.md")]
 pub use cache_macros::write_through;
 pub use cacheable::Cacheable;
+pub use context::CacheContext;
 pub use error::{Error, ErrorKind};
 
 pub use freshness::{Ttl, TtlClasses};

@@ -11,6 +11,7 @@ use quote::{format_ident, quote, quote_spanned};
 use syn::{Attribute, Expr};
 
 pub(crate) use self::sink::Sink;
+use crate::context::Context;
 use crate::errors::Errors;
 use crate::names::{Item, Kind};
 use crate::signature::{Function, Param};
@@ -38,6 +39,17 @@ enum Needs {
     Both,
 }
 
+/// Where the names of the lists go, and what typed calls name has to be as well.
+#[derive(Clone, Copy)]
+enum Home<'a> {
+    /// Of the cache nothing is known.
+    Anywhere,
+    /// The cache of functions that name none.
+    Installed,
+    /// The cache that this brings.
+    Context(&'a Context),
+}
+
 /// Generates the statements for lists of names.
 pub(crate) struct Evaluator<'a> {
     private: &'a TokenStream,
@@ -52,8 +64,7 @@ pub(crate) struct Evaluator<'a> {
     options: Vec<Ident>,
     /// Parameters are at hand by reference.
     is_borrowed: bool,
-    /// Names go to the installed cache, and what typed calls name has to be there, too.
-    in_installed: bool,
+    home: Home<'a>,
 }
 
 impl<'a> Evaluator<'a> {
@@ -75,7 +86,7 @@ impl<'a> Evaluator<'a> {
                 .cloned()
                 .collect(),
             is_borrowed: false,
-            in_installed: false,
+            home: Home::Anywhere,
         }
     }
 
@@ -84,10 +95,15 @@ impl<'a> Evaluator<'a> {
         Self { is_borrowed: true, ..self }
     }
 
-    /// With a check that no typed call names an entry of another cache, if the attribute names
-    /// none.
-    pub(crate) fn in_cache(self, cache: Option<&Expr>) -> Self {
-        Self { in_installed: cache.is_none(), ..self }
+    /// With a check that no typed call names an entry of another cache, as far as the attribute
+    /// says in which cache it is.
+    pub(crate) fn in_cache(self, cache: Option<&Expr>, context: Option<&'a Context>) -> Self {
+        let home = match (context, cache) {
+            (Some(context), _) => Home::Context(context),
+            (None, Some(_)) => Home::Anywhere,
+            (None, None) => Home::Installed,
+        };
+        Self { home, ..self }
     }
 
     /// Of a type, whose items mention `self` alone.
@@ -100,7 +116,7 @@ impl<'a> Evaluator<'a> {
             value_is_option: false,
             options: Vec::new(),
             is_borrowed: false,
-            in_installed: false,
+            home: Home::Anywhere,
         }
     }
 
@@ -141,7 +157,8 @@ impl<'a> Evaluator<'a> {
                     .collect(),
             },
         });
-        statements.collect()
+        let context = self.context_before(items);
+        context.into_iter().chain(statements).collect()
     }
 
     /// Adds the items that need the result; `value` is a reference to it.

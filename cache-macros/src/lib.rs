@@ -3,8 +3,10 @@
 //! Each attribute is parsed, checked against the item, and expanded. Every mistake is found before
 //! expansion; after a mistake the item is still emitted, so that its callers compile.
 
+mod cache_context;
 mod cacheable;
 mod cached;
+mod context;
 mod duration;
 mod errors;
 mod evaluate;
@@ -48,6 +50,12 @@ pub fn write_through(options: TokenStream, item: TokenStream) -> TokenStream {
 #[proc_macro_derive(Cacheable, attributes(cacheable))]
 pub fn derive_cacheable(input: TokenStream) -> TokenStream {
     cacheable::cacheable(input.into()).into()
+}
+
+/// Makes a type bring its cache. Documented at `cache_core::CacheContext`.
+#[proc_macro_derive(CacheContext, attributes(cache, cache_context))]
+pub fn derive_cache_context(input: TokenStream) -> TokenStream {
+    cache_context::cache_context(input.into()).into()
 }
 
 /// Behind `cache_core::key!`.

@@ -4,6 +4,7 @@ use proc_macro2::TokenStream;
 use quote::quote;
 use syn::visit::Visit;
 
+use crate::cache_context::cache_context;
 use crate::cacheable::cacheable;
 use crate::cached::cached;
 use crate::invalidates::invalidates;
@@ -55,6 +56,10 @@ fn functions() -> Vec<(TokenStream, TokenStream)> {
         wrapped(cached, quote!(ttl = "60s", companion = none, skip(db), stale_if_error = "1h"), &fallible),
         wrapped(cached, quote!(ttl = "60s", skip(db), stale_while_revalidate = "1h", #names), &fallible),
         wrapped(cached, quote!(ttl = "60s", skip(db), each = ids, tags = ["{ids}", "{result.a}"]), &batch),
+        wrapped(cached, quote!(ttl = "60s", context = db, #names), &fallible),
+        wrapped(cached, quote!(ttl = "60s", context = db, early_refresh, depends_on = [other(result.a)]), &fallible),
+        wrapped(invalidates, quote!(keys = [other(id), other(result.a)], context = a), &plain),
+        wrapped(write_through, quote!(other(id), context = db), &fallible),
         wrapped(invalidates, quote!(keys = [other(id)], patterns = ["x:{id}"], tags = ["{result.a}"]), &fallible),
         wrapped(invalidates, quote!(keys = [other(result.a, name)], when = always), &fallible),
         wrapped(invalidates, quote!(tags = ["{a}", "{b}:{result.a}"], cache = db.cache), &plain),
@@ -74,7 +79,11 @@ fn names_of_ours_are_none_that_a_user_gives() {
         }
     );
     let derived = (ty.clone(), cacheable(ty));
-    for (written, generated) in functions().into_iter().chain([derived]) {
+    let context = quote!(
+        struct App(#[cache] Shared, Cache);
+    );
+    let derived = [derived, (context.clone(), cache_context(context))];
+    for (written, generated) in functions().into_iter().chain(derived) {
         let theirs = bound_names(&written);
         let ours = bound_names(&generated).into_iter().filter(|name| !theirs.contains(name) && name != "result");
         let reachable: Vec<String> = ours.filter(|name| !name.starts_with("__")).collect();

@@ -53,7 +53,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use cache_core::{Cache, Cacheable, cached, invalidates, key, tag, write_through};
+use cache_core::{Cache, CacheContext, Cacheable, cached, invalidates, key, tag, write_through};
 use serde::{Deserialize, Serialize};
 
 /// What is cached.
@@ -182,7 +182,7 @@ async fn write(flight: Flight) -> Result<Flight, String> {
     Ok(flight)
 }
 
-#[derive(Clone)]
+#[derive(Clone, CacheContext)]
 struct Repo {
     cache: Cache,
     tenant: u64,
@@ -211,6 +211,29 @@ impl Repo {
     async fn change(&self, id: u64) {
         let _ = std::future::ready(id).await;
     }
+
+    #[cached(prefix = "context", ttl = "60s", context = self, early_refresh)]
+    async fn with_context(&self, id: u64) -> u64 {
+        std::future::ready(()).await;
+        id
+    }
+}
+
+#[cached(prefix = "given", ttl = "60s", context = repo, depends_on = [Repo::with_context(id)])]
+async fn given(repo: &Repo, id: u64) -> u64 {
+    repo.with_context(id).await
+}
+
+#[invalidates(keys = [given(id), given(result)], context = repo)]
+async fn change_given(repo: Repo, id: u64) -> u64 {
+    drop(std::future::ready(repo).await);
+    id
+}
+
+#[write_through(given(id), context = repo)]
+async fn write_given(repo: &Repo, id: u64) -> u64 {
+    let _ = std::future::ready(repo).await;
+    id
 }
 
 #[tokio::test]
@@ -233,4 +256,7 @@ async fn what_is_quiet_works() {
     assert_eq!((repo.get(1).await, repo.refreshed(1).await), (1, 1));
     repo.change(1).await;
     assert_eq!(repo.cache.peek(Repo::get_key(&1)).await.unwrap(), None);
+    assert_eq!((write_given(&repo, 1).await, given(&repo, 1).await), (1, 1));
+    assert_eq!(change_given(repo.clone(), 1).await, 1);
+    assert_eq!(repo.cache.peek(given::key(&1)).await.unwrap(), None);
 }

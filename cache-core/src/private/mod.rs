@@ -2,6 +2,7 @@
 
 mod bounds;
 mod cache;
+mod context;
 #[cfg(feature = "macros")]
 mod name_macros;
 mod returns;
@@ -22,6 +23,7 @@ pub use crate::call::{
     BatchMap, Call, Coding, Finish, Handover, Invalidating, Load, ManyCall, ManyLoad, ManyStep, Mode, Refresh, Step,
     Writing, fill_many, lookup_many, refresh,
 };
+pub use crate::context::CacheContext;
 pub use crate::entry::{OpaqueField, Shape, ShapeOf};
 pub use crate::freshness::Ttl;
 pub use crate::invalidation::Invalidation;
@@ -29,5 +31,6 @@ pub use crate::key::{Captured, Key, KeyText, Policy, WalkStep};
 pub use crate::name::{KeyPart, Names, Part, Tag, Template, TextKey, part, tag_part};
 
 pub use self::bounds::*;
+pub use self::context::*;
 pub use self::returns::*;
 pub use self::target::*;

@@ -24,6 +24,10 @@ impl<T, Recipe, In> Target<T, Recipe, In> {
     pub fn new(key: Key<T>, coding: Coding<T>, cache: Option<Cache>) -> Self {
         Self { key, coding, cache, known: PhantomData }
     }
+
+    pub(super) fn into_key(self) -> Key<T> {
+        self.key
+    }
 }
 
 /// The companion knows the recipe, or the cache.
@@ -31,6 +35,9 @@ pub struct Known;
 
 /// Of a cache: the target's function names no cache.
 pub struct Installed;
+
+/// Of a cache: the target's function is given it with a context of type `C`.
+pub struct InContext<C: ?Sized>(PhantomData<fn(&C)>);
 
 /// The recipe, or the cache, needs parameters that the companion does not have.
 pub struct NotKnown;
@@ -47,9 +54,9 @@ impl IsWritable for Known {}
 
 /// The cache of a target.
 #[diagnostic::on_unimplemented(
-    message = "the cache of this entry is not known here: the target's `cache` uses a parameter",
+    message = "the cache of this entry is not known here: its function is given the cache with a parameter",
     label = "its key alone does not say where it is stored",
-    note = "say it here too: `#[write_through(..., cache = ...)]`"
+    note = "say it here too: `#[write_through(..., context = ...)]` or `#[write_through(..., cache = ...)]`"
 )]
 pub trait IsLocated {}
 
@@ -59,9 +66,9 @@ impl IsLocated for Installed {}
 
 /// The cache of functions that name none.
 #[diagnostic::on_unimplemented(
-    message = "the function of this entry names a cache with `cache`, and this attribute names none",
+    message = "the function of this entry names its cache with `cache` or `context`, and this attribute names none",
     label = "its entries may not be in the installed cache",
-    note = "name the same cache here: `cache = ...`"
+    note = "name the same cache here: `context = ...` or `cache = ...`"
 )]
 pub trait IsInstalled {}
 

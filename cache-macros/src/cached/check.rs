@@ -9,9 +9,11 @@ use syn::Type;
 
 use super::parse::{CachedOptions, Companion, Role};
 use super::plan::{CachePlan, Place, SelfPart};
+use crate::context::Context;
 use crate::errors::Errors;
 use crate::evaluate::resolve_items;
 use crate::mentions::mentions;
+use crate::runtime_path::private_path;
 use crate::signature::{Function, peel_type};
 
 pub(crate) fn plan(
@@ -23,6 +25,7 @@ pub(crate) fn plan(
     function.check("cached", errors);
     check_output(&function, errors);
     parameters::check_skip(&function, &options, errors);
+    let context = context(&function, &mut options, errors);
     resolve_key(&function, &mut options, errors);
     parameters::check_receiver(&function, &options, errors);
     let skipped = function.bindings().filter(|binding| options.skip.contains(binding)).cloned().collect();
@@ -35,7 +38,21 @@ pub(crate) fn plan(
     let self_part = self_part(&function, &options, &place, attribute_mentions_self);
     let generic_parts = parameters::generic_parts(&function, &options.skip);
     let batch = each::batch(&function, &options, errors);
-    CachePlan { function, options, place, self_part, generic_parts, batch, skipped }
+    CachePlan { function, options, context, place, self_part, generic_parts, batch, skipped }
+}
+
+/// A context brings the cache, and is not in the key, unless `key` names it.
+fn context(function: &Function, options: &mut CachedOptions, errors: &mut Errors) -> Option<Context> {
+    let context = Context::of(options.context.as_ref(), options.cache.as_ref(), function, errors)?;
+    let name = &context.name;
+    if let Some(skipped) = options.skip.iter().find(|skipped| *skipped == name) {
+        errors
+            .at(skipped, format!("`{name}` is the context, which is not in the key by itself: remove it from `skip`"));
+    } else if !options.key.as_ref().is_some_and(|key| key.mentions(&name.to_string())) {
+        options.skip.push(name.clone());
+    }
+    options.cache = Some(context.cache(&private_path(options.krate.as_ref())));
+    Some(context)
 }
 
 fn check_output(function: &Function, errors: &mut Errors) {

@@ -10,6 +10,7 @@ use syn::{Expr, ExprClosure, Ident, LitStr, Path, Token};
 
 use self::policy::PolicyReader;
 pub(crate) use self::policy::{PolicySetting, Role};
+use crate::context;
 use crate::errors::Errors;
 use crate::names::{Item, Kind, check_prefix, read_items};
 use crate::options::{self, peel};
@@ -26,6 +27,8 @@ pub(crate) struct CachedOptions {
     pub(crate) depends_on: Vec<Item>,
     pub(crate) when: Option<ExprClosure>,
     pub(crate) cache: Option<Expr>,
+    /// The parameter that brings the cache.
+    pub(crate) context: Option<Ident>,
     /// The parameter that holds the ids of a batch.
     pub(crate) each: Option<Ident>,
     /// The flag, as written.
@@ -71,6 +74,7 @@ const OPTIONS: &[(&str, Destination)] = &[
     ("when", Field),
     ("negative_ttl", Policy(policy::lifetime, &[])),
     ("cache", Field),
+    ("context", Field),
     ("jitter", Policy(policy::jitter, &[])),
     ("each", Field),
     ("stale_while_revalidate", Policy(policy::stale_window, &[Age, Background])),
@@ -121,6 +125,7 @@ impl CachedOptions {
             "depends_on" => self.depends_on = read_items(name, Kind::Key, input, errors)?,
             "when" => self.when = Some(read_closure(name, input)?),
             "cache" => self.cache = Some(options::value(name, input)?),
+            "context" => self.context = Some(context::read(name, input)?),
             "each" => self.each = Some(read_each(name, input)?),
             "finish" => self.finish = Some(options::flag(name, input)?),
             _ => self.krate = Some(options::value(name, input)?),

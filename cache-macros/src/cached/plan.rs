@@ -3,12 +3,15 @@
 use syn::{Ident, Type};
 
 use super::parse::CachedOptions;
+use crate::context::Context;
 use crate::names::Item;
 use crate::signature::{Function, Param, peel_type};
 
 pub(crate) struct CachePlan {
     pub(crate) function: Function,
     pub(crate) options: CachedOptions,
+    /// What brings the cache, which `options.cache` then names.
+    pub(crate) context: Option<Context>,
     pub(crate) place: Place,
     pub(crate) self_part: SelfPart,
     /// Type and const parameters that are part of the key.

@@ -5,8 +5,8 @@ use quote::{ToTokens, format_ident, quote_spanned};
 use syn::Expr;
 use syn::spanned::Spanned;
 
-use super::Evaluator;
-use crate::names::{Kind, TypedCall};
+use super::{Evaluator, Home};
+use crate::names::{Item, Kind, TypedCall};
 use crate::options::peel;
 use crate::wrapper;
 
@@ -16,12 +16,13 @@ impl Evaluator<'_> {
     pub(super) fn add_typed(&self, target: &Ident, kind: Kind, call: &TypedCall) -> TokenStream {
         let span = Span::mixed_site().located_at(call.key.span());
         let private = wrapper::located(self.private, call.key.span());
-        let checked = call.target.as_ref().filter(|_| self.in_installed);
+        let checked = call.target.as_ref().filter(|_| !matches!(self.home, Home::Anywhere));
         let mut key = checked.unwrap_or(&call.key).clone();
         let (locals, arguments) = self.take_options(&mut key);
-        let key = match checked {
-            Some(_) => quote_spanned!(span => #private::installed(#key)),
-            None => key.to_token_stream(),
+        let key = match (checked, self.home) {
+            (Some(_), Home::Installed) => quote_spanned!(span => #private::installed(#key)),
+            (Some(_), Home::Context(_)) => quote_spanned!(span => #private::in_context(__context, #key)),
+            (Some(_), Home::Anywhere) | (None, _) => key.to_token_stream(),
         };
         let add = self.sink.add(self.private, target, kind, &key, call.key.span());
         if locals.is_empty() {
@@ -30,6 +31,17 @@ impl Evaluator<'_> {
         quote_spanned! { span =>
             if let (#(::core::option::Option::Some(#locals),)*) = (#(#arguments,)*) { #add }
         }
+    }
+
+    /// Keeps the type of the context in a local, for the check of typed calls: the body may move
+    /// the context.
+    pub(super) fn context_before(&self, items: &[(Kind, &Item)]) -> Option<TokenStream> {
+        let Home::Context(context) = self.home else { return None };
+        let is_checked = |item: &Item| matches!(item, Item::Typed(TypedCall { target: Some(_), .. }));
+        items.iter().any(|(_, item)| is_checked(item)).then(|| {
+            let value = context.type_value(self.private);
+            quote_spanned!(Span::mixed_site() => let __context = #value;)
+        })
     }
 
     /// Puts a local in the place of each argument that is such an `Option`. Returns the locals, and

@@ -1,15 +1,19 @@
 //! InvalidatesOptions and signature together make a plan.
 
 use super::parse::InvalidatesOptions;
+use crate::context::Context;
 use crate::errors::Errors;
 use crate::evaluate::resolve_items;
 use crate::names::{Item, Kind};
+use crate::runtime_path::private_path;
 use crate::signature::Function;
 
 /// What to generate.
 pub(crate) struct InvalidationPlan {
     pub(crate) function: Function,
     pub(crate) options: InvalidatesOptions,
+    /// What brings the cache, which `options.cache` then names.
+    pub(crate) context: Option<Context>,
 }
 
 impl InvalidationPlan {
@@ -22,7 +26,11 @@ impl InvalidationPlan {
             let message = "nothing to invalidate: name what the function changes in `keys`, `tags` or `patterns`";
             errors.at_span(proc_macro2::Span::call_site(), message);
         }
-        Self { function, options }
+        let context = Context::of(options.context.as_ref(), options.cache.as_ref(), &function, errors);
+        if let Some(context) = &context {
+            options.cache = Some(context.cache(&private_path(options.krate.as_ref())));
+        }
+        Self { function, options, context }
     }
 
     pub(crate) fn items(&self) -> Vec<(Kind, &Item)> {

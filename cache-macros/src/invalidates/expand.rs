@@ -17,9 +17,10 @@ pub(crate) fn expand(plan: &InvalidationPlan) -> TokenStream {
 }
 
 fn body(plan: &InvalidationPlan, private: &TokenStream) -> TokenStream {
-    let InvalidationPlan { function, options } = plan;
+    let InvalidationPlan { function, options, context } = plan;
     let (names, value) = (Ident::new("__names", Span::mixed_site()), Ident::new("__value", Span::mixed_site()));
-    let evaluator = Evaluator::of_function(function, private, Sink::Invalidation).in_cache(options.cache.as_ref());
+    let evaluator = Evaluator::of_function(function, private, Sink::Invalidation);
+    let evaluator = evaluator.in_cache(options.cache.as_ref(), context.as_ref());
     let items = plan.items();
     let known = collected(&evaluator.before(&names, &items), private);
     let of_value = evaluator.after(&names, &value, &items);

@@ -4,11 +4,12 @@ use proc_macro2::TokenStream;
 use syn::parse::ParseStream;
 use syn::{Expr, Ident, Path};
 
+use crate::context;
 use crate::errors::Errors;
 use crate::names::{Item, Kind, read_items};
 use crate::options;
 
-const KNOWN: &[&str] = &["keys", "tags", "patterns", "when", "background", "cache", "crate"];
+const KNOWN: &[&str] = &["keys", "tags", "patterns", "when", "background", "cache", "context", "crate"];
 
 #[derive(Default)]
 pub(crate) struct InvalidatesOptions {
@@ -19,6 +20,8 @@ pub(crate) struct InvalidatesOptions {
     /// Do not wait.
     pub(crate) background: bool,
     pub(crate) cache: Option<Expr>,
+    /// The parameter that brings the cache.
+    pub(crate) context: Option<Ident>,
     pub(crate) krate: Option<Path>,
     /// The errors are enough: what seems missing may have been meant.
     pub(crate) had_errors: bool,
@@ -53,6 +56,7 @@ impl InvalidatesOptions {
                 self.background = true;
             }
             "cache" => self.cache = Some(options::value(name, input)?),
+            "context" => self.context = Some(context::read(name, input)?),
             _ => self.krate = Some(options::value(name, input)?),
         }
         Ok(())

@@ -3,8 +3,10 @@
 use syn::{Expr, Path, Type};
 
 use super::parse::{Target, WriteThroughOptions};
+use crate::context::Context;
 use crate::errors::Errors;
 use crate::mentions::spans_of;
+use crate::runtime_path::private_path;
 use crate::signature::{Function, peel_type};
 
 /// What to generate.
@@ -12,6 +14,8 @@ pub(crate) struct WritePlan {
     pub(crate) function: Function,
     pub(crate) target: Target,
     pub(crate) cache: Option<Expr>,
+    /// What brings the cache, which `cache` then names.
+    pub(crate) context: Option<Context>,
     pub(crate) krate: Option<Path>,
 }
 
@@ -22,7 +26,11 @@ impl WritePlan {
         if let Type::ImplTrait(ty) = peel_type(&function.output) {
             errors.at(ty, "an `impl Trait` is not the value of an entry: name the type that is returned");
         }
-        let WriteThroughOptions { target, cache, krate } = options;
+        let WriteThroughOptions { target, mut cache, context, krate } = options;
+        let context = Context::of(context.as_ref(), cache.as_ref(), &function, errors);
+        if let Some(context) = &context {
+            cache = Some(context.cache(&private_path(krate.as_ref())));
+        }
         let target = target?;
         let is_parameter = function.bindings().any(|binding| binding == "result");
         let results = spans_of(&target.written, "result");
@@ -33,6 +41,6 @@ impl WritePlan {
                  parameters, or remove it with `#[invalidates(keys = [...])]`",
             );
         }
-        Some(Self { function, target, cache, krate })
+        Some(Self { function, target, cache, context, krate })
     }
 }

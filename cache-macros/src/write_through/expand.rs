@@ -15,7 +15,7 @@ pub(crate) fn expand(plan: &WritePlan) -> TokenStream {
 }
 
 fn body(plan: &WritePlan, private: &TokenStream) -> TokenStream {
-    let WritePlan { function, target, cache, .. } = plan;
+    let WritePlan { function, target, cache, context, .. } = plan;
     let span = Span::mixed_site();
     let output = &function.output;
     let call = &target.call;
@@ -26,6 +26,10 @@ fn body(plan: &WritePlan, private: &TokenStream) -> TokenStream {
     let mut checks = quote_spanned!(at_target => #private_at_target::writable(&__target););
     if cache.is_none() {
         checks.extend(quote_spanned!(at_target => #private_at_target::located(&__target);));
+    }
+    if let Some(context) = context {
+        let context = context.type_value(private);
+        checks.extend(quote_spanned!(at_target => #private_at_target::is_in_context(#context, &__target);));
     }
     let begin = quote_spanned!(span => #private::write_through(__cache, __target));
     let begin = wrapper::with_cache(cache.as_ref(), private, &begin);

@@ -2,18 +2,21 @@
 
 use proc_macro2::{Span, TokenStream};
 use syn::parse::{ParseStream, Parser};
-use syn::{Expr, Path, Token};
+use syn::{Expr, Ident, Path, Token};
 
+use crate::context;
 use crate::errors::Errors;
 use crate::names::{TARGET, companion_call};
 use crate::options::{self, peel};
 
-const KNOWN: &[&str] = &["cache", "crate"];
+const KNOWN: &[&str] = &["cache", "context", "crate"];
 
 #[derive(Default)]
 pub(crate) struct WriteThroughOptions {
     pub(crate) target: Option<Target>,
     pub(crate) cache: Option<Expr>,
+    /// The parameter that brings the cache.
+    pub(crate) context: Option<Ident>,
     pub(crate) krate: Option<Path>,
 }
 
@@ -45,6 +48,7 @@ impl WriteThroughOptions {
         options::read_options(rest, KNOWN, errors, |name, input, _| {
             match name.to_string().as_str() {
                 "cache" => found.cache = Some(options::value(name, input)?),
+                "context" => found.context = Some(context::read(name, input)?),
                 _ => found.krate = Some(options::value(name, input)?),
             }
             Ok(())

@@ -7,7 +7,7 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::routing::get;
 use axum::{Json, Router};
-use cache_core::{Cache, cached, invalidates};
+use cache_core::{Cache, CacheContext, cached, invalidates};
 use serde::{Deserialize, Serialize};
 
 #[derive(Clone, Serialize, Deserialize)]
@@ -15,7 +15,7 @@ struct Article {
     title: String,
 }
 
-#[derive(Clone)]
+#[derive(Clone, CacheContext)]
 struct App {
     cache: Cache,
     articles: Arc<Mutex<BTreeMap<u64, Article>>>, // imagine a pool of database connections
@@ -27,12 +27,12 @@ impl App {
     }
 }
 
-#[cached(prefix = "article", ttl = "60s", cache = app.cache, skip(app))]
+#[cached(prefix = "article", ttl = "60s", context = app)]
 async fn get_article(app: &App, id: u64) -> Result<Article, StatusCode> {
     app.articles.lock().unwrap().get(&id).cloned().ok_or(StatusCode::NOT_FOUND) // SELECT
 }
 
-#[invalidates(keys = [get_article(id)], cache = app.cache)]
+#[invalidates(keys = [get_article(id)], context = app)]
 async fn set_article(app: &App, id: u64, article: Article) -> Result<(), StatusCode> {
     app.articles.lock().unwrap().insert(id, article); // UPDATE
     Ok(())

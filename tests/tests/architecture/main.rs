@@ -35,7 +35,7 @@ const CORE: Table = Table {
         "paths",
         "call",
         "cacheable cache",
-        "builder warm",
+        "builder context warm",
         "private",
     ],
 };
@@ -47,8 +47,9 @@ const MACROS: Table = Table {
         "errors mentions runtime_path",
         "fallback options signature template",
         "duration names outcome wrapper",
+        "context",
         "evaluate",
-        "cacheable cached invalidates literal_names write_through",
+        "cache_context cacheable cached invalidates literal_names write_through",
     ],
 };
 

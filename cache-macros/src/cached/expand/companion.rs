@@ -7,7 +7,7 @@ use syn::visit_mut::VisitMut;
 use syn::{FnArg, Pat, ReceiverKind};
 
 use super::heading::{Heading, arg_name, explicit_argument, heading, this_span};
-use super::recipe::{finish, knows_cache, knows_recipe};
+use super::recipe::{context_type, finish, knows_cache, knows_recipe};
 use crate::cached::generator::{Bindings, Generator};
 use crate::cached::plan::{CachePlan, Place};
 use crate::names::{TARGET, associated_name};
@@ -103,9 +103,10 @@ fn target(generator: &Generator<'_>, name: &Ident) -> TokenStream {
     let marker = |known| if known { quote!(#private::Known) } else { quote!(#private::NotKnown) };
     let recipe_is = marker(knows_recipe(generator, generics));
     let cache = plan.options.cache.as_ref().filter(|cache| knows_cache(plan, generics, cache));
-    let cache_is = match &plan.options.cache {
-        None => quote!(#private::Installed),
-        Some(_) => marker(cache.is_some()),
+    let cache_is = match (&plan.options.cache, context_type(plan, generics)) {
+        (None, _) => quote!(#private::Installed),
+        (Some(_), Some(context)) => quote!(#private::InContext<#context>),
+        (Some(_), None) => marker(cache.is_some()),
     };
     let cache = wrapper::with_cache(cache, private, &quote_spanned!(Span::mixed_site() => __cache.cloned()));
     let mut key = match &plan.place {

@@ -52,7 +52,7 @@ impl Generator<'_> {
 
     pub(super) fn entry_names(&self, value_type: &TokenStream) -> EntryNames {
         let (names, value) = (Ident::new("__names", Span::mixed_site()), Ident::new("__value", Span::mixed_site()));
-        let evaluator = self.evaluator().in_cache(self.plan.options.cache.as_ref());
+        let evaluator = self.evaluator().in_cache(self.plan.options.cache.as_ref(), self.plan.context.as_ref());
         let (items, private) = (self.items(), &self.private);
         let before = evaluator.before(&names, &items);
         let cacheability = wrapper::cacheability(value_type, private);

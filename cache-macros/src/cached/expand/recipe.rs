@@ -2,7 +2,8 @@
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, quote_spanned};
-use syn::{Expr, Generics};
+use syn::visit::Visit;
+use syn::{Expr, Generics, Type};
 
 use super::heading::explicit_argument;
 use crate::cached::generator::Generator;
@@ -115,6 +116,30 @@ pub(super) fn knows_cache(plan: &CachePlan, generics: &Generics, cache: &Expr) -
     let by_value = by_value.flat_map(|param| &param.bindings).map(ToString::to_string);
     let mut unknown = plan.unknown_to_companion().into_iter().chain(by_value).chain(out_of_scope(plan, generics));
     !unknown.any(|name| mentions(cache, &name))
+}
+
+/// The type of the context, if the companion can spell it. It cannot spell a lifetime that only the
+/// context has, and each use of `dyn Trait` or `impl Trait` is a type of its own.
+pub(super) fn context_type<'a>(plan: &'a CachePlan, generics: &Generics) -> Option<&'a Type> {
+    struct Unspelled(bool);
+    impl Visit<'_> for Unspelled {
+        fn visit_lifetime(&mut self, _: &syn::Lifetime) {
+            self.0 = true;
+        }
+        fn visit_type_reference(&mut self, _: &syn::TypeReference) {
+            self.0 = true;
+        }
+        fn visit_type_trait_object(&mut self, _: &syn::TypeTraitObject) {
+            self.0 = true;
+        }
+        fn visit_type_impl_trait(&mut self, _: &syn::TypeImplTrait) {
+            self.0 = true;
+        }
+    }
+    let ty = plan.context.as_ref()?.ty()?;
+    let mut unspelled = Unspelled(out_of_scope(plan, generics).iter().any(|name| mentions(ty, name)));
+    unspelled.visit_type(ty);
+    (!unspelled.0).then_some(ty)
 }
 
 /// The function's type and const parameters that `key` does not have.
