@@ -103,8 +103,9 @@ counters! {
     /// Stored bytes that could not be used: corrupt, of another type or version, or, for a
     /// function, stored by text.
     bad_entries,
-    /// Entries removed by invalidations that named keys of this prefix; in the total, by all
-    /// invalidations.
+    /// Entries with keys of this prefix that invalidations and writes of this process removed,
+    /// whatever they named. Of one round trip, 32 prefixes are counted apart; what has other prefixes
+    /// is in the total alone.
     invalidated,
     /// Invalidations that failed, and were retried in the background.
     failed_invalidations,

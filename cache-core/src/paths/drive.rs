@@ -5,6 +5,7 @@ use crate::config::{INVALIDATE_DEADLINE, INVALIDATE_NAMES_PER_CHUNK};
 use crate::error::{Error, ErrorKind};
 use crate::invalidation::Targets;
 use crate::name::Name;
+use crate::observe::Event;
 use crate::runtime::Runtime;
 use crate::store::{Removal, SweepScope};
 
@@ -17,6 +18,16 @@ pub(crate) async fn drive(runtime: &Runtime, targets: &Targets) -> Result<u64, E
     let result = Drive::new(runtime).all(targets).await;
     runtime.flights.close_epoch();
     result
+}
+
+/// Counts what one chunk removed, each entry for the prefix of its key.
+pub(crate) fn note_removed(runtime: &Runtime, drained: &Removal) {
+    let mut others = drained.removed;
+    for (prefix, removed) in &drained.by_prefix {
+        runtime.counted.prefix(prefix).note(Event::Removed(*removed));
+        others = others.saturating_sub(*removed);
+    }
+    runtime.counted.unprefixed.note(Event::Removed(others));
 }
 
 /// Goes on until nothing is pending. Returns the number of live entries removed.
@@ -41,7 +52,7 @@ impl<'a> Drive<'a> {
         let mut pending = false;
         for chunk in targets.names.chunks(INVALIDATE_NAMES_PER_CHUNK) {
             let drained = self.chunk(chunk).await?;
-            pending = self.count(drained);
+            pending = self.count(&drained);
         }
         if pending {
             self.drain().await?;
@@ -65,7 +76,7 @@ impl<'a> Drive<'a> {
         while let Some(at) = cursor {
             self.check_time()?;
             let page = self.runtime.store()?.sweep(pattern, scope, at, self.operation_ends()).await?;
-            if self.count(page.drained) {
+            if self.count(&page.drained) {
                 self.drain().await?;
             }
             cursor = page.next;
@@ -78,7 +89,7 @@ impl<'a> Drive<'a> {
     async fn drain(&mut self) -> Result<(), Error> {
         loop {
             let drained = self.chunk(&[]).await?;
-            if !self.count(drained) {
+            if !self.count(&drained) {
                 return Ok(());
             }
             tokio::task::yield_now().await;
@@ -95,7 +106,8 @@ impl<'a> Drive<'a> {
     }
 
     /// Whether something is still pending.
-    fn count(&mut self, drained: Removal) -> bool {
+    fn count(&mut self, drained: &Removal) -> bool {
+        note_removed(self.runtime, drained);
         self.removed += drained.removed;
         drained.pending > 0
     }

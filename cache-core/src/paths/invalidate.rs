@@ -30,10 +30,6 @@ impl Obligation {
     pub(crate) async fn drive(self) -> Result<Invalidated, Error> {
         let Some(targets) = &self.targets else { return Ok(Invalidated::default()) };
         let entries = drive(&self.runtime, targets).await?;
-        match targets.prefix() {
-            Some(prefix) => self.runtime.counted.prefix(prefix).note(Event::Removed(entries)),
-            None => self.runtime.counted.unprefixed.note(Event::Removed(entries)),
-        }
         self.fulfilled();
         Ok(Invalidated { entries })
     }

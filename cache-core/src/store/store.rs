@@ -10,9 +10,10 @@ use bytes::Bytes;
 
 use super::watches::Watch;
 use crate::clock::{self, Instant};
+use crate::config::REMOVED_PREFIXES_MAX;
 use crate::entry::Version;
 use crate::error::Error;
-use crate::name::Name;
+use crate::name::{Name, prefix_of};
 
 /// A boxed answer, because the store is chosen at run time. It costs a hit one allocation beside a
 /// round trip.
@@ -177,16 +178,31 @@ pub(crate) enum Refusal {
 }
 
 /// What one chunk of an invalidation did.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Removal {
     /// Live entries removed.
     pub(crate) removed: u64,
+    /// How many of them had keys of each prefix, for [`REMOVED_PREFIXES_MAX`] prefixes at most.
+    pub(crate) by_prefix: Vec<(Box<str>, u64)>,
     /// How much is left to do, of this and of any other unfinished invalidation. Zero: all is done.
     pub(crate) pending: u64,
 }
 
+impl Removal {
+    /// Counts one live entry that was removed.
+    pub(crate) fn count(&mut self, key: &str) {
+        self.removed += 1;
+        let prefix = prefix_of(key);
+        if let Some((_, removed)) = self.by_prefix.iter_mut().find(|(counted, _)| **counted == *prefix) {
+            *removed += 1;
+        } else if self.by_prefix.len() < REMOVED_PREFIXES_MAX {
+            self.by_prefix.push((prefix.into(), 1));
+        }
+    }
+}
+
 /// The answer to [`Store::write`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct WriteReply {
     pub(crate) fill: FillReply,
     pub(crate) drained: Removal,
@@ -205,7 +221,7 @@ pub(crate) enum SweepScope {
     AllIndexes,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct SweepReply {
     /// Where the walk goes on; `None` at its end.
     pub(crate) next: Option<u64>,

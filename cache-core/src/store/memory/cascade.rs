@@ -11,16 +11,17 @@ impl State {
     pub(super) fn invalidate(&mut self, names: &[Name], now: Now) -> Removal {
         let seq = self.fences.advance(now);
         let mut budget = self.settings.members_per_chunk;
-        let mut removed = 0;
+        let mut drained = Removal::default();
         for name in names {
             if self.rules.keep(Rule::GivenNamesAreFenced) {
                 self.fences.fence(name, seq, now);
             }
-            removed += u64::from(self.remove_or_record(name, &mut budget, now));
+            if self.remove_or_record(name, &mut budget, now) {
+                drained.count(name.text());
+            }
             self.push_pending(name);
         }
-        removed += self.drain(seq, &mut budget, now);
-        let drained = Removal { removed, pending: self.pending.len() };
+        self.drain(seq, &mut budget, &mut drained, now);
         self.tidy(0, now);
         drained
     }
@@ -36,7 +37,8 @@ impl State {
             self.fences.raise_floor(seq);
         }
         let mut budget = self.settings.members_per_chunk;
-        let mut removed = self.drain(seq, &mut budget, now);
+        let mut drained = Removal::default();
+        self.drain(seq, &mut budget, &mut drained, now);
         let mut next = Some(cursor);
         if self.pending.len() == 0 {
             let (page, end) = self.page(scope, cursor);
@@ -47,7 +49,9 @@ impl State {
                 match scope {
                     SweepScope::Values if matches => {
                         self.fences.fence(&name, seq, now);
-                        removed += u64::from(self.remove_or_record(&name, &mut budget, now));
+                        if self.remove_or_record(&name, &mut budget, now) {
+                            drained.count(name.text());
+                        }
                         self.push_pending(&name);
                     }
                     SweepScope::Dependents if matches && self.rules.keep(Rule::SweepFollowsEntriesThatAreGone) => {
@@ -57,9 +61,8 @@ impl State {
                     SweepScope::Values | SweepScope::Dependents => {}
                 }
             }
-            removed += self.drain(seq, &mut budget, now);
+            self.drain(seq, &mut budget, &mut drained, now);
         }
-        let drained = Removal { removed, pending: self.pending.len() };
         self.tidy(0, now);
         SweepReply { next, drained }
     }
@@ -76,9 +79,8 @@ impl State {
 
     /// Empties pending indexes, of this invalidation and of earlier unfinished ones, until `budget`
     /// members were visited. It ends even if there are circles, because every visit takes a
-    /// membership away. Returns how many live entries were removed.
-    pub(super) fn drain(&mut self, seq: u64, budget: &mut usize, now: Now) -> u64 {
-        let mut removed = 0;
+    /// membership away. Adds what was removed to `drained`, and says what is still pending.
+    pub(super) fn drain(&mut self, seq: u64, budget: &mut usize, drained: &mut Removal, now: Now) {
         let again = self.rules.keep(Rule::EveryChunkFencesAgain);
         while let Some(name) = self.pending.last().cloned() {
             if again {
@@ -91,7 +93,9 @@ impl State {
             if *budget == 0 {
                 break;
             }
-            removed += u64::from(self.visit(&name, &member, seq, budget, now));
+            if self.visit(&name, &member, seq, budget, now) {
+                drained.count(member.text());
+            }
         }
         while *budget > 0
             && self.pending.last().is_none()
@@ -110,7 +114,7 @@ impl State {
         if !self.rules.keep(Rule::PendingWorkIsKept) {
             self.pending.clear();
         }
-        removed
+        drained.pending = self.pending.len();
     }
 
     /// Takes `member` out of the index of `name`, the last pending one. What depends on the member

@@ -149,9 +149,12 @@ impl State {
             self.fences.fence(key, seq, now);
         }
         let mut budget = self.settings.members_per_chunk;
-        let mut removed = u64::from(self.remove(key, &mut budget, now));
+        let mut drained = Removal::default();
+        if self.remove(key, &mut budget, now) {
+            drained.count(key.text());
+        }
         self.push_pending(key);
-        removed += self.drain(seq, &mut budget, now);
+        self.drain(seq, &mut budget, &mut drained, now);
         let reply = match refusal {
             Some(refusal) => FillReply::Refused(refusal),
             None => {
@@ -159,7 +162,6 @@ impl State {
                 FillReply::Stored
             }
         };
-        let drained = Removal { removed, pending: self.pending.len() };
         self.tidy(fill.names.len(), now);
         WriteReply { fill: reply, drained }
     }

@@ -72,21 +72,30 @@ pub(super) fn fill(reply: &Reply) -> Result<FillReply, Error> {
 
 pub(super) fn written(reply: &Reply) -> Result<WriteReply, Error> {
     let [verdict, removed, pending] = array(reply)? else { return Err(unexpected()) };
-    Ok(WriteReply { fill: fill(verdict)?, drained: Removal { removed: integer(removed)?, pending: integer(pending)? } })
+    Ok(WriteReply { fill: fill(verdict)?, drained: removal(removed, pending)? })
 }
 
 pub(super) fn drained(reply: &Reply) -> Result<Removal, Error> {
     let [removed, pending] = array(reply)? else { return Err(unexpected()) };
-    Ok(Removal { removed: integer(removed)?, pending: integer(pending)? })
+    removal(removed, pending)
 }
 
 pub(super) fn sweep(reply: &Reply) -> Result<SweepReply, Error> {
     let [cursor, removed, pending] = array(reply)? else { return Err(unexpected()) };
     let cursor: u64 = text(Some(cursor))?.parse().map_err(|_| unexpected())?;
-    Ok(SweepReply {
-        next: (cursor != 0).then_some(cursor),
-        drained: Removal { removed: integer(removed)?, pending: integer(pending)? },
-    })
+    Ok(SweepReply { next: (cursor != 0).then_some(cursor), drained: removal(removed, pending)? })
+}
+
+/// A prefix that is no text is of keys that are not ours.
+fn removal(removed: &Reply, pending: &Reply) -> Result<Removal, Error> {
+    let [removed, by_prefix @ ..] = array(removed)? else { return Err(unexpected()) };
+    let (pairs, rest) = by_prefix.as_chunks::<2>();
+    if !rest.is_empty() {
+        return Err(unexpected());
+    }
+    let counted = |[prefix, count]: &[Reply; 2]| Some((text(Some(prefix)).ok()?.into(), integer(count).ok()?));
+    let by_prefix = pairs.iter().filter_map(counted).collect();
+    Ok(Removal { removed: integer(removed)?, by_prefix, pending: integer(pending)? })
 }
 
 /// What is left on record after one call.

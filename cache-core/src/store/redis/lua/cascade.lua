@@ -16,13 +16,31 @@ local read_per_visit, left_per_visit, freed_per_visit = 2048, 3, 32768
 -- Names that are left at once, in bytes: about half a millisecond.
 local leaving_bytes = 8192
 
-local removed, spent = 0, 0
+-- Removed entries are counted for a bounded number of prefixes, so that the reply stays small.
+local prefixes_max = 32
+
+local spent = 0
+-- { entries removed, prefix, how many of them had it, prefix, … }
+local removed, place_of = { 0 }, {}
 local stack, seen, drained = {}, {}, {}
 local is_leaving = false
 
 -- What an entry costs beside the visit.
 local function visits_of(block, payload)
   return math.floor(#block / read_per_visit) + math.floor((payload or 0) / freed_per_visit)
+end
+
+local function count_removed(key)
+  removed[1] = removed[1] + 1
+  local prefix = string.match(key, '^[^:]*')
+  local place = place_of[prefix]
+  if place then
+    removed[place] = removed[place] + 1
+  elseif #removed < 2 * prefixes_max then
+    removed[#removed + 1] = prefix
+    removed[#removed + 1] = 1
+    place_of[prefix] = #removed
+  end
 end
 
 -- A name whose index is to be emptied. It is on record before a membership that led to it is given
@@ -86,7 +104,9 @@ local function remove_entry(key, budget, kept)
   push(own)
   local block, payload = names_of(root .. key)
   spent = spent + 1 + visits_of(block, payload)
-  removed = removed + (payload and 1 or 0)
+  if payload then
+    count_removed(key)
+  end
   redis.call('UNLINK', root .. key, lease_key)
   if block ~= '' then
     leave_all(key, block, kept or {})
@@ -118,11 +138,14 @@ local function drain_slice(name, members, budget)
     spent = spent + 1 + visits_of(block, payload)
     if name == own or string.find(block, mark, 1, true) then
       fallen[#fallen + 1] = value_key
+      if payload then
+        count_removed(key)
+      end
       leave_all(key, block, kept)
     end
   end
   if #fallen > 0 then
-    removed = removed + redis.call('UNLINK', unpack(fallen))
+    redis.call('UNLINK', unpack(fallen))
     finish_leaving()
   end
   redis.call('ZREM', index_key(name), unpack(met))

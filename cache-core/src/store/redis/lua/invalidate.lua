@@ -3,7 +3,8 @@
 -- KEYS  1 clock
 -- ARGV  1 root  2 nonce  3 retention_ms  4 fences_max  5 budget of visits
 --       6… names to invalidate (none: go on)
--- Reply { entries removed, what is still pending }
+-- Reply { removed, what is still pending }
+--       removed: { entries, prefix, how many of them had it, prefix, … }
 -- Cost  O(names + visits): see cascade.lua. Atomic: one chunk. All is done when nothing is pending.
 open_clock()
 for at = 6, #ARGV do

@@ -2,7 +2,8 @@
 -- value unless something that it depends on was invalidated after the reading, or memory is full.
 --
 -- KEYS, ARGV  as filling.lua says; 11 is the budget of visits
--- Reply { 'stored' or why not (as fill.lua, or 'memory'), entries removed, what is still pending }
+-- Reply { 'stored' or why not (as fill.lua, or 'memory'), removed, what is still pending }
+--       removed: { entries, prefix, how many of them had it, prefix, … }
 -- Cost  O(names · log n + visits). Atomic up to the cascade's budget; the rest is pending.
 open_clock()
 -- Checked against the fences as they were, without the one that this write sets.
