@@ -1,7 +1,7 @@
 //! What is removed is counted by the prefixes of its keys, as far as the reply stays small.
 
 use super::*;
-use crate::config::REMOVED_PREFIXES_MAX;
+use crate::config::{INVALIDATE_NAMES_PER_CHUNK, REMOVED_PREFIXES_MAX};
 use crate::store::Removal;
 
 on_every_store! {
@@ -52,6 +52,23 @@ async fn what_is_not_there_is_not_counted(rig: Rig) {
     store_some(&rig).await;
     rig.lose_entry("a:1").await;
     assert_counted(rig.chunk(&["ka:1", "knothing"]).await, &[("b", 1), ("whole", 1)]);
+    // Keys whose names are more than a chunk leaves: the last one is left on record, and goes
+    // meanwhile.
+    let tags: Vec<String> = (0..40).map(|number| format!("t{number}")).collect();
+    rig.fill_many(INVALIDATE_NAMES_PER_CHUNK, &tags.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    let given: Vec<String> = (0..INVALIDATE_NAMES_PER_CHUNK).map(|number| format!("km:{number}")).collect();
+    let given: Vec<&str> = given.iter().map(String::as_str).collect();
+    let mut drained = rig.chunk(&given).await;
+    let last = &given[INVALIDATE_NAMES_PER_CHUNK - 1][1..];
+    assert!(drained.pending > 0 && rig.get(last).await.is_some(), "{drained:?}");
+    rig.lose_entry(last).await;
+    let mut removed = drained.removed;
+    while drained.pending > 0 {
+        drained = rig.chunk(&[]).await;
+        assert_counted(drained.clone(), &[("m", drained.removed)]);
+        removed += drained.removed;
+    }
+    assert_eq!(removed, INVALIDATE_NAMES_PER_CHUNK as u64 - 1);
 }
 
 async fn so_many_prefixes_are_counted_apart(rig: Rig) {
