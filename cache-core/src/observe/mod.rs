@@ -5,9 +5,10 @@ mod health;
 mod pace;
 mod relapses;
 mod stats;
+mod table;
 mod trust;
 
 pub(crate) use event::{Event, NotStored};
 pub use health::Health;
 pub(crate) use stats::{CounterTable, Counters};
-pub use stats::{PrefixStats, Stats};
+pub use stats::{PrefixStats, Stats, StatsIter};

@@ -1,10 +1,11 @@
 //! What the cache did, counted per prefix.
 
-use std::collections::{BTreeMap, HashMap};
-use std::fmt;
+use std::collections::{BTreeMap, HashMap, btree_map};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
+
+use serde::ser::{Serialize, SerializeStruct, Serializer};
 
 use super::pace::Pace;
 use super::relapses::Relapses;
@@ -61,6 +62,12 @@ macro_rules! counters {
         }
 
         impl PrefixStats {
+            /// Every counter with its name, for an exporter of metrics. The two times are not among
+            /// them.
+            pub fn counters(&self) -> impl Iterator<Item = (&'static str, u64)> + use<> {
+                [$((stringify!($name), self.$name)),*].into_iter()
+            }
+
             fn add(&mut self, other: &Self) {
                 $(self.$name += other.$name;)*
                 self.load_time += other.load_time;
@@ -201,7 +208,11 @@ impl CounterTable {
     }
 }
 
-/// What a cache did since it was made, in this process. Prints as a table.
+/// What a cache did since it was made, in this process. Prints as a table, and iterates over its
+/// prefixes.
+///
+/// As JSON: `{"total": {…}, "prefixes": {"flight": {"hits": 2, …}}}`, where each counter has its
+/// name, and the two times are `load_time_us` and `store_time_us`. Later versions may add counters.
 ///
 /// Counters are read one by one: calls that run meanwhile may count in some of them and not yet in
 /// others.
@@ -224,7 +235,7 @@ impl Stats {
 
     /// Every prefix that was used, in order. The 1,025th and further share the line `~other`.
     pub fn prefixes(&self) -> impl Iterator<Item = (&str, &PrefixStats)> {
-        self.by_prefix.iter().map(|(prefix, stats)| (prefix.as_str(), stats))
+        self.into_iter()
     }
 
     /// The share of all calls that were hits, from 0 to 1.
@@ -233,34 +244,48 @@ impl Stats {
     }
 }
 
-impl fmt::Display for Stats {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let widest = self.by_prefix.keys().map(String::len).max().unwrap_or(0).max("prefix".len());
-        writeln!(
-            f,
-            "{:widest$} {:>8} {:>8} {:>7} {:>8} {:>8} {:>8} {:>7} {:>8} {:>11}",
-            "prefix", "hits", "misses", "rate", "loads", "fills", "refused", "errors", "bypasses", "invalidated"
-        )?;
-        let lines = self.prefixes().chain(std::iter::once(("total", &self.total)));
-        for (at, (prefix, line)) in lines.enumerate() {
-            if at > 0 {
-                writeln!(f)?;
-            }
-            let rate = format!("{:.1}%", line.hit_rate() * 100.0);
-            write!(
-                f,
-                "{prefix:widest$} {:>8} {:>8} {rate:>7} {:>8} {:>8} {:>8} {:>7} {:>8} {:>11}",
-                line.hits,
-                line.misses,
-                line.loads,
-                line.fills,
-                line.refused_fills,
-                line.errors,
-                line.bypasses,
-                line.invalidated
-            )?;
-        }
-        Ok(())
+impl<'a> IntoIterator for &'a Stats {
+    type Item = (&'a str, &'a PrefixStats);
+    type IntoIter = StatsIter<'a>;
+
+    /// As [`prefixes`](Stats::prefixes).
+    fn into_iter(self) -> StatsIter<'a> {
+        StatsIter(self.by_prefix.iter())
+    }
+}
+
+/// Every prefix with its counters, in order. Made by iterating over `&`[`Stats`].
+#[derive(Clone, Debug)]
+pub struct StatsIter<'a>(btree_map::Iter<'a, String, PrefixStats>);
+
+impl<'a> Iterator for StatsIter<'a> {
+    type Item = (&'a str, &'a PrefixStats);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.0.next().map(|(prefix, stats)| (prefix.as_str(), stats))
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.0.size_hint()
+    }
+}
+
+impl ExactSizeIterator for StatsIter<'_> {}
+
+impl Serialize for Stats {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut stats = serializer.serialize_struct("Stats", 2)?;
+        stats.serialize_field("total", &self.total)?;
+        stats.serialize_field("prefixes", &self.by_prefix)?;
+        stats.end()
+    }
+}
+
+impl Serialize for PrefixStats {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let times = [("load_time_us", self.load_time), ("store_time_us", self.store_time)];
+        let times = times.map(|(name, time)| (name, u64::try_from(time.as_micros()).unwrap_or(u64::MAX)));
+        serializer.collect_map(self.counters().chain(times))
     }
 }
 
@@ -307,14 +332,35 @@ mod tests {
     }
 
     #[test]
-    fn it_prints_one_aligned_line_per_prefix_and_a_total() {
+    fn it_is_serialized_with_every_counter_by_its_name() {
         let counted = CounterTable::default();
-        counted.prefix("airport").hits(1);
-        counted.prefix("flight").misses(2);
-        let table = counted.snapshot().to_string();
-        let lines: Vec<_> = table.lines().collect();
-        assert_eq!(lines.len(), 4);
-        assert!(lines[1].starts_with("airport") && lines[3].starts_with("total"), "{table}");
-        assert!(lines.iter().all(|line| line.len() == lines[0].len()), "{table}");
+        counted.prefix("flight").hits(2);
+        counted.prefix("flight").load_time(Duration::from_millis(3));
+        counted.unprefixed.invalidated(1);
+        let json = serde_json::to_value(counted.snapshot()).unwrap();
+        let flight = &json["prefixes"]["flight"];
+        assert_eq!(
+            (&flight["hits"], &flight["load_time_us"], &flight["invalidated"]),
+            (&2.into(), &3_000.into(), &0.into())
+        );
+        assert_eq!((&json["total"]["hits"], &json["total"]["invalidated"]), (&2.into(), &1.into()));
+        let names = counted.snapshot().total().counters().map(|(name, _)| name);
+        assert!(names.chain(["load_time_us", "store_time_us"]).all(|name| flight[name].is_u64()), "{flight}");
+        assert_eq!(flight.as_object().unwrap().len(), counted.snapshot().total().counters().count() + 2);
+    }
+
+    #[test]
+    fn it_is_iterated_by_prefix_in_order() {
+        let counted = CounterTable::default();
+        for (hits, prefix) in ["b", "a"].into_iter().enumerate() {
+            counted.prefix(prefix).hits(hits as u64);
+        }
+        let stats = counted.snapshot();
+        let mut seen = Vec::new();
+        for (prefix, counters) in &stats {
+            seen.push((prefix, counters.hits));
+        }
+        assert_eq!(seen, [("a", 1), ("b", 0)]);
+        assert_eq!((&stats).into_iter().len(), 2);
     }
 }

@@ -10,9 +10,9 @@ use axum::middleware::{self, Next};
 use axum::response::Response;
 use axum::routing::{get, post, put};
 use axum::{Json, Router};
-use cache_core::{Cache, Invalidation, WarmError, Warmed};
+use cache_core::{Cache, Invalidation, Stats, WarmError, Warmed};
 use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
 use crate::db::{self, Db};
@@ -258,15 +258,6 @@ async fn warm_now(State(app): State<App>, wanted: Result<Option<Json<WarmRequest
     })))
 }
 
-async fn stats(State(app): State<App>) -> Json<Value> {
-    let stats = app.cache.stats();
-    let line = |line: &cache_core::PrefixStats| {
-        json!({
-            "hits": line.hits, "misses": line.misses, "hit_rate": line.hit_rate(), "shared": line.shared,
-            "loads": line.loads, "fills": line.fills, "refused_fills": line.refused_fills,
-            "invalidated": line.invalidated, "errors": line.errors, "bypasses": line.bypasses,
-        })
-    };
-    let prefixes: Map<_, _> = stats.prefixes().map(|(prefix, counted)| (prefix.to_owned(), line(counted))).collect();
-    Json(json!({ "total": line(stats.total()), "prefixes": prefixes }))
+async fn stats(State(app): State<App>) -> Json<Stats> {
+    Json(app.cache.stats())
 }

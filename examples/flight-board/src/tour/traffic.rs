@@ -37,7 +37,8 @@ pub(super) async fn run(tour: &mut Tour) -> Outcome {
     println!("   {:<12}{:>8}{:>8}{:>10}{:>8}{:>15}", "class", "hits", "misses", "hit rate", "loads", "refused fills");
     let prefixes = stats["prefixes"].as_object().cloned().unwrap_or_default();
     for (name, line) in prefixes.iter().chain([(&"total".to_owned(), &stats["total"])]) {
-        let rate = format!("{:.1} %", line["hit_rate"].as_f64().unwrap_or_default() * 100.0);
+        let count = |of: &str| line[of].as_f64().unwrap_or_default();
+        let rate = format!("{:.1} %", 100.0 * count("hits") / (count("hits") + count("misses")).max(1.0));
         println!(
             "   {name:<12}{:>8}{:>8}{rate:>10}{:>8}{:>15}",
             line["hits"].to_string(),
