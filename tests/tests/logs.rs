@@ -210,3 +210,153 @@ async fn keys_that_cannot_be_warmed_are_said_without_the_keys_and_seldom() {
     assert!(lines(&log).len() <= 6, "{said}");
     says_no_secret(&log);
 }
+
+/// Each function is never stored, for a reason of its own.
+mod unkept {
+    use std::time::Duration;
+
+    use cache_core::{Cache, cached, invalidates, write_through};
+    use serde::{Deserialize, Serialize, Serializer};
+
+    /// Fails to be encoded.
+    #[derive(Deserialize)]
+    pub(super) struct Opaque;
+
+    impl Serialize for Opaque {
+        fn serialize<S: Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
+            Err(serde::ser::Error::custom("on purpose"))
+        }
+    }
+
+    #[cached(prefix = "unencodable", ttl = "1h", context = cache)]
+    pub(super) async fn unencodable(cache: &Cache, id: u64) -> Opaque {
+        _ = (cache, id);
+        Opaque
+    }
+
+    /// JSON has no such number.
+    #[cached(prefix = "undecodable", ttl = "1h", context = cache)]
+    pub(super) async fn undecodable(cache: &Cache, id: u64) -> f64 {
+        _ = (cache, id);
+        f64::NAN
+    }
+
+    #[cached(prefix = "changed", ttl = "1h", context = cache)]
+    pub(super) async fn changed(cache: &Cache, id: u64) -> Vec<Option<Option<u64>>> {
+        _ = (cache, id);
+        vec![Some(None)]
+    }
+
+    #[cached(prefix = "large", ttl = "1h", context = cache)]
+    pub(super) async fn large(cache: &Cache, id: u64) -> String {
+        _ = (cache, id);
+        "x".repeat(2_000)
+    }
+
+    #[cached(prefix = "names", ttl = "1h", context = cache, tags = [..(0..20).map(|tag| format!("{id}:{tag}"))])]
+    pub(super) async fn many_names(cache: &Cache, id: u64) -> u64 {
+        _ = cache;
+        id
+    }
+
+    #[cached(prefix = "misnamed", ttl = "1h", context = cache, tags = [..[format!("{id}\n")]])]
+    pub(super) async fn misnamed(cache: &Cache, id: u64) -> u64 {
+        _ = cache;
+        id
+    }
+
+    #[cached(prefix = "mixed", ttl = "1h", context = cache)]
+    pub(super) async fn mixed(cache: &Cache, id: u64) -> u64 {
+        let another = Cache::in_memory();
+        _ = (cache, another.peek::<u64>("another").await);
+        id
+    }
+
+    #[cached(prefix = "nan", ttl = "1h", context = cache)]
+    pub(super) async fn unspelled(cache: &Cache, id: u64, share: f64) -> u64 {
+        _ = (cache, share);
+        id
+    }
+
+    #[cached(prefix = "old", ttl = "1s", stale_if_error = "1h", context = cache, skip(fails))]
+    async fn old(cache: &Cache, id: u64, fails: bool) -> Result<u64, &'static str> {
+        _ = cache;
+        if fails { Err("on purpose") } else { Ok(id) }
+    }
+
+    #[cached(prefix = "stale", ttl = "1h", context = cache)]
+    pub(super) async fn of_stale(cache: &Cache, id: u64) -> u64 {
+        _ = (old(cache, id, false).await, tokio::time::advance(Duration::from_secs(2)).await);
+        old(cache, id, true).await.unwrap()
+    }
+
+    #[cached(prefix = "slow", ttl = "1h", context = cache)]
+    pub(super) async fn slow(cache: &Cache, id: u64) -> u64 {
+        _ = cache;
+        tokio::time::advance(Duration::from_secs(3_600)).await;
+        id
+    }
+
+    #[cached(prefix = "current", ttl = "1h", context = cache)]
+    async fn current(cache: &Cache, id: u64) -> u64 {
+        _ = cache;
+        id
+    }
+
+    #[write_through(current(id), context = cache)]
+    pub(super) async fn from_itself(cache: &Cache, id: u64) -> u64 {
+        current(cache, id).await + 1
+    }
+
+    #[invalidates(keys = ["relapse:{id}"], context = cache)]
+    async fn falls(cache: &Cache, id: u64) {
+        _ = (cache, id);
+    }
+
+    #[cached(prefix = "relapse", ttl = "1h", context = cache)]
+    pub(super) async fn relapse(cache: &Cache, id: u64) -> u64 {
+        falls(cache, id).await;
+        id
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn why_values_are_not_stored_is_said_once_for_each_prefix_and_reason_with_the_way_out() {
+    let cache = Cache::builder().value_bytes_max(1_000).names_max(10).build().unwrap();
+    let (log, _listening) = Log::listen();
+    for id in [1, 2, 1, 2] {
+        unkept::unencodable(&cache, id).await;
+        unkept::undecodable(&cache, id).await;
+        unkept::changed(&cache, id).await;
+        unkept::large(&cache, id).await;
+        unkept::many_names(&cache, id).await;
+        unkept::misnamed(&cache, id).await;
+        unkept::mixed(&cache, id).await;
+        unkept::unspelled(&cache, id, f64::NAN).await;
+        unkept::of_stale(&cache, id).await;
+        unkept::slow(&cache, id).await;
+        unkept::from_itself(&cache, id).await;
+        unkept::relapse(&cache, id).await;
+    }
+    let said = lines(&log);
+    let said: Vec<&String> = said.iter().filter(|line| line.contains("values are not stored")).collect();
+    for (prefix, why) in [
+        ("unencodable", "cannot be encoded"),
+        ("undecodable", "cannot be read back"),
+        ("changed", "reads back as other values"),
+        ("large", "too large"),
+        ("names", "too many"),
+        ("misnamed", "cannot be spelled"),
+        ("mixed", "another cache's entries"),
+        ("nan", "their key cannot be encoded"),
+        ("stale", "stood in for a failed load"),
+        ("slow", "take too long"),
+        ("current", "made from the entry that they replace"),
+        ("relapse", "invalidates what they are made from"),
+    ] {
+        let lines: Vec<_> = said.iter().filter(|line| line.contains(&format!("prefix=\"{prefix}\""))).collect();
+        assert_eq!(lines.len(), 1, "{prefix}: {said:#?}");
+        assert!(lines[0].contains(why) && lines[0].contains("way_out=\""), "{prefix}: {}", lines[0]);
+    }
+    assert_eq!(said.len(), 12, "{said:#?}");
+}

@@ -87,8 +87,12 @@ pub(crate) enum NotStored {
     /// One of its names cannot be spelled, or its dependencies lead to too many others, so an
     /// invalidation could not reach it.
     NameUnspelled,
-    /// It was made from another cache's entries, or from a value past its TTL.
-    Untraceable,
+    /// Its key cannot be encoded.
+    KeyUnspelled,
+    /// It was made from another cache's entries.
+    OfAnotherCache,
+    /// It was made from a value past its TTL that stood in for a load that failed.
+    MadeFromStale,
     /// A written value was made from the entry that it replaces: nothing tells a read before the
     /// write from one after it.
     MadeFromItself,
@@ -122,13 +126,24 @@ impl NotStored {
                 "a tag or a dependency of theirs cannot be spelled, or leads to too many others",
                 "see the rules for names, and those for `depends_on`",
             ),
-            Self::Untraceable => ("they were made from another cache's entries or from stale ones", "use one cache"),
+            Self::KeyUnspelled => ("their key cannot be encoded", "see whether the `Serialize` of a parameter fails"),
+            Self::OfAnotherCache => {
+                ("they were made from another cache's entries", "give both functions one cache, such as one `context`")
+            }
+            Self::MadeFromStale => (
+                "they were made from a value that stood in for a failed load",
+                "they are stored when that load succeeds",
+            ),
             Self::MadeFromItself => ("they were made from the entry that they replace", "read around the cache"),
             Self::InvalidatesItself => {
                 ("each load of them invalidates what they are made from", "invalidate outside of the function")
             }
+            Self::TooOld => ("their loads take too long", "raise `fence_retention`, or load less at once"),
+            Self::MemoryFull => {
+                ("the server's memory is full", "raise its `maxmemory`, or have it evict with a `volatile-*` policy")
+            }
             Self::NotWanted | Self::NoReading | Self::Unanswered | Self::TooManyNames => return None,
-            Self::Invalidated | Self::FloorRaised | Self::ClockLost | Self::TooOld | Self::MemoryFull => return None,
+            Self::Invalidated | Self::FloorRaised | Self::ClockLost => return None,
         })
     }
 }
@@ -216,7 +231,7 @@ impl Counters {
 
     fn note_not_stored(&self, reason: NotStored) {
         match reason {
-            NotStored::NotWanted | NotStored::NoReading | NotStored::Unanswered => {}
+            NotStored::NotWanted | NotStored::NoReading | NotStored::KeyUnspelled | NotStored::Unanswered => {}
             NotStored::Invalidated
             | NotStored::InvalidatesItself
             | NotStored::FloorRaised

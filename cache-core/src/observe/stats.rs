@@ -111,8 +111,8 @@ counters! {
     /// function, stored by text.
     bad_entries,
     /// Entries with keys of this prefix that invalidations and writes of this process removed,
-    /// whatever they named. Of one round trip, 32 prefixes are counted apart; what has other prefixes
-    /// is in the total alone.
+    /// whatever they named. Of one round trip 32 prefixes are counted apart; what has another
+    /// prefix is in the total alone.
     invalidated,
     /// Invalidations that failed, and were retried in the background.
     failed_invalidations,

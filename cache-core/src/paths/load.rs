@@ -119,7 +119,7 @@ impl Loading {
     /// whatever becomes of the value.
     pub(crate) fn declare(&mut self, names: Names) {
         if names.is_poisoned() {
-            self.scope.taint_outwards();
+            self.scope.taint_outwards(NotStored::NameUnspelled);
         }
         self.scope.hand_outwards(names.iter());
         self.declared.extend(names);
@@ -203,8 +203,10 @@ impl Loading {
 
     /// Makes the value ready to be sent. `None`: there is nothing to send; the reason was counted.
     pub(crate) fn fill_with(mut self, encode: impl FnOnce(&Subject) -> Result<Encoding, NotStored>) -> Option<Filling> {
-        let clock = self.rights.clock.take().filter(|_| self.subject.key.is_some());
-        let Some(clock) = clock else { return self.unkept(NotStored::NoReading) };
+        if self.subject.key.is_none() {
+            return self.unkept(NotStored::KeyUnspelled);
+        }
+        let Some(clock) = self.rights.clock.take() else { return self.unkept(NotStored::NoReading) };
         let origin = Origin { clock, replaces: self.replaces != Replaces::Nothing, cost: self.cost };
         let declared = std::mem::take(&mut self.declared);
         match Prepared::new(&self.subject, declared, self.scope.take(), origin, encode) {
@@ -222,7 +224,7 @@ pub(crate) fn stand_in(subject: &Subject, entry: Entry) -> Option<Entry> {
         return None;
     }
     // What enclosing loads make of this value must not be stored, for it would count as fresh.
-    provenance::taint();
+    provenance::taint(NotStored::MadeFromStale);
     Some(entry)
 }
 

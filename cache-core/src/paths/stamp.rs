@@ -111,8 +111,8 @@ fn names(subject: &Subject, declared: Names, mut inherited: Lineage) -> Result<(
     if declared.is_poisoned() {
         return Err(NotStored::NameUnspelled);
     }
-    if inherited.untraceable {
-        return Err(NotStored::Untraceable);
+    if let Some(reason) = inherited.untraceable {
+        return Err(reason);
     }
     let mut names: BTreeSet<Name> = std::mem::take(&mut inherited.names);
     names.extend(declared.into_sorted());

@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use super::scoped;
 use crate::name::Name;
+use crate::observe::NotStored;
 
 tokio::task_local! {
     static CURRENT: Arc<Scope>;
@@ -59,9 +60,9 @@ pub(crate) struct Lineage {
     pub(crate) names: BTreeSet<Name>,
     /// There were more names than `names_max`: the value must not be stored.
     pub(crate) overflowed: bool,
-    /// A call inside used another cache, had a name that cannot be written, or was served a stale
-    /// value: the value must not be stored.
-    pub(crate) untraceable: bool,
+    /// Why the value must not be stored: a call inside used another cache, had a name that cannot
+    /// be written, or was served a stale value.
+    pub(crate) untraceable: Option<NotStored>,
     /// What was invalidated inside the load; further names than `names_max` are not kept.
     invalidated: BTreeSet<Name>,
     /// A pattern, or everything, was invalidated inside the load.
@@ -136,7 +137,7 @@ impl Scope {
         self.add(self.cache_id, &whole.names);
         let mut collected = self.lock();
         collected.overflowed |= whole.overflowed;
-        collected.untraceable |= whole.untraceable;
+        collected.untraceable = collected.untraceable.or(whole.untraceable);
         collected.invalidated.extend(whole.invalidated.iter().cloned());
         collected.swept |= whole.swept;
     }
@@ -158,11 +159,10 @@ impl Scope {
         }
     }
 
-    /// Notes that a name of this load could not be written: the values of the enclosing loads must
-    /// not be stored either.
-    pub(crate) fn taint_outwards(&self) {
+    /// Notes why the values of the enclosing loads must not be stored either.
+    pub(crate) fn taint_outwards(&self, reason: NotStored) {
         for scope in self.outer() {
-            scope.taint();
+            scope.taint(reason);
         }
     }
 
@@ -173,7 +173,7 @@ impl Scope {
     fn add<'a>(&self, cache_id: u64, names: impl IntoIterator<Item = &'a Name>) {
         let mut collected = self.lock();
         if cache_id != self.cache_id {
-            collected.untraceable = true;
+            collected.untraceable.get_or_insert(NotStored::OfAnotherCache);
             return;
         }
         for name in names {
@@ -200,8 +200,8 @@ impl Scope {
         }
     }
 
-    fn taint(&self) {
-        self.lock().untraceable = true;
+    fn taint(&self, reason: NotStored) {
+        self.lock().untraceable.get_or_insert(reason);
     }
 
     fn lock(&self) -> MutexGuard<'_, Lineage> {
@@ -223,11 +223,11 @@ pub(crate) fn hand_over<'a>(cache_id: u64, names: impl IntoIterator<Item = &'a N
     });
 }
 
-/// Notes that the value of no load that this task is in may be stored: something that it was made
-/// from is too old.
-pub(crate) fn taint() {
+/// Notes why the value of no load that this task is in may be stored: something that it was made
+/// from is too old, for example.
+pub(crate) fn taint(reason: NotStored) {
     let _ = CURRENT.try_with(|scope| {
-        std::iter::successors(Some(scope), |scope| scope.parent.as_ref()).for_each(|scope| scope.taint());
+        std::iter::successors(Some(scope), |scope| scope.parent.as_ref()).for_each(|scope| scope.taint(reason));
     });
 }
 
