@@ -246,3 +246,25 @@ async fn whatever_leads_to_a_context_is_one() {
     kinds::all(&hand).await;
     assert_eq!(cache.stats().total().invalidated, 6);
 }
+
+#[async_trait::async_trait]
+trait Rows {
+    async fn row(&self, id: u64) -> String;
+}
+
+#[async_trait::async_trait]
+impl Rows for App {
+    #[cached(prefix = "of_trait", ttl = "60s", context = self, companion = none)]
+    async fn row(&self, id: u64) -> String {
+        self.data.read(&id.to_string()).await
+    }
+}
+
+#[tokio::test]
+async fn self_is_a_context_in_an_implementation_of_an_async_trait() {
+    let app = App { tenant: "one", cache: Cache::in_memory(), data: Data::new() };
+    for _ in 0..2 {
+        app.row(1).await;
+    }
+    assert_eq!(app.loads("of_trait").await, 1);
+}

@@ -404,3 +404,20 @@ fn the_future_is_send_if_the_value_is() {
     fn is_send(_: impl Send) {}
     is_send(set_not_sync());
 }
+
+#[tokio::test]
+async fn an_option_that_is_the_key_s_argument_is_written_whole() {
+    #[cached(prefix = "seat", ttl = "60s")]
+    async fn seat(row: Option<u64>) -> u64 {
+        unreachable!("{row:?} is loaded")
+    }
+    #[write_through(seat(row))]
+    async fn set_seat(row: Option<u64>) -> u64 {
+        row.unwrap_or(0)
+    }
+    let cache = Cache::in_memory();
+    for row in [None, Some(7)] {
+        cache.scope(set_seat(row)).await;
+        assert_eq!(cache.scope(seat(row)).await, row.unwrap_or(0));
+    }
+}

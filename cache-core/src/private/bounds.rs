@@ -174,6 +174,41 @@ pub fn argument<A: ArgumentOf<K>, K: ?Sized>(option: &A) -> Option<&K> {
     option.argument()
 }
 
+/// An `Option` as the argument of a key that takes the whole of it.
+#[diagnostic::on_unimplemented(
+    message = "the key of the entry to write takes a `{K}` here, and this is an `{Self}`",
+    label = "of a `None` there is no entry to write",
+    note = "take what is inside as the parameter, or remove the entry with `#[invalidates(keys = [...])]`"
+)]
+pub trait WholeOf<K: ?Sized> {
+    /// The argument.
+    fn whole(&self) -> &K;
+}
+
+#[diagnostic::do_not_recommend]
+impl<K: ?Sized> WholeOf<K> for K {
+    fn whole(&self) -> &K {
+        self
+    }
+}
+
+/// An argument that no key takes.
+pub struct NoArgument;
+
+// If an `Option` were the argument of itself alone, the compiler would complain of a mismatched
+// type, and would not show the message above.
+#[diagnostic::do_not_recommend]
+impl<T> WholeOf<NoArgument> for Option<T> {
+    fn whole(&self) -> &NoArgument {
+        &NoArgument
+    }
+}
+
+/// What the key of an entry that is written is made with, of a parameter that is an `Option`.
+pub fn whole<A: WholeOf<K>, K: ?Sized>(option: &A) -> &K {
+    option.whole()
+}
+
 /// A type that says how long its values live.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` says no ttl, and neither does this attribute",

@@ -125,7 +125,8 @@ fn place(function: &Function, options: &CachedOptions, mentions_self: bool, erro
         _ if function.is_of_async_trait() => {
             errors.at(
                 &function.sig.ident,
-                "a trait, which `#[async_trait]` is for, has no place for a companion: write `companion = none`",
+                "a trait, which `#[async_trait]` is for, has no place for a companion: write `companion = none`, or to \
+                 have typed keys move the body to a method of the type, with `#[cached]`, and call that here",
             );
             Place::None
         }

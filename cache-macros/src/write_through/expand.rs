@@ -2,11 +2,14 @@
 
 use proc_macro2::{Span, TokenStream};
 use quote::quote_spanned;
+use syn::Expr;
 use syn::spanned::Spanned;
 
 use super::check::WritePlan;
+use crate::options::peel;
 use crate::outcome;
 use crate::runtime_path::private_path;
+use crate::signature::Function;
 use crate::wrapper::{self, located};
 
 pub(crate) fn expand(plan: &WritePlan) -> TokenStream {
@@ -18,7 +21,7 @@ fn body(plan: &WritePlan, private: &TokenStream) -> TokenStream {
     let WritePlan { function, target, cache, context, .. } = plan;
     let span = Span::mixed_site();
     let output = &function.output;
-    let call = &target.call;
+    let call = with_whole_options(&target.call, function, private);
     // What the target cannot do is said at its name, what the function returns at its type: all
     // tokens of a call are there.
     let at_target = span.located_at(target.written.span());
@@ -63,4 +66,26 @@ fn body(plan: &WritePlan, private: &TokenStream) -> TokenStream {
         #begin
         #end
     }
+}
+
+/// The call, with a check that what its key takes is the whole of a parameter that is an `Option`:
+/// of what is inside there may be none, and then there would be no entry to write.
+fn with_whole_options(call: &Expr, function: &Function, private: &TokenStream) -> Expr {
+    let mut call = call.clone();
+    let args = match &mut call {
+        Expr::Call(call) => &mut call.args,
+        Expr::MethodCall(call) => &mut call.args,
+        _ => return call,
+    };
+    for arg in args {
+        let Expr::Reference(reference) = &*arg else { continue };
+        let Expr::Path(path) = peel(&reference.expr) else { continue };
+        let Some(name) = path.path.get_ident().cloned() else { continue };
+        if function.params.iter().any(|param| param.is_option() && param.name() == Some(&name)) {
+            let private = located(private, name.span());
+            let span = Span::mixed_site().located_at(name.span());
+            *arg = syn::parse_quote_spanned!(span => #private::whole(&#name));
+        }
+    }
+    call
 }
