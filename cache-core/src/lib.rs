@@ -34,10 +34,14 @@ mod readme {}
 #[doc = include_str!("../docs/what-json-loses.md")]
 mod what_json_loses {}
 
+#[cfg(all(doctest, feature = "macros"))]
+#[doc = include_str!("../docs/round-trips.md")]
+mod round_trips {}
+
 /// Pages about more than one item. Documentation alone: no program sees this module.
 // Their code is tested elsewhere: that of `first_app` is the crate `examples/first-app`, that of
 // `outbox` stands at `Invalidation::to_json`, that of `testing` in `tests/tests/testing_page.rs`,
-// and that of `what_json_loses` above.
+// and that of `round_trips` and `what_json_loses` above.
 #[cfg(all(doc, not(doctest)))]
 pub mod guide {
     #[cfg(feature = "macros")]
@@ -55,6 +59,10 @@ pub mod guide {
     #[doc = include_str!("../docs/plots/adaptive-shifting.svg")]
     #[doc = include_str!("../docs/plots/adaptive-day-and-night.svg")]
     pub mod adaptive_ttl {}
+
+    #[cfg(feature = "macros")]
+    #[doc = include_str!("../docs/round-trips.md")]
+    pub mod round_trips {}
 
     #[doc = include_str!("../docs/outbox.md")]
     pub mod outbox {}

@@ -16,6 +16,7 @@ mod patience;
 mod peers;
 mod reading;
 mod recovery;
+mod round_trips;
 mod sharing;
 mod standing_in;
 mod unkept;

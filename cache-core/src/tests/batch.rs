@@ -21,7 +21,7 @@ const MANY: Range<u32> = 0..2_000;
 
 /// A batch function over `k:<id>`, which has one value for all ids.
 #[derive(Clone)]
-struct Rows<V> {
+pub(super) struct Rows<V> {
     cache: Cache,
     value: V,
     loads: Arc<Mutex<Vec<Vec<u32>>>>,
@@ -32,7 +32,7 @@ fn rows_of<V>(cache: &Cache, value: V) -> Rows<V> {
     Rows { cache: cache.clone(), value, loads: Arc::default(), held: Arc::default() }
 }
 
-fn rows(cache: &Cache, value: u32) -> Rows<u32> {
+pub(super) fn rows(cache: &Cache, value: u32) -> Rows<u32> {
     rows_of(cache, value)
 }
 
@@ -55,7 +55,7 @@ impl<V: Storable + Clone + Send + Sync + 'static> Rows<V> {
     }
 
     /// What the attribute writes.
-    async fn get(&self, ids: impl IntoIterator<Item = u32>) -> HashMap<u32, V> {
+    pub(super) async fn get(&self, ids: impl IntoIterator<Item = u32>) -> HashMap<u32, V> {
         let ids: Vec<u32> = ids.into_iter().collect();
         let key = |id: &u32| TextKey::literal(&key(*id)).unwrap().typed();
         let call = ManyCall::<HashMap<u32, V>>::new(Some(&self.cache), &ids, key, Policy::by_text("k"), coding());
