@@ -13,7 +13,7 @@ pub(crate) use call::{get_or_load, peek};
 pub use coding::Coding;
 pub use finish::Handover;
 pub use invalidating::{Invalidating, Mode};
-pub use many::{BatchMap, ManyCall, ManyLoad, ManyStep, fill_many, lookup_many};
+pub use many::{BatchMap, ManyCall, ManyLoad, ManyStep, Mapping, fill_many, lookup_many};
 pub use writing::Writing;
 
 pub use crate::paths::load::finish::Finish;

@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::cacheable::Cacheable;
-use crate::call::Coding;
+use crate::call::{BatchMap, Coding, Mapping};
 use crate::key::KeyText;
 use crate::name::Template;
 use crate::name::{IntoTag, Tag};
@@ -28,6 +28,12 @@ impl<T: Serialize + DeserializeOwned> Storable for T {}
 /// How values of a type are stored. Generated code names no other item with these bounds.
 pub fn coding<T: Storable>() -> Coding<T> {
     Coding::of_type()
+}
+
+/// What a batch function does with the map that it returns. Generated code names no other item with
+/// this bound.
+pub fn mapping<M: BatchMap>() -> Mapping<M, M::Id, M::Value> {
+    Mapping::of_map()
 }
 
 /// A parameter that can be copied for a background load.

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use crate::cache::Cache;
-use crate::call::{BatchMap, Call, Coding, Invalidating, ManyCall, Mode};
+use crate::call::{Call, Coding, Invalidating, ManyCall, Mapping, Mode};
 use crate::key::{Key, Policy};
 use crate::runtime::Runtime;
 
@@ -20,16 +20,17 @@ impl<T> Call<T> {
     }
 }
 
-impl<M: BatchMap> ManyCall<M> {
+impl<M, K, V> ManyCall<M, K, V> {
     /// `None`: the cache of functions that name none. An id that is given twice counts once.
     pub fn new(
         cache: Option<&Cache>,
-        ids: &[M::Id],
-        key: impl FnMut(&M::Id) -> Key<M::Value>,
+        ids: &[K],
+        key: impl FnMut(&K) -> Key<V>,
         policy: Policy,
-        coding: Coding<M::Value>,
+        coding: Coding<V>,
+        mapping: Mapping<M, K, V>,
     ) -> Self {
-        Self::of(runtime_of(cache), ids, key, policy, coding)
+        Self::of(runtime_of(cache), ids, key, policy, coding, mapping)
     }
 }
 

@@ -12,7 +12,7 @@ use crate::config::{BATCH_BYTES, BATCH_GET_KEYS, BATCH_WINDOW};
 use crate::entry::Entry;
 use crate::key::Policy;
 use crate::name::Names;
-use crate::private::{ManyCall, ManyStep, Storable, coding, fill_many, lookup_many};
+use crate::private::{ManyCall, ManyStep, Storable, coding, fill_many, lookup_many, mapping};
 
 /// The time of all else that a call does.
 const SLACK: Duration = Duration::from_millis(30);
@@ -58,7 +58,8 @@ impl<V: Storable + Clone + Send + Sync + 'static> Rows<V> {
     pub(super) async fn get(&self, ids: impl IntoIterator<Item = u32>) -> HashMap<u32, V> {
         let ids: Vec<u32> = ids.into_iter().collect();
         let key = |id: &u32| TextKey::literal(&key(*id)).unwrap().typed();
-        let call = ManyCall::<HashMap<u32, V>>::new(Some(&self.cache), &ids, key, Policy::by_text("k"), coding());
+        let call =
+            ManyCall::new(Some(&self.cache), &ids, key, Policy::by_text("k"), coding(), mapping::<HashMap<u32, V>>());
         let mut step = lookup_many(call).await;
         loop {
             let mut load = match step {

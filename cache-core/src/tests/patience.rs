@@ -225,14 +225,15 @@ async fn batches_go_on_one_after_another() {
 async fn storm_of_batches(policy: &Policy, source: &Arc<Slow>) {
     use std::collections::HashMap;
 
-    use crate::private::{ManyCall, ManyStep, coding, fill_many, lookup_many};
+    use crate::private::{ManyCall, ManyStep, coding, fill_many, lookup_many, mapping};
     let (cache, _) = rig();
     let calls: Vec<_> = (0..CALLERS)
         .map(|_| {
             let (cache, source, policy) = (cache.clone(), source.clone(), policy.clone());
             tokio::spawn(async move {
                 let key = |id: &u32| TextKey::literal(&format!("k:{id}")).unwrap().typed();
-                let call = ManyCall::<HashMap<u32, u32>>::new(Some(&cache), &[1, 2, 3], key, policy, coding());
+                let call =
+                    ManyCall::new(Some(&cache), &[1, 2, 3], key, policy, coding(), mapping::<HashMap<u32, u32>>());
                 let mut step = lookup_many(call).await;
                 loop {
                     let mut load = match step {

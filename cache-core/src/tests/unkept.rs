@@ -132,11 +132,11 @@ async fn what_stands_in_for_errors_goes_once_a_load_succeeds() {
 async fn an_id_that_a_batch_leaves_out_is_served_no_longer() {
     use std::collections::BTreeMap;
 
-    use crate::private::{ManyCall, ManyStep, fill_many, lookup_many};
+    use crate::private::{ManyCall, ManyStep, fill_many, lookup_many, mapping};
     let (cache, store) = rig();
     aged(&cache, &store, policy(), Some(1)).await;
     let key = |_: &u32| TextKey::literal("k").unwrap().typed();
-    let call = ManyCall::<BTreeMap<u32, u32>>::new(Some(&cache), &[7], key, policy(), coding());
+    let call = ManyCall::new(Some(&cache), &[7], key, policy(), coding(), mapping::<BTreeMap<u32, u32>>());
     let ManyStep::Load(load) = lookup_many(call).await else { panic!("it is stale") };
     let ManyStep::Return(found) = fill_many(load, BTreeMap::new(), |_, _| (Names::new(), true)).await else {
         panic!("all is loaded")

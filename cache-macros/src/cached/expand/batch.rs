@@ -16,7 +16,7 @@ pub(super) fn body(generator: &Generator<'_>, batch: &Batch) -> TokenStream {
     let private = &generator.private;
     let value = &batch.value;
     let (checks, touched) = (generator.checks(&quote!(#value)), touched(&generator.plan.function.params));
-    let (call, lookup) = (call(generator, batch), lookup(generator, batch));
+    let call = call(generator, batch);
     let names = generator.entry_names(&quote!(#value));
     let (known, filling) = (known(batch, &names), filling(generator, batch, &names));
     let run = run(generator, batch);
@@ -29,7 +29,7 @@ pub(super) fn body(generator: &Generator<'_>, batch: &Batch) -> TokenStream {
         #checks
         #touched
         #call
-        let mut __load = match #lookup {
+        let mut __load = match #private::lookup_many(__call).await {
             #private::ManyStep::Return(__found) => return ::core::result::Result::Ok(__found),
             #private::ManyStep::Load(__load) => __load,
         };
@@ -56,17 +56,12 @@ fn call(generator: &Generator<'_>, batch: &Batch) -> TokenStream {
     let located = wrapper::located(&generator.private, map.span());
     let at_type = Span::mixed_site().located_at(map.span());
     let coding = generator.coding(&quote!(#value));
-    let new = quote_spanned! { at_type =>
-        #located::ManyCall::<#map>::new(__cache, &#ids[..], __key, __policy, #coding)
+    let mapping = quote_spanned!(at_type => #located::mapping::<#map>());
+    let private = &generator.private;
+    let new = quote_spanned! { Span::mixed_site() =>
+        #private::ManyCall::new(__cache, &#ids[..], __key, __policy, #coding, #mapping)
     };
     generator.call(&key, &policy, &new)
-}
-
-/// How the call goes on: a `ManyStep`.
-fn lookup(generator: &Generator<'_>, batch: &Batch) -> TokenStream {
-    let map = &batch.map;
-    let located = wrapper::located(&generator.private, map.span());
-    quote_spanned!(Span::mixed_site().located_at(map.span()) => #located::lookup_many::<#map>(__call).await)
 }
 
 /// A closure of one id, under the name of all; `further` are its other parameters. As it is in the
@@ -116,7 +111,7 @@ fn run(generator: &Generator<'_>, batch: &Batch) -> TokenStream {
 
 /// Makes `__filling` of what was loaded.
 fn filling(generator: &Generator<'_>, batch: &Batch, names: &EntryNames) -> TokenStream {
-    let (private, map) = (&generator.private, &batch.map);
+    let private = &generator.private;
     let EntryNames { before, of_value, keep, .. } = names;
     let declared = quote_spanned! { Span::mixed_site() =>
         #before
@@ -134,7 +129,7 @@ fn filling(generator: &Generator<'_>, batch: &Batch, names: &EntryNames) -> Toke
     quote_spanned! { Span::mixed_site() =>
         #may_rebind
         #[allow(unused_variables)]
-        let __filling = #private::fill_many::<#map>(__load, __loaded, #declared);
+        let __filling = #private::fill_many(__load, __loaded, #declared);
     }
 }
 
