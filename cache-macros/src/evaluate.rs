@@ -287,8 +287,11 @@ impl<'a> Evaluator<'a> {
     ) -> TokenStream {
         let private = self.private;
         let pieces = template_pieces(template, &mut |placeholder| {
-            let part = captured(placeholder)?;
-            Some(quote_spanned!(Span::mixed_site() => .encoded(#part)))
+            if let Some(part) = captured(placeholder) {
+                return Some(quote_spanned!(Span::mixed_site() => .encoded(#part)));
+            }
+            let expr = self.at_hand(placeholder)?;
+            Some(quote_spanned!(placeholder.span() => .part(#expr)))
         });
         match kind {
             Kind::Tag => quote!(#private::Template::of_tag() #pieces),
@@ -298,10 +301,24 @@ impl<'a> Evaluator<'a> {
 
     fn part(&self, kind: Kind, placeholder: &Placeholder) -> TokenStream {
         let (private, expr) = (self.private, &placeholder.expr);
+        let at_hand = self.at_hand(placeholder).unwrap_or_else(|| quote_spanned!(placeholder.span() => &#expr));
         match kind {
-            Kind::Tag => quote_spanned!(placeholder.span() => #private::tag_part(&#expr)),
-            Kind::Key | Kind::Pattern => quote_spanned!(placeholder.span() => #private::part(&#expr)),
+            Kind::Tag => quote_spanned!(placeholder.span() => #private::tag_part(#at_hand)),
+            Kind::Key | Kind::Pattern => quote_spanned!(placeholder.span() => #private::part(#at_hand)),
         }
+    }
+
+    /// The parameter itself where it is a reference to what the function takes. So a type that
+    /// cannot be spelled is the same type in both places, and is reported once.
+    fn at_hand(&self, placeholder: &Placeholder) -> Option<TokenStream> {
+        let expr =
+            Some(&placeholder.expr).filter(|_| placeholder.is_name() && self.is_by_reference(&placeholder.root))?;
+        Some(quote_spanned!(placeholder.span() => #expr))
+    }
+
+    /// Whether the parameter is a reference here, and is none in the function.
+    fn is_by_reference(&self, name: &Ident) -> bool {
+        self.is_borrowed && self.owned.iter().any(|(owned, _)| owned == name)
     }
 
     fn captured_placeholders<'t>(&self, template: &'t Template) -> impl Iterator<Item = &'t Placeholder> {

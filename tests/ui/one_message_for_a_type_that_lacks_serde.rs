@@ -42,4 +42,22 @@ async fn by_parts((id, n): (Id, u64)) -> u64 {
     n
 }
 
+#[cached(ttl = "60s", skip(id), tags = ["group:{id}"])]
+async fn by_tag(id: Id) -> u64 {
+    let _ = id;
+    1
+}
+
+#[cached(ttl = "60s", key = "{n}", tags = ["group:{id}:{result}"], skip(id))]
+async fn by_tag_and_result(id: Id, n: u64) -> u64 {
+    let _ = id;
+    n
+}
+
+#[cached(ttl = "60s", tags = ["group:{id}"], depends_on = ["other:{id}:{result}"])]
+async fn by_all(id: Id) -> u64 {
+    let _ = id;
+    1
+}
+
 fn main() {}

@@ -61,7 +61,7 @@ impl Evaluator<'_> {
             let Expr::Path(path) = peel(&reference.expr) else { continue };
             let Some(name) = path.path.get_ident().cloned() else { continue };
             let at_name = Span::mixed_site().located_at(name.span());
-            let is_reference = self.is_borrowed && self.owned.iter().any(|(owned, _)| *owned == name);
+            let is_reference = self.is_by_reference(&name);
             let through = is_reference.then(|| quote_spanned!(at_name => *));
             if !self.options.contains(&name) {
                 if is_reference {
