@@ -4,7 +4,7 @@ use proc_macro2::{Ident, Span, TokenStream};
 use quote::quote_spanned;
 use syn::ext::IdentExt;
 use syn::parse::ParseStream;
-use syn::{Expr, ReceiverKind, Type};
+use syn::{Attribute, Expr, ReceiverKind, Type};
 
 use crate::errors::{Errors, listed, nearest};
 use crate::options::{self, peel};
@@ -28,6 +28,47 @@ pub(crate) fn read(name: &Ident, input: ParseStream<'_>) -> syn::Result<Ident> {
     ident.ok_or_else(|| {
         syn::Error::new_spanned(&value, "`context` names a parameter that brings its cache: `context = app`")
     })
+}
+
+/// The compiler's proof that no parameter brings a cache, for an attribute that names none: the
+/// function would use another one. Asks for types where they are spelled, so that a parameter that
+/// the user does not use is still reported as such.
+pub(crate) fn none_unused(function: &Function, private: &TokenStream) -> TokenStream {
+    let this = function.receiver().map(|receiver| {
+        let span = receiver.self_token.span;
+        check(&[], span, private, &quote_spanned!(span => ::<Self>::of_type()))
+    });
+    let params = function.params.iter().flat_map(|param| {
+        let ty = param.name().filter(|_| !param.is_impl_trait()).map(|_| behind_references(&param.ty));
+        param.bindings.iter().map(move |binding| {
+            let of = match ty {
+                Some(ty) => quote_spanned!(binding.span() => ::<#ty>::of_type()),
+                None => quote_spanned!(binding.span() => ::of(&#binding)),
+            };
+            check(&param.cfgs, binding.span(), private, &of)
+        })
+    });
+    let checks = this.into_iter().chain(params);
+    quote_spanned! { Span::mixed_site() => {
+        #[allow(unused_imports)]
+        use #private::NoContextKind as _;
+        #(#checks)*
+    } }
+}
+
+fn check(cfgs: &[Attribute], at: Span, private: &TokenStream, of: &TokenStream) -> TokenStream {
+    let private = located(private, at);
+    quote_spanned! { Span::mixed_site().located_at(at) =>
+        #(#cfgs)*
+        #private::is_no_context(#private::ContextProbe #of.kind());
+    }
+}
+
+fn behind_references(ty: &Type) -> &Type {
+    match peel_type(ty) {
+        Type::Reference(reference) => behind_references(&reference.elem),
+        ty => ty,
+    }
 }
 
 impl Context {

@@ -200,6 +200,7 @@ impl Repo {
         ttl = "60s",
         key = "{self.tenant}:{id}",
         stale_while_revalidate = "60s",
+        context = self,
         finish
     )]
     async fn refreshed(&self, id: u64) -> u64 {

@@ -118,7 +118,7 @@ each_store! {
 
     /// The caches have the same names, and clocks of their own.
     async fn what_was_made_from_the_entries_of_two_scopes_is_not_stored(store: TestStore) {
-        #[cached(ttl = "60s", skip(other))]
+        #[cached(ttl = "60s", skip(other), cache = Cache::global())]
         async fn mixed(other: &Cache) -> u32 {
             plain("mine", 1).await + other.scope(plain("theirs", 1)).await
         }

@@ -79,6 +79,60 @@ pub fn context_type<C: LeadsToContext + ?Sized>(_: &C) -> ContextType<C::Context
     ContextType(PhantomData)
 }
 
+/// Asks whether a parameter is a context: an inherent method, which only contexts have, takes
+/// precedence over the method of a trait.
+pub struct ContextProbe<T: ?Sized>(PhantomData<fn(&T)>);
+
+impl<T> ContextProbe<T> {
+    /// Asks about a parameter whose type no function spells.
+    pub fn of(_: &T) -> Self {
+        Self(PhantomData)
+    }
+}
+
+impl<T: ?Sized> ContextProbe<T> {
+    /// Asks about the type of a parameter.
+    pub fn of_type() -> Self {
+        Self(PhantomData)
+    }
+}
+
+/// The answer for a context.
+pub struct UnusedContext;
+
+/// The answer for any other parameter.
+pub struct NoContext;
+
+impl<T: LeadsToContext + ?Sized> ContextProbe<T> {
+    /// It is a context.
+    pub fn kind(&self) -> UnusedContext {
+        UnusedContext
+    }
+}
+
+/// A parameter that is no context, or of whose type nothing is known.
+pub trait NoContextKind {
+    /// It is no context, as far as is known.
+    fn kind(&self) -> NoContext {
+        NoContext
+    }
+}
+
+impl<T: ?Sized> NoContextKind for ContextProbe<T> {}
+
+/// The answer that [`is_no_context`] accepts.
+#[diagnostic::on_unimplemented(
+    message = "this parameter brings a cache, and the attribute says neither `context` nor `cache`",
+    label = "its cache would not be used",
+    note = "use it with `context = ...`, or name the cache to use: `cache = ...`"
+)]
+pub trait IsNoContext {}
+
+impl IsNoContext for NoContext {}
+
+/// Compiles for a parameter that is no context.
+pub fn is_no_context<K: IsNoContext>(_: K) {}
+
 /// An entry of a function that has the same context, or that names a cache, of which nothing is
 /// known.
 #[diagnostic::on_unimplemented(

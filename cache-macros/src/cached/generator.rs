@@ -6,6 +6,7 @@ use syn::spanned::Spanned;
 
 use super::parse::Role;
 use super::plan::{CachePlan, Place, SelfPart};
+use crate::context;
 use crate::evaluate::{Evaluator, Sink, template_pieces};
 use crate::names::{Item, Kind};
 use crate::runtime_path::private_path;
@@ -87,6 +88,9 @@ impl Generator<'_> {
         } else {
             wrapper::plain_check(output, private)
         };
+        if plan.options.cache.is_none() {
+            checks.extend(context::none_unused(&plan.function, private));
+        }
         // A batch leaves out what there is not.
         if let Some(negative_ttl) = plan.options.setting("negative_ttl").filter(|_| plan.batch.is_none()) {
             checks.extend(quote_spanned!(negative_ttl.name.span() => #private::nullable::<#value_type>();));

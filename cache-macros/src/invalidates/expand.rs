@@ -6,6 +6,7 @@ use syn::ext::IdentExt;
 
 use super::check::InvalidationPlan;
 use super::parse::When;
+use crate::context;
 use crate::evaluate::{Evaluator, Sink};
 use crate::outcome;
 use crate::runtime_path::private_path;
@@ -17,10 +18,10 @@ pub(crate) fn expand(plan: &InvalidationPlan) -> TokenStream {
 }
 
 fn body(plan: &InvalidationPlan, private: &TokenStream) -> TokenStream {
-    let InvalidationPlan { function, options, context } = plan;
+    let InvalidationPlan { function, options, context: given } = plan;
     let (names, value) = (Ident::new("__names", Span::mixed_site()), Ident::new("__value", Span::mixed_site()));
     let evaluator = Evaluator::of_function(function, private, Sink::Invalidation);
-    let evaluator = evaluator.in_cache(options.cache.as_ref(), context.as_ref());
+    let evaluator = evaluator.in_cache(options.cache.as_ref(), given.as_ref());
     let items = plan.items();
     let known = collected(&evaluator.before(&names, &items), private);
     let of_value = evaluator.after(&names, &value, &items);
@@ -37,6 +38,7 @@ fn body(plan: &InvalidationPlan, private: &TokenStream) -> TokenStream {
     let is_opaque = function.returns_impl_trait();
     let output = &function.output;
     let checks = (!is_opaque && !function.returns_result()).then(|| wrapper::plain_check(output, private));
+    let unused = options.cache.is_none().then(|| context::none_unused(function, private));
     let ascription = (!is_opaque).then(|| quote!(: #output));
     let body = wrapper::typed_body(function);
     let run = quote_spanned!(Span::mixed_site() => { let __outcome #ascription = #body.await; __outcome });
@@ -58,6 +60,7 @@ fn body(plan: &InvalidationPlan, private: &TokenStream) -> TokenStream {
     // What is kept for after the body is declared by `known`, which must not be hidden in a block.
     quote_spanned! { Span::mixed_site() =>
         #checks
+        #unused
         #[allow(unused_mut)]
         let mut __guard = #guard;
         #known

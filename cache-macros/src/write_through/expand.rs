@@ -6,6 +6,7 @@ use syn::Expr;
 use syn::spanned::Spanned;
 
 use super::check::WritePlan;
+use crate::context;
 use crate::options::peel;
 use crate::outcome;
 use crate::runtime_path::private_path;
@@ -18,7 +19,7 @@ pub(crate) fn expand(plan: &WritePlan) -> TokenStream {
 }
 
 fn body(plan: &WritePlan, private: &TokenStream) -> TokenStream {
-    let WritePlan { function, target, cache, context, .. } = plan;
+    let WritePlan { function, target, cache, context: given, .. } = plan;
     let span = Span::mixed_site();
     let output = &function.output;
     let call = with_whole_options(&target.call, function, private);
@@ -29,10 +30,11 @@ fn body(plan: &WritePlan, private: &TokenStream) -> TokenStream {
     let mut checks = quote_spanned!(at_target => #private_at_target::writable(&__target););
     if cache.is_none() {
         checks.extend(quote_spanned!(at_target => #private_at_target::located(&__target);));
+        checks.extend(context::none_unused(function, private));
     }
-    if let Some(context) = context {
-        let context = context.type_value(private);
-        checks.extend(quote_spanned!(at_target => #private_at_target::is_in_context(#context, &__target);));
+    if let Some(given) = given {
+        let given = given.type_value(private);
+        checks.extend(quote_spanned!(at_target => #private_at_target::is_in_context(#given, &__target);));
     }
     let begin = quote_spanned!(span => #private::write_through(__cache, __target));
     let begin = wrapper::with_cache(cache.as_ref(), private, &begin);
