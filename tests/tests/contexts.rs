@@ -268,3 +268,29 @@ async fn self_is_a_context_in_an_implementation_of_an_async_trait() {
     }
     assert_eq!(app.loads("of_trait").await, 1);
 }
+
+mod renamed {
+    use cache_core as facade;
+
+    #[derive(facade::CacheContext)]
+    #[cache_context(crate = crate::renamed::facade)]
+    pub(super) struct App(pub(super) facade::Cache);
+
+    #[facade::cached(ttl = "60s", context = app, crate = crate::renamed::facade)]
+    pub(super) async fn answer(app: &App) -> u8 {
+        let _ = app;
+        42
+    }
+
+    #[facade::invalidates(keys = [answer()], context = app, crate = crate::renamed::facade)]
+    pub(super) async fn forget(app: &App) {}
+}
+
+#[tokio::test]
+async fn the_runtime_may_be_elsewhere() {
+    let app = renamed::App(Cache::in_memory());
+    renamed::answer(&app).await;
+    assert_eq!(app.0.peek(renamed::answer::key()).await.unwrap(), Some(42));
+    renamed::forget(&app).await;
+    assert_eq!(app.0.peek(renamed::answer::key()).await.unwrap(), None);
+}
