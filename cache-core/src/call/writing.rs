@@ -107,6 +107,7 @@ pub(crate) async fn put<T: Serialize + DeserializeOwned>(
     let entries = to_the_end(removal(&subject).drive()).await?.entries;
     match reason {
         NotStored::NotWanted => Ok(Put { stored: false, entries }),
+        NotStored::PrefixContested => Err(Error::new(ErrorKind::Config, "two functions have this prefix: rename one")),
         NotStored::TooLarge => Err(Error::new(ErrorKind::Limit, "the value is larger than value_bytes_max")),
         NotStored::Undecodable | NotStored::Changed => {
             Err(Error::new(ErrorKind::Encode, "the value would not come back from its JSON: see what-json-loses.md"))

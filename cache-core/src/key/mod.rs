@@ -4,6 +4,7 @@ mod conversion;
 #[cfg(test)]
 mod golden_tests;
 mod key;
+mod owner;
 #[cfg(test)]
 mod property_tests;
 mod recipe;
@@ -13,6 +14,8 @@ mod walk;
 pub use self::conversion::IntoKey;
 pub(crate) use self::key::EntryKey;
 pub use self::key::Key;
+pub use self::owner::{CachedFunction, Owner};
+pub(crate) use self::owner::{Holding, Loads};
 pub(crate) use self::recipe::Recipe;
 pub use self::recipe::{Captured, Policy};
 pub use self::text::KeyText;

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
+use super::Owner;
 use crate::entry::Shape;
 use crate::freshness::Ttl;
 use crate::freshness::{AdaptiveTtl, Freshness};
@@ -17,6 +18,8 @@ pub struct Policy {
     pub(crate) prefix: Cow<'static, str>,
     /// No function made the key, so no options say anything about the entry.
     pub(crate) by_text: bool,
+    /// The function that made the key. `None`: none did, or a test.
+    pub(crate) owner: Option<Owner>,
     pub(crate) ttl: Ttl,
     pub(crate) negative_ttl: Option<Duration>,
     pub(crate) version: u32,
@@ -37,6 +40,7 @@ impl Policy {
         Self {
             prefix: prefix.into(),
             by_text: false,
+            owner: None,
             ttl: Ttl::Default,
             negative_ttl: None,
             version: 0,
@@ -52,6 +56,12 @@ impl Policy {
     /// The same for a key that no function made.
     pub(crate) fn by_text(prefix: &str) -> Self {
         Self { by_text: true, ..Self::new(prefix.to_owned()) }
+    }
+
+    /// The function whose options these are.
+    pub fn owner(mut self, owner: Owner) -> Self {
+        self.owner = Some(owner);
+        self
     }
 
     /// How long entries live.

@@ -59,6 +59,8 @@ pub(crate) enum Event<'a> {
     InvalidationsMadeGood(u64),
     /// A function invalidates something that can never name an entry.
     InvalidName { by: &'a str, error: &'a dyn std::error::Error },
+    /// Two functions would be served each other's entries, so neither is cached. Once for both.
+    PrefixContested { first: &'a str, second: &'a str },
     /// A data class is in no table. Once for each.
     ClassUnknown { class: &'a str, default_ttl: Duration },
     /// So many keys, or a warmer, could not be warmed. `of`: the prefix of the keys, or the warmer;
@@ -82,6 +84,8 @@ pub(crate) enum NotStored {
     Changed,
     /// It is larger than `value_bytes_max`.
     TooLarge,
+    /// Another function would be served it.
+    PrefixContested,
     /// It has more names than `names_max`, inherited ones included.
     TooManyNames,
     /// One of its names cannot be spelled, or its dependencies lead to too many others, so an
@@ -142,7 +146,8 @@ impl NotStored {
             Self::MemoryFull => {
                 ("the server's memory is full", "raise its `maxmemory`, or have it evict with a `volatile-*` policy")
             }
-            Self::NotWanted | Self::NoReading | Self::Unanswered | Self::TooManyNames => return None,
+            Self::NotWanted | Self::NoReading | Self::Unanswered => return None,
+            Self::TooManyNames | Self::PrefixContested => return None,
             Self::Invalidated | Self::FloorRaised | Self::ClockLost => return None,
         })
     }
@@ -203,6 +208,7 @@ impl Counters {
                     tracing::error!(by, count, %error, "a function invalidates something that can never name an entry");
                 }
             }
+            Event::PrefixContested { first, second } => self.report_clash(first, second),
             Event::ClassUnknown { class, default_ttl } => {
                 tracing::warn!(class, ?default_ttl, "no such TTL class: using the default; said once");
             }
@@ -219,6 +225,18 @@ impl Counters {
         if let Some(count) = self.pace.due(line, "", 1) {
             tracing::warn!(prefix = self.prefix(), count, error, "{what}");
         }
+    }
+
+    fn report_clash(&self, first: &str, second: &str) {
+        let message = "two functions cache under one prefix, and would be served each other's entries: neither of \
+             them is cached any more; said once";
+        tracing::error!(
+            prefix = self.prefix(),
+            first,
+            second,
+            way_out = "give one of them another prefix",
+            "{message}"
+        );
     }
 
     fn warn_of_names(&self, at_least: usize) {

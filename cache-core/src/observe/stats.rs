@@ -105,7 +105,7 @@ counters! {
     /// Store operations that failed or timed out.
     errors,
     /// Calls that left the cache alone: a failed invalidation of one of their names is being
-    /// retried, or their key could not be encoded.
+    /// retried, their key could not be encoded, or another function has their prefix.
     bypasses,
     /// Stored bytes that could not be used: corrupt, of another type or version, or, for a
     /// function, stored by text.

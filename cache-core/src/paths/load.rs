@@ -103,9 +103,13 @@ impl Loading {
         let scope = Scope::new(subject.runtime.id, subject.key_text().cloned(), subject.runtime.config.names_max)
             .after(budget.lost());
         let (declared, cost) = (Names::new(), Duration::ZERO);
-        // Without a reading (the store failed, or an invalidation is owed) nothing of the load
-        // reaches the store.
-        let replaces = if rights.clock.is_some() { replaces } else { Replaces::Nothing };
+        let replaces = match rights.clock {
+            Some(_) => replaces,
+            // Another process may not know of the other function yet, and have stored for it.
+            None if subject.is_contested() => Replaces::Whatever,
+            // The store failed, or an invalidation is owed: nothing of the load reaches the store.
+            None => Replaces::Nothing,
+        };
         Box::new(Self { subject, rights, budget, scope, declared, cost, if_failed, caller: None, late: None, replaces })
     }
 

@@ -372,7 +372,7 @@ impl Read {
 impl Way {
     fn of(subject: &Subject, terms: Terms) -> Self {
         let (runtime, Some(key)) = (&subject.runtime, &subject.key) else { return Self::Bypass };
-        if runtime.store.is_none() || recovery::affects(runtime, [&key.name]) {
+        if runtime.store.is_none() || subject.is_contested() || recovery::affects(runtime, [&key.name]) {
             return Self::Bypass;
         }
         // A call inside the load of its own key would wait for itself. A refresh must not share a

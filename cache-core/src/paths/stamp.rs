@@ -53,6 +53,9 @@ impl Prepared {
         origin: Origin,
         encode: impl FnOnce(&Subject) -> Result<Encoding, NotStored>,
     ) -> Result<Self, NotStored> {
+        if subject.is_contested() {
+            return Err(NotStored::PrefixContested);
+        }
         let (names, overtaking) = names(subject, declared, inherited)?;
         let encoded = encode(subject)?;
         let Subject { runtime, policy, .. } = subject;

@@ -6,7 +6,7 @@ use crate::entry::Fingerprint;
 use crate::key::{EntryKey, Policy};
 use crate::name::Name;
 use crate::observe::{Counters, Event};
-use crate::runtime::{Runtime, provenance};
+use crate::runtime::{Clash, Runtime, provenance};
 use crate::store::{Recall, Store};
 
 /// One entry, how it is stored, and the runtime and counters that it belongs to. The read, the load
@@ -31,6 +31,11 @@ impl Subject {
         if !policy.by_text || key.as_ref().is_some_and(|key| key.text.len() > policy.prefix.len()) {
             counters.may_be_said();
         }
+        if let Some(owner) = &policy.owner
+            && let Some(Clash { first, second }) = runtime.owners.meet(&policy.prefix, owner, fingerprint)
+        {
+            counters.note(Event::PrefixContested { first, second });
+        }
         Arc::new(Self { runtime: runtime.clone(), key, policy, fingerprint, counters })
     }
 
@@ -46,6 +51,12 @@ impl Subject {
 
     pub(crate) fn name(&self) -> Option<&Name> {
         self.key.as_ref().map(|key| &key.name)
+    }
+
+    /// Whether another function would be served this entry, and this one that function's.
+    pub(crate) fn is_contested(&self) -> bool {
+        let Self { runtime, policy, fingerprint, .. } = self;
+        policy.owner.as_ref().is_some_and(|owner| runtime.owners.are_contested(&policy.prefix, owner, *fingerprint))
     }
 
     /// What a clock reading for a load or a write of this entry has to bring with it.

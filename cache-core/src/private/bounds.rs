@@ -1,7 +1,7 @@
 //! The bounds of generated code, each with the message that a user is to read; and the names of
 //! functions and types as prefixes.
 
-use std::any::type_name;
+use std::any::{TypeId, type_name};
 use std::pin::Pin;
 use std::time::Duration;
 
@@ -281,10 +281,23 @@ fn spelled(path: &str, function: &str) -> String {
 
 /// The types made from one generic type share a method, so the key of the method tells them apart.
 pub fn generic_self<This: ?Sized>(key: KeyText) -> KeyText {
+    if has_type_arguments::<This>() { key.type_part::<This>() } else { key }
+}
+
+/// The type, if [`generic_self`] puts it into a key.
+pub fn generic_self_id<This: ?Sized>() -> Option<TypeId> {
+    has_type_arguments::<This>().then(typeid::of::<This>)
+}
+
+/// The type that a key always holds.
+pub fn self_id<This: ?Sized>() -> Option<TypeId> {
+    Some(typeid::of::<This>())
+}
+
+fn has_type_arguments<This: ?Sized>() -> bool {
     let arguments = type_name::<This>().split_once('<').map_or("", |(_, arguments)| arguments);
     // Lifetimes do not tell types apart.
-    let lifetimes_only = arguments.chars().all(|c| matches!(c, '\'' | '_' | ',' | ' ' | '>'));
-    if lifetimes_only { key } else { key.type_part::<This>() }
+    !arguments.chars().all(|c| matches!(c, '\'' | '_' | ',' | ' ' | '>'))
 }
 
 #[cfg(test)]

@@ -3,11 +3,13 @@
 pub(crate) mod budget;
 pub(crate) mod debts;
 mod load_tasks;
+mod owners;
 pub(crate) mod provenance;
 mod refreshes;
 mod runtime;
 pub(crate) mod scoped;
 pub(crate) mod single_flight;
 
+pub(crate) use owners::Clash;
 pub(crate) use refreshes::Reservation;
 pub(crate) use runtime::{Handle, Runtime};

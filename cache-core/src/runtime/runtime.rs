@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use super::debts::Debts;
 use super::load_tasks::LoadTasks;
+use super::owners::Owners;
 use super::refreshes::Refreshes;
 use super::single_flight::Flights;
 use crate::clock;
@@ -29,6 +30,7 @@ pub(crate) struct Runtime {
     pub(crate) refreshes: Arc<Refreshes>,
     pub(crate) load_tasks: LoadTasks,
     pub(crate) debts: Debts,
+    pub(crate) owners: Owners,
     pub(crate) counted: CounterTable,
     pub(crate) classes: RwLock<TtlClasses>,
     /// Classes that were asked for and are in no table. They are names in source code, so there are
@@ -71,6 +73,7 @@ impl Runtime {
             refreshes: Arc::default(),
             load_tasks: LoadTasks::default(),
             debts: Debts::new(config.recovery_names_max),
+            owners: Owners::new(),
             counted: CounterTable::default(),
             classes: RwLock::new(classes),
             warned_of_classes: Mutex::default(),

@@ -2,6 +2,7 @@
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
+use syn::ext::IdentExt;
 use syn::spanned::Spanned;
 
 use super::parse::Role;
@@ -11,6 +12,7 @@ use crate::evaluate::{Evaluator, Sink, template_pieces};
 use crate::names::{Item, Kind};
 use crate::runtime_path::private_path;
 use crate::signature::{Param, first_type_argument, last_segment};
+use crate::template::Piece;
 use crate::wrapper;
 
 pub(crate) struct Generator<'a> {
@@ -96,6 +98,55 @@ impl Generator<'_> {
             checks.extend(quote_spanned!(negative_ttl.name.span() => #private::nullable::<#value_type>();));
         }
         checks
+    }
+
+    /// Whose the entries are, as an `Owner`.
+    fn owner(&self) -> TokenStream {
+        let Self { plan, private } = self;
+        let name = plan.function.sig.ident.unraw().to_string();
+        let shape = self.key_shape();
+        let new = if plan.batch.is_some() { quote!(of_many) } else { quote!(of_one) };
+        let this = match plan.self_part {
+            SelfPart::Never => quote!(::core::option::Option::None),
+            SelfPart::IfGeneric => quote!(#private::generic_self_id::<Self>()),
+            SelfPart::Always => quote!(#private::self_id::<Self>()),
+        };
+        quote_spanned! { Span::mixed_site() => {
+            static FUNCTION: #private::CachedFunction = #private::CachedFunction::#new(
+                ::core::concat!(
+                    ::core::module_path!(), "::", #name,
+                    " (", ::core::file!(), ":", ::core::line!(), ":", ::core::column!(), ")",
+                ),
+                #shape,
+            );
+            FUNCTION.of(#this)
+        } }
+    }
+
+    /// What its keys look like after the prefix, but for the values: two functions whose keys look
+    /// alike may have one key.
+    fn key_shape(&self) -> String {
+        let plan = self.plan;
+        let mut shape = String::new();
+        match &plan.options.key {
+            None => {
+                for param in &plan.function.params {
+                    let part = if param.cfgs.is_empty() { ":{}" } else { ":{?}" };
+                    plan.parts(param).for_each(|_| shape.push_str(part));
+                }
+            }
+            Some(template) => {
+                shape.push(':');
+                for piece in &template.pieces {
+                    match piece {
+                        Piece::Text(text) => shape.push_str(&text.replace('{', "{{").replace('}', "}}")),
+                        Piece::Placeholder(_) => shape.push_str("{}"),
+                    }
+                }
+            }
+        }
+        plan.generic_parts.iter().for_each(|_| shape.push_str(":{}"));
+        shape
     }
 
     /// The prefix, as `Cow<'static, str>`.
@@ -200,6 +251,8 @@ impl Generator<'_> {
             let span = plan.function.output.span();
             policy.extend(quote_spanned!(span => .ttl(#private::declared_ttl::<#value_type>())));
         }
+        let owner = self.owner();
+        policy.extend(quote_spanned!(Span::mixed_site() => .owner(#owner)));
         policy.extend(plan.options.policy.iter().map(|setting| setting.setter(private)));
         let cacheability = wrapper::cacheability(value_type, private);
         quote_spanned!(Span::mixed_site() => #cacheability.complete::<#value_type>(#policy))
