@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cache_core::{Cache, Invalidation, cached};
-use cache_tests::{Data, TestStore, each_server, each_store, until};
+use cache_tests::{Data, Log, TestStore, each_server, each_store, until};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
+use tracing::Instrument;
 
 #[derive(Clone)]
 struct App {
@@ -67,7 +68,7 @@ async fn litmus(app: &App, writer: &Cache) {
             Invalidation::new().key(row::key(&id, "a")),
             Invalidation::new().tag(format!("team:a:{id}")),
             Invalidation::new().key(format!("user:{id}")),
-            Invalidation::new().pattern(&format!("row:{id}:*")),
+            Invalidation::new().pattern(format!("row:{id}:*")),
         ]
     };
     for (id, by) in (0..4).map(|id| (id, names(id).into_iter().nth(id as usize).unwrap())) {
@@ -138,6 +139,19 @@ async fn who_does_not_get_a_value_in_time_is_served_the_one_before() {
     tokio::time::sleep_until(begun + Duration::from_millis(5_001)).await;
     assert_eq!(call(9_000).await, Ok(5_000), "which has filled");
     assert_eq!(cache.stats().prefix("in-time").loads, 2);
+}
+
+#[cached(prefix = "spanned", ttl = "1h", finish, skip(cache), cache = cache)]
+async fn spanned(cache: Cache, id: u64) -> Option<String> {
+    let _ = id;
+    tracing::Span::current().metadata().map(|span| span.name().to_owned())
+}
+
+#[tokio::test]
+async fn a_load_is_in_the_span_of_its_call() {
+    let (_log, _listening) = Log::listen();
+    let call = spanned(Cache::in_memory(), 1).instrument(tracing::info_span!("request"));
+    assert_eq!(call.await.as_deref(), Some("request"));
 }
 
 /// Arguments of every kind that can be taken along.

@@ -116,6 +116,10 @@ pub(crate) enum NotStored {
     Unanswered,
 }
 
+/// What is said of a load without a caller that panicked, or that was ended.
+pub(crate) const PANICKED: &str = "it panicked";
+pub(crate) const TOOK_TOO_LONG: &str = "it took longer than fence_retention";
+
 const WHAT_JSON_LOSES: &str = "give the part that JSON does not hold a type of its own: see docs/what-json-loses.md";
 
 impl NotStored {

@@ -8,7 +8,7 @@ mod stats;
 mod table;
 mod trust;
 
-pub(crate) use event::{Event, NotStored};
+pub(crate) use event::{Event, NotStored, PANICKED, TOOK_TOO_LONG};
 pub use health::Health;
 pub(crate) use stats::{CounterTable, Counters};
 pub use stats::{PrefixStats, Stats, StatsIter};

@@ -4,6 +4,7 @@ mod drive;
 pub(crate) mod invalidate;
 pub(crate) mod lease;
 pub(crate) mod load;
+mod panics;
 pub(crate) mod read;
 pub(crate) mod recovery;
 pub(crate) mod refresh;

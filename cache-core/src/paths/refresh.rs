@@ -6,20 +6,18 @@
 //! after a reading of the clock and fills as every load does. If an invalidation overtakes it, the
 //! store refuses its value.
 
-use std::future::{Future, poll_fn};
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::pin;
+use std::future::Future;
 use std::sync::Arc;
-use std::task::Poll;
 
 use tokio::runtime::Handle;
 
 use super::lease::{self, Lease};
 use super::load::{IfFailed, Loading, Replaces, Rights};
+use super::panics::unless_it_panics;
 use super::subject::Subject;
 use crate::config::REFRESH_RETRY_PAUSE;
 use crate::entry::Version;
-use crate::observe::Event;
+use crate::observe::{Event, PANICKED, TOOK_TOO_LONG};
 use crate::runtime::budget::Budget;
 use crate::runtime::{Reservation, scoped};
 use crate::store::{IfHeld, IfPresent, LeaseReply};
@@ -70,9 +68,10 @@ impl Due {
     async fn run(&self, reload: impl Future<Output = bool>) -> bool {
         let limit = self.subject.runtime.config.fence_retention;
         let error = match tokio::time::timeout(limit, unless_it_panics(reload)).await {
-            Ok(Some(succeeded)) => return succeeded,
-            Ok(None) => "it panicked",
-            Err(_) => "it took longer than fence_retention",
+            Ok(Ok(succeeded)) => return succeeded,
+            // Counted and followed by a pause like any other failure: it must not end the task.
+            Ok(Err(_)) => PANICKED,
+            Err(_) => TOOK_TOO_LONG,
         };
         self.subject.note(Event::RefreshFailed { error });
         false
@@ -97,15 +96,4 @@ impl Due {
             }
         }
     }
-}
-
-/// Runs `load`; `None`: it panicked. A panic is counted and followed by a pause like any other
-/// failure, so it must not end the task.
-async fn unless_it_panics<T>(load: impl Future<Output = T>) -> Option<T> {
-    let mut load = pin!(load);
-    let poll = poll_fn(|context| match catch_unwind(AssertUnwindSafe(|| load.as_mut().poll(context))) {
-        Ok(poll) => poll.map(Some),
-        Err(_) => Poll::Ready(None),
-    });
-    poll.await
 }

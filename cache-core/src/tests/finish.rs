@@ -139,6 +139,24 @@ async fn a_failure_that_no_caller_sees_is_counted() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_panic_that_no_caller_sees_is_counted() {
+    let (cache, store) = rig();
+    let gate = Gate::default();
+    let waits = gate.clone();
+    let call = begin(&cache, "k", async move {
+        waits.pass().await;
+        panic!("no such table")
+    });
+    gate.reached().await;
+    abandon(call).await;
+    gate.open();
+    idle().await;
+    assert_eq!(cache.stats().total().hidden_failures, 1);
+    assert_eq!(cache.runtime.load_tasks.taken(), 0);
+    assert_eq!(get(&on(&store), "k", async { 2 }).await, 2, "its lease was given back");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_load_without_callers_ends_when_it_can_no_longer_fill() {
     let (cache, store) = rig();
     let (gate, with_a_caller) = (Gate::default(), Gate::default());

@@ -9,13 +9,13 @@ use std::panic::resume_unwind;
 use std::sync::Arc;
 
 use tokio::sync::oneshot;
-use tokio::task::JoinHandle;
 use tracing::Instrument;
 
 use super::{IfFailed, Loading, Subject, stand_in_if_stored};
 use crate::clock::{self, timers};
 use crate::entry::Entry;
-use crate::observe::Event;
+use crate::observe::{Event, PANICKED, TOOK_TOO_LONG};
+use crate::paths::panics::unless_it_panics;
 use crate::runtime::provenance;
 
 /// What the caller of such a load gets.
@@ -51,17 +51,19 @@ impl Loading {
         // Dropped with the caller.
         let caller = Arc::new(());
         self.caller = Some(Arc::downgrade(&caller));
-        let load = provenance::carried(run(self));
+        let load = unless_it_panics(provenance::carried(run(self)));
         let owner = subject.clone();
         let task = async move {
             let _place = place;
             tokio::select! {
                 biased;
-                output = load => drop(sender.send(output)),
+                output = load => if let Err(Err(_)) = sender.send(output) {
+                    owner.note(Event::AbandonedFailure { error: PANICKED });
+                },
                 () = in_vain(&owner, &mut sender) => {}
             }
         };
-        let task = runtime.spawn(task.in_current_span());
+        drop(runtime.spawn(task.in_current_span()));
         let ended = match late {
             Some((late, kept)) => match tokio::time::timeout_at(late, &mut receiver).await {
                 Ok(ended) => ended,
@@ -77,8 +79,9 @@ impl Loading {
             None => receiver.await,
         };
         match ended {
-            Ok(output) => Finish::Ended(output),
-            Err(_) => Finish::Ended(lost(task).await),
+            Ok(Ok(output)) => Finish::Ended(output),
+            Ok(Err(panic)) => resume_unwind(panic),
+            Err(_) => panic!("the tokio runtime was shut down while it ran the load of a cached function"),
         }
     }
 
@@ -97,15 +100,7 @@ async fn in_vain<O>(subject: &Subject, caller: &mut oneshot::Sender<O>) {
     tokio::select! {
         () = runtime.load_tasks.closed() => {}
         () = tokio::time::sleep_until(begun + runtime.config.fence_retention) => {
-            subject.note(Event::AbandonedFailure { error: "it took longer than fence_retention" });
+            subject.note(Event::AbandonedFailure { error: TOOK_TOO_LONG });
         }
-    }
-}
-
-/// The task has ended without an output.
-async fn lost<O>(task: JoinHandle<()>) -> O {
-    match task.await {
-        Err(error) if error.is_panic() => resume_unwind(error.into_panic()),
-        _ => panic!("the tokio runtime was shut down while it ran the load of a cached function"),
     }
 }
