@@ -16,7 +16,7 @@ use crate::name::{IntoTag, Tag};
 
 /// A value that can be stored and read back.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` cannot be cached: it does not implement `Serialize` and `DeserializeOwned`",
+    message = "`{Self}` cannot be cached: it does not implement both `Serialize` and `DeserializeOwned`",
     label = "cannot be stored and read back",
     note = "derive `serde::Serialize` and `serde::Deserialize` for it, without borrowed fields"
 )]
