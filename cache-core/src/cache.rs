@@ -351,6 +351,66 @@ impl Cache {
         self.runtime.end_background();
     }
 
+    /// Makes this process ready to end: ends what runs in the background, and sends the
+    /// invalidations that are still to be done. Returns those that could not be sent within
+    /// `timeout`; it is empty if there are none.
+    ///
+    /// What ends: background refreshes, the schedules of [`Warmer`](crate::Warmer)s, and the
+    /// reaping that other processes do as well. What is sent: invalidations that failed before and
+    /// are owed, and those under way, such as `#[invalidates(background)]` begins. Stop taking
+    /// requests first: a function that writes and has not returned yet is not waited for.
+    ///
+    /// Calls go on as before, on any handle, for the last requests need the cache: they load, store
+    /// and invalidate, and begin nothing in the background. So this may be called again, and then
+    /// sends what has become due since. What it returns stays owed: while this process lives, it
+    /// bypasses these names and tries again.
+    ///
+    /// Write what it returns to a file or an outbox: another process reads it and
+    /// [invalidates](Self::invalidate) it later. More than 10,000 names become one invalidation of
+    /// everything, which can be written down.
+    ///
+    /// # Consistency
+    /// Until that other process has invalidated, processes that reach the store may serve old
+    /// values.
+    ///
+    /// # Cancel safety
+    /// Dropped, it has ended what runs in the background, and whatever was not sent is still owed.
+    ///
+    /// # Cost
+    /// None while nothing is owed or under way. Else the round trips of the invalidations, tried
+    /// again until `timeout`. On a runtime without timers, one attempt, and nothing is waited for.
+    ///
+    /// # Example
+    /// ```
+    /// # use std::time::Duration;
+    /// # use cache_core::{Cache, Invalidation};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let cache = Cache::in_memory();
+    /// # let file = format!("cache-core-owed-{}.json", std::process::id());
+    /// # let file = std::env::temp_dir().join(file);
+    /// let owed = cache.shutdown(Duration::from_secs(5)).await;
+    /// if !owed.is_empty() {
+    ///     std::fs::write(&file, owed.to_json()?)?;
+    /// }
+    /// // When the next process starts, before it serves:
+    /// if let Ok(owed) = std::fs::read_to_string(&file) {
+    ///     cache.invalidate(Invalidation::from_json(&owed)?).await?;
+    ///     std::fs::remove_file(&file)?;
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn shutdown(&self, timeout: Duration) -> Invalidation {
+        self.end_refreshes();
+        self.runtime.schedules.close();
+        if let Some(store) = &self.runtime.store {
+            store.end_reaping();
+        }
+        recovery::settle_within(&self.runtime, timeout).await;
+        Invalidation::to_be_kept(self.runtime.debts.unsent())
+    }
+
     /// Counts of what this cache did in this process.
     pub fn stats(&self) -> Stats {
         self.runtime.counted.snapshot()

@@ -18,6 +18,7 @@ mod reading;
 mod recovery;
 mod round_trips;
 mod sharing;
+mod shutdown;
 mod standing_in;
 mod unkept;
 mod values;

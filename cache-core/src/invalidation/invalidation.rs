@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::Targets;
+use crate::config::INVALIDATION_NAMES_MAX;
 use crate::error::Error;
 use crate::name::{IntoKeyName, IntoTag, Name, check_name_text};
 
@@ -101,6 +102,17 @@ impl Invalidation {
             Ok(name) => self.names.extend(name),
             Err(error) => self.invalid = Some(error),
         }
+    }
+
+    /// What could not be sent, in a form that can be written down: more names than
+    /// [`INVALIDATION_NAMES_MAX`] become everything.
+    pub(crate) fn to_be_kept(targets: Targets) -> Self {
+        let Targets { names, patterns, clear } = targets;
+        let (names, patterns) = (BTreeSet::from_iter(names), BTreeSet::from_iter(patterns));
+        if clear || names.len().max(patterns.len()) > INVALIDATION_NAMES_MAX {
+            return Self::everything();
+        }
+        Self { names, patterns, ..Self::default() }
     }
 
     pub(crate) fn into_parts(self) -> (Targets, Option<Error>) {

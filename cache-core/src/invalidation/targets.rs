@@ -15,6 +15,13 @@ impl Targets {
         Self { names: vec![name], ..Self::default() }
     }
 
+    /// Adds what another invalidation removes.
+    pub(crate) fn extend(&mut self, other: &Self) {
+        self.names.extend_from_slice(&other.names);
+        self.patterns.extend_from_slice(&other.patterns);
+        self.clear |= other.clear;
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.names.is_empty() && self.patterns.is_empty() && !self.clear
     }

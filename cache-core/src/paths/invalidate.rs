@@ -17,35 +17,41 @@ use crate::runtime::{Runtime, provenance};
 /// recovery. That includes an invalidation whose tokio runtime ends while it runs.
 pub(crate) struct Obligation {
     runtime: Arc<Runtime>,
-    targets: Option<Targets>,
+    targets: Arc<Targets>,
+    /// Its number among those under way.
+    number: u64,
+    is_fulfilled: bool,
 }
 
 impl Obligation {
     pub(crate) fn new(runtime: &Arc<Runtime>, targets: Targets) -> Self {
         provenance::invalidates(runtime.id, &targets.names, targets.clear || !targets.patterns.is_empty());
-        Self { runtime: runtime.clone(), targets: Some(targets) }
+        let targets = Arc::new(targets);
+        let number = runtime.debts.begin(targets.clone());
+        Self { runtime: runtime.clone(), targets, number, is_fulfilled: false }
     }
 
     /// Removes the targets. If that fails, they are owed.
     pub(crate) async fn drive(self) -> Result<Invalidated, Error> {
-        let Some(targets) = &self.targets else { return Ok(Invalidated::default()) };
-        let entries = drive(&self.runtime, targets).await?;
+        let entries = drive(&self.runtime, &self.targets).await?;
         self.fulfilled();
         Ok(Invalidated { entries })
     }
 
     /// The targets were reached: nothing is owed.
     pub(crate) fn fulfilled(mut self) {
-        self.targets = None;
+        self.is_fulfilled = true;
     }
 }
 
 impl Drop for Obligation {
     fn drop(&mut self) {
-        if let Some(targets) = self.targets.take() {
+        if !self.is_fulfilled {
             self.runtime.counted.unprefixed.note(Event::InvalidationOwed);
-            recovery::owe(&self.runtime, targets);
+            recovery::owe(&self.runtime, Targets::clone(&self.targets));
         }
+        // In this order: it is in one of the two lists at any time.
+        self.runtime.debts.end(self.number);
     }
 }
 

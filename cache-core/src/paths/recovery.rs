@@ -3,12 +3,14 @@
 
 use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::time::timeout;
 
 use super::drive::drive;
 use crate::clock::{self, timers};
 use crate::config::{RECOVERY_PAUSE_MAX, RECOVERY_PAUSE_MIN};
+use crate::error::Error;
 use crate::invalidation::Targets;
 use crate::name::Name;
 use crate::observe::Event;
@@ -52,8 +54,7 @@ async fn retry(runtime: Arc<Runtime>, id: u64) {
         // Spread, so that processes that lost the store at the same time do not all come back at
         // the same time.
         tokio::time::sleep(clock::spread(pause)).await;
-        let (targets, until) = runtime.debts.owed();
-        let mut attempt = pin!(drive(&runtime, &targets));
+        let mut attempt = pin!(attempt(&runtime));
         let outcome = loop {
             if !runtime.debts.sign_of_life(id, RECOVERY_PAUSE_MAX) {
                 return;
@@ -65,15 +66,54 @@ async fn retry(runtime: Arc<Runtime>, id: u64) {
             }
         };
         match outcome {
-            Ok(removed) => {
-                runtime.debts.settle(until);
-                runtime.counted.unprefixed.note(Event::InvalidationsMadeGood(removed));
-                pause = RECOVERY_PAUSE_MIN;
-            }
+            Ok(()) => pause = RECOVERY_PAUSE_MIN,
             Err(_) => pause = (pause * 2).min(RECOVERY_PAUSE_MAX),
         }
         if runtime.debts.dismiss(id) {
             return;
+        }
+    }
+}
+
+/// One attempt at all that is owed now.
+async fn attempt(runtime: &Runtime) -> Result<(), Error> {
+    let (targets, until) = runtime.debts.owed();
+    let removed = drive(runtime, &targets).await?;
+    runtime.debts.settle(until);
+    runtime.counted.unprefixed.note(Event::InvalidationsMadeGood(removed));
+    Ok(())
+}
+
+/// Sends what is owed, and waits for what is under way, until there is neither and nothing runs in
+/// the background, for `limit` at most. Dropped, it leaves what was not sent owed.
+pub(crate) async fn settle_within(runtime: &Arc<Runtime>, limit: Duration) {
+    if timers().is_err() {
+        if runtime.debts.is_owing() {
+            let _ = attempt(runtime).await;
+        }
+        return;
+    }
+    let ended =
+        async { tokio::join!(settle(runtime), runtime.refreshes.none_under_way(), runtime.schedules.none_under_way()) };
+    let _ = timeout(limit, ended).await;
+}
+
+async fn settle(runtime: &Runtime) {
+    let mut pause = RECOVERY_PAUSE_MIN;
+    loop {
+        if !runtime.debts.is_owing() {
+            runtime.debts.none_under_way().await;
+            if !runtime.debts.is_owing() {
+                return;
+            }
+        }
+        // An open breaker lets nothing through until the store has answered.
+        if let Some(store) = &runtime.store {
+            let _ = store.ready(RECOVERY_PAUSE_MAX).await;
+        }
+        if attempt(runtime).await.is_err() {
+            tokio::time::sleep(clock::spread(pause)).await;
+            pause = (pause * 2).min(RECOVERY_PAUSE_MAX);
         }
     }
 }

@@ -1,10 +1,11 @@
-//! Invalidations that failed, and the worker that retries them.
+//! Invalidations under way, those that failed, and the worker that retries them.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
 use crate::clock::{self, Instant};
@@ -21,6 +22,8 @@ pub(crate) struct Debts {
     /// How many times something was settled.
     settlements: AtomicU64,
     ledger: Mutex<Ledger>,
+    /// Told when an invalidation is not under way any more.
+    ended: Notify,
 }
 
 /// What was owed when a call began.
@@ -39,6 +42,7 @@ struct Ledger {
     patterns: HashMap<Box<str>, (Glob, u64)>,
     clear: Option<u64>,
     worker: Option<Worker>,
+    under_way: HashMap<u64, Arc<Targets>>,
 }
 
 /// The task that retries. It ends with the tokio runtime that it was spawned on.
@@ -51,7 +55,39 @@ struct Worker {
 
 impl Debts {
     pub(crate) fn new(names_max: usize) -> Self {
-        Self { names_max, owing: AtomicBool::new(false), settlements: AtomicU64::new(0), ledger: Mutex::default() }
+        Self {
+            names_max,
+            owing: AtomicBool::new(false),
+            settlements: AtomicU64::new(0),
+            ledger: Mutex::default(),
+            ended: Notify::new(),
+        }
+    }
+
+    /// Notes an invalidation that is to be done, under the number that is returned.
+    pub(crate) fn begin(&self, targets: Arc<Targets>) -> u64 {
+        let mut ledger = self.lock();
+        ledger.last += 1;
+        let number = ledger.last;
+        ledger.under_way.insert(number, targets);
+        number
+    }
+
+    /// Notes that it is done, or owed by now.
+    pub(crate) fn end(&self, number: u64) {
+        self.lock().under_way.remove(&number);
+        self.ended.notify_waiters();
+    }
+
+    /// Waits until no invalidation is under way.
+    pub(crate) async fn none_under_way(&self) {
+        loop {
+            let ended = self.ended.notified();
+            if self.lock().under_way.is_empty() {
+                return;
+            }
+            ended.await;
+        }
     }
 
     /// Takes over a failed invalidation.
@@ -111,6 +147,15 @@ impl Debts {
             clear: ledger.clear.is_some(),
         };
         (targets, ledger.last)
+    }
+
+    /// All that is owed or under way.
+    pub(crate) fn unsent(&self) -> Targets {
+        let (mut targets, _) = self.owed();
+        for under_way in self.lock().under_way.values() {
+            targets.extend(under_way);
+        }
+        targets
     }
 
     pub(crate) fn settle(&self, until: u64) {

@@ -7,9 +7,11 @@ mod owners;
 pub(crate) mod provenance;
 mod refreshes;
 mod runtime;
+mod schedules;
 pub(crate) mod scoped;
 pub(crate) mod single_flight;
 
 pub(crate) use owners::Clash;
 pub(crate) use refreshes::Reservation;
 pub(crate) use runtime::{Handle, Runtime};
+pub(crate) use schedules::Term;

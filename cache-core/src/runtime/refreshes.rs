@@ -5,12 +5,15 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry as Slot;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 
 /// The refreshes of one cache in this process.
 #[derive(Default)]
 pub(crate) struct Refreshes {
     running: Mutex<RefreshTable>,
+    /// Told when a place is free again.
+    ended: Notify,
 }
 
 #[derive(Default)]
@@ -49,6 +52,17 @@ impl Refreshes {
         running.by_key.values().filter_map(|refresh| refresh.task.as_ref()).for_each(AbortHandle::abort);
     }
 
+    /// Waits until none runs.
+    pub(crate) async fn none_under_way(&self) {
+        loop {
+            let ended = self.ended.notified();
+            if self.lock().by_key.is_empty() {
+                return;
+            }
+            ended.await;
+        }
+    }
+
     // A panic while the lock is held leaves the map whole: every change to it is one operation.
     fn lock(&self) -> MutexGuard<'_, RefreshTable> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
@@ -75,6 +89,7 @@ impl Reservation {
 impl Drop for Reservation {
     fn drop(&mut self) {
         self.0.refreshes.lock().by_key.remove(&self.0.key);
+        self.0.refreshes.ended.notify_waiters();
     }
 }
 

@@ -8,6 +8,7 @@ use super::debts::Debts;
 use super::load_tasks::LoadTasks;
 use super::owners::Owners;
 use super::refreshes::Refreshes;
+use super::schedules::Schedules;
 use super::single_flight::Flights;
 use crate::clock;
 use crate::config::Config;
@@ -29,6 +30,7 @@ pub(crate) struct Runtime {
     pub(crate) flights: Arc<Flights>,
     pub(crate) refreshes: Arc<Refreshes>,
     pub(crate) load_tasks: LoadTasks,
+    pub(crate) schedules: Schedules,
     pub(crate) debts: Debts,
     pub(crate) owners: Owners,
     pub(crate) counted: CounterTable,
@@ -72,6 +74,7 @@ impl Runtime {
             flights: Arc::default(),
             refreshes: Arc::default(),
             load_tasks: LoadTasks::default(),
+            schedules: Schedules::default(),
             debts: Debts::new(config.recovery_names_max),
             owners: Owners::new(),
             counted: CounterTable::default(),

@@ -388,6 +388,10 @@ impl Store for RedisStore {
         Box::pin(self.pool.ready(timeout))
     }
 
+    fn end_reaping(&self) {
+        self.reaper.close();
+    }
+
     fn health(&self) -> StoreHealth {
         StoreHealth {
             disconnected: !self.pool.is_connected(),

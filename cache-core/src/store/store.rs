@@ -321,6 +321,9 @@ pub(crate) trait Store: Send + Sync + 'static {
     /// cure (credentials, permissions, database) is a configuration error at once.
     fn ready(&self, timeout: Duration) -> StoreFuture<'_, ()>;
 
+    /// Ends the reaping that this process does in the background: other processes go on with it.
+    fn end_reaping(&self) {}
+
     /// The health as far as it is known without asking. A store that connects begins to do so.
     fn health(&self) -> StoreHealth {
         StoreHealth::default()

@@ -150,14 +150,14 @@ impl Warmer {
     }
 
     /// Runs every registered warmer again and again, each run `pause` after the end of the run
-    /// before, until the returned handle is dropped. The first run begins after one pause: to warm
-    /// at the start, call [`run`](Self::run).
+    /// before, until the returned handle is dropped, or the cache is [shut down](Cache::shutdown).
+    /// The first run begins after one pause: to warm at the start, call [`run`](Self::run).
     ///
     /// Each pause is shortened by up to a tenth at random, so that a fleet that started together
     /// does not warm together. A pause is at least 100 ms.
     pub fn schedule(&self, pause: Duration) -> WarmSchedule {
         let warmer = self.clone();
-        WarmSchedule::begin(pause, move || warmer.begin(|run| run.add_warmers()))
+        WarmSchedule::begin(pause, self.cache.runtime.schedules.begin(), move || warmer.begin(|run| run.add_warmers()))
     }
 
     fn begin(&self, add: impl FnOnce(&mut Run)) -> Run {

@@ -4,9 +4,11 @@
 //! on record comes due after fills cease. This task looks for it after a while, reaps in small
 //! portions, and ends when nothing is on record any more.
 
-use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
+
+use tokio::task::AbortHandle;
 
 use super::connect::{Pool, StripeKey};
 use super::layout::Layout;
@@ -24,22 +26,41 @@ const AWAKE: u8 = 1;
 const CALLED: u8 = 2;
 
 #[derive(Default)]
-pub(super) struct Reaper(Arc<AtomicU8>);
+pub(super) struct Reaper {
+    state: Arc<AtomicU8>,
+    task: Mutex<Option<AbortHandle>>,
+    is_closed: AtomicBool,
+}
 
 impl Reaper {
     /// Something was put on record. The task runs on the tokio runtime of the caller that wakes it.
     /// If it ends with that runtime, the next caller starts another.
     pub(super) fn wake(&self, pool: &Arc<Pool>, layout: &Layout, retention: Duration) {
+        if self.is_closed.load(Ordering::SeqCst) {
+            return;
+        }
         let Ok(runtime) = timers() else { return };
-        if self.0.swap(CALLED, Ordering::SeqCst) == IDLE {
-            let shift = Shift { state: self.0.clone(), is_over: false };
-            runtime.spawn(shift.work(Arc::downgrade(pool), layout.clone(), retention));
+        if self.state.swap(CALLED, Ordering::SeqCst) == IDLE {
+            let shift = Shift { state: self.state.clone(), is_over: false };
+            let task = runtime.spawn(shift.work(Arc::downgrade(pool), layout.clone(), retention));
+            *self.task.lock().unwrap_or_else(PoisonError::into_inner) = Some(task.abort_handle());
+            if self.is_closed.load(Ordering::SeqCst) {
+                task.abort();
+            }
+        }
+    }
+
+    /// Ends the task, and starts no other.
+    pub(super) fn close(&self) {
+        self.is_closed.store(true, Ordering::SeqCst);
+        if let Some(task) = self.task.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            task.abort();
         }
     }
 
     #[cfg(test)]
     pub(super) fn is_idle(&self) -> bool {
-        self.0.load(Ordering::SeqCst) == IDLE
+        self.state.load(Ordering::SeqCst) == IDLE
     }
 }
 

@@ -29,6 +29,7 @@ on_every_server! {
     the_background_comes_back_as_long_as_something_is_on_record
     a_reaper_ends_with_its_work_and_comes_back
     a_reaper_that_ended_with_its_runtime_is_replaced
+    a_reaper_that_was_closed_does_not_come_back
 }
 
 /// Makes `member` look dead for as long as `age` says, and its index due.
@@ -327,4 +328,14 @@ async fn a_reaper_that_ended_with_its_runtime_is_replaced(rig: Rig) {
     assert!(store.reaper.is_idle());
     fill_briefly(&store, &parse(&["tT"])).await;
     until(async || store.reaper.is_idle() && rig.bookkeeping().await == 0).await;
+}
+
+async fn a_reaper_that_was_closed_does_not_come_back(rig: Rig) {
+    let store = rig.redis_store(Duration::from_secs(600));
+    fill_briefly(&store, &parse(&["tT"])).await;
+    assert!(!store.reaper.is_idle());
+    store.end_reaping();
+    until(async || store.reaper.is_idle()).await;
+    fill_briefly(&store, &parse(&["tT"])).await;
+    assert!(store.reaper.is_idle());
 }
