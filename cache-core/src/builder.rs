@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::cache::Cache;
-use crate::config::{CONNECTIONS_MAX, Config, DURATION_MAX, DURATION_MIN, NAME_BYTES_MAX, settings};
+use crate::config::{CONNECTIONS_MAX, Config, DURATION_MAX, DURATION_MIN, LostWrites, NAME_BYTES_MAX, settings};
 use crate::error::{Error, ErrorKind};
 use crate::freshness::TtlClasses;
 use crate::store::memory::MemoryStore;
@@ -98,6 +98,27 @@ impl Builder {
     /// classes set before.
     pub fn ttl_classes(mut self, classes: TtlClasses) -> Self {
         self.classes.extend(classes.iter().map(|(class, ttl)| (class.to_owned(), ttl)));
+        self
+    }
+
+    /// What to do when Redis comes back without writes that it had acknowledged: after a restart
+    /// from an old RDB file or a truncated AOF, or after a failover to a replica that lagged
+    /// behind. What was invalidated by those writes is there again. By default everything is
+    /// [cleared](LostWrites::Clear).
+    ///
+    /// A process knows of a loss when it connects: the server's clock stands lower than this
+    /// process has seen it, by a load, a write or an invalidation of its own. The first process
+    /// that knows clears the namespace as [`Cache::clear`] does. Until that is done, it and every
+    /// other process that knows call their functions, and serve nothing that is stored.
+    ///
+    /// To clear is the default, for no entry can be told from one that was invalidated. It costs
+    /// one load for each key, as a server does that comes back empty. [`Keep`](LostWrites::Keep) is
+    /// for data of which any age within the TTL will do.
+    ///
+    /// A loss that no living process has seen the far side of goes unnoticed: for example if all of
+    /// them ended with the server, or have only had hits since.
+    pub fn on_lost_writes(mut self, then: LostWrites) -> Self {
+        self.config.lost_writes = then;
         self
     }
 
@@ -225,7 +246,7 @@ macro_rules! each_checked {
     )*) => {
         fn each_checked(config: Config) -> Result<Config, Error> {
             $(let $name = config.$name.checked(stringify!($name))?;)*
-            Ok(Config { namespace: config.namespace, $($name,)* })
+            Ok(Config { namespace: config.namespace, lost_writes: config.lost_writes, $($name,)* })
         }
     };
 }

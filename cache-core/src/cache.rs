@@ -70,7 +70,9 @@ impl Cache {
     }
 
     fn with_id(id: u64, store: Option<Arc<dyn Store>>, config: Config, classes: TtlClasses) -> Self {
-        Self::of(Arc::new(Runtime::new(id, store, config, classes)))
+        let runtime = Arc::new(Runtime::new(id, store, config, classes));
+        recovery::heed_losses(&runtime);
+        Self::of(runtime)
     }
 
     fn of(runtime: Arc<Runtime>) -> Self {

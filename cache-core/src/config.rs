@@ -91,18 +91,30 @@ macro_rules! config {
         #[derive(Clone, Debug)]
         pub(crate) struct Config {
             pub(crate) namespace: String,
+            pub(crate) lost_writes: LostWrites,
             $(pub(crate) $name: $type,)*
         }
 
         impl Default for Config {
             fn default() -> Self {
-                Self { namespace: "cache".to_owned(), $($name: $default,)* }
+                Self { namespace: "cache".to_owned(), lost_writes: LostWrites::Clear, $($name: $default,)* }
             }
         }
     };
 }
 
 settings!(config);
+
+/// What becomes of the entries on a server that has lost writes: see
+/// [`on_lost_writes`](crate::Builder::on_lost_writes).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum LostWrites {
+    /// They are removed, and this process serves none of them.
+    Clear,
+    /// They stay, and those that were invalidated are served until their TTL ends.
+    Keep,
+}
 
 /// Shortest duration that may be set: the unit of stored times, of leases and of timers.
 pub(crate) const DURATION_MIN: Duration = Duration::from_millis(1);

@@ -110,6 +110,7 @@ pub use cache_macros::invalidates;
 #[doc = include_str!("../docs/write_through.md")]
 pub use cache_macros::write_through;
 pub use cacheable::Cacheable;
+pub use config::LostWrites;
 pub use context::CacheContext;
 pub use error::{Error, ErrorKind};
 

@@ -55,6 +55,8 @@ pub(crate) enum Event<'a> {
     /// An invalidation failed, and no caller gets an `Err` that tells of it. `by`: the function, or
     /// the prefix of what it writes.
     InvalidationFailed { by: &'a str, error: &'a dyn std::error::Error },
+    /// The store has lost writes that this process knows of. If it `clears`, everything is removed.
+    WritesLost { clears: bool },
     /// Invalidations that had failed have succeeded, and have removed so many entries.
     InvalidationsMadeGood(u64),
     /// A function invalidates something that can never name an entry.
@@ -205,6 +207,7 @@ impl Counters {
                     tracing::error!(by, count, %error, "an invalidation failed; it is retried in the background");
                 }
             }
+            Event::WritesLost { clears } => say_writes_lost(clears),
             Event::InvalidationsMadeGood(removed) => tracing::info!(removed, "failed invalidations were made good"),
             Event::InvalidName { by, error } => {
                 self.failed_invalidations(1);
@@ -268,4 +271,15 @@ impl Counters {
             tracing::warn!(prefix = self.prefix(), way_out, "values are not stored: {why}; said once");
         }
     }
+}
+
+fn say_writes_lost(clears: bool) {
+    let then = match clears {
+        true => "everything in the namespace is removed, and calls go past Redis until then",
+        false => "it is kept, as `on_lost_writes` says, and may be served",
+    };
+    tracing::warn!(
+        then,
+        "Redis has come back without writes that it had acknowledged, and may hold what was invalidated"
+    );
 }

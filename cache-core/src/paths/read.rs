@@ -322,7 +322,8 @@ impl Read {
         let settled = runtime.debts.settled_since(self.outset);
         let names = if in_load || is_owing { entry.names().ok() } else { Some(Vec::new()) };
         let Some(names) = names else { return Verdict::Bad };
-        if settled || (is_owing && recovery::affects(runtime, &names)) {
+        // Its key too: the debt may be younger than this call.
+        if settled || (is_owing && recovery::affects(runtime, names.iter().chain(self.subject.name()))) {
             return Verdict::Owed;
         }
         let decision = match source {

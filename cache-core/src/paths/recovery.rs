@@ -9,7 +9,7 @@ use tokio::time::timeout;
 
 use super::drive::drive;
 use crate::clock::{self, timers};
-use crate::config::{RECOVERY_PAUSE_MAX, RECOVERY_PAUSE_MIN};
+use crate::config::{LostWrites, RECOVERY_PAUSE_MAX, RECOVERY_PAUSE_MIN};
 use crate::error::Error;
 use crate::invalidation::Targets;
 use crate::name::Name;
@@ -36,6 +36,22 @@ pub(crate) fn is_owing(runtime: &Arc<Runtime>) -> bool {
         keep_worker_alive(runtime);
     }
     is_owing
+}
+
+/// Listens for losses of writes: everything that the store has may be old. So it is cleared, and
+/// until that is done this process serves nothing of it.
+pub(crate) fn heed_losses(runtime: &Arc<Runtime>) {
+    let Some(store) = &runtime.store else { return };
+    let runtime = Arc::downgrade(runtime);
+    store.on_loss(Box::new(move || {
+        let Some(runtime) = runtime.upgrade() else { return false };
+        let clears = runtime.config.lost_writes == LostWrites::Clear;
+        runtime.counted.unprefixed.note(Event::WritesLost { clears });
+        if clears {
+            owe(&runtime, Targets { clear: true, ..Targets::default() });
+        }
+        true
+    }));
 }
 
 fn keep_worker_alive(runtime: &Arc<Runtime>) {
@@ -78,7 +94,12 @@ async fn retry(runtime: Arc<Runtime>, id: u64) {
 /// One attempt at all that is owed now.
 async fn attempt(runtime: &Runtime) -> Result<(), Error> {
     let (targets, until) = runtime.debts.owed();
+    let loss = runtime.store.as_ref().filter(|_| targets.clear).and_then(|store| store.loss());
     let removed = drive(runtime, &targets).await?;
+    if let (Some(store), Some(loss)) = (&runtime.store, loss) {
+        // Without an answer other processes clear as well.
+        let _ = store.make_good(&loss, clock::now() + runtime.config.operation_deadline).await;
+    }
     runtime.debts.settle(until);
     runtime.counted.unprefixed.note(Event::InvalidationsMadeGood(removed));
     Ok(())

@@ -10,12 +10,12 @@ mod store;
 mod watches;
 
 pub(crate) use scheme::Scheme;
-#[cfg(feature = "redis")]
-pub(crate) use store::StoreHealth;
 pub(crate) use store::{
     ClockReading, Fill, FillReply, IfHeld, IfPresent, LeaseReply, LeaseRequest, Recall, Refusal, Removal, Store,
     StoreFuture, SweepReply, SweepScope, Token, WriteReply,
 };
+#[cfg(feature = "redis")]
+pub(crate) use store::{LossListener, StoreHealth, StoreLoss};
 #[cfg(any(feature = "redis", test))]
 pub(crate) use watches::Watches;
 pub(crate) use watches::{Change, Watch};

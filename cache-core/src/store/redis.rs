@@ -16,13 +16,14 @@ use crate::entry::Version;
 use crate::error::{Error, ErrorKind};
 use crate::name::Name;
 use crate::store::{
-    Change, ClockReading, Fill, FillReply, IfHeld, IfPresent, LeaseReply, LeaseRequest, Recall, Refusal, Removal,
-    Store, StoreFuture, StoreHealth, SweepReply, SweepScope, Token, Watch, WriteReply,
+    Change, ClockReading, Fill, FillReply, IfHeld, IfPresent, LeaseReply, LeaseRequest, LossListener, Recall, Refusal,
+    Removal, Store, StoreFuture, StoreHealth, StoreLoss, SweepReply, SweepScope, Token, Watch, WriteReply,
 };
 
 mod connect;
 mod large;
 mod layout;
+mod losses;
 mod reaper;
 mod reply;
 mod resp;
@@ -31,9 +32,10 @@ mod scripts;
 mod tests;
 mod trial;
 
-use connect::{Hook, Hooks, Pool, StripeKey, reply_code};
+use connect::{Hooks, Pool, StripeKey, reply_code};
 use large::LargePrefixes;
 use layout::Layout;
+use losses::Losses;
 use reaper::Reaper;
 use resp::{Command, Reply};
 use scripts::Script;
@@ -48,15 +50,21 @@ pub(crate) struct RedisStore {
     fence_retention: Duration,
     reaper: Reaper,
     large: LargePrefixes,
+    losses: Arc<Losses>,
 }
 
 impl RedisStore {
     /// Reads the URL; opens no connection.
     pub(crate) fn open(url: &str, config: &Config) -> Result<Self, Error> {
         let layout = Layout::new(&config.namespace);
-        let hooks = Hooks { on_connection: trial::trial(&layout), on_new_primary: renew_clock(&layout) };
+        let losses = Arc::<Losses>::default();
+        let hooks = Hooks {
+            on_connection: trial::trial(&layout),
+            on_new_primary: losses.meeting(&layout),
+            on_loss: losses.hook(),
+        };
         let pool = Pool::new(url, config, scripts::ALL, hooks)?;
-        Ok(Self::on(pool, layout, config.fence_retention))
+        Ok(Self { losses, ..Self::on(pool, layout, config.fence_retention) })
     }
 
     fn on(pool: Pool, layout: Layout, fence_retention: Duration) -> Self {
@@ -66,6 +74,7 @@ impl RedisStore {
             fence_retention,
             reaper: Reaper::default(),
             large: LargePrefixes::default(),
+            losses: Arc::default(),
         }
     }
 
@@ -85,7 +94,9 @@ impl RedisStore {
             budget.as_bytes(),
         ];
         args.extend_from_slice(rest);
-        self.pool.run(script, StripeKey::new(&clock), &[&clock], &args, until).await
+        let reply = self.pool.run(script, StripeKey::new(&clock), &[&clock], &args, until).await?;
+        self.losses.saw(reply::seq(&reply)?);
+        Ok(reply)
     }
 
     /// Runs `fill.lua` or `write.lua`. Before it, a large value is staged and many names are
@@ -247,8 +258,12 @@ impl Store for RedisStore {
                 present,
                 held.as_bytes(),
             ];
-            let reply = self.pool.run(&scripts::TAKE_LEASE, self.stripe(key), &keys, &args, until).await?;
-            reply::lease(reply)
+            let reply =
+                reply::lease(self.pool.run(&scripts::TAKE_LEASE, self.stripe(key), &keys, &args, until).await?)?;
+            if let LeaseReply::Granted(clock) | LeaseReply::Held { clock, .. } = &reply {
+                self.losses.saw(clock.seq);
+            }
+            Ok(reply)
         })
     }
 
@@ -317,7 +332,10 @@ impl Store for RedisStore {
             let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
             let learned_max = LEARNED_BYTES_MAX.to_string();
             let args: [&[u8]; 3] = [self.layout.root().as_bytes(), nonce.as_bytes(), learned_max.as_bytes()];
-            reply::clock(&self.pool.run(&scripts::READ_CLOCK, self.stripe(key), &keys, &args, until).await?)
+            let clock =
+                reply::clock(&self.pool.run(&scripts::READ_CLOCK, self.stripe(key), &keys, &args, until).await?)?;
+            self.losses.saw(clock.seq);
+            Ok(clock)
         })
     }
 
@@ -349,7 +367,11 @@ impl Store for RedisStore {
                     let drained = self.invalidate(&[Name::key(fill.key)?], until).await?;
                     WriteReply { fill: FillReply::Refused(Refusal::OutOfMemory), drained }
                 }
-                written => reply::written(&written?)?,
+                written => {
+                    let written = written?;
+                    self.losses.saw(reply::seq(&written)?);
+                    reply::written(&written)?
+                }
             };
             self.wake_reaper();
             Ok(written)
@@ -388,6 +410,25 @@ impl Store for RedisStore {
         Box::pin(self.pool.ready(timeout))
     }
 
+    fn on_loss(&self, listener: LossListener) {
+        self.losses.listen(listener);
+    }
+
+    fn loss(&self) -> Option<StoreLoss> {
+        self.losses.last()
+    }
+
+    fn make_good<'a>(&'a self, loss: &'a StoreLoss, until: Instant) -> StoreFuture<'a, ()> {
+        Box::pin(async move {
+            let (clock, StoreLoss(run_id)) = (self.layout.clock(), loss);
+            let nonce = nonce();
+            let args = [self.layout.root(), &nonce, run_id].map(str::as_bytes);
+            self.pool.run(&scripts::MAKE_GOOD, StripeKey::new(&clock), &[&clock], &args, until).await?;
+            self.losses.made_good(loss);
+            Ok(())
+        })
+    }
+
     fn end_reaping(&self) {
         self.reaper.close();
     }
@@ -401,18 +442,6 @@ impl Store for RedisStore {
     }
 }
 
-/// The hook for a primary other than the one this process talked to last: see `renew_clock.lua`.
-fn renew_clock(layout: &Layout) -> Hook {
-    let (root, clock) = (layout.root().to_owned(), layout.clock());
-    Box::new(move |connection| {
-        let (root, clock) = (root.clone(), clock.clone());
-        Box::pin(async move {
-            let nonce = nonce();
-            connection.run(&scripts::RENEW_CLOCK, &[&clock], &[root.as_bytes(), nonce.as_bytes()]).await.map(drop)
-        })
-    })
-}
-
 /// New for every send, so that an incarnation made from it is new too.
 fn nonce() -> String {
     format!("{:016x}", fastrand::u64(..))
@@ -424,11 +453,16 @@ fn token_text(token: Token) -> String {
 
 /// Sends what the hook of a new primary sends, on a connection of the test's own.
 #[cfg(test)]
-pub(in crate::store) async fn renew_clock_of(namespace: &str, raw: &mut ::redis::aio::MultiplexedConnection) {
+pub(in crate::store) async fn meet_of(
+    namespace: &str,
+    (run_id, seen, is_first): (&str, u64, bool),
+    raw: &mut ::redis::aio::MultiplexedConnection,
+) -> String {
     let layout = Layout::new(namespace);
     let mut eval = ::redis::cmd("EVAL");
-    eval.arg(scripts::RENEW_CLOCK.source).arg(1).arg(layout.clock()).arg(layout.root()).arg(nonce());
-    eval.query_async::<()>(raw).await.unwrap();
+    eval.arg(scripts::MEET.source).arg(1).arg(layout.clock());
+    eval.arg(layout.root()).arg(nonce()).arg(run_id).arg(seen).arg(if is_first { "keep" } else { "renew" });
+    eval.query_async(raw).await.unwrap()
 }
 
 /// Sends what the reaper sends.

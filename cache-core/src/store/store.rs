@@ -238,6 +238,13 @@ pub(crate) struct StoreHealth {
     pub(crate) evicts_bookkeeping: bool,
 }
 
+/// Is told that the store has lost writes; `false`: it need not be told again.
+pub(crate) type LossListener = Box<dyn Fn() -> bool + Send + Sync>;
+
+/// A loss of writes: the run id of the server that has lost them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct StoreLoss(pub(crate) Box<str>);
+
 /// A place where entries, their indexes and the protocol's clock live.
 ///
 /// Every method ends by the `until` that it is given, with an error if it must: this is the only
@@ -320,6 +327,22 @@ pub(crate) trait Store: Send + Sync + 'static {
     /// Succeeds when the store answers and is usable, within `timeout`. A fault that waiting cannot
     /// cure (credentials, permissions, database) is a configuration error at once.
     fn ready(&self, timeout: Duration) -> StoreFuture<'_, ()>;
+
+    /// Has `listener` called when the store has lost writes that this process knows of: what these
+    /// had invalidated is there again. It is called before anything of what the store has now can
+    /// be the answer to a call that began later.
+    fn on_loss(&self, _: LossListener) {}
+
+    /// The last loss of writes, if it was not made good.
+    fn loss(&self) -> Option<StoreLoss> {
+        None
+    }
+
+    /// Notes that the loss is made good: everything was removed since [`loss`](Self::loss) returned
+    /// it. Other processes that find it need not do so.
+    fn make_good<'a>(&'a self, _: &'a StoreLoss, _: Instant) -> StoreFuture<'a, ()> {
+        Box::pin(async { Ok(()) })
+    }
 
     /// Ends the reaping that this process does in the background: other processes go on with it.
     fn end_reaping(&self) {}

@@ -24,6 +24,18 @@ async fn a_failed_invalidation_is_an_error_and_is_made_good() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_call_that_began_before_a_debt_is_not_served_after_it() {
+    let (cache, store) = rig();
+    get(&cache, "k", 1).await;
+    let looking = store.hold(Op::Get);
+    let call = spawn(&cache, "k", async { 2 });
+    looking.reached().await;
+    cache.runtime.debts.incur(crate::invalidation::Targets { clear: true, ..Default::default() });
+    looking.open();
+    assert_eq!(call.await.unwrap(), 2);
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_invalidation_without_an_answer_is_a_failed_one() {
     let (cache, store) = rig();
     store.hang(Op::Invalidate);

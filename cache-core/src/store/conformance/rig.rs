@@ -306,10 +306,11 @@ impl Rig {
         s * 1_000 + us / 1_000
     }
 
-    /// What a client does before it uses a primary that it did not talk to last.
+    /// What a client does before it uses a primary that it did not talk to last; `seen` is the
+    /// highest sequence number that it has seen.
     #[cfg(feature = "redis")]
-    pub(in crate::store) async fn renew_clock(&self) {
-        crate::store::redis::renew_clock_of(&self.config.namespace, &mut self.raw().await).await;
+    pub(in crate::store) async fn meet(&self, run_id: &str, seen: u64, is_first: bool) -> String {
+        crate::store::redis::meet_of(&self.config.namespace, (run_id, seen, is_first), &mut self.raw().await).await
     }
 
     /// One call of the background, which reaps only if none has done so within half of `pause`.

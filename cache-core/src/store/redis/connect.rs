@@ -58,13 +58,33 @@ use url::ServerUrl;
 /// with the hook.
 pub(crate) type Hook = Box<dyn Fn(Connection) -> Pin<Box<dyn Future<Output = Result<(), Error>> + Send>> + Send + Sync>;
 
+/// Runs on a fresh connection to a primary that this process did not talk to last, with the
+/// primary's run id, and whether the process has talked to no primary before. Else as a [`Hook`].
+pub(crate) type MeetingHook = Box<
+    dyn Fn(Connection, Option<&str>, bool) -> Pin<Box<dyn Future<Output = Result<Inheritance, Error>> + Send>>
+        + Send
+        + Sync,
+>;
+
+/// What a primary has of what this process has seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Inheritance {
+    Whole,
+    /// It lacks writes.
+    Lost,
+}
+
+/// Is told the run id of a primary that lacks writes, before any call may use a connection to it.
+pub(crate) type LossHook = Box<dyn Fn(Option<&str>) + Send + Sync>;
+
 /// The work to be done on fresh connections.
 pub(crate) struct Hooks {
     /// Runs on each fresh connection, first.
     pub(crate) on_connection: Hook,
     /// Runs if the connection leads to another primary than the one that this process talked to
-    /// last. May run more than once for one primary.
-    pub(crate) on_new_primary: Hook,
+    /// last, or to the first one. May run more than once for one primary.
+    pub(crate) on_new_primary: MeetingHook,
+    pub(crate) on_loss: LossHook,
 }
 
 /// A fixed number of multiplexed connections to one primary for each tokio runtime that calls come

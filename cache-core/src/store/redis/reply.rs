@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::connect::Inheritance;
 use crate::clock;
 use crate::error::{Error, ErrorKind};
 use crate::store::redis::resp::Reply;
@@ -71,17 +72,17 @@ pub(super) fn fill(reply: &Reply) -> Result<FillReply, Error> {
 }
 
 pub(super) fn written(reply: &Reply) -> Result<WriteReply, Error> {
-    let [verdict, removed, pending] = array(reply)? else { return Err(unexpected()) };
+    let [verdict, removed, pending, _] = array(reply)? else { return Err(unexpected()) };
     Ok(WriteReply { fill: fill(verdict)?, drained: removal(removed, pending)? })
 }
 
 pub(super) fn drained(reply: &Reply) -> Result<Removal, Error> {
-    let [removed, pending] = array(reply)? else { return Err(unexpected()) };
+    let [removed, pending, _] = array(reply)? else { return Err(unexpected()) };
     removal(removed, pending)
 }
 
 pub(super) fn sweep(reply: &Reply) -> Result<SweepReply, Error> {
-    let [cursor, removed, pending] = array(reply)? else { return Err(unexpected()) };
+    let [cursor, removed, pending, _] = array(reply)? else { return Err(unexpected()) };
     let cursor: u64 = text(Some(cursor))?.parse().map_err(|_| unexpected())?;
     Ok(SweepReply { next: (cursor != 0).then_some(cursor), drained: removal(removed, pending)? })
 }
@@ -96,6 +97,19 @@ fn removal(removed: &Reply, pending: &Reply) -> Result<Removal, Error> {
     let counted = |[prefix, count]: &[Reply; 2]| Some((text(Some(prefix)).ok()?.into(), integer(count).ok()?));
     let by_prefix = pairs.iter().filter_map(counted).collect();
     Ok(Removal { removed: integer(removed)?, by_prefix, pending: integer(pending)? })
+}
+
+/// The sequence number after an invalidation or a write: the last item of the reply.
+pub(super) fn seq(reply: &Reply) -> Result<u64, Error> {
+    integer(array(reply)?.last().ok_or_else(unexpected)?)
+}
+
+pub(super) fn inheritance(reply: &Reply) -> Result<Inheritance, Error> {
+    match text(Some(reply))? {
+        "whole" => Ok(Inheritance::Whole),
+        "lost" => Ok(Inheritance::Lost),
+        _ => Err(unexpected()),
+    }
 }
 
 /// What is left on record after one call.
@@ -173,6 +187,7 @@ mod tests {
                 drained(&reply).map(|_| ()),
                 sweep(&reply).map(|_| ()),
                 on_record(&reply).map(|_| ()),
+                inheritance(&reply).map(|_| ()),
             ];
             for kind in kinds {
                 assert_eq!(kind.unwrap_err().kind(), ErrorKind::Protocol);

@@ -37,7 +37,8 @@ scripts! {
     RELEASE_LEASE = "release_lease";
     DISCARD = "clock" "indexes" "discard";
     READ_CLOCK = "clock" "reading" "read_clock";
-    RENEW_CLOCK = "clock" "renew_clock";
+    MEET = "clock" "meet";
+    MAKE_GOOD = "clock" "make_good";
     FILL = "clock" "indexes" "reaping" "admit" "filling" "fill";
     WRITE = "clock" "indexes" "cascade" "reaping" "admit" "filling" "write";
     INVALIDATE = "clock" "indexes" "cascade" "invalidate";

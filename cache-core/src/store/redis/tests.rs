@@ -5,9 +5,11 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::config::LEARNED_BYTES_MAX;
-use crate::store::conformance::rig::Rig;
+use crate::store::conformance::rig::{Rig, parse};
 use crate::store::far;
-use crate::store::{FillReply, IfPresent, LeaseReply, LeaseRequest, Recall, Refusal, SweepScope, Token};
+use crate::store::{
+    Fill, FillReply, IfPresent, LeaseReply, LeaseRequest, Recall, Refusal, Store, StoreLoss, SweepScope, Token,
+};
 
 macro_rules! on_every_server {
     ($($name:ident)+) => {
@@ -20,6 +22,7 @@ macro_rules! on_every_server {
     };
 }
 
+mod losses;
 mod reaping;
 
 on_every_server! {
@@ -76,7 +79,7 @@ async fn a_load_that_the_server_finds_too_old_does_not_fill(rig: Rig) {
 /// ★ It may lag behind the primary that it replaces, and lack its last fences.
 async fn a_new_primary_refuses_every_earlier_reading(rig: Rig) {
     let clock = rig.reading("a").await;
-    rig.renew_clock().await;
+    rig.meet("b", clock.seq, false).await;
     assert_eq!(rig.try_fill("a", &[], &clock).await, FillReply::Refused(Refusal::ForeignIncarnation));
     let clock = rig.reading("a").await;
     assert_eq!(rig.try_fill("a", &[], &clock).await, FillReply::Stored);

@@ -8,13 +8,13 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::Hooks;
 use super::breaker::Breaker;
 use super::connection::Connection;
 use super::dial::Dial;
 use super::fault::Fault;
 use super::primary::Primary;
 use super::url::ServerUrl;
+use super::{Hooks, Inheritance};
 use crate::config::Config;
 use crate::store::redis::scripts::Script;
 
@@ -63,10 +63,9 @@ impl Shared {
         }
     }
 
-    /// Makes the server the known primary. If another primary was known before, the hook prepares
-    /// the server first. At `asked_at` the server was asked whether it is a primary. No lock is
-    /// held, which a runtime that stands still would keep: so several connections may prepare the
-    /// same primary.
+    /// Makes the server the known primary. If it was not, the hook prepares it first. At `asked_at`
+    /// the server was asked whether it is a primary. No lock is held, which a runtime that stands
+    /// still would keep: so several connections may prepare the same primary.
     ///
     /// A server that does not tell its run id may be another server on each connection.
     pub(super) async fn adopt_primary(
@@ -76,26 +75,30 @@ impl Shared {
         asked_at: Instant,
     ) -> Result<Arc<Primary>, Fault> {
         let Some(run_id) = run_id else {
-            if self.met_unidentified.swap(true, Ordering::SeqCst) || self.primary.borrow().is_some() {
-                self.prepare(connection).await?;
+            let is_first = !self.met_unidentified.swap(true, Ordering::SeqCst) && self.primary.borrow().is_none();
+            if self.meet(connection, None, is_first).await? == Inheritance::Lost {
+                (self.hooks.on_loss)(None);
             }
             return Ok(Primary::new(None, asked_at));
         };
         loop {
             let known = self.primary.borrow().clone();
-            match &known {
-                Some(known) if known.has_run_id(run_id) => {
-                    known.confirm(asked_at);
-                    return Ok(known.clone());
-                }
-                None if !self.met_unidentified.load(Ordering::SeqCst) => {}
-                _ => self.prepare(connection).await?,
+            if let Some(known) = known.as_ref().filter(|known| known.has_run_id(run_id)) {
+                known.confirm(asked_at);
+                return Ok(known.clone());
+            }
+            let is_first = known.is_none() && !self.met_unidentified.load(Ordering::SeqCst);
+            let inheritance = self.meet(connection, Some(run_id), is_first).await?;
+            // If another connection has adopted it meanwhile, its calls have seen what is new
+            // there, and only the verdict of that connection counts.
+            if inheritance == Inheritance::Lost && is_same(&self.primary.borrow(), &known) {
+                (self.hooks.on_loss)(Some(run_id));
             }
             let met = Primary::new(Some(run_id), asked_at);
             // If yet another primary became known meanwhile, this one is prepared once more: it may
             // have missed something.
             let adopted = self.primary.send_if_modified(|primary| {
-                let unchanged = primary.as_ref().map(Arc::as_ptr) == known.as_ref().map(Arc::as_ptr);
+                let unchanged = is_same(primary, &known);
                 if unchanged {
                     *primary = Some(met.clone());
                 }
@@ -107,9 +110,11 @@ impl Shared {
         }
     }
 
-    async fn prepare(&self, connection: &Connection) -> Result<(), Fault> {
-        tracing::info!(address = %self.target.address, "another Redis primary took over");
-        (self.hooks.on_new_primary)(connection.clone())
+    async fn meet(&self, connection: &Connection, run_id: Option<&str>, is_first: bool) -> Result<Inheritance, Fault> {
+        if !is_first {
+            tracing::info!(address = %self.target.address, "another Redis primary took over");
+        }
+        (self.hooks.on_new_primary)(connection.clone(), run_id, is_first)
             .await
             .map_err(|error| Fault::new(error.kind(), format!("the new primary was not prepared: {error}")))
     }
@@ -158,4 +163,8 @@ impl Shared {
     pub(super) fn evicts_any_key(&self) -> bool {
         self.evicts_any_key.load(Ordering::Relaxed)
     }
+}
+
+fn is_same(one: &Option<Arc<Primary>>, other: &Option<Arc<Primary>>) -> bool {
+    one.as_ref().map(Arc::as_ptr) == other.as_ref().map(Arc::as_ptr)
 }

@@ -7,6 +7,7 @@ use super::*;
 mod calls;
 mod fake;
 mod handshake;
+mod losses;
 mod primaries;
 mod pushes;
 mod readiness;
@@ -25,8 +26,8 @@ fn config(connections: usize) -> Config {
     Config { connections, ..Config::default() }
 }
 
-fn pool_with(fake: &Arc<Fake>, config: &Config, on_new_primary: Hook) -> Pool {
-    hooked(fake, config, Hooks { on_connection: doing_nothing(), on_new_primary })
+fn pool_with(fake: &Arc<Fake>, config: &Config, on_new_primary: MeetingHook) -> Pool {
+    hooked(fake, config, Hooks { on_connection: doing_nothing(), on_new_primary, on_loss: Box::new(|_| ()) })
 }
 
 fn hooked(fake: &Arc<Fake>, config: &Config, hooks: Hooks) -> Pool {
@@ -35,11 +36,15 @@ fn hooked(fake: &Arc<Fake>, config: &Config, hooks: Hooks) -> Pool {
 }
 
 fn pool(fake: &Arc<Fake>) -> Pool {
-    pool_with(fake, &config(1), doing_nothing())
+    pool_with(fake, &config(1), finding_all())
 }
 
 fn doing_nothing() -> Hook {
     Box::new(|_| Box::pin(async { Ok(()) }))
+}
+
+fn finding_all() -> MeetingHook {
+    Box::new(|_, _, _| Box::pin(async { Ok(Inheritance::Whole) }))
 }
 
 /// The deadline of a call that is made now.

@@ -4,9 +4,10 @@
 -- Everything lives under the root, so in a cluster all keys of a script share one hash tag.
 --
 -- The clock is one sorted set without TTL, so that clock and fences are lost together or not at
--- all: !inc:<incarnation>  score -inf       !floor  score -floor       !seq  score seq       <name>
--- score = its fence !reaped  score -seq of the last reaping       !reaper  score -µs when a process
--- last came to reap
+-- all. Its members and their scores:
+--   !inc:<incarnation>  -inf        !floor  -floor        !seq  seq        <name>  its fence
+--   !reaped  -seq of the last reaping       !reaper  -µs when a process last came to reap
+--   !run:<run id>  -seq with which the server of this run id began
 local root, nonce = ARGV[1], ARGV[2]
 local clock_key = root .. '~clock'
 

@@ -2,7 +2,8 @@
 -- value unless something that it depends on was invalidated after the reading, or memory is full.
 --
 -- KEYS, ARGV  as filling.lua says; 11 is the budget of visits
--- Reply { 'stored' or why not (as fill.lua, or 'memory'), removed, what is still pending }
+-- Reply { 'stored' or why not (as fill.lua, or 'memory'), removed, what is still pending,
+--         seq }
 --       removed: { entries, prefix, how many of them had it, prefix, … }
 -- Cost  O(names · log n + visits). Atomic up to the cascade's budget; the rest is pending.
 open_clock()
@@ -27,4 +28,4 @@ else
 end
 reap_for(#names, retention_ms)
 drop_fences(retention_ms, fences_max)
-return { why or 'stored', removed, left }
+return { why or 'stored', removed, left, seq }

@@ -5,9 +5,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::name::Name;
-use crate::store::conformance::rig::parse;
 use crate::store::redis::RedisStore;
-use crate::store::{Fill, Store};
 
 on_every_server! {
     a_dead_member_is_reaped_by_later_fills

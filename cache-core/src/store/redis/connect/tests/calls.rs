@@ -84,7 +84,7 @@ async fn calls_fail_at_once_while_the_connection_is_down() {
 async fn keys_of_a_connection_that_is_not_to_be_had_use_another() {
     let fake = Fake::new();
     fake.set_door(Door::Full(2));
-    let pool = pool_with(&fake, &config(4), doing_nothing());
+    let pool = pool_with(&fake, &config(4), finding_all());
     let ((), took) = timed(async { pool.ready(DEADLINE).await.unwrap() }).await;
     assert_eq!(took, Duration::ZERO);
     for key in 0..64 {

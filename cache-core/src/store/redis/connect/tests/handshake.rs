@@ -9,7 +9,7 @@ const LONG: Duration = Duration::from_secs(60);
 /// A pool that tries on each connection what the library needs.
 fn trying(fake: &Arc<Fake>, config: &Config) -> Pool {
     let on_connection = trial::trial(&Layout::new("shop"));
-    hooked(fake, config, Hooks { on_connection, on_new_primary: doing_nothing() })
+    hooked(fake, config, Hooks { on_connection, on_new_primary: finding_all(), on_loss: Box::new(|_| ()) })
 }
 
 #[tokio::test(start_paused = true)]
@@ -116,7 +116,7 @@ async fn ready_gives_up_with_the_reason() {
 #[tokio::test(start_paused = true)]
 async fn ready_means_that_every_connection_stands() {
     let fake = Fake::new();
-    let pool = pool_with(&fake, &config(3), doing_nothing());
+    let pool = pool_with(&fake, &config(3), finding_all());
     pool.ready(LONG).await.unwrap();
     assert_eq!(fake.seen("SELECT").len(), 3);
     fake.set_door(Door::Refuse);
@@ -131,7 +131,7 @@ async fn a_policy_that_evicts_any_key_is_noticed() {
     assert!(!pool.evicts_any_key());
     let fake = Fake::new();
     fake.on("INFO memory", Answer::text("maxmemory_policy:allkeys-lru\r\n"));
-    let pool = pool_with(&fake, &config(2), doing_nothing());
+    let pool = pool_with(&fake, &config(2), finding_all());
     pool.ready(LONG).await.unwrap();
     assert!(pool.evicts_any_key());
 }
@@ -192,26 +192,29 @@ async fn a_primary_that_does_not_tell_its_run_id_is_prepared_for_each_connection
     }
 }
 
-/// A hook that counts its runs, and fails while it is told to.
+/// A hook that counts its runs but for the first primary, and fails while it is told to.
 struct Preparations {
     runs: AtomicUsize,
     fails: std::sync::atomic::AtomicBool,
 }
 
-fn counting_hook() -> (Arc<Preparations>, Hook) {
+fn counting_hook() -> (Arc<Preparations>, MeetingHook) {
     let hook = Arc::new(Preparations { runs: AtomicUsize::new(0), fails: false.into() });
     let counted = hook.clone();
-    let on_new_primary = move |connection: Connection| {
+    let on_new_primary = move |connection: Connection, _: Option<&str>, is_first: bool| {
         let hook = counted.clone();
         let prepare = async move {
+            if is_first {
+                return Ok(Inheritance::Whole);
+            }
             hook.runs.fetch_add(1, Ordering::SeqCst);
-            connection.run(&scripts::RENEW_CLOCK, &["clock"], &[b"root", b"nonce"]).await?;
+            connection.run(&scripts::MEET, &["clock"], &[b"root", b"nonce"]).await?;
             match hook.fails.load(Ordering::SeqCst) {
                 true => Err(Error::new(ErrorKind::Protocol, "not prepared")),
-                false => Ok(()),
+                false => Ok(Inheritance::Whole),
             }
         };
-        Box::pin(prepare) as Pin<Box<dyn Future<Output = Result<(), Error>> + Send>>
+        Box::pin(prepare) as Pin<Box<dyn Future<Output = Result<Inheritance, Error>> + Send>>
     };
     (hook, Box::new(on_new_primary))
 }

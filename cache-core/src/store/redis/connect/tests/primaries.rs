@@ -7,7 +7,7 @@ const LONG: Duration = Duration::from_secs(60);
 const TICK: Duration = Duration::from_millis(1);
 
 async fn ready(fake: &Arc<Fake>, connections: usize) -> Pool {
-    let pool = pool_with(fake, &config(connections), doing_nothing());
+    let pool = pool_with(fake, &config(connections), finding_all());
     pool.ready(LONG).await.unwrap();
     pool
 }

@@ -12,7 +12,7 @@ const SECOND: Duration = Duration::from_secs(1);
 /// A pool whose breaker is open, and whose only connection stands.
 async fn open_breaker(fake: &Arc<Fake>) -> Pool {
     let config = Config { breaker_failures: 1, ..config(1) };
-    let pool = pool_with(fake, &config, doing_nothing());
+    let pool = pool_with(fake, &config, finding_all());
     pool.ready(SECOND).await.unwrap();
     let allowed = Arc::new(tokio::sync::Notify::new());
     fake.on("GET slow", Answer::EchoAfter(allowed.clone()));
@@ -25,7 +25,7 @@ async fn open_breaker(fake: &Arc<Fake>) -> Pool {
 #[tokio::test(start_paused = true)]
 async fn ready_asks_once_on_connections_that_stand() {
     let fake = Fake::new();
-    let pool = pool_with(&fake, &config(4), doing_nothing());
+    let pool = pool_with(&fake, &config(4), finding_all());
     for asked in 1..=3 {
         pool.ready(SECOND).await.unwrap();
         assert_eq!((fake.dials(), fake.asked()), (4, asked), "beside four handshakes, one for each time");

@@ -62,9 +62,9 @@ fn a_runtime_that_stands_still_in_a_handshake_holds_nobody_up() {
     let fake = Fake::new();
     let entered = Arc::new(AtomicUsize::new(0));
     let counted = entered.clone();
-    let hook: Hook = Box::new(move |_| {
-        let is_first = counted.fetch_add(1, Ordering::SeqCst) == 0;
-        Box::pin(async move { if is_first { std::future::pending().await } else { Ok(()) } })
+    let hook: MeetingHook = Box::new(move |_, _, is_first_primary| {
+        let stands_still = !is_first_primary && counted.fetch_add(1, Ordering::SeqCst) == 0;
+        Box::pin(async move { if stands_still { std::future::pending().await } else { Ok(Inheritance::Whole) } })
     });
     let pool = pool_with(&fake, &config(1), hook);
     let still = runtime();
@@ -103,7 +103,7 @@ fn a_supervisor_that_is_stuck_behind_a_blocked_thread_is_replaced() {
     let fake = Fake::new();
     fake.set_door(Door::BlocksTheFirst);
     let config = Config { connect_timeout: Duration::from_millis(1), breaker_failures: u32::MAX, ..config(1) };
-    let pool = pool_with(&fake, &config, doing_nothing());
+    let pool = pool_with(&fake, &config, finding_all());
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     runtime.block_on(async { while get(&pool, "k").await.is_err() {} });
     assert_eq!(fake.dials(), 2);

@@ -148,7 +148,7 @@ async fn a_new_connection_is_not_blamed_for_the_silence_of_the_last() {
 #[tokio::test(start_paused = true)]
 async fn many_calls_in_one_slow_moment_do_not_cost_the_connection() {
     let fake = Fake::new();
-    let pool = pool_with(&fake, &Config { breaker_failures: 100, ..config(1) }, doing_nothing());
+    let pool = pool_with(&fake, &Config { breaker_failures: 100, ..config(1) }, finding_all());
     let allowed = Arc::new(tokio::sync::Notify::new());
     fake.on("GET slow", Answer::EchoAfter(allowed.clone()));
     let call = || async { get(&pool, "slow").await.unwrap_err().kind() };
@@ -175,7 +175,7 @@ async fn an_idle_half_open_connection_is_replaced() {
 #[tokio::test(start_paused = true)]
 async fn a_connection_that_answers_is_kept() {
     let fake = Fake::new();
-    let pool = pool_with(&fake, &config(4), doing_nothing());
+    let pool = pool_with(&fake, &config(4), finding_all());
     pool.ready(LONG).await.unwrap();
     tokio::time::sleep(LONG).await;
     assert_eq!(fake.dials(), 4);
@@ -197,7 +197,7 @@ async fn a_primary_that_became_a_replica_is_left() {
 #[tokio::test(start_paused = true)]
 async fn a_key_keeps_its_connection_and_keys_are_spread() {
     let fake = Fake::new();
-    let pool = pool_with(&fake, &config(4), doing_nothing());
+    let pool = pool_with(&fake, &config(4), finding_all());
     for round in 0..3 {
         for key in 0..64 {
             get(&pool, &format!("k{key}")).await.unwrap();
@@ -213,7 +213,7 @@ async fn a_key_keeps_its_connection_and_keys_are_spread() {
 #[tokio::test(start_paused = true)]
 async fn dropping_the_pool_closes_its_connections() {
     let fake = Fake::new();
-    let pool = pool_with(&fake, &config(2), doing_nothing());
+    let pool = pool_with(&fake, &config(2), finding_all());
     pool.ready(LONG).await.unwrap();
     drop(pool);
     fake.closed(2).await;

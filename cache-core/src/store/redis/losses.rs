@@ -1,0 +1,91 @@
+//! What this process has seen of the clock, and what a primary turned out to have lost.
+//!
+//! Every invalidation advances the clock. So a primary that begins with a lower sequence number
+//! than this process has seen has lost writes: it was restarted from an old file, or replaces a
+//! primary that it lagged behind. What was invalidated by those writes is there again.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::connect::{LossHook, MeetingHook};
+use super::layout::Layout;
+use super::{nonce, reply, scripts};
+use crate::store::{LossListener, StoreLoss};
+
+/// Sequence numbers are exact in a script up to here.
+const SEQ_MAX: u64 = 1 << 53;
+
+#[derive(Default)]
+pub(super) struct Losses {
+    /// The highest sequence number that this process has seen.
+    seen: AtomicU64,
+    told: Mutex<Told>,
+}
+
+#[derive(Default)]
+struct Told {
+    listeners: Vec<LossListener>,
+    /// The last loss that was found, until it is made good.
+    last: Option<StoreLoss>,
+}
+
+impl Losses {
+    pub(super) fn saw(&self, seq: u64) {
+        if seq <= SEQ_MAX {
+            self.seen.fetch_max(seq, Ordering::SeqCst);
+        }
+    }
+
+    /// A listener that comes while a loss is not made good is told of it.
+    pub(super) fn listen(&self, listener: LossListener) {
+        let mut told = self.lock();
+        if told.last.is_none() || listener() {
+            told.listeners.push(listener);
+        }
+    }
+
+    pub(super) fn last(&self) -> Option<StoreLoss> {
+        self.lock().last.clone()
+    }
+
+    pub(super) fn made_good(&self, loss: &StoreLoss) {
+        let mut told = self.lock();
+        if told.last.as_ref() == Some(loss) {
+            told.last = None;
+        }
+    }
+
+    /// The hook for a primary that this process did not talk to last: see `meet.lua`.
+    pub(super) fn meeting(self: &Arc<Self>, layout: &Layout) -> MeetingHook {
+        let (losses, root, clock) = (self.clone(), layout.root().to_owned(), layout.clock());
+        Box::new(move |connection, run_id, is_first| {
+            let (root, clock) = (root.clone(), clock.clone());
+            let run_id = run_id.unwrap_or_default().to_owned();
+            let (seen, renews) = (losses.seen.load(Ordering::SeqCst), if is_first { "keep" } else { "renew" });
+            Box::pin(async move {
+                let (nonce, seen) = (nonce(), seen.to_string());
+                let args = [&*root, &nonce, &run_id, &seen, renews].map(str::as_bytes);
+                reply::inheritance(&connection.run(&scripts::MEET, &[&clock], &args).await?)
+            })
+        })
+    }
+
+    /// The hook for one that has lost writes.
+    pub(super) fn hook(self: &Arc<Self>) -> LossHook {
+        let losses = self.clone();
+        Box::new(move |run_id| {
+            let mut told = losses.lock();
+            told.last = Some(StoreLoss(run_id.unwrap_or_default().into()));
+            told.listeners.retain(|listener| listener());
+        })
+    }
+
+    #[cfg(test)]
+    pub(super) fn highest(&self) -> u64 {
+        self.seen.load(Ordering::SeqCst)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Told> {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

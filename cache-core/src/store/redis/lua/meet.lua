@@ -1,0 +1,36 @@
+-- A process meets a primary that it did not talk to last.
+--
+-- KEYS  1 clock
+-- ARGV  1 root  2 nonce  3 run id of the server, '' if it does not tell
+--       4 the highest sequence number that this process has seen, 0 if none
+--       5 'renew', or 'keep' for the first primary of a process
+-- Reply 'whole', or 'lost': the server's data is older than what this process has seen
+-- Cost  O(1): an old clock is freed in the background. Atomic.
+--
+-- The server may lag behind the one that it replaces, or may have come back from an old file. So
+-- its clock gets a new incarnation, and a floor at its own time: no reading from before counts.
+--
+-- Whoever meets the server first notes with which sequence number it began: whoever comes later
+-- finds the clock moved on.
+local run, seen = '!run:' .. ARGV[3], tonumber(ARGV[4])
+open_clock()
+local began, others = seq, {}
+local marks = redis.call('ZRANGEBYSCORE', clock_key, '-inf', 0, 'WITHSCORES')
+for at = 1, #marks, 2 do
+  if marks[at] == run then
+    began = -tonumber(marks[at + 1])
+  elseif string.sub(marks[at], 1, 5) == '!run:' then
+    others[#others + 1] = marks[at]
+  end
+end
+if ARGV[5] == 'renew' then
+  seq = math.max(seq, seen)
+  renew_clock()
+else
+  -- Lets the rest through when memory is full, as in `advance_clock`.
+  redis.call('ZREM', clock_key, '!', unpack(others))
+end
+if ARGV[3] ~= '' then
+  redis.call('ZADD', clock_key, digits(-began), run)
+end
+return began < seen and 'lost' or 'whole'
