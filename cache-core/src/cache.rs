@@ -228,6 +228,7 @@ impl Cache {
             breaker_open: store.breaker_open,
             owes_invalidations: recovery::is_owing(&self.runtime),
             evicts_bookkeeping: store.evicts_bookkeeping,
+            overwritten_bookkeeping: store.overwritten_bookkeeping,
         }
     }
 

@@ -24,6 +24,11 @@ pub struct Health {
     /// are reached only through that index; an invalidation would then miss those entries. Use
     /// `volatile-*` or `noeviction`.
     pub evicts_bookkeeping: bool,
+    /// This process has met a key of the cache's bookkeeping that another program had overwritten
+    /// with a value of another type, and has replaced it. The log says at ERROR what kind of key it
+    /// was. Give that program keys outside of the cache's namespace. It stays true for the life of
+    /// the cache.
+    pub overwritten_bookkeeping: bool,
 }
 
 impl Health {

@@ -7,7 +7,7 @@ use crate::invalidation::Targets;
 use crate::name::Name;
 use crate::observe::Event;
 use crate::runtime::Runtime;
-use crate::store::{Removal, SweepScope};
+use crate::store::{Removal, StoreLoss, SweepScope};
 
 /// Sends all targets and goes on until nothing is pending. Returns the number of live entries
 /// removed.
@@ -30,10 +30,13 @@ pub(crate) fn note_removed(runtime: &Runtime, drained: &Removal) {
     runtime.counted.unprefixed.note(Event::Removed(others));
 }
 
-/// Goes on until nothing is pending. Returns the number of live entries removed.
-pub(crate) async fn drain(runtime: &Runtime) -> Result<u64, Error> {
+/// Goes on from a removal until nothing is pending. Returns the number of live entries removed.
+pub(crate) async fn finish(runtime: &Runtime, removal: Removal) -> Result<u64, Error> {
     let mut drive = Drive::new(runtime);
-    drive.drain().await?;
+    if drive.count(&removal) {
+        drive.drain().await?;
+    }
+    drive.recover().await?;
     Ok(drive.removed)
 }
 
@@ -41,11 +44,13 @@ struct Drive<'a> {
     runtime: &'a Runtime,
     until: Instant,
     removed: u64,
+    /// The highest mark of lost members that a reply told of.
+    lost: u64,
 }
 
 impl<'a> Drive<'a> {
     fn new(runtime: &'a Runtime) -> Self {
-        Self { runtime, until: clock::now() + INVALIDATE_DEADLINE, removed: 0 }
+        Self { runtime, until: clock::now() + INVALIDATE_DEADLINE, removed: 0, lost: 0 }
     }
 
     async fn all(mut self, targets: &Targets) -> Result<u64, Error> {
@@ -58,8 +63,7 @@ impl<'a> Drive<'a> {
             self.drain().await?;
         }
         if targets.clear {
-            self.sweep("*", SweepScope::Values).await?;
-            self.sweep("*", SweepScope::AllIndexes).await?;
+            self.clear().await?;
         } else {
             for pattern in &targets.patterns {
                 // In this order: an index gains a stale dependent only while the stale entry is
@@ -68,7 +72,26 @@ impl<'a> Drive<'a> {
                 self.sweep(pattern, SweepScope::Dependents).await?;
             }
         }
+        self.recover().await?;
         Ok(self.removed)
+    }
+
+    async fn clear(&mut self) -> Result<(), Error> {
+        self.sweep("*", SweepScope::Values).await?;
+        self.sweep("*", SweepScope::AllIndexes).await
+    }
+
+    /// Members that were lost cannot be reached any more, and may be what is to be invalidated. So
+    /// everything is removed.
+    async fn recover(&mut self) -> Result<(), Error> {
+        let mut made_good = 0;
+        while self.lost > made_good {
+            let found = self.lost;
+            self.clear().await?;
+            self.runtime.store()?.make_good(&StoreLoss::Members(found), self.operation_ends()).await?;
+            made_good = found;
+        }
+        Ok(())
     }
 
     async fn sweep(&mut self, pattern: &str, scope: SweepScope) -> Result<(), Error> {
@@ -109,6 +132,7 @@ impl<'a> Drive<'a> {
     fn count(&mut self, drained: &Removal) -> bool {
         note_removed(self.runtime, drained);
         self.removed += drained.removed;
+        self.lost = self.lost.max(drained.lost);
         drained.pending > 0
     }
 

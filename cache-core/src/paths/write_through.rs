@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::drive::{drain, note_removed};
+use super::drive::finish;
 use super::invalidate::{self, Obligation};
 use super::stamp::{Origin, Prepared};
 use super::subject::Subject;
@@ -67,14 +67,12 @@ pub(crate) fn write(
         let written = budget.ask(&subject.counters, |until| store.write(fill, until)).await;
         runtime.flights.close_epoch();
         let written = written?;
-        note_removed(runtime, &written.drained);
-        let mut entries = written.drained.removed;
-        if written.drained.pending > 0 {
-            entries += drain(runtime).await?;
-        }
+        // If members were lost, everything is removed after it.
+        let is_kept = written.drained.lost == 0;
+        let entries = finish(runtime, written.drained).await?;
         subject.note(prepared.outcome(&subject, written.fill));
         obligation.fulfilled();
-        Ok(Put { stored: written.fill == FillReply::Stored, entries })
+        Ok(Put { stored: written.fill == FillReply::Stored && is_kept, entries })
     }
 }
 

@@ -12,10 +12,10 @@ mod watches;
 pub(crate) use scheme::Scheme;
 pub(crate) use store::{
     ClockReading, Fill, FillReply, IfHeld, IfPresent, LeaseReply, LeaseRequest, Recall, Refusal, Removal, Store,
-    StoreFuture, SweepReply, SweepScope, Token, WriteReply,
+    StoreFuture, StoreLoss, SweepReply, SweepScope, Token, WriteReply,
 };
 #[cfg(feature = "redis")]
-pub(crate) use store::{LossListener, StoreHealth, StoreLoss};
+pub(crate) use store::{LossListener, StoreHealth};
 #[cfg(any(feature = "redis", test))]
 pub(crate) use watches::Watches;
 pub(crate) use watches::{Change, Watch};

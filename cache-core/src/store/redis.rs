@@ -95,8 +95,15 @@ impl RedisStore {
         ];
         args.extend_from_slice(rest);
         let reply = self.pool.run(script, StripeKey::new(&clock), &[&clock], &args, until).await?;
-        self.losses.saw(reply::seq(&reply)?);
+        self.heed(&reply)?;
         Ok(reply)
+    }
+
+    /// Takes note of what the reply to an invalidation or a write says beside its outcome.
+    fn heed(&self, reply: &Reply) -> Result<(), Error> {
+        self.losses.saw(reply::seq(reply)?);
+        self.losses.note_replaced(reply::replaced(reply)?);
+        Ok(())
     }
 
     /// Runs `fill.lua` or `write.lua`. Before it, a large value is staged and many names are
@@ -124,6 +131,7 @@ impl RedisStore {
         while fill.names.len() - registered > FILL_NAMES_PER_STEP {
             let slice = &fill.names[registered..registered + FILL_NAMES_PER_STEP];
             let reply = self.run_fill_step(&scripts::FILL, "register", fill, "", &[], slice, 0, until).await?;
+            self.losses.note_replaced(reply::replaced(&reply)?);
             if reply::fill(&reply)? != FillReply::Stored {
                 break; // the last step finds the same reason, and gives the lease back
             }
@@ -258,8 +266,9 @@ impl Store for RedisStore {
                 present,
                 held.as_bytes(),
             ];
-            let reply =
-                reply::lease(self.pool.run(&scripts::TAKE_LEASE, self.stripe(key), &keys, &args, until).await?)?;
+            let reply = self.pool.run(&scripts::TAKE_LEASE, self.stripe(key), &keys, &args, until).await?;
+            self.losses.note_replaced(reply::replaced_before_reading(&reply));
+            let reply = reply::lease(reply)?;
             if let LeaseReply::Granted(clock) | LeaseReply::Held { clock, .. } = &reply {
                 self.losses.saw(clock.seq);
             }
@@ -332,8 +341,9 @@ impl Store for RedisStore {
             let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
             let learned_max = LEARNED_BYTES_MAX.to_string();
             let args: [&[u8]; 3] = [self.layout.root().as_bytes(), nonce.as_bytes(), learned_max.as_bytes()];
-            let clock =
-                reply::clock(&self.pool.run(&scripts::READ_CLOCK, self.stripe(key), &keys, &args, until).await?)?;
+            let reply = self.pool.run(&scripts::READ_CLOCK, self.stripe(key), &keys, &args, until).await?;
+            self.losses.note_replaced(reply::replaced_before_reading(&reply));
+            let clock = reply::clock(&reply)?;
             self.losses.saw(clock.seq);
             Ok(clock)
         })
@@ -346,9 +356,10 @@ impl Store for RedisStore {
                 self.release_lease(fill.key, fill.token, until).await?;
                 return Ok(FillReply::Refused(Refusal::TooOld));
             }
-            let reply = reply::fill(&self.run_fill(&scripts::FILL, "store", &fill, until).await?)?;
+            let reply = self.run_fill(&scripts::FILL, "store", &fill, until).await?;
+            self.losses.note_replaced(reply::replaced(&reply)?);
             self.wake_reaper();
-            Ok(reply)
+            reply::fill(&reply)
         })
     }
 
@@ -369,7 +380,7 @@ impl Store for RedisStore {
                 }
                 written => {
                     let written = written?;
-                    self.losses.saw(reply::seq(&written)?);
+                    self.heed(&written)?;
                     reply::written(&written)?
                 }
             };
@@ -420,9 +431,13 @@ impl Store for RedisStore {
 
     fn make_good<'a>(&'a self, loss: &'a StoreLoss, until: Instant) -> StoreFuture<'a, ()> {
         Box::pin(async move {
-            let (clock, StoreLoss(run_id)) = (self.layout.clock(), loss);
-            let nonce = nonce();
-            let args = [self.layout.root(), &nonce, run_id].map(str::as_bytes);
+            let clock = self.layout.clock();
+            let (run_id, mark) = match loss {
+                StoreLoss::Writes(run_id) => (&**run_id, 0),
+                StoreLoss::Members(mark) => ("", *mark),
+            };
+            let (nonce, mark) = (nonce(), mark.to_string());
+            let args = [self.layout.root(), &nonce, run_id, &mark].map(str::as_bytes);
             self.pool.run(&scripts::MAKE_GOOD, StripeKey::new(&clock), &[&clock], &args, until).await?;
             self.losses.made_good(loss);
             Ok(())
@@ -438,6 +453,7 @@ impl Store for RedisStore {
             disconnected: !self.pool.is_connected(),
             breaker_open: self.pool.breaker_is_open(),
             evicts_bookkeeping: self.pool.evicts_any_key(),
+            overwritten_bookkeeping: self.losses.any_replaced(),
         }
     }
 }

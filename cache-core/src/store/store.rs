@@ -186,6 +186,9 @@ pub(crate) struct Removal {
     pub(crate) by_prefix: Vec<(Box<str>, u64)>,
     /// How much is left to do, of this and of any other unfinished invalidation. Zero: all is done.
     pub(crate) pending: u64,
+    /// The mark of a [loss](StoreLoss::Members) that is not made good, or 0. Until it is, no
+    /// invalidation reaches all that it names.
+    pub(crate) lost: u64,
 }
 
 impl Removal {
@@ -236,14 +239,23 @@ pub(crate) struct StoreHealth {
     pub(crate) breaker_open: bool,
     /// An `allkeys-*` eviction policy: bookkeeping may be dropped while entries that need it live.
     pub(crate) evicts_bookkeeping: bool,
+    /// Another program has overwritten bookkeeping.
+    pub(crate) overwritten_bookkeeping: bool,
 }
 
 /// Is told that the store has lost writes; `false`: it need not be told again.
 pub(crate) type LossListener = Box<dyn Fn() -> bool + Send + Sync>;
 
-/// A loss of writes: the run id of the server that has lost them.
+/// What a store has lost, and what is made good when everything is removed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct StoreLoss(pub(crate) Box<str>);
+pub(crate) enum StoreLoss {
+    /// The server of this run id has lost writes.
+    #[cfg_attr(not(feature = "redis"), expect(dead_code, reason = "the embedded store loses none"))]
+    Writes(Box<str>),
+    /// Members of an index, or work on record: another program has overwritten the key. Each such
+    /// loss has a higher mark than the one before.
+    Members(u64),
+}
 
 /// A place where entries, their indexes and the protocol's clock live.
 ///
@@ -338,8 +350,8 @@ pub(crate) trait Store: Send + Sync + 'static {
         None
     }
 
-    /// Notes that the loss is made good: everything was removed since [`loss`](Self::loss) returned
-    /// it. Other processes that find it need not do so.
+    /// Notes that the loss is made good: everything was removed since it was found. Other processes
+    /// that find it need not do so.
     fn make_good<'a>(&'a self, _: &'a StoreLoss, _: Instant) -> StoreFuture<'a, ()> {
         Box::pin(async { Ok(()) })
     }

@@ -1,9 +1,11 @@
-//! What this process has seen of the clock, and what a primary turned out to have lost.
+//! What this process has seen of the clock, and what a primary turned out to have lost, or another
+//! program to have overwritten.
 //!
 //! Every invalidation advances the clock. So a primary that begins with a lower sequence number
 //! than this process has seen has lost writes: it was restarted from an old file, or replaces a
 //! primary that it lagged behind. What was invalidated by those writes is there again.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -25,8 +27,10 @@ pub(super) struct Losses {
 #[derive(Default)]
 struct Told {
     listeners: Vec<LossListener>,
-    /// The last loss that was found, until it is made good.
+    /// The last loss of writes that was found, until it is made good.
     last: Option<StoreLoss>,
+    /// The kinds of bookkeeping keys that were overwritten, as far as they were logged.
+    overwritten: BTreeSet<&'static str>,
 }
 
 impl Losses {
@@ -42,6 +46,27 @@ impl Losses {
         if told.last.is_none() || listener() {
             told.listeners.push(listener);
         }
+    }
+
+    /// Says once for each kind of key that another program had overwritten it. `kinds` is what a
+    /// script has replaced.
+    pub(super) fn note_replaced(&self, kinds: &str) {
+        for kind in kinds.split_whitespace() {
+            let known = ["clock", "due", "index", "leaving", "pending"].into_iter().find(|known| *known == kind);
+            let kind = known.unwrap_or("another");
+            if self.lock().overwritten.insert(kind) {
+                tracing::error!(
+                    kind,
+                    "another program has overwritten keys of the cache's bookkeeping (`~` and their kind, in the \
+                     cache's namespace): they were replaced, and if entries may have become unreachable, the next \
+                     invalidation removes everything; give that program other keys; said once"
+                );
+            }
+        }
+    }
+
+    pub(super) fn any_replaced(&self) -> bool {
+        !self.lock().overwritten.is_empty()
     }
 
     pub(super) fn last(&self) -> Option<StoreLoss> {
@@ -75,7 +100,7 @@ impl Losses {
         let losses = self.clone();
         Box::new(move |run_id| {
             let mut told = losses.lock();
-            told.last = Some(StoreLoss(run_id.unwrap_or_default().into()));
+            told.last = Some(StoreLoss::Writes(run_id.unwrap_or_default().into()));
             told.listeners.retain(|listener| listener());
         })
     }

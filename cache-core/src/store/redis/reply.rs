@@ -48,7 +48,7 @@ pub(super) fn clock(reply: &Reply) -> Result<ClockReading, Error> {
 
 /// The learned bytes are empty if nothing is known.
 fn reading(items: &[Reply]) -> Result<ClockReading, Error> {
-    let [incarnation, seq, now_ms, learned] = items else { return Err(unexpected()) };
+    let [incarnation, seq, now_ms, _replaced, learned] = items else { return Err(unexpected()) };
     let Reply::Bulk(learned) = learned else { return Err(unexpected()) };
     Ok(ClockReading {
         incarnation: text(Some(incarnation))?.into(),
@@ -60,6 +60,11 @@ fn reading(items: &[Reply]) -> Result<ClockReading, Error> {
 }
 
 pub(super) fn fill(reply: &Reply) -> Result<FillReply, Error> {
+    let [verdict, _replaced] = array(reply)? else { return Err(unexpected()) };
+    self::verdict(verdict)
+}
+
+fn verdict(reply: &Reply) -> Result<FillReply, Error> {
     Ok(match text(Some(reply))? {
         "stored" => FillReply::Stored,
         "fenced" => FillReply::Refused(Refusal::Fenced),
@@ -72,23 +77,17 @@ pub(super) fn fill(reply: &Reply) -> Result<FillReply, Error> {
 }
 
 pub(super) fn written(reply: &Reply) -> Result<WriteReply, Error> {
-    let [verdict, removed, pending, _] = array(reply)? else { return Err(unexpected()) };
-    Ok(WriteReply { fill: fill(verdict)?, drained: removal(removed, pending)? })
+    let [verdict, drained @ ..] = array(reply)? else { return Err(unexpected()) };
+    Ok(WriteReply { fill: self::verdict(verdict)?, drained: removal(drained)? })
 }
 
 pub(super) fn drained(reply: &Reply) -> Result<Removal, Error> {
-    let [removed, pending, _] = array(reply)? else { return Err(unexpected()) };
-    removal(removed, pending)
-}
-
-pub(super) fn sweep(reply: &Reply) -> Result<SweepReply, Error> {
-    let [cursor, removed, pending, _] = array(reply)? else { return Err(unexpected()) };
-    let cursor: u64 = text(Some(cursor))?.parse().map_err(|_| unexpected())?;
-    Ok(SweepReply { next: (cursor != 0).then_some(cursor), drained: removal(removed, pending)? })
+    removal(array(reply)?)
 }
 
 /// A prefix that is no text is of keys that are not ours.
-fn removal(removed: &Reply, pending: &Reply) -> Result<Removal, Error> {
+fn removal(items: &[Reply]) -> Result<Removal, Error> {
+    let [removed, pending, _seq, lost, _replaced] = items else { return Err(unexpected()) };
     let [removed, by_prefix @ ..] = array(removed)? else { return Err(unexpected()) };
     let (pairs, rest) = by_prefix.as_chunks::<2>();
     if !rest.is_empty() {
@@ -96,12 +95,38 @@ fn removal(removed: &Reply, pending: &Reply) -> Result<Removal, Error> {
     }
     let counted = |[prefix, count]: &[Reply; 2]| Some((text(Some(prefix)).ok()?.into(), integer(count).ok()?));
     let by_prefix = pairs.iter().filter_map(counted).collect();
-    Ok(Removal { removed: integer(removed)?, by_prefix, pending: integer(pending)? })
+    Ok(Removal { removed: integer(removed)?, by_prefix, pending: integer(pending)?, lost: integer(lost)? })
 }
 
-/// The sequence number after an invalidation or a write: the last item of the reply.
+pub(super) fn sweep(reply: &Reply) -> Result<SweepReply, Error> {
+    let [cursor, drained @ ..] = array(reply)? else { return Err(unexpected()) };
+    let cursor: u64 = text(Some(cursor))?.parse().map_err(|_| unexpected())?;
+    Ok(SweepReply { next: (cursor != 0).then_some(cursor), drained: removal(drained)? })
+}
+
+/// The sequence number after an invalidation or a write.
 pub(super) fn seq(reply: &Reply) -> Result<u64, Error> {
-    integer(array(reply)?.last().ok_or_else(unexpected)?)
+    match array(reply)? {
+        [.., seq, _lost, _replaced] => integer(seq),
+        _ => Err(unexpected()),
+    }
+}
+
+/// The kinds of bookkeeping keys that another program had overwritten, after an invalidation, a
+/// write or a fill.
+pub(super) fn replaced(reply: &Reply) -> Result<&str, Error> {
+    text(array(reply)?.last())
+}
+
+/// The same after a reading of the clock or a request for a lease.
+pub(super) fn replaced_before_reading(reply: &Reply) -> &str {
+    match reply {
+        Reply::Array(items) => match &items[..] {
+            [.., _, _, _, replaced, _] => text(Some(replaced)).unwrap_or_default(),
+            _ => "",
+        },
+        _ => "",
+    }
 }
 
 pub(super) fn inheritance(reply: &Reply) -> Result<Inheritance, Error> {

@@ -35,13 +35,13 @@ scripts! {
     TAKE_LEASE = "clock" "reading" "take_lease";
     RENEW_LEASE = "renew_lease";
     RELEASE_LEASE = "release_lease";
-    DISCARD = "clock" "indexes" "discard";
+    DISCARD = "clock" "guard" "indexes" "discard";
     READ_CLOCK = "clock" "reading" "read_clock";
     MEET = "clock" "meet";
     MAKE_GOOD = "clock" "make_good";
-    FILL = "clock" "indexes" "reaping" "admit" "filling" "fill";
-    WRITE = "clock" "indexes" "cascade" "reaping" "admit" "filling" "write";
-    INVALIDATE = "clock" "indexes" "cascade" "invalidate";
-    SWEEP = "clock" "indexes" "cascade" "sweep";
-    REAP = "clock" "indexes" "reaping" "reap";
+    FILL = "clock" "guard" "fences" "indexes" "reaping" "admit" "filling" "fill";
+    WRITE = "clock" "guard" "fences" "indexes" "cascade" "reaping" "admit" "filling" "write";
+    INVALIDATE = "clock" "guard" "fences" "indexes" "cascade" "invalidate";
+    SWEEP = "clock" "guard" "fences" "indexes" "cascade" "sweep";
+    REAP = "clock" "guard" "fences" "indexes" "reaping" "reap";
 }

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::config::LEARNED_BYTES_MAX;
+use crate::config::{INVALIDATE_MEMBERS_PER_CHUNK, LEARNED_BYTES_MAX};
 use crate::store::conformance::rig::{Rig, parse};
 use crate::store::far;
 use crate::store::{
-    Fill, FillReply, IfPresent, LeaseReply, LeaseRequest, Recall, Refusal, Store, StoreLoss, SweepScope, Token,
+    Fill, FillReply, IfPresent, LeaseReply, LeaseRequest, Recall, Refusal, Removal, Store, StoreLoss, SweepScope, Token,
 };
 
 macro_rules! on_every_server {
@@ -22,6 +22,7 @@ macro_rules! on_every_server {
     };
 }
 
+mod foreign;
 mod losses;
 mod reaping;
 

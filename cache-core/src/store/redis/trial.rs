@@ -57,7 +57,7 @@ mod tests {
     use super::*;
 
     fn commands(source: &str) -> BTreeSet<&str> {
-        let calls = ["redis.call('", "redis.pcall('", "in_slices('"].into_iter();
+        let calls = ["redis.call('", "redis.pcall('", "guarded('", "in_slices('"].into_iter();
         calls.flat_map(|call| source.split(call).skip(1)).filter_map(|rest| rest.split('\'').next()).collect()
     }
 

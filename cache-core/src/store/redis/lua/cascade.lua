@@ -48,7 +48,7 @@ end
 local function push(name)
   if not seen[name] and redis.call('EXISTS', index_key(name)) == 1 then
     seen[name] = true
-    redis.call('SADD', pending_key, name)
+    guarded('SADD', pending_key, name)
     stack[#stack + 1] = name
   end
 end
@@ -64,17 +64,17 @@ local function leave_all(key, block, kept)
   local first = 1
   while first < #block do
     local last = string.find(block, '\n', math.min(first + leaving_bytes, #block), true)
-    redis.call('SADD', leaving_key, key .. string.sub(block, first, last))
+    guarded('SADD', leaving_key, key .. string.sub(block, first, last))
     first = last
   end
   is_leaving = true
-  redis.call('SADD', pending_key, '!leaving')
+  guarded('SADD', pending_key, '!leaving')
 end
 
 -- One such slice; false if there is none. The key may have been stored again since: that entry
 -- keeps what it needs. One that is being stored, and has registered only, is refused.
 local function leave_slice()
-  local slice = redis.call('SRANDMEMBER', leaving_key)
+  local slice = guarded('SRANDMEMBER', leaving_key)
   if not slice then
     return false
   end
@@ -86,7 +86,7 @@ local function leave_slice()
   fence('k' .. key)
   spent = spent + 1 + (#block + #stored) / read_per_visit + leave(key, block, kept) / left_per_visit
   finish_leaving()
-  redis.call('SREM', leaving_key, slice)
+  guarded('SREM', leaving_key, slice)
   return true
 end
 
@@ -98,7 +98,7 @@ local function remove_entry(key, budget, kept)
   fence(own)
   if spent >= budget then
     redis.call('DEL', lease_key)
-    redis.call('ZADD', index_key(own), 0, key)
+    guarded('ZADD', index_key(own), 0, key)
     return push(own)
   end
   push(own)
@@ -155,7 +155,7 @@ end
 -- Returns how much is left.
 local function drain(budget)
   finish_leaving()
-  local found = redis.call('SRANDMEMBER', pending_key, 64)
+  local found = guarded('SRANDMEMBER', pending_key, 64)
   for _, name in ipairs(found) do
     if name == '!leaving' then
       is_leaving = true
@@ -166,7 +166,7 @@ local function drain(budget)
   end
   while #stack > 0 and spent < budget do
     local name = stack[#stack]
-    local members = redis.call('ZRANGE', index_key(name), 0, math.min(math.ceil(budget - spent), 100) - 1)
+    local members = guarded('ZRANGE', index_key(name), 0, math.min(math.ceil(budget - spent), 100) - 1)
     fence(name)
     if #members == 0 then
       stack[#stack] = nil
@@ -190,11 +190,11 @@ local function drain(budget)
   end
   -- What is left is fenced again by every chunk: an entry filled meanwhile from something not yet
   -- removed must not stay.
-  local left = redis.call('SCARD', pending_key)
+  local left = guarded('SCARD', pending_key)
   if left > 256 then
     raise_floor(seq)
   elseif left > 0 then
-    for _, name in ipairs(redis.call('SMEMBERS', pending_key)) do
+    for _, name in ipairs(guarded('SMEMBERS', pending_key)) do
       if name ~= '!leaving' then
         fence(name)
       end

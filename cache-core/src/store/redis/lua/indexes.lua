@@ -30,8 +30,8 @@ local function register(key, names, first, ttl_ms, retention_ms)
   local expires_at_ms = digits(now_ms + ttl_ms)
   local due_at_ms = digits(now_ms + ttl_ms + retention_ms)
   for at = first, #names do
-    redis.call('ZADD', index_key(names[at]), 'GT', expires_at_ms, key)
-    redis.call('ZADD', due_key, 'LT', due_at_ms, names[at])
+    guarded('ZADD', index_key(names[at]), 'GT', expires_at_ms, key)
+    guarded('ZADD', due_key, 'LT', due_at_ms, names[at])
   end
 end
 

@@ -12,7 +12,7 @@ local looks = 0
 local function is_depended_on(key, dead_since)
   local stack, seen, looked = { key }, { [key] = true }, 0
   while #stack > 0 do
-    local dependents = redis.call('ZRANGE', index_key('k' .. table.remove(stack)), 0, 64, 'WITHSCORES')
+    local dependents = guarded('ZRANGE', index_key('k' .. table.remove(stack)), 0, 64, 'WITHSCORES')
     looked, looks = looked + #dependents / 2, looks - #dependents / 2
     -- The last one has the highest score, unless there are more.
     if looked > 64 or tonumber(dependents[#dependents] or 0) > dead_since then
@@ -47,7 +47,7 @@ end
 -- these; otherwise 16 from anywhere among them, because the first ones may have to stay. By rank,
 -- because skipping members by score costs a step for each.
 local function dead_first(index, dead_since)
-  local page = redis.call('ZRANGE', index, 0, 15, 'WITHSCORES')
+  local page = guarded('ZRANGE', index, 0, 15, 'WITHSCORES')
   if #page < 32 or tonumber(page[32]) > dead_since then
     return page
   end
@@ -75,7 +75,7 @@ end
 local function reap(retention_ms, looks_max)
   looks = looks_max
   local dead_since, empty = now_ms - retention_ms, {}
-  for _, name in ipairs(redis.call('ZRANGEBYSCORE', due_key, '-inf', digits(now_ms), 'LIMIT', 0, looks_max)) do
+  for _, name in ipairs(guarded('ZRANGEBYSCORE', due_key, '-inf', digits(now_ms), 'LIMIT', 0, looks_max)) do
     if looks <= 0 then
       break
     end
@@ -106,7 +106,7 @@ local function reap(retention_ms, looks_max)
       if #gone == 0 then
         due_ms = math.max(due_ms, now_ms + retention_ms)
       end
-      redis.call('ZADD', due_key, digits(due_ms), name)
+      guarded('ZADD', due_key, digits(due_ms), name)
     end
   end
   in_slices('ZREM', due_key, empty)

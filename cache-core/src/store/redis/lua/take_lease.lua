@@ -5,8 +5,8 @@
 --       7 if present: 'return', 'ignore', or the times in the header of the value that does not
 --       count (see the module `entry`): any other is returned
 --       8 if held: 'wait', or the ms after which a lease is taken over
--- Reply { 'hit', value }, { 'granted', incarnation, seq, now_ms, learned or '' } or
---       { 'held', remaining_ms, incarnation, seq, now_ms, learned or '' }
+-- Reply { 'hit', value }, { 'granted', …reading } or { 'held', remaining_ms, …reading }: see
+--       reading.lua
 -- Cost  O(1). Atomic.
 if ARGV[7] ~= 'ignore' then
   local value = redis.pcall('GET', KEYS[2])

@@ -3,7 +3,7 @@
 --
 -- KEYS, ARGV  as filling.lua says; 11 is the budget of visits
 -- Reply { 'stored' or why not (as fill.lua, or 'memory'), removed, what is still pending,
---         seq }
+--         seq, lost, replaced }: see guard.lua
 --       removed: { entries, prefix, how many of them had it, prefix, … }
 -- Cost  O(names · log n + visits). Atomic up to the cascade's budget; the rest is pending.
 open_clock()
@@ -28,4 +28,4 @@ else
 end
 reap_for(#names, retention_ms)
 drop_fences(retention_ms, fences_max)
-return { why or 'stored', removed, left, seq }
+return { why or 'stored', removed, left, seq, lost, replaced_text() }

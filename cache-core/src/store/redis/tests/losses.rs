@@ -42,9 +42,9 @@ async fn a_loss_is_found_by_each_process_whoever_comes_first(rig: Rig) {
 async fn a_loss_that_was_made_good_is_found_no_more(rig: Rig) {
     let seen = seq(&rig).await + 1;
     assert_eq!(rig.meet("b", seen, false).await, LOST);
-    rig.store.make_good(&StoreLoss("another".into()), far()).await.unwrap();
+    rig.store.make_good(&StoreLoss::Writes("another".into()), far()).await.unwrap();
     assert_eq!(rig.meet("b", seen, false).await, LOST);
-    rig.store.make_good(&StoreLoss("b".into()), far()).await.unwrap();
+    rig.store.make_good(&StoreLoss::Writes("b".into()), far()).await.unwrap();
     assert_eq!(rig.meet("b", seen, false).await, WHOLE);
 }
 
