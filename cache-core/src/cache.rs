@@ -16,7 +16,7 @@ use crate::freshness::TtlClasses;
 use crate::invalidation::{Invalidated, Invalidation};
 use crate::key::{IntoKey, Key};
 use crate::name::{IntoKeyName, IntoTag};
-use crate::observe::{Health, Stats};
+use crate::observe::{Health, MemoryUse, Stats};
 use crate::paths::write_through::Put;
 use crate::paths::{invalidate, recovery};
 use crate::runtime::{Handle, Runtime, scoped};
@@ -417,6 +417,17 @@ impl Cache {
     /// Counts of what this cache did in this process.
     pub fn stats(&self) -> Stats {
         self.runtime.counted.snapshot()
+    }
+
+    /// What the embedded store holds, and how much of it had to give way; `None` for a cache on a
+    /// server, which tells that itself (`INFO memory`), and for a [disabled](Self::disabled) one.
+    ///
+    /// Neither [`stats`](Self::stats), which count for each prefix and can be added up, nor
+    /// [`health`](Self::health), which is a verdict: a full store is well, and evicts.
+    ///
+    /// Costs no more than a hit.
+    pub fn memory(&self) -> Option<MemoryUse> {
+        self.runtime.store.as_ref()?.memory()
     }
 
     /// Changes the lifetime of a data class. Entries that are stored already keep their lifetimes.

@@ -57,8 +57,10 @@ macro_rules! settings {
             /// connection to a database. Beyond that number a stale value is served without a
             /// refresh, and the next call tries again. 0: callers load stale values themselves.
             REFRESHES_MAX refreshes_max: usize = 64,
-            /// The largest size of the embedded store, indexes included. The least recently used
-            /// entries give way.
+            /// The largest size of the embedded store. The least recently used entries give way. It
+            /// counts what is requested of the allocator for entries, keys, tags, indexes and all
+            /// tables, and 16 bytes for each allocation, as an estimate that is 15 % off at most.
+            /// [`Cache::memory`](crate::Cache::memory) tells how much is in use.
             MEMORY_BYTES_MAX memory_bytes_max: usize = 64 MiB,
         }
     };

@@ -118,7 +118,7 @@ pub use freshness::{Ttl, TtlClasses};
 pub use invalidation::{Invalidated, Invalidation};
 pub use key::{IntoKey, Key};
 pub use name::{IntoKeyName, IntoTag, Tag, TextKey, escape_glob, unescape_part};
-pub use observe::{Health, PrefixStats, Stats, StatsIter};
+pub use observe::{Health, MemoryUse, PrefixStats, Stats, StatsIter};
 pub use runtime::provenance::in_current_load;
 
 pub use paths::write_through::Put;

@@ -2,6 +2,7 @@
 
 mod event;
 mod health;
+mod memory_use;
 mod pace;
 mod relapses;
 mod stats;
@@ -10,5 +11,6 @@ mod trust;
 
 pub(crate) use event::{Event, NotStored, PANICKED, TOOK_TOO_LONG};
 pub use health::Health;
+pub use memory_use::MemoryUse;
 pub(crate) use stats::{CounterTable, Counters};
 pub use stats::{PrefixStats, Stats, StatsIter};

@@ -22,6 +22,7 @@ use crate::config::{Config, INVALIDATE_NAMES_PER_CHUNK};
 use crate::entry::Version;
 use crate::error::Error;
 use crate::name::Name;
+use crate::observe::MemoryUse;
 
 mod cascade;
 mod entries;
@@ -33,6 +34,7 @@ mod moment;
 #[cfg(test)]
 mod rig;
 mod rules;
+mod size;
 mod state;
 mod tidy;
 
@@ -217,6 +219,13 @@ impl Store for MemoryStore {
         _: Instant,
     ) -> StoreFuture<'a, SweepReply> {
         self.run(move |state, now| state.sweep(pattern, scope, cursor, now))
+    }
+
+    fn memory(&self) -> Option<MemoryUse> {
+        Some(match self.state.read() {
+            Ok(state) => state.memory_use(),
+            Err(_) => MemoryUse::default(), // see `write_state`
+        })
     }
 
     fn ready(&self, _: Duration) -> StoreFuture<'_, ()> {

@@ -14,6 +14,7 @@ use crate::config::REMOVED_PREFIXES_MAX;
 use crate::entry::Version;
 use crate::error::Error;
 use crate::name::{Name, prefix_of};
+use crate::observe::MemoryUse;
 
 /// A boxed answer, because the store is chosen at run time. It costs a hit one allocation beside a
 /// round trip.
@@ -358,6 +359,11 @@ pub(crate) trait Store: Send + Sync + 'static {
 
     /// Ends the reaping that this process does in the background: other processes go on with it.
     fn end_reaping(&self) {}
+
+    /// What the store holds, if it is inside this process.
+    fn memory(&self) -> Option<MemoryUse> {
+        None
+    }
 
     /// The health as far as it is known without asking. A store that connects begins to do so.
     fn health(&self) -> StoreHealth {

@@ -150,3 +150,24 @@ fn a_refused_url_does_not_show_its_password() {
     let builder = format!("{:?}", Cache::builder().url("redis://user:hunter2@host"));
     assert!(!builder.contains("hunter2"), "{builder}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_embedded_store_tells_what_it_holds_and_what_gave_way() {
+    let cache = crate::Cache::builder().memory_bytes_max(10_000).build().unwrap();
+    let empty = cache.memory().unwrap();
+    assert_eq!((empty.entries, empty.bytes, empty.bytes_max, empty.evictions), (0, 0, 10_000, 0));
+    for at in 0..3 {
+        get(&cache, &format!("k:{at}"), at).await;
+    }
+    let some = cache.memory().unwrap();
+    assert!(some.entries == 3 && some.evictions == 0 && (500..5_000).contains(&some.bytes), "{some:?}");
+    for at in 3..100 {
+        get(&cache, &format!("k:{at}"), at).await;
+    }
+    let full = cache.memory().unwrap();
+    assert_eq!(full.entries + full.evictions, 100);
+    assert!(full.entries > 10 && (8_000..=10_000).contains(&full.bytes), "{full:?}");
+    cache.clear().await.unwrap();
+    assert_eq!((cache.memory().unwrap().entries, cache.memory().unwrap().evictions), (0, full.evictions));
+    assert_eq!(crate::Cache::disabled().memory(), None);
+}

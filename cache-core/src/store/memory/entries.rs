@@ -8,11 +8,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use bytes::Bytes;
 use tokio::time::Instant;
 
+use super::size::{ALLOCATION, list, ordered, shared, slot, text};
 use crate::name::Name;
 
-/// Accounted for one entry beside key and value: slots in three tables and two allocations.
-const ENTRY_BYTES: usize = 320;
-const NAME_BYTES: usize = size_of::<Name>();
+/// Accounted for one entry beside key, value and names: places in three tables.
+const ENTRY_BYTES: usize = slot::<(Logical, Box<StoredEntry>)>()
+    + size_of::<StoredEntry>()
+    + ALLOCATION
+    + ordered::<(u64, Name)>()
+    + ordered::<(Instant, Name)>();
 
 pub(super) struct StoredEntry {
     pub(super) value: Bytes,
@@ -37,7 +41,7 @@ impl StoredEntry {
     }
 
     pub(super) fn bytes(&self, key: &Name) -> usize {
-        ENTRY_BYTES + key.as_str().len() + self.value.len() + self.names.len() * NAME_BYTES
+        ENTRY_BYTES + text(key) + shared(self.value.len()) + list(&self.names)
     }
 }
 
@@ -85,7 +89,8 @@ impl Hash for Logical {
 /// follows the insertion, so that among entries that are all in use the new one is the one to go.
 #[derive(Clone, Default)]
 pub(super) struct Entries {
-    by_key: HashMap<Logical, StoredEntry>,
+    /// Boxed, because a table has several slots for each entry.
+    by_key: HashMap<Logical, Box<StoredEntry>>,
     /// Positions in order of insertion; pattern walks follow them too.
     by_position: BTreeMap<u64, Name>,
     by_expiry: BTreeSet<(Instant, Name)>,
@@ -107,7 +112,12 @@ impl Entries {
 
     /// Alive or not.
     pub(super) fn get(&self, key: &Name) -> Option<&StoredEntry> {
-        self.by_key.get(logical(key))
+        self.by_key.get(logical(key)).map(Box::as_ref)
+    }
+
+    /// The key as the entry that is stored spells it, to be shared.
+    pub(super) fn spelled(&self, key: &Name) -> Name {
+        self.by_key.get_key_value(logical(key)).map_or_else(|| key.clone(), |(key, _)| key.0.clone())
     }
 
     /// Replaces what was stored and keeps its position: a walk that has not come to the key yet
@@ -121,7 +131,7 @@ impl Entries {
         self.bytes += entry.bytes(key);
         self.by_position.insert(position, key.clone());
         self.by_expiry.insert((expires, key.clone()));
-        self.by_key.insert(Logical(key.clone()), entry);
+        self.by_key.insert(Logical(key.clone()), Box::new(entry));
     }
 
     pub(super) fn remove(&mut self, key: &Name) -> Option<StoredEntry> {
@@ -129,7 +139,7 @@ impl Entries {
         self.bytes -= entry.bytes(key);
         self.by_position.remove(&entry.position);
         self.by_expiry.remove(&(entry.expires, key.clone()));
-        Some(entry)
+        Some(*entry)
     }
 
     pub(super) fn first_expired(&self, now: Instant) -> Option<Name> {
@@ -157,6 +167,10 @@ impl Entries {
         page(&self.by_position, cursor, count)
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.by_key.len()
+    }
+
     pub(super) fn bytes(&self) -> usize {
         self.bytes
     }
@@ -170,7 +184,7 @@ pub(super) fn page(by_position: &BTreeMap<u64, Name>, cursor: u64, count: usize)
 #[cfg(test)]
 impl Entries {
     pub(super) fn iter(&self) -> impl Iterator<Item = (&Name, &StoredEntry)> {
-        self.by_position.values().map(|key| (key, &self.by_key[logical(key)]))
+        self.by_position.values().map(|key| (key, &*self.by_key[logical(key)]))
     }
 
     pub(super) fn check(&self) {

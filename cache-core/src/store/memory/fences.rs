@@ -6,12 +6,13 @@ use tokio::time::Instant;
 
 use super::moment::{Now, Settings};
 use super::rules::{Rule, Rules};
+use super::size::{ordered, slot, text};
 use crate::config::MEMORY_FENCES_SHARE;
 use crate::name::Name;
 use crate::store::{ClockReading, Refusal};
 
-/// Accounted for one fence beside its text: two table slots, two pointers, the allocation.
-const FENCE_BYTES: usize = 160;
+/// Accounted for one fence beside its text: places in two tables.
+const FENCE_BYTES: usize = slot::<(Name, Fence)>() + ordered::<(u64, Name)>();
 
 /// `seq` orders loads against invalidations. A fence keeps the `seq` of the last invalidation of
 /// one name. The floor stands for all fences that were dropped.
@@ -76,7 +77,7 @@ impl Fences {
             return; // the floor refuses more
         }
         self.drop_fence(name);
-        self.bytes += FENCE_BYTES + name.as_str().len();
+        self.bytes += FENCE_BYTES + text(name);
         self.by_name.insert(name.clone(), Fence { seq, at: now.at });
         self.by_age.insert((seq, name.clone()));
     }
@@ -148,7 +149,7 @@ impl Fences {
 
     fn forget(&mut self, name: &Name) -> Option<Fence> {
         let fence = self.by_name.remove(name)?;
-        self.bytes -= FENCE_BYTES + name.as_str().len();
+        self.bytes -= FENCE_BYTES + text(name);
         Some(fence)
     }
 

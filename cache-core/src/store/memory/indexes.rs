@@ -5,12 +5,15 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use tokio::time::Instant;
 
 use super::entries::page;
+use super::size::{node, ordered, slot, text};
 use crate::name::Name;
 
-/// Accounted for one index beside its text, and for one membership: slots in ordered maps, half
-/// full at worst.
-const INDEX_BYTES: usize = 200;
-const MEMBERSHIP_BYTES: usize = 160;
+/// Accounted for one index beside its text and its members: places in two tables.
+const INDEX_BYTES: usize = slot::<(Name, Index)>() + ordered::<(u64, Name)>();
+/// Accounted for one membership beside its place among the members of the index.
+const MEMBERSHIP_BYTES: usize = ordered::<(Instant, Name, Name)>();
+/// Members that a node of an index has room for on average, from the second node on.
+const MEMBERS_PER_NODE: usize = 6;
 
 /// # Invariant
 /// A live entry is a member of the index of every name it depends on. The reverse does not hold: a
@@ -25,7 +28,10 @@ pub(super) struct Indexes {
     due: BTreeSet<(Instant, Name, Name)>,
     last_position: u64,
     memberships: usize,
+    /// Of the names of the indexes.
     text_bytes: usize,
+    /// Of the nodes that hold members.
+    nodes: usize,
 }
 
 #[derive(Clone)]
@@ -33,6 +39,11 @@ struct Index {
     position: u64,
     /// Ordered, so that a drained index is drained in the same order everywhere.
     members: BTreeMap<Name, Membership>,
+}
+
+/// Nodes that so many members of one index need: a single member has a whole node to itself.
+fn nodes_of(members: usize) -> usize {
+    members.div_ceil(MEMBERS_PER_NODE)
 }
 
 #[derive(Clone, Copy)]
@@ -51,15 +62,16 @@ impl Indexes {
         if !self.by_name.contains_key(index) {
             self.last_position += 1;
             self.by_position.insert(self.last_position, index.clone());
-            self.text_bytes += index.as_str().len();
+            self.text_bytes += text(index);
             let position = self.last_position;
             self.by_name.insert(index.clone(), Index { position, members: BTreeMap::new() });
         }
-        let before = self.by_name[index].members.get(member).copied();
+        let (index, found) = self.by_name.get_key_value(index).expect("made above");
+        let (index, before) = (index.clone(), found.members.get(member).copied());
         let dead_at = before.map_or(dead_at, |before| before.dead_at.max(dead_at));
         let due = before.map_or(due, |before| before.due.max(due));
-        self.set(index, member, Membership { dead_at, due });
-        self.by_name.get_key_value(index).map_or_else(|| index.clone(), |(name, _)| name.clone())
+        self.set(&index, member, Membership { dead_at, due });
+        index
     }
 
     /// Sets the time at which a membership is looked at again.
@@ -80,11 +92,12 @@ impl Indexes {
         let Some(found) = self.by_name.get_mut(index) else { return };
         let Some(membership) = found.members.remove(member) else { return };
         self.memberships -= 1;
+        self.nodes -= nodes_of(found.members.len() + 1) - nodes_of(found.members.len());
         self.due.remove(&(membership.due, index.clone(), member.clone()));
         if found.members.is_empty() {
             self.by_position.remove(&found.position);
             self.by_name.remove(index);
-            self.text_bytes -= index.as_str().len();
+            self.text_bytes -= text(index);
         }
     }
 
@@ -135,7 +148,10 @@ impl Indexes {
     }
 
     pub(super) fn bytes(&self) -> usize {
-        self.text_bytes + self.by_name.len() * INDEX_BYTES + self.memberships * MEMBERSHIP_BYTES
+        self.text_bytes
+            + self.by_name.len() * INDEX_BYTES
+            + self.memberships * MEMBERSHIP_BYTES
+            + self.nodes * node::<(Name, Membership)>()
     }
 
     fn membership(&self, index: &Name, member: &Name) -> Option<Membership> {
@@ -149,7 +165,10 @@ impl Indexes {
             Some(before) => {
                 self.due.remove(&(before.due, index.clone(), member.clone()));
             }
-            None => self.memberships += 1,
+            None => {
+                self.memberships += 1;
+                self.nodes += nodes_of(found.members.len()) - nodes_of(found.members.len() - 1);
+            }
         }
         self.due.insert((membership.due, index.clone(), member.clone()));
     }
@@ -173,7 +192,8 @@ impl Indexes {
         assert_eq!(self.by_name.len(), self.by_position.len());
         assert_eq!(self.memberships, self.due.len());
         assert_eq!(self.memberships, self.by_name.values().map(|index| index.members.len()).sum::<usize>());
-        assert_eq!(self.text_bytes, self.by_name.keys().map(|name| name.as_str().len()).sum::<usize>());
+        assert_eq!(self.text_bytes, self.by_name.keys().map(text).sum::<usize>());
+        assert_eq!(self.nodes, self.by_name.values().map(|index| nodes_of(index.members.len())).sum::<usize>());
         assert!(self.by_name.values().all(|index| !index.members.is_empty()));
         for (due, index, member) in &self.due {
             assert_eq!(self.membership(index, member).map(|membership| membership.due), Some(*due));

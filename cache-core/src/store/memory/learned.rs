@@ -6,10 +6,11 @@ use std::collections::{BTreeSet, HashMap};
 use bytes::Bytes;
 use tokio::time::Instant;
 
+use super::size::{ordered, shared, slot, text};
 use crate::name::Name;
 
-/// Accounted for one key beside its text and what was learned.
-const LEARNED_BYTES: usize = 160;
+/// Accounted for one key beside its text and what was learned: places in two tables.
+const LEARNED_BYTES: usize = slot::<(Name, Bytes, Instant)>() + ordered::<(Instant, Name)>();
 
 #[derive(Clone, Default)]
 pub(super) struct LearnedTable {
@@ -63,7 +64,7 @@ impl LearnedTable {
 }
 
 fn accounted(key: &Name, learned: &Bytes) -> usize {
-    LEARNED_BYTES + key.as_str().len() + learned.len()
+    LEARNED_BYTES + text(key) + shared(learned.len())
 }
 
 #[cfg(test)]

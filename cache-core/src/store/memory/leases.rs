@@ -4,11 +4,12 @@ use std::collections::{BTreeSet, HashMap};
 
 use tokio::time::Instant;
 
+use super::size::{ordered, slot, text};
 use crate::name::Name;
 use crate::store::Token;
 
-/// Accounted for one lease beside its text.
-const LEASE_BYTES: usize = 160;
+/// Accounted for one lease beside its text: places in two tables.
+const LEASE_BYTES: usize = slot::<(Name, LeaseRecord)>() + ordered::<(Instant, Name)>();
 
 #[derive(Clone, Copy)]
 pub(super) struct LeaseRecord {
@@ -36,7 +37,7 @@ impl Leases {
 
     pub(super) fn grant(&mut self, key: &Name, lease: LeaseRecord) {
         self.remove(key);
-        self.bytes += LEASE_BYTES + key.as_str().len();
+        self.bytes += LEASE_BYTES + text(key);
         self.by_key.insert(key.clone(), lease);
         self.by_end.insert((lease.ends, key.clone()));
     }
@@ -62,7 +63,7 @@ impl Leases {
     fn remove(&mut self, key: &Name) {
         if let Some(lease) = self.by_key.remove(key) {
             self.by_end.remove(&(lease.ends, key.clone()));
-            self.bytes -= LEASE_BYTES + key.as_str().len();
+            self.bytes -= LEASE_BYTES + text(key);
         }
     }
 

@@ -16,6 +16,7 @@ use super::rules::{Rule, Rules};
 use crate::config::{LEARNED_TTL_MAX, MEMORY_LEARNED_SHARE};
 use crate::entry::Version;
 use crate::name::Name;
+use crate::observe::MemoryUse;
 use crate::store::{
     ClockReading, Fill, FillReply, IfPresent, LeaseReply, LeaseRequest, Recall, Refusal, Removal, Token, WriteReply,
 };
@@ -30,6 +31,7 @@ pub(super) struct State {
     pub(super) indexes: Indexes,
     pub(super) pending: Pending,
     pub(super) learned: LearnedTable,
+    pub(super) evictions: u64,
 }
 
 impl State {
@@ -45,6 +47,7 @@ impl State {
             indexes: Indexes::default(),
             pending: Pending::default(),
             learned: LearnedTable::default(),
+            evictions: 0,
         }
     }
 
@@ -172,6 +175,7 @@ impl State {
 
     /// Value and memberships together.
     fn store(&mut self, key: &Name, fill: &Fill<'_>, now: Now) {
+        let key = &self.entries.spelled(key);
         let expires = now.at + fill.ttl;
         let due = expires + self.dead_members_stay();
         let names: Box<[Name]> = fill.names.iter().map(|index| self.indexes.join(index, key, expires, due)).collect();
@@ -196,7 +200,16 @@ impl State {
         }
     }
 
-    /// Accounted, not measured: what the parts hold, plus a generous constant for each table slot.
+    pub(super) fn memory_use(&self) -> MemoryUse {
+        MemoryUse {
+            entries: self.entries.len() as u64,
+            bytes: self.bytes() as u64,
+            bytes_max: self.settings.bytes_max as u64,
+            evictions: self.evictions,
+        }
+    }
+
+    /// Accounted, not measured: see [`size`](super::size).
     pub(super) fn bytes(&self) -> usize {
         self.entries.bytes()
             + self.indexes.bytes()

@@ -88,6 +88,7 @@ impl State {
 
     pub(super) fn evict_entry(&mut self, key: &Name, now: Now) {
         let Some(entry) = self.entries.remove(key) else { return };
+        self.evictions += 1;
         if entry.names.is_empty() {
             return; // nothing was reached through it
         }
