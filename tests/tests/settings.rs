@@ -1,10 +1,10 @@
 //! A setting or option at the end of its range is refused with its name, or works: no call panics,
 //! and what was set to last long is cached on every store.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use cache_core::{Builder, Cache, ErrorKind, Warmer, cached};
-use cache_tests::{TestStore, count_panics, each_store};
+use cache_tests::{TestStore, count_panics, each_store, until};
 
 const TTL: Duration = Duration::from_secs(60);
 const SECOND: Duration = Duration::from_secs(1);
@@ -36,6 +36,22 @@ const COUNTS: [usize; 4] = [0, 1, usize::MAX / 2, usize::MAX];
 async fn lives(cache: Cache, id: u64, ttl: Duration, stale: Duration) -> Result<Option<u64>, String> {
     _ = (cache, ttl, stale);
     Ok((id & 1 == 0).then_some(id))
+}
+
+/// Stale at once, with waits that the caller says.
+#[cached(
+    prefix = "waits",
+    ttl = "1ms",
+    stale_if_error = "1h",
+    wait = time,
+    load_timeout = time,
+    skip(cache, time),
+    cache = cache
+)]
+async fn waits(cache: Cache, id: u64, time: Duration) -> Result<u64, String> {
+    _ = (cache, time);
+    tokio::task::yield_now().await;
+    Ok(id)
 }
 
 #[cached(prefix = "classed", class = "inventory", skip(cache), cache = cache)]
@@ -168,6 +184,20 @@ each_store! {
         }
         assert_eq!(panics(), 0);
         assert_eq!(cache.stats().total().errors, 0, "{}", cache.stats());
+    }
+
+    async fn a_wait_of_any_length_works(store: TestStore) {
+        let cache = store.cache().await;
+        let panics = count_panics();
+        for time in DURATIONS {
+            for _ in 0..3 {
+                let two = tokio::join!(waits(cache.clone(), 1, time), waits(cache.clone(), 1, time));
+                assert_eq!(two, (Ok(1), Ok(1)), "{time:?}");
+                let ended = Instant::now();
+                until(async || ended.elapsed() > Duration::from_millis(2)).await;
+            }
+        }
+        assert_eq!(panics(), 0);
     }
 
     async fn a_limit_or_pause_of_any_length_works(store: TestStore) {
