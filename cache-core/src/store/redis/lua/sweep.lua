@@ -3,7 +3,8 @@
 -- KEYS  1 clock
 -- ARGV  1 root  2 nonce  3 retention_ms  4 fences_max  5 budget of visits
 --       6 scope: 'values' or 'indexes'  7 physical glob  8 cursor  9 keys per page
--- Reply { next cursor ('0': the end), removed, what is still pending, seq, lost, replaced }: see guard.lua
+-- Reply { next cursor ('0': the end), removed, what is still pending, seq, lost,
+--         replaced }: see guard.lua
 --       removed: { entries, prefix, how many of them had it, prefix, … }
 -- Cost  O(keys per page + visits); SCAN, never KEYS. Atomic: one page.
 --
