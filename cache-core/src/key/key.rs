@@ -10,7 +10,7 @@ use super::{Policy, Recipe};
 use crate::freshness::Ttl;
 #[cfg(test)]
 use crate::name::Unencodable;
-use crate::name::{IntoTag, Name, TextKey, prefix_of};
+use crate::name::{IntoTag, Name, TextKey, check_name_text, prefix_of};
 
 /// The key of one entry, typed by what is stored under it.
 ///
@@ -73,6 +73,7 @@ impl<T> Key<T> {
     }
 
     /// The key as fences and indexes spell it; `None`: the key names no entry.
+    #[cfg(test)]
     pub(crate) fn name(&self) -> Option<Name> {
         self.text.name()
     }
@@ -93,7 +94,9 @@ impl<T> Key<T> {
 
     /// The key of the entry; `None`: the key names no entry.
     pub(crate) fn entry(&self) -> Option<EntryKey> {
-        Some(EntryKey { text: self.text.text().as_ref().ok()?.clone(), name: self.name()? })
+        let text = self.text.text().as_ref().ok()?;
+        check_name_text(text).ok()?;
+        Some(EntryKey { text: text.clone() })
     }
 
     /// A key that names no entry.
@@ -153,11 +156,17 @@ impl<T> Hash for Key<T> {
     }
 }
 
-/// A key that names an entry, as text and as fences and indexes spell it.
+/// A key that names an entry.
 #[derive(Clone, Debug)]
 pub(crate) struct EntryKey {
     pub(crate) text: Arc<str>,
-    pub(crate) name: Name,
+}
+
+impl EntryKey {
+    /// The key as fences and indexes spell it. A hit has no use for it.
+    pub(crate) fn name(&self) -> Name {
+        Name::of_key(&self.text)
+    }
 }
 
 impl TextKey {

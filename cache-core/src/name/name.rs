@@ -16,17 +16,19 @@ pub(crate) struct Name(Arc<str>);
 impl Name {
     /// The name of the entry stored under a logical key.
     pub(crate) fn key(logical: &str) -> Result<Self, Error> {
-        Self::new('k', logical)
+        check_name_text(logical)?;
+        Ok(Self::of_key(logical))
+    }
+
+    /// As [`key`](Self::key), of a text that [may name something](check_name_text).
+    pub(crate) fn of_key(logical: &str) -> Self {
+        Self(["k", logical].concat().into())
     }
 
     /// The name of a group of entries.
     pub(crate) fn tag(tag: &str) -> Result<Self, Error> {
-        Self::new('t', tag)
-    }
-
-    fn new(kind: char, text: &str) -> Result<Self, Error> {
-        check_name_text(text)?;
-        Ok(Self(format!("{kind}{text}").into()))
+        check_name_text(tag)?;
+        Ok(Self(["t", tag].concat().into()))
     }
 
     /// Reads back what [`as_str`](Self::as_str) wrote.
@@ -75,7 +77,9 @@ pub(crate) fn check_name_text(text: &str) -> Result<(), Error> {
     if text.starts_with('~') {
         return Err(Error::new(ErrorKind::Config, "a key or tag must not start with `~`, which is reserved"));
     }
-    if text.chars().any(char::is_control) {
+    // Most texts are printable ASCII, which is quickly seen.
+    let is_printable = |byte: u8| (b' '..=b'~').contains(&byte);
+    if !text.bytes().all(is_printable) && text.chars().any(char::is_control) {
         return Err(Error::new(ErrorKind::Config, "a key or tag must not contain control characters"));
     }
     Ok(())

@@ -240,7 +240,7 @@ pub(crate) async fn stand_in_if_stored(subject: &Subject, entry: &Entry) -> Opti
     let stored = budget.ask(&subject.counters, |until| store.get(&key.text, until)).await.ok()??;
     let is_stored = Version::of(&stored) == Some(entry.version());
     let names = entry.names().ok()?;
-    let is_owed = recovery::affects(&subject.runtime, names.iter().chain([&key.name]));
+    let is_owed = recovery::affects(&subject.runtime, names.iter().chain([&key.name()]));
     if is_stored && !is_owed { stand_in(subject, entry.clone()) } else { None }
 }
 

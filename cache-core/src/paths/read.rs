@@ -323,7 +323,7 @@ impl Read {
         let names = if in_load || is_owing { entry.names().ok() } else { Some(Vec::new()) };
         let Some(names) = names else { return Verdict::Bad };
         // Its key too: the debt may be younger than this call.
-        if settled || (is_owing && recovery::affects(runtime, names.iter().chain(self.subject.name()))) {
+        if settled || (is_owing && recovery::affects(runtime, names.iter().chain(&self.subject.name()))) {
             return Verdict::Owed;
         }
         let decision = match source {
@@ -373,7 +373,10 @@ impl Read {
 impl Way {
     fn of(subject: &Subject, terms: Terms) -> Self {
         let (runtime, Some(key)) = (&subject.runtime, &subject.key) else { return Self::Bypass };
-        if runtime.store.is_none() || subject.is_contested() || recovery::affects(runtime, [&key.name]) {
+        if runtime.store.is_none()
+            || subject.is_contested()
+            || (recovery::is_owing(runtime) && recovery::affects(runtime, [&key.name()]))
+        {
             return Self::Bypass;
         }
         // A call inside the load of its own key would wait for itself. A refresh must not share a

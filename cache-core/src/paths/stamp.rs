@@ -119,14 +119,15 @@ fn names(subject: &Subject, declared: Names, mut inherited: Lineage) -> Result<(
     }
     let mut names: BTreeSet<Name> = std::mem::take(&mut inherited.names);
     names.extend(declared.into_sorted());
-    if let Some(own) = subject.name() {
+    let own = subject.name();
+    if let Some(own) = &own {
         names.remove(own);
     }
     if inherited.overflowed || names.len() > config.names_max {
         subject.note(Event::NamesExceeded { at_least: names.len().max(config.names_max.saturating_add(1)) });
         return Err(NotStored::TooManyNames);
     }
-    let overtaking = inherited.overtakes(names.iter().chain(subject.name()));
+    let overtaking = inherited.overtakes(names.iter().chain(&own));
     Ok((names.into_iter().collect(), overtaking))
 }
 

@@ -49,8 +49,8 @@ impl Subject {
         self.key.as_ref().map(|key| &key.text)
     }
 
-    pub(crate) fn name(&self) -> Option<&Name> {
-        self.key.as_ref().map(|key| &key.name)
+    pub(crate) fn name(&self) -> Option<Name> {
+        self.key.as_ref().map(EntryKey::name)
     }
 
     /// Whether another function would be served this entry, and this one that function's.
@@ -71,7 +71,7 @@ impl Subject {
     /// Makes the enclosing loads depend on this entry.
     pub(crate) fn hand_over(&self) {
         if provenance::in_load() {
-            provenance::hand_over(self.runtime.id, self.name());
+            provenance::hand_over(self.runtime.id, self.name().as_ref());
         }
     }
 }

@@ -78,7 +78,7 @@ pub(crate) fn write(
 
 /// The obligation to remove the old entry: it must not stay, whatever becomes of the write.
 pub(crate) fn removal(subject: &Subject) -> Obligation {
-    let targets = subject.name().cloned().map_or_else(Targets::default, Targets::of);
+    let targets = subject.name().map_or_else(Targets::default, Targets::of);
     Obligation::new(&subject.runtime, targets)
 }
 
@@ -140,7 +140,7 @@ impl Writer {
         // The value was made from the entry that it replaces, or from something made from that
         // entry. A read after the write may have been answered with the old value, and nothing
         // tells such a read from one before the write.
-        if subject.name().is_some_and(|name| inherited.names.contains(name)) {
+        if subject.name().is_some_and(|name| inherited.names.contains(&name)) {
             return Err(NotStored::MadeFromItself);
         }
         prepare(subject, declared, inherited, clock, encode)
