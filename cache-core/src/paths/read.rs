@@ -189,8 +189,11 @@ impl Read {
     /// The payload is not what the type expects.
     pub(crate) fn undecodable(&mut self, found: &Hit) {
         self.bad();
-        if found.kind == HitKind::Shared {
-            self.way = Way::Alone;
+        match found.kind {
+            HitKind::Shared => self.way = Way::Alone,
+            // It is read no better the next time.
+            HitKind::StandIn => self.seen.kept = None,
+            HitKind::Fresh | HitKind::Stale => {}
         }
     }
 

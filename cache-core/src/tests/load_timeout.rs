@@ -6,6 +6,7 @@ use super::finish::{call, sie};
 use super::freshness::{MINUTE, age, aged};
 use super::*;
 use crate::config::LOAD_TASKS_MAX;
+use crate::entry::{self, Entry};
 use crate::key::Policy;
 
 const TIMEOUT: Duration = Duration::from_millis(200);
@@ -140,6 +141,20 @@ async fn where_the_store_does_not_say_that_the_value_is_still_there_the_caller_w
     gate.open();
     assert_eq!(call.await.unwrap(), Ok(1));
     assert_eq!(cache.stats().total().hidden_failures, 1);
+}
+
+/// A payload that the type does not read.
+#[tokio::test(start_paused = true)]
+async fn a_value_that_cannot_be_read_is_served_to_nobody() {
+    let (cache, store) = rig();
+    aged(&store, &cache, policy()).await;
+    let stored = Entry::decode(store.bytes("k").await.unwrap()).unwrap();
+    store.forge("k", entry::encode(stored.header(), &[], b"\"text\"").unwrap()).await;
+    let leader = slow(&cache, 2);
+    idle().await;
+    let follower = slow(&cache, 3);
+    assert_eq!(timed(leader).await, (Ok(2), LOAD));
+    assert_eq!(tokio::time::timeout(MINUTE, follower).await.expect("it is served").unwrap(), Ok(2));
 }
 
 #[tokio::test(start_paused = true)]
