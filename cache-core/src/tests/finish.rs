@@ -227,6 +227,27 @@ async fn beyond_the_limit_a_load_ends_with_its_caller() {
     calls.iter().for_each(JoinHandle::abort);
 }
 
+/// The store failed, so nothing could be stored.
+#[tokio::test(start_paused = true)]
+async fn a_load_that_cannot_fill_ends_with_its_caller() {
+    let (cache, store) = rig();
+    store.fail(Op::Get);
+    for cache in [cache, Cache::disabled()] {
+        let body = Arc::new(());
+        let inside = body.clone();
+        let gate = Gate::default();
+        let waits = gate.clone();
+        let call = begin(&cache, "k", async move {
+            waits.pass().await;
+            drop(inside);
+            1
+        });
+        gate.reached().await;
+        abandon(call).await;
+        assert_eq!(Arc::strong_count(&body), 1, "its source is not asked in vain");
+    }
+}
+
 #[test]
 fn a_load_ends_with_its_runtime_and_another_one_takes_over() {
     let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

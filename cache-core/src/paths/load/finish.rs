@@ -27,9 +27,9 @@ pub enum Finish<O, V> {
 }
 
 impl Loading {
-    /// Runs `run` in a task of its own. In the caller's task if all places for such tasks are
-    /// taken, or if there is no runtime with timers. `read` returns the value of an entry that is
-    /// to stand in for a load which takes too long.
+    /// Runs `run` in a task of its own. In the caller's task if its value cannot be stored, if all
+    /// places for such tasks are taken, or if there is no runtime with timers. `read` returns the
+    /// value of an entry that is to stand in for a load which takes too long.
     ///
     /// # Panics
     /// If the load panics, or if the runtime is shut down before the load has ended.
@@ -43,7 +43,9 @@ impl Loading {
         F: Future<Output: Send + 'static> + Send + 'static,
     {
         let subject = self.subject.clone();
-        let (Ok(runtime), Some(place)) = (timers(), subject.runtime.load_tasks.reserve()) else {
+        let may_fill = self.rights.clock.is_some();
+        let place = may_fill.then(|| subject.runtime.load_tasks.reserve()).flatten();
+        let (Ok(runtime), Some(place)) = (timers(), place) else {
             return Finish::Ended(run(self).await);
         };
         let late = self.late.zip(self.kept());
