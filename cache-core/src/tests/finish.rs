@@ -264,6 +264,25 @@ fn a_load_ends_with_its_runtime_and_another_one_takes_over() {
     assert_eq!(stays.block_on(get(&cache, "k", async { 2 })), 2);
 }
 
+#[test]
+fn a_caller_that_outlives_the_runtime_of_its_load_panics() {
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let (cache, _) = rig();
+    let (gone, stays) = (runtime(), runtime());
+    let gate = Gate::default();
+    let mut call = Box::pin(get(&cache, "k", gate.body(1)));
+    gone.block_on(async {
+        tokio::select! {
+            _ = &mut call => panic!("it waits at the gate"),
+            () = gate.reached() => {}
+        }
+    });
+    drop(gone);
+    let polled = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| stays.block_on(call)));
+    let said = polled.unwrap_err();
+    assert!(said.downcast_ref::<&str>().is_some_and(|said| said.contains("runtime was shut down")));
+}
+
 /// A cached function with `finish` inside a load of the key "outer".
 async fn outer<F>(cache: &Cache, inner: Key<u32>, policy: Policy, body: impl FnOnce() -> F + Send + 'static) -> u32
 where
