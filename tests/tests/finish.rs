@@ -110,6 +110,21 @@ each_store! {
 }
 
 each_server! {
+    async fn another_process_waits_for_a_load_without_a_caller(store: TestStore) {
+        let app = App::new(&store).await;
+        let there = App { cache: store.another_process().await, ..app.clone() };
+        let held = app.data.hold("row");
+        let gone = app.begin(1);
+        held.reached().await;
+        gone.abort();
+        gone.await.unwrap_err();
+        let waits = there.begin(1);
+        until(async || there.stats().store_time > Duration::ZERO).await;
+        held.open();
+        assert_eq!(waits.await.unwrap().unwrap(), "old");
+        assert_eq!((app.data.reads("row"), there.stats().loads), (1, 0));
+    }
+
     async fn a_load_without_a_caller_that_another_process_overtook_is_refused(store: TestStore) {
         let app = App::new(&store).await;
         litmus(&app, &store.another_process().await).await;
