@@ -179,7 +179,9 @@ impl<'a> Evaluator<'a> {
             };
             let clones = clones.iter().map(|(name, cfgs)| {
                 let local = clone_local(at, name);
-                wrapper::rebound(cfgs, &quote!(#name), &quote!(#local))
+                let rebound = wrapper::rebound(cfgs, &quote!(#name), &quote!(#local));
+                // A closure of the item may have a parameter of this name, and mean that.
+                quote!(#[allow(unused_variables)] #rebound)
             });
             self.with_result(item, value, &quote!(#(#clones)* #add))
         });

@@ -34,9 +34,12 @@ struct Article {
     editor: Option<u32>,
 }
 
+/// The closure has a parameter that is named like the function's. Its author need not be told that
+/// the list does not use the latter.
+#[deny(unused_variables)]
 #[cached(
     prefix = "article", ttl = "60s", cache = cache, skip(cache),
-    tags = ["author:{result.author}", "class:{result.class}", ..result.editor.iter().map(|editor| tag!("editor:{editor}"))],
+    tags = ["author:{result.author}", "class:{result.class}", ..result.editor.iter().map(|id| tag!("editor:{id}"))],
 )]
 async fn article(cache: &Cache, id: u32, author: Option<UserId>) -> Article {
     let _ = (cache, id);
