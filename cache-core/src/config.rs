@@ -44,8 +44,8 @@ macro_rules! settings {
             VALUE_BYTES_MAX value_bytes_max: usize = 8 MiB,
             /// The most names of one entry: tags and dependencies, its own, those of the items of a
             /// list, and inherited ones. A value with more names is not stored, and that is said
-            /// once at WARN. Each name is about 100 bytes in the entry and in an index, so this is
-            /// where the names of an entry weigh as much as a large value.
+            /// once at WARN. A name takes about 100 bytes in the entry and in an index, so 4,096 of
+            /// them weigh as much as a large value.
             NAMES_MAX names_max: usize = 4096,
             /// The most names of failed invalidations that are remembered one by one. If there are
             /// more, the whole namespace is cleared when the store is back.

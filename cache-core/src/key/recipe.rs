@@ -18,7 +18,7 @@ pub struct Policy {
     pub(crate) prefix: Cow<'static, str>,
     /// No function made the key, so no options say anything about the entry.
     pub(crate) by_text: bool,
-    /// The function that made the key. `None`: none did, or a test.
+    /// The function that made the key. `None`: none did.
     pub(crate) owner: Option<Owner>,
     pub(crate) ttl: Ttl,
     pub(crate) negative_ttl: Option<Duration>,
