@@ -236,11 +236,12 @@ pub(crate) fn stand_in(subject: &Subject, entry: Entry) -> Option<Entry> {
 /// no invalidation has overtaken it. One round trip.
 pub(crate) async fn stand_in_if_stored(subject: &Subject, entry: &Entry) -> Option<Entry> {
     let (key, store) = subject.place()?;
-    let mut budget = Budget::new(subject.runtime.config.operation_deadline);
+    let (debts, mut budget) = (&subject.runtime.debts, Budget::new(subject.runtime.config.operation_deadline));
+    let outset = debts.outset();
     let stored = budget.ask(&subject.counters, |until| store.get(&key.text, until)).await.ok()??;
     let is_stored = Version::of(&stored) == Some(entry.version());
     let names = entry.names().ok()?;
-    let is_owed = recovery::affects(&subject.runtime, names.iter().chain([&key.name()]));
+    let is_owed = recovery::affects(&subject.runtime, names.iter().chain([&key.name()])) || debts.settled_since(outset);
     if is_stored && !is_owed { stand_in(subject, entry.clone()) } else { None }
 }
 

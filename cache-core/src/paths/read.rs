@@ -38,6 +38,8 @@ pub(crate) struct Read {
     /// When this call is served what it has seen, if that may stand in for a load. The first miss
     /// sets it.
     late: Option<Instant>,
+    /// What it has seen might not stand in for a load that took too long.
+    is_late_in_vain: bool,
 }
 
 /// What the caller asks for.
@@ -147,7 +149,7 @@ impl Read {
         }
         let if_present = if terms.refresh { IfPresent::Ignore } else { IfPresent::Return };
         let seen = Evidence { if_present, kept: None };
-        Self { subject, terms, way, seen, outset, budget, patience: None, late: None }
+        Self { subject, terms, way, seen, outset, budget, patience: None, late: None, is_late_in_vain: false }
     }
 
     /// Whether stored bytes can be an answer to this call.
@@ -208,23 +210,35 @@ impl Read {
             let timeout = self.subject.policy.load_timeout.filter(|_| self.terms.background && can_wait());
             self.late = timeout.map(|timeout| clock::now() + timeout.min(DURATION_MAX));
         }
-        if let Some((late, kept)) = self.late.zip(self.seen.kept.clone()) {
-            if let Ok(miss) = tokio::time::timeout_at(late, self.wait_or_lead()).await {
-                return miss;
-            }
-            if let Some(entry) = load::stand_in_if_stored(&self.subject, &kept).await {
-                return Miss::Found(Hit { entry, kind: HitKind::StandIn, due: None });
-            }
-        }
-        self.wait_or_lead().await
-    }
-
-    async fn wait_or_lead(&mut self) -> Miss {
-        match self.share().await {
+        // Only the wait for others is cut short. A call that is to load does so, or nobody would.
+        let sharing = match self.late() {
+            None => self.share().await,
+            Some(late) => match tokio::time::timeout_at(late, self.share()).await {
+                Ok(sharing) => sharing,
+                Err(_) => match self.stand_in_late().await {
+                    Some(found) => Sharing::Found(found),
+                    None => self.share().await,
+                },
+            },
+        };
+        match sharing {
             Sharing::Found(found) => Miss::Found(found),
             Sharing::Lead(leader) => self.lease(Some(leader)).await,
             Sharing::Alone => self.lease(None).await,
         }
+    }
+
+    /// The value that this call has seen, in place of a load of others that takes too long. Asked
+    /// once: a value that may not be served now may not be served later either.
+    async fn stand_in_late(&mut self) -> Option<Hit> {
+        self.is_late_in_vain = true;
+        let entry = load::stand_in_if_stored(&self.subject, self.seen.kept.as_ref()?).await?;
+        Some(Hit { entry, kind: HitKind::StandIn, due: None })
+    }
+
+    /// When this call is served what it has seen instead of waiting for others.
+    fn late(&self) -> Option<Instant> {
+        self.late.filter(|_| self.seen.kept.is_some() && !self.is_late_in_vain)
     }
 
     async fn share(&mut self) -> Sharing {

@@ -68,6 +68,46 @@ async fn a_caller_without_such_a_value_waits_on() {
     assert_eq!(timed(slow(&cache, 2)).await, (Ok(2), LOAD));
 }
 
+/// The store is slower than `load_timeout`. The call is to load all the same: if it were served
+/// before it has the lease, nobody would load.
+#[tokio::test(start_paused = true)]
+async fn a_call_that_is_late_before_it_has_the_lease_loads_all_the_same() {
+    let (cache, store) = rig();
+    aged(&store, &cache, policy()).await;
+    let granted = store.hold_answer(Op::TakeLease);
+    let call = slow(&cache, 2);
+    granted.reached().await;
+    tokio::time::sleep(TIMEOUT + TIMEOUT / 10).await;
+    granted.open();
+    assert_eq!(timed(call).await, (Ok(1), Duration::ZERO));
+    tokio::time::sleep(2 * LOAD).await;
+    assert_eq!(stored(&cache, "k").await, Some(2));
+}
+
+/// An answer from before an invalidation that this process owed, and that was made good meanwhile,
+/// does not say that the value is still there.
+#[tokio::test(start_paused = true)]
+async fn a_value_whose_invalidation_was_made_good_meanwhile_is_served_to_nobody() {
+    let (cache, store) = rig();
+    aged(&store, &cache, policy()).await;
+    let gate = Gate::default();
+    let call = at(&cache, &gate, Ok(2));
+    gate.reached().await;
+    store.fail(Op::Invalidate);
+    cache.invalidate_key("k").await.unwrap_err();
+    let answered = store.hold_answer(Op::Get);
+    answered.reached().await;
+    store.heal(Op::Invalidate);
+    while cache.runtime.debts.is_owing() {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    answered.open();
+    idle().await;
+    assert!(!call.is_finished(), "it waits on");
+    gate.open();
+    assert_eq!(call.await.unwrap(), Ok(2));
+}
+
 /// Each counts from its own beginning, and each is served what it has read itself: those of this
 /// process, and those of another one.
 #[tokio::test(start_paused = true)]

@@ -47,10 +47,17 @@ impl Read {
             claim = match self.claim(claim).await {
                 ClaimAnswer::Missed(miss) => return miss,
                 ClaimAnswer::Held { claim, clock, .. } if self.gives_up() => return self.load_unleased(claim, clock),
+                ClaimAnswer::Held { claim, .. } if self.late().is_some_and(|late| late <= clock::now()) => {
+                    match self.stand_in_late().await {
+                        Some(found) => return Miss::Found(found),
+                        None => claim,
+                    }
+                }
                 ClaimAnswer::Held { mut claim, remaining, .. } => {
                     // Out of patience, until the lease may be taken over: that is when it ends for
                     // this call.
-                    let until = Some(self.patience()).filter(|_| !self.is_out_of_patience());
+                    let patience = Some(self.patience()).filter(|_| !self.is_out_of_patience());
+                    let until = patience.into_iter().chain(self.late()).min();
                     let if_present = self.seen.if_present;
                     let wait = wait.once(&mut self.budget, &subject, store, if_present, remaining, until);
                     if wait.await == Change::Value {
