@@ -116,7 +116,8 @@ each_server! {
     async fn fewer_connections_than_asked_for_serve_every_key(store: TestStore) {
         let server = Server::with(store.kind().unwrap(), ServerOptions::new().line("maxclients 3"));
         let (log, _listening) = Log::listen();
-        check_serves(&open(&server.url())).await;
+        let builder = Cache::builder().url(server.url()).namespace("shop").operation_deadline(PATIENCE);
+        check_serves(&builder.connections(4).build().unwrap()).await;
         assert!(log.text().contains("maxclients"), "{}", log.text());
     }
 
