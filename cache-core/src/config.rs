@@ -344,9 +344,10 @@ pub(crate) const WARM_BATCH_MAX: usize = 500;
 pub(crate) const WARM_KEYS_MAX: usize = 100_000;
 /// Errors of one run that are kept and logged; further ones are counted.
 pub(crate) const WARM_ERRORS_MAX: usize = 100;
-/// How long a run waits for a store that is not there before it gives up without loading anything.
-/// Long enough for a few attempts to connect, for a run often comes right after the start.
-pub(crate) const WARM_READY_WAIT: Duration = Duration::from_secs(5);
+/// How long a run waits for a store that is not there, all waits together, before it gives up
+/// without loading anything more. Long enough for two attempts to connect, for a run often comes
+/// right after the start; a start that waits for the run is held up no longer.
+pub(crate) const WARM_STORE_WAIT: Duration = Duration::from_secs(2);
 /// Shortest pause between two scheduled runs.
 pub(crate) const WARM_PAUSE_MIN: Duration = Duration::from_millis(100);
 

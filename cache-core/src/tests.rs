@@ -23,6 +23,7 @@ mod standing_in;
 mod unkept;
 mod values;
 mod waking;
+mod warming;
 mod writing;
 
 use std::convert::Infallible;

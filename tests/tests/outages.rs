@@ -207,6 +207,23 @@ each_server! {
         server.resume();
     }
 
+    async fn a_server_that_is_away_holds_a_start_that_warms_up_for_no_longer_than_is_said(store: TestStore) {
+        let server = Server::start(store.kind().unwrap());
+        let proxy = FaultProxy::start(server.address()).await;
+        for fault in [Fault::Refuse, Fault::HalfOpen] {
+            proxy.set(fault).await;
+            let (warmer, loads) = items(&hasty(&proxy.url()).build().unwrap(), |_| ());
+            let begun = Instant::now();
+            let warmed = warmer.store_wait(DEADLINE).warm_keys(["item:1"]).await;
+            assert_eq!((warmed.failed, loads.count()), (1, 0), "{fault:?}");
+            assert!(begun.elapsed() < DEADLINE * 15, "{fault:?}: {:?}", begun.elapsed());
+        }
+        proxy.set(Fault::None).await;
+        let (warmer, loads) = items(&store.builder().url(proxy.url()).build().unwrap(), |_| ());
+        let warmed = warmer.store_wait(PATIENCE).warm_keys(["item:1"]).await;
+        assert_eq!((warmed.done, loads.count()), (1, 1));
+    }
+
     async fn many_first_calls_without_a_server_all_answer(store: TestStore) {
         let mut server = Server::start(store.kind().unwrap());
         server.stop();

@@ -10,12 +10,14 @@ mod store;
 mod watches;
 
 pub(crate) use scheme::Scheme;
+#[cfg(feature = "redis")]
+pub(crate) use store::LossListener;
+#[cfg(any(feature = "redis", test))]
+pub(crate) use store::StoreHealth;
 pub(crate) use store::{
     ClockReading, Fill, FillReply, IfHeld, IfPresent, LeaseReply, LeaseRequest, Recall, Refusal, Removal, Store,
     StoreFuture, StoreLoss, SweepReply, SweepScope, Token, WriteReply,
 };
-#[cfg(feature = "redis")]
-pub(crate) use store::{LossListener, StoreHealth};
 #[cfg(any(feature = "redis", test))]
 pub(crate) use watches::Watches;
 pub(crate) use watches::{Change, Watch};

@@ -17,7 +17,7 @@ use crate::store::far;
 use crate::store::memory::MemoryStore;
 use crate::store::{
     ClockReading, Fill, FillReply, IfPresent, LeaseReply, LeaseRequest, Recall, Removal, Store, StoreFuture,
-    SweepReply, SweepScope, Token, Watch, Watches, WriteReply,
+    StoreHealth, SweepReply, SweepScope, Token, Watch, Watches, WriteReply,
 };
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -34,6 +34,7 @@ pub(super) enum Op {
     Write,
     Invalidate,
     Sweep,
+    Ready,
 }
 
 #[derive(Clone)]
@@ -58,6 +59,7 @@ struct Plan {
     before: HashMap<Op, VecDeque<Gate>>,
     after: HashMap<Op, VecDeque<Gate>>,
     never_done: bool,
+    breaker_open: bool,
     mute: bool,
     sweeps: Vec<SweepScope>,
     ttls: Vec<Duration>,
@@ -132,6 +134,11 @@ impl Faulty {
 
     pub(super) fn nobody_watches(&self) -> bool {
         self.0.store.nobody_watches()
+    }
+
+    /// The breaker is open from now on, whatever the store answers.
+    pub(super) fn break_open(&self) {
+        self.plan(|plan| plan.breaker_open = true);
     }
 
     /// Something always stays pending.
@@ -333,6 +340,10 @@ impl Store for Faulty {
     }
 
     fn ready(&self, timeout: Duration) -> StoreFuture<'_, ()> {
-        self.0.store.ready(timeout)
+        self.through(Op::Ready, crate::clock::now() + timeout, self.0.store.ready(timeout))
+    }
+
+    fn health(&self) -> StoreHealth {
+        StoreHealth { breaker_open: self.plan(|plan| plan.breaker_open), ..StoreHealth::default() }
     }
 }

@@ -28,6 +28,7 @@ pub(super) struct Registrations {
     /// once count together.
     pub(super) permits: Arc<Semaphore>,
     pub(super) time_limit: Duration,
+    pub(super) store_wait: Duration,
     pub(super) observer: Option<Observer>,
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::{Id, JoinError, JoinSet};
@@ -11,7 +12,8 @@ use super::keys::{clipped, read};
 use super::outcome::Warmed;
 use super::registry::{Batches, BoxError, Job, Registrations};
 use crate::cache::Cache;
-use crate::config::{WARM_KEYS_MAX, WARM_READY_WAIT};
+use crate::clock;
+use crate::config::WARM_KEYS_MAX;
 use crate::observe::Event;
 use crate::runtime::scoped;
 
@@ -33,6 +35,8 @@ pub(super) struct Run {
     begun: HashMap<Id, (String, String, u64)>,
     keys: HashSet<String>,
     warmed: Warmed,
+    /// How long it may still wait for the store.
+    patience: Duration,
 }
 
 impl Run {
@@ -44,6 +48,7 @@ impl Run {
             Ok(()) => Arc::new(Semaphore::new(1)),
             Err(_) => registry.permits.clone(),
         };
+        let patience = registry.store_wait;
         Self {
             cache,
             registry,
@@ -53,6 +58,7 @@ impl Run {
             begun: HashMap::new(),
             keys: HashSet::new(),
             warmed: Warmed::default(),
+            patience,
         }
     }
 
@@ -166,7 +172,11 @@ impl Run {
     /// Waits for the store; if it is not ready in time, all waiting tasks have failed. Loads that
     /// no store can take would burden the database for nothing.
     async fn wait_for_store(&mut self) {
-        if let Err(error) = self.cache.ready(WARM_READY_WAIT).await {
+        let begun = clock::now();
+        // It takes an operation deadline to ask, also where there is no time to wait.
+        let ready = self.cache.ready(self.patience.max(self.cache.runtime.config.operation_deadline)).await;
+        self.patience = self.patience.saturating_sub(clock::since(begun));
+        if let Err(error) = ready {
             while let Some(job) = self.waiting.pop_front() {
                 let message = format!("the store is not ready: {error}");
                 self.say(&job.of, job.counts, &message);

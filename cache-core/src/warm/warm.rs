@@ -14,7 +14,7 @@ use super::registry::{BoxError, Loader, Registrations, Task, Work, nothing_furth
 use super::run::Run;
 use super::schedule::WarmSchedule;
 use crate::cache::Cache;
-use crate::config::{WARM_CONCURRENCY, WARM_TIME_LIMIT};
+use crate::config::{WARM_CONCURRENCY, WARM_STORE_WAIT, WARM_TIME_LIMIT};
 
 #[doc = include_str!("../../docs/warming.md")]
 #[derive(Clone)]
@@ -32,6 +32,7 @@ impl Warmer {
             loaders: HashMap::new(),
             permits: Arc::new(Semaphore::new(WARM_CONCURRENCY)),
             time_limit: WARM_TIME_LIMIT,
+            store_wait: WARM_STORE_WAIT,
             observer: None,
         };
         Self { cache: cache.clone(), registry: Arc::new(Mutex::new(registry)) }
@@ -117,6 +118,15 @@ impl Warmer {
     /// stopped.
     pub fn time_limit(&self, most: Duration) -> Self {
         self.lock().time_limit = most;
+        self.clone()
+    }
+
+    /// Sets how long one run waits for a store that does not answer, all its waits together: two
+    /// seconds by default, and one [operation deadline](crate::Builder::operation_deadline) at
+    /// least. Then whatever has not begun fails without having been loaded. A program that warms
+    /// before it serves is held up for so long if the store is away.
+    pub fn store_wait(&self, most: Duration) -> Self {
+        self.lock().store_wait = most;
         self.clone()
     }
 
