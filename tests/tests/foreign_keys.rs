@@ -2,7 +2,7 @@
 //! was invalidated is served.
 
 use cache_core::{Cache, IntoKey, Key};
-use cache_tests::{Raw, TestStore, each_server, ready};
+use cache_tests::{Log, Raw, TestStore, each_server, ready};
 
 const KINDS: [&str; 5] = ["string", "list", "hash", "set", "sorted set"];
 
@@ -156,6 +156,19 @@ each_server! {
             cache.clear().await.unwrap();
             assert_eq!(stored(&cache).await, [None; 3], "{key}");
         }
+    }
+
+    async fn it_is_said_once_for_each_kind_of_key_and_without_names(store: TestStore) {
+        let (cache, mut raw) = (store.cache().await, store.raw().await);
+        let (log, _listening) = Log::listen();
+        for tag in ["SECRET1", "SECRET2"] {
+            plant(&mut raw, &format!("{}:~index:t{tag}", store.namespace()), "list").await;
+            plant(&mut raw, &format!("{}:~clock", store.namespace()), "list").await;
+            cache.invalidate_tag(tag).await.unwrap();
+        }
+        let said = log.text();
+        let of = |kind: &str| said.lines().filter(|line| line.contains("ERROR") && line.contains(kind)).count();
+        assert_eq!((of("kind=\"index\""), of("kind=\"clock\""), of("SECRET")), (1, 1, 0), "{said}");
     }
 
     async fn it_is_reported(store: TestStore) {

@@ -63,10 +63,11 @@ impl Cache {
     /// invalidations that are still to be done. Returns those that could not be sent within
     /// `timeout`; it is empty if there are none.
     ///
-    /// What ends: background refreshes, the schedules of [`Warmer`](crate::Warmer)s, and the
-    /// reaping that other processes do as well. What is sent: invalidations that failed before and
-    /// are owed, and those under way, such as `#[invalidates(background)]` begins. Stop taking
-    /// requests first: a function that writes and has not returned yet is not waited for.
+    /// What ends: background refreshes, the schedules of [`Warmer`](crate::Warmer)s, and, for
+    /// [peers](Self::peer) as well, the reaping that other processes go on with. What is sent:
+    /// invalidations that failed before and are owed, and those under way, such as
+    /// `#[invalidates(background)]` begins. Stop taking requests first: a function that writes and
+    /// has not returned yet is not waited for.
     ///
     /// Calls go on as before, on any handle, for the last requests need the cache: they load, store
     /// and invalidate, and begin nothing in the background. So this may be called again, and then

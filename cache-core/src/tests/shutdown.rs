@@ -25,6 +25,20 @@ async fn what_is_owed_is_sent_at_once() {
     assert!(!cache.health().owes_invalidations);
 }
 
+/// A breaker that is open lets nothing through for seconds, and `ready` asks past it.
+#[tokio::test(start_paused = true)]
+async fn what_is_owed_is_sent_as_soon_as_the_store_is_ready() {
+    let (cache, store) = owing().await;
+    let back = store.hold(Op::Ready);
+    let begun = tokio::time::Instant::now();
+    let shutdown = tokio::spawn(async move { cache.shutdown(TIME).await.is_empty() });
+    back.reached().await;
+    store.heal(Op::Invalidate);
+    back.open();
+    assert!(shutdown.await.unwrap());
+    assert!(begun.elapsed().is_zero(), "{:?}", begun.elapsed());
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_cannot_be_sent_is_returned_in_time_and_another_process_does_it() {
     let (cache, store) = owing().await;
