@@ -266,6 +266,8 @@ impl Pool {
 
     async fn call(&self, key: StripeKey, invocation: &Invocation<'_>, until: Instant) -> Result<Reply, Error> {
         let stripes = self.runtimes.here(&self.shared)?;
+        // Before the permit: a call that waits for others says nothing about the server.
+        let _turn = stripes.turn(key, until).await?;
         let started = clock::now();
         let Ok(permit) = self.shared.breaker.admit(started) else {
             return Err(Error::new(ErrorKind::Unavailable, "Redis failed repeatedly and is not asked for now"));

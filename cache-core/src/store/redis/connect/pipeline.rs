@@ -17,7 +17,7 @@ use tokio::time::{Instant, sleep_until};
 use super::dial::Transport;
 use super::fault::Fault;
 use crate::clock;
-use crate::config::{REPLIES_AWAITED_MAX, SOCKET_WRITE_BYTES_KEPT, UNSENT_BYTES_MAX};
+use crate::config::{DEADLINES_LOOK, REPLIES_AWAITED_MAX, SOCKET_WRITE_BYTES_KEPT, UNSENT_BYTES_MAX};
 use crate::store::redis::resp::{Command, Frame, Malformed, Reader, Reply};
 
 /// The callers' side.
@@ -47,7 +47,11 @@ struct Queue {
 struct Deadlines {
     /// No call that waits has an earlier deadline. `None`: no call that waits has one.
     next: Option<Instant>,
+    /// No call has come since the last look.
+    is_quiet: bool,
     keeper: Option<Waker>,
+    /// The keeper has no timer: it waits to be woken.
+    keeper_sleeps: bool,
 }
 
 /// Where one call waits for its replies. Used again by later calls, so that a call allocates
@@ -81,11 +85,13 @@ impl Pipeline {
         }
         let seat = queue.take_seat(commands.len(), deadline);
         queue.awaited.extend(commands.iter().map(|_| seat));
-        let (keeper, driver) = (queue.deadlines.add(deadline), queue.idle_driver.take());
+        let driver = queue.idle_driver.take();
+        let keeper = queue.deadlines.add(deadline).filter(|_| driver.is_some());
         drop(queue);
-        // In this order: of the tasks that a task wakes, the last one runs next on the same thread,
-        // and other threads do not take it. If the caller then blocks its thread, its deadline is
-        // kept all the same.
+        // In this order, and the keeper never alone: of the tasks that a task wakes, the last one
+        // runs next on the same thread, and other threads do not take it. If the caller then blocks
+        // its thread, its deadline is kept all the same. While the driver is awake, the keeper is
+        // too, or it looks before long.
         keeper.into_iter().chain(driver).for_each(Waker::wake);
         Ok(Exchange { pipeline: self.clone(), seat: Some(seat) })
     }
@@ -132,8 +138,9 @@ impl Pipeline {
                 if queue.end.is_some() {
                     return Poll::Ready(());
                 }
-                let overdue = queue.overdue(clock::now());
-                let next = queue.deadlines.next;
+                let now = clock::now();
+                let overdue = queue.overdue(now);
+                let next = queue.deadlines.next_look(now);
                 match &mut queue.deadlines.keeper {
                     Some(keeper) => keeper.clone_from(context.waker()),
                     keeper => *keeper = Some(context.waker().clone()),
@@ -214,11 +221,22 @@ impl Queue {
 }
 
 impl Deadlines {
-    /// Returns the keeper, if its timer is to go off earlier.
+    /// Returns the keeper, if its timer is to go off earlier. Nothing is lost if it is not woken
+    /// now.
     fn add(&mut self, deadline: Option<Instant>) -> Option<Waker> {
-        let deadline = deadline.filter(|deadline| self.next.is_none_or(|next| *deadline < next))?;
-        self.next = Some(deadline);
-        self.keeper.take()
+        self.is_quiet = false;
+        let earlier = deadline.filter(|deadline| self.next.is_none_or(|next| *deadline < next));
+        self.next = earlier.or(self.next);
+        if earlier.is_some() || self.keeper_sleeps { self.keeper.clone() } else { None }
+    }
+
+    /// When the keeper is to look again, if it is not woken before.
+    fn next_look(&mut self, now: Instant) -> Option<Instant> {
+        let was_quiet = std::mem::replace(&mut self.is_quiet, true);
+        let before_long = (!was_quiet || self.next.is_some()).then(|| now + DEADLINES_LOOK);
+        let look = self.next.into_iter().chain(before_long).min();
+        self.keeper_sleeps = look.is_none();
+        look
     }
 }
 

@@ -6,12 +6,14 @@ use std::panic::catch_unwind;
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use tokio::runtime::{Handle, Id};
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::{Instant, timeout_at};
 
 use super::fault::Fault;
 use super::shared::Shared;
 use super::stripe::Stripe;
 use crate::clock::timers;
-use crate::config::RUNTIMES_MAX;
+use crate::config::{LARGE_CALLS_MAX, RUNTIMES_MAX};
 
 /// A fixed number of connections, kept by tasks of one runtime and used by the calls that this
 /// runtime polls.
@@ -20,12 +22,17 @@ pub(super) struct Stripes {
     /// For large values: replies come in order, and a small one would wait behind a large one.
     /// Opened when it is first used.
     large: Arc<Stripe>,
+    large_turns: Semaphore,
 }
 
 impl Stripes {
     fn new(connections: usize, shared: &Arc<Shared>) -> Self {
         let stripe = |index| Arc::new(Stripe::new(index, shared.clone()));
-        Self { each: (0..connections).map(stripe).collect(), large: stripe(connections) }
+        Self {
+            each: (0..connections).map(stripe).collect(),
+            large: stripe(connections),
+            large_turns: Semaphore::new(LARGE_CALLS_MAX),
+        }
     }
 
     pub(super) fn of(&self, key: StripeKey) -> &Arc<Stripe> {
@@ -33,6 +40,23 @@ impl Stripes {
             Some(hash) => &self.each[(hash % self.each.len() as u64) as usize],
             None => &self.large,
         }
+    }
+
+    /// Waits for the call's turn. A server that is asked for many large values at once does nothing
+    /// else until it has copied them all.
+    pub(super) async fn turn(&self, key: StripeKey, until: Instant) -> Result<Option<SemaphorePermit<'_>>, Fault> {
+        if key != StripeKey::LARGE {
+            return Ok(None);
+        }
+        match timeout_at(until, self.large_turns.acquire()).await {
+            Ok(turn) => Ok(turn.ok()),
+            Err(_) => Err(Fault::unavailable("too many large values are asked for at once")),
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn large_turns_taken(&self) -> usize {
+        LARGE_CALLS_MAX - self.large_turns.available_permits()
     }
 
     fn all(&self) -> impl Iterator<Item = &Arc<Stripe>> {

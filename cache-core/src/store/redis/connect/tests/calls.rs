@@ -2,7 +2,7 @@
 
 use super::fake::Door;
 use super::*;
-use crate::config::{BREAKER_FAILURES, LARGE_VALUE_BYTES_MIN, RECONNECT_DELAY_MAX};
+use crate::config::{BREAKER_FAILURES, LARGE_CALLS_MAX, LARGE_VALUE_BYTES_MIN, RECONNECT_DELAY_MAX};
 use crate::store::redis::{RedisStore, layout::Layout};
 use crate::store::{ClockReading, Fill, Store, Token};
 use bytes::Bytes;
@@ -130,6 +130,60 @@ async fn a_small_value_does_not_wait_behind_a_large_one() {
     assert_eq!((took, fake.dials()), (Duration::ZERO, 2));
     let served = |command| fake.seen(command).last().unwrap().0;
     assert_eq!((served("GET shop:user"), served("GET shop:page")), (1, 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_few_large_values_are_asked_for_at_once_and_the_others_wait_for_their_turn() {
+    let fake = Fake::new();
+    let store = Arc::new(RedisStore::on(pool(&fake), Layout::new("shop"), DEADLINE));
+    fake.on("GET shop:page", Answer::text(&"x".repeat(LARGE_VALUE_BYTES_MIN)));
+    store.get("page:1", in_time()).await.unwrap();
+    let allowed = Arc::new(tokio::sync::Notify::new());
+    fake.on("GET shop:page", Answer::EchoAfter(allowed.clone()));
+    let calls: Vec<_> = (0..2 * LARGE_CALLS_MAX)
+        .map(|number| {
+            let store = store.clone();
+            tokio::spawn(async move { store.get(&format!("page:{number}"), in_time()).await })
+        })
+        .collect();
+    tokio::time::sleep(DEADLINE / 2).await;
+    // The server has read what was sent, and answers none of it.
+    assert_eq!(fake.seen("GET shop:page").len(), 2);
+    let sent = || store.pool.runtimes.here(&store.pool.shared).unwrap().large_turns_taken();
+    assert_eq!(sent(), LARGE_CALLS_MAX);
+    for _ in &calls {
+        allowed.notify_one();
+        tokio::task::yield_now().await;
+        tokio::time::sleep(DEADLINE / 100).await;
+    }
+    for call in calls {
+        call.await.unwrap().unwrap();
+    }
+    assert_eq!((sent(), fake.dials()), (0, 2));
+}
+
+/// It says nothing about the server.
+#[tokio::test(start_paused = true)]
+async fn a_call_whose_turn_does_not_come_does_not_open_the_breaker() {
+    let fake = Fake::new();
+    let store = Arc::new(RedisStore::on(pool(&fake), Layout::new("shop"), DEADLINE));
+    fake.on("GET shop:page", Answer::text(&"x".repeat(LARGE_VALUE_BYTES_MIN)));
+    store.get("page:1", in_time()).await.unwrap();
+    fake.on("GET shop:page", Answer::Stall);
+    let long = Instant::now() + 100 * DEADLINE;
+    let holding: Vec<_> = (0..LARGE_CALLS_MAX)
+        .map(|_| {
+            let store = store.clone();
+            tokio::spawn(async move { store.get("page:1", long).await })
+        })
+        .collect();
+    tokio::time::sleep(DEADLINE / 100).await;
+    for _ in 0..=BREAKER_FAILURES {
+        let (outcome, took) = timed(store.get("page:2", in_time())).await;
+        assert_eq!((outcome.unwrap_err().kind(), took), (ErrorKind::Unavailable, DEADLINE));
+    }
+    assert!(!store.pool.breaker_is_open());
+    holding.iter().for_each(tokio::task::JoinHandle::abort);
 }
 
 #[tokio::test(start_paused = true)]
