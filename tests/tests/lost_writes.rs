@@ -2,7 +2,7 @@
 //! and whoever knows serves none of it.
 
 use cache_core::{Cache, LostWrites};
-use cache_tests::{Fault, FaultProxy, Server, ServerOptions, TestStore, each_server, ready, until};
+use cache_tests::{Fault, FaultProxy, Raw, Server, ServerOptions, TestStore, each_server, ready, until};
 
 /// One that keeps what it is told to save.
 fn keeping(store: &TestStore) -> Server {
@@ -11,6 +11,32 @@ fn keeping(store: &TestStore) -> Server {
 
 async fn save(server: &Server) {
     server.raw().await.command::<()>("SAVE", &[]).await;
+}
+
+/// Makes a server follow another one, and waits until it has what the other one has.
+async fn follow(follower: &Server, leader: &Server) {
+    let (mut raw, mut source) = (follower.raw().await, leader.raw().await);
+    raw.command::<()>("REPLICAOF", &["127.0.0.1", &leader.address().port().to_string()]).await;
+    until(async || replication(&mut raw, "master_link_status").await == "up").await;
+    let written = replication(&mut source, "master_repl_offset").await;
+    until(async || replication(&mut raw, "slave_repl_offset").await >= written).await;
+}
+
+async fn lead(server: &Server) {
+    server.raw().await.command::<()>("REPLICAOF", &["NO", "ONE"]).await;
+}
+
+async fn replication(raw: &mut Raw, field: &str) -> String {
+    let text: String = raw.command("INFO", &["replication"]).await;
+    text.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':')).unwrap_or_default().to_owned()
+}
+
+/// Two servers, of which the second one follows the first.
+async fn pair(store: &TestStore) -> (Server, Server) {
+    let start = || Server::with(store.kind().unwrap(), ServerOptions::new().line("repl-diskless-sync-delay 0"));
+    let (first, second) = (start(), start());
+    follow(&second, &first).await;
+    (first, second)
 }
 
 /// Loads `value` if nothing is stored.
@@ -113,6 +139,34 @@ each_server! {
             until(async || stored(&cache, "a:1").await == Some(2)).await;
             assert!(!cache.health().owes_invalidations);
         }
+    }
+
+    /// ★ It is the same process, with the data of another one: only its history tells.
+    async fn a_primary_that_followed_another_and_is_back_may_have_lost_writes(store: TestStore) {
+        let (server, other) = pair(&store).await;
+        let cache = ready(store.builder().url(server.url())).await;
+        get(&cache, "a:1", 1).await;
+        follow(&other, &server).await;
+        lead(&other).await;
+        assert_eq!(cache.invalidate_key("a:1").await.unwrap().entries, 1);
+        follow(&server, &other).await;
+        until(async || cache.health().disconnected).await;
+        lead(&server).await;
+        is_never_served_1(&cache, "a:1").await;
+    }
+
+    async fn a_primary_that_followed_another_and_lacks_nothing_keeps_what_it_has(store: TestStore) {
+        let (server, other) = pair(&store).await;
+        let cache = ready(store.builder().url(server.url())).await;
+        get(&cache, "a:1", 1).await;
+        cache.invalidate_key("b:1").await.unwrap();
+        follow(&other, &server).await;
+        lead(&other).await;
+        follow(&server, &other).await;
+        until(async || cache.health().disconnected).await;
+        lead(&server).await;
+        until(async || stored(&cache, "a:1").await == Some(1)).await;
+        assert!(!cache.health().owes_invalidations);
     }
 
     async fn who_says_so_keeps_what_may_be_old(store: TestStore) {

@@ -432,12 +432,12 @@ impl Store for RedisStore {
     fn make_good<'a>(&'a self, loss: &'a StoreLoss, until: Instant) -> StoreFuture<'a, ()> {
         Box::pin(async move {
             let clock = self.layout.clock();
-            let (run_id, mark) = match loss {
-                StoreLoss::Writes(run_id) => (&**run_id, 0),
+            let (reign, mark) = match loss {
+                StoreLoss::Writes(reign) => (&**reign, 0),
                 StoreLoss::Members(mark) => ("", *mark),
             };
             let (nonce, mark) = (nonce(), mark.to_string());
-            let args = [self.layout.root(), &nonce, run_id, &mark].map(str::as_bytes);
+            let args = [self.layout.root(), &nonce, reign, &mark].map(str::as_bytes);
             self.pool.run(&scripts::MAKE_GOOD, StripeKey::new(&clock), &[&clock], &args, until).await?;
             self.losses.made_good(loss);
             Ok(())
@@ -471,13 +471,13 @@ fn token_text(token: Token) -> String {
 #[cfg(test)]
 pub(in crate::store) async fn meet_of(
     namespace: &str,
-    (run_id, seen, is_first): (&str, u64, bool),
+    (reign, seen, is_first): (&str, u64, bool),
     raw: &mut ::redis::aio::MultiplexedConnection,
 ) -> String {
     let layout = Layout::new(namespace);
     let mut eval = ::redis::cmd("EVAL");
     eval.arg(scripts::MEET.source).arg(1).arg(layout.clock());
-    eval.arg(layout.root()).arg(nonce()).arg(run_id).arg(seen).arg(if is_first { "keep" } else { "renew" });
+    eval.arg(layout.root()).arg(nonce()).arg(reign).arg(seen).arg(if is_first { "keep" } else { "renew" });
     eval.query_async(raw).await.unwrap()
 }
 

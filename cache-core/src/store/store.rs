@@ -250,7 +250,7 @@ pub(crate) type LossListener = Box<dyn Fn() -> bool + Send + Sync>;
 /// What a store has lost, and what is made good when everything is removed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum StoreLoss {
-    /// The server of this run id has lost writes.
+    /// The primary of this reign has lost writes.
     #[cfg_attr(not(feature = "redis"), expect(dead_code, reason = "the embedded store loses none"))]
     Writes(Box<str>),
     /// Members of an index, or work on record: another program has overwritten the key. Each such

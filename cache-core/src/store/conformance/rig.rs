@@ -309,8 +309,8 @@ impl Rig {
     /// What a client does before it uses a primary that it did not talk to last; `seen` is the
     /// highest sequence number that it has seen.
     #[cfg(feature = "redis")]
-    pub(in crate::store) async fn meet(&self, run_id: &str, seen: u64, is_first: bool) -> String {
-        crate::store::redis::meet_of(&self.config.namespace, (run_id, seen, is_first), &mut self.raw().await).await
+    pub(in crate::store) async fn meet(&self, reign: &str, seen: u64, is_first: bool) -> String {
+        crate::store::redis::meet_of(&self.config.namespace, (reign, seen, is_first), &mut self.raw().await).await
     }
 
     /// One call of the background, which reaps only if none has done so within half of `pause`.

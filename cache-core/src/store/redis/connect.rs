@@ -59,7 +59,7 @@ use url::ServerUrl;
 pub(crate) type Hook = Box<dyn Fn(Connection) -> Pin<Box<dyn Future<Output = Result<(), Error>> + Send>> + Send + Sync>;
 
 /// Runs on a fresh connection to a primary that this process did not talk to last, with the
-/// primary's run id, and whether the process has talked to no primary before. Else as a [`Hook`].
+/// primary's reign, and whether the process has talked to no primary before. Else as a [`Hook`].
 pub(crate) type MeetingHook = Box<
     dyn Fn(Connection, Option<&str>, bool) -> Pin<Box<dyn Future<Output = Result<Inheritance, Error>> + Send>>
         + Send
@@ -74,7 +74,7 @@ pub(crate) enum Inheritance {
     Lost,
 }
 
-/// Is told the run id of a primary that lacks writes, before any call may use a connection to it.
+/// Is told the reign of a primary that lacks writes, before any call may use a connection to it.
 pub(crate) type LossHook = Box<dyn Fn(Option<&str>) + Send + Sync>;
 
 /// The work to be done on fresh connections.

@@ -83,13 +83,13 @@ impl Losses {
     /// The hook for a primary that this process did not talk to last: see `meet.lua`.
     pub(super) fn meeting(self: &Arc<Self>, layout: &Layout) -> MeetingHook {
         let (losses, root, clock) = (self.clone(), layout.root().to_owned(), layout.clock());
-        Box::new(move |connection, run_id, is_first| {
+        Box::new(move |connection, reign, is_first| {
             let (root, clock) = (root.clone(), clock.clone());
-            let run_id = run_id.unwrap_or_default().to_owned();
+            let reign = reign.unwrap_or_default().to_owned();
             let (seen, renews) = (losses.seen.load(Ordering::SeqCst), if is_first { "keep" } else { "renew" });
             Box::pin(async move {
                 let (nonce, seen) = (nonce(), seen.to_string());
-                let args = [&*root, &nonce, &run_id, &seen, renews].map(str::as_bytes);
+                let args = [&*root, &nonce, &reign, &seen, renews].map(str::as_bytes);
                 reply::inheritance(&connection.run(&scripts::MEET, &[&clock], &args).await?)
             })
         })
@@ -98,9 +98,9 @@ impl Losses {
     /// The hook for one that has lost writes.
     pub(super) fn hook(self: &Arc<Self>) -> LossHook {
         let losses = self.clone();
-        Box::new(move |run_id| {
+        Box::new(move |reign| {
             let mut told = losses.lock();
-            told.last = Some(StoreLoss::Writes(run_id.unwrap_or_default().into()));
+            told.last = Some(StoreLoss::Writes(reign.unwrap_or_default().into()));
             told.listeners.retain(|listener| listener());
         })
     }

@@ -15,6 +15,8 @@ use crate::store::redis::resp::{Command, Reply};
 #[derive(Debug, Default, PartialEq, Eq)]
 struct ServerInfo {
     run_id: Option<String>,
+    /// Of the server's data: it changes when a replica is made a primary.
+    replication_id: Option<String>,
     /// Whether the eviction policy is `allkeys-lru` or its like.
     evicts_any_key: bool,
 }
@@ -58,7 +60,7 @@ pub(super) async fn handshake(connection: &mut Connection, shared: &Shared) -> R
     on_connection.await.map_err(|error| Fault::new(error.kind(), error.to_string()))?;
     shared.note_missing(missing);
     shared.note_eviction(told.evicts_any_key);
-    shared.adopt_primary(connection, told.run_id.as_deref(), asked_at).await
+    shared.adopt_primary(connection, told.reign().as_deref(), asked_at).await
 }
 
 /// Says hello, in a round trip of its own: Redis closes the connection of a user that is unknown
@@ -79,7 +81,7 @@ struct Greeting {
     select: Option<Reply>,
     name: Reply,
     tracking: Reply,
-    info: [Reply; 2],
+    info: [Reply; 3],
     scripts: Vec<Reply>,
 }
 
@@ -99,6 +101,7 @@ impl Greeting {
         greeting.push(Command::new("CLIENT").arg("TRACKING").arg("ON").arg("OPTIN"));
         greeting.push(Command::new("INFO").arg("server"));
         greeting.push(Command::new("INFO").arg("memory"));
+        greeting.push(Command::new("INFO").arg("replication"));
         greeting.extend(shared.scripts.iter().map(|script| Command::new("SCRIPT").arg("LOAD").arg(script.source)));
         let mut replies = connection.send_all(&greeting).await?.into_iter();
         let mut next = || {
@@ -109,7 +112,7 @@ impl Greeting {
             select: if selects { Some(next()?) } else { None },
             name: next()?,
             tracking: next()?,
-            info: [next()?, next()?],
+            info: [next()?, next()?, next()?],
             scripts: replies.collect(),
         })
     }
@@ -146,12 +149,20 @@ fn is_granted(command: &'static str, reply: &Reply, missing: &mut Vec<&'static s
 }
 
 impl ServerInfo {
+    /// What tells this primary from every other, and from itself at another time: a primary that
+    /// followed another one and is back has the other one's data.
+    fn reign(&self) -> Option<String> {
+        let run_id = self.run_id.as_deref()?;
+        Some([run_id, self.replication_id.as_deref().unwrap_or_default()].join("/"))
+    }
+
     /// Reads one section of `INFO`. A text in another format tells nothing.
     fn read(&mut self, section: &Reply) {
         let text = section.text().unwrap_or_default();
         for (field, value) in text.lines().filter_map(|line| line.trim_end().split_once(':')) {
             match field {
                 "run_id" if !value.is_empty() => self.run_id = Some(value.to_owned()),
+                "master_replid" if !value.is_empty() => self.replication_id = Some(value.to_owned()),
                 "maxmemory_policy" => self.evicts_any_key = value.starts_with("allkeys-"),
                 _ => {}
             }

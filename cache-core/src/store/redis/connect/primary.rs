@@ -47,7 +47,7 @@ impl Hello {
 pub(super) struct Primary {
     /// `None`: the server does not tell its run id, so no other connection is known to lead to the
     /// same server.
-    run_id: Option<Box<str>>,
+    reign: Option<Box<str>>,
     met: Instant,
     /// When the last question was sent that the server answered with yes, in µs since `met`.
     confirmed: AtomicU64,
@@ -56,17 +56,17 @@ pub(super) struct Primary {
 }
 
 impl Primary {
-    pub(super) fn new(run_id: Option<&str>, asked_at: Instant) -> Arc<Self> {
+    pub(super) fn new(reign: Option<&str>, asked_at: Instant) -> Arc<Self> {
         let zero = || AtomicU64::new(0);
-        Arc::new(Self { run_id: run_id.map(Into::into), met: asked_at, confirmed: zero(), asked: zero() })
+        Arc::new(Self { reign: reign.map(Into::into), met: asked_at, confirmed: zero(), asked: zero() })
     }
 
-    pub(super) fn has_run_id(&self, run_id: &str) -> bool {
-        self.run_id.as_deref() == Some(run_id)
+    pub(super) fn is_of(&self, reign: &str) -> bool {
+        self.reign.as_deref() == Some(reign)
     }
 
     pub(super) fn is_identified(&self) -> bool {
-        self.run_id.is_some()
+        self.reign.is_some()
     }
 
     /// Notes the server's yes to a question that was sent at `asked_at`.

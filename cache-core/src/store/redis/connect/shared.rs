@@ -71,10 +71,10 @@ impl Shared {
     pub(super) async fn adopt_primary(
         &self,
         connection: &Connection,
-        run_id: Option<&str>,
+        reign: Option<&str>,
         asked_at: Instant,
     ) -> Result<Arc<Primary>, Fault> {
-        let Some(run_id) = run_id else {
+        let Some(reign) = reign else {
             let is_first = !self.met_unidentified.swap(true, Ordering::SeqCst) && self.primary.borrow().is_none();
             if self.meet(connection, None, is_first).await? == Inheritance::Lost {
                 (self.hooks.on_loss)(None);
@@ -83,18 +83,18 @@ impl Shared {
         };
         loop {
             let known = self.primary.borrow().clone();
-            if let Some(known) = known.as_ref().filter(|known| known.has_run_id(run_id)) {
+            if let Some(known) = known.as_ref().filter(|known| known.is_of(reign)) {
                 known.confirm(asked_at);
                 return Ok(known.clone());
             }
             let is_first = known.is_none() && !self.met_unidentified.load(Ordering::SeqCst);
-            let inheritance = self.meet(connection, Some(run_id), is_first).await?;
+            let inheritance = self.meet(connection, Some(reign), is_first).await?;
             // If another connection has adopted it meanwhile, its calls have seen what is new
             // there, and only the verdict of that connection counts.
             if inheritance == Inheritance::Lost && is_same(&self.primary.borrow(), &known) {
-                (self.hooks.on_loss)(Some(run_id));
+                (self.hooks.on_loss)(Some(reign));
             }
-            let met = Primary::new(Some(run_id), asked_at);
+            let met = Primary::new(Some(reign), asked_at);
             // If yet another primary became known meanwhile, this one is prepared once more: it may
             // have missed something.
             let adopted = self.primary.send_if_modified(|primary| {
@@ -110,11 +110,11 @@ impl Shared {
         }
     }
 
-    async fn meet(&self, connection: &Connection, run_id: Option<&str>, is_first: bool) -> Result<Inheritance, Fault> {
+    async fn meet(&self, connection: &Connection, reign: Option<&str>, is_first: bool) -> Result<Inheritance, Fault> {
         if !is_first {
             tracing::info!(address = %self.target.address, "another Redis primary took over");
         }
-        (self.hooks.on_new_primary)(connection.clone(), run_id, is_first)
+        (self.hooks.on_new_primary)(connection.clone(), reign, is_first)
             .await
             .map_err(|error| Fault::new(error.kind(), format!("the new primary was not prepared: {error}")))
     }

@@ -7,7 +7,7 @@
 -- all. Its members and their scores:
 --   !inc:<incarnation>  -inf        !floor  -floor        !seq  seq        <name>  its fence
 --   !reaped  -seq of the last reaping       !reaper  -µs when a process last came to reap
---   !run:<run id>  -seq with which the server of this run id began
+--   !reign:<run id>/<replication id>  -seq with which this primary began
 --   !lost  -seq when members were found to be lost
 local root, nonce = ARGV[1], ARGV[2]
 local clock_key = root .. '~clock'

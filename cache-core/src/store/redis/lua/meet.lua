@@ -1,7 +1,7 @@
 -- A process meets a primary that it did not talk to last.
 --
 -- KEYS  1 clock
--- ARGV  1 root  2 nonce  3 run id of the server, '' if it does not tell
+-- ARGV  1 root  2 nonce  3 reign of the primary, '' if it does not tell its run id
 --       4 the highest sequence number that this process has seen, 0 if none
 --       5 'renew', or 'keep' for the first primary of a process
 -- Reply 'whole', or 'lost': the server's data is older than what this process has seen
@@ -12,14 +12,14 @@
 --
 -- Whoever meets the server first notes with which sequence number it began: whoever comes later
 -- finds the clock moved on.
-local run, seen = '!run:' .. ARGV[3], tonumber(ARGV[4])
+local reign, seen = '!reign:' .. ARGV[3], tonumber(ARGV[4])
 open_clock()
 local began, others = seq, {}
 local marks = redis.call('ZRANGEBYSCORE', clock_key, '-inf', 0, 'WITHSCORES')
 for at = 1, #marks, 2 do
-  if marks[at] == run then
+  if marks[at] == reign then
     began = -tonumber(marks[at + 1])
-  elseif string.sub(marks[at], 1, 5) == '!run:' then
+  elseif string.sub(marks[at], 1, 7) == '!reign:' then
     others[#others + 1] = marks[at]
   end
 end
@@ -31,6 +31,6 @@ else
   redis.call('ZREM', clock_key, '!', unpack(others))
 end
 if ARGV[3] ~= '' then
-  redis.call('ZADD', clock_key, digits(-began), run)
+  redis.call('ZADD', clock_key, digits(-began), reign)
 end
 return began < seen and 'lost' or 'whole'

@@ -6,7 +6,7 @@ on_every_server! {
     a_primary_that_begins_before_what_was_seen_has_lost_writes
     a_loss_is_found_by_each_process_whoever_comes_first
     a_loss_that_was_made_good_is_found_no_more
-    a_primary_that_does_not_tell_its_run_id_is_judged_by_its_clock
+    a_primary_that_does_not_tell_its_reign_is_judged_by_its_clock
     the_clock_of_a_new_primary_passes_all_that_was_seen
     every_reply_that_has_the_sequence_is_seen
 }
@@ -28,14 +28,14 @@ async fn a_primary_that_begins_before_what_was_seen_has_lost_writes(rig: Rig) {
 
 /// ★ Processes that come first, or are new, move the clock past what the others have seen.
 async fn a_loss_is_found_by_each_process_whoever_comes_first(rig: Rig) {
-    for (run_id, is_first) in [("b", true), ("c", false)] {
+    for (reign, is_first) in [("b", true), ("c", false)] {
         let saved = seq(&rig).await;
-        assert_eq!(rig.meet(run_id, if is_first { 0 } else { saved }, is_first).await, WHOLE);
+        assert_eq!(rig.meet(reign, if is_first { 0 } else { saved }, is_first).await, WHOLE);
         rig.invalidate(&["t1"]).await;
         rig.invalidate(&["t2"]).await;
         assert!(seq(&rig).await > saved + 1);
-        assert_eq!(rig.meet(run_id, saved + 1, false).await, LOST);
-        assert_eq!(rig.meet(run_id, saved + 1, false).await, LOST, "and by the third one");
+        assert_eq!(rig.meet(reign, saved + 1, false).await, LOST);
+        assert_eq!(rig.meet(reign, saved + 1, false).await, LOST, "and by the third one");
     }
 }
 
@@ -48,7 +48,7 @@ async fn a_loss_that_was_made_good_is_found_no_more(rig: Rig) {
     assert_eq!(rig.meet("b", seen, false).await, WHOLE);
 }
 
-async fn a_primary_that_does_not_tell_its_run_id_is_judged_by_its_clock(rig: Rig) {
+async fn a_primary_that_does_not_tell_its_reign_is_judged_by_its_clock(rig: Rig) {
     let saved = seq(&rig).await;
     assert_eq!(rig.meet("", saved, false).await, WHOLE);
     assert_eq!(rig.meet("", seq(&rig).await + 1, false).await, LOST);

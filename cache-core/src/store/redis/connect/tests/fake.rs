@@ -209,7 +209,7 @@ async fn next_command(stream: &mut DuplexStream, received: &mut Vec<u8>) -> Opti
 fn parse(bytes: &[u8]) -> Option<(Vec<String>, usize)> {
     let mut at = 0;
     let line = |at: &mut usize| {
-        let end = *at + bytes[*at..].windows(2).position(|pair| pair == b"\r\n")?;
+        let end = *at + bytes.get(*at..)?.windows(2).position(|pair| pair == b"\r\n")?;
         let number: usize = std::str::from_utf8(&bytes[*at + 1..end]).unwrap().parse().unwrap();
         *at = end + 2;
         Some(number)

@@ -280,3 +280,21 @@ async fn when_one_connection_meets_another_primary_the_others_follow() {
     assert_eq!(fake.dials(), 6);
     assert_eq!(hook.runs.load(Ordering::SeqCst), 1, "prepared once");
 }
+
+/// ★ It has followed another primary, and has the data of that one.
+#[tokio::test(start_paused = true)]
+async fn a_primary_with_another_replication_id_is_another_primary() {
+    let fake = Fake::new();
+    let history =
+        |id: &str| fake.on("INFO replication", Answer::text(&format!("role:master\r\nmaster_replid:{id}\r\n")));
+    history("one");
+    let (hook, on_new_primary) = counting_hook();
+    let pool = pool_with(&fake, &config(1), on_new_primary);
+    pool.ready(LONG).await.unwrap();
+    for (id, runs) in [("one", 0), ("two", 1), ("two", 1), ("one", 2)] {
+        history(id);
+        fail_over(&fake, &pool, "a").await;
+        pool.ready(LONG).await.unwrap();
+        assert_eq!(hook.runs.load(Ordering::SeqCst), runs, "{id}");
+    }
+}
