@@ -12,6 +12,7 @@ mod cascade;
 mod flight;
 mod hit;
 mod large;
+mod million;
 mod rounds;
 mod soak;
 mod wake;
@@ -45,6 +46,9 @@ fn main() {
             cascade::run(&server, rounds).await;
         }
         // Minutes long: only when asked for by name.
+        if arguments.iter().any(|argument| argument == "million") {
+            million::run(&server).await;
+        }
         if arguments.iter().any(|argument| argument == "soak") {
             soak::run(&server, if quick { 100_000 } else { 2_000_000 }).await;
         }

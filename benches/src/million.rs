@@ -1,0 +1,139 @@
+//! An invalidation of one tag with a million entries, beside readers of small hits.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use cache_core::{Cache, IntoKey, Key, cached};
+use cache_tests::{Raw, Server};
+
+const MEMBERS: u64 = 1_000_000;
+const FILLERS: u64 = 256;
+const READERS: u64 = 8;
+/// How many members the naive way deletes in one pipeline.
+const NAIVE_PIPELINE: usize = 1_000;
+
+#[cached(prefix = "small", ttl = "1h", skip(cache), cache = cache)]
+async fn small(cache: &Cache, id: u64) -> Result<String, Infallible> {
+    Ok(format!("{id:0200}"))
+}
+
+async fn fill(cache: &Cache) {
+    let fillers: Vec<_> = (0..FILLERS)
+        .map(|filler| {
+            let cache = cache.clone();
+            tokio::spawn(async move {
+                for at in (filler..MEMBERS).step_by(FILLERS as usize) {
+                    let key: Key<u64> = format!("member:{at}").into_key().expect("a valid key");
+                    let key = key.with_tags(["million"]).with_ttl(Duration::from_secs(3_600));
+                    cache.get_or_load(&key, || async { Ok::<u64, Infallible>(1) }).await.expect("infallible");
+                }
+            })
+        })
+        .collect();
+    for filler in fillers {
+        filler.await.expect("no filler panics");
+    }
+}
+
+async fn fill_naively(raw: &mut Raw) {
+    for chunk in 0..MEMBERS / NAIVE_PIPELINE as u64 {
+        let mut pipe = redis::pipe();
+        for at in 0..NAIVE_PIPELINE as u64 {
+            let key = format!("naive:{}", chunk * NAIVE_PIPELINE as u64 + at);
+            pipe.set_ex(&key, 1, 3_600).ignore().sadd("naive:tag:million", key).ignore();
+        }
+        pipe.exec_async(raw.connection()).await.expect("the server answers");
+    }
+}
+
+async fn invalidate_naively(raw: &mut Raw) -> u64 {
+    let members: Vec<String> = raw.command("SMEMBERS", &["naive:tag:million"]).await;
+    raw.command::<u64>("DEL", &["naive:tag:million"]).await;
+    let mut removed = 0;
+    for chunk in members.chunks(NAIVE_PIPELINE) {
+        let mut pipe = redis::pipe();
+        chunk.iter().for_each(|key| {
+            pipe.del(key);
+        });
+        let counts: Vec<u64> = pipe.query_async(raw.connection()).await.expect("the server answers");
+        removed += counts.iter().sum::<u64>();
+    }
+    removed
+}
+
+/// What small hits take until `until` is over: p99.9 in ms.
+async fn read_until<T>(cache: &Cache, until: impl Future<Output = T>) -> (T, f64) {
+    let stop = Arc::new(AtomicBool::new(false));
+    let readers: Vec<_> = (0..READERS)
+        .map(|id| {
+            let (cache, stop) = (cache.clone(), stop.clone());
+            tokio::spawn(async move {
+                let mut took = Vec::new();
+                while !stop.load(Ordering::Relaxed) {
+                    let begun = Instant::now();
+                    small(&cache, id).await.expect("infallible");
+                    took.push(begun.elapsed());
+                }
+                took
+            })
+        })
+        .collect();
+    let output = until.await;
+    stop.store(true, Ordering::Relaxed);
+    let mut took = Vec::new();
+    for reader in readers {
+        took.extend(reader.await.expect("no reader panics"));
+    }
+    took.sort_unstable();
+    (output, took[took.len() * 999 / 1_000].as_secs_f64() * 1e3)
+}
+
+/// The longest and the median time of the commands that took 1 ms and more, and their number.
+async fn slow_commands(raw: &mut Raw) -> String {
+    let commands: Vec<(u64, u64, u64, redis::Value, String, String)> = raw.command("SLOWLOG", &["GET", "-1"]).await;
+    let mut took: Vec<u64> = commands.iter().map(|command| command.2).collect();
+    took.sort_unstable();
+    match took.last() {
+        None => "none".to_owned(),
+        Some(longest) => {
+            let median = took[took.len() / 2] as f64 / 1e3;
+            format!("{} over 1 ms, median {median:.1} ms, longest {:.1} ms", took.len(), *longest as f64 / 1e3)
+        }
+    }
+}
+
+pub async fn run(server: &Server) {
+    let cache = Cache::builder().url(server.url()).namespace("million").build().expect("a cache");
+    cache.ready(Duration::from_secs(5)).await.expect("a server that answers");
+    let mut raw = server.raw().await;
+    for id in 0..READERS {
+        small(&cache, id).await.expect("infallible");
+    }
+    println!("\n## One tag with {MEMBERS} entries falls, beside {READERS} readers of small hits\n");
+    println!("| | took, s | readers' p99.9 before, ms | meanwhile, ms | commands on the server |");
+    println!("|---|---|---|---|---|");
+    for naive in [false, true] {
+        if naive {
+            fill_naively(&mut raw).await
+        } else {
+            fill(&cache).await
+        }
+        let (_, idle) = read_until(&cache, tokio::time::sleep(Duration::from_secs(2))).await;
+        raw.command::<()>("CONFIG", &["SET", "slowlog-log-slower-than", "1000", "slowlog-max-len", "100000"]).await;
+        raw.command::<()>("SLOWLOG", &["RESET"]).await;
+        let begun = Instant::now();
+        let (removed, meanwhile) = match naive {
+            false => {
+                read_until(&cache, async { cache.invalidate_tag("million").await.expect("it answers").entries }).await
+            }
+            true => read_until(&cache, invalidate_naively(&mut raw)).await,
+        };
+        let took = begun.elapsed().as_secs_f64();
+        assert_eq!(removed, MEMBERS, "everything falls, each once");
+        let slow = slow_commands(&mut raw).await;
+        let name = if naive { "SMEMBERS, then DEL in pipelines of 1,000" } else { "cache-core" };
+        println!("| {name} | {took:.1} | {idle:.2} | {meanwhile:.2} | {slow} |");
+    }
+}
