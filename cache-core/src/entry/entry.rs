@@ -152,6 +152,11 @@ pub(crate) struct Entry {
     payload: Range<usize>,
 }
 
+/// Whether bytes say that they are of this type, whatever else they are.
+pub(crate) fn is_of(bytes: &[u8], fingerprint: &Fingerprint) -> bool {
+    bytes.get(4..20) == Some(&fingerprint.0)
+}
+
 impl Entry {
     /// Reads the header, and checks every length and the checksum. Allocates nothing.
     /// [`names`](Self::names) checks the names, the codec checks the payload.

@@ -21,6 +21,13 @@ pub use self::shape::{OpaqueField, Shape, ShapeOf};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Fingerprint(pub(crate) [u8; 16]);
 
+impl Fingerprint {
+    /// Enough of it to tell the types of a few entries apart. A mistake costs a load.
+    pub(crate) fn short(&self) -> String {
+        self.0[..4].iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
 /// Remembered, because shapes do not change while a program runs, and walking one takes
 /// microseconds.
 type Memo = RwLock<HashMap<(TypeId, u32, bool), Fingerprint>>;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Policy, Recipe};
+use crate::entry::Fingerprint;
 use crate::freshness::Ttl;
 #[cfg(test)]
 use crate::name::Unencodable;
@@ -163,6 +164,11 @@ pub(crate) struct EntryKey {
 }
 
 impl EntryKey {
+    /// The key of an entry beside this one, for values of one type.
+    pub(crate) fn of_type(&self, fingerprint: &Fingerprint) -> Self {
+        Self { text: [&*self.text, "~", &fingerprint.short()].concat().into() }
+    }
+
     /// The key as fences and indexes spell it. A hit has no use for it.
     pub(crate) fn name(&self) -> Name {
         Name::of_key(&self.text)

@@ -100,7 +100,7 @@ impl Loading {
         if_failed: IfFailed,
         replaces: Replaces,
     ) -> Box<Self> {
-        let scope = Scope::new(subject.runtime.id, subject.key_text().cloned(), subject.runtime.config.names_max)
+        let scope = Scope::new(subject.runtime.id, subject.called().cloned(), subject.runtime.config.names_max)
             .after(budget.lost());
         let (declared, cost) = (Names::new(), Duration::ZERO);
         let replaces = match rights.clock {

@@ -11,7 +11,7 @@ use super::refresh::Due;
 use super::subject::Subject;
 use crate::clock::{self, Instant, can_wait};
 use crate::config::DURATION_MAX;
-use crate::entry::Entry;
+use crate::entry::{self, Entry};
 use crate::error::Error;
 use crate::freshness::{Decision, Reason};
 use crate::observe::{Counters, Event};
@@ -171,9 +171,30 @@ impl Read {
 
     /// As [`stored`](Self::stored), but an error of the store goes to the caller.
     pub(crate) async fn look(&mut self) -> Result<Option<Hit>, Error> {
-        let Some((key, store)) = self.subject.place().filter(|_| self.looks()) else { return Ok(None) };
-        let bytes = self.budget.ask(&self.subject.counters, |until| store.get(&key.text, until)).await?;
-        Ok(bytes.and_then(|bytes| self.usable(bytes, Source::Store)))
+        loop {
+            let Some((key, store)) = self.subject.place().filter(|_| self.looks()) else { return Ok(None) };
+            let bytes = self.budget.ask(&self.subject.counters, |until| store.get(&key.text, until)).await?;
+            let Some(bytes) = bytes else { return Ok(None) };
+            if !self.goes_beside(&bytes) {
+                return Ok(self.usable(bytes, Source::Store));
+            }
+        }
+    }
+
+    /// Whether the bytes are a good entry of another type, so that this call goes on with the entry
+    /// of its own type [beside](Subject::beside) that one.
+    fn goes_beside(&mut self, bytes: &Bytes) -> bool {
+        let is_function = !self.terms.any_type && !self.subject.policy.by_text;
+        if entry::is_of(bytes, &self.subject.fingerprint) || !is_function {
+            return false;
+        }
+        if !Entry::decode(bytes.clone()).is_ok_and(|entry| !entry.header().by_text) {
+            return false;
+        }
+        let Some(beside) = self.subject.beside() else { return false };
+        self.subject.note(Event::BadEntry);
+        self.subject = beside;
+        true
     }
 
     /// Counts a value that was decoded and goes to the caller. Returns the refresh that is due, if

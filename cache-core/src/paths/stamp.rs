@@ -119,6 +119,7 @@ fn names(subject: &Subject, declared: Names, mut inherited: Lineage) -> Result<(
     }
     let mut names: BTreeSet<Name> = std::mem::take(&mut inherited.names);
     names.extend(declared.into_sorted());
+    names.extend(subject.stands_beside());
     let own = subject.name();
     if let Some(own) = &own {
         names.remove(own);

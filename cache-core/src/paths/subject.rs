@@ -18,6 +18,8 @@ pub(crate) struct Subject {
     pub(crate) policy: Policy,
     pub(crate) fingerprint: Fingerprint,
     pub(crate) counters: Arc<Counters>,
+    /// The key that the caller has named, if this is the entry [beside](Self::beside) that one.
+    beside: Option<EntryKey>,
 }
 
 impl Subject {
@@ -36,7 +38,28 @@ impl Subject {
         {
             counters.note(Event::PrefixContested { first, second });
         }
-        Arc::new(Self { runtime: runtime.clone(), key, policy, fingerprint, counters })
+        Arc::new(Self { runtime: runtime.clone(), key, policy, fingerprint, counters, beside: None })
+    }
+
+    /// The entry of this type beside the one under its key, which is of another type: another
+    /// version of the program runs as well, and each would load what the other one has stored over.
+    /// It depends on the key, so it falls with it. `None`: it is that entry already.
+    pub(crate) fn beside(&self) -> Option<Arc<Self>> {
+        let Self { runtime, key, policy, fingerprint, counters, beside: None } = self else { return None };
+        let beside = key.clone()?;
+        let key = Some(beside.of_type(fingerprint));
+        let (runtime, policy, counters) = (runtime.clone(), policy.clone(), counters.clone());
+        Some(Arc::new(Self { runtime, key, policy, fingerprint: *fingerprint, counters, beside: Some(beside) }))
+    }
+
+    /// The key that the caller has named.
+    pub(crate) fn called(&self) -> Option<&Arc<str>> {
+        self.beside.as_ref().or(self.key.as_ref()).map(|key| &key.text)
+    }
+
+    /// The name of the entry that it stands beside.
+    pub(crate) fn stands_beside(&self) -> Option<Name> {
+        self.beside.as_ref().map(EntryKey::name)
     }
 
     /// The key, and the store that holds its entry; `None` if the call has no key or the cache no

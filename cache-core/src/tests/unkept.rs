@@ -123,7 +123,7 @@ async fn whatever_keeps_the_news_out_the_value_before_it_goes() {
 async fn what_stands_in_for_errors_goes_once_a_load_succeeds() {
     let (cache, store) = rig();
     let policy = Policy::new("k").ttl(MINUTE).stale_if_error(MINUTE);
-    aged(&cache, &store, policy.clone(), Some(1)).await;
+    aged(&cache, &store, policy.clone(), Some(1_u32)).await;
     assert_eq!(function(policy, None::<u32>).call(&cache).await, None);
     assert_eq!(store.bytes("k").await, None);
 }
@@ -134,7 +134,7 @@ async fn an_id_that_a_batch_leaves_out_is_served_no_longer() {
 
     use crate::private::{ManyCall, ManyStep, fill_many, lookup_many, mapping};
     let (cache, store) = rig();
-    aged(&cache, &store, policy(), Some(1)).await;
+    aged(&cache, &store, policy(), Some(1_u32)).await;
     let key = |_: &u32| TextKey::literal("k").unwrap().typed();
     let call = ManyCall::new(Some(&cache), &[7], key, policy(), coding(), mapping::<BTreeMap<u32, u32>>());
     let ManyStep::Load(load) = lookup_many(call).await else { panic!("it is stale") };
@@ -193,7 +193,7 @@ async fn a_removal_that_the_store_does_not_answer_costs_one_deadline_and_the_nex
     for hangs in [false, true] {
         let (cache, store) = rig();
         let policy = Policy::new("k").ttl(MINUTE).stale_if_error(MINUTE);
-        aged(&cache, &store, policy.clone(), Some(1)).await;
+        aged(&cache, &store, policy.clone(), Some(1_u32)).await;
         if hangs {
             store.hang(Op::Discard);
         } else {
@@ -235,7 +235,7 @@ async fn what_was_made_from_it_goes_on_and_falls_with_its_names() {
 #[tokio::test(start_paused = true)]
 async fn the_load_around_it_is_stored() {
     let (cache, store) = rig();
-    aged(&cache, &store, policy(), Some(1)).await;
+    aged(&cache, &store, policy(), Some(1_u32)).await;
     let value = load(&cache, "page", async {
         let gone = function(policy(), None::<u32>);
         gone.call(&cache).await.unwrap_or(7)

@@ -37,7 +37,7 @@ impl BatchLoading {
     /// vain.
     pub(crate) fn new(runtime: &Arc<Runtime>, loads: Vec<(usize, Box<Loading>)>, lost: Duration) -> Self {
         let keys: HashSet<Arc<str>> =
-            loads.iter().filter_map(|(_, loading)| loading.subject.key_text().cloned()).collect();
+            loads.iter().filter_map(|(_, loading)| loading.subject.called().cloned()).collect();
         let scope = Scope::of_batch(runtime.id, keys, runtime.config.names_max).after(lost);
         let counters = loads[0].1.subject.counters.clone();
         Self {

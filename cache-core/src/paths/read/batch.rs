@@ -13,6 +13,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use super::claim::{Claim, ClaimAnswer};
 use super::{Hit, Miss, Read, Source, Terms, Way};
 use crate::clock::{self, Instant};
@@ -93,12 +95,33 @@ impl Batch {
         let mut budget = Budget::new(runtime.config.operation_deadline.min(self.left));
         let answer = budget.ask(&self.counters, |until| store.get_many(&keys, until)).await;
         self.left = if answer.is_ok() { asking.left() } else { Duration::ZERO };
-        let values = answer.ok()?;
+        let mut values = answer.ok()?;
+        self.look_beside(&places, &mut values).await;
         let sizes = values.iter().flatten().map(bytes::Bytes::len);
         self.counters.values_seen(sizes.clone().count(), sizes.sum());
         self.look_keys = keys_within_bytes(&self.counters).unwrap_or((2 * self.look_keys).min(BATCH_GET_KEYS));
         let found = places.into_iter().zip(values);
         Some(found.filter_map(|(at, value)| Some((at, self.reads[at].usable(value?, Source::Store)?))).collect())
+    }
+
+    /// Looks for the entries of this type where those under the keys are of another one. One more
+    /// round trip, if there are any.
+    async fn look_beside(&mut self, places: &[usize], values: &mut [Option<Bytes>]) {
+        let mut beside = Vec::new();
+        for (at, (place, value)) in places.iter().zip(values.iter_mut()).enumerate() {
+            if value.as_ref().is_some_and(|bytes| self.reads[*place].goes_beside(bytes)) {
+                *value = None;
+                beside.push(at);
+            }
+        }
+        let keys: Vec<_> = beside.iter().filter_map(|at| self.reads[places[*at]].subject.key_text().cloned()).collect();
+        let Ok(store) = self.runtime.store() else { return };
+        if keys.is_empty() {
+            return;
+        }
+        let mut budget = Budget::new(self.runtime.config.operation_deadline.min(self.left));
+        let found = budget.ask(&self.counters, |until| store.get_many(&keys, until)).await.unwrap_or_default();
+        beside.into_iter().zip(found).for_each(|(at, found)| values[at] = found);
     }
 
     /// Whether no key is left without a value.

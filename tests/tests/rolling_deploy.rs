@@ -1,0 +1,178 @@
+//! Two versions of a program share a Redis: each has its own entries, and neither is served the
+//! other's.
+
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use cache_core::{Cache, cached, write_through};
+use cache_tests::{Data, TestStore, each_server, each_store};
+use serde::{Deserialize, Serialize};
+
+#[derive(Clone)]
+struct App {
+    cache: Cache,
+    data: Arc<Data>,
+}
+
+impl App {
+    async fn new(store: &TestStore) -> Self {
+        let app = Self { cache: store.cache().await, data: Arc::new(Data::new()) };
+        app.data.set("row", "a");
+        app
+    }
+
+    /// As another process would see it.
+    async fn elsewhere(&self, store: &TestStore) -> Self {
+        Self { cache: store.another_process().await, ..self.clone() }
+    }
+
+    async fn row(&self) -> String {
+        self.data.read("row").await
+    }
+}
+
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
+struct Old {
+    name: String,
+}
+
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
+struct New {
+    name: String,
+    size: usize,
+}
+
+#[cached(prefix = "row", ttl = "1h", tags = ["team:7"], skip(app), cache = app.cache)]
+async fn old(app: &App, id: u64) -> Old {
+    let _ = id;
+    Old { name: app.row().await }
+}
+
+mod later {
+    use super::*;
+
+    #[cached(prefix = "row", ttl = "1h", tags = ["team:7"], skip(app), cache = app.cache)]
+    pub(super) async fn new(app: &App, id: u64) -> New {
+        let _ = id;
+        New { name: app.row().await, size: 1 }
+    }
+
+    #[cached(prefix = "row", ttl = "1h", skip(app), each = ids, cache = app.cache)]
+    pub(super) async fn many(app: &App, ids: &[u64]) -> Result<HashMap<u64, New>, Infallible> {
+        let name = app.row().await;
+        Ok(ids.iter().map(|id| (*id, New { name: name.clone(), size: 1 })).collect())
+    }
+
+    /// Calls itself with the same key.
+    #[cached(prefix = "row", ttl = "1h", skip(app, depth), cache = app.cache)]
+    pub(super) async fn deep(app: &App, id: u64, depth: u32) -> New {
+        match depth {
+            0 => New { name: app.row().await, size: 1 },
+            _ => Box::pin(deep(app, id, depth - 1)).await,
+        }
+    }
+
+    #[cached(prefix = "page", ttl = "1h", skip(app), cache = app.cache)]
+    pub(super) async fn page(app: &App) -> String {
+        new(app, 1).await.name
+    }
+}
+
+#[write_through(old(id), cache = app.cache)]
+async fn write(app: &App, id: u64, name: &str) -> Old {
+    let _ = id;
+    app.data.set("row", name);
+    Old { name: name.to_owned() }
+}
+
+each_store! {
+    async fn a_batch_of_one_version_is_beside_single_calls_of_another(store: TestStore) {
+        let app = App::new(&store).await;
+        let ids: Vec<u64> = (0..10).collect();
+        for id in 0..5 {
+            old(&app, id).await;
+        }
+        for _ in 0..10 {
+            assert_eq!(later::many(&app, &ids).await.unwrap().len(), 10);
+        }
+        assert_eq!(app.data.reads("row"), 6, "the batch loaded once");
+        for id in 0..5 {
+            old(&app, id).await;
+            later::new(&app, id).await;
+        }
+        assert_eq!(app.data.reads("row"), 6, "nothing was stored over");
+    }
+
+    async fn what_falls_with_the_key_falls_in_each_version(store: TestStore) {
+        let app = App::new(&store).await;
+        for by in ["key", "tag", "pattern", "write", "clear"] {
+            app.data.set("row", "a");
+            assert_eq!((old(&app, 1).await.name, later::new(&app, 1).await.name), ("a".to_owned(), "a".to_owned()));
+            assert_eq!(later::page(&app).await, "a");
+            app.data.set("row", "b");
+            match by {
+                "key" => assert_eq!(app.cache.invalidate_key(old::key(&1)).await.unwrap().entries, 3),
+                "tag" => assert_eq!(app.cache.invalidate_tag("team:7").await.unwrap().entries, 3),
+                "pattern" => assert_eq!(app.cache.invalidate_pattern("row:1").await.unwrap().entries, 3),
+                "write" => assert_eq!(write(&app, 1, "b").await.name, "b"),
+                _ => assert_eq!(app.cache.clear().await.unwrap().entries, 3),
+            }
+            assert_eq!((later::page(&app).await, later::new(&app, 1).await.name), ("b".to_owned(), "b".to_owned()), "{by}");
+            assert_eq!(old(&app, 1).await.name, "b", "{by}");
+            app.cache.clear().await.unwrap();
+        }
+    }
+
+    async fn a_load_that_was_overtaken_is_refused_beside_the_key_as_well(store: TestStore) {
+        let app = App::new(&store).await;
+        old(&app, 1).await;
+        let held = app.data.hold("row");
+        let late = tokio::spawn({
+            let app = app.clone();
+            async move { later::new(&app, 1).await }
+        });
+        held.reached().await;
+        app.data.set("row", "b");
+        app.cache.invalidate_key(later::new::key(&1)).await.unwrap();
+        assert_eq!(later::new(&app, 1).await.name, "b", "while the load is held");
+        app.cache.invalidate_key(later::new::key(&1)).await.unwrap();
+        held.open();
+        assert_eq!(late.await.unwrap().name, "a", "its own caller gets what it loaded");
+        assert_eq!((old(&app, 1).await.name, later::new(&app, 1).await.name), ("b".to_owned(), "b".to_owned()));
+    }
+
+    async fn each_version_is_found_by_its_own_key(store: TestStore) {
+        let app = App::new(&store).await;
+        later::new(&app, 1).await;
+        old(&app, 1).await;
+        let a = "a".to_owned();
+        assert_eq!(later::new::key(&1).to_string(), old::key(&1).to_string());
+        assert_eq!(app.cache.peek(later::new::key(&1)).await.unwrap(), Some(New { name: a.clone(), size: 1 }));
+        assert_eq!(app.cache.peek(old::key(&1)).await.unwrap(), Some(Old { name: a }));
+    }
+}
+
+/// It must not wait for itself.
+#[tokio::test(start_paused = true)]
+async fn a_load_beside_the_key_may_call_for_its_own_key() {
+    let app = App { cache: Cache::in_memory(), data: Arc::new(Data::new()) };
+    app.data.set("row", "a");
+    old(&app, 1).await;
+    let begun = tokio::time::Instant::now();
+    assert_eq!(later::deep(&app, 1, 2).await.name, "a");
+    assert_eq!(begun.elapsed(), Duration::ZERO);
+}
+
+each_server! {
+    async fn each_version_loads_once_however_their_calls_alternate(store: TestStore) {
+        let app = App::new(&store).await;
+        let elsewhere = app.elsewhere(&store).await;
+        for _ in 0..50 {
+            old(&app, 1).await;
+            later::new(&elsewhere, 1).await;
+        }
+        assert_eq!(app.data.reads("row"), 2);
+    }
+}
