@@ -47,7 +47,7 @@ fn main() {
         }
         // Minutes long: only when asked for by name.
         if arguments.iter().any(|argument| argument == "million") {
-            million::run(&server).await;
+            million::run(&server, if quick { 100_000 } else { 1_000_000 }).await;
         }
         if arguments.iter().any(|argument| argument == "soak") {
             soak::run(&server, if quick { 100_000 } else { 2_000_000 }).await;
