@@ -10,6 +10,9 @@ use crate::config::{
     REPLY_BULK_BYTES_MAX, REPLY_BYTES_MAX, REPLY_DEPTH_MAX, REPLY_ITEMS_MAX, REPLY_LINE_BYTES_MAX, SOCKET_READ_BYTES,
 };
 
+/// Most room that is made for what is to come of one large text.
+const READ_BYTES_AT_ONCE_MAX: usize = 16 * SOCKET_READ_BYTES;
+
 /// What the server sends.
 #[derive(Debug, PartialEq)]
 pub(in crate::store::redis) enum Frame {
@@ -63,7 +66,7 @@ impl Reader {
         if room < wanted.max(SOCKET_READ_BYTES / 16) {
             // Of a large text as much as is wanted, but a length that somebody claims allocates
             // only a bit more than what has come.
-            self.buffer.reserve(wanted.clamp(SOCKET_READ_BYTES, 16 * SOCKET_READ_BYTES));
+            self.buffer.reserve(wanted.clamp(SOCKET_READ_BYTES, READ_BYTES_AT_ONCE_MAX));
         }
         &mut self.buffer
     }
@@ -74,6 +77,10 @@ impl Reader {
             return Ok(None);
         }
         let frame = self.buffer.split_to(std::mem::take(&mut self.at)).freeze();
+        if frame.len() > READ_BYTES_AT_ONCE_MAX {
+            // Its memory goes with the reply, and does not stay as room for later ones.
+            self.buffer = BytesMut::from(&self.buffer[..]);
+        }
         (self.items, self.wanted) = (0, 0);
         let push = frame.first() == Some(&b'>');
         let mut parser = Parser { frame, at: 0 };

@@ -112,6 +112,24 @@ fn a_claimed_length_is_not_allocated() {
     assert!(reader.room().capacity() < 4 << 20);
 }
 
+#[test]
+fn a_large_reply_leaves_no_memory_behind() {
+    let mut reader = Reader::default();
+    let text = vec![b'x'; 4 << 20];
+    reader.room().put_slice(format!("${}\r\n", text.len()).as_bytes());
+    for piece in [&text[..], b"\r\n+next"].concat().chunks(100_000) {
+        assert_eq!(reader.next(), Ok(None));
+        reader.room().put_slice(piece);
+    }
+    let Ok(Some(Frame::Reply(Reply::Bulk(large)))) = reader.next() else { panic!("it is whole") };
+    assert_eq!(large.len(), text.len());
+    drop(large);
+    assert_eq!(reader.next(), Ok(None));
+    reader.room().put_slice(b"\r\n");
+    assert_eq!(reader.next(), Ok(Some(Frame::Reply(simple("next")))));
+    assert!(reader.room().capacity() < 1 << 20);
+}
+
 fn encoded(command: &Command) -> String {
     let mut out = Vec::new();
     command.encode(&mut out);
