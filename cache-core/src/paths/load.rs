@@ -5,7 +5,6 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use super::lease::{Lease, Renewal};
-use super::recovery;
 use super::stamp::{Origin, Prepared};
 use super::subject::Subject;
 use crate::clock;
@@ -236,13 +235,11 @@ pub(crate) fn stand_in(subject: &Subject, entry: Entry) -> Option<Entry> {
 /// no invalidation has overtaken it. One round trip.
 pub(crate) async fn stand_in_if_stored(subject: &Subject, entry: &Entry) -> Option<Entry> {
     let (key, store) = subject.place()?;
-    let (debts, mut budget) = (&subject.runtime.debts, Budget::new(subject.runtime.config.operation_deadline));
-    let outset = debts.outset();
+    let (outset, mut budget) = (subject.runtime.debts.outset(), Budget::new(subject.runtime.config.operation_deadline));
     let stored = budget.ask(&subject.counters, |until| store.get(&key.text, until)).await.ok()??;
     let is_stored = Version::of(&stored) == Some(entry.version());
     let names = entry.names().ok()?;
-    let is_owed = recovery::affects(&subject.runtime, names.iter().chain([&key.name()])) || debts.settled_since(outset);
-    if is_stored && !is_owed { stand_in(subject, entry.clone()) } else { None }
+    if is_stored && !subject.is_owed(outset, &names) { stand_in(subject, entry.clone()) } else { None }
 }
 
 /// The outcome of a load on its way to the store.

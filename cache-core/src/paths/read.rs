@@ -6,7 +6,6 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::load::{self, Loading};
-use super::recovery;
 use super::refresh::Due;
 use super::subject::Subject;
 use crate::clock::{self, Instant, can_wait};
@@ -138,7 +137,7 @@ impl Read {
         subject.hand_over();
         let budget = Budget::new(subject.runtime.config.operation_deadline);
         let outset = subject.runtime.debts.outset();
-        let way = match Way::of(&subject, terms) {
+        let way = match Way::of(&subject, terms, outset) {
             Way::Bypass => Way::Bypass,
             // The outer call has already spent all the time that the store may cost it.
             _ if budget.left().is_zero() => Way::FailOpen,
@@ -355,13 +354,10 @@ impl Read {
         if is_foreign || (header.by_text && !policy.by_text) {
             return Verdict::Bad;
         }
-        let (in_load, is_owing) = (provenance::in_load(), runtime.debts.is_owing());
-        // Read after `is_owing`, so that a settlement is seen by one of the two.
-        let settled = runtime.debts.settled_since(self.outset);
-        let names = if in_load || is_owing { entry.names().ok() } else { Some(Vec::new()) };
+        let in_load = provenance::in_load();
+        let names = if in_load || runtime.debts.is_owing() { entry.names().ok() } else { Some(Vec::new()) };
         let Some(names) = names else { return Verdict::Bad };
-        // Its key too: the debt may be younger than this call.
-        if settled || (is_owing && recovery::affects(runtime, names.iter().chain(&self.subject.name()))) {
+        if self.subject.is_owed(self.outset, &names) {
             return Verdict::Owed;
         }
         let decision = match source {
@@ -409,12 +405,9 @@ impl Read {
 }
 
 impl Way {
-    fn of(subject: &Subject, terms: Terms) -> Self {
+    fn of(subject: &Subject, terms: Terms, outset: Outset) -> Self {
         let (runtime, Some(key)) = (&subject.runtime, &subject.key) else { return Self::Bypass };
-        if runtime.store.is_none()
-            || subject.is_contested()
-            || (recovery::is_owing(runtime) && recovery::affects(runtime, [&key.name()]))
-        {
+        if runtime.store.is_none() || subject.is_contested() || subject.is_owed(outset, &[]) {
             return Self::Bypass;
         }
         // A call inside the load of its own key would wait for itself. A refresh must not share a

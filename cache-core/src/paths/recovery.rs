@@ -12,7 +12,6 @@ use crate::clock::{self, timers};
 use crate::config::{LostWrites, RECOVERY_PAUSE_MAX, RECOVERY_PAUSE_MIN};
 use crate::error::Error;
 use crate::invalidation::Targets;
-use crate::name::Name;
 use crate::observe::Event;
 use crate::runtime::Runtime;
 
@@ -20,12 +19,6 @@ use crate::runtime::Runtime;
 pub(crate) fn owe(runtime: &Arc<Runtime>, targets: Targets) {
     runtime.debts.incur(targets);
     keep_worker_alive(runtime);
-}
-
-/// Whether an owed invalidation would remove an entry with one of these names. Such an entry must
-/// not be served.
-pub(crate) fn affects<'a>(runtime: &Arc<Runtime>, names: impl IntoIterator<Item = &'a Name>) -> bool {
-    is_owing(runtime) && runtime.debts.affects(names)
 }
 
 /// Whether any invalidation is owed. If so, it also makes sure that a worker is retrying: the

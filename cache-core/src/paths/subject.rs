@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
+use super::recovery;
 use crate::entry::Fingerprint;
 use crate::key::{EntryKey, Policy};
 use crate::name::Name;
 use crate::observe::{Counters, Event};
+use crate::runtime::debts::Outset;
 use crate::runtime::{Clash, Runtime, provenance};
 use crate::store::{Recall, Store};
 
@@ -80,6 +82,16 @@ impl Subject {
     pub(crate) fn is_contested(&self) -> bool {
         let Self { runtime, policy, fingerprint, .. } = self;
         policy.owner.as_ref().is_some_and(|owner| runtime.owners.are_contested(&policy.prefix, owner, *fingerprint))
+    }
+
+    /// Whether the entry under this key, with these names, must not be served to a call that began
+    /// at `outset`: an invalidation that would remove it is owed, or was owed then and may have
+    /// been made good after the entry was read.
+    pub(crate) fn is_owed(&self, outset: Outset, names: &[Name]) -> bool {
+        let Self { runtime, .. } = self;
+        let is_affected = recovery::is_owing(runtime) && runtime.debts.affects(names.iter().chain(&self.name()));
+        // Read after what is owed, so that a settlement is seen by one of the two.
+        is_affected || runtime.debts.settled_since(outset)
     }
 
     /// What a clock reading for a load or a write of this entry has to bring with it.
