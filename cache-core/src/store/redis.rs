@@ -116,6 +116,7 @@ impl RedisStore {
         fill: &Fill<'_>,
         until: Instant,
     ) -> Result<Reply, Error> {
+        self.large.note(fill.key, fill.value.len());
         let staging = if fill.value.len() >= STAGED_BYTES_MIN {
             let staging = self.layout.staging(fill.token);
             let ttl = millis(STAGING_TTL);
@@ -351,7 +352,6 @@ impl Store for RedisStore {
 
     fn fill<'a>(&'a self, fill: Fill<'a>, until: Instant) -> StoreFuture<'a, FillReply> {
         Box::pin(async move {
-            self.large.note(fill.key, fill.value.len());
             if self.is_too_old(fill.clock) {
                 self.release_lease(fill.key, fill.token, until).await?;
                 return Ok(FillReply::Refused(Refusal::TooOld));
@@ -365,7 +365,6 @@ impl Store for RedisStore {
 
     fn write<'a>(&'a self, fill: Fill<'a>, until: Instant) -> StoreFuture<'a, WriteReply> {
         Box::pin(async move {
-            self.large.note(fill.key, fill.value.len());
             if self.is_too_old(fill.clock) {
                 let drained = self.invalidate(&[Name::key(fill.key)?], until).await?;
                 return Ok(WriteReply { fill: FillReply::Refused(Refusal::TooOld), drained });
