@@ -9,6 +9,10 @@ use crate::config::{CONNECTIONS_MAX, Config, DURATION_MAX, DURATION_MIN, LostWri
 use crate::error::{Error, ErrorKind};
 use crate::freshness::TtlClasses;
 use crate::store::memory::MemoryStore;
+#[cfg(feature = "redis")]
+use crate::store::redis::{Access, RedisStore};
+#[cfg(feature = "tls")]
+use crate::store::redis::{TLS_UNUSED, Tls};
 use crate::store::{Scheme, Store};
 
 /// Settings of a cache that is not open yet. Made by [`Cache::builder`].
@@ -35,6 +39,8 @@ pub struct Builder {
     url: String,
     config: Config,
     classes: TtlClasses,
+    #[cfg(feature = "redis")]
+    access: Access,
 }
 
 macro_rules! setters {
@@ -54,7 +60,13 @@ macro_rules! setters {
 
 impl Builder {
     pub(crate) fn new() -> Self {
-        Self { url: "memory://".to_owned(), config: Config::default(), classes: TtlClasses::default() }
+        Self {
+            url: "memory://".to_owned(),
+            config: Config::default(),
+            classes: TtlClasses::default(),
+            #[cfg(feature = "redis")]
+            access: Access::default(),
+        }
     }
 
     /// Where entries live: `memory://` (default), `redis://`, `rediss://` (TLS: feature `tls`) or
@@ -122,6 +134,14 @@ impl Builder {
         self
     }
 
+    /// Whom to trust by TLS, and what to show of this process; for `rediss://` URLs. Without it
+    /// Mozilla's authorities are trusted. Feature `tls`.
+    #[cfg(feature = "tls")]
+    pub fn tls(mut self, tls: Tls) -> Self {
+        self.access.tls = Some(tls);
+        self
+    }
+
     settings!(setters);
 
     /// Opens the cache.
@@ -132,9 +152,21 @@ impl Builder {
     /// # Errors
     /// [`ErrorKind::Config`] for a URL or a setting that can never work.
     pub fn build(self) -> Result<Cache, Error> {
-        let config = checked(self.config)?;
-        let store = open(&self.url, &config)?;
+        let config = checked(self.config.clone())?;
+        let store = self.open(&config)?;
         Ok(Cache::new(Some(store), config, self.classes))
+    }
+
+    fn open(&self, config: &Config) -> Result<Arc<dyn Store>, Error> {
+        match Scheme::of(&self.url)? {
+            #[cfg(feature = "tls")]
+            Scheme::Memory if self.access.tls.is_some() => Err(refusal(TLS_UNUSED)),
+            Scheme::Memory => Ok(Arc::new(MemoryStore::new(config))),
+            #[cfg(feature = "redis")]
+            _ => Ok(Arc::new(RedisStore::open(&self.url, &self.access, config)?)),
+            #[cfg(not(feature = "redis"))]
+            _ => Err(refusal("a Redis URL needs the feature `redis` of cache-core")),
+        }
     }
 }
 
@@ -278,14 +310,4 @@ fn checked(config: Config) -> Result<Config, Error> {
 
 fn refusal(message: impl Into<String>) -> Error {
     Error::new(ErrorKind::Config, message)
-}
-
-fn open(url: &str, config: &Config) -> Result<Arc<dyn Store>, Error> {
-    match Scheme::of(url)? {
-        Scheme::Memory => Ok(Arc::new(MemoryStore::new(config))),
-        #[cfg(feature = "redis")]
-        _ => Ok(Arc::new(crate::store::redis::RedisStore::open(url, config)?)),
-        #[cfg(not(feature = "redis"))]
-        _ => Err(refusal("a Redis URL needs the feature `redis` of cache-core")),
-    }
 }

@@ -124,6 +124,9 @@ pub(crate) const DURATION_MIN: Duration = Duration::from_millis(1);
 /// longer setting or lifetime counts as this. Durations are added to a clock in ms, and a century
 /// leaves room for that.
 pub(crate) const DURATION_MAX: Duration = Duration::from_secs(36_525 * 86_400);
+/// Largest file of certificates that a URL names: Mozilla's authorities take a quarter of it.
+#[cfg(feature = "tls")]
+pub(crate) const CERTIFICATE_FILE_BYTES_MAX: u64 = 1 << 20;
 /// Most connections of each runtime: a server accepts 10,000 by default, and one connection feeds a
 /// core.
 pub(crate) const CONNECTIONS_MAX: usize = 1_024;

@@ -20,7 +20,17 @@ const READY: &str = "eady to accept connections";
 pub struct ServerOptions {
     password: Option<String>,
     unix_socket: bool,
+    tls: Option<ServerTls>,
     lines: Vec<String>,
+}
+
+/// What a server shows by TLS, and whom it trusts; PEM.
+#[derive(Clone, Debug)]
+struct ServerTls {
+    certificate: String,
+    key: String,
+    /// Clients must have a certificate of this authority.
+    clients: Option<String>,
 }
 
 impl ServerOptions {
@@ -44,6 +54,14 @@ impl ServerOptions {
     /// Also listens on a unix socket: [`Server::unix_url`].
     pub fn unix_socket(mut self) -> Self {
         self.unix_socket = true;
+        self
+    }
+
+    /// Listens by TLS only, with this certificate and private key. With an authority for `clients`
+    /// each client must show a certificate of it.
+    pub fn tls(mut self, certificate: &str, key: &str, clients: Option<&str>) -> Self {
+        let clients = clients.map(ToOwned::to_owned);
+        self.tls = Some(ServerTls { certificate: certificate.to_owned(), key: key.to_owned(), clients });
         self
     }
 
@@ -114,9 +132,10 @@ impl Server {
 
     /// Its URL through another address, for example a [`FaultProxy`](crate::FaultProxy)'s.
     pub fn url_at(&self, address: SocketAddr) -> String {
+        let scheme = if self.options.tls.is_some() { "rediss" } else { "redis" };
         match &self.options.password {
-            Some(password) => format!("redis://:{password}@{address}"),
-            None => format!("redis://{address}"),
+            Some(password) => format!("{scheme}://:{password}@{address}"),
+            None => format!("{scheme}://{address}"),
         }
     }
 
@@ -214,6 +233,21 @@ impl Server {
         lines.extend(self.options.password.iter().map(|password| format!("requirepass {password}")));
         if self.options.unix_socket {
             lines.push(format!("unixsocket {directory}/socket"));
+        }
+        if let Some(tls) = &self.options.tls {
+            lines.push("port 0".to_owned());
+            lines.push(format!("tls-port {}", self.address.port()));
+            let mut file = |option: &str, pem: &str| {
+                let path = self.directory.path().join(format!("{option}.pem"));
+                std::fs::write(&path, pem).expect("the directory is writable");
+                lines.push(format!("{option} {}", path.display()));
+            };
+            file("tls-cert-file", &tls.certificate);
+            file("tls-key-file", &tls.key);
+            match &tls.clients {
+                Some(authority) => file("tls-ca-cert-file", authority),
+                None => lines.push("tls-auth-clients no".to_owned()),
+            }
         }
         lines.extend(self.options.lines.iter().cloned());
         lines.join("\n") + "\n"

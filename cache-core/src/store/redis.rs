@@ -32,6 +32,11 @@ mod scripts;
 mod tests;
 mod trial;
 
+pub(crate) use connect::Access;
+#[cfg(feature = "tls")]
+pub(crate) use connect::TLS_UNUSED;
+#[cfg(feature = "tls")]
+pub use connect::Tls;
 use connect::{Hooks, Pool, StripeKey, reply_code};
 use large::LargePrefixes;
 use layout::Layout;
@@ -54,8 +59,8 @@ pub(crate) struct RedisStore {
 }
 
 impl RedisStore {
-    /// Reads the URL; opens no connection.
-    pub(crate) fn open(url: &str, config: &Config) -> Result<Self, Error> {
+    /// Reads the URL and the files of certificates; opens no connection.
+    pub(crate) fn open(url: &str, access: &Access, config: &Config) -> Result<Self, Error> {
         let layout = Layout::new(&config.namespace);
         let losses = Arc::<Losses>::default();
         let hooks = Hooks {
@@ -63,7 +68,7 @@ impl RedisStore {
             on_new_primary: losses.meeting(&layout),
             on_loss: losses.hook(),
         };
-        let pool = Pool::new(url, config, scripts::ALL, hooks)?;
+        let pool = Pool::new(url, access, config, scripts::ALL, hooks)?;
         Ok(Self { losses, ..Self::on(pool, layout, config.fence_retention) })
     }
 

@@ -37,7 +37,7 @@ impl Rig {
     #[cfg(feature = "redis")]
     fn redis_with(url: String, config: Config) -> Self {
         let config = Config { operation_deadline: Duration::from_secs(10), ..config };
-        let store = Arc::new(crate::store::redis::RedisStore::open(&url, &config).unwrap());
+        let store = Arc::new(crate::store::redis::RedisStore::open(&url, &Default::default(), &config).unwrap());
         Self { store, config, backend: Backend::Redis { url } }
     }
 
@@ -324,7 +324,7 @@ impl Rig {
     pub(in crate::store) fn redis_store(&self, fence_retention: Duration) -> crate::store::redis::RedisStore {
         let Backend::Redis { url } = &self.backend else { unreachable!("asked of a Redis alone") };
         let config = Config { fence_retention, ..self.config.clone() };
-        crate::store::redis::RedisStore::open(url, &config).unwrap()
+        crate::store::redis::RedisStore::open(url, &Default::default(), &config).unwrap()
     }
 
     #[cfg(feature = "redis")]

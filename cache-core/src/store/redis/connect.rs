@@ -23,10 +23,13 @@ use crate::config::{Config, RECONNECT_DELAY_MAX, RECONNECT_DELAY_MIN};
 use crate::error::{Error, ErrorKind};
 use crate::store::Watch;
 
+mod access;
 mod backoff;
 mod breaker;
 mod connection;
 mod dial;
+#[cfg(feature = "tls")]
+mod distrust;
 mod fault;
 mod handshake;
 mod pipeline;
@@ -35,14 +38,21 @@ mod shared;
 mod stripe;
 mod stripes;
 mod supervisor;
+#[cfg(feature = "tls")]
+mod tls;
 mod url;
 
 #[cfg(test)]
 mod tests;
 
+pub(crate) use access::Access;
 pub(crate) use connection::Connection;
 pub(crate) use fault::reply_code;
 pub(crate) use stripes::StripeKey;
+#[cfg(feature = "tls")]
+pub(crate) use tls::TLS_UNUSED;
+#[cfg(feature = "tls")]
+pub use tls::Tls;
 
 use connection::Invocation;
 use dial::Dial;
@@ -104,15 +114,17 @@ impl Pool {
     /// Makes a pool. Does no I/O and needs no runtime: the server may be absent.
     ///
     /// # Errors
-    /// A URL that cannot be understood. The error does not repeat the URL.
+    /// A URL that cannot be understood, or TLS that cannot be as asked for. The error does not
+    /// repeat the URL.
     pub(crate) fn new(
         url: &str,
+        access: &Access,
         config: &Config,
         scripts: &'static [&'static Script],
         hooks: Hooks,
     ) -> Result<Self, Error> {
         let target = ServerUrl::parse(url)?;
-        let dial = dial::to(target.address.clone())?;
+        let dial = dial::to(&target, access)?;
         Ok(Self::with_dial(target, dial, config, scripts, hooks))
     }
 

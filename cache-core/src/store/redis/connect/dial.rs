@@ -8,8 +8,11 @@ use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
+use super::access::Access;
 use super::fault::Fault;
-use super::url::Address;
+#[cfg(feature = "tls")]
+use super::tls::{self, TLS_UNUSED};
+use super::url::{Address, ServerUrl};
 use crate::config::TCP_KEEPALIVE;
 
 pub(super) trait Transport: AsyncRead + AsyncWrite + Unpin + Send {}
@@ -20,14 +23,29 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Transport for T {}
 pub(super) type Dial = Box<dyn Fn() -> Dialing + Send + Sync>;
 pub(super) type Dialing = Pin<Box<dyn Future<Output = io::Result<Box<dyn Transport>>> + Send>>;
 
-pub(super) fn to(address: Address) -> Result<Dial, Fault> {
-    match address {
+/// Opens connections to the URL's address.
+///
+/// # Errors
+/// `Config`: TLS that cannot be as it is asked for, or an address that this build cannot reach.
+pub(super) fn to(target: &ServerUrl, access: &Access) -> Result<Dial, Fault> {
+    check(target, access)?;
+    match target.address.clone() {
         Address::Tcp { host, port, tls: false } => Ok(Box::new(move || {
             let host = host.clone();
             Box::pin(async move { Ok(Box::new(tcp(&host, port).await?) as Box<dyn Transport>) })
         })),
         #[cfg(feature = "tls")]
-        Address::Tcp { host, port, tls: true } => tls::dial(host, port),
+        Address::Tcp { host, port, tls: true } => {
+            let connector = target.files.add_to(access.tls.clone().unwrap_or_default())?.connector()?;
+            let name = tls::name_of(&host)?;
+            Ok(Box::new(move || {
+                let (host, name, connector) = (host.clone(), name.clone(), connector.clone());
+                Box::pin(async move {
+                    let stream = connector.connect(name, tcp(&host, port).await?).await?;
+                    Ok(Box::new(stream) as Box<dyn Transport>)
+                })
+            }))
+        }
         #[cfg(not(feature = "tls"))]
         Address::Tcp { tls: true, .. } => Err(Fault::config("rediss:// needs the feature `tls` of cache-core")),
         #[cfg(unix)]
@@ -40,6 +58,19 @@ pub(super) fn to(address: Address) -> Result<Dial, Fault> {
     }
 }
 
+#[cfg(feature = "tls")]
+fn check(target: &ServerUrl, access: &Access) -> Result<(), Fault> {
+    match &access.tls {
+        Some(_) if !target.address.is_tls() => Err(Fault::config(TLS_UNUSED)),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(not(feature = "tls"))]
+fn check(_: &ServerUrl, _: &Access) -> Result<(), Fault> {
+    Ok(())
+}
+
 async fn tcp(host: &str, port: u16) -> io::Result<TcpStream> {
     let stream = TcpStream::connect((host, port)).await?;
     // Commands are small, and callers wait for each: Nagle's algorithm would hold commands back for
@@ -50,38 +81,4 @@ async fn tcp(host: &str, port: u16) -> io::Result<TcpStream> {
     #[cfg(any(target_os = "android", target_os = "fuchsia", target_os = "linux"))]
     socket.set_tcp_user_timeout(Some(crate::config::TCP_USER_TIMEOUT))?;
     Ok(stream)
-}
-
-#[cfg(feature = "tls")]
-mod tls {
-    use std::sync::Arc;
-
-    use tokio_rustls::TlsConnector;
-    use tokio_rustls::rustls::crypto::ring;
-    use tokio_rustls::rustls::pki_types::ServerName;
-    use tokio_rustls::rustls::{ClientConfig, RootCertStore};
-
-    use super::{Dial, Fault, Transport, tcp};
-
-    /// The certificate must be valid for `host` and come from one of Mozilla's authorities.
-    pub(super) fn dial(host: String, port: u16) -> Result<Dial, Fault> {
-        let roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-        // A provider of our own: the process-wide provider may be missing, and the application
-        // chooses it.
-        let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .map_err(|_| Fault::config("no TLS version can be used"))?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        let connector = TlsConnector::from(Arc::new(config));
-        let name = ServerName::try_from(host.clone())
-            .map_err(|_| Fault::config("the host of the rediss:// URL is not a name that a certificate can have"))?;
-        Ok(Box::new(move || {
-            let (host, name, connector) = (host.clone(), name.clone(), connector.clone());
-            Box::pin(async move {
-                let stream = connector.connect(name, tcp(&host, port).await?).await?;
-                Ok(Box::new(stream) as Box<dyn Transport>)
-            })
-        }))
-    }
 }

@@ -38,6 +38,15 @@ impl Fault {
         Self { connection_lost: true, ..Self::unavailable("the connection to Redis was lost") }
     }
 
+    /// The fault of a stream that failed. With TLS 1.3 a server judges the client's certificate
+    /// after the connection stands.
+    pub(super) fn of_stream(error: &io::Error) -> Self {
+        match tls_reason(error) {
+            Some(reason) => Self { connection_lost: true, ..Self::config(format!("the server {reason}")) },
+            None => Self::connection_lost(),
+        }
+    }
+
     pub(super) fn unanswered() -> Self {
         Self::new(ErrorKind::Timeout, "Redis did not answer within the operation deadline")
     }
@@ -136,13 +145,10 @@ impl Fault {
 
     /// The fault of an error while the connection was opened: refused, not found, not trusted.
     pub(super) fn of_dial(address: &impl fmt::Display, error: &io::Error) -> Self {
+        if let Some(reason) = tls_reason(error) {
+            return Self::config(format!("the server at {address} {reason}"));
+        }
         match error.kind() {
-            _ if is_not_tls(error) => Self::config(format!(
-                "what answers at {address} speaks no TLS: rediss:// wants the server's port for TLS, redis:// \
-                 the other one"
-            )),
-            // rustls reports a certificate that does not verify as `InvalidData`.
-            io::ErrorKind::InvalidData => Self::config(format!("no trusted TLS connection to {address}")),
             kind if error.raw_os_error().is_some() => Self::unavailable(format!("cannot connect to {address}: {kind}")),
             // An error of the resolver has no error number.
             _ => Self::unavailable(format!("cannot connect to {address}: the name may be wrong, or the network down")),
@@ -163,6 +169,7 @@ impl Fault {
                 Self { kind: ErrorKind::Config, message: NO_RESP3.into(), ..fault }.to("HELLO")
             }
             (ErrorKind::Protocol, _) => Self { kind: ErrorKind::Config, ..fault }.to("HELLO"),
+            (ErrorKind::Config, None) if fault.connection_lost => fault,
             _ if fault.connection_lost => Self::unavailable(format!(
                 "{address} closed the connection during the handshake: a port for TLS does so, and wants rediss://"
             )),
@@ -171,17 +178,14 @@ impl Fault {
     }
 }
 
-/// Whether the other side answered the TLS handshake with something that is not TLS.
 #[cfg(feature = "tls")]
-fn is_not_tls(error: &io::Error) -> bool {
-    use tokio_rustls::rustls::Error;
-    let cause = error.get_ref().and_then(|cause| cause.downcast_ref());
-    matches!(cause, Some(Error::InvalidMessage(_)))
+fn tls_reason(error: &io::Error) -> Option<String> {
+    super::distrust::reason(error)
 }
 
 #[cfg(not(feature = "tls"))]
-fn is_not_tls(_: &io::Error) -> bool {
-    false
+fn tls_reason(_: &io::Error) -> Option<String> {
+    None
 }
 
 const NO_RESP3: &str =

@@ -345,7 +345,8 @@ impl<P: FnMut(Vec<Reply>)> Driver<P> {
             // Dropped before it has read anything, the future has taken nothing.
             match ready!(pin!(self.stream.read_buf(self.reader.room())).poll(context)) {
                 Ok(bytes) if bytes > 0 => {}
-                _ => return Poll::Ready(Fault::connection_lost()),
+                Ok(_) => return Poll::Ready(Fault::connection_lost()),
+                Err(error) => return Poll::Ready(Fault::of_stream(&error)),
             }
             if self.take_in().is_err() {
                 return Poll::Ready(Fault::not_a_reply());

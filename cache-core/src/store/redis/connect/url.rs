@@ -7,6 +7,10 @@ use std::path::PathBuf;
 use percent_encoding::percent_decode_str;
 
 use super::fault::Fault;
+#[cfg(feature = "tls")]
+use super::tls::Tls;
+#[cfg(feature = "tls")]
+use crate::config::CERTIFICATE_FILE_BYTES_MAX;
 use crate::store::Scheme;
 
 /// Where a server listens. `Display` is safe to log: no user, no password.
@@ -24,6 +28,15 @@ pub(super) struct ServerUrl {
     pub(super) user: Option<String>,
     pub(super) password: Option<String>,
     pub(super) database: u64,
+    pub(super) files: TlsFiles,
+}
+
+/// The files of certificates that a URL names.
+#[derive(Clone, Default)]
+pub(super) struct TlsFiles {
+    authorities: Option<PathBuf>,
+    /// The certificate of this client, and its private key.
+    identity: Option<(PathBuf, PathBuf)>,
 }
 
 const DEFAULT_PORT: u16 = 6379;
@@ -34,7 +47,8 @@ const DATABASE_DIGITS_MAX: usize = 9;
 impl ServerUrl {
     /// Reads `redis://[[user]:password@]host[:port][/database]`, or
     /// `redis+unix:///path[?db=…&user=…&pass=…]`, with any [`Scheme`] of that kind.
-    /// `?protocol=resp3` is accepted: RESP3 is spoken anyway.
+    /// `?protocol=resp3` is accepted: RESP3 is spoken anyway. With TLS `?ca=…&cert=…&key=…` names
+    /// files.
     ///
     /// # Errors
     /// Everything else is a configuration error. No error repeats the URL, which may hold a
@@ -54,11 +68,11 @@ impl ServerUrl {
         }
         let (rest, fragment) = split_off(rest, '#');
         let (rest, query) = split_off(rest, '?');
-        let query = Query::parse(query.unwrap_or_default(), unix)?;
+        let query = Query::parse(query.unwrap_or_default(), scheme)?;
         if fragment.is_some() {
             return Err(Fault::config("a Redis URL takes no fragment; TLS certificates are always verified"));
         }
-        if unix { Self::of_socket(rest, query) } else { Self::of_host(rest, tls) }
+        if unix { Self::of_socket(rest, query) } else { Self::of_host(rest, query, tls) }
     }
 
     fn of_socket(path: &str, query: Query) -> Result<Self, Fault> {
@@ -67,10 +81,10 @@ impl ServerUrl {
         }
         let database = query.database.map_or(Ok(0), |text| database(&text))?;
         let address = Address::Unix(decoded(path)?.into());
-        Ok(Self { address, user: query.user, password: query.password, database })
+        Ok(Self { address, user: query.user, password: query.password, database, files: TlsFiles::default() })
     }
 
-    fn of_host(rest: &str, tls: bool) -> Result<Self, Fault> {
+    fn of_host(rest: &str, query: Query, tls: bool) -> Result<Self, Fault> {
         let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
         let (login, place) = match authority.rsplit_once('@') {
             Some((login, place)) => (Some(login), place),
@@ -82,7 +96,7 @@ impl ServerUrl {
         };
         let (host, port) = host_and_port(place)?;
         let database = if path.is_empty() { 0 } else { database(path)? };
-        Ok(Self { address: Address::Tcp { host, port, tls }, user, password, database })
+        Ok(Self { address: Address::Tcp { host, port, tls }, user, password, database, files: query.files()? })
     }
 }
 
@@ -92,10 +106,14 @@ struct Query {
     database: Option<String>,
     user: Option<String>,
     password: Option<String>,
+    authorities: Option<PathBuf>,
+    certificate: Option<PathBuf>,
+    key: Option<PathBuf>,
 }
 
 impl Query {
-    fn parse(text: &str, unix: bool) -> Result<Self, Fault> {
+    fn parse(text: &str, scheme: Scheme) -> Result<Self, Fault> {
+        let (tls, unix) = (scheme == Scheme::RedisTls, scheme == Scheme::RedisUnix);
         let mut query = Self::default();
         for pair in text.split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
@@ -105,14 +123,33 @@ impl Query {
                 ("db", _) if unix => query.database = Some(value.to_owned()),
                 ("user", _) if unix => query.user = present(decoded(value)?),
                 ("pass", _) if unix => query.password = present(decoded(value)?),
+                ("ca", _) if tls => query.authorities = Some(decoded(value)?.into()),
+                ("cert", _) if tls => query.certificate = Some(decoded(value)?.into()),
+                ("key", _) if tls => query.key = Some(decoded(value)?.into()),
+                ("ca" | "cert" | "key", _) => {
+                    return Err(Fault::config("files of certificates in a Redis URL need TLS: rediss://"));
+                }
                 // A misspelled or misplaced database must not silently become database 0.
                 ("db", _) => {
                     return Err(Fault::config("the database of a Redis URL is its path: redis://host:6379/1"));
                 }
-                _ => return Err(Fault::config("unknown parameter in the Redis URL: only `protocol` is known")),
+                _ => {
+                    return Err(Fault::config(
+                        "unknown parameter in the Redis URL: `protocol` is known, and with TLS `ca`, `cert` and `key`",
+                    ));
+                }
             }
         }
         Ok(query)
+    }
+
+    fn files(self) -> Result<TlsFiles, Fault> {
+        let identity = match (self.certificate, self.key) {
+            (Some(certificate), Some(key)) => Some((certificate, key)),
+            (None, None) => None,
+            _ => return Err(Fault::config("`cert` and `key` in a Redis URL go together")),
+        };
+        Ok(TlsFiles { authorities: self.authorities, identity })
     }
 }
 
@@ -185,6 +222,36 @@ fn malformed() -> Fault {
         "malformed Redis URL: expected redis://[[user]:password@]host[:port][/database] with a port from 1 to \
          65535, and special characters in user and password percent-encoded",
     )
+}
+
+#[cfg(feature = "tls")]
+impl TlsFiles {
+    /// Reads the files. It is done once, when the cache is built.
+    pub(super) fn add_to(&self, mut tls: Tls) -> Result<Tls, Fault> {
+        if let Some(path) = &self.authorities {
+            tls = tls.ca_pem(read(path)?);
+        }
+        if let Some((certificate, key)) = &self.identity {
+            tls = tls.client_pem(read(certificate)?, read(key)?);
+        }
+        Ok(tls)
+    }
+}
+
+#[cfg(feature = "tls")]
+fn read(path: &std::path::Path) -> Result<Vec<u8>, Fault> {
+    use std::io::Read;
+
+    let failed = |error: std::io::Error| {
+        Fault::config(format!("cannot read the certificate file {}: {}", path.display(), error.kind()))
+    };
+    let mut text = Vec::new();
+    let file = std::fs::File::open(path).map_err(failed)?;
+    file.take(CERTIFICATE_FILE_BYTES_MAX + 1).read_to_end(&mut text).map_err(failed)?;
+    match text.len() as u64 > CERTIFICATE_FILE_BYTES_MAX {
+        true => Err(Fault::config(format!("the certificate file {} is over 1 MiB", path.display()))),
+        false => Ok(text),
+    }
 }
 
 impl Address {

@@ -1,0 +1,11 @@
+//! How to connect, as far as a URL does not say it.
+
+#[cfg(feature = "tls")]
+use super::tls::Tls;
+
+/// How to connect, as far as the URL does not say it.
+#[derive(Clone, Default)]
+pub(crate) struct Access {
+    #[cfg(feature = "tls")]
+    pub(crate) tls: Option<Tls>,
+}
