@@ -9,10 +9,10 @@ use crate::config::{CONNECTIONS_MAX, Config, DURATION_MAX, DURATION_MIN, LostWri
 use crate::error::{Error, ErrorKind};
 use crate::freshness::TtlClasses;
 use crate::store::memory::MemoryStore;
-#[cfg(feature = "redis")]
-use crate::store::redis::{Access, RedisStore};
 #[cfg(feature = "tls")]
-use crate::store::redis::{TLS_UNUSED, Tls};
+use crate::store::redis::Tls;
+#[cfg(feature = "redis")]
+use crate::store::redis::{Access, Credentials, CredentialsProvider, RedisStore};
 use crate::store::{Scheme, Store};
 
 /// Settings of a cache that is not open yet. Made by [`Cache::builder`].
@@ -142,6 +142,27 @@ impl Builder {
         self
     }
 
+    /// Asks for [`Credentials`] whenever a connection is opened, and again before they end
+    /// ([`Credentials::valid_for`]): for tokens, and for passwords that rotate. The URL then has
+    /// none.
+    ///
+    /// Each connection asks by itself, also at the same time: a provider that pays for its answers
+    /// keeps the last one. An answer is waited for as long as a connection may take to be opened
+    /// ([`connect_timeout`](Self::connect_timeout)). A provider that fails is asked again, and
+    /// calls go on until the credentials have ended. Its error is logged, and must hold no secret.
+    ///
+    /// # Cost
+    /// `AUTH` is one round trip beside the calls. Nothing waits for it.
+    #[cfg(feature = "redis")]
+    pub fn credentials<F, E>(mut self, provide: impl Fn() -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = Result<Credentials, E>> + Send + 'static,
+        E: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        self.access.credentials = Some(CredentialsProvider::new(provide));
+        self
+    }
+
     settings!(setters);
 
     /// Opens the cache.
@@ -160,7 +181,11 @@ impl Builder {
     fn open(&self, config: &Config) -> Result<Arc<dyn Store>, Error> {
         match Scheme::of(&self.url)? {
             #[cfg(feature = "tls")]
-            Scheme::Memory if self.access.tls.is_some() => Err(refusal(TLS_UNUSED)),
+            Scheme::Memory if self.access.tls.is_some() => Err(refusal(Tls::UNUSED)),
+            #[cfg(feature = "redis")]
+            Scheme::Memory if self.access.credentials.is_some() => {
+                Err(refusal("the builder has a provider of credentials, but memory:// asks for none"))
+            }
             Scheme::Memory => Ok(Arc::new(MemoryStore::new(config))),
             #[cfg(feature = "redis")]
             _ => Ok(Arc::new(RedisStore::open(&self.url, &self.access, config)?)),

@@ -223,6 +223,10 @@ pub(crate) const TIMERLESS_RUNTIMES_MAX: usize = 64;
 /// Memberships of one removed entry that end at once, in about a millisecond. The others are put on
 /// record and end later.
 pub(crate) const MEMORY_NAMES_LEFT_AT_ONCE: usize = 2_048;
+/// A connection logs in again a quarter of its credentials' lifetime before they end, and this long
+/// before at most: a provider that fails is asked again until then.
+#[cfg(feature = "redis")]
+pub(crate) const CREDENTIALS_MARGIN_MAX: Duration = Duration::from_secs(60);
 /// Shortest and longest delay before a lost connection is tried again: a full outage costs a few
 /// packets a second, and its end is noticed within two seconds.
 pub(crate) const RECONNECT_DELAY_MIN: Duration = Duration::from_millis(50);

@@ -122,6 +122,8 @@ pub use observe::{Health, MemoryUse, PrefixStats, Stats, StatsIter};
 pub use runtime::provenance::in_current_load;
 
 pub use paths::write_through::Put;
+#[cfg(feature = "redis")]
+pub use store::redis::Credentials;
 #[cfg(feature = "tls")]
 pub use store::redis::Tls;
 pub use warm::{WarmError, WarmProgress, WarmSchedule, Warmed, Warmer};

@@ -32,11 +32,10 @@ mod scripts;
 mod tests;
 mod trial;
 
-pub(crate) use connect::Access;
-#[cfg(feature = "tls")]
-pub(crate) use connect::TLS_UNUSED;
+pub use connect::Credentials;
 #[cfg(feature = "tls")]
 pub use connect::Tls;
+pub(crate) use connect::{Access, CredentialsProvider};
 use connect::{Hooks, Pool, StripeKey, reply_code};
 use large::LargePrefixes;
 use layout::Layout;

@@ -27,6 +27,7 @@ mod access;
 mod backoff;
 mod breaker;
 mod connection;
+mod credentials;
 mod dial;
 #[cfg(feature = "tls")]
 mod distrust;
@@ -34,6 +35,7 @@ mod fault;
 mod handshake;
 mod pipeline;
 mod primary;
+mod renewal;
 mod shared;
 mod stripe;
 mod stripes;
@@ -47,14 +49,15 @@ mod tests;
 
 pub(crate) use access::Access;
 pub(crate) use connection::Connection;
+pub use credentials::Credentials;
+pub(crate) use credentials::CredentialsProvider;
 pub(crate) use fault::reply_code;
 pub(crate) use stripes::StripeKey;
-#[cfg(feature = "tls")]
-pub(crate) use tls::TLS_UNUSED;
 #[cfg(feature = "tls")]
 pub use tls::Tls;
 
 use connection::Invocation;
+use credentials::Logins;
 use dial::Dial;
 use fault::Fault;
 use primary::Hello;
@@ -114,7 +117,7 @@ impl Pool {
     /// Makes a pool. Does no I/O and needs no runtime: the server may be absent.
     ///
     /// # Errors
-    /// A URL that cannot be understood, or TLS that cannot be as asked for. The error does not
+    /// A URL that cannot be understood, or access that cannot be as asked for. The error does not
     /// repeat the URL.
     pub(crate) fn new(
         url: &str,
@@ -125,17 +128,19 @@ impl Pool {
     ) -> Result<Self, Error> {
         let target = ServerUrl::parse(url)?;
         let dial = dial::to(&target, access)?;
-        Ok(Self::with_dial(target, dial, config, scripts, hooks))
+        let logins = Logins::of(&target, access.credentials.as_ref())?;
+        Ok(Self::with_dial(target, dial, logins, config, scripts, hooks))
     }
 
     fn with_dial(
         target: ServerUrl,
         dial: Dial,
+        logins: Logins,
         config: &Config,
         scripts: &'static [&'static Script],
         hooks: Hooks,
     ) -> Self {
-        let shared = Arc::new(Shared::new(target, dial, config, scripts, hooks));
+        let shared = Arc::new(Shared::new(target, dial, logins, config, scripts, hooks));
         Self { runtimes: Runtimes::new(config.connections), shared }
     }
 

@@ -1,5 +1,6 @@
 //! How to connect, as far as a URL does not say it.
 
+use super::credentials::CredentialsProvider;
 #[cfg(feature = "tls")]
 use super::tls::Tls;
 
@@ -8,4 +9,5 @@ use super::tls::Tls;
 pub(crate) struct Access {
     #[cfg(feature = "tls")]
     pub(crate) tls: Option<Tls>,
+    pub(crate) credentials: Option<CredentialsProvider>,
 }

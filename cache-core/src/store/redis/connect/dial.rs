@@ -11,7 +11,7 @@ use tokio::net::TcpStream;
 use super::access::Access;
 use super::fault::Fault;
 #[cfg(feature = "tls")]
-use super::tls::{self, TLS_UNUSED};
+use super::tls;
 use super::url::{Address, ServerUrl};
 use crate::config::TCP_KEEPALIVE;
 
@@ -61,7 +61,7 @@ pub(super) fn to(target: &ServerUrl, access: &Access) -> Result<Dial, Fault> {
 #[cfg(feature = "tls")]
 fn check(target: &ServerUrl, access: &Access) -> Result<(), Fault> {
     match &access.tls {
-        Some(_) if !target.address.is_tls() => Err(Fault::config(TLS_UNUSED)),
+        Some(_) if !target.address.is_tls() => Err(Fault::config(tls::Tls::UNUSED)),
         _ => Ok(()),
     }
 }

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use super::connection::Connection;
+use super::credentials::{Login, Validity};
 use super::fault::Fault;
 use super::primary::{Hello, Primary};
 use super::shared::Shared;
-use super::url::ServerUrl;
 use crate::clock;
 use crate::error::ErrorKind;
 use crate::store::redis::resp::{Command, Reply};
@@ -24,10 +24,15 @@ struct ServerInfo {
 /// Logs in, selects the database, asks for pushes of tracked keys, and loads the scripts. Makes
 /// sure that the server is a primary, and that it lets the library do what it needs. If it is not
 /// the primary that this process talked to last, it is prepared as a new one. If the server refuses
-/// something that can be done without, that is logged and the connection goes on.
-pub(super) async fn handshake(connection: &mut Connection, shared: &Shared) -> Result<Arc<Primary>, Fault> {
+/// something that can be done without, that is logged and the connection goes on. Returns the
+/// primary, and how long the login lasts.
+pub(super) async fn handshake(
+    connection: &mut Connection,
+    shared: &Shared,
+) -> Result<(Arc<Primary>, Option<Validity>), Fault> {
+    let login = shared.logins.next().await?;
     let asked_at = clock::now();
-    let greeted = log_in(connection, &shared.target).await;
+    let greeted = log_in(connection, login.as_ref()).await;
     let hello = greeted.map_err(|fault| fault.in_greeting(&shared.target.address))?;
     let Greeting { select, name, tracking, info, scripts } = Greeting::send(connection, shared).await?;
     if let Some(select) = select {
@@ -60,15 +65,16 @@ pub(super) async fn handshake(connection: &mut Connection, shared: &Shared) -> R
     on_connection.await.map_err(|error| Fault::new(error.kind(), error.to_string()))?;
     shared.note_missing(missing);
     shared.note_eviction(told.evicts_any_key);
-    shared.adopt_primary(connection, told.reign().as_deref(), asked_at).await
+    let primary = shared.adopt_primary(connection, told.reign().as_deref(), asked_at).await?;
+    Ok((primary, login.and_then(|login| login.validity())))
 }
 
 /// Says hello, in a round trip of its own: Redis closes the connection of a user that is unknown
 /// yet and sends as much as the scripts are.
-async fn log_in(connection: &Connection, target: &ServerUrl) -> Result<Reply, Fault> {
+async fn log_in(connection: &Connection, login: Option<&Login>) -> Result<Reply, Fault> {
     let mut hello = Command::new("HELLO").arg("3");
-    if let Some(password) = &target.password {
-        hello = hello.arg("AUTH").arg(target.user.as_deref().unwrap_or("default")).arg(password);
+    if let Some(login) = login {
+        hello = login.add_to(hello.arg("AUTH"));
     }
     match connection.send_all(&[hello]).await?.pop() {
         Some(Reply::Error(error)) => Err(Fault::of_reply(&error)),

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use super::breaker::Breaker;
 use super::connection::Connection;
+use super::credentials::Logins;
 use super::dial::Dial;
 use super::fault::Fault;
 use super::primary::Primary;
@@ -22,6 +23,7 @@ use crate::store::redis::scripts::Script;
 pub(super) struct Shared {
     pub(super) target: ServerUrl,
     pub(super) dial: Dial,
+    pub(super) logins: Logins,
     pub(super) scripts: &'static [&'static Script],
     pub(super) operation_deadline: Duration,
     pub(super) connect_timeout: Duration,
@@ -43,6 +45,7 @@ impl Shared {
     pub(super) fn new(
         target: ServerUrl,
         dial: Dial,
+        logins: Logins,
         config: &Config,
         scripts: &'static [&'static Script],
         hooks: Hooks,
@@ -50,6 +53,7 @@ impl Shared {
         Self {
             target,
             dial,
+            logins,
             scripts,
             operation_deadline: config.operation_deadline,
             connect_timeout: config.connect_timeout,

@@ -10,10 +10,12 @@ use tokio::time::{sleep, timeout};
 
 use super::backoff::Backoff;
 use super::connection::Connection;
+use super::credentials::{Logins, Validity};
 use super::fault::Fault;
 use super::handshake::handshake;
 use super::pipeline::{Driver, Pipeline};
 use super::primary::{Hello, Primary};
+use super::renewal::renew;
 use super::shared::Shared;
 use super::stripe::{LinkState, Stripe, Tenure};
 use crate::clock;
@@ -24,6 +26,14 @@ use crate::store::redis::resp::Reply;
 /// Reads and writes the socket. It runs inside the supervisor's task, so that neither outlives the
 /// other.
 type Driving = Pin<Box<dyn Future<Output = Fault> + Send>>;
+
+/// A connection that is ready for calls.
+struct Opening {
+    driving: Driving,
+    connection: Connection,
+    primary: Arc<Primary>,
+    login: Option<Validity>,
+}
 
 impl Stripe {
     /// Starts a supervisor on the tokio runtime of the caller, unless the supervisor with the
@@ -43,8 +53,9 @@ async fn supervise(stripe: Arc<Stripe>, tenure: Tenure) {
     loop {
         let fault = match attempt(&stripe).await {
             Err(fault) => fault,
-            Ok((mut driving, connection, primary)) => {
-                if !tenure.publish(LinkState::Live(connection.clone(), primary.clone()), None) {
+            Ok(mut opening) => {
+                let (connection, primary) = (opening.connection.clone(), opening.primary.clone());
+                if !tenure.publish(LinkState::Live(connection, primary), None) {
                     return;
                 }
                 tracing::info!(address = %shared.target.address, stripe = stripe.index, "Redis connection stands");
@@ -53,7 +64,7 @@ async fn supervise(stripe: Arc<Stripe>, tenure: Tenure) {
                 }
                 shared.breaker.probe_soon(clock::now());
                 let stood_since = clock::now();
-                let fault = watch_over(&mut driving, &connection, &primary, &stripe).await;
+                let fault = watch_over(&mut opening, &stripe).await;
                 // A connection that ends soon after each attempt is not worth an attempt at once.
                 if clock::since(stood_since) >= RECONNECT_DELAY_MAX {
                     backoff.reset();
@@ -79,17 +90,21 @@ async fn supervise(stripe: Arc<Stripe>, tenure: Tenure) {
     }
 }
 
-async fn attempt(stripe: &Stripe) -> Result<(Driving, Connection, Arc<Primary>), Fault> {
+async fn attempt(stripe: &Stripe) -> Result<Opening, Fault> {
     let shared = &stripe.shared;
     timeout(shared.connect_timeout, open(shared, &stripe.watches)).await.unwrap_or_else(|_| {
         let (address, limit) = (&shared.target.address, shared.connect_timeout);
         // Redis answers nothing to a TLS handshake: it waits for the end of a line.
-        let hint = if address.is_tls() { ": a port that speaks no TLS is silent, and rediss:// wants one" } else { "" };
+        let hint = match &shared.logins {
+            _ if address.is_tls() => ": a port that speaks no TLS is silent, and rediss:// wants one",
+            Logins::Provided(_) => ", its wait for the provider of credentials included",
+            Logins::Fixed(_) => "",
+        };
         Err(Fault::unavailable(format!("{address} did not complete the handshake within {limit:?}{hint}")))
     })
 }
 
-async fn open(shared: &Shared, watches: &Watches) -> Result<(Driving, Connection, Arc<Primary>), Fault> {
+async fn open(shared: &Shared, watches: &Watches) -> Result<Opening, Fault> {
     let address = &shared.target.address;
     let stream = (shared.dial)().await.map_err(|error| Fault::of_dial(address, &error))?;
     let pipeline = Arc::new(Pipeline::default());
@@ -98,7 +113,7 @@ async fn open(shared: &Shared, watches: &Watches) -> Result<(Driving, Connection
         Box::pin(Driver::new(pipeline.clone(), stream, move |message: Vec<Reply>| wake(&told, &message)));
     tokio::spawn(pipeline.clone().keep_deadlines());
     let mut connection = Connection::new(pipeline);
-    let primary = {
+    let (primary, login) = {
         let mut greeting = std::pin::pin!(handshake(&mut connection, shared));
         tokio::select! {
             biased;
@@ -110,7 +125,7 @@ async fn open(shared: &Shared, watches: &Watches) -> Result<(Driving, Connection
             }
         }
     };
-    Ok((driving, connection, primary))
+    Ok(Opening { driving, connection, primary, login })
 }
 
 /// Wakes the waits that a push tells of. Runs in the driver, in the order of the stream. A push
@@ -132,13 +147,16 @@ fn wake(watches: &Watches, message: &[Reply]) {
 }
 
 /// Returns when the connection is no good any more, with the reason.
-async fn watch_over(driving: &mut Driving, connection: &Connection, primary: &Arc<Primary>, stripe: &Stripe) -> Fault {
-    let mut known = stripe.shared.primary.subscribe();
+async fn watch_over(opening: &mut Opening, stripe: &Stripe) -> Fault {
+    let shared = &stripe.shared;
+    let Opening { driving, connection, primary, login } = opening;
+    let mut known = shared.primary.subscribe();
     tokio::select! {
         biased;
         end = driving => end,
         () = replaced(&mut known, primary) => Fault::unavailable("another Redis primary took over"),
         fault = asking(connection, primary, stripe) => fault,
+        fault = renew(connection, &shared.logins, *login, shared.connect_timeout) => fault,
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use super::*;
 
 mod calls;
+mod credentials;
 mod fake;
 mod handshake;
 mod losses;
@@ -32,7 +33,8 @@ fn pool_with(fake: &Arc<Fake>, config: &Config, on_new_primary: MeetingHook) -> 
 
 fn hooked(fake: &Arc<Fake>, config: &Config, hooks: Hooks) -> Pool {
     let target = ServerUrl::parse("redis://zoe:s3cr3t@fake.test/1").unwrap();
-    Pool::with_dial(target, fake.dial(), config, scripts::ALL, hooks)
+    let logins = Logins::of(&target, None).unwrap();
+    Pool::with_dial(target, fake.dial(), logins, config, scripts::ALL, hooks)
 }
 
 fn pool(fake: &Arc<Fake>) -> Pool {

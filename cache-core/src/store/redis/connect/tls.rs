@@ -16,9 +16,6 @@ use tokio_rustls::rustls::{
 use super::distrust::SelfSigned;
 use super::fault::Fault;
 
-/// Settings of TLS that nothing would use are a mistake: the connection would be in plain text.
-pub(crate) const TLS_UNUSED: &str = "the builder says whom to trust by TLS, but the URL is not of rediss://";
-
 /// What a connection by TLS trusts, and what it shows of this process.
 ///
 /// Certificates are always verified: they must be valid now, be for the host of the URL (a name or
@@ -55,6 +52,9 @@ struct Identity {
 }
 
 impl Tls {
+    /// Settings of TLS that nothing would use are a mistake: the connection would be in plain text.
+    pub(crate) const UNUSED: &str = "the builder says whom to trust by TLS, but the URL is not of rediss://";
+
     /// Trusts Mozilla's authorities, and shows no certificate.
     pub fn new() -> Self {
         Self::default()
