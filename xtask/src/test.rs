@@ -6,19 +6,30 @@ use crate::install;
 use crate::server::Server;
 use crate::steps::{Tally, announce, cargo};
 
+/// The packages whose tests use databases. Other tests do not wait until databases are there.
+const DATABASE_PACKAGES: [&str; 3] = ["cache-sqlx", "orders", "--workspace"];
+
 /// Runs everything, or with `arguments` only `cargo test` with them. False if something failed.
 pub(crate) fn run(arguments: &[String]) -> Result<bool, String> {
     let (redis, valkey) = (install::redis()?, install::valkey()?);
     for program in [&redis, &valkey] {
         println!("{}: {}", program.display(), install::version(program).unwrap_or_default());
     }
-    let (redis_server, valkey_server) = (Server::start(&redis)?, Server::start(&valkey)?);
+    let (redis_server, valkey_server) = (Server::redis(&redis)?, Server::redis(&valkey)?);
+    let databases = if arguments.is_empty() || arguments.iter().any(|word| DATABASE_PACKAGES.contains(&word.as_str())) {
+        Some(Databases::start()?)
+    } else {
+        None
+    };
     let with_servers = |mut command: Command| {
         command
             .env("CACHE_TEST_REDIS_BIN", &redis)
             .env("CACHE_TEST_REDIS_URL", redis_server.url())
             .env("CACHE_TEST_VALKEY_BIN", &valkey)
             .env("CACHE_TEST_VALKEY_URL", valkey_server.url());
+        if let Some(databases) = &databases {
+            databases.name_to(&mut command);
+        }
         command
     };
 
@@ -32,9 +43,29 @@ pub(crate) fn run(arguments: &[String]) -> Result<bool, String> {
         let arguments: Vec<&str> = ["test"].into_iter().chain(arguments.iter().map(String::as_str)).collect();
         tally.tests(with_servers(cargo(&arguments)));
     }
-    drop((redis_server, valkey_server));
+    drop((redis_server, valkey_server, databases));
     println!();
     Ok(tally.finish())
+}
+
+/// The databases that tests use.
+struct Databases {
+    postgres: Server,
+    mariadb: Server,
+}
+
+impl Databases {
+    fn start() -> Result<Self, String> {
+        let (postgres, (mariadb, install_db)) = (install::postgres()?, install::mariadb()?);
+        for program in [&postgres, &mariadb] {
+            println!("{}: {}", program.display(), install::version(program).unwrap_or_default());
+        }
+        Ok(Self { postgres: Server::postgres(&postgres)?, mariadb: Server::mariadb(&mariadb, &install_db)? })
+    }
+
+    fn name_to(&self, command: &mut Command) {
+        command.env("CACHE_TEST_POSTGRES_URL", self.postgres.url()).env("CACHE_TEST_MARIADB_URL", self.mariadb.url());
+    }
 }
 
 /// Runs the example's tour, on the embedded store and on each server. The tour fails if anything
