@@ -13,7 +13,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 /// server listens.
 const ATTEMPTS: usize = 20;
 /// Runs the server and ends it when stdin closes, so the server cannot outlive us, however we end.
-/// Its directory goes with it. Only the server writes the log, so the log ends when the server does.
+/// Its directory goes with it. Only the server writes the log, so the log ends when the server
+/// does.
 const GUARD: &str = "directory=$1 signal=$2; shift 2; \
     \"$@\" 2>&1 & server=$!; exec >/dev/null 2>&1; trap 'kill -s $signal $server; wait; rm -rf \"$directory\"' EXIT; \
     trap exit HUP INT TERM; read -r _";

@@ -1,0 +1,29 @@
+//! PostgreSQL.
+
+use sqlx::{PgConnection, Postgres};
+
+use super::{Dialect, common, private};
+use crate::limits::{CLAIM_MAX, RELAY_ROWS_MAX};
+
+impl private::Sealed for Postgres {}
+
+impl Dialect for Postgres {
+    const MIGRATION: &'static str = include_str!("../../migrations/postgres.sql");
+    const CLAIMS: bool = true;
+
+    common!(Postgres, PgConnection);
+
+    async fn note(connection: &mut PgConnection, intent: String) -> Result<i64, sqlx::Error> {
+        let insert = sqlx::query_scalar("INSERT INTO cache_outbox (intent) VALUES ($1) RETURNING id");
+        insert.bind(intent).fetch_one(connection).await
+    }
+
+    async fn page(connection: &mut PgConnection, after: i64) -> Result<Vec<(i64, String)>, sqlx::Error> {
+        // The rows are locked until the transaction ends, so processes that were notified share the
+        // work. A process that was stopped with its locks held loses them.
+        let timeout = sqlx::query("SELECT set_config('idle_in_transaction_session_timeout', $1, true)");
+        timeout.bind(CLAIM_MAX.as_millis().to_string()).execute(&mut *connection).await?;
+        let page = "SELECT id, intent FROM cache_outbox WHERE id > $1 ORDER BY id LIMIT $2 FOR UPDATE SKIP LOCKED";
+        sqlx::query_as(page).bind(after).bind(i64::from(RELAY_ROWS_MAX)).fetch_all(connection).await
+    }
+}
