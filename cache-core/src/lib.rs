@@ -92,6 +92,13 @@ pub mod __freshness {
     };
 }
 
+/// The bytes of an entry alone, for the instruction counts of this repository. No stability is
+/// promised.
+#[doc(hidden)]
+pub mod __entry {
+    pub use crate::entry::alone::{is_readable, sample};
+}
+
 pub use builder::Builder;
 pub use cache::Cache;
 #[cfg(feature = "macros")]

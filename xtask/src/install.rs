@@ -103,6 +103,17 @@ pub(crate) fn cargo_deny() -> Result<PathBuf, String> {
     })
 }
 
+/// valgrind: the installed one, else Debian's. Counts hardly depend on its version.
+pub(crate) fn valgrind() -> Result<PathBuf, String> {
+    let installed = || resolve("valgrind");
+    if installed().is_none() {
+        apt_install(&["valgrind"]);
+    }
+    installed().ok_or_else(|| {
+        "no valgrind, which counts instructions: install it (Debian: `apt-get install valgrind`)".to_owned()
+    })
+}
+
 /// The output of a program about its version.
 pub(crate) fn version(program: &Path) -> Option<String> {
     let output = Command::new(program).arg("--version").stdin(Stdio::null()).output().ok()?;

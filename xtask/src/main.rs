@@ -5,6 +5,7 @@ use std::process::ExitCode;
 mod bench;
 mod deny;
 mod install;
+mod instructions;
 mod server;
 mod steps;
 mod test;
@@ -12,6 +13,7 @@ mod test;
 const USAGE: &str = "\
 cargo xtask test [cargo test arguments]   start Redis, Valkey and databases and run everything, or only the tests asked for
 cargo xtask deny [checks]                 hold what the workspace is built from against deny.toml
+cargo xtask instructions [--bless]        count what the hot paths execute, beside the committed counts
 cargo xtask bench [benchmark arguments]   measure beside raw redis-rs, `cached` and the naive cascade";
 
 fn main() -> ExitCode {
@@ -21,6 +23,7 @@ fn main() -> ExitCode {
     let outcome = match command.as_deref() {
         Some("test") => test::run(&rest),
         Some("deny") => deny::run(&rest),
+        Some("instructions") => instructions::run(&rest),
         Some("bench") => bench::run(&rest),
         _ => Err(USAGE.to_owned()),
     };

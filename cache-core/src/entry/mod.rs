@@ -1,5 +1,6 @@
 //! The bytes of one entry: knows nothing of stores and functions.
 
+pub(crate) mod alone;
 pub(crate) mod codec;
 mod entry;
 mod fingerprint;
