@@ -31,7 +31,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<bool, String> {
     if !built.is_ok_and(|status| status.success()) {
         return Err("the package `instructions` does not build".to_owned());
     }
-    let server = Server::start(&redis)?;
+    let server = Server::redis(&redis)?;
     let counter = Counter { valgrind, program: program(), cache_url: server.url() };
     let environment = environment();
     let file = workspace().join(COUNTS);

@@ -33,6 +33,7 @@ pub(super) struct ServerUrl {
 
 /// The files of certificates that a URL names.
 #[derive(Clone, Default)]
+#[cfg_attr(not(feature = "tls"), allow(dead_code, reason = "without TLS a URL that names files is refused"))]
 pub(super) struct TlsFiles {
     authorities: Option<PathBuf>,
     /// The certificate of this client, and its private key.
