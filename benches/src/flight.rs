@@ -1,9 +1,10 @@
 //! What is cached: 200-odd bytes of JSON.
 
+use hitbox_fn::CacheableResponse;
 use serde::{Deserialize, Serialize};
 
 /// As many fields as a row of a real table has.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, CacheableResponse)]
 pub struct Flight {
     pub id: u64,
     pub carrier: String,

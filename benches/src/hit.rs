@@ -9,6 +9,8 @@ use cache_core::{Cache, cached};
 use cache_tests::Server;
 use cached::AsyncRedisCache;
 use cached::macros::concurrent_cached;
+use hitbox::policy::PolicyConfig;
+use hitbox_redis::{ConnectionMode, RedisBackend};
 use redis::aio::MultiplexedConnection;
 use tokio::sync::OnceCell;
 
@@ -48,6 +50,21 @@ async fn peer(id: u64) -> Result<Flight, String> {
     Ok(Flight::new(id))
 }
 
+/// hitbox keeps its own binary form of a value, and no JSON: its default.
+type Hitbox = Arc<hitbox_fn::Cache<RedisBackend>>;
+
+#[hitbox_fn::cached(prefix = "hitbox")]
+async fn other_peer(id: u64) -> Flight {
+    LOADS.fetch_add(1, Ordering::Relaxed);
+    Flight::new(id)
+}
+
+fn hitbox(server: &Server) -> Hitbox {
+    let backend = RedisBackend::builder().connection(ConnectionMode::single(server.url())).build();
+    let policy = PolicyConfig::builder().ttl(Duration::from_secs(3_600)).build();
+    Arc::new(hitbox_fn::Cache::builder().backend(backend.expect("a backend")).policy(policy).build())
+}
+
 /// The client that one would write by hand: the same number of connections, a key always on the
 /// same one.
 #[derive(Clone)]
@@ -79,6 +96,7 @@ enum Contestant {
     Raw(Raw),
     Ours(Cache),
     Peer,
+    Hitbox(Hitbox),
 }
 
 impl Contestant {
@@ -88,6 +106,7 @@ impl Contestant {
             Self::Raw(raw) => Some(raw.get(id).await),
             Self::Ours(cache) => ours(cache, id).await.ok(),
             Self::Peer => peer(id).await.ok(),
+            Self::Hitbox(cache) => Some(other_peer(id).cache(&**cache).await),
         }
     }
 
@@ -158,6 +177,7 @@ pub async fn run(server: &Server, rounds: usize, slice: Duration) {
         contestants.push((format!("cache-core, {connections}"), Contestant::Ours(cache)));
     }
     contestants.push(("cached 4.1, 1".to_owned(), Contestant::Peer));
+    contestants.push(("hitbox 0.2, 1".to_owned(), Contestant::Hitbox(hitbox(server))));
 
     let bytes = serde_json::to_vec(&Flight::new(1)).expect("a flight").len();
     let mut raw = server.raw().await;
@@ -195,7 +215,7 @@ pub async fn run(server: &Server, rounds: usize, slice: Duration) {
             let raw = match contestant {
                 Contestant::Raw(_) => index,
                 Contestant::Ours(_) => index - 1,
-                Contestant::Peer => 0,
+                Contestant::Peer | Contestant::Hitbox(_) => 0,
             };
             let (speed, cost) = (hits[index].over(&hits[raw]), cpu[raw].over(&cpu[index]));
             let (hits, cpu, failures) = (&hits[index], &cpu[index], failures[index]);

@@ -1,5 +1,5 @@
-//! Measures cache-core beside raw redis-rs, `cached` and the naive cascade, and prints Markdown.
-//! Run by `cargo xtask bench`.
+//! Measures cache-core beside raw redis-rs, other caching libraries and the naive way, and prints
+//! Markdown. Run by `cargo xtask bench`.
 //!
 //! Every contestant runs in every round, so that other work of the machine slows all of them; what
 //! counts is the ratio within a round. The server is our own and shares the machine.
@@ -8,17 +8,26 @@ use std::time::Duration;
 
 use cache_tests::{Server, ServerKind};
 
+mod batch;
 mod cascade;
 mod flight;
 mod hit;
+mod in_process;
 mod large;
+mod memory;
 mod million;
 mod rounds;
+mod scale;
+mod server_time;
 mod soak;
 mod wake;
 
 /// Two threads, like the machine that the numbers in the README come from.
 const WORKERS: usize = 2;
+
+const COMPARISONS: [&str; 8] = ["hit", "in-process", "server-time", "batch", "memory", "large", "wake", "cascade"];
+/// Minutes long: only when asked for by name.
+const LONG: [&str; 3] = ["scale", "million", "soak"];
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -27,30 +36,43 @@ fn main() {
         return runtime.expect("a tokio runtime").block_on(cache_tests::crowd_main(rest));
     }
     let quick = arguments.iter().any(|argument| argument == "--quick");
-    let only = |name: &str| arguments.iter().all(|argument| argument.starts_with("--") || argument == name);
+    let named: Vec<&str> =
+        arguments.iter().map(String::as_str).filter(|argument| !argument.starts_with("--")).collect();
+    if let Some(unknown) =
+        named.iter().find(|name| !COMPARISONS.contains(name) && !LONG.contains(name) && **name != "all")
+    {
+        eprintln!("no comparison `{unknown}`: there are all, {}, {}", COMPARISONS.join(", "), LONG.join(", "));
+        std::process::exit(1);
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build();
     runtime.expect("a tokio runtime").block_on(async {
-        let server = Server::start(ServerKind::Redis);
-        let rounds = if quick { 3 } else { 9 };
-        if only("hit") {
-            let slice = Duration::from_millis(if quick { 200 } else { 700 });
-            hit::run(&server, rounds, slice).await;
+        let all = named.contains(&"all");
+        for name in COMPARISONS.into_iter().filter(|name| all || named.is_empty() || named.contains(name)) {
+            compare(name, quick).await;
         }
-        if only("large") {
-            large::run(&server, rounds, Duration::from_millis(if quick { 300 } else { 1_000 })).await;
-        }
-        if only("wake") {
-            wake::run(rounds).await;
-        }
-        if only("cascade") {
-            cascade::run(&server, rounds).await;
-        }
-        // Minutes long: only when asked for by name.
-        if arguments.iter().any(|argument| argument == "million") {
-            million::run(&server, if quick { 100_000 } else { 1_000_000 }).await;
-        }
-        if arguments.iter().any(|argument| argument == "soak") {
-            soak::run(&server, if quick { 100_000 } else { 2_000_000 }).await;
+        for name in LONG.into_iter().filter(|name| all || named.contains(name)) {
+            compare(name, quick).await;
         }
     });
+}
+
+/// Makes one comparison, on a server of its own.
+async fn compare(name: &str, quick: bool) {
+    let server = Server::start(ServerKind::Redis);
+    let rounds = if quick { 3 } else { 9 };
+    let slice = |quick_ms, ms| Duration::from_millis(if quick { quick_ms } else { ms });
+    match name {
+        "hit" => hit::run(&server, rounds, slice(200, 700)).await,
+        "in-process" => in_process::run(rounds, slice(20, 200)).await,
+        "server-time" => server_time::run(&server, rounds).await,
+        "batch" => batch::run(&server, rounds, slice(200, 700)).await,
+        "memory" => memory::run(&server).await,
+        "large" => large::run(&server, rounds, slice(300, 1_000)).await,
+        "wake" => wake::run(rounds).await,
+        "cascade" => cascade::run(&server, rounds).await,
+        "scale" => scale::run(&server, rounds, slice(200, 700), if quick { 100_000 } else { 1_000_000 }).await,
+        "million" => million::run(&server, if quick { 100_000 } else { 1_000_000 }).await,
+        "soak" => soak::run(&server, if quick { 100_000 } else { 2_000_000 }).await,
+        _ => unreachable!("a name of the lists"),
+    }
 }

@@ -1,6 +1,7 @@
 //! An invalidation of one tag with a million entries, beside readers of small hits.
 
 use std::convert::Infallible;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -18,14 +19,19 @@ async fn small(cache: &Cache, id: u64) -> Result<String, Infallible> {
     Ok(format!("{id:0200}"))
 }
 
-async fn fill(cache: &Cache, members: u64) {
+/// The key of a member of the tag.
+pub fn key(at: u64) -> Key<u64> {
+    format!("member:{at}").into_key().expect("a valid key")
+}
+
+/// Stores members of the tag `million`, with these numbers.
+pub async fn fill(cache: &Cache, members: Range<u64>) {
     let fillers: Vec<_> = (0..FILLERS)
         .map(|filler| {
-            let cache = cache.clone();
+            let (cache, members) = (cache.clone(), members.clone());
             tokio::spawn(async move {
-                for at in (filler..members).step_by(FILLERS as usize) {
-                    let key: Key<u64> = format!("member:{at}").into_key().expect("a valid key");
-                    let key = key.with_tags(["million"]).with_ttl(Duration::from_secs(3_600));
+                for at in (members.start + filler..members.end).step_by(FILLERS as usize) {
+                    let key = key(at).with_tags(["million"]).with_ttl(Duration::from_secs(3_600));
                     cache.get_or_load(&key, || async { Ok::<u64, Infallible>(1) }).await.expect("infallible");
                 }
             })
@@ -124,7 +130,7 @@ pub async fn run(server: &Server, members: u64) {
         if naive {
             fill_naively(&mut raw, members).await
         } else {
-            fill(&cache, members).await
+            fill(&cache, 0..members).await
         }
         let (_, idle) = read_until(&cache, tokio::time::sleep(Duration::from_secs(2))).await;
         raw.command::<()>("CONFIG", &["SET", "slowlog-log-slower-than", "1000", "slowlog-max-len", "100000"]).await;

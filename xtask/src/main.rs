@@ -14,7 +14,7 @@ const USAGE: &str = "\
 cargo xtask test [cargo test arguments]   start Redis, Valkey and databases and run everything, or only the tests asked for
 cargo xtask deny [checks]                 hold what the workspace is built from against deny.toml
 cargo xtask instructions [--bless]        count what the hot paths execute, beside the committed counts
-cargo xtask bench [benchmark arguments]   measure beside raw redis-rs, `cached` and the naive cascade";
+cargo xtask bench [names] [--quick]       measure beside raw redis-rs, other libraries and the naive way";
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
