@@ -193,8 +193,8 @@ impl Cache {
     }
 
     /// What [`global`](Self::global) is a handle of. A hit needs no handle.
-    pub(crate) fn global_runtime() -> Arc<Runtime> {
-        scoped::current().unwrap_or_else(|| installed().runtime.clone())
+    pub(crate) fn with_global_runtime<R>(use_it: impl Fn(&Arc<Runtime>) -> R) -> R {
+        scoped::with_current(&use_it).unwrap_or_else(|| use_it(&installed().runtime))
     }
 
     /// Removes entries by key, tag and pattern, and every entry that depends on them.

@@ -132,30 +132,45 @@ impl<'a> Evaluator<'a> {
         if self.names.iter().any(|name| item.mentions(name)) { Needs::Both } else { Needs::Result }
     }
 
-    /// Adds the items that need only parameters to `target`. What the other items need of the
-    /// parameters is kept in locals.
+    /// [`kept`](Self::kept), and [`known`](Self::known).
     pub(crate) fn before(&self, target: &Ident, items: &[(Kind, &Item)]) -> TokenStream {
-        let statements = items.iter().enumerate().map(|(at, (kind, item))| match self.needs(item) {
-            Needs::Parameters => self.add(target, *kind, item, &mut |_| None),
-            Needs::Result => TokenStream::new(),
-            Needs::Both => match item {
-                Item::Template(template) => {
-                    let parts = self.captured_placeholders(template).enumerate().map(|(n, placeholder)| {
-                        let local = part_local(at, n);
-                        let part = self.part(*kind, placeholder);
-                        quote_spanned!(Span::mixed_site() => let #local = #part;)
-                    });
-                    parts.collect()
-                }
-                Item::Typed(_) | Item::Spread(_) => self
-                    .captured_parameters(item)
-                    .into_iter()
-                    .map(|(name, cfgs)| {
-                        let local = clone_local(at, name);
-                        quote_spanned!(name.span() => #(#cfgs)* let #local = ::core::clone::Clone::clone(&#name);)
-                    })
-                    .collect(),
-            },
+        let (kept, known) = (self.kept(items, None), self.known(target, items));
+        quote!(#kept #known)
+    }
+
+    /// Adds the items that need only parameters to `target`.
+    pub(crate) fn known(&self, target: &Ident, items: &[(Kind, &Item)]) -> TokenStream {
+        let known = items.iter().filter(|(_, item)| self.needs(item) == Needs::Parameters);
+        known.map(|(kind, item)| self.add(target, *kind, item, &mut |_| None)).collect()
+    }
+
+    /// Keeps in locals what the other items need of the parameters. If there is a local `wanted`,
+    /// nothing is encoded unless that is true.
+    pub(crate) fn kept(&self, items: &[(Kind, &Item)], wanted: Option<&Ident>) -> TokenStream {
+        let private = self.private;
+        let both = items.iter().enumerate().filter(|(_, (_, item))| self.needs(item) == Needs::Both);
+        let statements = both.map(|(at, (kind, item))| match item {
+            Item::Template(template) => {
+                let parts = self.captured_placeholders(template).enumerate().map(|(n, placeholder)| {
+                    let (local, part) = (part_local(at, n), self.part(*kind, placeholder));
+                    let part = match wanted {
+                        Some(wanted) => quote_spanned! { Span::mixed_site() =>
+                            if #wanted { #part } else { #private::Part::none() }
+                        },
+                        None => part,
+                    };
+                    quote_spanned!(Span::mixed_site() => let #local = #part;)
+                });
+                parts.collect::<TokenStream>()
+            }
+            Item::Typed(_) | Item::Spread(_) => self
+                .captured_parameters(item)
+                .into_iter()
+                .map(|(name, cfgs)| {
+                    let local = clone_local(at, name);
+                    quote_spanned!(name.span() => #(#cfgs)* let #local = ::core::clone::Clone::clone(&#name);)
+                })
+                .collect(),
         });
         let context = self.context_before(items);
         context.into_iter().chain(statements).collect()

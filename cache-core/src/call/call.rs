@@ -12,8 +12,8 @@ use crate::entry::{codec, fingerprint};
 use crate::error::Error;
 use crate::key::{Key, Policy};
 use crate::name::Names;
-use crate::observe::NotStored;
-use crate::paths::load::{LoadRun, Loading};
+use crate::paths::load::uncached::UncachedLoad;
+use crate::paths::load::{Encode, LoadRun, Loading};
 use crate::paths::read::{Miss, Read, Terms};
 use crate::paths::refresh::Due;
 use crate::paths::subject::Subject;
@@ -58,10 +58,18 @@ pub struct Refresh<T> {
 /// panicked, and a follower takes over.
 #[must_use]
 pub struct Load<T> {
-    // Boxed, or the future of every cached function would be as large.
-    pub(super) loading: Box<Loading>,
+    pub(super) way: LoadWay,
     // Without a `T` in it, a load is `Send` whatever `T` is.
     pub(super) coding: Coding<T>,
+}
+
+/// What a load has to do with the cache.
+pub(super) enum LoadWay {
+    /// What it has to do with any load.
+    // Boxed, or the future of every cached function would be as large.
+    Through(Box<Loading>),
+    /// Nothing, but that it is counted.
+    Past(UncachedLoad),
 }
 
 impl<T> Call<T> {
@@ -104,7 +112,7 @@ impl<T> Call<T> {
             // as large as this one.
             match Box::pin(read.miss()).await {
                 Miss::Found(found) => stored = Some(found),
-                Miss::Load(loading) => return Step::Load(Load { loading, coding }),
+                Miss::Load(loading) => return Step::Load(Load::through(loading, coding)),
             }
         }
     }
@@ -120,31 +128,56 @@ impl<T> Refresh<T> {
         T: 'static,
     {
         let Self { due, coding } = self;
-        due.spawn(move |loading| reload(Load { loading, coding }));
+        due.spawn(move |loading| reload(Load::through(loading, coding)));
     }
 }
 
 impl<T> Load<T> {
+    pub(super) fn through(loading: Box<Loading>, coding: Coding<T>) -> Self {
+        Self { way: LoadWay::Through(loading), coding }
+    }
+
+    pub(super) fn uncached(load: UncachedLoad, coding: Coding<T>) -> Self {
+        Self { way: LoadWay::Past(load), coding }
+    }
+
+    /// Whether the cache asks for the names and the value. If not, the body runs as it is, and
+    /// [`fill`](Self::fill) need not be called.
+    pub fn fills(&self) -> bool {
+        matches!(self.way, LoadWay::Through(_))
+    }
+
     /// Adds names of the entry that are known before the body runs. The enclosing load inherits
     /// them at once, so an invalidation of one of them removes its entry too, even if this load
     /// ends with an error.
     pub fn known(&mut self, names: Names) {
-        self.loading.declare(names);
+        if let LoadWay::Through(loading) = &mut self.way {
+            loading.declare(names);
+        }
     }
 
     /// The body is about to run. From here on its time is measured, and the lease is renewed.
     pub fn begin(&mut self) -> LoadRun {
-        self.loading.begin()
+        match &mut self.way {
+            LoadWay::Through(loading) => loading.begin(),
+            LoadWay::Past(load) => load.begin(),
+        }
     }
 
     /// The body, to be awaited. Cached calls inside hand their names to this load.
     pub fn body<F: Future>(&self, body: F) -> Inside<F> {
-        self.loading.body(body)
+        match &self.way {
+            LoadWay::Through(loading) => loading.body(body),
+            LoadWay::Past(_) => Inside::nothing(body),
+        }
     }
 
     /// The body has run.
     pub fn end(&mut self, running: LoadRun) {
-        self.loading.end(running);
+        match &mut self.way {
+            LoadWay::Through(loading) => loading.end(running),
+            LoadWay::Past(load) => load.end(running),
+        }
     }
 
     /// Runs the body.
@@ -163,27 +196,32 @@ impl<T> Load<T> {
     /// to replace. `None`: `when` said no.
     ///
     /// The future holds no `T`, so it is `Send` even if `T` is not `Sync`.
-    pub fn fill(mut self, value: Option<&T>, declared: Names) -> impl Future<Output = ()> + Send + use<T> {
-        self.loading.declare(declared);
-        let filling = match value {
-            Some(value) => self.loading.fill_with(|subject| (self.coding.encode)(subject, value)),
-            None => self.loading.unkept(NotStored::NotWanted),
+    pub fn fill(self, value: Option<&T>, declared: Names) -> impl Future<Output = ()> + Send + use<T> {
+        let filling = match (self.way, value) {
+            (LoadWay::Past(_), _) => None,
+            (LoadWay::Through(loading), value) => {
+                let encode = value.map(|value| move |subject: &Subject| (self.coding.encode)(subject, value));
+                loading.filled(declared, encode.as_ref().map(|encode| encode as &Encode<'_>))
+            }
         };
         async move {
             if let Some(filling) = filling {
-                filling.send().await;
+                filling.await;
             }
         }
     }
 
     /// The body failed, and its error goes to the caller.
     pub fn unstored(self) {
-        self.loading.end_failed();
+        if let LoadWay::Through(loading) = self.way {
+            loading.end_failed();
+        }
     }
 
     /// The body failed. Returns the value that the caller gets instead, under `stale_if_error`.
     pub fn failed(self, error: &str) -> Option<T> {
-        (self.coding.decode)(&self.loading.end_failed_or_stand_in(error)?).ok()
+        let LoadWay::Through(loading) = self.way else { return None };
+        (self.coding.decode)(&loading.end_failed_or_stand_in(error)?).ok()
     }
 }
 

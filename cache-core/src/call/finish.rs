@@ -4,6 +4,7 @@ use std::future::Future;
 use std::pin::Pin;
 
 use super::Load;
+use super::call::LoadWay;
 use crate::paths::load::finish::Finish;
 
 /// What a load in a task of its own hands to its caller.
@@ -30,8 +31,16 @@ impl<T> Load<T> {
         F: Future<Output: Handover> + Send + 'static,
         T: 'static,
     {
-        let Self { loading, coding } = self;
-        let run = move |loading| run(Self { loading, coding });
-        Box::pin(loading.finish(run, move |entry| (coding.decode)(entry).ok()))
+        let coding = self.coding;
+        match self.way {
+            LoadWay::Through(loading) => {
+                let run = move |loading| run(Self::through(loading, coding));
+                Box::pin(loading.finish(run, move |entry| (coding.decode)(entry).ok()))
+            }
+            LoadWay::Past(load) => {
+                let run = run(Self::uncached(load, coding));
+                Box::pin(async move { Finish::Ended(run.await) })
+            }
+        }
     }
 }

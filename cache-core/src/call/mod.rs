@@ -6,6 +6,7 @@ mod finish;
 mod invalidating;
 mod many;
 mod payload;
+mod start;
 mod writing;
 
 pub use call::{Call, Load, Refresh, Step, refresh};
@@ -14,6 +15,7 @@ pub use coding::Coding;
 pub use finish::Handover;
 pub use invalidating::{Invalidating, Mode};
 pub use many::{BatchMap, ManyCall, ManyLoad, ManyStep, Mapping, fill_many, lookup_many};
+pub use start::{Home, Start};
 pub use writing::Writing;
 
 pub use crate::paths::load::finish::Finish;

@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::OnceLock;
 
 use crate::entry::Fingerprint;
+use crate::observe::CountersMemo;
 
 /// A cached function in the source, as the function itself says it, and as its companion does.
 pub struct CachedFunction {
@@ -19,6 +20,7 @@ pub struct CachedFunction {
     /// The first holding that was found to be its own. Few functions have a second one, and calls
     /// that find theirs here look no further.
     pub(crate) first: OnceLock<Holding>,
+    pub(crate) counters: CountersMemo,
 }
 
 /// How many values one call of a function loads.
@@ -43,12 +45,16 @@ pub(crate) struct Holding {
 impl CachedFunction {
     /// A function of one key.
     pub const fn of_one(name: &'static str, shape: &'static str) -> Self {
-        Self { name, shape, loads: Loads::One, first: OnceLock::new() }
+        Self::new(name, shape, Loads::One)
     }
 
     /// A function of many keys.
     pub const fn of_many(name: &'static str, shape: &'static str) -> Self {
-        Self { name, shape, loads: Loads::Many, first: OnceLock::new() }
+        Self::new(name, shape, Loads::Many)
+    }
+
+    const fn new(name: &'static str, shape: &'static str, loads: Loads) -> Self {
+        Self { name, shape, loads, first: OnceLock::new(), counters: CountersMemo::new() }
     }
 
     /// The function, of a type whose name is in the key if it is given here.

@@ -44,6 +44,13 @@ impl<T: Serialize + ?Sized> KeyPart for T {
 #[derive(Clone, Debug)]
 pub struct Part(Result<Box<str>, Unencodable>);
 
+impl Part {
+    /// No parameter: whatever it is a part of names nothing.
+    pub fn none() -> Self {
+        Self(Err(Unencodable::Absent))
+    }
+}
+
 /// Encodes one parameter of a key.
 pub fn part<T: KeyPart + ?Sized>(value: &T) -> Part {
     value.to_part(Spelling::Key)

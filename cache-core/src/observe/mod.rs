@@ -2,6 +2,7 @@
 
 mod event;
 mod health;
+mod memo;
 mod memory_use;
 mod pace;
 mod relapses;
@@ -11,6 +12,7 @@ mod trust;
 
 pub(crate) use event::{Event, NotStored, PANICKED, TOOK_TOO_LONG};
 pub use health::Health;
+pub(crate) use memo::CountersMemo;
 pub use memory_use::MemoryUse;
 pub(crate) use stats::{CounterTable, Counters};
 pub use stats::{PrefixStats, Stats, StatsIter};

@@ -123,6 +123,10 @@ impl Counters {
         Self { prefix: prefix.into(), ..Self::default() }
     }
 
+    pub(super) fn are_of(&self, prefix: &str) -> bool {
+        *self.prefix == *prefix
+    }
+
     /// Whose counters these are, for a log; empty: nobody's. What may be a whole key is not said.
     pub(super) fn prefix(&self) -> &str {
         if self.is_spoken.load(Ordering::Relaxed) { &self.prefix } else { "" }
@@ -179,11 +183,20 @@ impl PrefixStats {
 }
 
 /// The live counters of one cache.
-#[derive(Default)]
 pub(crate) struct CounterTable {
+    /// Tells the tables of one process apart.
+    pub(super) id: u64,
     by_prefix: RwLock<HashMap<Box<str>, Arc<Counters>>>,
     /// Counts that belong to no prefix, such as the entries that a tag reached.
     pub(crate) unprefixed: Counters,
+}
+
+impl Default for CounterTable {
+    fn default() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let id = NEXT.fetch_add(1, Ordering::Relaxed);
+        Self { id, by_prefix: RwLock::default(), unprefixed: Counters::default() }
+    }
 }
 
 impl CounterTable {

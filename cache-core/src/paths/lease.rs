@@ -63,6 +63,7 @@ impl Drop for Lease {
 }
 
 /// Renews the leases of one load until this is dropped.
+#[derive(Default)]
 pub(crate) struct Renewal(Option<AbortHandle>);
 
 /// One lease to be renewed.

@@ -1,6 +1,7 @@
 //! A load: the body of a cached function while it runs, and what becomes of its value.
 
 use std::future::Future;
+use std::pin::Pin;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -19,6 +20,7 @@ use crate::store::{ClockReading, FillReply, IfPresent, Token};
 
 pub(crate) mod batch;
 pub(crate) mod finish;
+pub(crate) mod uncached;
 
 /// A load. If it is dropped before it ends, the lease goes back in the background, and a follower
 /// takes over.
@@ -37,6 +39,12 @@ pub(crate) struct Loading {
     /// What was stored under the key when the call decided to load.
     replaces: Replaces,
 }
+
+/// Makes the bytes of a value.
+pub(crate) type Encode<'a> = dyn Fn(&Subject) -> Result<Encoding, NotStored> + 'a;
+
+/// The outcome of a load, on its way to the store.
+pub(crate) type Sending = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// What a load is to replace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,6 +86,17 @@ pub struct LoadRun {
     /// What the store had cost the calls inside this load before the body began.
     lost: Duration,
     _renewal: Renewal,
+}
+
+impl LoadRun {
+    /// Of a load without a lease.
+    fn unrenewed() -> Self {
+        Self { begun: clock::now(), lost: Duration::ZERO, _renewal: Renewal::default() }
+    }
+
+    fn took(self) -> Duration {
+        clock::since(self.begun)
+    }
 }
 
 /// What happens to an error of the body.
@@ -202,6 +221,17 @@ impl Loading {
                 Some(entry)
             }
         }
+    }
+
+    /// Ends a load that has succeeded, of a value with these names. `encode` makes its bytes;
+    /// `None`: it is not to be stored. What is then to be sent is boxed, for it is large.
+    pub(crate) fn filled(mut self: Box<Self>, declared: Names, encode: Option<&Encode<'_>>) -> Option<Sending> {
+        self.declare(declared);
+        let filling = match encode {
+            Some(encode) => self.fill_with(encode),
+            None => self.unkept(NotStored::NotWanted),
+        };
+        filling.map(|filling| -> Sending { Box::pin(async { _ = filling.send().await }) })
     }
 
     /// Makes the value ready to be sent. `None`: there is nothing to send; the reason was counted.

@@ -31,7 +31,10 @@ impl Subject {
         policy: Policy,
         fingerprint: Fingerprint,
     ) -> Arc<Self> {
-        let counters = runtime.counted.prefix(&policy.prefix);
+        let counters = match &policy.owner {
+            Some(owner) => owner.function.counters.of(&runtime.counted, &policy.prefix),
+            None => runtime.counted.prefix(&policy.prefix),
+        };
         if !policy.by_text || key.as_ref().is_some_and(|key| key.text.len() > policy.prefix.len()) {
             counters.may_be_said();
         }

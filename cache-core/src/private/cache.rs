@@ -4,19 +4,34 @@
 use std::sync::Arc;
 
 use crate::cache::Cache;
-use crate::call::{Call, Coding, Invalidating, ManyCall, Mapping, Mode};
-use crate::key::{Key, Policy};
+use crate::call::{Coding, Invalidating, ManyCall, Mapping, Mode, Start};
+use crate::key::{CachedFunction, Key, Policy};
 use crate::runtime::Runtime;
 
 /// `None`: the cache of functions that name none.
 pub(super) fn runtime_of(cache: Option<&Cache>) -> Arc<Runtime> {
-    cache.map_or_else(Cache::global_runtime, |cache| cache.runtime.clone())
+    with_runtime_of(cache, Arc::clone)
 }
 
-impl<T> Call<T> {
+fn with_runtime_of<R>(cache: Option<&Cache>, use_it: impl Fn(&Arc<Runtime>) -> R) -> R {
+    match cache {
+        Some(cache) => use_it(&cache.runtime),
+        None => Cache::with_global_runtime(use_it),
+    }
+}
+
+#[cfg(test)]
+impl<T> crate::call::Call<T> {
     /// `None`: the cache of functions that name none.
-    pub fn new(cache: Option<&Cache>, key: Key<T>, policy: Policy, coding: Coding<T>) -> Self {
+    pub(crate) fn new(cache: Option<&Cache>, key: Key<T>, policy: Policy, coding: Coding<T>) -> Self {
         Self::of(runtime_of(cache), key, policy, coding)
+    }
+}
+
+impl<T> Start<T> {
+    /// `None`: the cache of functions that name none.
+    pub fn new(cache: Option<&Cache>, function: &'static CachedFunction, prefix: &str, coding: Coding<T>) -> Self {
+        with_runtime_of(cache, |runtime| Self::of(runtime, function, prefix, coding))
     }
 }
 

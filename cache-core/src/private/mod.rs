@@ -20,8 +20,8 @@ pub use cache_macros::{__key, __tag};
 pub use crate::cache::Cache;
 pub use crate::cacheable::Cacheable;
 pub use crate::call::{
-    BatchMap, Call, Coding, Finish, Handover, Invalidating, Load, ManyCall, ManyLoad, ManyStep, Mapping, Mode, Refresh,
-    Step, Writing, fill_many, lookup_many, refresh,
+    BatchMap, Call, Coding, Finish, Handover, Home, Invalidating, Load, ManyCall, ManyLoad, ManyStep, Mapping, Mode,
+    Refresh, Start, Step, Writing, fill_many, lookup_many, refresh,
 };
 pub use crate::context::CacheContext;
 pub use crate::entry::{OpaqueField, Shape, ShapeOf};

@@ -40,7 +40,8 @@ pub(crate) struct Scope {
 /// ours make of it: whether a chain of cached functions is `Send` takes the compiler some steps for
 /// each layer, of which a crate's `recursion_limit` allows 128.
 pub struct Inside<F> {
-    scope: Arc<Scope>,
+    /// `None`: the load collects no names.
+    scope: Option<Arc<Scope>>,
     // Boxed: the body is as large as the user makes it, and a hit does not run it.
     body: Pin<Box<F>>,
 }
@@ -50,7 +51,17 @@ impl<F: Future> Future for Inside<F> {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
         let Self { scope, body } = &mut *self;
-        CURRENT.sync_scope(scope.clone(), || body.as_mut().poll(context))
+        match scope {
+            Some(scope) => CURRENT.sync_scope(scope.clone(), || body.as_mut().poll(context)),
+            None => body.as_mut().poll(context),
+        }
+    }
+}
+
+impl<F> Inside<F> {
+    /// A load that collects no names.
+    pub(crate) fn nothing(body: F) -> Self {
+        Self { scope: None, body: Box::pin(body) }
     }
 }
 
@@ -129,7 +140,7 @@ impl Scope {
     /// A load's body: the cached calls in it hand their names to this scope and to all enclosing
     /// scopes.
     pub(crate) fn around<F: Future>(self: Arc<Self>, body: F) -> Inside<F> {
-        Inside { scope: self, body: Box::pin(body) }
+        Inside { scope: Some(self), body: Box::pin(body) }
     }
 
     /// Adds all that the load of a batch has collected, for the load of one of the batch's keys.

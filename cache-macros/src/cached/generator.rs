@@ -100,17 +100,12 @@ impl Generator<'_> {
         checks
     }
 
-    /// Whose the entries are, as an `Owner`.
-    fn owner(&self) -> TokenStream {
+    /// The function in the source, as `&'static CachedFunction`.
+    pub(crate) fn function(&self) -> TokenStream {
         let Self { plan, private } = self;
         let name = plan.function.sig.ident.unraw().to_string();
         let shape = self.key_shape();
         let new = if plan.batch.is_some() { quote!(of_many) } else { quote!(of_one) };
-        let this = match plan.self_part {
-            SelfPart::Never => quote!(::core::option::Option::None),
-            SelfPart::IfGeneric => quote!(#private::generic_self_id::<Self>()),
-            SelfPart::Always => quote!(#private::self_id::<Self>()),
-        };
         quote_spanned! { Span::mixed_site() => {
             static FUNCTION: #private::CachedFunction = #private::CachedFunction::#new(
                 ::core::concat!(
@@ -119,8 +114,19 @@ impl Generator<'_> {
                 ),
                 #shape,
             );
-            FUNCTION.of(#this)
+            &FUNCTION
         } }
+    }
+
+    /// Whose the entries are, as an `Owner`; it uses the local `__function`.
+    fn owner(&self) -> TokenStream {
+        let private = &self.private;
+        let this = match self.plan.self_part {
+            SelfPart::Never => quote!(::core::option::Option::None),
+            SelfPart::IfGeneric => quote!(#private::generic_self_id::<Self>()),
+            SelfPart::Always => quote!(#private::self_id::<Self>()),
+        };
+        quote_spanned!(Span::mixed_site() => __function.of(#this))
     }
 
     /// What its keys look like after the prefix, but for the values: two functions whose keys look
@@ -243,7 +249,7 @@ impl Generator<'_> {
         }))
     }
 
-    /// How the entry is stored; `prefix` is an expression.
+    /// How the entry is stored; `prefix` is an expression. It uses the local `__function`.
     pub(crate) fn policy(&self, prefix: &TokenStream, value_type: &TokenStream) -> TokenStream {
         let Self { plan, private } = self;
         let mut policy = quote_spanned!(Span::mixed_site() => #private::Policy::new(#prefix));

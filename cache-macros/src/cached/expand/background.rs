@@ -21,22 +21,26 @@ pub(super) fn body(generator: &Generator<'_>, option: &Ident) -> (TokenStream, T
     let Generator { plan, private } = generator;
     let function = &plan.function;
     let (name, path) = body_name(generator);
-    let (call, load) = (single::call(generator), load(generator, &path, option));
+    let load = load(generator, &path, option);
     let found = single::returned(generator, &quote_spanned!(Span::mixed_site() => __found));
     let refresh = match plan.options.refreshes() {
         Some(option) => refresh(generator, option, &path),
         None => quote_spanned!(Span::mixed_site() => ::core::mem::drop(__refresh);),
     };
-    let wrapper = quote_spanned! { Span::mixed_site() =>
-        #call
-        let __load = match __call.in_background().lookup().await {
+    let looked = quote_spanned! { Span::mixed_site() =>
+        match __call.in_background().lookup().await {
             #private::Step::Return(__found) => return #found,
             #private::Step::ReturnAndRefresh(__found, __refresh) => {
                 #refresh
                 return #found;
             }
             #private::Step::Load(__load) => __load,
-        };
+        }
+    };
+    let start = single::start(generator, &looked);
+    let wrapper = quote_spanned! { Span::mixed_site() =>
+        #start
+        let __load = __started;
         #load
     };
     let mut body_function = body_function(generator, &name);

@@ -24,7 +24,7 @@ pub(super) fn body(generator: &Generator<'_>, batch: &Batch) -> TokenStream {
         __load.failed();
         return ::core::result::Result::Err(__error);
     };
-    let loaded = generator.loaded(&quote_spanned!(Span::mixed_site() => __run), &failed);
+    let loaded = generator.loaded(&quote_spanned!(Span::mixed_site() => __load.body(__run).await), &failed);
     quote_spanned! { Span::mixed_site() =>
         #checks
         #touched
@@ -52,7 +52,7 @@ fn call(generator: &Generator<'_>, batch: &Batch) -> TokenStream {
     let key = of_one_id(batch, &quote!(), &quote_spanned!(Span::mixed_site() => #key.finish()));
     // The key's closure still holds the prefix.
     let prefix = quote_spanned!(Span::mixed_site() => ::core::clone::Clone::clone(&__prefix));
-    let policy = generator.policy(&prefix, &quote!(#value));
+    let (function, policy) = (generator.function(), generator.policy(&prefix, &quote!(#value)));
     let located = wrapper::located(&generator.private, map.span());
     let at_type = Span::mixed_site().located_at(map.span());
     let coding = generator.coding(&quote!(#value));
@@ -61,7 +61,19 @@ fn call(generator: &Generator<'_>, batch: &Batch) -> TokenStream {
     let new = quote_spanned! { Span::mixed_site() =>
         #private::ManyCall::new(__cache, &#ids[..], __key, __policy, #coding, #mapping)
     };
-    generator.call(&key, &policy, &new)
+    let (prefix, may_rebind) = (generator.prefix(), wrapper::may_rebind());
+    let call = wrapper::with_cache(generator.plan.options.cache.as_ref(), private, &new);
+    quote_spanned! { Span::mixed_site() =>
+        let __call = {
+            let __function = #function;
+            let __prefix = #prefix;
+            // The closure has a parameter that is named like the function's own.
+            #may_rebind
+            let __key = #key;
+            let __policy = #policy;
+            #call
+        };
+    }
 }
 
 /// A closure of one id, under the name of all; `further` are its other parameters. As it is in the
@@ -78,8 +90,8 @@ fn of_one_id(batch: &Batch, further: &TokenStream, body: &TokenStream) -> TokenS
 }
 
 fn known(batch: &Batch, names: &EntryNames) -> Option<TokenStream> {
-    let before = &names.before;
-    let names_of_id = of_one_id(batch, &quote!(), &quote_spanned!(Span::mixed_site() => #before __names));
+    let EntryNames { kept, known, .. } = names;
+    let names_of_id = of_one_id(batch, &quote!(), &quote_spanned!(Span::mixed_site() => #kept #known __names));
     names.are_known_before.then(|| {
         let may_rebind = wrapper::may_rebind();
         quote_spanned! { Span::mixed_site() =>
@@ -112,9 +124,10 @@ fn run(generator: &Generator<'_>, batch: &Batch) -> TokenStream {
 /// Makes `__filling` of what was loaded.
 fn filling(generator: &Generator<'_>, batch: &Batch, names: &EntryNames) -> TokenStream {
     let private = &generator.private;
-    let EntryNames { before, of_value, keep, .. } = names;
+    let EntryNames { kept, known, of_value, keep, .. } = names;
     let declared = quote_spanned! { Span::mixed_site() =>
-        #before
+        #kept
+        #known
         let __keep: bool = match __value {
             ::core::option::Option::Some(__value) => {
                 #of_value

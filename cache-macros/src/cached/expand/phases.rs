@@ -7,31 +7,13 @@ use crate::cached::generator::Generator;
 use crate::wrapper;
 
 impl Generator<'_> {
-    /// Makes `__call` of `new`, which may use `__cache`, `__key` and `__policy`. The last two are
-    /// made of `key` and `policy`, which may use `__prefix`.
-    pub(super) fn call(&self, key: &TokenStream, policy: &TokenStream, new: &TokenStream) -> TokenStream {
-        let prefix = self.prefix();
-        // The closure of a batch has a parameter that is named like the function's own.
-        let may_rebind = self.plan.batch.is_some().then(wrapper::may_rebind);
-        let call = wrapper::with_cache(self.plan.options.cache.as_ref(), &self.private, new);
-        quote_spanned! { Span::mixed_site() =>
-            let __call = {
-                let __prefix = #prefix;
-                #may_rebind
-                let __key = #key;
-                let __policy = #policy;
-                #call
-            };
-        }
-    }
-
-    /// The value of `body`, a future. If it is an error, `failed` has it as `__error`, and leaves
-    /// the function.
-    pub(super) fn loaded(&self, body: &TokenStream, failed: &TokenStream) -> TokenStream {
+    /// The value of `run`, which awaits the body. If it is an error, `failed` has it as `__error`,
+    /// and leaves the function.
+    pub(super) fn loaded(&self, run: &TokenStream, failed: &TokenStream) -> TokenStream {
         let output = &self.plan.function.output;
         let run = quote_spanned! { Span::mixed_site() => {
             let __running = __load.begin();
-            let __loaded: #output = __load.body(#body).await;
+            let __loaded: #output = #run;
             __load.end(__running);
             __loaded
         } };
@@ -54,15 +36,18 @@ impl Generator<'_> {
         let (names, value) = (Ident::new("__names", Span::mixed_site()), Ident::new("__value", Span::mixed_site()));
         let evaluator = self.evaluator().in_cache(self.plan.options.cache.as_ref(), self.plan.context.as_ref());
         let (items, private) = (self.items(), &self.private);
-        let before = evaluator.before(&names, &items);
+        let wanted = Ident::new("__fills", Span::mixed_site());
+        let wanted = self.plan.batch.is_none().then_some(&wanted);
+        let (kept, known) = (evaluator.kept(&items, wanted), evaluator.known(&names, &items));
         let cacheability = wrapper::cacheability(value_type, private);
         let after = evaluator.after(&names, &value, &items);
         EntryNames {
-            are_known_before: !before.is_empty(),
-            before: quote_spanned! { Span::mixed_site() =>
+            are_known_before: !known.is_empty(),
+            kept,
+            known: quote_spanned! { Span::mixed_site() =>
                 #[allow(unused_mut)]
                 let mut #names = #private::Names::new();
-                #before
+                #known
             },
             of_value: quote_spanned! { Span::mixed_site() =>
                 #cacheability.own_names::<#value_type>(#value, &mut #names);
@@ -77,9 +62,11 @@ impl Generator<'_> {
 pub(super) struct EntryNames {
     /// Whether any need only parameters.
     pub(super) are_known_before: bool,
-    /// Declares `__names` with those. What `of_value` needs of the parameters is in further locals,
-    /// so the statements must not be hidden in a block.
-    pub(super) before: TokenStream,
+    /// Keeps in locals what `of_value` needs of the parameters, so these statements must not be
+    /// hidden in a block. Of a function of one key it encodes nothing unless `__fills`.
+    pub(super) kept: TokenStream,
+    /// Declares `__names` with those that need only parameters.
+    pub(super) known: TokenStream,
     /// Adds those that need the value, which is behind the reference `__value`.
     pub(super) of_value: TokenStream,
     /// Whether the value is to be stored: an expression that may use `__value`.

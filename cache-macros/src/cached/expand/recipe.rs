@@ -34,7 +34,8 @@ pub(super) fn finish(generator: &Generator<'_>, generics: &Generics, value_type:
             __key.finish_with(__policy, #private::Captured::new().names(#names), __declared, |_| true)
         };
     }
-    let policy = generator.policy(&quote_spanned!(Span::mixed_site() => __prefix), value_type);
+    let (function, policy) =
+        (generator.function(), generator.policy(&quote_spanned!(Span::mixed_site() => __prefix), value_type));
     let captured = Ident::new("__captured", Span::mixed_site());
     let items = generator.items();
     let parts = evaluator.captured_parts(&items);
@@ -43,6 +44,7 @@ pub(super) fn finish(generator: &Generator<'_>, generics: &Generics, value_type:
     let keep = generator.keep(value_type, &value);
     quote_spanned! { Span::mixed_site() =>
         #known
+        let __function = #function;
         let __policy = #policy;
         let __captured = #private::Captured::new().names(#names) #parts;
         #[allow(unused_variables)]

@@ -1,7 +1,7 @@
 //! The wrapper of a function of one key: look up, or load and fill.
 
 use proc_macro2::{Span, TokenStream};
-use quote::{quote, quote_spanned};
+use quote::quote_spanned;
 
 use super::phases::EntryNames;
 use crate::cached::generator::{Bindings, Generator};
@@ -10,47 +10,79 @@ use crate::wrapper;
 /// The body of a wrapper with the user's body in it.
 pub(super) fn body(generator: &Generator<'_>) -> TokenStream {
     let private = &generator.private;
-    let (call, load) = (call(generator), load(generator));
     let found = returned(generator, &quote_spanned!(Span::mixed_site() => __found));
-    quote_spanned! { Span::mixed_site() =>
-        #call
-        let mut __load = match __call.lookup().await {
+    let looked = quote_spanned! { Span::mixed_site() =>
+        match __call.lookup().await {
             #private::Step::Return(__found) | #private::Step::ReturnAndRefresh(__found, _) => return #found,
             #private::Step::Load(__load) => __load,
-        };
+        }
+    };
+    let (start, load) = (start(generator, &looked), load(generator));
+    quote_spanned! { Span::mixed_site() =>
+        #start
+        let mut __load = __started;
         #load
     }
 }
 
-/// What the compiler alone can check, and `__call`.
-pub(super) fn call(generator: &Generator<'_>) -> TokenStream {
+/// What the compiler alone can check; then `__started`, the load that is to run. It is that of
+/// `looked`, which may use `__call` and leave the function, or that of a disabled cache, which
+/// needs neither a key nor a policy.
+pub(super) fn start(generator: &Generator<'_>, looked: &TokenStream) -> TokenStream {
     let (private, value_type) = (&generator.private, generator.value_type());
     let checks = generator.checks(&value_type);
-    let key = generator.key(Bindings::Owned);
+    let (prefix, function, key) = (generator.prefix(), generator.function(), generator.key(Bindings::Owned));
     let policy = generator.policy(&quote_spanned!(Span::mixed_site() => __prefix), &value_type);
     let coding = generator.coding(&value_type);
     let new = quote_spanned! { Span::mixed_site() =>
-        #private::Call::<#value_type>::new(__cache, __key, __policy, #coding)
+        #private::Start::<#value_type>::new(__cache, __function, &__prefix, __coding)
     };
-    let call = generator.call(&quote_spanned!(Span::mixed_site() => #key.finish()), &policy, &new);
-    quote!(#checks #call)
+    let start = wrapper::with_cache(generator.plan.options.cache.as_ref(), private, &new);
+    quote_spanned! { Span::mixed_site() =>
+        #checks
+        let __started = {
+            let __coding = #coding;
+            let __function = #function;
+            let __prefix = #prefix;
+            match #start {
+                #private::Start::Load(__load) => __load,
+                #private::Start::Look(__home) => {
+                    let __call = {
+                        let __key = #key.finish();
+                        let __policy = #policy;
+                        __home.call(__key, __policy, __coding)
+                    };
+                    #looked
+                }
+            }
+        };
+    }
 }
 
 /// Everything from `__load` on.
 pub(super) fn load(generator: &Generator<'_>) -> TokenStream {
     let names = generator.entry_names(&generator.value_type());
     let known = names.are_known_before.then(|| {
-        let before = &names.before;
-        quote_spanned!(Span::mixed_site() => #before __load.known(__names);)
+        let known = &names.known;
+        quote_spanned!(Span::mixed_site() => if __fills { #known __load.known(__names); })
     });
     let body = wrapper::typed_body(&generator.plan.function);
-    let loaded = generator.loaded(&body, &failed(generator));
-    let fill = fill(generator, &names);
+    // In place where the cache has nothing to do with the load: it costs what the body costs.
+    let run = quote_spanned! { Span::mixed_site() => {
+        let __body = #body;
+        if __fills { __load.body(__body).await } else { __body.await }
+    } };
+    let loaded = generator.loaded(&run, &failed(generator));
+    let (kept, fill) = (&names.kept, fill(generator, &names));
     let answer = returned(generator, &quote_spanned!(Span::mixed_site() => __loaded));
     quote_spanned! { Span::mixed_site() =>
+        let __fills = __load.fills();
+        #kept
         #known
         let __loaded = #loaded;
-        #fill
+        if __fills {
+            #fill
+        }
         #answer
     }
 }
