@@ -12,11 +12,11 @@ use crate::entry::{codec, fingerprint};
 use crate::error::Error;
 use crate::key::{Key, Policy};
 use crate::name::Names;
-use crate::paths::load::uncached::UncachedLoad;
+use crate::paths::load::uncached::{Absence, UncachedLoad};
 use crate::paths::load::{Encode, LoadRun, Loading};
 use crate::paths::read::{Miss, Read, Terms};
 use crate::paths::refresh::Due;
-use crate::paths::subject::Subject;
+use crate::paths::subject::{Subject, counters_of};
 use crate::runtime::Runtime;
 use crate::runtime::provenance::Inside;
 
@@ -89,8 +89,13 @@ impl<T> Call<T> {
     pub async fn lookup(self) -> Step<T> {
         let coding = self.coding;
         let terms = Terms { refresh: takes_refresh(), background: self.background, any_type: false };
+        let key = self.key.entry();
+        if let (None, Some(absence)) = (&key, Absence::without_a_key()) {
+            let counters = counters_of(&self.runtime, &self.policy);
+            return Step::Load(Load::uncached(UncachedLoad::new(counters, absence), coding));
+        }
         let fingerprint = (coding.fingerprint)(self.policy.version, self.policy.shape);
-        let subject = Subject::new(&self.runtime, self.key.entry(), self.policy, fingerprint);
+        let subject = Subject::new(&self.runtime, key, self.policy, fingerprint);
         let mut read = Read::begin(subject, terms);
         let mut stored = read.stored().await;
         loop {

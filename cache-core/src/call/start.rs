@@ -5,12 +5,13 @@ use std::sync::Arc;
 use super::call::{Call, Load, takes_refresh};
 use super::coding::Coding;
 use crate::key::{CachedFunction, Key, Policy};
-use crate::paths::load::uncached::UncachedLoad;
-use crate::runtime::{Runtime, provenance};
+use crate::paths::load::uncached::{Absence, UncachedLoad};
+use crate::runtime::Runtime;
 
 /// How a call goes on once its cache is known. Nothing was spelled or allocated for it yet.
 pub enum Start<T> {
-    /// The cache is disabled: the body runs as it would without the attribute.
+    /// The cache is disabled, or its store would refuse the call at once: the body runs as it would
+    /// without the attribute.
     Load(Load<T>),
     /// The value may be stored.
     Look(Home),
@@ -21,22 +22,17 @@ pub struct Home(Arc<Runtime>);
 
 impl<T> Start<T> {
     /// A call of `function`, whose entries have this prefix.
-    ///
-    /// A call inside a load goes on as any other, also if its cache is disabled: that load must
-    /// know of it.
     pub(crate) fn of(
         runtime: &Arc<Runtime>,
         function: &'static CachedFunction,
         prefix: &str,
         coding: Coding<T>,
     ) -> Self {
-        if runtime.store.is_some() || provenance::in_load() {
-            return Self::Look(Home(runtime.clone()));
-        }
+        let Some(absence) = Absence::before_the_key(runtime) else { return Self::Look(Home(runtime.clone())) };
         // It loads anyway; and a call of another cache inside the body is not to.
         takes_refresh();
         let counters = function.counters.of(&runtime.counted, prefix);
-        Self::Load(Load::uncached(UncachedLoad::new(counters), coding))
+        Self::Load(Load::uncached(UncachedLoad::new(counters, absence), coding))
     }
 }
 

@@ -26,6 +26,8 @@ pub(crate) enum Event<'a> {
     BadEntry,
     /// The store answered, or failed to answer, after `took`.
     StoreAnswer { took: Duration, failed: bool },
+    /// The store was not asked, for it would have refused the call at once.
+    StoreRefusal,
     /// The wrapped function began to run.
     LoadBegan,
     /// The wrapped function ended after this time.
@@ -183,6 +185,7 @@ impl Counters {
                 self.store_time(took);
                 self.errors(u64::from(failed));
             }
+            Event::StoreRefusal => self.errors(1),
             Event::LoadBegan => self.loads(1),
             Event::LoadEnded(took) => self.load_time(took),
             Event::RefreshBegan => self.refreshes(1),

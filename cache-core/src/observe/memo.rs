@@ -1,5 +1,6 @@
 //! Counters that a function remembers, so that its calls need not look for them under a lock.
 
+use std::ops::Deref;
 use std::sync::{Arc, OnceLock};
 
 use super::stats::{CounterTable, Counters};
@@ -21,10 +22,10 @@ impl CountersMemo {
 
     /// The counters of a function's prefix. The prefix is compared, for that of a method of a trait
     /// is another one for each type.
-    pub(crate) fn of(&self, table: &CounterTable, prefix: &str) -> Arc<Counters> {
+    pub(crate) fn of(&'static self, table: &CounterTable, prefix: &str) -> SharedCounters {
         let known = self.0.iter().map_while(OnceLock::get);
         if let Some(known) = known.filter(|known| known.table == table.id).find(|known| known.counters.are_of(prefix)) {
-            return known.counters.clone();
+            return SharedCounters::Remembered(&known.counters);
         }
         let counters = table.prefix(prefix);
         counters.may_be_said();
@@ -35,7 +36,26 @@ impl CountersMemo {
                 Err(back) => remembered = back,
             }
         }
-        counters
+        SharedCounters::Looked(counters)
+    }
+}
+
+/// The counters of one prefix. Those that a function remembers are shared without counting who
+/// shares them: threads would fight for that count.
+#[derive(Clone)]
+pub(crate) enum SharedCounters {
+    Remembered(&'static Counters),
+    Looked(Arc<Counters>),
+}
+
+impl Deref for SharedCounters {
+    type Target = Counters;
+
+    fn deref(&self) -> &Counters {
+        match self {
+            Self::Remembered(counters) => counters,
+            Self::Looked(counters) => counters,
+        }
     }
 }
 
@@ -45,12 +65,12 @@ mod tests {
 
     #[test]
     fn each_table_and_prefix_has_counters_of_its_own_also_when_no_more_are_remembered() {
-        let memo = CountersMemo::new();
+        static MEMO: CountersMemo = CountersMemo::new();
         let tables: Vec<CounterTable> = std::iter::repeat_with(CounterTable::default).take(4).collect();
         for _ in 0..2 {
             for table in &tables {
                 for prefix in ["a", "b"] {
-                    assert!(Arc::ptr_eq(&memo.of(table, prefix), &table.prefix(prefix)));
+                    assert!(std::ptr::eq(&*MEMO.of(table, prefix), &*table.prefix(prefix)));
                 }
             }
         }

@@ -12,7 +12,7 @@ mod trust;
 
 pub(crate) use event::{Event, NotStored, PANICKED, TOOK_TOO_LONG};
 pub use health::Health;
-pub(crate) use memo::CountersMemo;
+pub(crate) use memo::{CountersMemo, SharedCounters};
 pub use memory_use::MemoryUse;
 pub(crate) use stats::{CounterTable, Counters};
 pub use stats::{PrefixStats, Stats, StatsIter};

@@ -146,7 +146,10 @@ impl Counters {
     }
 
     pub(super) fn load_time(&self, time: Duration) {
-        self.load_time_us.fetch_add(time.as_micros() as u64, Ordering::Relaxed);
+        let micros = time.as_micros() as u64;
+        if micros > 0 {
+            self.load_time_us.fetch_add(micros, Ordering::Relaxed);
+        }
     }
 
     pub(super) fn store_time(&self, time: Duration) {

@@ -6,7 +6,7 @@ use super::recovery;
 use crate::entry::Fingerprint;
 use crate::key::{EntryKey, Policy};
 use crate::name::Name;
-use crate::observe::{Counters, Event};
+use crate::observe::{Event, SharedCounters};
 use crate::runtime::debts::Outset;
 use crate::runtime::{Clash, Runtime, provenance};
 use crate::store::{Recall, Store};
@@ -19,9 +19,17 @@ pub(crate) struct Subject {
     pub(crate) key: Option<EntryKey>,
     pub(crate) policy: Policy,
     pub(crate) fingerprint: Fingerprint,
-    pub(crate) counters: Arc<Counters>,
+    pub(crate) counters: SharedCounters,
     /// The key that the caller has named, if this is the entry [beside](Self::beside) that one.
     beside: Option<EntryKey>,
+}
+
+/// The counters of the entries that are stored as `policy` says.
+pub(crate) fn counters_of(runtime: &Runtime, policy: &Policy) -> SharedCounters {
+    match &policy.owner {
+        Some(owner) => owner.function.counters.of(&runtime.counted, &policy.prefix),
+        None => SharedCounters::Looked(runtime.counted.prefix(&policy.prefix)),
+    }
 }
 
 impl Subject {
@@ -31,10 +39,7 @@ impl Subject {
         policy: Policy,
         fingerprint: Fingerprint,
     ) -> Arc<Self> {
-        let counters = match &policy.owner {
-            Some(owner) => owner.function.counters.of(&runtime.counted, &policy.prefix),
-            None => runtime.counted.prefix(&policy.prefix),
-        };
+        let counters = counters_of(runtime, &policy);
         if !policy.by_text || key.as_ref().is_some_and(|key| key.text.len() > policy.prefix.len()) {
             counters.may_be_said();
         }

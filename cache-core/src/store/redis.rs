@@ -217,6 +217,10 @@ impl RedisStore {
 }
 
 impl Store for RedisStore {
+    fn refuses(&self) -> bool {
+        self.pool.refuses()
+    }
+
     fn get<'a>(&'a self, key: &'a str, until: Instant) -> StoreFuture<'a, Option<Bytes>> {
         Box::pin(async move {
             let get = Command::new("GET").joined(self.layout.value_parts(key));

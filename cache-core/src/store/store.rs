@@ -273,6 +273,12 @@ pub(crate) trait Store: Send + Sync + 'static {
         clock::wall_ms()
     }
 
+    /// Whether it would refuse any call at once, without asking a server. A call that finds it so
+    /// need not be made.
+    fn refuses(&self) -> bool {
+        false
+    }
+
     /// The stored bytes of a key.
     fn get<'a>(&'a self, key: &'a str, until: Instant) -> StoreFuture<'a, Option<Bytes>>;
 

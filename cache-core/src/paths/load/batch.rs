@@ -12,7 +12,7 @@ use crate::clock;
 use crate::config::{BATCH_BYTES, BATCH_WINDOW};
 use crate::entry::codec::Encoding;
 use crate::name::Names;
-use crate::observe::{Counters, Event, NotStored};
+use crate::observe::{Event, NotStored, SharedCounters};
 use crate::paths::lease::Renewal;
 use crate::paths::subject::Subject;
 use crate::runtime::Runtime;
@@ -23,7 +23,7 @@ use crate::runtime::single_flight::Leader;
 /// followers take over.
 pub(crate) struct BatchLoading {
     runtime: Arc<Runtime>,
-    counters: Arc<Counters>,
+    counters: SharedCounters,
     /// With the place of each key in the call.
     loads: VecDeque<(usize, Box<Loading>)>,
     scope: Arc<Scope>,

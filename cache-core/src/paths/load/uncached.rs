@@ -1,17 +1,58 @@
-//! A load in a disabled cache: it is counted, and that is all.
-
-use std::sync::Arc;
+//! A load that has nothing to do with the store: it is counted, and that is all.
 
 use super::LoadRun;
-use crate::observe::{Counters, Event};
+use crate::observe::{Event, NotStored, SharedCounters};
+use crate::runtime::{Runtime, provenance};
 
-/// A load that has no entry, no lease and no followers. Nothing depends on it.
+/// A load that has no entry, no lease and no followers, outside of any other load. Its body runs as
+/// it would without a cache.
 pub(crate) struct UncachedLoad {
-    counters: Arc<Counters>,
+    counters: SharedCounters,
+}
+
+/// Why a load has nothing to do with the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Absence {
+    /// The cache is disabled.
+    OfStore,
+    /// The store would refuse the call at once.
+    OfAnswer,
+    /// An argument cannot be encoded.
+    OfKey,
+}
+
+impl Absence {
+    /// What a call can know before it has a key. An enclosing load must know of the call, and an
+    /// invalidation that is owed may concern it: then the call has to find out by itself.
+    pub(crate) fn before_the_key(runtime: &Runtime) -> Option<Self> {
+        if provenance::in_load() {
+            return None;
+        }
+        match &runtime.store {
+            None => Some(Self::OfStore),
+            Some(store) => (store.refuses() && !runtime.debts.is_owing()).then_some(Self::OfAnswer),
+        }
+    }
+
+    /// What remains to be known once it is clear that the call has no key.
+    pub(crate) fn without_a_key() -> Option<Self> {
+        (!provenance::in_load()).then_some(Self::OfKey)
+    }
 }
 
 impl UncachedLoad {
-    pub(crate) fn new(counters: Arc<Counters>) -> Self {
+    pub(crate) fn new(counters: SharedCounters, absence: Absence) -> Self {
+        match absence {
+            Absence::OfStore => {}
+            Absence::OfAnswer => {
+                counters.note(Event::StoreRefusal);
+                counters.note(Event::Miss);
+            }
+            Absence::OfKey => {
+                counters.note(Event::Bypass);
+                counters.note(Event::NotStored(NotStored::KeyUnspelled));
+            }
+        }
         Self { counters }
     }
 

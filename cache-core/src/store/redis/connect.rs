@@ -277,6 +277,11 @@ impl Pool {
     }
 
     /// Whether calls are refused because the server failed too often.
+    /// Whether the breaker would refuse a call now.
+    pub(crate) fn refuses(&self) -> bool {
+        self.shared.breaker.is_open() && self.shared.breaker.refuses(clock::now())
+    }
+
     pub(crate) fn breaker_is_open(&self) -> bool {
         self.shared.breaker.is_open()
     }

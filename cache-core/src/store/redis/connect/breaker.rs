@@ -129,6 +129,14 @@ impl Breaker {
         self.closed_period.load(Ordering::Acquire) == 0
     }
 
+    /// Whether a call would be refused. One that may be the probe would not.
+    pub(crate) fn refuses(&self, now: Instant) -> bool {
+        match self.lock().phase {
+            Phase::Closed => false,
+            Phase::Open { probe_at: free_at } | Phase::HalfOpen { lease_ends: free_at, .. } => now < free_at,
+        }
+    }
+
     fn permit(&self, role: PermitKind) -> Permit<'_> {
         Permit { breaker: self, role, reported: false }
     }
