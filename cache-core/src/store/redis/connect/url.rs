@@ -28,6 +28,7 @@ pub(super) struct ServerUrl {
     pub(super) user: Option<String>,
     pub(super) password: Option<String>,
     pub(super) database: u64,
+    #[cfg_attr(not(feature = "tls"), allow(dead_code, reason = "without TLS a URL that names files is refused"))]
     pub(super) files: TlsFiles,
 }
 
