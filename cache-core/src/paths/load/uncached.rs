@@ -14,11 +14,11 @@ pub(crate) struct UncachedLoad {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Absence {
     /// The cache is disabled.
-    OfStore,
+    Store,
     /// The store would refuse the call at once.
-    OfAnswer,
+    Answer,
     /// An argument cannot be encoded.
-    OfKey,
+    Key,
 }
 
 impl Absence {
@@ -29,26 +29,26 @@ impl Absence {
             return None;
         }
         match &runtime.store {
-            None => Some(Self::OfStore),
-            Some(store) => (store.refuses() && !runtime.debts.is_owing()).then_some(Self::OfAnswer),
+            None => Some(Self::Store),
+            Some(store) => (store.refuses() && !runtime.debts.is_owing()).then_some(Self::Answer),
         }
     }
 
     /// What remains to be known once it is clear that the call has no key.
     pub(crate) fn without_a_key() -> Option<Self> {
-        (!provenance::in_load()).then_some(Self::OfKey)
+        (!provenance::in_load()).then_some(Self::Key)
     }
 }
 
 impl UncachedLoad {
     pub(crate) fn new(counters: SharedCounters, absence: Absence) -> Self {
         match absence {
-            Absence::OfStore => {}
-            Absence::OfAnswer => {
+            Absence::Store => {}
+            Absence::Answer => {
                 counters.note(Event::StoreRefusal);
                 counters.note(Event::Miss);
             }
-            Absence::OfKey => {
+            Absence::Key => {
                 counters.note(Event::Bypass);
                 counters.note(Event::NotStored(NotStored::KeyUnspelled));
             }
