@@ -9,8 +9,7 @@ use bytes::Bytes;
 
 use crate::clock::{self, Instant, millis};
 use crate::config::{
-    Config, FENCES_MAX, FILL_NAMES_PER_STEP, INVALIDATE_MEMBERS_PER_CHUNK, LEARNED_BYTES_MAX, LEARNED_TTL_MAX,
-    STAGED_BYTES_MIN, SWEEP_KEYS_PER_PAGE,
+    Config, FILL_NAMES_PER_STEP, LEARNED_BYTES_MAX, LEARNED_TTL_MAX, STAGED_BYTES_MIN, SWEEP_KEYS_PER_PAGE,
 };
 use crate::entry::Version;
 use crate::error::{Error, ErrorKind};
@@ -47,6 +46,15 @@ use scripts::Script;
 /// How long a staged value may wait for the script that puts it in its place.
 const STAGING_TTL: Duration = Duration::from_secs(10);
 
+/// What one script of a fill or a write does.
+#[derive(Clone, Copy)]
+enum FillStep {
+    /// Registers a slice of many names.
+    Register,
+    /// Stores the value, and registers the names after those that are registered already.
+    Store { registered: usize, is_staged: bool },
+}
+
 /// Entries, indexes and clock in one Redis, under one namespace.
 pub(crate) struct RedisStore {
     pool: Arc<Pool>,
@@ -82,21 +90,11 @@ impl RedisStore {
         }
     }
 
-    /// One chunk or page: the clock's connection, root and nonce, the bounds, then `rest`.
+    /// One chunk or page: the clock's connection, root, nonce and retention, then `rest`.
     async fn run_invalidation(&self, script: &'static Script, rest: &[&[u8]], until: Instant) -> Result<Reply, Error> {
         let (clock, nonce) = (self.layout.clock(), nonce());
-        let (retention, fences, budget) = (
-            millis(self.fence_retention).to_string(),
-            FENCES_MAX.to_string(),
-            INVALIDATE_MEMBERS_PER_CHUNK.to_string(),
-        );
-        let mut args: Vec<&[u8]> = vec![
-            self.layout.root().as_bytes(),
-            nonce.as_bytes(),
-            retention.as_bytes(),
-            fences.as_bytes(),
-            budget.as_bytes(),
-        ];
+        let retention = millis(self.fence_retention).to_string();
+        let mut args: Vec<&[u8]> = vec![self.layout.root().as_bytes(), nonce.as_bytes(), retention.as_bytes()];
         args.extend_from_slice(rest);
         let reply = self.pool.run(script, StripeKey::new(&clock), &[&clock], &args, until).await?;
         self.heed(&reply)?;
@@ -113,66 +111,45 @@ impl RedisStore {
     /// Runs `fill.lua` or `write.lua`. Before it, a large value is staged and many names are
     /// registered, in round trips of their own. The last script checks every fence and puts the
     /// value in its place.
-    async fn run_fill(
-        &self,
-        script: &'static Script,
-        last_step: &str,
-        fill: &Fill<'_>,
-        until: Instant,
-    ) -> Result<Reply, Error> {
+    async fn run_fill(&self, script: &'static Script, fill: &Fill<'_>, until: Instant) -> Result<Reply, Error> {
         self.large.note(fill.key, fill.value.len());
-        let staging = if fill.value.len() >= STAGED_BYTES_MIN {
-            let staging = self.layout.staging(fill.token);
-            let ttl = millis(STAGING_TTL);
+        let is_staged = fill.value.len() >= STAGED_BYTES_MIN;
+        if is_staged {
+            let (staging, ttl) = (self.layout.staging(fill.token), millis(STAGING_TTL));
             let set = Command::new("SET").arg(&staging).arg(&fill.value).arg("PX").number(ttl);
             self.pool.command(self.stripe(fill.key), set, until).await?;
-            staging
-        } else {
-            String::new()
-        };
-        let value = if staging.is_empty() { &fill.value[..] } else { &[] };
-
+        }
         let mut registered = 0;
         while fill.names.len() - registered > FILL_NAMES_PER_STEP {
             let slice = &fill.names[registered..registered + FILL_NAMES_PER_STEP];
-            let reply = self.run_fill_step(&scripts::FILL, "register", fill, "", &[], slice, 0, until).await?;
-            self.losses.note_replaced(reply::replaced(&reply)?);
+            let reply = self.run_fill_step(&scripts::FILL, FillStep::Register, fill, slice, until).await?;
+            self.losses.note_replaced(reply::replaced_by_fill(&reply));
             if reply::fill(&reply)? != FillReply::Stored {
                 break; // the last step finds the same reason, and gives the lease back
             }
             registered += FILL_NAMES_PER_STEP;
         }
-        self.run_fill_step(script, last_step, fill, &staging, value, fill.names, registered, until).await
+        self.run_fill_step(script, FillStep::Store { registered, is_staged }, fill, fill.names, until).await
     }
 
-    #[allow(clippy::too_many_arguments)] // private, and each is one argument of the script
     async fn run_fill_step(
         &self,
         script: &'static Script,
-        step: &str,
+        step: FillStep,
         fill: &Fill<'_>,
-        staging: &str,
-        value: &[u8],
         names: &[Name],
-        registered: usize,
         until: Instant,
     ) -> Result<Reply, Error> {
-        let keys = [
-            self.layout.clock(),
-            self.layout.value(fill.key),
-            self.layout.lease(fill.key),
-            self.layout.learned(fill.key),
-        ];
-        let keys = [keys[0].as_str(), &keys[1], &keys[2], &keys[3]];
-        let (learned, learned_ttl): (&[u8], _) = match &fill.learned {
-            Some((learned, ttl)) => (learned, *ttl),
-            None => (&[], Duration::ZERO),
-        };
+        let (clock, value_key, lease) = (self.layout.clock(), self.layout.value(fill.key), self.layout.lease(fill.key));
+        let mut keys = vec![&*clock, &*value_key, &*lease];
         let (nonce, token) = (nonce(), token_text(fill.token));
         let (seq, read_at_ms) = (fill.clock.seq.to_string(), fill.clock.read_at_ms.to_string());
-        let (retention_ms, fences_max) = (millis(self.fence_retention).to_string(), FENCES_MAX.to_string());
-        let (ttl_ms, first) = (millis(fill.ttl).max(1).to_string(), (registered + 1).to_string());
-        let learned_ms = millis(learned_ttl.min(LEARNED_TTL_MAX)).max(1).to_string();
+        let (retention_ms, ttl_ms) = (millis(self.fence_retention).to_string(), millis(fill.ttl).max(1).to_string());
+        let (registered, value): (_, &[u8]) = match step {
+            FillStep::Register => (String::new(), &[]),
+            FillStep::Store { registered, is_staged: true } => (registered.to_string(), &[]),
+            FillStep::Store { registered, is_staged: false } => (registered.to_string(), &fill.value),
+        };
         // In the order of `filling.lua`, which has a name for each.
         let mut args: Vec<&[u8]> = vec![
             self.layout.root().as_bytes(),
@@ -183,15 +160,17 @@ impl RedisStore {
             seq.as_bytes(),
             read_at_ms.as_bytes(),
             retention_ms.as_bytes(),
-            fences_max.as_bytes(),
             ttl_ms.as_bytes(),
-            step.as_bytes(),
-            first.as_bytes(),
-            staging.as_bytes(),
+            registered.as_bytes(),
             value,
-            learned,
-            learned_ms.as_bytes(),
         ];
+        let learned = fill.learned.as_ref().map(|(learned, ttl)| {
+            (self.layout.learned(fill.key), learned, millis((*ttl).min(LEARNED_TTL_MAX)).max(1).to_string())
+        });
+        if let Some((key, learned, ttl_ms)) = &learned {
+            keys.push(key);
+            args.extend([&learned[..], ttl_ms.as_bytes()]);
+        }
         args.extend(names.iter().map(|name| name.as_str().as_bytes()));
         self.pool.run(script, self.stripe(fill.key), &keys, &args, until).await
     }
@@ -364,8 +343,8 @@ impl Store for RedisStore {
                 self.release_lease(fill.key, fill.token, until).await?;
                 return Ok(FillReply::Refused(Refusal::TooOld));
             }
-            let reply = self.run_fill(&scripts::FILL, "store", &fill, until).await?;
-            self.losses.note_replaced(reply::replaced(&reply)?);
+            let reply = self.run_fill(&scripts::FILL, &fill, until).await?;
+            self.losses.note_replaced(reply::replaced_by_fill(&reply));
             self.wake_reaper();
             reply::fill(&reply)
         })
@@ -377,8 +356,7 @@ impl Store for RedisStore {
                 let drained = self.invalidate(&[Name::key(fill.key)?], until).await?;
                 return Ok(WriteReply { fill: FillReply::Refused(Refusal::TooOld), drained });
             }
-            let budget = INVALIDATE_MEMBERS_PER_CHUNK.to_string();
-            let written = match self.run_fill(&scripts::WRITE, &budget, &fill, until).await {
+            let written = match self.run_fill(&scripts::WRITE, &fill, until).await {
                 // The script that removes has not run: there was no room to stage the value, or to
                 // register its names.
                 Err(error) if error.kind() == ErrorKind::Limit => {

@@ -8,6 +8,7 @@ on_every_store! {
     what_falls_is_counted_by_prefix
     what_is_not_there_is_not_counted
     so_many_prefixes_are_counted_apart
+    what_two_names_of_one_chunk_lead_to_is_counted_once
 }
 
 /// Two with a tag, and a chain that is made from the first.
@@ -77,4 +78,18 @@ async fn so_many_prefixes_are_counted_apart(rig: Rig) {
     }
     let drained = rig.chunk(&["tT"]).await;
     assert_eq!((drained.removed, drained.by_prefix.len()), (REMOVED_PREFIXES_MAX as u64 + 5, REMOVED_PREFIXES_MAX));
+}
+
+/// Whichever name a chunk follows first, and although one of the two is of an earlier life.
+async fn what_two_names_of_one_chunk_lead_to_is_counted_once(rig: Rig) {
+    for at in 0..40 {
+        let key = format!("m:{at}");
+        rig.fill(&key, &["tS", "tT"]).await;
+        if at % 2 == 0 {
+            rig.lose_entry(&key).await;
+            rig.fill(&key, &[if at % 4 == 0 { "tS" } else { "tT" }]).await;
+        }
+    }
+    assert_counted(rig.chunk(&["tS", "tT"]).await, &[("m", 40)]);
+    assert_eq!(rig.bookkeeping().await, 0);
 }

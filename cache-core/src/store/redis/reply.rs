@@ -27,58 +27,77 @@ pub(super) fn values(reply: Reply, count: usize) -> Result<Vec<Option<Bytes>>, E
 }
 
 pub(super) fn lease(reply: Reply) -> Result<LeaseReply, Error> {
-    let Reply::Array(mut items) = reply else { return Err(unexpected()) };
-    match text(items.first())? {
-        "hit" => match items.pop() {
-            Some(Reply::Bulk(bytes)) if items.len() == 1 => Ok(LeaseReply::Hit(bytes)),
-            _ => Err(unexpected()),
-        },
-        "granted" => Ok(LeaseReply::Granted(reading(&items[1..])?)),
-        "held" => Ok(LeaseReply::Held {
-            remaining: Duration::from_millis(integer(items.get(1).ok_or_else(unexpected)?)?),
-            clock: reading(&items[2..])?,
-        }),
+    if let Reply::Array(items) = reply {
+        let Ok([Reply::Bulk(value)]) = <[Reply; 1]>::try_from(items) else { return Err(unexpected()) };
+        return Ok(LeaseReply::Hit(value));
+    }
+    let (line, learned) = lines(&reply)?;
+    match line.split_once(' ') {
+        Some(("granted", line)) => Ok(LeaseReply::Granted(reading(line, learned)?)),
+        Some(("held", line)) => {
+            let (remaining_ms, line) = line.split_once(' ').ok_or_else(unexpected)?;
+            let remaining = Duration::from_millis(number(remaining_ms)?);
+            Ok(LeaseReply::Held { remaining, clock: reading(line, learned)? })
+        }
         _ => Err(unexpected()),
     }
 }
 
 pub(super) fn clock(reply: &Reply) -> Result<ClockReading, Error> {
-    reading(array(reply)?)
+    let (line, learned) = lines(reply)?;
+    reading(line, learned)
 }
 
-/// The learned bytes are empty if nothing is known.
-fn reading(items: &[Reply]) -> Result<ClockReading, Error> {
-    let [incarnation, seq, now_ms, _replaced, learned] = items else { return Err(unexpected()) };
-    let Reply::Bulk(learned) = learned else { return Err(unexpected()) };
+/// A line of words, and what earlier fills taught: any bytes, none if nothing is known.
+fn lines(reply: &Reply) -> Result<(&str, &[u8]), Error> {
+    let Reply::Bulk(bytes) = reply else { return Err(unexpected()) };
+    let end = bytes.iter().position(|byte| *byte == b'\n').ok_or_else(unexpected)?;
+    let line = str::from_utf8(&bytes[..end]).map_err(|_| unexpected())?;
+    Ok((line, &bytes[end + 1..]))
+}
+
+/// See `reading.lua`.
+fn reading(line: &str, learned: &[u8]) -> Result<ClockReading, Error> {
+    let mut words = line.split(' ');
+    let mut word = || words.next().ok_or_else(unexpected);
     Ok(ClockReading {
-        incarnation: text(Some(incarnation))?.into(),
-        seq: integer(seq)?,
-        read_at_ms: integer(now_ms)?,
+        incarnation: word()?.into(),
+        seq: number(word()?)?,
+        read_at_ms: number(word()?)?,
         read_at: clock::now(),
         learned: (!learned.is_empty()).then(|| Bytes::copy_from_slice(learned)),
     })
 }
 
-pub(super) fn fill(reply: &Reply) -> Result<FillReply, Error> {
-    let [verdict, _replaced] = array(reply)? else { return Err(unexpected()) };
-    self::verdict(verdict)
+/// A sequence number is written as the server writes scores: Valkey writes one that ends in many
+/// zeros with an exponent.
+fn number(text: &str) -> Result<u64, Error> {
+    text.parse().or_else(|_| match text.parse::<f64>() {
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // whole, and at most 2^53
+        Ok(score) if score.fract() == 0.0 && (0.0..=9_007_199_254_740_992.0).contains(&score) => Ok(score as u64),
+        _ => Err(unexpected()),
+    })
 }
 
-fn verdict(reply: &Reply) -> Result<FillReply, Error> {
-    Ok(match text(Some(reply))? {
-        "stored" => FillReply::Stored,
-        "fenced" => FillReply::Refused(Refusal::Fenced),
-        "floor" => FillReply::Refused(Refusal::BelowFloor),
-        "incarnation" => FillReply::Refused(Refusal::ForeignIncarnation),
-        "old" => FillReply::Refused(Refusal::TooOld),
-        "memory" => FillReply::Refused(Refusal::OutOfMemory),
+pub(super) fn fill(reply: &Reply) -> Result<FillReply, Error> {
+    verdict(text(Some(reply))?.split(' ').next())
+}
+
+fn verdict(text: Option<&str>) -> Result<FillReply, Error> {
+    Ok(match text {
+        Some("stored") => FillReply::Stored,
+        Some("fenced") => FillReply::Refused(Refusal::Fenced),
+        Some("floor") => FillReply::Refused(Refusal::BelowFloor),
+        Some("incarnation") => FillReply::Refused(Refusal::ForeignIncarnation),
+        Some("old") => FillReply::Refused(Refusal::TooOld),
+        Some("memory") => FillReply::Refused(Refusal::OutOfMemory),
         _ => return Err(unexpected()),
     })
 }
 
 pub(super) fn written(reply: &Reply) -> Result<WriteReply, Error> {
     let [verdict, drained @ ..] = array(reply)? else { return Err(unexpected()) };
-    Ok(WriteReply { fill: self::verdict(verdict)?, drained: removal(drained)? })
+    Ok(WriteReply { fill: self::verdict(verdict.text())?, drained: removal(drained)? })
 }
 
 pub(super) fn drained(reply: &Reply) -> Result<Removal, Error> {
@@ -112,21 +131,26 @@ pub(super) fn seq(reply: &Reply) -> Result<u64, Error> {
     }
 }
 
-/// The kinds of bookkeeping keys that another program had overwritten, after an invalidation, a
-/// write or a fill.
+/// The kinds of bookkeeping keys that another program had overwritten, after an invalidation or a
+/// write.
 pub(super) fn replaced(reply: &Reply) -> Result<&str, Error> {
     text(array(reply)?.last())
 }
 
+/// The same after a fill.
+pub(super) fn replaced_by_fill(reply: &Reply) -> &str {
+    reply.text().and_then(|text| text.split_once(' ')).map_or("", |(_, replaced)| replaced)
+}
+
 /// The same after a reading of the clock or a request for a lease.
 pub(super) fn replaced_before_reading(reply: &Reply) -> &str {
-    match reply {
-        Reply::Array(items) => match &items[..] {
-            [.., _, _, _, replaced, _] => text(Some(replaced)).unwrap_or_default(),
-            _ => "",
-        },
-        _ => "",
-    }
+    let Ok((line, _)) = lines(reply) else { return "" };
+    let words = match line.split(' ').next() {
+        Some("granted") => 4,
+        Some("held") => 5,
+        _ => 3,
+    };
+    line.splitn(words + 1, ' ').nth(words).unwrap_or_default()
 }
 
 pub(super) fn inheritance(reply: &Reply) -> Result<Inheritance, Error> {
@@ -195,11 +219,15 @@ mod tests {
             Reply::Integer(-1),
             bulk("?"),
             Reply::Array(vec![]),
-            Reply::Array(vec![bulk("hit")]),
-            Reply::Array(vec![bulk("granted"), bulk("x")]),
-            Reply::Array(vec![bulk("held")]),
-            Reply::Array(vec![bulk("held"), Reply::Integer(1), bulk("x"), Reply::Integer(1), Reply::Integer(1)]),
-            Reply::Array(vec![bulk("granted"), bulk("x"), Reply::Integer(1), Reply::Integer(1), Reply::Null]),
+            Reply::Array(vec![Reply::Null]),
+            Reply::Array(vec![bulk("hit"), bulk("x")]),
+            bulk("granted x 1 1"),
+            bulk("granted x 1\n"),
+            bulk("granted x -1 1\n"),
+            bulk("granted x 1.5 1\n"),
+            bulk("held x 1 1\n"),
+            bulk("held 1 x 1 1e300\n"),
+            bulk("\n"),
             Reply::Array(vec![Reply::Integer(1), Reply::Null, bulk("x")]),
         ];
         for reply in nonsense {
@@ -218,5 +246,27 @@ mod tests {
                 assert_eq!(kind.unwrap_err().kind(), ErrorKind::Protocol);
             }
         }
+    }
+
+    #[test]
+    fn a_reading_has_what_the_script_wrote() {
+        let of = |text: &str| clock(&bulk(text)).unwrap();
+        let read = of("ab-1 1764192734123456 1764192734123\n");
+        assert_eq!(
+            (&*read.incarnation, read.seq, read.read_at_ms, read.learned),
+            ("ab-1", 1_764_192_734_123_456, 1_764_192_734_123, None)
+        );
+        assert_eq!(of("ab-1 1.764192e+15 1\n").seq, 1_764_192_000_000_000);
+        assert_eq!(of("ab-1 1 1 clock\n\nany bytes").learned.as_deref(), Some(&b"\nany bytes"[..]));
+        for (text, expected) in [
+            ("ab-1 1 1\nx", ""),
+            ("ab-1 1 1 clock\nx", "clock"),
+            ("granted ab-1 1 1\n", ""),
+            ("granted ab-1 1 1 clock due\n", "clock due"),
+            ("held 9 ab-1 1 1 clock\n", "clock"),
+        ] {
+            assert_eq!(replaced_before_reading(&bulk(text)), expected, "{text}");
+        }
+        assert_eq!((replaced_by_fill(&bulk("stored")), replaced_by_fill(&bulk("floor clock due"))), ("", "clock due"));
     }
 }

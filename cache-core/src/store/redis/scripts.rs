@@ -32,16 +32,29 @@ macro_rules! scripts {
 
 scripts! {
     TRIAL = "trial";
-    TAKE_LEASE = "clock" "reading" "take_lease";
+    TAKE_LEASE = "time" "grant" "clock" "reading" "take_lease";
     RENEW_LEASE = "renew_lease";
     RELEASE_LEASE = "release_lease";
-    DISCARD = "clock" "guard" "indexes" "discard";
-    READ_CLOCK = "clock" "reading" "read_clock";
-    MEET = "clock" "meet";
-    MAKE_GOOD = "clock" "make_good";
-    FILL = "clock" "guard" "fences" "indexes" "reaping" "admit" "filling" "fill";
-    WRITE = "clock" "guard" "fences" "indexes" "cascade" "reaping" "admit" "filling" "write";
-    INVALIDATE = "clock" "guard" "fences" "indexes" "cascade" "invalidate";
-    SWEEP = "clock" "guard" "fences" "indexes" "cascade" "sweep";
-    REAP = "clock" "guard" "fences" "indexes" "reaping" "reap";
+    DISCARD = "time" "clock" "guard" "indexes" "discard";
+    READ_CLOCK = "time" "clock" "reading" "read_clock";
+    MEET = "time" "clock" "meet";
+    MAKE_GOOD = "time" "clock" "make_good";
+    FILL = "time" "filling" "fill_new" "clock" "guard" "fences" "indexes" "reaping" "storing" "fill";
+    WRITE = "time" "filling" "clock" "guard" "fences" "indexes" "cascade" "reaping" "storing" "write";
+    INVALIDATE = "time" "invalidate_key" "clock" "guard" "fences" "indexes" "cascade" "invalidate";
+    SWEEP = "time" "clock" "guard" "fences" "indexes" "cascade" "sweep";
+    REAP = "time" "clock" "guard" "fences" "indexes" "reaping" "reap";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{FENCES_MAX, INVALIDATE_MEMBERS_PER_CHUNK};
+
+    /// They are no arguments, because each argument costs a call as much as a small command.
+    #[test]
+    fn limits_of_the_scripts_are_those_of_the_configuration() {
+        let limits = format!("local fences_max, visits_max = {FENCES_MAX}, {INVALIDATE_MEMBERS_PER_CHUNK}\n");
+        assert!(INVALIDATE.source.contains(&limits), "{limits}");
+    }
 }

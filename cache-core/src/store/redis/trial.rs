@@ -39,6 +39,7 @@ fn verdict(reply: &Reply, root: &str) -> Result<(), Error> {
              keys in an index"
                 .to_owned()
         }
+        Some(["%d"]) => "the server's scripts cannot print integers of 53 bits: it was built for 32".to_owned(),
         Some(commands) => format!(
             "Redis refuses {} in scripts on keys `{root}*`: allow what the README lists under \"Access\", and \
              rename no command",
@@ -81,6 +82,7 @@ mod tests {
             (names(&["TIME", "ZADD"]), "TIME, ZADD"),
             (names(&["SET"]), "`shop:*`"),
             (names(&["~"]), "declared"),
+            (names(&["%d"]), "integers"),
             (Reply::Simple(Bytes::from_static(b"OK")), "not Redis"),
             (Reply::Integer(1), "not Redis"),
         ] {

@@ -18,7 +18,8 @@ local block = names_of(KEYS[1])
 local removed = redis.call('UNLINK', KEYS[1])
 -- The memberships stay while something depends on the key: that may have been made from this value,
 -- and is reached through its memberships alone.
-if redis.call('EXISTS', index_key('k' .. key)) == 0 then
+if block ~= '' and redis.call('EXISTS', index_prefix .. 'k' .. key) == 0 then
+  local leave, finish_leaving = leaving()
   leave(key, block, {}, 256)
   finish_leaving()
 end

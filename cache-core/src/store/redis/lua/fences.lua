@@ -3,59 +3,14 @@
 local function raise_floor(to)
   if to > floor then
     floor = to
-    redis.call('ZADD', clock_key, digits(-floor), '!floor')
+    redis.call('ZADD', clock_key, -floor, '!floor')
   end
 end
 
--- Names to fence, each once: those that an invalidation is given are written as the clock advances,
--- the others at the end.
-local fenced, unwritten = {}, {}
-
-local function fence(name)
-  if not fenced[name] then
-    fenced[name] = true
-    unwritten[#unwritten + 1] = name
-  end
-end
-
-local function take_unwritten()
-  local score, fences = digits(seq), {}
-  for at, name in ipairs(unwritten) do
-    fences[2 * at - 1], fences[2 * at] = score, name
-  end
-  unwritten = {}
-  return fences
-end
-
-local function write_fences()
-  -- At the floor a fence says nothing that the floor does not.
-  if floor < seq then
-    in_slices('ZADD', clock_key, take_unwritten())
-  end
-end
-
--- Every invalidation advances the clock. True if memory is full: Redis refuses growth only until a
--- script has written, so this is the last moment to find out, and a ZREM of nothing lets the rest
--- of the script through, for a removal must work then too.
-local function advance_clock()
-  seq = math.max(seq + 1, now_us)
-  unwritten[#unwritten + 1] = '!seq'
-  local fences = take_unwritten()
-  local is_full = type(redis.pcall('ZADD', clock_key, unpack(fences))) ~= 'number'
-  if is_full then
-    redis.call('ZREM', clock_key, '!')
-    redis.call('ZADD', clock_key, unpack(fences))
-  end
-  return is_full
-end
-
--- Fences older than the retention are dropped into the floor, and where some are added the oldest
--- beyond `fences_max`: 600 at once, which is more than one script adds. Whether there may be more.
-local function drop_fences(retention_ms, fences_max)
-  local upto = '(' .. digits(now_us - retention_ms * 1000)
-  if fences_max and redis.call('ZCARD', clock_key) > fences_max then
-    upto = '(' .. digits(seq)
-  end
+-- Fences below a score are dropped into the floor: 600 at once, which is more than one script adds.
+-- Whether there may be more.
+local function drop_fences(score)
+  local upto = string.format('(%d', score)
   local old = redis.call('ZRANGEBYSCORE', clock_key, 1, upto, 'WITHSCORES', 'LIMIT', 0, 600)
   local names, highest = {}, 0
   for at = 1, #old, 2 do
@@ -69,4 +24,35 @@ local function drop_fences(retention_ms, fences_max)
     in_slices('ZREM', clock_key, names)
   end
   return #old == 1200
+end
+
+-- Beyond `fences_max` the oldest fences are dropped. Those older than the retention are, as often as
+-- a script moves the clock over the 256th part of a retention: if it is a minute, 2,560 a second.
+local function tidy_fences(clock_was, retention_ms)
+  local step_us = math.max(retention_ms * 1000 / 256, 1)
+  if redis.call('ZCARD', clock_key) > fences_max then
+    drop_fences(seq)
+  elseif math.floor(clock_was / step_us) ~= math.floor(seq / step_us) then
+    drop_fences(now_us - retention_ms * 1000)
+  end
+end
+
+-- Every invalidation advances the clock, and fences what it is given: `names` from `first` on. True
+-- if memory is full: Redis refuses growth only until a script has written, so this is the last
+-- moment to find out, and a ZREM of nothing lets the rest of the script through, for a removal must
+-- work then too.
+local function advance_clock(names, first)
+  seq = math.max(seq + 1, now_us)
+  local score = string.format('%d', seq)
+  local fences = { score, '!seq' }
+  for at = first, #names do
+    fences[#fences + 1] = score
+    fences[#fences + 1] = names[at]
+  end
+  if type(redis.pcall('ZADD', clock_key, unpack(fences))) == 'number' then
+    return false
+  end
+  redis.call('ZREM', clock_key, '!')
+  redis.call('ZADD', clock_key, unpack(fences))
+  return true
 end

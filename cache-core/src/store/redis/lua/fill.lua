@@ -1,25 +1,29 @@
--- Stores a loaded value with its memberships, or refuses it.
---
--- KEYS, ARGV  as filling.lua says; 11 is the step: 'store', or 'register' (memberships only: a
---       slice of many names, before the step that stores)
--- Reply { 'stored' or why not: 'incarnation' 'floor' 'old' 'fenced', replaced }: see guard.lua
--- Cost  O(names · log n). Atomic: check, memberships, value and lease together.
-open_clock()
-local why = refusal_of_value()
+-- What fill_new.lua has not stored.
+local clock_was = seq
 if why then
   drop_staged()
-  release_lease(lease_key, token)
-  return { why, replaced_text() }
+else
+  register(key, ARGV, first, ttl_ms, retention_ms)
+  reap_for(#ARGV - first + 1, retention_ms)
+  if seq > clock_was then
+    tidy_fences(clock_was, retention_ms)
+  end
+  if ARGV[10] == '' then
+    return 'stored' .. replaced
+  end
+  -- A replaced entry leaves the indexes that the new entry is not in. But not while something
+  -- depends on the key: that may have been made from the replaced entry, and is reached through
+  -- these memberships alone.
+  local block = names_of(value_key)
+  if block ~= '' and redis.call('EXISTS', index_prefix .. 'k' .. key) == 0 then
+    local leave, finish_leaving = leaving()
+    leave(key, block, new_names(), 256)
+    finish_leaving()
+  end
+  store_value()
 end
-
-register(key, names, first, ttl_ms, retention_ms)
-reap_for(#names - first + 1, retention_ms)
-if step == 'register' then
-  return { 'stored', replaced_text() }
+local held = redis.pcall('GET', lease_key)
+if type(held) == 'string' and string.sub(held, 1, #token) == token then
+  redis.call('DEL', lease_key)
 end
-local old_block = names_of(value_key)
-leave_indexes(key, old_block, names)
-store_value()
-release_lease(lease_key, token)
-drop_fences(retention_ms, fences_max)
-return { 'stored', replaced_text() }
+return (why or 'stored') .. replaced

@@ -1,37 +1,53 @@
--- Shared by the scripts that store: what they are given, named once.
+-- Shared by the scripts that store: what they are given, named once; and whether the value may be
+-- stored.
 --
--- KEYS  1 clock  2 value  3 lease  4 learned
+-- KEYS  1 clock  2 value  3 lease  4 learned, if the fill teaches something of the key
 -- ARGV  1 root  2 nonce  3 key  4 token  5 incarnation  6 seq  7 read_at_ms  8 retention_ms
---       9 fences_max  10 ttl_ms  11 step (see each script)
---       12 first: position in the names from which this step registers
---       13 staging key or ''  14 value or ''
---       15 what the fill teaches of the key, or ''  16 ms for which that is kept  17… names
-local value_key, lease_key, learned_key = KEYS[2], KEYS[3], KEYS[4]
-local key, token, step = ARGV[3], ARGV[4], ARGV[11]
-local reading_incarnation, reading_seq, read_at_ms = ARGV[5], tonumber(ARGV[6]), tonumber(ARGV[7])
-local retention_ms, fences_max, ttl_ms = tonumber(ARGV[8]), tonumber(ARGV[9]), tonumber(ARGV[10])
-local first, staging_key, value = tonumber(ARGV[12]), ARGV[13], ARGV[14]
-local learned, learned_ms = ARGV[15], ARGV[16]
--- The names of the entry; the same with its key, as they are looked up among the fences; as a set.
-local names, checked, kept = {}, { 'k' .. key }, {}
-for at = 17, #ARGV do
-  names[#names + 1] = ARGV[at]
-  checked[#checked + 1] = ARGV[at]
-  kept[ARGV[at]] = true
-end
+--       9 ttl_ms  10 how many of the names are registered already; in fill.lua '' for a step that
+--       registers and does not store  11 value, '' if it is staged
+--       with KEYS[4]: 12 what the fill teaches  13 ms for which that is kept
+--       then the names
+local value_key, lease_key = KEYS[2], KEYS[3]
+local key, token, value = ARGV[3], ARGV[4], ARGV[11]
+local reading_seq, retention_ms, ttl_ms = tonumber(ARGV[6]), tonumber(ARGV[8]), tonumber(ARGV[9])
+-- Positions in ARGV of the first name, and of the first that is to be registered.
+local names_at = KEYS[4] and 14 or 12
+local first = names_at + (tonumber(ARGV[10]) or 0)
 
--- Why the value is refused at the reading of its load or write, or nil.
-local function refusal_of_value()
-  return refusal(checked, reading_incarnation, reading_seq, read_at_ms, retention_ms)
-end
-
-local function drop_staged()
-  if staging_key ~= '' then
-    redis.call('DEL', staging_key)
+-- Why a value loaded (or written) after the reading is refused; nil if it is not.
+local why
+local shown = redis.pcall('ZMSCORE', clock_key, '!inc:' .. ARGV[5], '!seq')
+seq = shown[1] and tonumber(shown[2])
+if not seq then
+  why = 'incarnation'
+elseif seq ~= reading_seq then
+  -- The clock has moved, so something was invalidated since. One more look tells, or of many names
+  -- one for 400 of them.
+  shown = redis.call('ZMSCORE', clock_key, '!floor', '!lost', 'k' .. key,
+    unpack(ARGV, names_at, math.min(#ARGV, names_at + 399)))
+  floor, lost = shown[1] and -shown[1], -(shown[2] or 0)
+  if not floor then
+    why = 'incarnation'
+  elseif reading_seq < floor then
+    why = 'floor'
+  elseif now_us < seq and reading_seq < -(redis.call('ZSCORE', clock_key, '!reaped') or 0) then
+    -- The server's clock was ahead at the last reaping, and was set back. So ages tell nothing
+    -- about loads that began before that reaping.
+    why = 'old'
+  end
+  local at, later = 3, names_at + 400
+  while shown do
+    for place = at, #shown do
+      if shown[place] and tonumber(shown[place]) > reading_seq then
+        why = why or 'fenced'
+      end
+    end
+    shown = later <= #ARGV and redis.call('ZMSCORE', clock_key, unpack(ARGV, later, math.min(#ARGV, later + 399)))
+    at, later = 1, later + 400
   end
 end
-
-local function store_value()
-  store(value_key, value, staging_key, ttl_ms)
-  learn(learned_key, learned, learned_ms)
+-- Dead members leave their indexes after the retention. A load older than that may depend on a
+-- member that is no longer reached.
+if why ~= 'incarnation' and why ~= 'floor' and now_ms - ARGV[7] > retention_ms then
+  why = 'old'
 end

@@ -6,30 +6,33 @@
 -- reached any more. That is marked in the clock, and every invalidation is told until the namespace
 -- was cleared.
 
-local function replace(key)
-  local kind = string.match(key, '^~(%a+)', #root + 1)
-  note_replaced(kind)
-  redis.call('UNLINK', key)
-  if kind == 'index' or kind == 'pending' then
-    if not seq then
-      open_clock()
+-- Goes on after a command that was tried with pcall has failed.
+local function mend(failed, command, key, ...)
+  if string.find(failed.err, 'WRONGTYPE', 1, true) then
+    local kind = string.match(key, '^~(%a+)', #root + 1)
+    if not string.find(replaced, kind, 1, true) then
+      replaced = replaced .. ' ' .. kind
     end
-    -- A mark of its own for each loss: a clear that began before does not make up for it.
-    seq = math.max(seq + 1, now_us)
-    lost = seq
-    redis.call('ZADD', clock_key, digits(seq), '!seq', digits(-lost), '!lost')
+    redis.call('UNLINK', key)
+    if kind == 'index' or kind == 'pending' then
+      if not seq then
+        open_clock()
+      end
+      -- A mark of its own for each loss: a clear that began before does not make up for it.
+      seq = math.max(seq + 1, now_us)
+      lost = seq
+      redis.call('ZADD', clock_key, seq, '!seq', -lost, '!lost')
+    end
   end
+  return redis.call(command, key, ...)
 end
 
 local function guarded(command, key, ...)
   local reply = redis.pcall(command, key, ...)
-  if type(reply) ~= 'table' or not reply.err then
-    return reply
+  if type(reply) == 'table' and reply.err then
+    return mend(reply, command, key, ...)
   end
-  if is_of_another_type(reply) then
-    replace(key)
-  end
-  return redis.call(command, key, ...)
+  return reply
 end
 
 -- Calls `command key …values`, a few hundred values at a time: unpack fails at about 8,000.

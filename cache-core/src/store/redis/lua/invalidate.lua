@@ -1,26 +1,16 @@
--- One chunk of an invalidation.
---
--- KEYS  1 clock
--- ARGV  1 root  2 nonce  3 retention_ms  4 fences_max  5 budget of visits
---       6… names to invalidate (none: go on)
--- Reply { removed, what is still pending, seq, lost, replaced }: see guard.lua
---       removed: { entries, prefix, how many of them had it, prefix, … }
--- Cost  O(names + visits): see cascade.lua. Atomic: one chunk. All is done when nothing is pending.
+-- What invalidate_key.lua has not done.
 open_clock()
-for at = 6, #ARGV do
-  fence(ARGV[at])
+local left = 0
+if not removed then
+  clock_was = seq
+  advance_clock(ARGV, 4)
+  local removal = cascade()
+  removal.take(ARGV, 4, {})
+  removed, left = removal.drain()
+elseif left_block then
+  local leave, finish_leaving = leaving()
+  leave(string.sub(ARGV[4], 2), left_block, {})
+  finish_leaving()
 end
-advance_clock()
-local budget = tonumber(ARGV[5])
-for at = 6, #ARGV do
-  local name = ARGV[at]
-  if string.sub(name, 1, 1) == 'k' then
-    remove_entry(string.sub(name, 2), budget)
-  else
-    push(name)
-  end
-end
-local left = drain(budget)
-write_fences()
-drop_fences(tonumber(ARGV[3]), tonumber(ARGV[4]))
-return { removed, left, seq, lost, replaced_text() }
+tidy_fences(clock_was, retention_ms)
+return { removed, left, seq, lost, replaced }

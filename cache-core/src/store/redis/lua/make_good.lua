@@ -7,7 +7,7 @@
 open_clock()
 local reign = '!reign:' .. ARGV[3]
 if ARGV[3] ~= '' and redis.call('ZSCORE', clock_key, reign) then
-  redis.call('ZADD', clock_key, digits(-seq), reign)
+  redis.call('ZADD', clock_key, -seq, reign)
 end
 if lost > 0 and lost == tonumber(ARGV[4]) then
   redis.call('ZREM', clock_key, '!lost')

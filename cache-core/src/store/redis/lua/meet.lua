@@ -31,6 +31,6 @@ else
   redis.call('ZREM', clock_key, '!', unpack(others))
 end
 if ARGV[3] ~= '' then
-  redis.call('ZADD', clock_key, digits(-began), reign)
+  redis.call('ZADD', clock_key, -began, reign)
 end
 return began < seen and 'lost' or 'whole'

@@ -2,7 +2,8 @@
 -- that is gone in the end.
 --
 -- KEYS  1 trial      ARGV  1 root
--- Reply { name, … } of the commands that are refused; '~' for keys that are not declared. What a
+-- Reply { name, … } of the commands that are refused; '~' for keys that are not declared; '%d' if
+--       Lua cannot print integers of 53 bits. What a
 -- server refuses for the moment (full memory, a disk that fails) is not told. Cost O(1). Atomic.
 local key, undeclared = KEYS[1], ARGV[1] .. '~clock'
 
@@ -38,5 +39,8 @@ end
 -- The library's scripts access indexes that they find in a header, without declaring them in KEYS.
 if #refused == 0 and is_refused(redis.pcall('EXISTS', undeclared)) then
   return { '~' }
+end
+if #refused == 0 and string.format('%d', 2 ^ 53) ~= '9007199254740992' then
+  return { '%d' }
 end
 return refused

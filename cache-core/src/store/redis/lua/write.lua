@@ -1,31 +1,35 @@
 -- Write-through: removes the key and what depends on it, and always fences the key. Stores the new
 -- value unless something that it depends on was invalidated after the reading, or memory is full.
 --
--- KEYS, ARGV  as filling.lua says; 11 is the budget of visits
+-- KEYS, ARGV  as filling.lua says
 -- Reply { 'stored' or why not (as fill.lua, or 'memory'), removed, what is still pending,
 --         seq, lost, replaced }: see guard.lua
 --       removed: { entries, prefix, how many of them had it, prefix, … }
 -- Cost  O(names · log n + visits). Atomic up to the cascade's budget; the rest is pending.
-open_clock()
--- Checked against the fences as they were, without the one that this write sets.
-local why = refusal_of_value()
-
-fence('k' .. key)
-if advance_clock() then
+--
+-- The fences were looked at as they were, without the one that this write sets.
+local clock_was, own = seq, 'k' .. key
+if advance_clock({ own }, 1) then
   why = why or 'memory'
 end
-local budget = tonumber(step)
 -- A value that is stored keeps the memberships that the old one had.
-remove_entry(key, budget, not why and kept)
-local left = drain(budget)
-write_fences()
+local kept = why and {} or new_names()
+local removed, left = nil, 0
+if redis.call('EXISTS', pending_key, index_prefix .. own) == 0 then
+  removed = remove_alone(key, kept)
+end
+if not removed then
+  local removal = cascade()
+  removal.take({ own }, 1, kept)
+  removed, left = removal.drain()
+end
 
 if why then
   drop_staged()
 else
-  register(key, names, first, ttl_ms, retention_ms)
+  register(key, ARGV, first, ttl_ms, retention_ms)
   store_value()
 end
-reap_for(#names, retention_ms)
-drop_fences(retention_ms, fences_max)
-return { why or 'stored', removed, left, seq, lost, replaced_text() }
+reap_for(#ARGV - names_at + 1, retention_ms)
+tidy_fences(clock_was, retention_ms)
+return { why or 'stored', removed, left, seq, lost, replaced }

@@ -1,0 +1,48 @@
+-- One chunk of an invalidation.
+--
+-- KEYS  1 clock
+-- ARGV  1 root  2 nonce  3 retention_ms  4… names to invalidate (none: go on)
+-- Reply { removed, what is still pending, seq, lost, replaced }: see guard.lua
+--       removed: { entries, prefix, how many of them had it, prefix, … }
+-- Cost  O(names + visits): see cascade.lua. Atomic: one chunk. All is done when nothing is pending.
+--
+-- Most often one key falls that nothing depends on, and nothing is pending. What this part has done
+-- when it finds out that more is needed is gone on with by invalidate.lua.
+local retention_ms, shown = tonumber(ARGV[3]), redis.pcall('ZMSCORE', clock_key, '!seq', '!lost')
+local clock_was, removed, left_block = tonumber(shown[1] or 0), nil, nil
+if #ARGV == 4 and string.sub(ARGV[4], 1, 1) == 'k' and clock_was > 0 and clock_was < now_us and not shown[2]
+  and redis.call('EXISTS', pending_key, index_prefix .. ARGV[4]) == 0 then
+  local key = string.sub(ARGV[4], 2)
+  local value_key, block = root .. key, nil
+  local head = redis.pcall('GETRANGE', value_key, '0', '1079')
+  if head == '' then
+    block = ''
+  elseif type(head) == 'string' and #head >= 56 then
+    local bytes = struct.unpack('<I4', head, 53)
+    block = #head >= 56 + bytes and string.sub(head, 57, 56 + bytes)
+  end
+  local now = time[1] .. string.sub('00000' .. time[2], -6)
+  if block and type(redis.pcall('ZADD', clock_key, now, '!seq', now, ARGV[4])) == 'number' then
+    seq = now_us
+    redis.call('UNLINK', value_key, root .. '~lease:' .. key)
+    removed = head == '' and { 0 } or { 1, string.match(key, '^[^:]*'), 1 }
+    if block ~= '' then
+      local indexes = {}
+      for name in string.gmatch(block, '[^\n]+') do
+        local index = index_prefix .. name
+        if type(redis.pcall('ZREM', index, key)) ~= 'number' then
+          left_block = block
+        end
+        indexes[#indexes + 1] = index
+      end
+      if redis.call('EXISTS', unpack(indexes)) < #indexes then
+        left_block = block
+      end
+    end
+    local step_us = math.max(retention_ms * 1000 / 256, 1)
+    if not left_block and redis.call('ZCARD', clock_key) <= fences_max
+      and math.floor(clock_was / step_us) == math.floor(now_us / step_us) then
+      return { removed, 0, seq, 0, '' }
+    end
+  end
+end

@@ -1,0 +1,26 @@
+-- Shared by every script that knows the clock: names of keys, what time it is, and what the script
+-- finds out about the clock (see clock.lua).
+--
+-- ARGV[1] root: what every key of this partition starts with     ARGV[2] nonce: new for every send
+-- Everything lives under the root, so in a cluster all keys of a script share one hash tag.
+--
+-- What is usual comes first in a script, and without functions: they cost a call more than its
+-- commands do. Also dear are numbers as text, either way: a score that is read, a number that is
+-- given to a command. So numbers in texts are `%d`, which `trial.lua` tries: `..` leaves a time in
+-- µs 14 of its 16 digits, and `%.0f` takes three times as long.
+local root, nonce = ARGV[1], ARGV[2]
+local clock_key, due_key, pending_key, index_prefix =
+  root .. '~clock', root .. '~due', root .. '~pending', root .. '~index:'
+
+local time = redis.call('TIME')
+local now_us = time[1] * 1000000 + time[2]
+local now_ms = (now_us - now_us % 1000) / 1000
+
+local incarnation, seq, floor
+-- The mark of a loss of members (see guard.lua), 0 if there is none; and the kinds of bookkeeping
+-- keys that another program had overwritten and that this script has replaced, each once, each after
+-- a space.
+local lost, replaced = 0, ''
+
+-- Limits that `config.rs` has as well: most fences, and the visits of one chunk (see cascade.lua).
+local fences_max, visits_max = 100000, 300
