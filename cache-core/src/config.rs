@@ -292,6 +292,8 @@ pub(crate) const BREAKER_PROBE_DELAY_MAX: Duration = Duration::from_secs(5);
 pub(crate) const BREAKER_PROBE_LEASE: Duration = Duration::from_secs(5);
 /// Prefixes that the statistics count apart; further prefixes share one line.
 pub(crate) const STATS_PREFIXES_MAX: usize = 1_024;
+/// Memory that a thread keeps for the text of its next key or tag.
+pub(crate) const SPARE_TEXT_BYTES_MAX: usize = 1_024;
 /// Caches whose counters a function remembers; calls with further ones look for them under a lock.
 pub(crate) const COUNTERS_REMEMBERED_MAX: usize = 2;
 /// Prefixes for which one chunk of an invalidation counts what it removed; the rest is in the total

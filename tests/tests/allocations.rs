@@ -5,7 +5,7 @@
 use std::alloc::System;
 use std::future::Future;
 
-use cache_core::{Cache, cached};
+use cache_core::{Cache, PrefixStats, cached};
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 
 #[global_allocator]
@@ -62,10 +62,23 @@ async fn a_call_allocates_this_often_and_no_more() {
     assert_eq!((disabled.stats().prefix("plain").loads, disabled.stats().total().loads), (8, 28));
     let memory = Cache::in_memory();
     let calls = memory.scope(async {
-        assert_eq!(allocations(|| plain(1)).await, 4, "a hit");
-        assert_eq!(allocations(|| tagged(1)).await, 4, "a hit, with names");
-        assert_eq!(allocations(|| of_a_float(f64::NAN)).await, 8, "an argument that cannot be encoded");
+        assert_eq!(allocations(|| plain(1)).await, 3, "a hit");
+        assert_eq!(allocations(|| tagged(1)).await, 3, "a hit, with names");
+        assert_eq!(allocations(|| of_a_float(f64::NAN)).await, 1, "an argument that cannot be encoded");
     });
     calls.await;
     assert_eq!((memory.stats().total().hits, memory.stats().total().bypasses), (6, 4));
+    // Nothing listens there, and no call is let through to try again for a while.
+    let down = Cache::builder().url("redis://127.0.0.1:1").breaker_failures(1).build().unwrap();
+    let calls = down.scope(async {
+        while !down.health().breaker_open {
+            plain(1).await;
+        }
+        let failed = down.stats();
+        let counted = [allocations(|| plain(1)).await, allocations(|| tagged(1)).await];
+        let all = down.stats();
+        let grown = |counter: fn(&PrefixStats) -> u64| counter(all.total()) - counter(failed.total());
+        (counted, grown(|stats| stats.loads), grown(|stats| stats.misses), grown(|stats| stats.errors))
+    });
+    assert_eq!(calls.await, ([0, 0], 8, 8, 8), "a store that refuses each call at once");
 }

@@ -1,6 +1,8 @@
 //! Digests in names: they stand for values that are not scalars, and for names too long to be
 //! spelled out.
 
+use std::borrow::Cow;
+
 use crate::config::{KEY_BYTES_MAX, NAME_BYTES_MAX};
 
 /// Hex digits of a digest: 128 bits of blake3, so that nobody can make two arguments with one
@@ -21,14 +23,15 @@ pub(super) fn push_digest(out: &mut String, bytes: &[u8]) {
 ///
 /// The result depends on the text alone, so that companions, templates and keys given as text agree
 /// on every key. A key that was shortened already stays as it is.
-pub(super) fn shorten_key(text: String) -> String {
-    if text.len() <= KEY_BYTES_MAX || is_digest(&text[stem(&text)..]) { text } else { shortened(&text) }
+pub(super) fn shorten_key(text: &str) -> Cow<'_, str> {
+    let is_short = text.len() <= KEY_BYTES_MAX || is_digest(&text[stem(text)..]);
+    if is_short { text.into() } else { shortened(text).into() }
 }
 
 /// Shortens a tag that is longer than any name may be, which only a template can make: text is
 /// refused. So a tag that fits is spelled out, and found by its text.
-pub(super) fn shorten_tag(text: String) -> String {
-    if text.len() <= NAME_BYTES_MAX { text } else { shortened(&text) }
+pub(super) fn shorten_tag(text: &str) -> Cow<'_, str> {
+    if text.len() <= NAME_BYTES_MAX { text.into() } else { shortened(text).into() }
 }
 
 /// Replaces what follows the stem by the digest of the whole text.

@@ -5,6 +5,7 @@ mod spelling_tests;
 
 use std::borrow::Cow;
 use std::fmt;
+use std::sync::Arc;
 
 use super::digest;
 use super::name::{Name, check_name_text};
@@ -47,8 +48,8 @@ impl Tag {
         Ok(Self(Ok(text.as_ref().into())))
     }
 
-    pub(crate) fn from_encoded(text: Result<String, Unencodable>) -> Self {
-        Self(text.map(|text| digest::shorten_tag(text).into()))
+    pub(crate) fn from_encoded(text: Result<&str, Unencodable>) -> Self {
+        Self(text.map(|text| Arc::from(&*digest::shorten_tag(text))))
     }
 
     /// The text of the tag; empty if a value in it is `None` or could not be encoded.

@@ -1,6 +1,7 @@
 //! Text with encoded values in it.
 
 use std::any::TypeId;
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::{Mutex, PoisonError};
@@ -12,6 +13,7 @@ use super::readable::{Spelling, push_part};
 use super::tag::Tag;
 use super::text_key::TextKey;
 use super::unencodable::Unencodable;
+use crate::config::SPARE_TEXT_BYTES_MAX;
 
 /// What can be part of a cache key: everything that serde can serialize.
 #[diagnostic::on_unimplemented(
@@ -38,6 +40,11 @@ impl<T: Serialize + ?Sized> KeyPart for T {
             text.fail(error);
         }
     }
+}
+
+thread_local! {
+    /// Memory for the next text, so that each need not ask for its own and give it back.
+    static SPARE: Cell<String> = const { Cell::new(String::new()) };
 }
 
 /// One encoded parameter, for a tag or key that is made after the parameter itself was moved.
@@ -81,7 +88,7 @@ impl Template {
     }
 
     fn new(spelling: Spelling) -> Self {
-        Self { text: String::with_capacity(48), spelling, error: None }
+        Self { text: SPARE.take(), spelling, error: None }
     }
 
     /// Appends literal text as it is.
@@ -119,12 +126,22 @@ impl Template {
 
     /// The text as a tag.
     pub fn finish_tag(self) -> Tag {
-        Tag::from_encoded(self.finish())
+        self.spent(Tag::from_encoded)
     }
 
     /// The text as a key of values of any type.
     pub fn finish_key(self) -> TextKey {
-        TextKey::from_encoded(self.finish())
+        self.spent(TextKey::from_encoded)
+    }
+
+    /// Makes a name of the text, whose memory the next text of this thread gets.
+    fn spent<N>(mut self, name: impl FnOnce(Result<&str, Unencodable>) -> N) -> N {
+        let made = name(self.error.map_or(Ok(&self.text), Err));
+        if self.text.capacity() <= SPARE_TEXT_BYTES_MAX {
+            self.text.clear();
+            SPARE.set(self.text);
+        }
+        made
     }
 
     /// The text as a pattern. Encoded values hold no glob characters, so they stand for themselves.

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::sync::Arc;
 
 use super::digest;
 use super::name::{Name, check_name_text};
@@ -21,11 +22,11 @@ impl TextKey {
     /// [`Key`](crate::Key)).
     pub(crate) fn literal(text: &str) -> Result<Self, Error> {
         check_name_text(text)?;
-        Ok(Self::from_encoded(Ok(text.to_owned())))
+        Ok(Self::from_encoded(Ok(text)))
     }
 
-    pub(crate) fn from_encoded(text: Result<String, Unencodable>) -> Self {
-        Self { text: text.map(|text| digest::shorten_key(text).into()) }
+    pub(crate) fn from_encoded(text: Result<&str, Unencodable>) -> Self {
+        Self { text: text.map(|text| Arc::from(&*digest::shorten_key(text))) }
     }
 
     /// A key that names no entry.

@@ -136,7 +136,7 @@ impl Faulty {
         self.0.store.nobody_watches()
     }
 
-    /// The breaker is open from now on, whatever the store answers.
+    /// The breaker is open from now on, whatever the store answers if it is asked all the same.
     pub(super) fn break_open(&self) {
         self.plan(|plan| plan.breaker_open = true);
     }
@@ -341,6 +341,10 @@ impl Store for Faulty {
 
     fn ready(&self, timeout: Duration) -> StoreFuture<'_, ()> {
         self.through(Op::Ready, crate::clock::now() + timeout, self.0.store.ready(timeout))
+    }
+
+    fn refuses(&self) -> bool {
+        self.plan(|plan| plan.breaker_open)
     }
 
     fn health(&self) -> StoreHealth {

@@ -1,6 +1,8 @@
 use tokio::time::Instant;
 
 use super::*;
+use crate::key::CachedFunction;
+use crate::private::{Start, coding};
 
 #[tokio::test(start_paused = true)]
 async fn a_failing_get_costs_nothing_but_the_load() {
@@ -119,4 +121,31 @@ async fn a_hanging_renewal_or_release_delays_nobody() {
     let failed = cache.get_or_load("k", || async { Err::<u32, _>("no") }).await;
     assert_eq!(failed, Err("no"));
     assert_eq!(begun.elapsed(), Duration::ZERO);
+}
+
+/// Whether a call of a function finds out, before it has a key, that the store is of no use.
+fn goes_past(cache: &Cache) -> bool {
+    static FUNCTION: CachedFunction = CachedFunction::of_one("outage", ":{}");
+    matches!(Start::<u32>::new(Some(cache), &FUNCTION, "k", coding()), Start::Load(_))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_goes_past_a_store_that_would_refuse_it() {
+    let (cache, store) = rig();
+    assert!(!goes_past(&cache));
+    store.break_open();
+    assert!(goes_past(&cache));
+    let stats = cache.stats().prefix("k");
+    assert_eq!((stats.misses, stats.errors, stats.bypasses), (1, 1, 0));
+    assert!(load(&cache, "outer", async { u32::from(!goes_past(&cache)) }).await == 1, "a load must know of it");
+}
+
+/// Its key says whether it is concerned, and the retries have to be kept going.
+#[tokio::test(start_paused = true)]
+async fn a_call_does_not_go_past_a_store_that_is_owed_an_invalidation() {
+    let (cache, store) = rig();
+    store.fail(Op::Invalidate);
+    cache.invalidate_key("k").await.unwrap_err();
+    store.break_open();
+    assert!(!goes_past(&cache));
 }

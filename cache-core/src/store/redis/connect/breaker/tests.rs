@@ -228,3 +228,19 @@ fn an_outage_seen_by_many_threads_opens_it_once() {
     });
     assert_eq!(*events.0.lock().unwrap(), [Level::WARN]);
 }
+
+#[test]
+fn says_that_it_would_refuse_a_call_and_not_one_that_may_probe() {
+    let (breaker, now) = start();
+    assert!(!breaker.refuses(now));
+    open(&breaker, now);
+    assert!(breaker.refuses(now));
+    let probing = later(now);
+    assert!(!breaker.refuses(probing), "asked twice, it lets nobody through by that");
+    assert!(!breaker.refuses(probing));
+    let probe = breaker.admit(probing).unwrap();
+    assert!(breaker.refuses(probing));
+    assert!(!breaker.refuses(probing + BREAKER_PROBE_LEASE));
+    probe.succeeded();
+    assert!(!breaker.refuses(probing));
+}
