@@ -10,7 +10,7 @@ pub(crate) struct UncachedLoad {
     counters: SharedCounters,
 }
 
-/// Why a load has nothing to do with the store.
+/// What is absent, so that a load has nothing to do with the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Absence {
     /// The cache is disabled.
