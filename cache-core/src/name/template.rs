@@ -88,7 +88,8 @@ impl Template {
     }
 
     fn new(spelling: Spelling) -> Self {
-        Self { text: SPARE.take(), spelling, error: None }
+        // While a thread ends, it has none.
+        Self { text: SPARE.try_with(Cell::take).unwrap_or_default(), spelling, error: None }
     }
 
     /// Appends literal text as it is.
@@ -139,7 +140,7 @@ impl Template {
         let made = name(self.error.map_or(Ok(&self.text), Err));
         if self.text.capacity() <= SPARE_TEXT_BYTES_MAX {
             self.text.clear();
-            SPARE.set(self.text);
+            let _ = SPARE.try_with(|spare| spare.set(self.text));
         }
         made
     }
@@ -172,4 +173,38 @@ pub(crate) fn type_part(id: TypeId, name: &'static str) -> Part {
     let mut text = String::with_capacity(name.len());
     push_escaped(&mut text, &name.replace("::", "."));
     Part(Ok(text.into_boxed_str()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A key may be spelled by what a thread drops last.
+    #[test]
+    fn a_text_is_spelled_also_while_its_thread_ends() {
+        struct Last(std::sync::mpsc::Sender<String>);
+        impl Drop for Last {
+            fn drop(&mut self) {
+                let key = Template::of_key().text("k:").part(&7_u64).finish_key();
+                let _ = self.0.send(key.as_str().to_owned());
+            }
+        }
+        thread_local!(static LAST: Cell<Option<Last>> = const { Cell::new(None) });
+        let (sender, receiver) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            LAST.set(Some(Last(sender)));
+            // Used after `LAST`, so gone before it.
+            Template::of_key().finish_key();
+        });
+        assert_eq!(receiver.recv().unwrap(), "k:7");
+    }
+
+    #[test]
+    fn a_long_text_leaves_no_memory_to_the_next_one() {
+        Template::of_key().text(&"x".repeat(2 * SPARE_TEXT_BYTES_MAX)).finish_key();
+        assert!(Template::of_key().text.capacity() <= SPARE_TEXT_BYTES_MAX);
+        Template::of_key().text("abc").finish_tag();
+        let next = Template::of_key();
+        assert!(next.text.is_empty() && next.text.capacity() > 0, "it takes what the one before had");
+    }
 }
