@@ -127,6 +127,11 @@ impl<DB: Dialect> Outbox<DB> {
         Ok(Some(last))
     }
 
+    #[cfg(feature = "postgres")]
+    pub(crate) fn pool(&self) -> &Pool<DB> {
+        &self.pool
+    }
+
     /// Takes the row of a transaction out, if it is done.
     pub(crate) async fn strike_if_done(&self, id: i64, committed: &Committed) {
         if committed.invalidation.is_err() {
