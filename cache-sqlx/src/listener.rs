@@ -12,18 +12,19 @@ use crate::outbox::{Outbox, Wait};
 use crate::triggers::ddl::CHANNEL;
 
 impl Outbox<Postgres> {
-    /// Relays what is there, then whatever [`Triggers`](crate::Triggers) write, until it is dropped.
+    /// Relays what is there, then whatever [`Triggers`](crate::Triggers) write, until it is
+    /// dropped.
     ///
-    /// A notification only wakes it: the table is the truth. So lost notifications, lost connections
-    /// and restarts lose nothing. Without a notification it looks every
+    /// A notification only wakes it: the table is the truth. So lost notifications, lost
+    /// connections and restarts lose nothing. Without a notification it looks every
     /// [`RELAY_INTERVAL`](crate::limits::RELAY_INTERVAL). Any number of processes may listen; they
     /// share the rows.
     ///
     /// # Consistency
-    /// Bounded, and not exact: between a writer's `COMMIT` and the end of the invalidation that this
-    /// makes, old values are served. That takes milliseconds (`cargo run -p orders -- staleness`
-    /// measures it), after a lost notification up to `RELAY_INTERVAL`, and if every listener or the
-    /// store is away, until one is back, or for the value's TTL.
+    /// Bounded, and not exact: between a writer's `COMMIT` and the end of the invalidation that
+    /// this makes, old values are served. That takes milliseconds (`cargo run -p orders --
+    /// staleness` measures it), after a lost notification up to `RELAY_INTERVAL`, and if every
+    /// listener or the store is away, until one is back, or for the value's TTL.
     ///
     /// # Cost
     /// One connection of its own besides the pool's.

@@ -20,15 +20,16 @@ use crate::error::Error;
 /// table flights: key flight:{id}, tag airport:{origin}, airport:{destination}
 /// table app.delays: key delay:{flight_id}
 /// ```
-/// Any number of tables, each with keys and tags of its rows. `{…}` is a column. Names of tables and
-/// columns are as in the catalog: `Flights` is not `flights`. A brace that is text is `{{` or `}}`.
+/// Any number of tables, each with keys and tags of its rows. `{…}` is a column. Names of tables
+/// and columns are as in the catalog: `Flights` is not `flights`. A brace that is text is `{{` or
+/// `}}`.
 ///
 /// # Spelling
-/// Values are escaped as `#[cached]` escapes them. Columns may be of type smallint, integer, bigint,
-/// text, varchar, boolean, uuid, or a domain of one of them; any other type is an error, for nobody
-/// knows how the Rust type of the parameter spells it.
-/// - In a key, a column that may be NULL stands for the value and for an `Option` of it: `42`, `+42`
-///   and, if NULL, `!`. For an `Option` of a column that is NOT NULL write `+{column}`.
+/// Values are escaped as `#[cached]` escapes them. Columns may be of type smallint, integer,
+/// bigint, text, varchar, boolean, uuid, or a domain of one of them; any other type is an error,
+/// for nobody knows how the Rust type of the parameter spells it.
+/// - In a key, a column that may be NULL stands for the value and for an `Option` of it: `42`,
+///   `+42` and, if NULL, `!`. For an `Option` of a column that is NOT NULL write `+{column}`.
 /// - In a key, text that reads like a number stands for a `String` and for a type around one.
 /// - A tag with a NULL in it is no tag.
 /// - A key with a parameter that is no scalar ends in a digest, which SQL cannot make: use a tag.
@@ -41,8 +42,8 @@ use crate::error::Error;
 /// not be seen. Triggers do not fire where `session_replication_role` is `replica`, such as on a
 /// subscriber of logical replication.
 ///
-/// After a change of a declared column's type or name, [`replace`](Self::replace) the triggers: until
-/// then a renamed column makes writes of its table fail.
+/// After a change of a declared column's type or name, [`replace`](Self::replace) the triggers:
+/// until then a renamed column makes writes of its table fail.
 ///
 /// # Cost
 /// One `INSERT` for each statement that changes something, and a `NOTIFY`, which PostgreSQL orders
