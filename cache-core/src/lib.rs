@@ -122,7 +122,7 @@ pub use context::CacheContext;
 pub use error::{Error, ErrorKind};
 
 pub use freshness::{Ttl, TtlClasses};
-pub use invalidation::{Invalidated, Invalidation};
+pub use invalidation::{CollectInvalidations, Invalidated, Invalidation};
 pub use key::{IntoKey, Key};
 pub use name::{IntoKeyName, IntoTag, Tag, TextKey, escape_glob, unescape_part};
 pub use observe::{Health, MemoryUse, PrefixStats, Stats, StatsIter};

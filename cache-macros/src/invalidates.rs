@@ -1,8 +1,11 @@
 //! `#[invalidates]`: parse → check → expand.
 
 mod check;
+mod collecting;
+mod collector;
 mod expand;
 mod parse;
+mod statements;
 
 use proc_macro2::TokenStream;
 

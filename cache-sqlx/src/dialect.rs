@@ -53,6 +53,7 @@ pub(crate) mod private {
 }
 
 /// The parts that are spelled alike.
+#[cfg(any(feature = "mysql", feature = "postgres", feature = "sqlite"))]
 macro_rules! common {
     ($database:ty, $connection:ty) => {
         async fn strike(connection: &mut $connection, ids: &[i64]) -> Result<(), sqlx::Error> {

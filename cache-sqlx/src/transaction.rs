@@ -4,7 +4,7 @@ use std::fmt;
 use std::future::Future;
 use std::ops::{Deref, DerefMut};
 
-use cache_core::{Cache, Invalidation};
+use cache_core::{Cache, CollectInvalidations, Invalidation};
 use sqlx::Acquire;
 use sqlx_core::transaction::TransactionManager;
 
@@ -83,9 +83,10 @@ impl<'c, DB: Dialect> Transaction<'c, DB> {
         Ok(Self { begun, collected: Invalidation::new(), level: Level::Outermost { cache, outbox } })
     }
 
-    /// Adds what the transaction makes untrue. Nothing is removed before the commit.
+    /// Adds what the transaction makes untrue. Nothing is removed before the commit. The option
+    /// `after = tx` of [`#[invalidates]`](cache_core::invalidates) calls it.
     pub fn invalidates(&mut self, invalidation: Invalidation) {
-        self.collected = std::mem::take(&mut self.collected).and(invalidation);
+        self.collected.invalidates(invalidation);
     }
 
     /// Begins a savepoint. What it collects counts only if it is [committed](Self::commit), that is
@@ -172,6 +173,12 @@ impl<'c, DB: Dialect> Transaction<'c, DB> {
                 Ok(committed)
             }
         }
+    }
+}
+
+impl<DB: Dialect> CollectInvalidations for Transaction<'_, DB> {
+    fn invalidates(&mut self, invalidation: Invalidation) {
+        self.collected.invalidates(invalidation);
     }
 }
 

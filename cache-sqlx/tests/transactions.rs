@@ -2,8 +2,8 @@
 
 mod databases;
 
-use cache_core::{Cache, Invalidation};
-use cache_sqlx::{ErrorKind, Outbox, Transactions};
+use cache_core::{Cache, Invalidation, invalidates};
+use cache_sqlx::{ErrorKind, Outbox, Transaction, Transactions};
 use databases::each_database;
 use sqlx::{Acquire, Database, Executor, Pool};
 
@@ -112,6 +112,20 @@ each_database! {
         assert!(error.to_string().contains("in a transaction already"), "{error}");
         let error = cache.begin(tx.as_sqlx()).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Misuse);
+        tx.commit().await.unwrap();
+        assert!(!is_cached(&cache).await);
+    }
+
+    async fn a_function_adds_to_its_transaction(pool: Pool) {
+        #[invalidates(keys = ["stock:{id}"], after = tx)]
+        async fn sell(tx: &mut Transaction<'_, Db>, id: u32) -> Result<(), sqlx::Error> {
+            assert_eq!(id, 1);
+            sqlx::query(SELL).execute(&mut **tx).await.map(drop)
+        }
+        let cache = stock(&pool).await;
+        let mut tx = cache.begin(&pool).await.unwrap();
+        sell(&mut tx, 1).await.unwrap();
+        assert!(is_cached(&cache).await);
         tx.commit().await.unwrap();
         assert!(!is_cached(&cache).await);
     }

@@ -2,6 +2,7 @@
 
 mod bounds;
 mod cache;
+mod collect;
 mod context;
 #[cfg(feature = "macros")]
 mod name_macros;
@@ -31,6 +32,7 @@ pub use crate::key::{CachedFunction, Captured, Key, KeyText, Owner, Policy, Walk
 pub use crate::name::{KeyPart, Names, Part, Tag, Template, TextKey, part, tag_part};
 
 pub use self::bounds::*;
+pub use self::collect::*;
 pub use self::context::*;
 pub use self::returns::*;
 pub use self::target::*;

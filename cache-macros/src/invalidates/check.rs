@@ -1,5 +1,6 @@
 //! InvalidatesOptions and signature together make a plan.
 
+use super::collector::Collector;
 use super::parse::InvalidatesOptions;
 use crate::context::Context;
 use crate::errors::Errors;
@@ -14,6 +15,8 @@ pub(crate) struct InvalidationPlan {
     pub(crate) options: InvalidatesOptions,
     /// What brings the cache, which `options.cache` then names.
     pub(crate) context: Option<Context>,
+    /// What collects the names, in place of a cache.
+    pub(crate) collector: Option<Collector>,
 }
 
 impl InvalidationPlan {
@@ -30,7 +33,8 @@ impl InvalidationPlan {
         if let Some(context) = &context {
             options.cache = Some(context.cache(&private_path(options.krate.as_ref())));
         }
-        Self { function, options, context }
+        let collector = Collector::of(&function, &options, errors);
+        Self { function, options, context, collector }
     }
 
     pub(crate) fn items(&self) -> Vec<(Kind, &Item)> {

@@ -5,7 +5,9 @@ use quote::{quote, quote_spanned};
 use syn::ext::IdentExt;
 
 use super::check::InvalidationPlan;
+use super::collecting;
 use super::parse::When;
+use super::statements::{borrowed, collected, of_ok};
 use crate::context;
 use crate::evaluate::{Evaluator, Sink};
 use crate::outcome;
@@ -14,11 +16,15 @@ use crate::wrapper;
 
 pub(crate) fn expand(plan: &InvalidationPlan) -> TokenStream {
     let private = private_path(plan.options.krate.as_ref());
-    wrapper::function(&plan.function, &body(plan, &private), None)
+    let body = match &plan.collector {
+        Some(collector) => collecting::body(plan, collector, &private),
+        None => body(plan, &private),
+    };
+    wrapper::function(&plan.function, &body, None)
 }
 
 fn body(plan: &InvalidationPlan, private: &TokenStream) -> TokenStream {
-    let InvalidationPlan { function, options, context: given } = plan;
+    let InvalidationPlan { function, options, context: given, .. } = plan;
     let (names, value) = (Ident::new("__names", Span::mixed_site()), Ident::new("__value", Span::mixed_site()));
     let evaluator = Evaluator::of_function(function, private, Sink::Invalidation);
     let evaluator = evaluator.in_cache(options.cache.as_ref(), given.as_ref());
@@ -69,33 +75,8 @@ fn body(plan: &InvalidationPlan, private: &TokenStream) -> TokenStream {
     }
 }
 
-/// Declares `__names`, with what the statements add.
-fn collected(statements: &TokenStream, private: &TokenStream) -> TokenStream {
-    quote_spanned! { Span::mixed_site() =>
-        #[allow(unused_mut)]
-        let mut __names = #private::Invalidation::new();
-        #statements
-    }
-}
-
 /// Everything of the value that is needed is taken before the wait, during which it is only kept.
 fn complete(of_value: &TokenStream, private: &TokenStream) -> TokenStream {
     let collected = collected(of_value, private);
     quote_spanned!(Span::mixed_site() => #collected __guard.complete(__names).await;)
-}
-
-fn borrowed(value: &Ident, statements: &TokenStream) -> TokenStream {
-    match statements.is_empty() {
-        true => TokenStream::new(),
-        false => quote_spanned!(Span::mixed_site() => { let #value = &__outcome; #statements }),
-    }
-}
-
-fn of_ok(value: &Ident, statements: &TokenStream) -> TokenStream {
-    match statements.is_empty() {
-        true => TokenStream::new(),
-        false => quote_spanned! { Span::mixed_site() =>
-            if let ::core::result::Result::Ok(#value) = &__outcome { #statements }
-        },
-    }
 }

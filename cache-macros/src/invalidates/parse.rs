@@ -9,7 +9,7 @@ use crate::errors::Errors;
 use crate::names::{Item, Kind, read_items};
 use crate::options;
 
-const KNOWN: &[&str] = &["keys", "tags", "patterns", "when", "background", "cache", "context", "crate"];
+const KNOWN: &[&str] = &["keys", "tags", "patterns", "when", "background", "after", "cache", "context", "crate"];
 
 #[derive(Default)]
 pub(crate) struct InvalidatesOptions {
@@ -19,10 +19,14 @@ pub(crate) struct InvalidatesOptions {
     pub(crate) when: When,
     /// Do not wait.
     pub(crate) background: bool,
+    /// The parameter that collects what is invalidated after it has ended.
+    pub(crate) after: Option<Ident>,
     pub(crate) cache: Option<Expr>,
     /// The parameter that brings the cache.
     pub(crate) context: Option<Ident>,
     pub(crate) krate: Option<Path>,
+    /// The names of what was given and read.
+    pub(crate) given: Vec<Ident>,
     /// The errors are enough: what seems missing may have been meant.
     pub(crate) had_errors: bool,
 }
@@ -55,10 +59,12 @@ impl InvalidatesOptions {
                 options::flag(name, input)?;
                 self.background = true;
             }
+            "after" => self.after = Some(read_after(name, input)?),
             "cache" => self.cache = Some(options::value(name, input)?),
             "context" => self.context = Some(context::read(name, input)?),
             _ => self.krate = Some(options::value(name, input)?),
         }
+        self.given.push(name.clone());
         Ok(())
     }
 }
@@ -73,4 +79,15 @@ fn read_when(name: &Ident, input: ParseStream<'_>) -> syn::Result<When> {
             "`when` is `ok` (only if the function succeeded) or `always`: `when = always`",
         )),
     }
+}
+
+fn read_after(name: &Ident, input: ParseStream<'_>) -> syn::Result<Ident> {
+    let value: Expr = options::value(name, input)?;
+    let ident = match options::peel(&value) {
+        Expr::Path(path) => path.path.get_ident().cloned(),
+        _ => None,
+    };
+    ident.ok_or_else(|| {
+        syn::Error::new_spanned(&value, "`after` names the parameter that is the transaction: `after = tx`")
+    })
 }
