@@ -100,7 +100,7 @@ fn features(tally: &mut Tally) {
 /// Checks that a published crate holds what its users must be given, and builds alone: it is all
 /// that they have of this repository.
 fn packages(tally: &mut Tally) {
-    let published = ["cache-macros", "cache-core"];
+    let published = ["cache-macros", "cache-core", "cache-sqlx"];
     let package = ["package", "--allow-dirty", "--quiet"];
     for name in published {
         let list = cargo(&[&package[..], &["--list", "--package", name]].concat());
@@ -115,8 +115,9 @@ fn packages(tally: &mut Tally) {
     // Each by itself, the runtime beside the macros as they are here: packaged together, it would
     // be built with the macros of an earlier run, which cargo keeps by their version.
     let macros = "patch.crates-io.cache-macros.path='cache-macros'";
+    let core = "patch.crates-io.cache-core.path='cache-core'";
     for name in published {
-        tally.command(cargo(&[&package[..], &["--package", name, "--config", macros]].concat()));
+        tally.command(cargo(&[&package[..], &["--package", name, "--config", macros, "--config", core]].concat()));
     }
 }
 
