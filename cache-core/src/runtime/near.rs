@@ -1,0 +1,4 @@
+//! Copies of entries in this process.
+
+#[cfg(test)]
+mod model;
