@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::panic::catch_unwind;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::runtime::{Handle, Id};
@@ -31,6 +31,18 @@ pub(crate) fn wall_time() -> Duration {
 /// store's clock.
 pub(crate) fn wall_ms() -> u64 {
     millis(wall_time())
+}
+
+/// An instant as a number for atomics: the ns since this process first asked, and at least 1.
+pub(crate) fn stamp(at: Instant) -> u64 {
+    static ORIGIN: OnceLock<Instant> = OnceLock::new();
+    let since = at.saturating_duration_since(*ORIGIN.get_or_init(now));
+    since.as_secs().saturating_mul(1_000_000_000).saturating_add(u64::from(since.subsec_nanos())).saturating_add(1)
+}
+
+/// A duration in the unit of [`stamp`]s.
+pub(crate) const fn stamps(duration: Duration) -> u64 {
+    duration.as_nanos() as u64
 }
 
 /// Whole milliseconds, the unit of stored times and of the TTLs that a store is given.

@@ -62,6 +62,12 @@ macro_rules! settings {
             /// tables, and 16 bytes for each allocation, as an estimate that is 15 % off at most.
             /// [`Cache::memory`](crate::Cache::memory) tells how much is in use.
             MEMORY_BYTES_MAX memory_bytes_max: usize = 64 MiB,
+            /// The most copies that this process keeps of entries of functions with `near`. The
+            /// least recently used copies give way. 0: none are kept.
+            NEAR_ENTRIES_MAX near_entries_max: usize = 10000,
+            /// The largest size of these copies together. A copy counts as the bytes of its entry,
+            /// which are about what its value takes in memory, and some 300 bytes of bookkeeping.
+            NEAR_BYTES_MAX near_bytes_max: usize = 64 MiB,
         }
     };
 }
@@ -117,6 +123,24 @@ pub enum LostWrites {
     /// They stay, and those that were invalidated are served until their TTL ends.
     Keep,
 }
+
+/// For how long a copy of an entry may be served after the last answer of its connection, counted
+/// from the moment of the question: so long may another process's invalidation go unseen.
+pub(crate) const NEAR_TRUST: Duration = Duration::from_secs(1);
+/// How often such a connection is asked: three questions within [`NEAR_TRUST`], so that a slow
+/// answer or two cost nothing.
+#[cfg(feature = "redis")]
+pub(crate) const NEAR_ASK_INTERVAL: Duration = Duration::from_millis(300);
+/// Reads under way whose values are to become copies; further reads make none.
+pub(crate) const NEAR_READS_MAX: usize = 4_096;
+/// Parts of the table of copies, each with a lock of its own. Two threads rarely meet in one.
+pub(crate) const NEAR_SHARDS: usize = 64;
+/// Accounted for one copy beside the bytes of its entry: the places in three tables, and two
+/// copies of its key.
+pub(crate) const NEAR_COPY_BYTES: usize = 300;
+/// Lines of one counter that threads share out among themselves, so that no two cores write the
+/// same one.
+pub(crate) const COUNTER_LINES: usize = 16;
 
 /// Shortest duration that may be set: the unit of stored times, of leases and of timers.
 pub(crate) const DURATION_MIN: Duration = Duration::from_millis(1);

@@ -43,6 +43,7 @@ impl Cache {
             owes_invalidations: recovery::is_owing(&self.runtime),
             evicts_bookkeeping: store.evicts_bookkeeping,
             overwritten_bookkeeping: store.overwritten_bookkeeping,
+            bypasses_copies: self.runtime.near.is_used() && (store.lacks_vouchers || self.runtime.debts.is_owing()),
         }
     }
 

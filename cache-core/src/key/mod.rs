@@ -5,6 +5,7 @@ mod conversion;
 mod golden_tests;
 mod key;
 mod owner;
+mod place;
 #[cfg(test)]
 mod property_tests;
 mod recipe;
@@ -16,6 +17,8 @@ pub(crate) use self::key::EntryKey;
 pub use self::key::Key;
 pub use self::owner::{CachedFunction, Owner};
 pub(crate) use self::owner::{Holding, Loads};
+pub use self::place::Place;
+pub(crate) use self::place::hash_of;
 pub(crate) use self::recipe::Recipe;
 pub use self::recipe::{Captured, Policy};
 pub use self::text::KeyText;

@@ -65,6 +65,11 @@ pub(crate) fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, Unenco
     encode_by(&OF_KEYS, value)
 }
 
+/// Appends the encoding of one value.
+pub(crate) fn push<T: Serialize + ?Sized>(out: &mut Vec<u8>, value: &T) -> Result<(), Unencodable> {
+    value.serialize(Canonical { out, nesting: Nesting { purpose: &OF_KEYS, depth: 0 } })
+}
+
 fn encode_by<T: Serialize + ?Sized>(purpose: &Purpose, value: &T) -> Result<Vec<u8>, Unencodable> {
     let mut out = Vec::with_capacity(128);
     out.extend_from_slice(CONTEXT);

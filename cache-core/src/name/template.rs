@@ -8,6 +8,7 @@ use std::sync::{Mutex, PoisonError};
 
 use serde::Serialize;
 
+use super::canonical;
 use super::escape::push_escaped;
 use super::readable::{Spelling, push_part};
 use super::tag::Tag;
@@ -26,6 +27,8 @@ pub trait KeyPart {
     fn to_part(&self, spelling: Spelling) -> Part;
     #[doc(hidden)]
     fn push_to(&self, text: &mut Template);
+    #[doc(hidden)]
+    fn push_canonical(&self, bytes: &mut Vec<u8>) -> bool;
 }
 
 #[diagnostic::do_not_recommend]
@@ -39,6 +42,10 @@ impl<T: Serialize + ?Sized> KeyPart for T {
         if let Err(error) = push_part(&mut text.text, self, text.spelling) {
             text.fail(error);
         }
+    }
+
+    fn push_canonical(&self, bytes: &mut Vec<u8>) -> bool {
+        canonical::push(bytes, self).is_ok()
     }
 }
 
@@ -55,6 +62,10 @@ impl Part {
     /// No parameter: whatever it is a part of names nothing.
     pub fn none() -> Self {
         Self(Err(Unencodable::Absent))
+    }
+
+    pub(crate) fn text(&self) -> Option<&str> {
+        self.0.as_deref().ok()
     }
 }
 

@@ -29,6 +29,10 @@ pub struct Health {
     /// was. Give that program keys outside of the cache's namespace. It stays true for the life of
     /// the cache.
     pub overwritten_bookkeeping: bool,
+    /// Copies in this process (`near`) are kept and not served now, but for those that another
+    /// runtime keeps: an invalidation of this process is owed, or the connection that tells of
+    /// changes does not stand, or has not answered within the last second. Calls ask the store.
+    pub bypasses_copies: bool,
 }
 
 impl Health {

@@ -7,6 +7,7 @@ mod memory_use;
 mod pace;
 mod relapses;
 mod stats;
+mod striped;
 mod table;
 mod trust;
 

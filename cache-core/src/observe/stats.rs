@@ -9,6 +9,7 @@ use serde::ser::{Serialize, SerializeStruct, Serializer};
 
 use super::pace::Pace;
 use super::relapses::Relapses;
+use super::striped::Striped;
 use super::trust::Trust;
 use crate::config::STATS_PREFIXES_MAX;
 
@@ -23,6 +24,9 @@ macro_rules! counters {
         #[non_exhaustive]
         pub struct PrefixStats {
             $($(#[$doc])* pub $name: u64,)*
+            /// Calls that were served a copy in this process (`near`), without asking the store. They
+            /// are not among the `hits`.
+            pub near_hits: u64,
             /// Time spent in loads, summed.
             pub load_time: Duration,
             /// Time spent waiting for the store, summed.
@@ -32,6 +36,7 @@ macro_rules! counters {
         #[derive(Default)]
         pub(crate) struct Counters {
             $($name: AtomicU64,)*
+            near_hits: Striped,
             load_time_us: AtomicU64,
             store_time_us: AtomicU64,
             /// The expected bytes of one stored value; 0: none was seen. Not a statistic: batches
@@ -51,6 +56,7 @@ macro_rules! counters {
             fn snapshot(&self) -> PrefixStats {
                 PrefixStats {
                     $($name: self.$name.load(Ordering::Relaxed),)*
+                    near_hits: self.near_hits.sum(),
                     load_time: Duration::from_micros(self.load_time_us.load(Ordering::Relaxed)),
                     store_time: Duration::from_micros(self.store_time_us.load(Ordering::Relaxed)),
                 }
@@ -65,11 +71,12 @@ macro_rules! counters {
             /// Every counter with its name, for an exporter of metrics. The two times are not among
             /// them.
             pub fn counters(&self) -> impl Iterator<Item = (&'static str, u64)> + use<> {
-                [$((stringify!($name), self.$name)),*].into_iter()
+                [$((stringify!($name), self.$name),)* ("near_hits", self.near_hits)].into_iter()
             }
 
             fn add(&mut self, other: &Self) {
                 $(self.$name += other.$name;)*
+                self.near_hits += other.near_hits;
                 self.load_time += other.load_time;
                 self.store_time += other.store_time;
             }
@@ -145,6 +152,11 @@ impl Counters {
         self.said.fetch_or(bit, Ordering::Relaxed) & bit == 0
     }
 
+    /// A call was served a copy. It takes some ns, and so must this.
+    pub(crate) fn near_hit(&self) {
+        self.near_hits.add_one();
+    }
+
     pub(super) fn load_time(&self, time: Duration) {
         let micros = time.as_micros() as u64;
         if micros > 0 {
@@ -175,12 +187,13 @@ impl Counters {
 }
 
 impl PrefixStats {
-    /// The share of calls that were hits, from 0 to 1; 0 before the first call. Bypasses are not
-    /// counted.
+    /// The share of calls that were hits, near ones included, from 0 to 1; 0 before the first call.
+    /// Bypasses are not counted.
     pub fn hit_rate(&self) -> f64 {
-        match self.hits + self.misses {
+        let hits = self.hits + self.near_hits;
+        match hits + self.misses {
             0 => 0.0,
-            calls => self.hits as f64 / calls as f64,
+            calls => hits as f64 / calls as f64,
         }
     }
 }

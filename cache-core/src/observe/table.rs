@@ -7,8 +7,9 @@ use super::stats::{PrefixStats, Stats};
 /// The columns of the table: what they are called, and what they hold.
 type Column = (&'static str, fn(&PrefixStats) -> String);
 
-const COLUMNS: [Column; 14] = [
+const COLUMNS: [Column; 15] = [
     ("hits", |line| line.hits.to_string()),
+    ("near", |line| line.near_hits.to_string()),
     ("stale", |line| line.stale_hits.to_string()),
     ("misses", |line| line.misses.to_string()),
     ("shared", |line| line.shared.to_string()),

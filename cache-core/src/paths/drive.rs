@@ -12,12 +12,8 @@ use crate::store::{Removal, StoreLoss, SweepScope};
 /// Sends all targets and goes on until nothing is pending. Returns the number of live entries
 /// removed.
 pub(crate) async fn drive(runtime: &Runtime, targets: &Targets) -> Result<u64, Error> {
-    // Close the flights twice. Before: a call that comes now must not join a load that began
-    // earlier. After: a later call must not join a load that began while the invalidation ran.
-    runtime.flights.close_epoch();
-    let result = Drive::new(runtime).all(targets).await;
-    runtime.flights.close_epoch();
-    result
+    let _under_way = runtime.change();
+    Drive::new(runtime).all(targets).await
 }
 
 /// Counts what one chunk removed, each entry for the prefix of its key.

@@ -62,11 +62,9 @@ pub(crate) fn write(
     async move {
         let (Some((key, store)), runtime) = (subject.place(), &subject.runtime) else { return Ok(Put::default()) };
         let mut budget = Budget::new(runtime.config.operation_deadline);
-        runtime.flights.close_epoch();
+        let _under_way = runtime.change();
         let fill = prepared.fill(&key.text, Token::new());
-        let written = budget.ask(&subject.counters, |until| store.write(fill, until)).await;
-        runtime.flights.close_epoch();
-        let written = written?;
+        let written = budget.ask(&subject.counters, |until| store.write(fill, until)).await?;
         // If members were lost, everything is removed after it.
         let is_kept = written.drained.lost == 0;
         let entries = finish(runtime, written.drained).await?;

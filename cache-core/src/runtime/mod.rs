@@ -3,7 +3,7 @@
 pub(crate) mod budget;
 pub(crate) mod debts;
 mod load_tasks;
-mod near;
+pub(crate) mod near;
 mod owners;
 pub(crate) mod provenance;
 mod refreshes;

@@ -1,4 +1,204 @@
-//! Copies of entries in this process.
+//! Copies of entries in this process, as values of their types: found by function and arguments,
+//! dropped by logical key.
+//!
+//! A copy is made of what a read returns, if nothing has changed the entry since before the read
+//! was sent: its placeholder is still there. It is served while its [`Voucher`] vouches for it.
+//! [`model`] shows what each rule is for.
 
+use std::any::Any;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use self::board::{Board, Unlinked};
+use self::table::Table;
+use crate::clock::{self, stamp, stamps};
+use crate::config::Config;
+use crate::key::Place;
+use crate::observe::Counters;
+use crate::store::{CopyKeeper, Voucher};
+
+mod board;
 #[cfg(test)]
 mod model;
+mod table;
+#[cfg(test)]
+mod tests;
+
+/// One copy. The value is last, so that a copy of any type is one allocation.
+struct NearCopy<V: ?Sized> {
+    place: Box<[u8]>,
+    key: Arc<str>,
+    /// The order in which copies were made.
+    number: u64,
+    bytes: usize,
+    /// Stamps.
+    expires: u64,
+    voucher: Arc<Voucher>,
+    counters: Arc<Counters>,
+    /// Whether it was served since the hand last passed.
+    visited: AtomicBool,
+    value: V,
+}
+
+type AnyCopy = NearCopy<dyn Any + Send + Sync>;
+
+/// What becomes a copy.
+pub(crate) struct NewCopy<'a, T> {
+    pub(crate) place: &'a Place,
+    /// For how long it may be served.
+    pub(crate) lives: Duration,
+    /// The size of the entry.
+    pub(crate) bytes: usize,
+    pub(crate) voucher: Arc<Voucher>,
+    pub(crate) counters: Arc<Counters>,
+    pub(crate) value: T,
+}
+
+/// The copies that one cache keeps.
+pub(crate) struct Near {
+    table: Table,
+    board: Mutex<Board>,
+    /// The stamp of this process's last change: what was answered before it proves nothing.
+    doubted: AtomicU64,
+    is_on: bool,
+    /// Whether there has ever been a read for a copy.
+    is_used: AtomicBool,
+}
+
+impl Near {
+    pub(crate) fn new(config: &Config) -> Self {
+        Self {
+            table: Table::new(),
+            board: Mutex::new(Board::new(config.near_entries_max, config.near_bytes_max)),
+            doubted: AtomicU64::new(0),
+            is_on: config.near_entries_max > 0,
+            is_used: AtomicBool::new(false),
+        }
+    }
+
+    /// The copy at this place, if it may be served now.
+    ///
+    /// # Cost
+    /// The look-up under the read lock of one of the table's parts, and one look at the clock. The
+    /// value is cloned outside of the lock: a `Clone` is the user's code.
+    pub(crate) fn get<T: Clone + 'static>(&self, place: &Place) -> Option<T> {
+        let copy = self.table.get(place.bytes())?;
+        // A clock that somebody advances would stand still with whoever advances it.
+        let now = stamp(clock::now());
+        if copy.expires <= now || !copy.voucher.vouches(now, self.doubted.load(Ordering::Acquire)) {
+            return None;
+        }
+        let value = copy.value.downcast_ref::<T>()?.clone();
+        // Looking first keeps the line of a hot copy shared between cores.
+        if !copy.visited.load(Ordering::Relaxed) {
+            copy.visited.store(true, Ordering::Relaxed);
+        }
+        copy.counters.near_hit();
+        Some(value)
+    }
+
+    /// Makes the placeholder of a read that is about to be sent. `None`: no copies are kept, or too
+    /// many reads are under way.
+    pub(crate) fn expect(self: &Arc<Self>, key: &Arc<str>) -> Option<Placeholder> {
+        if !self.is_on {
+            return None;
+        }
+        if !self.is_used.load(Ordering::Relaxed) {
+            self.is_used.store(true, Ordering::Relaxed);
+        }
+        let number = self.board().expect(key)?;
+        Some(Placeholder { near: self.clone(), key: key.clone(), number })
+    }
+
+    /// After every change that this process has made: a copy may be older than the change until its
+    /// connection has answered a later question. A push may come after the reply to who has made
+    /// the change. `true`: there may be such copies.
+    pub(crate) fn doubt(&self) -> bool {
+        self.doubted.fetch_max(stamp(clock::now()), Ordering::AcqRel);
+        self.is_used()
+    }
+
+    pub(crate) fn is_used(&self) -> bool {
+        self.is_used.load(Ordering::Relaxed)
+    }
+
+    fn board(&self) -> MutexGuard<'_, Board> {
+        // A panic while the lock is held is one of the allocator's.
+        self.board.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes copies out of the table that are on the board no more. Their values are dropped where
+    /// no lock is held: a `Drop` is the user's code.
+    fn unlink(&self, unlinked: &Unlinked) {
+        unlinked.iter().for_each(|copy| self.table.remove(copy));
+    }
+}
+
+impl CopyKeeper for Near {
+    fn changed(&self, key: &str) {
+        let mut board = self.board();
+        let unlinked = board.take(key);
+        self.unlink(&unlinked);
+        drop(board);
+    }
+
+    fn lost(&self) {
+        let mut board = self.board();
+        let unlinked = board.take_all();
+        self.unlink(&unlinked);
+        drop(board);
+    }
+}
+
+/// Stands for a copy while its read is under way. A change of the entry takes it off the board.
+pub(crate) struct Placeholder {
+    near: Arc<Near>,
+    key: Arc<str>,
+    number: u64,
+}
+
+impl Placeholder {
+    /// Makes the copy, unless the entry has changed, or the connection has ended, since before the
+    /// read was sent.
+    pub(crate) fn keep<T: Send + Sync + 'static>(self, new: NewCopy<'_, T>) {
+        let NewCopy { place, lives, bytes, voucher, counters, value } = new;
+        let expires = stamp(clock::now()).saturating_add(stamps(lives));
+        let copy = Arc::new(NearCopy {
+            place: place.bytes().into(),
+            key: self.key.clone(),
+            number: self.number,
+            bytes,
+            expires,
+            voucher,
+            counters,
+            visited: AtomicBool::new(false),
+            value,
+        });
+        self.near.keep(copy);
+    }
+}
+
+impl Near {
+    fn keep(&self, copy: Arc<AnyCopy>) {
+        let mut board = self.board();
+        if !board.is_expected(&copy.key, copy.number) || copy.voucher.is_revoked() {
+            return;
+        }
+        let mut unlinked = Unlinked::new();
+        if let Some(replaced) = self.table.insert(&copy) {
+            board.forget(&replaced);
+            unlinked.push(replaced);
+        }
+        board.add(&copy);
+        let evicted = board.evicted(stamp(clock::now()));
+        self.unlink(&evicted);
+        drop(board);
+    }
+}
+
+impl Drop for Placeholder {
+    fn drop(&mut self) {
+        self.near.board().give_up(&self.key, self.number);
+    }
+}

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 
 use super::debts::Debts;
 use super::load_tasks::LoadTasks;
+use super::near::Near;
 use super::owners::Owners;
 use super::refreshes::Refreshes;
 use super::schedules::Schedules;
@@ -15,7 +16,7 @@ use crate::config::Config;
 use crate::error::{Error, ErrorKind};
 use crate::freshness::TtlClasses;
 use crate::observe::CounterTable;
-use crate::store::Store;
+use crate::store::{CopyKeeper, Store};
 
 /// A store, and everything that this process knows about the store.
 pub(crate) struct Runtime {
@@ -28,6 +29,7 @@ pub(crate) struct Runtime {
     /// `None`: every call loads.
     pub(crate) store: Option<Arc<dyn Store>>,
     pub(crate) flights: Arc<Flights>,
+    pub(crate) near: Arc<Near>,
     pub(crate) refreshes: Arc<Refreshes>,
     pub(crate) load_tasks: LoadTasks,
     pub(crate) schedules: Schedules,
@@ -65,13 +67,36 @@ impl Drop for Handle {
     }
 }
 
+/// An invalidation or a write of this process. Dropped, it has ended, whatever came of it.
+pub(crate) struct ChangeUnderWay<'a>(&'a Runtime);
+
+impl Drop for ChangeUnderWay<'_> {
+    fn drop(&mut self) {
+        let Self(runtime) = self;
+        // A later call must not join a load that began meanwhile, nor be served a copy that is as
+        // old.
+        runtime.flights.close_epoch();
+        if runtime.near.doubt()
+            && let Some(store) = &runtime.store
+        {
+            store.confirm_copies();
+        }
+    }
+}
+
 impl Runtime {
     pub(crate) fn new(id: u64, store: Option<Arc<dyn Store>>, config: Config, classes: TtlClasses) -> Self {
+        let near = Arc::new(Near::new(&config));
+        if let Some(store) = &store {
+            let keeper: Weak<dyn CopyKeeper> = Arc::downgrade(&(near.clone() as Arc<dyn CopyKeeper>));
+            store.keep_copies(keeper);
+        }
         Self {
             id,
             handles: AtomicUsize::new(0),
             store,
             flights: Arc::default(),
+            near,
             refreshes: Arc::default(),
             load_tasks: LoadTasks::default(),
             schedules: Schedules::default(),
@@ -86,6 +111,13 @@ impl Runtime {
 
     pub(crate) fn store(&self) -> Result<&dyn Store, Error> {
         self.store.as_deref().ok_or_else(|| Error::new(ErrorKind::Unavailable, "this cache is disabled"))
+    }
+
+    /// Around every invalidation and every write.
+    pub(crate) fn change(&self) -> ChangeUnderWay<'_> {
+        // A call that comes now must not join a load that began earlier.
+        self.flights.close_epoch();
+        ChangeUnderWay(self)
     }
 
     /// Ends what runs without a caller, and lets nothing of the kind begin from now on.

@@ -4,7 +4,7 @@
 //! awaits, so no lock is ever held across an await. A hit takes the read lock and writes only one
 //! flag.
 
-use std::sync::{Arc, RwLock, RwLockWriteGuard};
+use std::sync::{Arc, RwLock, RwLockWriteGuard, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -14,8 +14,8 @@ use self::rules::Rules;
 use self::state::State;
 use super::watches::{Change, Watch, Watches};
 use super::{
-    ClockReading, Fill, FillReply, IfPresent, LeaseReply, LeaseRequest, Recall, Removal, Store, StoreFuture,
-    SweepReply, SweepScope, Token, WriteReply,
+    ClockReading, CopyKeeper, CopyKeepers, Fill, FillReply, IfPresent, LeaseReply, LeaseRequest, Recall, Removal,
+    Store, StoreFuture, SweepReply, SweepScope, Token, Voucher, WriteReply,
 };
 use crate::clock::{self, Instant};
 use crate::config::{Config, INVALIDATE_NAMES_PER_CHUNK};
@@ -58,6 +58,9 @@ pub(crate) struct MemoryStore {
     started: Instant,
     started_wall: Duration,
     watches: Watches,
+    keepers: CopyKeepers,
+    /// Copies are dropped under the lock, before a change can be seen.
+    voucher: Arc<Voucher>,
 }
 
 impl MemoryStore {
@@ -65,7 +68,14 @@ impl MemoryStore {
         let (started, started_wall) = (clock::now(), clock::wall_time());
         let now = Now { at: started, wall_us: started_wall.as_micros() as u64 };
         let state = State::new(Settings::new(config), Rules::default(), fastrand::u128(..), now);
-        Self { state: RwLock::new(state), started, started_wall, watches: Watches::default() }
+        Self {
+            state: RwLock::new(state),
+            started,
+            started_wall,
+            watches: Watches::default(),
+            keepers: CopyKeepers::default(),
+            voucher: Voucher::for_good(),
+        }
     }
 
     /// Wall time runs on the monotonic clock, so that both stand still together in tests and
@@ -83,12 +93,23 @@ impl MemoryStore {
             let mut state = poisoned.into_inner();
             *state = State::new(state.settings.clone(), state.rules, fastrand::u128(..), self.now());
             self.state.clear_poison();
+            self.keepers.lost();
             state
         })
     }
 
     fn run<'a, T: Send + 'a>(&'a self, step: impl FnOnce(&mut State, Now) -> T + Send + 'a) -> StoreFuture<'a, T> {
-        Box::pin(async move { Ok(step(&mut self.write_state(), self.now())) })
+        Box::pin(async move { Ok(self.step(step)) })
+    }
+
+    /// One operation. The copies of what it changes are dropped before anybody can see the change.
+    fn step<T>(&self, step: impl FnOnce(&mut State, Now) -> T) -> T {
+        let mut state = self.write_state();
+        let outcome = step(&mut state, self.now());
+        for key in state.entries.take_changed() {
+            self.keepers.changed(key.as_key().unwrap_or_default());
+        }
+        outcome
     }
 
     #[cfg(test)]
@@ -110,7 +131,7 @@ impl MemoryStore {
     ) -> StoreFuture<'a, T> {
         Box::pin(async move {
             let key = Name::key(key)?;
-            Ok(step(&mut self.write_state(), &key, self.now()))
+            Ok(self.step(|state, now| step(state, &key, now)))
         })
     }
 }
@@ -129,6 +150,18 @@ impl Store for MemoryStore {
                 Err(_) => Ok(None), // see `write_state`
             }
         })
+    }
+
+    fn get_to_copy<'a>(
+        &'a self,
+        key: &'a str,
+        until: Instant,
+    ) -> StoreFuture<'a, (Option<Bytes>, Option<Arc<Voucher>>)> {
+        Box::pin(async move { Ok((self.get(key, until).await?, Some(self.voucher.clone()))) })
+    }
+
+    fn keep_copies(&self, keeper: Weak<dyn CopyKeeper>) {
+        self.keepers.add(keeper);
     }
 
     fn get_many<'a>(&'a self, keys: &'a [Arc<str>], _: Instant) -> StoreFuture<'a, Vec<Option<Bytes>>> {

@@ -2,6 +2,7 @@
 
 #[cfg(test)]
 mod conformance;
+mod copies;
 pub(crate) mod memory;
 #[cfg(feature = "redis")]
 pub(crate) mod redis;
@@ -9,6 +10,7 @@ mod scheme;
 mod store;
 mod watches;
 
+pub(crate) use copies::{CopyKeeper, CopyKeepers, Voucher};
 pub(crate) use scheme::Scheme;
 #[cfg(feature = "redis")]
 pub(crate) use store::LossListener;

@@ -2,7 +2,7 @@
 //!
 //! A hit is a plain `GET`: at saturation it costs the server half of a script.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -15,8 +15,9 @@ use crate::entry::Version;
 use crate::error::{Error, ErrorKind};
 use crate::name::Name;
 use crate::store::{
-    Change, ClockReading, Fill, FillReply, IfHeld, IfPresent, LeaseReply, LeaseRequest, LossListener, Recall, Refusal,
-    Removal, Store, StoreFuture, StoreHealth, StoreLoss, SweepReply, SweepScope, Token, Watch, WriteReply,
+    Change, ClockReading, CopyKeeper, CopyKeepers, Fill, FillReply, IfHeld, IfPresent, LeaseReply, LeaseRequest,
+    LossListener, Recall, Refusal, Removal, Store, StoreFuture, StoreHealth, StoreLoss, SweepReply, SweepScope, Token,
+    Voucher, Watch, WriteReply,
 };
 
 mod connect;
@@ -35,7 +36,7 @@ pub use connect::Credentials;
 #[cfg(feature = "tls")]
 pub use connect::Tls;
 pub(crate) use connect::{Access, CredentialsProvider};
-use connect::{Hooks, Pool, StripeKey, reply_code};
+use connect::{ChangeHook, Hooks, Pool, StripeKey, reply_code};
 use large::LargePrefixes;
 use layout::Layout;
 use losses::Losses;
@@ -63,6 +64,7 @@ pub(crate) struct RedisStore {
     reaper: Reaper,
     large: LargePrefixes,
     losses: Arc<Losses>,
+    keepers: CopyKeepers,
 }
 
 impl RedisStore {
@@ -70,13 +72,15 @@ impl RedisStore {
     pub(crate) fn open(url: &str, access: &Access, config: &Config) -> Result<Self, Error> {
         let layout = Layout::new(&config.namespace);
         let losses = Arc::<Losses>::default();
+        let keepers = CopyKeepers::default();
         let hooks = Hooks {
             on_connection: trial::trial(&layout),
             on_new_primary: losses.meeting(&layout),
             on_loss: losses.hook(),
+            on_change: changes(&layout, &keepers),
         };
         let pool = Pool::new(url, access, config, scripts::ALL, hooks)?;
-        Ok(Self { losses, ..Self::on(pool, layout, config.fence_retention) })
+        Ok(Self { losses, keepers, ..Self::on(pool, layout, config.fence_retention) })
     }
 
     fn on(pool: Pool, layout: Layout, fence_retention: Duration) -> Self {
@@ -87,6 +91,7 @@ impl RedisStore {
             reaper: Reaper::default(),
             large: LargePrefixes::default(),
             losses: Arc::default(),
+            keepers: CopyKeepers::default(),
         }
     }
 
@@ -212,6 +217,33 @@ impl Store for RedisStore {
             self.large.note(key, value.as_ref().map_or(0, Bytes::len));
             Ok(value)
         })
+    }
+
+    fn get_to_copy<'a>(
+        &'a self,
+        key: &'a str,
+        until: Instant,
+    ) -> StoreFuture<'a, (Option<Bytes>, Option<Arc<Voucher>>)> {
+        Box::pin(async move {
+            let get = Command::new("GET").joined(self.layout.value_parts(key));
+            let (value, voucher) = match self.pool.read_to_copy(self.stripe(key), get, until).await {
+                Err(error) if reply_code(&error) == Some("WRONGTYPE") => (Some(Bytes::new()), None),
+                answer => {
+                    let (reply, voucher) = answer?;
+                    (reply::value(reply)?, voucher)
+                }
+            };
+            self.large.note(key, value.as_ref().map_or(0, Bytes::len));
+            Ok((value, voucher))
+        })
+    }
+
+    fn keep_copies(&self, keeper: Weak<dyn CopyKeeper>) {
+        self.keepers.add(keeper);
+    }
+
+    fn confirm_copies(&self) {
+        self.pool.confirm_copies();
     }
 
     fn get_many<'a>(&'a self, keys: &'a [Arc<str>], until: Instant) -> StoreFuture<'a, Vec<Option<Bytes>>> {
@@ -439,8 +471,18 @@ impl Store for RedisStore {
             breaker_open: self.pool.breaker_is_open(),
             evicts_bookkeeping: self.pool.evicts_any_key(),
             overwritten_bookkeeping: self.losses.any_replaced(),
+            lacks_vouchers: self.pool.lacks_vouchers(),
         }
     }
+}
+
+/// Tells the keepers of copies of changes of values.
+fn changes(layout: &Layout, keepers: &CopyKeepers) -> ChangeHook {
+    let (layout, keepers) = (layout.clone(), keepers.clone());
+    Box::new(move |changed| match changed {
+        Some(key) => layout.logical(key).into_iter().for_each(|key| keepers.changed(key)),
+        None => keepers.lost(),
+    })
 }
 
 /// New for every send, so that an incarnation made from it is new too.

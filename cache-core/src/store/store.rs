@@ -3,11 +3,12 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::copies::{CopyKeeper, Voucher};
 use super::watches::Watch;
 use crate::clock::{self, Instant};
 use crate::config::REMOVED_PREFIXES_MAX;
@@ -242,6 +243,8 @@ pub(crate) struct StoreHealth {
     pub(crate) evicts_bookkeeping: bool,
     /// Another program has overwritten bookkeeping.
     pub(crate) overwritten_bookkeeping: bool,
+    /// Nothing vouches for copies that are kept.
+    pub(crate) lacks_vouchers: bool,
 }
 
 /// Is told that the store has lost writes; `false`: it need not be told again.
@@ -281,6 +284,23 @@ pub(crate) trait Store: Send + Sync + 'static {
 
     /// The stored bytes of a key.
     fn get<'a>(&'a self, key: &'a str, until: Instant) -> StoreFuture<'a, Option<Bytes>>;
+
+    /// As [`get`](Self::get), for a caller that keeps a copy and has been added as a
+    /// [keeper](Self::keep_copies): each later change of the entry is told. Also returns what
+    /// vouches for the copy; `None`: nothing does, and there must be no copy.
+    fn get_to_copy<'a>(
+        &'a self,
+        key: &'a str,
+        until: Instant,
+    ) -> StoreFuture<'a, (Option<Bytes>, Option<Arc<Voucher>>)> {
+        Box::pin(async move { Ok((self.get(key, until).await?, None)) })
+    }
+
+    /// Has `keeper` told of changes of the entries that were [read for copies](Self::get_to_copy).
+    fn keep_copies(&self, _: Weak<dyn CopyKeeper>) {}
+
+    /// Has what vouches for copies do so anew, at once.
+    fn confirm_copies(&self) {}
 
     /// The stored bytes of at most `BATCH_GET_KEYS` keys, in their order.
     fn get_many<'a>(&'a self, keys: &'a [Arc<str>], until: Instant) -> StoreFuture<'a, Vec<Option<Bytes>>>;

@@ -116,6 +116,9 @@ struct World {
     left: Left,
 }
 
+/// Adds a step, if it may happen.
+type May<'a> = dyn FnMut(bool, &'static str, &dyn Fn(&mut World)) + 'a;
+
 /// How often each thing may still happen.
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct Left {
@@ -282,7 +285,7 @@ impl World {
         }
     }
 
-    fn own_changes(&self, may: &mut dyn FnMut(bool, &'static str, &dyn Fn(&mut Self))) {
+    fn own_changes(&self, may: &mut May<'_>) {
         may(self.left.own > 0 && self.own.is_none(), "this process writes", &|world| {
             world.left.own -= 1;
             world.data += 1;

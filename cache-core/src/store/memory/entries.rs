@@ -97,6 +97,8 @@ pub(super) struct Entries {
     last_position: u64,
     hand: u64,
     bytes: usize,
+    /// The keys whose entries have changed since they were [taken](Self::take_changed).
+    changed: Vec<Name>,
 }
 
 impl Entries {
@@ -132,6 +134,7 @@ impl Entries {
         self.by_position.insert(position, key.clone());
         self.by_expiry.insert((expires, key.clone()));
         self.by_key.insert(Logical(key.clone()), Box::new(entry));
+        self.changed.push(key.clone());
     }
 
     pub(super) fn remove(&mut self, key: &Name) -> Option<StoredEntry> {
@@ -139,7 +142,14 @@ impl Entries {
         self.bytes -= entry.bytes(key);
         self.by_position.remove(&entry.position);
         self.by_expiry.remove(&(entry.expires, key.clone()));
+        self.changed.push(key.clone());
         Some(*entry)
+    }
+
+    /// The keys whose entries were stored or removed, for those who keep copies. To be taken after
+    /// each operation.
+    pub(super) fn take_changed(&mut self) -> Vec<Name> {
+        std::mem::take(&mut self.changed)
     }
 
     pub(super) fn first_expired(&self, now: Instant) -> Option<Name> {

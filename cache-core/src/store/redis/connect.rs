@@ -21,7 +21,7 @@ use super::scripts::Script;
 use crate::clock;
 use crate::config::{Config, RECONNECT_DELAY_MAX, RECONNECT_DELAY_MIN};
 use crate::error::{Error, ErrorKind};
-use crate::store::Watch;
+use crate::store::{Voucher, Watch};
 
 mod access;
 mod backoff;
@@ -56,6 +56,7 @@ pub(crate) use stripes::StripeKey;
 #[cfg(feature = "tls")]
 pub use tls::Tls;
 
+use breaker::Permit;
 use connection::Invocation;
 use credentials::Logins;
 use dial::Dial;
@@ -90,7 +91,11 @@ pub(crate) enum Inheritance {
 /// Is told the reign of a primary that lacks writes, before any call may use a connection to it.
 pub(crate) type LossHook = Box<dyn Fn(Option<&str>) + Send + Sync>;
 
-/// The work to be done on fresh connections.
+/// Is told of a key that was read on a connection for copies and has changed, or that all may have
+/// changed. Called in the order of the stream.
+pub(crate) type ChangeHook = Box<dyn Fn(Option<&[u8]>) + Send + Sync>;
+
+/// The work to be done on fresh connections, and what is told of them.
 pub(crate) struct Hooks {
     /// Runs on each fresh connection, first.
     pub(crate) on_connection: Hook,
@@ -98,10 +103,12 @@ pub(crate) struct Hooks {
     /// last, or to the first one. May run more than once for one primary.
     pub(crate) on_new_primary: MeetingHook,
     pub(crate) on_loss: LossHook,
+    pub(crate) on_change: ChangeHook,
 }
 
 /// A fixed number of multiplexed connections to one primary for each tokio runtime that calls come
-/// from, and one more for large values. A key always uses the same one of them.
+/// from, one more for large values, and one for reads of which copies are kept. A key always uses
+/// the same one of them.
 ///
 /// A connection is opened when a call of its runtime needs it, is kept by a task of that runtime,
 /// and ends with the runtime. Dropping the pool closes all connections.
@@ -198,6 +205,44 @@ impl Pool {
         async move { self.call(key, &invocation, until).await }
     }
 
+    /// As [`command`](Self::command), for a read of which a copy is to be kept: on a connection that
+    /// carries nothing else, and on which the server tells of each change of what was read. Also
+    /// returns what vouches for the copy; `None`: nothing does, and the read took another
+    /// connection.
+    pub(crate) async fn read_to_copy(
+        &self,
+        key: StripeKey,
+        command: Command,
+        until: Instant,
+    ) -> Result<(Reply, Option<Arc<Voucher>>), Error> {
+        let stripes = self.runtimes.here(&self.shared)?;
+        let (copies, started) = (&stripes.copies, clock::now());
+        // Without a task for it there is no connection for copies, and the call does without.
+        let _ = copies.start_if_idle();
+        let vouched = copies.standing(started).and_then(|standing| Some((standing.voucher()?, standing)));
+        let Some((voucher, standing)) = vouched.filter(|(voucher, _)| voucher.vouches_now()) else {
+            return Ok((self.command(key, command, until).await?, None));
+        };
+        let permit = self.admit(started)?;
+        let outcome = copies.call_once(&Invocation::command(command), standing, until).await;
+        self.settle(permit, &outcome, started, until);
+        Ok((outcome?, Some(voucher)))
+    }
+
+    /// Has the connections for copies ask anew, at once: until then their copies may be older than
+    /// something that this process has done.
+    pub(crate) fn confirm_copies(&self) {
+        self.runtimes.any(|stripe| {
+            stripe.doubts.notify_one();
+            false
+        });
+    }
+
+    /// Whether copies were asked for, and nothing vouches for those of some runtime.
+    pub(crate) fn lacks_vouchers(&self) -> bool {
+        self.runtimes.any(|stripe| stripe.keeps_copies && stripe.was_started() && !stripe.vouches())
+    }
+
     /// Waits until a connection of this runtime stands, each other one stands or has failed, and
     /// the server answers within the operation deadline.
     ///
@@ -291,9 +336,7 @@ impl Pool {
         // Before the permit: a call that waits for others says nothing about the server.
         let _turn = stripes.turn(key, until).await?;
         let started = clock::now();
-        let Ok(permit) = self.shared.breaker.admit(started) else {
-            return Err(Error::new(ErrorKind::Unavailable, "Redis failed repeatedly and is not asked for now"));
-        };
+        let permit = self.admit(started)?;
         let own = stripes.of(key);
         let standing = own.standing(started);
         // If the server has too few connections to give (`maxclients`), a key's call may use
@@ -303,14 +346,24 @@ impl Pool {
             _ => own,
         };
         let outcome = stripe.call(invocation, standing, started, until).await;
-        match &outcome {
+        self.settle(permit, &outcome, started, until);
+        Ok(outcome?)
+    }
+
+    fn admit(&self, started: Instant) -> Result<Permit<'_>, Error> {
+        let refused = |_| Error::new(ErrorKind::Unavailable, "Redis failed repeatedly and is not asked for now");
+        self.shared.breaker.admit(started).map_err(refused)
+    }
+
+    /// Reports the outcome of a call to the breaker.
+    fn settle(&self, permit: Permit<'_>, outcome: &Result<Reply, Fault>, started: Instant, until: Instant) {
+        match outcome {
             // The call had little time left, so the server had little time to answer. That says
             // nothing about the server.
             Err(fault) if fault.is_timeout() && until < started + self.shared.operation_deadline / 2 => drop(permit),
             Err(fault) if fault.is_failure_of_the_store() => permit.failed(clock::now()),
             _ => permit.succeeded(),
         }
-        Ok(outcome?)
     }
 }
 

@@ -42,6 +42,11 @@ impl Layout {
         [&self.root, key]
     }
 
+    /// The logical key of a value.
+    pub(in crate::store::redis) fn logical<'a>(&self, value: &'a [u8]) -> Option<&'a str> {
+        std::str::from_utf8(value.strip_prefix(self.root.as_bytes())?).ok()
+    }
+
     pub(in crate::store::redis) fn clock(&self) -> String {
         [&self.root, "~clock"].concat()
     }
@@ -87,6 +92,8 @@ mod tests {
     fn keys_are_the_documented_ones() {
         let layout = Layout::new("shop");
         assert_eq!(layout.value("flight:42"), "shop:flight:42");
+        assert_eq!(layout.logical(b"shop:flight:42"), Some("flight:42"));
+        assert_eq!(layout.logical(b"shops:flight:42"), None);
         assert_eq!(layout.clock(), "shop:~clock");
         assert_eq!(layout.lease("flight:42"), "shop:~lease:flight:42");
         assert_eq!(layout.learned("flight:42"), "shop:~learned:flight:42");

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use super::fault::Fault;
 use super::pipeline::Pipeline;
 use crate::error::Error;
+use crate::store::Voucher;
 use crate::store::redis::resp::{Command, Reply};
 use crate::store::redis::scripts::Script;
 
@@ -45,11 +46,13 @@ pub(crate) struct Connection {
     pipeline: Arc<Pipeline>,
     /// Whether the server pushes changes of what a tracked command reads.
     pub(super) pushes: bool,
+    /// Of a connection for copies: every change of what was read on it is pushed.
+    pub(super) voucher: Option<Arc<Voucher>>,
 }
 
 impl Connection {
     pub(super) fn new(pipeline: Arc<Pipeline>) -> Self {
-        Self { pipeline, pushes: false }
+        Self { pipeline, pushes: false, voucher: None }
     }
 
     /// Runs a script on this very connection, without the pool's deadline and breaker: for hooks of

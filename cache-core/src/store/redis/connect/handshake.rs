@@ -51,6 +51,7 @@ pub(super) async fn handshake(
     }
     let mut missing = Vec::new();
     connection.pushes = is_granted("CLIENT TRACKING", &tracking, &mut missing)?;
+    connection.voucher = connection.voucher.take().filter(|_| connection.pushes);
     is_granted("CLIENT SETNAME", &name, &mut missing)?;
     for script in &scripts {
         is_granted("SCRIPT LOAD", script, &mut missing)?;
@@ -104,7 +105,10 @@ impl Greeting {
         greeting.push(Command::new("CLIENT").arg("SETNAME").arg("cache-core"));
         // Without NOLOOP: calls of one process wait for each other's leases on the same connection.
         // Nothing else tracks keys on this connection.
-        greeting.push(Command::new("CLIENT").arg("TRACKING").arg("ON").arg("OPTIN"));
+        let tracking = Command::new("CLIENT").arg("TRACKING").arg("ON");
+        // On a connection for copies, every key that is read: to say so for each read would cost
+        // the server twice as much as the read.
+        greeting.push(if connection.voucher.is_some() { tracking } else { tracking.arg("OPTIN") });
         greeting.push(Command::new("INFO").arg("server"));
         greeting.push(Command::new("INFO").arg("memory"));
         greeting.push(Command::new("INFO").arg("replication"));

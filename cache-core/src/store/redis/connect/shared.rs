@@ -109,6 +109,8 @@ impl Shared {
                 unchanged
             });
             if adopted {
+                // What was read from another primary is of no worth, wherever it was read.
+                (self.hooks.on_change)(None);
                 return Ok(met);
             }
         }

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, timeout_at};
 
@@ -14,12 +14,16 @@ use super::primary::Primary;
 use super::shared::Shared;
 use crate::clock;
 use crate::config::{SUPERVISOR_SLACK, UNANSWERED_CALLS_MAX};
-use crate::store::Watches;
 use crate::store::redis::resp::Reply;
+use crate::store::{Voucher, Watches};
 
 /// One connection, with the task that keeps it.
 pub(super) struct Stripe {
     pub(super) index: usize,
+    /// Whether it carries reads of which copies are kept, and nothing else.
+    pub(super) keeps_copies: bool,
+    /// Told when copies need the answer to a new question.
+    pub(super) doubts: Notify,
     pub(super) shared: Arc<Shared>,
     link: watch::Sender<Link>,
     task: Mutex<Option<AbortHandle>>,
@@ -70,6 +74,11 @@ pub(super) struct LiveConnection {
 }
 
 impl LiveConnection {
+    /// What vouches for copies of what is read on it.
+    pub(super) fn voucher(&self) -> Option<Arc<Voucher>> {
+        self.connection.voucher.clone()
+    }
+
     async fn send(&mut self, invocation: &Invocation<'_>, deadline: Instant) -> Result<Reply, Fault> {
         match self.doubted.take() {
             None => self.connection.send(invocation, Some(deadline)).await,
@@ -96,9 +105,11 @@ impl LiveConnection {
 }
 
 impl Stripe {
-    pub(super) fn new(index: usize, shared: Arc<Shared>) -> Self {
+    pub(super) fn new(index: usize, keeps_copies: bool, shared: Arc<Shared>) -> Self {
         Self {
             index,
+            keeps_copies,
+            doubts: Notify::new(),
             shared,
             link: watch::Sender::new(Link { run: 0, state: LinkState::Idle, overdue_at: None }),
             task: Mutex::new(None),
@@ -120,36 +131,43 @@ impl Stripe {
     ) -> Result<Reply, Fault> {
         let mut may_repeat = true;
         loop {
-            let mut standing = match standing.take().or_else(|| self.standing(started)) {
+            let standing = match standing.take().or_else(|| self.standing(started)) {
                 Some(standing) => standing,
                 None => timeout_at(deadline, self.connection(started)).await.unwrap_or_else(|_| {
                     Err(Fault::unavailable("no connection to Redis within the operation deadline"))
                 })?,
             };
             let run = standing.run;
-            match standing.send(invocation, deadline).await {
-                Err(fault) if fault.is_timeout() => {
-                    self.note_unanswered(run);
-                    return Err(fault);
-                }
+            match self.call_once(invocation, standing, deadline).await {
                 // The connection was given up because other calls had no answer, or it ended with
                 // its runtime. That is no fault of the server, and a command may be sent twice.
                 Err(fault) if fault.connection_lost && may_repeat && self.was_orphaned(run) => may_repeat = false,
-                Err(fault) => {
-                    if fault.wants_another_server {
-                        self.abandon(run);
-                    }
-                    if !fault.connection_lost {
-                        self.note_reply();
-                    }
-                    return Err(fault);
-                }
-                Ok(value) => {
-                    self.note_reply();
-                    return Ok(value);
-                }
+                outcome => return outcome,
             }
         }
+    }
+
+    /// Sends one command on this very connection.
+    pub(super) async fn call_once(
+        self: &Arc<Self>,
+        invocation: &Invocation<'_>,
+        mut standing: LiveConnection,
+        deadline: Instant,
+    ) -> Result<Reply, Fault> {
+        let outcome = standing.send(invocation, deadline).await;
+        match &outcome {
+            Err(fault) if fault.is_timeout() => self.note_unanswered(standing.run),
+            Err(fault) => {
+                if fault.wants_another_server {
+                    self.abandon(standing.run);
+                }
+                if !fault.connection_lost {
+                    self.note_reply();
+                }
+            }
+            Ok(_) => self.note_reply(),
+        }
+        outcome
     }
 
     /// Waits for the end of the first attempt, if one is under way.
@@ -189,6 +207,11 @@ impl Stripe {
     /// Whether the last attempt to connect failed.
     pub(super) fn is_down(&self) -> bool {
         matches!(self.link.borrow().state, LinkState::Down(_))
+    }
+
+    pub(super) fn vouches(&self) -> bool {
+        let standing = self.standing(clock::now());
+        standing.and_then(|standing| standing.voucher()).is_some_and(|voucher| voucher.vouches_now())
     }
 
     pub(super) fn is_live(&self) -> bool {

@@ -23,15 +23,18 @@ pub(super) struct Stripes {
     /// Opened when it is first used.
     large: Arc<Stripe>,
     large_turns: Semaphore,
+    /// For reads of which copies are kept. Opened when it is first used.
+    pub(super) copies: Arc<Stripe>,
 }
 
 impl Stripes {
     fn new(connections: usize, shared: &Arc<Shared>) -> Self {
-        let stripe = |index| Arc::new(Stripe::new(index, shared.clone()));
+        let stripe = |index| Arc::new(Stripe::new(index, false, shared.clone()));
         Self {
             each: (0..connections).map(stripe).collect(),
             large: stripe(connections),
             large_turns: Semaphore::new(LARGE_CALLS_MAX),
+            copies: Arc::new(Stripe::new(connections + 1, true, shared.clone())),
         }
     }
 
@@ -60,7 +63,7 @@ impl Stripes {
     }
 
     fn all(&self) -> impl Iterator<Item = &Arc<Stripe>> {
-        self.each.iter().chain([&self.large])
+        self.each.iter().chain([&self.large, &self.copies])
     }
 
     /// A connection that stands, in place of one whose last attempt failed; else the connection

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use tokio::runtime::Handle;
 use tokio::sync::watch;
-use tokio::time::{sleep, timeout};
+use tokio::time::{sleep, timeout, timeout_at};
 
 use super::backoff::Backoff;
 use super::connection::Connection;
@@ -19,9 +19,11 @@ use super::renewal::renew;
 use super::shared::Shared;
 use super::stripe::{LinkState, Stripe, Tenure};
 use crate::clock;
-use crate::config::{ANSWER_TIMEOUT, PRIMARY_ASK_INTERVAL, RECONNECT_DELAY_MAX, RECONNECT_DELAY_MIN, SILENCE_MAX};
-use crate::store::Watches;
+use crate::config::{
+    ANSWER_TIMEOUT, NEAR_ASK_INTERVAL, PRIMARY_ASK_INTERVAL, RECONNECT_DELAY_MAX, RECONNECT_DELAY_MIN, SILENCE_MAX,
+};
 use crate::store::redis::resp::Reply;
+use crate::store::{Voucher, Watches};
 
 /// Reads and writes the socket. It runs inside the supervisor's task, so that neither outlives the
 /// other.
@@ -65,6 +67,8 @@ async fn supervise(stripe: Arc<Stripe>, tenure: Tenure) {
                 shared.breaker.probe_soon(clock::now());
                 let stood_since = clock::now();
                 let fault = watch_over(&mut opening, &stripe).await;
+                // With it ends what vouched for copies.
+                drop(opening);
                 // A connection that ends soon after each attempt is not worth an attempt at once.
                 if clock::since(stood_since) >= RECONNECT_DELAY_MAX {
                     backoff.reset();
@@ -92,7 +96,7 @@ async fn supervise(stripe: Arc<Stripe>, tenure: Tenure) {
 
 async fn attempt(stripe: &Stripe) -> Result<Opening, Fault> {
     let shared = &stripe.shared;
-    timeout(shared.connect_timeout, open(shared, &stripe.watches)).await.unwrap_or_else(|_| {
+    timeout(shared.connect_timeout, open(stripe)).await.unwrap_or_else(|_| {
         let (address, limit) = (&shared.target.address, shared.connect_timeout);
         // Redis answers nothing to a TLS handshake: it waits for the end of a line.
         let hint = match &shared.logins {
@@ -104,15 +108,25 @@ async fn attempt(stripe: &Stripe) -> Result<Opening, Fault> {
     })
 }
 
-async fn open(shared: &Shared, watches: &Watches) -> Result<Opening, Fault> {
+async fn open(stripe: &Stripe) -> Result<Opening, Fault> {
+    let shared = &stripe.shared;
     let address = &shared.target.address;
     let stream = (shared.dial)().await.map_err(|error| Fault::of_dial(address, &error))?;
     let pipeline = Arc::new(Pipeline::default());
-    let told = watches.clone();
-    let mut driving: Driving =
-        Box::pin(Driver::new(pipeline.clone(), stream, move |message: Vec<Reply>| wake(&told, &message)));
+    let voucher = stripe.keeps_copies.then(Voucher::of_connection);
+    let mut driving: Driving = match &voucher {
+        None => {
+            let told = stripe.watches.clone();
+            Box::pin(Driver::new(pipeline.clone(), stream, move |message: Vec<Reply>| wake(&told, &message)))
+        }
+        Some(voucher) => {
+            let told = Vouching { shared: shared.clone(), voucher: voucher.clone() };
+            Box::pin(Driver::new(pipeline.clone(), stream, move |message: Vec<Reply>| told.drop_copies(&message)))
+        }
+    };
     tokio::spawn(pipeline.clone().keep_deadlines());
     let mut connection = Connection::new(pipeline);
+    connection.voucher = voucher;
     let (primary, login) = {
         let mut greeting = std::pin::pin!(handshake(&mut connection, shared));
         tokio::select! {
@@ -128,9 +142,16 @@ async fn open(shared: &Shared, watches: &Watches) -> Result<Opening, Fault> {
     Ok(Opening { driving, connection, primary, login })
 }
 
-/// Wakes the waits that a push tells of. Runs in the driver, in the order of the stream. A push
-/// names the keys that changed; it names none if all of them may have changed.
+/// Wakes the waits that a push tells of. Runs in the driver, in the order of the stream.
 fn wake(watches: &Watches, message: &[Reply]) {
+    told(message, |name| match name {
+        Some(name) => watches.wake(name),
+        None => watches.wake_all(),
+    });
+}
+
+/// The keys that a push tells of; `None`: all of them may have changed.
+fn told(message: &[Reply], tell: impl Fn(Option<&[u8]>)) {
     if message.first().and_then(Reply::text) != Some("invalidate") {
         return;
     }
@@ -138,11 +159,34 @@ fn wake(watches: &Watches, message: &[Reply]) {
         Some(Reply::Array(names)) => {
             for name in names {
                 if let Reply::Bulk(name) = name {
-                    watches.wake(name);
+                    tell(Some(name));
                 }
             }
         }
-        _ => watches.wake_all(),
+        _ => tell(None),
+    }
+}
+
+/// The end of a connection for copies, which is part of its driver. Dropped with the driver, it ends
+/// what vouched for the copies.
+struct Vouching {
+    shared: Arc<Shared>,
+    voucher: Arc<Voucher>,
+}
+
+impl Vouching {
+    /// Drops the copies that a push tells of. Runs in the driver, in the order of the stream.
+    fn drop_copies(&self, message: &[Reply]) {
+        told(message, |name| (self.shared.hooks.on_change)(name));
+    }
+}
+
+impl Drop for Vouching {
+    fn drop(&mut self) {
+        // In this order: what becomes a copy before the second step is dropped by it, and later
+        // nothing does.
+        self.voucher.revoke();
+        (self.shared.hooks.on_change)(None);
     }
 }
 
@@ -155,7 +199,8 @@ async fn watch_over(opening: &mut Opening, stripe: &Stripe) -> Fault {
         biased;
         end = driving => end,
         () = replaced(&mut known, primary) => Fault::unavailable("another Redis primary took over"),
-        fault = asking(connection, primary, stripe) => fault,
+        fault = asking(connection, primary, stripe), if !stripe.keeps_copies => fault,
+        fault = vouching(connection, primary, stripe), if stripe.keeps_copies => fault,
         fault = renew(connection, &shared.logins, *login, shared.connect_timeout) => fault,
     }
 }
@@ -191,6 +236,24 @@ async fn asking(connection: &Connection, primary: &Primary, stripe: &Stripe) -> 
             Err(_) if stripe.replies() == replies => return Fault::unavailable("Redis does not answer"),
             Err(_) => {}
         }
+    }
+}
+
+/// Asks so often that there is always an answer to vouch for the copies, and at once after a change
+/// of this process. Returns when the connection is no good any more.
+async fn vouching(connection: &Connection, primary: &Primary, stripe: &Stripe) -> Fault {
+    let Some(voucher) = &connection.voucher else { return asking(connection, primary, stripe).await };
+    let patience = ANSWER_TIMEOUT.max(stripe.shared.operation_deadline);
+    loop {
+        // Whatever is doubted from here on waits for the next question.
+        let asked_at = clock::now();
+        match timeout(patience, primary.ask(connection, None)).await {
+            Ok(Ok(())) => voucher.answered(asked_at),
+            Ok(Err(fault)) if fault.wants_another_server || fault.connection_lost => return fault,
+            Ok(Err(_)) => {}
+            Err(_) => return Fault::unavailable("Redis does not answer"),
+        }
+        let _ = timeout_at(asked_at + NEAR_ASK_INTERVAL, stripe.doubts.notified()).await;
     }
 }
 

@@ -28,7 +28,16 @@ fn config(connections: usize) -> Config {
 }
 
 fn pool_with(fake: &Arc<Fake>, config: &Config, on_new_primary: MeetingHook) -> Pool {
-    hooked(fake, config, Hooks { on_connection: doing_nothing(), on_new_primary, on_loss: Box::new(|_| ()) })
+    hooked(
+        fake,
+        config,
+        Hooks {
+            on_connection: doing_nothing(),
+            on_new_primary,
+            on_loss: Box::new(|_| ()),
+            on_change: Box::new(|_| ()),
+        },
+    )
 }
 
 fn hooked(fake: &Arc<Fake>, config: &Config, hooks: Hooks) -> Pool {

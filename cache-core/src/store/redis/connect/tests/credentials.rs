@@ -48,7 +48,12 @@ impl Issuer {
 fn pool_of(fake: &Arc<Fake>, issuer: &Arc<Issuer>) -> Pool {
     let target = ServerUrl::parse("redis://fake.test").unwrap();
     let logins = Logins::of(&target, Some(&issuer.provider())).unwrap();
-    let hooks = Hooks { on_connection: doing_nothing(), on_new_primary: finding_all(), on_loss: Box::new(|_| ()) };
+    let hooks = Hooks {
+        on_connection: doing_nothing(),
+        on_new_primary: finding_all(),
+        on_loss: Box::new(|_| ()),
+        on_change: Box::new(|_| ()),
+    };
     Pool::with_dial(target, fake.dial(), logins, &config(1), scripts::ALL, hooks)
 }
 

@@ -9,7 +9,11 @@ const LONG: Duration = Duration::from_secs(60);
 /// A pool that tries on each connection what the library needs.
 fn trying(fake: &Arc<Fake>, config: &Config) -> Pool {
     let on_connection = trial::trial(&Layout::new("shop"));
-    hooked(fake, config, Hooks { on_connection, on_new_primary: finding_all(), on_loss: Box::new(|_| ()) })
+    hooked(
+        fake,
+        config,
+        Hooks { on_connection, on_new_primary: finding_all(), on_loss: Box::new(|_| ()), on_change: Box::new(|_| ()) },
+    )
 }
 
 #[tokio::test(start_paused = true)]

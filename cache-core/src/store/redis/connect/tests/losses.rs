@@ -26,7 +26,7 @@ where
         })
     });
     let on_loss: LossHook = Box::new(move |_| _ = heard.fetch_add(1, Ordering::SeqCst));
-    let hooks = Hooks { on_connection: doing_nothing(), on_new_primary, on_loss };
+    let hooks = Hooks { on_connection: doing_nothing(), on_new_primary, on_loss, on_change: Box::new(|_| ()) };
     (hooked(fake, &config(connections), hooks), losses)
 }
 

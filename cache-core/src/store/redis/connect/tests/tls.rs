@@ -19,7 +19,12 @@ async fn refusal(answer: &'static [u8], connect_timeout: Duration) -> Error {
         }
     });
     let config = Config { connect_timeout, ..config(1) };
-    let hooks = Hooks { on_connection: doing_nothing(), on_new_primary: finding_all(), on_loss: Box::new(|_| ()) };
+    let hooks = Hooks {
+        on_connection: doing_nothing(),
+        on_new_primary: finding_all(),
+        on_loss: Box::new(|_| ()),
+        on_change: Box::new(|_| ()),
+    };
     let pool = Pool::new(&url, &Access::default(), &config, scripts::ALL, hooks).unwrap();
     pool.ready(connect_timeout * 2).await.unwrap_err()
 }

@@ -1,0 +1,69 @@
+//! Copies by place. Looked up by every call, changed when copies come and go.
+//!
+//! In parts, each under a lock of its own that readers share: without `unsafe`, a table without
+//! locks would be another crate. A part is aligned so that no two locks share a cache line.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use super::AnyCopy;
+use crate::config::NEAR_SHARDS;
+use crate::key::hash_of;
+
+pub(super) struct Table(Box<[Shard]>);
+
+#[repr(align(128))]
+#[derive(Default)]
+struct Shard(RwLock<HashMap<Box<[u8]>, Arc<AnyCopy>, BuildHasherDefault<HashInFront>>>);
+
+/// A place begins with its hash.
+#[derive(Default)]
+struct HashInFront(u64);
+
+impl Hasher for HashInFront {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0 = hash_of(bytes);
+    }
+
+    // The length of the place.
+    fn write_usize(&mut self, _: usize) {}
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
+impl Table {
+    pub(super) fn new() -> Self {
+        Self(std::iter::repeat_with(Shard::default).take(NEAR_SHARDS).collect())
+    }
+
+    pub(super) fn get(&self, place: &[u8]) -> Option<Arc<AnyCopy>> {
+        self.shard(place).0.read().unwrap_or_else(PoisonError::into_inner).get(place).cloned()
+    }
+
+    /// Returns the copy that it replaces.
+    pub(super) fn insert(&self, copy: &Arc<AnyCopy>) -> Option<Arc<AnyCopy>> {
+        let mut shard = self.shard(&copy.place).0.write().unwrap_or_else(PoisonError::into_inner);
+        shard.insert(copy.place.clone(), copy.clone())
+    }
+
+    /// Another copy at the same place stays.
+    pub(super) fn remove(&self, copy: &AnyCopy) {
+        let mut shard = self.shard(&copy.place).0.write().unwrap_or_else(PoisonError::into_inner);
+        if shard.get(&copy.place).is_some_and(|there| there.number == copy.number) {
+            shard.remove(&copy.place);
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.0.iter().map(|shard| shard.0.read().unwrap().len()).sum()
+    }
+
+    fn shard(&self, place: &[u8]) -> &Shard {
+        // The table within a part goes by the low bits and by the highest ones.
+        &self.0[(hash_of(place) >> 32) as usize % self.0.len()]
+    }
+}

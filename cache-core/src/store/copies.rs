@@ -1,0 +1,138 @@
+//! Copies of entries that this process keeps: who is told of changes, and what vouches for a copy.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock, Weak};
+
+use crate::clock::{self, Instant, stamp, stamps};
+use crate::config::NEAR_TRUST;
+
+/// Whoever keeps copies of a store's entries.
+pub(crate) trait CopyKeeper: Send + Sync {
+    /// The entry of this logical key was stored, removed, or has ended.
+    fn changed(&self, key: &str);
+
+    /// Anything may have changed.
+    fn lost(&self);
+}
+
+/// All who keep copies of one store's entries: one for each cache on it. Clones are one list.
+#[derive(Clone, Default)]
+pub(crate) struct CopyKeepers(Arc<RwLock<Vec<Weak<dyn CopyKeeper>>>>);
+
+impl CopyKeepers {
+    pub(crate) fn add(&self, keeper: Weak<dyn CopyKeeper>) {
+        let mut keepers = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        keepers.retain(|keeper| keeper.strong_count() > 0);
+        keepers.push(keeper);
+    }
+
+    pub(crate) fn changed(&self, key: &str) {
+        self.each(|keeper| keeper.changed(key));
+    }
+
+    pub(crate) fn lost(&self) {
+        self.each(|keeper| keeper.lost());
+    }
+
+    fn each(&self, tell: impl Fn(&dyn CopyKeeper)) {
+        let keepers = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        keepers.iter().filter_map(Weak::upgrade).for_each(|keeper| tell(&*keeper));
+    }
+}
+
+/// What vouches for copies: the connection on which their entries were read, and which is told of
+/// their changes.
+///
+/// An answer proves that every change before its question has been told, for a server tells and
+/// answers in one stream. So it counts from the moment of the question: an answer that was held up
+/// says nothing of what happened meanwhile.
+#[derive(Debug)]
+pub(crate) struct Voucher {
+    /// The stamp of the last question that was answered; 0: there is none.
+    answered: AtomicU64,
+    is_revoked: AtomicBool,
+}
+
+impl Voucher {
+    /// Of a store that tells of each change before the change has an effect.
+    pub(crate) fn for_good() -> Arc<Self> {
+        Self::since(u64::MAX)
+    }
+
+    /// Of a connection that has not answered yet.
+    #[cfg(any(feature = "redis", test))]
+    pub(crate) fn of_connection() -> Arc<Self> {
+        Self::since(0)
+    }
+
+    fn since(answered: u64) -> Arc<Self> {
+        Arc::new(Self { answered: AtomicU64::new(answered), is_revoked: AtomicBool::new(false) })
+    }
+
+    /// A question that was sent at `asked` was answered.
+    #[cfg(any(feature = "redis", test))]
+    pub(crate) fn answered(&self, asked: Instant) {
+        self.answered.fetch_max(stamp(asked), Ordering::AcqRel);
+    }
+
+    /// The connection has ended, and no change is told any more.
+    #[cfg(any(feature = "redis", test))]
+    pub(crate) fn revoke(&self) {
+        self.is_revoked.store(true, Ordering::SeqCst);
+        self.answered.store(0, Ordering::SeqCst);
+    }
+
+    pub(crate) fn is_revoked(&self) -> bool {
+        self.is_revoked.load(Ordering::SeqCst)
+    }
+
+    /// Whether a copy may be served at `now`, if the answer to a question after `doubted` is
+    /// needed. Both are stamps.
+    pub(crate) fn vouches(&self, now: u64, doubted: u64) -> bool {
+        let answered = self.answered.load(Ordering::Acquire);
+        answered > doubted && now.saturating_sub(answered) <= stamps(NEAR_TRUST)
+    }
+
+    /// Whether it vouches now for what was never doubted.
+    #[cfg(any(feature = "redis", test))]
+    pub(crate) fn vouches_now(&self) -> bool {
+        self.vouches(stamp(clock::now()), 0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn an_answer_counts_from_its_question_and_for_a_second() {
+        let (voucher, began) = (Voucher::of_connection(), clock::now());
+        let at = |ms| stamp(began + Duration::from_millis(ms));
+        assert!(!voucher.vouches(at(0), 0), "it has not answered yet");
+        voucher.answered(began + Duration::from_millis(100));
+        assert!(voucher.vouches(at(100), 0) && voucher.vouches(at(1_100), 0));
+        assert!(!voucher.vouches(at(1_101), 0));
+        voucher.answered(began);
+        assert!(voucher.vouches(at(1_100), 0), "an older question changes nothing");
+    }
+
+    #[test]
+    fn a_doubt_lasts_until_a_later_question_is_answered() {
+        let (voucher, began) = (Voucher::of_connection(), clock::now());
+        voucher.answered(began);
+        assert!(voucher.vouches(stamp(began), 0));
+        assert!(!voucher.vouches(stamp(began), stamp(began)), "the question may have come first");
+        voucher.answered(began + Duration::from_nanos(1));
+        assert!(voucher.vouches(stamp(began) + 1, stamp(began)));
+    }
+
+    #[test]
+    fn the_end_of_the_connection_is_the_end_of_its_word() {
+        let voucher = Voucher::of_connection();
+        voucher.answered(clock::now());
+        assert!(voucher.vouches_now() && !voucher.is_revoked());
+        voucher.revoke();
+        assert!(!voucher.vouches_now() && voucher.is_revoked());
+    }
+}
