@@ -28,6 +28,12 @@ pub trait Cacheable {
         Vec::new()
     }
 
+    /// How long copies of values are kept in the process, if they are: see `near` of
+    /// [`#[cached]`](macro@crate::cached).
+    fn near() -> Option<Duration> {
+        None
+    }
+
     /// The fields of the type, for the fingerprint; the derive writes them.
     #[doc(hidden)]
     fn shape(shape: &mut Shape) {
@@ -48,6 +54,10 @@ macro_rules! pass_on {
             fn tags(&self) -> Vec<Tag> {
                 let $this = self;
                 $tags
+            }
+
+            fn near() -> Option<Duration> {
+                T::near()
             }
 
             fn shape(shape: &mut Shape) {

@@ -131,6 +131,9 @@ pub(crate) const NEAR_TRUST: Duration = Duration::from_secs(1);
 /// answer or two cost nothing.
 #[cfg(feature = "redis")]
 pub(crate) const NEAR_ASK_INTERVAL: Duration = Duration::from_millis(300);
+/// For how long the embedded store's values are served as copies of their types. Then an entry is
+/// read once more, so that the store knows that it is in use, and does not evict it first.
+pub(crate) const COPY_OF_STORE_LIVES: Duration = Duration::from_secs(1);
 /// Reads under way whose values are to become copies; further reads make none.
 pub(crate) const NEAR_READS_MAX: usize = 4_096;
 /// Parts of the table of copies, each with a lock of its own. Two threads rarely meet in one.

@@ -16,6 +16,9 @@ const MILLIS_MAX: u64 = 36_525 * 86_400_000;
 pub(crate) const LIFETIME_OF_ZERO: &str =
     "a lifetime of zero would store nothing: remove the attribute, or use `Cache::disabled()` in tests";
 
+/// What is wrong with copies that are kept for no time.
+pub(crate) const NEAR_OF_ZERO: &str = "a copy that is never served does nothing: remove the option";
+
 /// A lifetime as written.
 pub(crate) enum Lifetime {
     Millis(u64),
@@ -41,6 +44,14 @@ impl Lifetime {
             }
             literal @ (Expr::Lit(_) | Expr::Unary(_)) => Err(syn::Error::new_spanned(literal, expected())),
             _ => Ok(Self::Computed(Box::new(expr))),
+        }
+    }
+
+    /// The duration, if it is written out.
+    pub(crate) fn millis(&self) -> Option<u64> {
+        match self {
+            Self::Millis(millis) => Some(*millis),
+            Self::Computed(_) => None,
         }
     }
 

@@ -8,6 +8,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::coding::Coding;
+use super::copying::CopyPlan;
 use crate::entry::{codec, fingerprint};
 use crate::error::Error;
 use crate::key::{Key, Policy};
@@ -33,6 +34,7 @@ pub struct Call<T> {
     policy: Policy,
     coding: Coding<T>,
     background: bool,
+    copy: Option<CopyPlan<T>>,
 }
 
 /// How a call goes on.
@@ -75,7 +77,7 @@ pub(super) enum LoadWay {
 impl<T> Call<T> {
     /// A call of a function that stores as `policy` says.
     pub(crate) fn of(runtime: Arc<Runtime>, key: Key<T>, policy: Policy, coding: Coding<T>) -> Self {
-        Self { runtime, key, policy, coding, background: false }
+        Self { runtime, key, policy, coding, background: false, copy: None }
     }
 
     /// The caller can spawn refreshes. So a stale value is served at once, if its policy allows
@@ -85,10 +87,16 @@ impl<T> Call<T> {
         self
     }
 
+    /// Keeps a copy of a stored value.
+    pub(super) fn copied(self, copy: Option<CopyPlan<T>>) -> Self {
+        Self { copy, ..self }
+    }
+
     /// Takes the stored value, or the value that another call is loading, or is told to load.
     pub async fn lookup(self) -> Step<T> {
         let coding = self.coding;
-        let terms = Terms { refresh: takes_refresh(), background: self.background, any_type: false };
+        let (refresh, copy) = (takes_refresh(), self.copy);
+        let terms = Terms { refresh, background: self.background, any_type: false, copy: copy.is_some() };
         let key = self.key.entry();
         if let (None, Some(absence)) = (&key, Absence::without_a_key()) {
             let counters = counters_of(&self.runtime, &self.policy);
@@ -99,9 +107,12 @@ impl<T> Call<T> {
         let mut read = Read::begin(subject, terms);
         let mut stored = read.stored().await;
         loop {
-            if let Some(found) = stored {
+            if let Some(mut found) = stored {
                 match (coding.decode)(&found.entry) {
                     Ok(value) => {
+                        if let (Some(copy), Some(right)) = (copy, found.take_copy()) {
+                            copy.keep(*right, read.subject(), &found.entry, &value);
+                        }
                         return match read.served(found) {
                             None => Step::Return(value),
                             Some(due) => Step::ReturnAndRefresh(value, Refresh { due, coding }),
@@ -233,6 +244,11 @@ impl<T> Load<T> {
 /// Runs a call of a cached function that loads and fills, whatever is stored.
 pub async fn refresh<F: Future>(call: F) -> F::Output {
     REFRESHING.scope(Cell::new(true), call).await
+}
+
+/// Whether the next lookup of this task is one that has to ignore what is stored.
+pub(super) fn is_to_refresh() -> bool {
+    REFRESHING.try_with(Cell::get).unwrap_or(false)
 }
 
 /// Whether this lookup is the one that has to ignore what is stored.

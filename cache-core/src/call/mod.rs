@@ -2,6 +2,7 @@
 
 mod call;
 mod coding;
+mod copying;
 mod finish;
 mod invalidating;
 mod many;
@@ -12,6 +13,7 @@ mod writing;
 pub use call::{Call, Load, Refresh, Step, refresh};
 pub(crate) use call::{get_or_load, peek};
 pub use coding::Coding;
+pub use copying::Copying;
 pub use finish::Handover;
 pub use invalidating::{Invalidating, Mode};
 pub use many::{BatchMap, ManyCall, ManyLoad, ManyStep, Mapping, fill_many, lookup_many};

@@ -1,24 +1,31 @@
-//! How a call begins: which cache it uses, and whether it has anything to do with that cache.
+//! How a call begins: which cache it uses, whether a copy of the value is at hand, and whether the
+//! call has anything to do with that cache.
 
 use std::sync::Arc;
 
 use super::call::{Call, Load, takes_refresh};
 use super::coding::Coding;
-use crate::key::{CachedFunction, Key, Policy};
+use super::copying::{CopyPlan, Copying, Nearby};
+use crate::key::{CachedFunction, Key, Place, Policy};
 use crate::paths::load::uncached::{Absence, UncachedLoad};
 use crate::runtime::Runtime;
 
 /// How a call goes on once its cache is known. Nothing was spelled or allocated for it yet.
 pub enum Start<T> {
+    /// A copy of the value is here.
+    Return(T),
     /// The cache is disabled, or its store would refuse the call at once: the body runs as it would
     /// without the attribute.
     Load(Load<T>),
     /// The value may be stored.
-    Look(Home),
+    Look(Home<T>),
 }
 
 /// The cache that a call uses.
-pub struct Home(Arc<Runtime>);
+pub struct Home<T> {
+    runtime: Arc<Runtime>,
+    copy: Option<CopyPlan<T>>,
+}
 
 impl<T> Start<T> {
     /// A call of `function`, whose entries have this prefix.
@@ -27,8 +34,17 @@ impl<T> Start<T> {
         function: &'static CachedFunction,
         prefix: &str,
         coding: Coding<T>,
+        copying: Option<Copying<T>>,
+        place: impl Fn(Place) -> Place,
     ) -> Self {
-        let Some(absence) = Absence::before_the_key(runtime) else { return Self::Look(Home(runtime.clone())) };
+        let copy = match copying.map(|copying| Nearby::look(runtime, copying, || place(Place::new(function)))) {
+            Some(Nearby::Copy(value)) => return Self::Return(value),
+            Some(Nearby::None(copy)) => copy,
+            None => None,
+        };
+        let Some(absence) = Absence::before_the_key(runtime) else {
+            return Self::Look(Home { runtime: runtime.clone(), copy });
+        };
         // It loads anyway; and a call of another cache inside the body is not to.
         takes_refresh();
         let counters = function.counters.of(&runtime.counted, prefix);
@@ -36,9 +52,9 @@ impl<T> Start<T> {
     }
 }
 
-impl Home {
+impl<T> Home<T> {
     /// The call, for the entry of `key`.
-    pub fn call<T>(self, key: Key<T>, policy: Policy, coding: Coding<T>) -> Call<T> {
-        Call::of(self.0, key, policy, coding)
+    pub fn call(self, key: Key<T>, policy: Policy, coding: Coding<T>) -> Call<T> {
+        Call::of(self.runtime, key, policy, coding).copied(self.copy)
     }
 }

@@ -158,6 +158,11 @@ pub(crate) fn is_of(bytes: &[u8], fingerprint: &Fingerprint) -> bool {
 }
 
 impl Entry {
+    /// The number of its bytes.
+    pub(crate) fn size(&self) -> usize {
+        self.bytes.len()
+    }
+
     /// Reads the header, and checks every length and the checksum. Allocates nothing.
     /// [`names`](Self::names) checks the names, the codec checks the payload.
     pub(crate) fn decode(bytes: Bytes) -> Result<Self, BadEntry> {

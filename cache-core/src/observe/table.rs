@@ -76,12 +76,13 @@ mod tests {
         {
             counter(&airport, 10 + count as u64);
         }
+        (0..2).for_each(|_| airport.near_hit());
         counted.prefix("flüge").misses(2);
         let expected = "\
-prefix   hits  stale  misses  shared   rate  loads  fills  refused  unstored  bad  errors  bypasses  invalidated  hidden
-airport    10     11      12      13  45.5%     14     15       16        17   18      19        20           21      22
-flüge       0      0       2       0   0.0%      0      0        0         0    0       0         0            0       0
-total      10     11      14      13  41.7%     14     15       16        17   18      19        20           21      22";
+prefix   hits  near  stale  misses  shared   rate  loads  fills  refused  unstored  bad  errors  bypasses  invalidated  hidden
+airport    10     2     11      12      13  50.0%     14     15       16        17   18      19        20           21      22
+flüge       0     0      0       2       0   0.0%      0      0        0         0    0       0         0            0       0
+total      10     2     11      14      13  46.2%     14     15       16        17   18      19        20           21      22";
         assert_eq!(counted.snapshot().to_string(), expected);
     }
 }

@@ -16,7 +16,7 @@ use crate::observe::{Event, NotStored};
 use crate::runtime::budget::Budget;
 use crate::runtime::provenance::{self, Inside, Scope};
 use crate::runtime::single_flight::{Beside, End, Leader};
-use crate::store::{ClockReading, FillReply, IfPresent, Token};
+use crate::store::{ClockReading, CopyKeeper, FillReply, IfPresent, Refusal, Token};
 
 pub(crate) mod batch;
 pub(crate) mod finish;
@@ -306,12 +306,18 @@ impl Filling {
             let discarded =
                 budget.ask(&subject.counters, |until| store.discard(&key.text, token, version, until)).await;
             rights.settle_lease(discarded.is_ok());
+            subject.runtime.near.changed(&key.text);
             return discarded.is_ok();
         };
         let fill = prepared.fill(&key.text, token);
         let reply = budget.ask(&subject.counters, |until| store.fill(fill, until)).await;
         let is_answered = reply.is_ok();
         rights.settle_lease(is_answered);
+        // Whoever is told of this load is not served the value before it. The push may come later.
+        match reply {
+            Ok(FillReply::Refused(Refusal::ForeignIncarnation)) => subject.runtime.near.lost(),
+            _ => subject.runtime.near.changed(&key.text),
+        }
         subject.note(match reply {
             Ok(reply) => prepared.outcome(&subject, reply),
             Err(_) => Event::NotStored(NotStored::Unanswered),

@@ -22,6 +22,9 @@ use crate::store::IfPresent;
 
 pub(crate) mod batch;
 mod claim;
+mod copy;
+
+pub(crate) use copy::CopyRight;
 
 /// One call, from its first look until it has a value or has to load.
 pub(crate) struct Read {
@@ -51,6 +54,8 @@ pub(crate) struct Terms {
     /// Bytes with another fingerprint may be an answer: the caller's key was given as text, and a
     /// text key does not know the function's version.
     pub(crate) any_type: bool,
+    /// The caller keeps a copy of what it is served.
+    pub(crate) copy: bool,
 }
 
 /// How the call goes on if it misses.
@@ -85,6 +90,8 @@ pub(crate) struct Hit {
     kind: HitKind,
     // Boxed: rare, and large.
     due: Option<Box<Due>>,
+    /// What a copy of it needs, if the caller may keep one.
+    copy: Option<Box<CopyRight>>,
 }
 
 /// In which role a stored value is served.
@@ -130,6 +137,19 @@ enum Sharing {
     Alone,
 }
 
+impl Hit {
+    /// A value that is stale, or due for a refresh, is read again by each call.
+    fn with(self, copy: Option<Box<CopyRight>>) -> Self {
+        let copy = copy.filter(|_| self.kind == HitKind::Fresh && self.due.is_none());
+        Self { copy, ..self }
+    }
+
+    /// The right to keep a copy of the value.
+    pub(crate) fn take_copy(&mut self) -> Option<Box<CopyRight>> {
+        self.copy.take()
+    }
+}
+
 impl Read {
     pub(crate) fn begin(subject: Arc<Subject>, terms: Terms) -> Self {
         // First of all: the enclosing load depends on this key whatever this call finds, and even
@@ -172,10 +192,22 @@ impl Read {
     pub(crate) async fn look(&mut self) -> Result<Option<Hit>, Error> {
         loop {
             let Some((key, store)) = self.subject.place().filter(|_| self.looks()) else { return Ok(None) };
-            let bytes = self.budget.ask(&self.subject.counters, |until| store.get(&key.text, until)).await?;
+            // Before the read is sent: a change from here on takes the placeholder away.
+            let near = &self.subject.runtime.near;
+            let placeholder = if self.terms.copy { near.expect(&key.text) } else { None };
+            let counters = &self.subject.counters;
+            let (bytes, copy) = match placeholder {
+                None => (self.budget.ask(counters, |until| store.get(&key.text, until)).await?, None),
+                Some(placeholder) => {
+                    let ask = self.budget.ask(counters, |until| store.get_to_copy(&key.text, until));
+                    let (bytes, voucher) = ask.await?;
+                    (bytes, voucher.map(|voucher| Box::new(CopyRight::new(placeholder, voucher))))
+                }
+            };
             let Some(bytes) = bytes else { return Ok(None) };
             if !self.goes_beside(&bytes) {
-                return Ok(self.usable(bytes, Source::Store));
+                let found = self.usable(bytes, Source::Store);
+                return Ok(found.map(|found| found.with(copy)));
             }
         }
     }
@@ -219,6 +251,10 @@ impl Read {
         }
     }
 
+    pub(crate) fn subject(&self) -> &Subject {
+        &self.subject
+    }
+
     pub(crate) fn counters(&self) -> &Counters {
         &self.subject.counters
     }
@@ -253,7 +289,7 @@ impl Read {
     async fn stand_in_late(&mut self) -> Option<Hit> {
         self.is_late_in_vain = true;
         let entry = load::stand_in_if_stored(&self.subject, self.seen.kept.as_ref()?).await?;
-        Some(Hit { entry, kind: HitKind::StandIn, due: None })
+        Some(Hit { entry, kind: HitKind::StandIn, due: None, copy: None })
     }
 
     /// When this call is served what it has seen instead of waiting for others.
@@ -386,7 +422,7 @@ impl Read {
             (Source::Store, _) => HitKind::Fresh,
         };
         let due = due.and_then(|_| Due::new(&self.subject, entry.version()));
-        Verdict::Usable(Hit { entry, kind, due })
+        Verdict::Usable(Hit { entry, kind, due, copy: None })
     }
 
     fn bad(&mut self) {
@@ -400,7 +436,7 @@ impl Read {
     /// all the same.
     fn stand_in(&mut self) -> Option<Hit> {
         let entry = load::stand_in(&self.subject, self.seen.kept.take()?)?;
-        Some(Hit { entry, kind: HitKind::StandIn, due: None })
+        Some(Hit { entry, kind: HitKind::StandIn, due: None, copy: None })
     }
 }
 

@@ -9,8 +9,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::cacheable::Cacheable;
-use crate::call::{BatchMap, Coding, Mapping};
-use crate::key::KeyText;
+use crate::call::{BatchMap, Coding, Copying, Mapping};
+use crate::key::{KeyText, Place};
 use crate::name::Template;
 use crate::name::{IntoTag, Tag};
 
@@ -28,6 +28,23 @@ impl<T: Serialize + DeserializeOwned> Storable for T {}
 /// How values of a type are stored. Generated code names no other item with these bounds.
 pub fn coding<T: Storable>() -> Coding<T> {
     Coding::of_type()
+}
+
+/// A value of which a copy can be kept in the process.
+#[diagnostic::on_unimplemented(
+    message = "no copy of `{Self}` can be kept in the process: it is not `Clone + Send + Sync + 'static`",
+    label = "cannot be kept and handed out to all threads",
+    note = "remove `near`, derive `Clone` for it, or return an `Arc` of it, of which a copy costs the least"
+)]
+pub trait Copyable: Clone + Send + Sync + 'static {}
+
+#[diagnostic::do_not_recommend]
+impl<T: Clone + Send + Sync + 'static> Copyable for T {}
+
+/// How copies of a value are kept, for this long at most. Generated code names no other item with
+/// this bound.
+pub fn copying<T: Copyable>(longest: Duration) -> Option<Copying<T>> {
+    Some(Copying::within(Some(longest)))
 }
 
 /// What a batch function does with the map that it returns. Generated code names no other item with
@@ -282,6 +299,11 @@ fn spelled(path: &str, function: &str) -> String {
 /// The types made from one generic type share a method, so the key of the method tells them apart.
 pub fn generic_self<This: ?Sized>(key: KeyText) -> KeyText {
     if has_type_arguments::<This>() { key.type_part::<This>() } else { key }
+}
+
+/// As [`generic_self`], for a place.
+pub fn generic_self_place<This: ?Sized>(place: Place) -> Place {
+    if has_type_arguments::<This>() { place.type_part::<This>() } else { place }
 }
 
 /// The type, if [`generic_self`] puts it into a key.

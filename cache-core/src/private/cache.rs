@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use crate::cache::Cache;
-use crate::call::{Coding, Invalidating, ManyCall, Mapping, Mode, Start};
-use crate::key::{CachedFunction, Key, Policy};
+use crate::call::{Coding, Copying, Invalidating, ManyCall, Mapping, Mode, Start};
+use crate::key::{CachedFunction, Key, Place, Policy};
 use crate::runtime::Runtime;
 
 /// `None`: the cache of functions that name none.
@@ -29,9 +29,17 @@ impl<T> crate::call::Call<T> {
 }
 
 impl<T> Start<T> {
-    /// `None`: the cache of functions that name none.
-    pub fn new(cache: Option<&Cache>, function: &'static CachedFunction, prefix: &str, coding: Coding<T>) -> Self {
-        with_runtime_of(cache, |runtime| Self::of(runtime, function, prefix, coding))
+    /// `None`: the cache of functions that name none. `place` adds what tells the call from others
+    /// of the function; it is called if a copy may be kept.
+    pub fn new(
+        cache: Option<&Cache>,
+        function: &'static CachedFunction,
+        prefix: &str,
+        coding: Coding<T>,
+        copying: Option<Copying<T>>,
+        place: impl Fn(Place) -> Place,
+    ) -> Self {
+        with_runtime_of(cache, |runtime| Self::of(runtime, function, prefix, coding, copying, &place))
     }
 }
 

@@ -21,14 +21,14 @@ pub use cache_macros::{__key, __tag};
 pub use crate::cache::Cache;
 pub use crate::cacheable::Cacheable;
 pub use crate::call::{
-    BatchMap, Call, Coding, Finish, Handover, Home, Invalidating, Load, ManyCall, ManyLoad, ManyStep, Mapping, Mode,
-    Refresh, Start, Step, Writing, fill_many, lookup_many, refresh,
+    BatchMap, Call, Coding, Copying, Finish, Handover, Home, Invalidating, Load, ManyCall, ManyLoad, ManyStep, Mapping,
+    Mode, Refresh, Start, Step, Writing, fill_many, lookup_many, refresh,
 };
 pub use crate::context::CacheContext;
 pub use crate::entry::{OpaqueField, Shape, ShapeOf};
 pub use crate::freshness::Ttl;
 pub use crate::invalidation::Invalidation;
-pub use crate::key::{CachedFunction, Captured, Key, KeyText, Owner, Policy, WalkStep};
+pub use crate::key::{CachedFunction, Captured, Key, KeyText, Owner, Place, Policy, WalkStep};
 pub use crate::name::{KeyPart, Names, Part, Tag, Template, TextKey, part, tag_part};
 
 pub use self::bounds::*;

@@ -6,8 +6,10 @@
 //! ordinary function and not behind the probe, so that errors read like ordinary errors.
 
 use std::marker::PhantomData;
+use std::time::Duration;
 
 use crate::cacheable::Cacheable;
+use crate::call::Copying;
 use crate::entry::Shape;
 use crate::key::Policy;
 use crate::name::Names;
@@ -143,6 +145,11 @@ impl IsCacheable {
         names.tags(value.tags());
     }
 
+    /// How long copies of the type are kept, if it says that.
+    pub fn near<T: Cacheable>(self) -> Option<Duration> {
+        T::near()
+    }
+
     /// Adds the fields of the type to the fingerprint.
     pub fn complete<T: Cacheable>(self, policy: Policy) -> Policy {
         policy.shape(versioned_shape::<T>)
@@ -157,9 +164,33 @@ impl NotCacheable {
     /// Adds nothing.
     pub fn own_names<T>(self, _: &T, _: &mut Names) {}
 
+    /// Nothing is said of copies.
+    pub fn near<T>(self) -> Option<Duration> {
+        None
+    }
+
     /// Adds nothing.
     pub fn complete<T>(self, policy: Policy) -> Policy {
         policy
+    }
+}
+
+impl<T: Clone + Send + Sync + 'static> Probe<T> {
+    /// How copies of values are kept, if the type or the store says that they are.
+    pub fn copying(&self, longest: Option<Duration>) -> Option<Copying<T>> {
+        Some(Copying::within(longest))
+    }
+}
+
+/// A type of which no copy can be kept, or of which that is not known.
+pub trait NotCopyableKind<T> {
+    /// No copies are kept.
+    fn copying(&self, longest: Option<Duration>) -> Option<Copying<T>>;
+}
+
+impl<T> NotCopyableKind<T> for Probe<T> {
+    fn copying(&self, _: Option<Duration>) -> Option<Copying<T>> {
+        None
     }
 }
 

@@ -13,9 +13,9 @@ use std::time::Duration;
 use self::board::{Board, Unlinked};
 use self::table::Table;
 use crate::clock::{self, stamp, stamps};
-use crate::config::Config;
+use crate::config::{COPY_OF_STORE_LIVES, Config};
 use crate::key::Place;
-use crate::observe::Counters;
+use crate::observe::{Event, SharedCounters};
 use crate::store::{CopyKeeper, Voucher};
 
 mod board;
@@ -32,10 +32,11 @@ struct NearCopy<V: ?Sized> {
     /// The order in which copies were made.
     number: u64,
     bytes: usize,
-    /// Stamps.
+    /// A stamp.
     expires: u64,
+    lifespan: Lifespan,
     voucher: Arc<Voucher>,
-    counters: Arc<Counters>,
+    counters: SharedCounters,
     /// Whether it was served since the hand last passed.
     visited: AtomicBool,
     value: V,
@@ -46,13 +47,35 @@ type AnyCopy = NearCopy<dyn Any + Send + Sync>;
 /// What becomes a copy.
 pub(crate) struct NewCopy<'a, T> {
     pub(crate) place: &'a Place,
-    /// For how long it may be served.
-    pub(crate) lives: Duration,
+    pub(crate) lifespan: Lifespan,
     /// The size of the entry.
     pub(crate) bytes: usize,
     pub(crate) voucher: Arc<Voucher>,
-    pub(crate) counters: Arc<Counters>,
+    pub(crate) counters: SharedCounters,
     pub(crate) value: T,
+}
+
+/// For how long a copy may be served at most, and who says so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lifespan {
+    /// The function, or its type.
+    Near(Duration),
+    /// The store, whose entries are in this process anyway.
+    OfStore(Duration),
+}
+
+impl Lifespan {
+    pub(crate) fn at_most(self, longest: Duration) -> Self {
+        match self {
+            Self::Near(lives) => Self::Near(lives.min(longest)),
+            Self::OfStore(lives) => Self::OfStore(lives.min(longest)),
+        }
+    }
+
+    fn lives(self) -> Duration {
+        let (Self::Near(lives) | Self::OfStore(lives)) = self;
+        lives
+    }
 }
 
 /// The copies that one cache keeps.
@@ -62,17 +85,20 @@ pub(crate) struct Near {
     /// The stamp of this process's last change: what was answered before it proves nothing.
     doubted: AtomicU64,
     is_on: bool,
+    of_store: Option<Lifespan>,
     /// Whether there has ever been a read for a copy.
     is_used: AtomicBool,
 }
 
 impl Near {
-    pub(crate) fn new(config: &Config) -> Self {
+    /// `tells_at_once`: the store drops a copy before a change of its entry can be seen.
+    pub(crate) fn new(config: &Config, tells_at_once: bool) -> Self {
         Self {
             table: Table::new(),
             board: Mutex::new(Board::new(config.near_entries_max, config.near_bytes_max)),
             doubted: AtomicU64::new(0),
             is_on: config.near_entries_max > 0,
+            of_store: tells_at_once.then_some(Lifespan::OfStore(COPY_OF_STORE_LIVES)),
             is_used: AtomicBool::new(false),
         }
     }
@@ -94,7 +120,10 @@ impl Near {
         if !copy.visited.load(Ordering::Relaxed) {
             copy.visited.store(true, Ordering::Relaxed);
         }
-        copy.counters.near_hit();
+        match copy.lifespan {
+            Lifespan::Near(_) => copy.counters.near_hit(),
+            Lifespan::OfStore(_) => copy.counters.note(Event::Hit),
+        }
         Some(value)
     }
 
@@ -117,6 +146,16 @@ impl Near {
     pub(crate) fn doubt(&self) -> bool {
         self.doubted.fetch_max(stamp(clock::now()), Ordering::AcqRel);
         self.is_used()
+    }
+
+    /// How copies are kept of what no function or type wants kept.
+    pub(crate) fn of_store(&self) -> Option<Lifespan> {
+        self.of_store
+    }
+
+    /// Whether any copies are to be kept at all.
+    pub(crate) fn is_on(&self) -> bool {
+        self.is_on
     }
 
     pub(crate) fn is_used(&self) -> bool {
@@ -162,14 +201,15 @@ impl Placeholder {
     /// Makes the copy, unless the entry has changed, or the connection has ended, since before the
     /// read was sent.
     pub(crate) fn keep<T: Send + Sync + 'static>(self, new: NewCopy<'_, T>) {
-        let NewCopy { place, lives, bytes, voucher, counters, value } = new;
-        let expires = stamp(clock::now()).saturating_add(stamps(lives));
+        let NewCopy { place, lifespan, bytes, voucher, counters, value } = new;
+        let expires = stamp(clock::now()).saturating_add(stamps(lifespan.lives()));
         let copy = Arc::new(NearCopy {
             place: place.bytes().into(),
             key: self.key.clone(),
             number: self.number,
             bytes,
             expires,
+            lifespan,
             voucher,
             counters,
             visited: AtomicBool::new(false),

@@ -86,7 +86,7 @@ impl Drop for ChangeUnderWay<'_> {
 
 impl Runtime {
     pub(crate) fn new(id: u64, store: Option<Arc<dyn Store>>, config: Config, classes: TtlClasses) -> Self {
-        let near = Arc::new(Near::new(&config));
+        let near = Arc::new(Near::new(&config, store.as_ref().is_some_and(|store| store.tells_at_once())));
         if let Some(store) = &store {
             let keeper: Weak<dyn CopyKeeper> = Arc::downgrade(&(near.clone() as Arc<dyn CopyKeeper>));
             store.keep_copies(keeper);

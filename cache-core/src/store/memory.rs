@@ -164,6 +164,10 @@ impl Store for MemoryStore {
         self.keepers.add(keeper);
     }
 
+    fn tells_at_once(&self) -> bool {
+        true
+    }
+
     fn get_many<'a>(&'a self, keys: &'a [Arc<str>], _: Instant) -> StoreFuture<'a, Vec<Option<Bytes>>> {
         Box::pin(async move {
             match self.state.read() {

@@ -299,6 +299,11 @@ pub(crate) trait Store: Send + Sync + 'static {
     /// Has `keeper` told of changes of the entries that were [read for copies](Self::get_to_copy).
     fn keep_copies(&self, _: Weak<dyn CopyKeeper>) {}
 
+    /// Whether a keeper of copies is told of a change before anybody can see the change.
+    fn tells_at_once(&self) -> bool {
+        false
+    }
+
     /// Has what vouches for copies do so anew, at once.
     fn confirm_copies(&self) {}
 

@@ -16,6 +16,14 @@ pub(crate) fn expand(input: &DeriveInput, options: &CacheableOptions) -> TokenSt
     let (impl_generics, type_generics, where_clause) = input.generics.split_for_impl();
     let ttl = options.ttl.as_ref().map(|ttl| ttl.tokens(&private));
     let version = options.version;
+    let near = options.near.as_ref().map(|near| {
+        let near = near.tokens(&private);
+        quote_spanned! { Span::mixed_site() =>
+            fn near() -> ::core::option::Option<#private::Duration> {
+                ::core::option::Option::Some(#near)
+            }
+        }
+    });
     let items: Vec<_> = options.tags.iter().map(|item| (Kind::Tag, item)).collect();
     let tags = Ident::new("__tags", Span::mixed_site());
     let statements = Evaluator::of_type(&private).before(&tags, &items);
@@ -37,6 +45,8 @@ pub(crate) fn expand(input: &DeriveInput, options: &CacheableOptions) -> TokenSt
                 #statements
                 #tags
             }
+
+            #near
 
             #[allow(unused_variables)]
             fn shape(__shape: &mut #private::Shape) {

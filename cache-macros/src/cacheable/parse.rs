@@ -4,12 +4,12 @@ use proc_macro2::{TokenStream, TokenTree};
 use quote::quote;
 use syn::{DeriveInput, Meta, Path};
 
-use crate::duration::{LIFETIME_OF_ZERO, Lifetime};
+use crate::duration::{LIFETIME_OF_ZERO, Lifetime, NEAR_OF_ZERO};
 use crate::errors::Errors;
 use crate::names::{Item, Kind, read_items};
 use crate::options;
 
-const KNOWN: &[&str] = &["ttl", "tags", "version", "crate"];
+const KNOWN: &[&str] = &["ttl", "tags", "near", "version", "crate"];
 
 #[derive(Default)]
 pub(crate) struct CacheableOptions {
@@ -17,6 +17,7 @@ pub(crate) struct CacheableOptions {
     /// Its own error is enough.
     pub(crate) ttl_was_wrong: bool,
     pub(crate) tags: Vec<Item>,
+    pub(crate) near: Option<Lifetime>,
     pub(crate) version: u32,
     pub(crate) krate: Option<Path>,
 }
@@ -42,6 +43,7 @@ impl CacheableOptions {
                     found.ttl = Some(Lifetime::read(name, input, LIFETIME_OF_ZERO)?);
                 }
                 "tags" => found.tags = read_items(name, Kind::Tag, input, errors)?,
+                "near" => found.near = Some(Lifetime::read(name, input, NEAR_OF_ZERO)?),
                 "version" => found.version = options::version(name, input)?,
                 _ => found.krate = Some(options::value(name, input)?),
             }

@@ -7,7 +7,7 @@ mod recursion;
 
 use syn::Type;
 
-use super::parse::{CachedOptions, Companion, Role};
+use super::parse::{CachedOptions, Companion, PolicyValue, Role};
 use super::plan::{CachePlan, Place, SelfPart};
 use crate::context::Context;
 use crate::errors::Errors;
@@ -106,14 +106,31 @@ fn check_policy(function: &Function, options: &CachedOptions, errors: &mut Error
              on without its callers write `finish`",
         );
     }
+    check_near(options, errors);
     if options.each.is_some() {
-        for name in options.settings(Role::Age).map(|setting| &setting.name).chain(&options.finish) {
+        let near = options.near.iter().map(|near| &near.name);
+        for name in options.settings(Role::Age).map(|setting| &setting.name).chain(&options.finish).chain(near) {
             let message = format!(
                 "`{name}` is for one key at a time: remove it, or write it on the function of one id that \
                  shares the prefix"
             );
             errors.at(name, message);
         }
+    }
+}
+
+/// A copy ends with what it is a copy of.
+fn check_near(options: &CachedOptions, errors: &mut Errors) {
+    let Some(near) = &options.near else { return };
+    let ttl = options.setting("ttl").and_then(|ttl| match &ttl.value {
+        PolicyValue::Duration(lifetime) => lifetime.millis(),
+        _ => None,
+    });
+    if near.lifetime.millis().zip(ttl).is_some_and(|(near, ttl)| near > ttl) {
+        errors.at(
+            &near.name,
+            "a copy ends with the `ttl` of its value: give `near` no more than `ttl`, such as a few seconds",
+        );
     }
 }
 

@@ -185,9 +185,45 @@ impl Generator<'_> {
 
     /// The key, still to be finished; it uses the local `__prefix`.
     pub(crate) fn key(&self, bindings_are: Bindings) -> TokenStream {
+        let private = &self.private;
+        let start = quote_spanned!(Span::mixed_site() => #private::KeyText::new(&__prefix));
+        self.spelled(start, bindings_are, &quote!(generic_self))
+    }
+
+    /// Where a copy of the value stands, as a closure that adds to a place what the key adds to its
+    /// prefix.
+    pub(crate) fn place(&self) -> TokenStream {
+        let start = quote_spanned!(Span::mixed_site() => __place);
+        let place = self.spelled(start, Bindings::Owned, &quote!(generic_self_place));
+        let private = &self.private;
+        quote_spanned!(Span::mixed_site() => |__place: #private::Place| #place)
+    }
+
+    /// How copies of values are kept in the process, as an `Option<Copying>`.
+    pub(crate) fn copying(&self, value_type: &TokenStream) -> TokenStream {
+        let (private, options) = (&self.private, &self.plan.options);
+        if let Some(near) = &options.near {
+            let private = wrapper::located(private, value_type.span());
+            let at_type = Span::mixed_site().located_at(value_type.span());
+            let longest = near.lifetime.tokens(&self.private);
+            return quote_spanned!(at_type => #private::copying::<#value_type>(#longest));
+        }
+        if options.setting("early_refresh").is_some() {
+            // Each call is to take its chance.
+            return quote!(::core::option::Option::None);
+        }
+        let cacheability = wrapper::cacheability(value_type, private);
+        quote_spanned! { Span::mixed_site() => {
+            #[allow(unused_imports)]
+            use #private::NotCopyableKind as _;
+            #private::Probe::<#value_type>::new().copying(#cacheability.near::<#value_type>())
+        } }
+    }
+
+    /// What the parameters add to the start of a key or of a place.
+    fn spelled(&self, mut key: TokenStream, bindings_are: Bindings, generic_self: &TokenStream) -> TokenStream {
         let Self { plan, private } = self;
         let span = Span::mixed_site();
-        let mut key = quote_spanned!(span => #private::KeyText::new(&__prefix));
         match &plan.options.key {
             None => {
                 for param in &plan.function.params {
@@ -220,7 +256,7 @@ impl Generator<'_> {
         match plan.self_part {
             SelfPart::Never => key,
             SelfPart::Always => quote_spanned!(span => #key.type_part::<Self>()),
-            SelfPart::IfGeneric => quote_spanned!(span => #private::generic_self::<Self>(#key)),
+            SelfPart::IfGeneric => quote_spanned!(span => #private::#generic_self::<Self>(#key)),
         }
     }
 

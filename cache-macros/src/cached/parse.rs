@@ -9,8 +9,9 @@ use syn::punctuated::Punctuated;
 use syn::{Expr, ExprClosure, Ident, LitStr, Path, Token};
 
 use self::policy::PolicyReader;
-pub(crate) use self::policy::{PolicySetting, Role};
+pub(crate) use self::policy::{PolicySetting, PolicyValue, Role};
 use crate::context;
+use crate::duration::Lifetime;
 use crate::errors::Errors;
 use crate::names::{Item, Kind, check_prefix, read_items};
 use crate::options::{self, peel};
@@ -31,11 +32,19 @@ pub(crate) struct CachedOptions {
     pub(crate) context: Option<Ident>,
     /// The parameter that holds the ids of a batch.
     pub(crate) each: Option<Ident>,
+    /// For how long copies are kept in the process.
+    pub(crate) near: Option<Near>,
     /// The flag, as written.
     pub(crate) finish: Option<Ident>,
     pub(crate) krate: Option<Path>,
     /// In the order of the table.
     pub(crate) policy: Vec<PolicySetting>,
+}
+
+/// The option `near`.
+pub(crate) struct Near {
+    pub(crate) name: Ident,
+    pub(crate) lifetime: Lifetime,
 }
 
 /// Where `key` and `refresh` live.
@@ -57,14 +66,14 @@ enum Destination {
 }
 
 use Destination::{Field, Policy};
-use Role::{Age, Background, Lifetime, OwnTask};
+use Role::{Age, Background, OwnTask};
 
 /// Every option, in the order in which messages list them. A setter of the policy is a row here and
 /// nothing else.
 const OPTIONS: &[(&str, Destination)] = &[
     ("prefix", Field),
-    ("ttl", Policy(policy::lifetime, &[Lifetime])),
-    ("class", Policy(policy::class, &[Lifetime])),
+    ("ttl", Policy(policy::lifetime, &[Role::Lifetime])),
+    ("class", Policy(policy::class, &[Role::Lifetime])),
     ("key", Field),
     ("skip", Field),
     ("companion", Field),
@@ -80,9 +89,10 @@ const OPTIONS: &[(&str, Destination)] = &[
     ("stale_while_revalidate", Policy(policy::stale_window, &[Age, Background])),
     ("stale_if_error", Policy(policy::stale_window, &[Age])),
     ("early_refresh", Policy(policy::beta, &[Age, Background])),
-    ("adaptive_ttl", Policy(policy::range, &[Lifetime, Age])),
+    ("adaptive_ttl", Policy(policy::range, &[Role::Lifetime, Age])),
     ("wait", Policy(policy::wait, &[])),
     ("finish", Field),
+    ("near", Field),
     ("load_timeout", Policy(policy::load_timeout, &[Age, OwnTask])),
     ("crate", Field),
 ];
@@ -127,6 +137,7 @@ impl CachedOptions {
             "cache" => self.cache = Some(options::value(name, input)?),
             "context" => self.context = Some(context::read(name, input)?),
             "each" => self.each = Some(read_each(name, input)?),
+            "near" => self.near = Some(Near { name: name.clone(), lifetime: policy::near(name, input)? }),
             "finish" => self.finish = Some(options::flag(name, input)?),
             _ => self.krate = Some(options::value(name, input)?),
         }

@@ -7,7 +7,10 @@ use crate::observe::CounterTable;
 static FUNCTION: CachedFunction = CachedFunction::of_one("function", ":{}");
 
 fn near(entries_max: usize, bytes_max: usize) -> Arc<Near> {
-    Arc::new(Near::new(&Config { near_entries_max: entries_max, near_bytes_max: bytes_max, ..Config::default() }))
+    Arc::new(Near::new(
+        &Config { near_entries_max: entries_max, near_bytes_max: bytes_max, ..Config::default() },
+        false,
+    ))
 }
 
 fn place(id: u64) -> Place {
@@ -21,10 +24,10 @@ fn key(id: u64) -> Arc<str> {
 fn keep_as(placeholder: Placeholder, id: u64, voucher: &Arc<Voucher>, value: u64) {
     placeholder.keep(NewCopy {
         place: &place(id),
-        lives: Duration::from_secs(5),
+        lifespan: Lifespan::Near(Duration::from_secs(5)),
         bytes: 100,
         voucher: voucher.clone(),
-        counters: CounterTable::default().prefix("function"),
+        counters: SharedCounters::Looked(CounterTable::default().prefix("function")),
         value,
     });
 }

@@ -33,9 +33,10 @@ pub(super) fn start(generator: &Generator<'_>, looked: &TokenStream) -> TokenStr
     let checks = generator.checks(&value_type);
     let (prefix, function, key) = (generator.prefix(), generator.function(), generator.key(Bindings::Owned));
     let policy = generator.policy(&quote_spanned!(Span::mixed_site() => __prefix), &value_type);
-    let coding = generator.coding(&value_type);
+    let (coding, copying, place) = (generator.coding(&value_type), generator.copying(&value_type), generator.place());
+    let copied = returned(generator, &quote_spanned!(Span::mixed_site() => __copied));
     let new = quote_spanned! { Span::mixed_site() =>
-        #private::Start::<#value_type>::new(__cache, __function, &__prefix, __coding)
+        #private::Start::<#value_type>::new(__cache, __function, &__prefix, __coding, #copying, #place)
     };
     let start = wrapper::with_cache(generator.plan.options.cache.as_ref(), private, &new);
     quote_spanned! { Span::mixed_site() =>
@@ -45,6 +46,7 @@ pub(super) fn start(generator: &Generator<'_>, looked: &TokenStream) -> TokenStr
             let __function = #function;
             let __prefix = #prefix;
             match #start {
+                #private::Start::Return(__copied) => return #copied,
                 #private::Start::Load(__load) => __load,
                 #private::Start::Look(__home) => {
                     let __call = {

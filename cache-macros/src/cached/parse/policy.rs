@@ -69,6 +69,10 @@ pub(crate) fn lifetime(name: &Ident, input: ParseStream<'_>) -> syn::Result<Poli
     Lifetime::read(name, input, duration::LIFETIME_OF_ZERO).map(PolicyValue::Duration)
 }
 
+pub(crate) fn near(name: &Ident, input: ParseStream<'_>) -> syn::Result<Lifetime> {
+    Lifetime::read(name, input, duration::NEAR_OF_ZERO)
+}
+
 pub(crate) fn stale_window(name: &Ident, input: ParseStream<'_>) -> syn::Result<PolicyValue> {
     let zero = "a stale window of zero does nothing: remove the option";
     Lifetime::read(name, input, zero).map(PolicyValue::Duration)
