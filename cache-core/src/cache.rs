@@ -21,6 +21,7 @@ use crate::paths::{invalidate, recovery};
 use crate::runtime::{Handle, Runtime, scoped};
 use crate::store::Store;
 
+mod closing;
 mod operation;
 
 /// Stands for an error of a type that cannot be printed, as far as is known.

@@ -50,6 +50,11 @@ macro_rules! settings {
             /// The most names of failed invalidations that are remembered one by one. If there are
             /// more, the whole namespace is cleared when the store is back.
             RECOVERY_NAMES_MAX recovery_names_max: usize = 10000,
+            /// How long names that were [closed](crate::Cache::close) stay closed if their process
+            /// dies. A living process renews the time until it opens them. A change that takes
+            /// effect in the database after that may be followed by an old value, so this is longer
+            /// than a COMMIT on its way when its process dies.
+            CLOSING_LIFETIME closing_lifetime: Duration = 30 s,
             /// The share by which lifetimes are shortened at random at most, from 0 (not at all) to
             /// below 1, so that entries that are stored together do not expire together.
             JITTER jitter: f64 = 0.05,
@@ -227,11 +232,22 @@ pub(crate) const STAGED_BYTES_MIN: usize = 64 << 10;
 pub(crate) const LEARNED_BYTES_MAX: usize = 64;
 /// Longest time that such a state is kept: Redis refuses a TTL beyond its clock.
 pub(crate) const LEARNED_TTL_MAX: Duration = Duration::from_secs(36_525 * 86_400);
+/// Names that all operations together may have closed in a namespace, each counted once for each
+/// operation: a hundred operations with a hundred names. A name takes three places in the clock.
+pub(crate) const CLOSED_NAMES_MAX: usize = 10_000;
+/// Names of one closing: as many as one chunk of an invalidation takes, so that they are closed and
+/// opened in one round trip.
+pub(crate) const CLOSING_NAMES_MAX: usize = INVALIDATE_NAMES_PER_CHUNK;
+/// Longest time for which an invalidation keeps its names closed: far above what a replica lags
+/// that is still read from.
+pub(crate) const HOLD_MAX: Duration = Duration::from_secs(3_600);
 /// Most fences of the embedded store. Beyond that the oldest fences are dropped into the floor.
 pub(crate) const FENCES_MAX: usize = 100_000;
 /// The embedded store's fences may take one part in so many of its size: what is invalidated must
 /// not push out what is read.
 pub(crate) const MEMORY_FENCES_SHARE: usize = 4;
+/// The names that operations have closed may take one part in so many of the embedded store's size.
+pub(crate) const MEMORY_CLOSINGS_SHARE: usize = 8;
 /// The state of adaptive TTLs may take one part in so many of the embedded store's size.
 pub(crate) const MEMORY_LEARNED_SHARE: usize = 8;
 /// Expired entries, dead members and ended leases that one operation of the embedded store

@@ -40,8 +40,9 @@ mod round_trips {}
 
 /// Pages about more than one item. Documentation alone: no program sees this module.
 // Their code is tested elsewhere: that of `first_app` is the crate `examples/first-app`, that of
-// `outbox` stands at `Invalidation::to_json`, that of `testing` in `tests/tests/testing_page.rs`,
-// and that of `round_trips` and `what_json_loses` above.
+// `outbox` stands at `Invalidation::to_json`, that of `transactions` at `Cache::close`, that of
+// `testing` in `tests/tests/testing_page.rs`, and that of `round_trips` and `what_json_loses`
+// above.
 #[cfg(all(doc, not(doctest)))]
 pub mod guide {
     #[cfg(feature = "macros")]
@@ -63,6 +64,9 @@ pub mod guide {
     #[cfg(feature = "macros")]
     #[doc = include_str!("../docs/round-trips.md")]
     pub mod round_trips {}
+
+    #[doc = include_str!("../docs/transactions.md")]
+    pub mod transactions {}
 
     #[doc = include_str!("../docs/outbox.md")]
     pub mod outbox {}
@@ -121,13 +125,14 @@ pub use config::LostWrites;
 pub use context::CacheContext;
 pub use error::{Error, ErrorKind};
 
-pub use freshness::{Ttl, TtlClasses};
+pub use freshness::{IntoDuration, Ttl, TtlClasses};
 pub use invalidation::{CollectInvalidations, Invalidated, Invalidation};
 pub use key::{IntoKey, Key};
 pub use name::{IntoKeyName, IntoTag, Tag, TextKey, escape_glob, unescape_part};
 pub use observe::{Health, MemoryUse, PrefixStats, Stats, StatsIter};
 pub use runtime::provenance::in_current_load;
 
+pub use paths::closing::Closing;
 pub use paths::write_through::Put;
 #[cfg(feature = "redis")]
 pub use store::redis::Credentials;

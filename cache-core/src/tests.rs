@@ -2,6 +2,7 @@
 //! sleeps to wait for another.
 
 mod batch;
+mod closing;
 mod failing;
 mod faulty;
 mod finish;

@@ -28,8 +28,8 @@ pub struct Writing<T> {
 }
 
 /// Before the body.
-pub(crate) async fn writing<T>(runtime: Arc<Runtime>, key: Key<T>, coding: Coding<T>) -> Writing<T> {
-    let writer = Box::new(Writer::begin(subject_of(&runtime, &key, coding)).await);
+pub(crate) async fn writing<T>(runtime: Arc<Runtime>, key: Key<T>, coding: Coding<T>, around: bool) -> Writing<T> {
+    let writer = Box::new(Writer::begin(subject_of(&runtime, &key, coding), around).await);
     Writing { writer, key, coding }
 }
 
@@ -100,7 +100,7 @@ pub(crate) async fn put<T: Serialize + DeserializeOwned>(
     let prepared =
         declared(&key, value).and_then(|declared| prepare(&subject, declared, Lineage::default(), clock, encode));
     let reason = match prepared {
-        Ok(prepared) => return to_the_end(write(subject, prepared)).await,
+        Ok(prepared) => return to_the_end(write(subject, prepared, None)).await,
         Err(reason) => reason,
     };
     subject.note(Event::NotStored(reason));

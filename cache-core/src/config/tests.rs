@@ -3,11 +3,12 @@
 use super::*;
 
 const README: &str = include_str!("../../README.md");
-const PAGES: [&str; 6] = [
+const PAGES: [&str; 7] = [
     include_str!("../../docs/cached.md"),
     include_str!("../../docs/freshness.md"),
     include_str!("../../docs/invalidates.md"),
     include_str!("../../docs/outbox.md"),
+    include_str!("../../docs/transactions.md"),
     include_str!("../../docs/warming.md"),
     include_str!("../../docs/write_through.md"),
 ];

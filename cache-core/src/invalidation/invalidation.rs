@@ -1,10 +1,12 @@
 //! What a user asks to be removed.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use super::Targets;
-use crate::config::INVALIDATION_NAMES_MAX;
-use crate::error::Error;
+use crate::config::{HOLD_MAX, INVALIDATION_NAMES_MAX};
+use crate::error::{Error, ErrorKind};
+use crate::freshness::IntoDuration;
 use crate::name::{IntoKeyName, IntoTag, Name, check_name_text};
 
 /// What is to be removed: entries by key, by tag and by pattern, each with every entry that depends
@@ -31,6 +33,7 @@ pub struct Invalidation {
     pub(super) names: BTreeSet<Name>,
     pub(super) patterns: BTreeSet<String>,
     pub(super) clear: bool,
+    pub(super) hold: Duration,
     pub(super) invalid: Option<Error>,
 }
 
@@ -78,11 +81,38 @@ impl Invalidation {
         self
     }
 
+    /// Keeps the names closed for so long after the change: calls load, and what they load is not
+    /// stored. For a database whose replicas lag: a load that reads a replica before it has caught
+    /// up returns the old row, and that must not be stored. Give it what the replicas lag at most.
+    ///
+    /// Of two times the longer one counts, for all names. With
+    /// [`Cache::close`](crate::Cache::close) the time begins when the names are opened.
+    ///
+    /// # Limits
+    /// An hour. As many names may be closed in a namespace as for
+    /// [`Cache::close`](crate::Cache::close): if there are more, all names are invalidated and not
+    /// held, [`Cache::invalidate`](crate::Cache::invalidate) returns an error of kind
+    /// [`Limit`](crate::ErrorKind::Limit), and it is retried in the background. A pattern cannot be
+    /// held: that is an error of kind [`Config`](crate::ErrorKind::Config), and the other names are
+    /// held.
+    pub fn hold(mut self, time: impl IntoDuration) -> Self {
+        match time.into_duration() {
+            Ok(time) if time <= HOLD_MAX => self.hold = self.hold.max(time),
+            Ok(_) => {
+                let message = format!("names are held for {HOLD_MAX:?} at most");
+                self.invalid = Some(Error::new(ErrorKind::Limit, message));
+            }
+            Err(error) => self.invalid = Some(error),
+        }
+        self
+    }
+
     /// Adds all that another invalidation removes.
     pub fn and(mut self, other: Self) -> Self {
         self.names.extend(other.names);
         self.patterns.extend(other.patterns);
         self.clear |= other.clear;
+        self.hold = self.hold.max(other.hold);
         self.invalid = self.invalid.or(other.invalid);
         self
     }
@@ -107,21 +137,31 @@ impl Invalidation {
     /// What could not be sent, in a form that can be written down: more names than
     /// [`INVALIDATION_NAMES_MAX`] become everything.
     pub(crate) fn to_be_kept(targets: Targets) -> Self {
-        let Targets { names, patterns, clear } = targets;
+        let kept = Self::of(targets);
+        let is_large = kept.names.len().max(kept.patterns.len()) > INVALIDATION_NAMES_MAX;
+        if kept.clear || is_large { Self::everything() } else { kept }
+    }
+
+    /// The other way round.
+    pub(crate) fn of(targets: Targets) -> Self {
+        let Targets { names, patterns, clear, hold } = targets;
         let (names, patterns) = (BTreeSet::from_iter(names), BTreeSet::from_iter(patterns));
-        if clear || names.len().max(patterns.len()) > INVALIDATION_NAMES_MAX {
-            return Self::everything();
-        }
-        Self { names, patterns, ..Self::default() }
+        Self { names, patterns, clear, hold, invalid: None }
     }
 
     pub(crate) fn into_parts(self) -> (Targets, Option<Error>) {
+        let invalid = self.invalid.or_else(|| {
+            let any_pattern = self.clear || !self.patterns.is_empty();
+            let message = "a pattern cannot be held: name keys and tags";
+            (any_pattern && !self.hold.is_zero()).then(|| Error::new(ErrorKind::Config, message))
+        });
         let targets = Targets {
             names: self.names.into_iter().collect(),
             patterns: self.patterns.into_iter().collect(),
             clear: self.clear,
+            hold: self.hold,
         };
-        (targets, self.invalid)
+        (targets, invalid)
     }
 }
 

@@ -1,5 +1,7 @@
 //! What a store is asked to remove.
 
+use std::time::Duration;
+
 use crate::name::Name;
 
 /// The part of an invalidation that can be sent.
@@ -8,6 +10,8 @@ pub(crate) struct Targets {
     pub(crate) names: Vec<Name>,
     pub(crate) patterns: Vec<String>,
     pub(crate) clear: bool,
+    /// For how long the names stay closed. Of the others nothing can be closed.
+    pub(crate) hold: Duration,
 }
 
 impl Targets {
@@ -20,6 +24,7 @@ impl Targets {
         self.names.extend_from_slice(&other.names);
         self.patterns.extend_from_slice(&other.patterns);
         self.clear |= other.clear;
+        self.hold = self.hold.max(other.hold);
     }
 
     pub(crate) fn is_empty(&self) -> bool {

@@ -1,23 +1,27 @@
 //! An invalidation as JSON or in any other serde format, to be kept in an outbox or a queue.
 //!
-//! Version 1 is `{"version":1,"keys":[…],"tags":[…],"patterns":[…],"everything":false}`. A change
-//! of any kind makes a new version: a reader that skipped unknown fields would lose invalidations.
+//! Version 1 is `{"version":1,"keys":[…],"tags":[…],"patterns":[…],"everything":false}`. Version 2
+//! has `"hold_ms":…` at the end as well, and is written only where it is needed: names are held, or
+//! the format has no field names. A change of any kind makes a new version: a reader that skipped
+//! unknown fields would lose invalidations.
 
 use std::borrow::Cow;
 use std::fmt;
+use std::time::Duration;
 
 use serde::de::{Deserializer, Error as _, SeqAccess, Visitor};
 use serde::ser::{Error as _, Serializer};
 use serde::{Deserialize, Serialize};
 
 use super::Invalidation;
+use crate::clock::millis;
 use crate::config::INVALIDATION_NAMES_MAX;
 use crate::error::{Error, ErrorKind};
 use crate::name::{Name, check_name_text};
 
 const VERSION: u32 = 1;
+const VERSION_WITH_HOLD: u32 = 2;
 
-/// Every field is always written, so that formats without field names can be read back.
 #[derive(Serialize)]
 struct WireOut<'a> {
     version: u32,
@@ -25,6 +29,8 @@ struct WireOut<'a> {
     tags: Vec<&'a str>,
     patterns: Vec<&'a str>,
     everything: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hold_ms: Option<u64>,
 }
 
 #[derive(Deserialize)]
@@ -32,13 +38,14 @@ struct WireOut<'a> {
 struct WireIn {
     // The first field, so that another version is reported as such, and not as unknown fields.
     #[serde(deserialize_with = "known_version")]
-    #[allow(dead_code)]
     version: u32,
-    // No defaults: every field is always written, so a text that lacks one has lost it.
+    // No defaults: a text that lacks a field of its version has lost it.
     keys: Texts,
     tags: Texts,
     patterns: Texts,
     everything: bool,
+    #[serde(default)]
+    hold_ms: Option<u64>,
 }
 
 /// The field that every version has.
@@ -50,7 +57,7 @@ struct Versioned {
 impl Invalidation {
     #[doc = include_str!("../../docs/outbox.md")]
     pub fn to_json(&self) -> Result<String, Error> {
-        let written = self.written()?;
+        let written = self.written(true)?;
         serde_json::to_string(&written)
             .map_err(|_| Error::new(ErrorKind::Encode, "the invalidation could not be written as JSON"))
     }
@@ -74,19 +81,21 @@ impl Invalidation {
         serde_json::from_str::<WireIn>(json).map_err(unreadable)?.into_invalidation()
     }
 
-    fn written(&self) -> Result<WireOut<'_>, Error> {
+    fn written(&self, has_field_names: bool) -> Result<WireOut<'_>, Error> {
         if let Some(error) = &self.invalid {
             // To write down the other names alone would lose this one without a word.
             return Err(Error::new(error.kind(), error.to_string()));
         }
         check_count(self.names.len().max(self.patterns.len()))?;
         let tag = |name: &'_ Name| name.as_key().is_none();
+        let hold_ms = (!has_field_names || !self.hold.is_zero()).then(|| millis(self.hold));
         Ok(WireOut {
-            version: VERSION,
+            version: if hold_ms.is_some() { VERSION_WITH_HOLD } else { VERSION },
             keys: self.names.iter().filter_map(Name::as_key).collect(),
             tags: self.names.iter().filter(|name| tag(name)).map(Name::text).collect(),
             patterns: self.patterns.iter().map(String::as_str).collect(),
             everything: self.clear,
+            hold_ms,
         })
     }
 }
@@ -98,17 +107,22 @@ impl WireIn {
             texts.kept.iter().try_for_each(|text| check_name_text(text))?;
         }
         check_count(self.keys.count + self.tags.count)?;
+        if self.hold_ms.is_some() != (self.version == VERSION_WITH_HOLD) {
+            return Err(Error::new(ErrorKind::Protocol, "not an invalidation: `hold_ms` is that of version 2"));
+        }
         let read = Invalidation { clear: self.everything, ..Invalidation::new() };
         let read = read.keys(self.keys.kept).tags(self.tags.kept);
-        Ok(self.patterns.kept.into_iter().fold(read, Invalidation::pattern))
+        let read = self.patterns.kept.into_iter().fold(read, Invalidation::pattern);
+        let mut read = read.hold(Duration::from_millis(self.hold_ms.unwrap_or_default()));
+        read.invalid.take().map_or(Ok(read), Err)
     }
 }
 
 fn check_version(version: u32) -> Result<(), Error> {
-    if version == VERSION {
+    if version == VERSION || version == VERSION_WITH_HOLD {
         return Ok(());
     }
-    let message = format!("the invalidation is of version {version}, and this library reads version {VERSION}");
+    let message = format!("the invalidation is of version {version}, and this library reads versions 1 and 2");
     Err(Error::new(ErrorKind::Protocol, message))
 }
 
@@ -129,7 +143,7 @@ fn known_version<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::E
 
 impl Serialize for Invalidation {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.written().map_err(S::Error::custom)?.serialize(serializer)
+        self.written(serializer.is_human_readable()).map_err(S::Error::custom)?.serialize(serializer)
     }
 }
 
@@ -180,6 +194,9 @@ mod tests {
 
     const GOLDEN: &str = r#"{"version":1,"keys":["flight:42"],"tags":["airport:DFW","state:TX"],"patterns":["board:*"],"everything":false}"#;
 
+    const GOLDEN_HELD: &str =
+        r#"{"version":2,"keys":["flight:42"],"tags":["airport:DFW"],"patterns":[],"everything":false,"hold_ms":2000}"#;
+
     fn refused(json: &str, kind: ErrorKind, says: &str) {
         let error = Invalidation::from_json(json).unwrap_err();
         assert_eq!(error.kind(), kind, "{error}");
@@ -206,8 +223,19 @@ mod tests {
     }
 
     #[test]
+    fn the_format_of_names_that_are_held_is_that_of_version_2() {
+        let held = Invalidation::new().key("flight:42").tag("airport:DFW").hold("2s");
+        assert_eq!(held.to_json().unwrap(), GOLDEN_HELD);
+        assert_eq!(serde_json::to_string(&held).unwrap(), GOLDEN_HELD);
+        refused(&GOLDEN_HELD.replace(r#","hold_ms":2000"#, ""), ErrorKind::Protocol, "hold_ms");
+        refused(&GOLDEN_HELD.replace(r#""version":2"#, r#""version":1"#), ErrorKind::Protocol, "hold_ms");
+        refused(&GOLDEN_HELD.replace("2000", "3600001"), ErrorKind::Limit, "held");
+        refused(&GOLDEN_HELD.replace("2000", "-1"), ErrorKind::Protocol, "not an invalidation");
+    }
+
+    #[test]
     fn what_was_written_reads_back_as_it_was() {
-        for json in [GOLDEN, r#"{"version":1,"keys":[],"tags":[],"patterns":[],"everything":true}"#] {
+        for json in [GOLDEN, GOLDEN_HELD, r#"{"version":1,"keys":[],"tags":[],"patterns":[],"everything":true}"#] {
             assert_eq!(Invalidation::from_json(json).unwrap().to_json().unwrap(), json);
             assert_eq!(serde_json::from_str::<Invalidation>(json).unwrap().to_json().unwrap(), json);
         }
@@ -221,10 +249,10 @@ mod tests {
 
     #[test]
     fn another_version_is_named() {
-        refused(r#"{"version":2,"keys":{"a":1},"everywhere":true}"#, ErrorKind::Protocol, "version 2");
+        refused(r#"{"version":3,"keys":{"a":1},"everywhere":true}"#, ErrorKind::Protocol, "version 3");
         refused(r#"{"keys":["a"],"version":0}"#, ErrorKind::Protocol, "version 0");
-        let error = serde_json::from_str::<Invalidation>(r#"{"version":2,"keys":3}"#).unwrap_err();
-        assert!(error.to_string().contains("version 2"), "{error}");
+        let error = serde_json::from_str::<Invalidation>(r#"{"version":3,"keys":3}"#).unwrap_err();
+        assert!(error.to_string().contains("version 3"), "{error}");
     }
 
     #[test]

@@ -57,6 +57,8 @@ pub(crate) enum Event<'a> {
     /// An invalidation failed, and no caller gets an `Err` that tells of it. `by`: the function, or
     /// the prefix of what it writes.
     InvalidationFailed { by: &'a str, error: &'a dyn std::error::Error },
+    /// The names of a function could not be closed around its body.
+    NotClosed { by: &'a str, error: &'a dyn std::error::Error },
     /// The store has lost writes that this process knows of. If it `clears`, everything is removed.
     WritesLost { clears: bool },
     /// Invalidations that had failed have succeeded, and have removed so many entries.
@@ -106,7 +108,9 @@ pub(crate) enum NotStored {
     MadeFromItself,
     /// Its key, a tag or a dependency was invalidated while it was loaded.
     Invalidated,
-    /// The same, and the invalidation was its own load's, not for the first time.
+    /// Its key, a tag or a dependency is closed around a change.
+    Closed,
+    /// It was invalidated while it was loaded, by its own load, not for the first time.
     InvalidatesItself,
     /// An invalidation by pattern, or of everything, ran while it was loaded.
     FloorRaised,
@@ -156,7 +160,7 @@ impl NotStored {
             }
             Self::NotWanted | Self::NoReading | Self::Unanswered => return None,
             Self::TooManyNames | Self::PrefixContested => return None,
-            Self::Invalidated | Self::FloorRaised | Self::ClockLost => return None,
+            Self::Invalidated | Self::Closed | Self::FloorRaised | Self::ClockLost => return None,
         })
     }
 }
@@ -210,6 +214,7 @@ impl Counters {
                     tracing::error!(by, count, %error, "an invalidation failed; it is retried in the background");
                 }
             }
+            Event::NotClosed { by, error } => self.note_not_closed(by, error),
             Event::WritesLost { clears } => say_writes_lost(clears),
             Event::InvalidationsMadeGood(removed) => tracing::info!(removed, "failed invalidations were made good"),
             Event::InvalidName { by, error } => {
@@ -237,6 +242,13 @@ impl Counters {
         }
     }
 
+    fn note_not_closed(&self, by: &str, error: &dyn std::error::Error) {
+        if let Some(count) = self.pace.due(Line::Closing, by, 1) {
+            let then = "a value from before the change may be served until it has invalidated";
+            tracing::error!(by, count, %error, "a function's names could not be closed around its change: {then}");
+        }
+    }
+
     fn report_clash(&self, first: &str, second: &str) {
         let message = "two functions cache under one prefix, and would be served each other's entries: neither of \
              them is cached any more; said once";
@@ -261,6 +273,7 @@ impl Counters {
         match reason {
             NotStored::NotWanted | NotStored::NoReading | NotStored::KeyUnspelled | NotStored::Unanswered => {}
             NotStored::Invalidated
+            | NotStored::Closed
             | NotStored::InvalidatesItself
             | NotStored::FloorRaised
             | NotStored::ClockLost

@@ -14,6 +14,7 @@ pub(super) enum Line {
     HiddenFailure,
     Invalidation,
     InvalidName,
+    Closing,
     Warming,
 }
 

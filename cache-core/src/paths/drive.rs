@@ -1,5 +1,7 @@
 //! An invalidation on its way: chunk by chunk and page by page, until nothing is pending.
 
+use std::time::Duration;
+
 use crate::clock::{self, Instant};
 use crate::config::{INVALIDATE_DEADLINE, INVALIDATE_NAMES_PER_CHUNK};
 use crate::error::{Error, ErrorKind};
@@ -7,13 +9,35 @@ use crate::invalidation::Targets;
 use crate::name::Name;
 use crate::observe::Event;
 use crate::runtime::Runtime;
-use crate::store::{Removal, StoreLoss, SweepScope};
+use crate::store::{ClosingId, Removal, StoreLoss, SweepScope};
+
+/// What becomes of the given names beside their invalidation.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Marking {
+    /// Nothing.
+    Keep,
+    /// They are closed, or nothing is done.
+    Close { by: ClosingId, lasts: Duration },
+    /// They are invalidated, and closed if there is room.
+    Hold { by: ClosingId, lasts: Duration },
+    /// They are opened.
+    Open { by: ClosingId },
+}
 
 /// Sends all targets and goes on until nothing is pending. Returns the number of live entries
 /// removed.
 pub(crate) async fn drive(runtime: &Runtime, targets: &Targets) -> Result<u64, Error> {
+    let marking = match targets.hold {
+        Duration::ZERO => Marking::Keep,
+        lasts => Marking::Hold { by: ClosingId::new(), lasts },
+    };
+    drive_marking(runtime, targets, marking).await
+}
+
+/// As [`drive`], and marks the names.
+pub(crate) async fn drive_marking(runtime: &Runtime, targets: &Targets, marking: Marking) -> Result<u64, Error> {
     let _under_way = runtime.change();
-    Drive::new(runtime).all(targets).await
+    Drive::new(runtime).all(targets, marking).await
 }
 
 /// Counts what one chunk removed, each entry for the prefix of its key.
@@ -42,17 +66,19 @@ struct Drive<'a> {
     removed: u64,
     /// The highest mark of lost members that a reply told of.
     lost: u64,
+    /// Why names were not closed that were to be held.
+    not_held: Option<Error>,
 }
 
 impl<'a> Drive<'a> {
     fn new(runtime: &'a Runtime) -> Self {
-        Self { runtime, until: clock::now() + INVALIDATE_DEADLINE, removed: 0, lost: 0 }
+        Self { runtime, until: clock::now() + INVALIDATE_DEADLINE, removed: 0, lost: 0, not_held: None }
     }
 
-    async fn all(mut self, targets: &Targets) -> Result<u64, Error> {
+    async fn all(mut self, targets: &Targets, marking: Marking) -> Result<u64, Error> {
         let mut pending = false;
         for chunk in targets.names.chunks(INVALIDATE_NAMES_PER_CHUNK) {
-            let drained = self.chunk(chunk).await?;
+            let drained = self.chunk(chunk, marking).await?;
             pending = self.count(&drained);
         }
         if pending {
@@ -69,7 +95,7 @@ impl<'a> Drive<'a> {
             }
         }
         self.recover().await?;
-        Ok(self.removed)
+        self.not_held.map_or(Ok(self.removed), Err)
     }
 
     async fn clear(&mut self) -> Result<(), Error> {
@@ -107,7 +133,7 @@ impl<'a> Drive<'a> {
 
     async fn drain(&mut self) -> Result<(), Error> {
         loop {
-            let drained = self.chunk(&[]).await?;
+            let drained = self.chunk(&[], Marking::Keep).await?;
             if !self.count(&drained) {
                 return Ok(());
             }
@@ -115,9 +141,21 @@ impl<'a> Drive<'a> {
         }
     }
 
-    async fn chunk(&self, names: &[Name]) -> Result<Removal, Error> {
+    async fn chunk(&mut self, names: &[Name], marking: Marking) -> Result<Removal, Error> {
         self.check_time()?;
-        self.runtime.store()?.invalidate(names, self.operation_ends()).await
+        let (store, until) = (self.runtime.store()?, self.operation_ends());
+        match marking {
+            Marking::Keep => store.invalidate(names, until).await,
+            Marking::Close { by, lasts } => store.close(names, by, lasts, until).await,
+            Marking::Open { by } => store.open(names, by, until).await,
+            Marking::Hold { by, lasts } => match store.close(names, by, lasts, until).await {
+                Err(error) if error.kind() == ErrorKind::Limit => {
+                    self.not_held = Some(error);
+                    store.invalidate(names, until).await
+                }
+                held => held,
+            },
+        }
     }
 
     fn operation_ends(&self) -> Instant {

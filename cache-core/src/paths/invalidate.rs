@@ -4,14 +4,17 @@
 
 use std::sync::Arc;
 
+use std::time::Duration;
+
 use tokio::runtime::Handle;
 
-use super::drive::drive;
+use super::drive::{Marking, drive, drive_marking};
 use super::recovery;
 use crate::error::{Error, ErrorKind};
 use crate::invalidation::{Invalidated, Invalidation, Targets};
 use crate::observe::Event;
 use crate::runtime::{Runtime, provenance};
+use crate::store::ClosingId;
 
 /// An invalidation that is to be done. Dropped before its targets were reached, it is owed to the
 /// recovery. That includes an invalidation whose tokio runtime ends while it runs.
@@ -36,6 +39,31 @@ impl Obligation {
         let entries = drive(&self.runtime, &self.targets).await?;
         self.fulfilled();
         Ok(Invalidated { entries })
+    }
+
+    /// Removes the targets and closes their names.
+    pub(crate) async fn close(&self, by: ClosingId, lasts: Duration) -> Result<(), Error> {
+        drive_marking(&self.runtime, &self.targets, Marking::Close { by, lasts }).await.map(drop)
+    }
+
+    /// Removes the targets and opens their names, now or when they have been held for long enough.
+    /// If that fails, they are owed.
+    pub(crate) async fn open(self, by: ClosingId) -> Result<Invalidated, Error> {
+        let marking = match self.targets.hold {
+            Duration::ZERO => Marking::Open { by },
+            lasts => Marking::Hold { by, lasts },
+        };
+        let entries = drive_marking(&self.runtime, &self.targets, marking).await?;
+        self.fulfilled();
+        Ok(Invalidated { entries })
+    }
+
+    pub(crate) fn runtime(&self) -> &Arc<Runtime> {
+        &self.runtime
+    }
+
+    pub(crate) fn targets(&self) -> &Arc<Targets> {
+        &self.targets
     }
 
     /// The targets were reached: nothing is owed.

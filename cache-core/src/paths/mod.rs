@@ -1,5 +1,6 @@
 //! Ways through the cache, bytes in and bytes out: no type of a user's, and nothing of Redis.
 
+pub(crate) mod closing;
 mod drive;
 pub(crate) mod invalidate;
 pub(crate) mod lease;

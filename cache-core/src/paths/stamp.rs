@@ -193,6 +193,7 @@ impl From<Refusal> for NotStored {
     fn from(refusal: Refusal) -> Self {
         match refusal {
             Refusal::Fenced => Self::Invalidated,
+            Refusal::Closed => Self::Closed,
             Refusal::BelowFloor => Self::FloorRaised,
             Refusal::ForeignIncarnation => Self::ClockLost,
             Refusal::TooOld => Self::TooOld,

@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::closing::{self, Closing};
 use super::drive::finish;
 use super::invalidate::{self, Obligation};
 use super::stamp::{Origin, Prepared};
@@ -53,18 +54,22 @@ pub(crate) fn prepare(
 }
 
 /// Replaces the entry, and removes what depends on it. If the write fails, or the future is
-/// dropped, even unpolled, the removal of the entry is owed.
+/// dropped, even unpolled, the removal of the entry is owed. What is closed is opened.
 pub(crate) fn write(
     subject: Arc<Subject>,
     prepared: Prepared,
+    closing: Option<Closing>,
 ) -> impl Future<Output = Result<Put, Error>> + Send + use<> {
-    let obligation = removal(&subject);
+    let (obligation, opens) = match closing.and_then(Closing::into_write) {
+        Some((obligation, by)) => (obligation, Some(by)),
+        None => (removal(&subject), None),
+    };
     async move {
         let (Some((key, store)), runtime) = (subject.place(), &subject.runtime) else { return Ok(Put::default()) };
         let mut budget = Budget::new(runtime.config.operation_deadline);
         let _under_way = runtime.change();
         let fill = prepared.fill(&key.text, Token::new());
-        let written = budget.ask(&subject.counters, |until| store.write(fill, until)).await?;
+        let written = budget.ask(&subject.counters, |until| store.write(fill, opens, until)).await?;
         // If members were lost, everything is removed after it.
         let is_kept = written.drained.lost == 0;
         let entries = finish(runtime, written.drained).await?;
@@ -92,21 +97,26 @@ pub(crate) struct Writer {
     subject: Option<Arc<Subject>>,
     /// `None`: the store did not answer, so nothing can prove the value current.
     clock: Option<ClockReading>,
+    /// The entry is closed while the body runs.
+    closing: Option<Closing>,
     scope: Arc<Scope>,
 }
 
 impl Writer {
-    /// Reads the clock. If this future is dropped, the body has not begun, and nothing was written.
-    pub(crate) async fn begin(subject: Arc<Subject>) -> Self {
+    /// Closes the entry, if it is to be closed around the body, and reads the clock. If this future
+    /// is dropped, the body has not begun, and nothing was written.
+    pub(crate) async fn begin(subject: Arc<Subject>, around: bool) -> Self {
         let runtime = subject.runtime.clone();
         // The scope is not that of a load of the key: inside the body, calls of the target function
         // are calls like any other.
         let scope = Scope::new(runtime.id, None, runtime.config.names_max);
         if subject.place().is_none() {
-            return Self { subject: None, clock: None, scope };
+            return Self { subject: None, clock: None, closing: None, scope };
         }
+        let closing = if around { close(&subject).await } else { None };
+        // After the closing, which is this writer's own.
         let clock = read_clock(&subject).await.ok();
-        Self { subject: Some(subject), clock, scope }
+        Self { subject: Some(subject), clock, closing, scope }
     }
 
     /// The body. The entry inherits the names of the cached calls inside it.
@@ -123,7 +133,7 @@ impl Writer {
     ) -> Settlement {
         let Some(subject) = self.subject.take() else { return Box::pin(std::future::ready(())) };
         let prepared = value.and_then(|(declared, encode)| self.prepare(&subject, declared, encode));
-        settle(subject, prepared)
+        settle(subject, prepared, self.closing.take())
     }
 
     fn prepare(
@@ -144,7 +154,7 @@ impl Writer {
         prepare(subject, declared, inherited, clock, encode)
     }
 
-    /// The function failed: nothing was written.
+    /// The function failed: nothing was written. What is closed is opened in the background.
     pub(crate) fn disarm(mut self) {
         self.subject = None;
     }
@@ -153,20 +163,30 @@ impl Writer {
 impl Drop for Writer {
     fn drop(&mut self) {
         if let Some(subject) = self.subject.take() {
-            drop(settle(subject, Err(NotStored::NotWanted)));
+            drop(settle(subject, Err(NotStored::NotWanted), self.closing.take()));
         }
     }
 }
 
+/// Without an answer the body runs all the same.
+async fn close(subject: &Arc<Subject>) -> Option<Closing> {
+    let (name, by) = (subject.name()?, &subject.policy.prefix);
+    let closed = closing::close(&subject.runtime, Targets::of(name), by.clone()).await;
+    closed.inspect_err(|error| subject.note(Event::NotClosed { by, error })).ok()
+}
+
 /// Writes the prepared value, or removes the entry.
-fn settle(subject: Arc<Subject>, prepared: Result<Prepared, NotStored>) -> Settlement {
+fn settle(subject: Arc<Subject>, prepared: Result<Prepared, NotStored>, closing: Option<Closing>) -> Settlement {
     let target = subject.clone();
     let say = move |error: &Error| target.note(Event::InvalidationFailed { by: &target.policy.prefix, error });
     match prepared {
-        Ok(prepared) => Box::pin(invalidate::report(write(subject, prepared), say)),
+        Ok(prepared) => Box::pin(invalidate::report(write(subject, prepared, closing), say)),
         Err(reason) => {
             subject.note(Event::NotStored(reason));
-            Box::pin(invalidate::report(removal(&subject).drive(), say))
+            match closing {
+                Some(closing) => Box::pin(closing.open_and_report()),
+                None => Box::pin(invalidate::report(removal(&subject).drive(), say)),
+            }
         }
     }
 }

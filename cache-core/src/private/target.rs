@@ -109,13 +109,24 @@ pub fn writable<T, Recipe: IsWritable, In>(_: &Target<T, Recipe, In>) {}
 /// Compiles for a target whose companion knows in which cache the entry is stored.
 pub fn located<T, Recipe, In: IsLocated>(_: &Target<T, Recipe, In>) {}
 
+/// Whether an entry is closed while the body runs that changes its data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Around {
+    /// It is.
+    Closed,
+    /// It is not.
+    Open,
+}
+
 /// Begins to write through, before the body runs. `cache` is the cache to write to; `None`: the
 /// target's cache.
 pub fn write_through<T, Recipe, In>(
     cache: Option<&Cache>,
     target: Target<T, Recipe, In>,
+    around: Around,
 ) -> impl Future<Output = Writing<T>> + Send + use<T, Recipe, In> {
-    writing(runtime_of(cache.or(target.cache.as_ref())), target.key, target.coding)
+    let runtime = runtime_of(cache.or(target.cache.as_ref()));
+    writing(runtime, target.key, target.coding, around == Around::Closed)
 }
 
 /// The value to write, if the result of the body holds one.

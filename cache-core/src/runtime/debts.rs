@@ -41,6 +41,8 @@ struct Ledger {
     names: HashMap<Name, u64>,
     patterns: HashMap<Box<str>, (Glob, u64)>,
     clear: Option<u64>,
+    /// The longest time for which names that are owed are to stay closed.
+    hold: Duration,
     worker: Option<Worker>,
     under_way: HashMap<u64, Arc<Targets>>,
 }
@@ -98,6 +100,7 @@ impl Debts {
         if targets.clear {
             ledger.clear = Some(at);
         }
+        ledger.hold = ledger.hold.max(targets.hold);
         ledger.names.extend(targets.names.into_iter().map(|name| (name, at)));
         let patterns = targets.patterns.into_iter();
         ledger.patterns.extend(patterns.map(|pattern| (pattern.as_str().into(), (Glob::new(&pattern), at))));
@@ -145,6 +148,7 @@ impl Debts {
             names: ledger.names.keys().cloned().collect(),
             patterns: ledger.patterns.keys().map(ToString::to_string).collect(),
             clear: ledger.clear.is_some(),
+            hold: ledger.hold,
         };
         (targets, ledger.last)
     }
@@ -165,6 +169,9 @@ impl Debts {
         ledger.names.retain(|_, at| *at > until);
         ledger.patterns.retain(|_, (_, at)| *at > until);
         ledger.clear = ledger.clear.filter(|at| *at > until);
+        if ledger.names.is_empty() {
+            ledger.hold = Duration::ZERO;
+        }
         self.owing.store(ledger.owes(), Ordering::SeqCst);
     }
 

@@ -40,6 +40,7 @@ macro_rules! on_every_store {
     };
 }
 
+mod closing;
 mod counting;
 mod learned;
 mod leaving;

@@ -14,8 +14,8 @@ use self::rules::Rules;
 use self::state::State;
 use super::watches::{Change, Watch, Watches};
 use super::{
-    ClockReading, CopyKeeper, CopyKeepers, Fill, FillReply, IfPresent, LeaseReply, LeaseRequest, Recall, Removal,
-    Store, StoreFuture, SweepReply, SweepScope, Token, Voucher, WriteReply,
+    ClockReading, ClosingId, CopyKeeper, CopyKeepers, Fill, FillReply, IfPresent, LeaseReply, LeaseRequest, Recall,
+    Removal, Store, StoreFuture, SweepReply, SweepScope, Token, Voucher, WriteReply, too_many_closed,
 };
 use crate::clock::{self, Instant};
 use crate::config::{Config, INVALIDATE_NAMES_PER_CHUNK};
@@ -25,6 +25,7 @@ use crate::name::Name;
 use crate::observe::MemoryUse;
 
 mod cascade;
+mod closings;
 mod entries;
 mod fences;
 mod indexes;
@@ -122,6 +123,20 @@ impl MemoryStore {
     fn ended(&self, key: &str) {
         self.watches.wake(key.as_bytes());
         self.watches.wake(lease_name(key).as_bytes());
+    }
+
+    fn run_invalidation<'a>(
+        &'a self,
+        names: &'a [Name],
+        step: impl FnOnce(&mut State, Now) -> Result<Removal, Error> + Send + 'a,
+    ) -> StoreFuture<'a, Removal> {
+        debug_assert!(names.len() <= INVALIDATE_NAMES_PER_CHUNK);
+        Box::pin(async move {
+            let drained = self.run(step).await??;
+            // Wakes the callers that wait for a load that this invalidation has overtaken.
+            names.iter().filter_map(Name::as_key).for_each(|key| self.watches.wake(lease_name(key).as_bytes()));
+            Ok(drained)
+        })
     }
 
     fn run_on<'a, T: Send + 'a>(
@@ -229,23 +244,25 @@ impl Store for MemoryStore {
         })
     }
 
-    fn write<'a>(&'a self, fill: Fill<'a>, _: Instant) -> StoreFuture<'a, WriteReply> {
+    fn write<'a>(&'a self, fill: Fill<'a>, opens: Option<ClosingId>, _: Instant) -> StoreFuture<'a, WriteReply> {
         Box::pin(async move {
             let key = fill.key;
-            let reply = self.run_on(key, move |state, name, now| state.write(name, &fill, now)).await?;
+            let reply = self.run_on(key, move |state, name, now| state.write(name, &fill, opens, now)).await?;
             self.ended(key);
             Ok(reply)
         })
     }
 
     fn invalidate<'a>(&'a self, names: &'a [Name], _: Instant) -> StoreFuture<'a, Removal> {
-        debug_assert!(names.len() <= INVALIDATE_NAMES_PER_CHUNK);
-        Box::pin(async move {
-            let drained = self.run(move |state, now| state.invalidate(names, now)).await?;
-            // Wakes the callers that wait for a load that this invalidation has overtaken.
-            names.iter().filter_map(Name::as_key).for_each(|key| self.watches.wake(lease_name(key).as_bytes()));
-            Ok(drained)
-        })
+        self.run_invalidation(names, move |state, now| Ok(state.invalidate(names, now)))
+    }
+
+    fn close<'a>(&'a self, names: &'a [Name], by: ClosingId, lasts: Duration, _: Instant) -> StoreFuture<'a, Removal> {
+        self.run_invalidation(names, move |state, now| state.close(names, by, lasts, now).ok_or_else(too_many_closed))
+    }
+
+    fn open<'a>(&'a self, names: &'a [Name], by: ClosingId, _: Instant) -> StoreFuture<'a, Removal> {
+        self.run_invalidation(names, move |state, now| Ok(state.open(names, by, now)))
     }
 
     fn sweep<'a>(

@@ -1,5 +1,6 @@
 //! Where entries live, a method a round trip: nothing of types, freshness, flights and functions.
 
+mod closing;
 #[cfg(test)]
 mod conformance;
 mod copies;
@@ -10,6 +11,7 @@ mod scheme;
 mod store;
 mod watches;
 
+pub(crate) use closing::{ClosingId, too_many_closed};
 pub(crate) use copies::{CopyKeeper, CopyKeepers, Voucher};
 pub(crate) use scheme::Scheme;
 #[cfg(feature = "redis")]

@@ -15,9 +15,9 @@ use crate::entry::Version;
 use crate::error::{Error, ErrorKind};
 use crate::name::Name;
 use crate::store::{
-    Change, ClockReading, CopyKeeper, CopyKeepers, Fill, FillReply, IfHeld, IfPresent, LeaseReply, LeaseRequest,
-    LossListener, Recall, Refusal, Removal, Store, StoreFuture, StoreHealth, StoreLoss, SweepReply, SweepScope, Token,
-    Voucher, Watch, WriteReply,
+    Change, ClockReading, ClosingId, CopyKeeper, CopyKeepers, Fill, FillReply, IfHeld, IfPresent, LeaseReply,
+    LeaseRequest, LossListener, Recall, Refusal, Removal, Store, StoreFuture, StoreHealth, StoreLoss, SweepReply,
+    SweepScope, Token, Voucher, Watch, WriteReply,
 };
 
 mod connect;
@@ -25,6 +25,7 @@ mod large;
 mod layout;
 mod losses;
 mod reaper;
+mod removal;
 mod reply;
 mod resp;
 mod scripts;
@@ -95,28 +96,16 @@ impl RedisStore {
         }
     }
 
-    /// One chunk or page: the clock's connection, root, nonce and retention, then `rest`.
-    async fn run_invalidation(&self, script: &'static Script, rest: &[&[u8]], until: Instant) -> Result<Reply, Error> {
-        let (clock, nonce) = (self.layout.clock(), nonce());
-        let retention = millis(self.fence_retention).to_string();
-        let mut args: Vec<&[u8]> = vec![self.layout.root().as_bytes(), nonce.as_bytes(), retention.as_bytes()];
-        args.extend_from_slice(rest);
-        let reply = self.pool.run(script, StripeKey::new(&clock), &[&clock], &args, until).await?;
-        self.heed(&reply)?;
-        Ok(reply)
-    }
-
-    /// Takes note of what the reply to an invalidation or a write says beside its outcome.
-    fn heed(&self, reply: &Reply) -> Result<(), Error> {
-        self.losses.saw(reply::seq(reply)?);
-        self.losses.note_replaced(reply::replaced(reply)?);
-        Ok(())
-    }
-
     /// Runs `fill.lua` or `write.lua`. Before it, a large value is staged and many names are
     /// registered, in round trips of their own. The last script checks every fence and puts the
-    /// value in its place.
-    async fn run_fill(&self, script: &'static Script, fill: &Fill<'_>, until: Instant) -> Result<Reply, Error> {
+    /// value in its place. It is given `last` behind the names.
+    async fn run_fill(
+        &self,
+        script: &'static Script,
+        fill: &Fill<'_>,
+        last: &[&[u8]],
+        until: Instant,
+    ) -> Result<Reply, Error> {
         self.large.note(fill.key, fill.value.len());
         let is_staged = fill.value.len() >= STAGED_BYTES_MIN;
         if is_staged {
@@ -127,14 +116,14 @@ impl RedisStore {
         let mut registered = 0;
         while fill.names.len() - registered > FILL_NAMES_PER_STEP {
             let slice = &fill.names[registered..registered + FILL_NAMES_PER_STEP];
-            let reply = self.run_fill_step(&scripts::FILL, FillStep::Register, fill, slice, until).await?;
+            let reply = self.run_fill_step(&scripts::FILL, FillStep::Register, fill, slice, &[], until).await?;
             self.losses.note_replaced(reply::replaced_by_fill(&reply));
             if reply::fill(&reply)? != FillReply::Stored {
                 break; // the last step finds the same reason, and gives the lease back
             }
             registered += FILL_NAMES_PER_STEP;
         }
-        self.run_fill_step(script, FillStep::Store { registered, is_staged }, fill, fill.names, until).await
+        self.run_fill_step(script, FillStep::Store { registered, is_staged }, fill, fill.names, last, until).await
     }
 
     async fn run_fill_step(
@@ -143,6 +132,7 @@ impl RedisStore {
         step: FillStep,
         fill: &Fill<'_>,
         names: &[Name],
+        last: &[&[u8]],
         until: Instant,
     ) -> Result<Reply, Error> {
         let (clock, value_key, lease) = (self.layout.clock(), self.layout.value(fill.key), self.layout.lease(fill.key));
@@ -177,6 +167,7 @@ impl RedisStore {
             args.extend([&learned[..], ttl_ms.as_bytes()]);
         }
         args.extend(names.iter().map(|name| name.as_str().as_bytes()));
+        args.extend(last);
         self.pool.run(script, self.stripe(fill.key), &keys, &args, until).await
     }
 
@@ -375,24 +366,25 @@ impl Store for RedisStore {
                 self.release_lease(fill.key, fill.token, until).await?;
                 return Ok(FillReply::Refused(Refusal::TooOld));
             }
-            let reply = self.run_fill(&scripts::FILL, &fill, until).await?;
+            let reply = self.run_fill(&scripts::FILL, &fill, &[], until).await?;
             self.losses.note_replaced(reply::replaced_by_fill(&reply));
             self.wake_reaper();
             reply::fill(&reply)
         })
     }
 
-    fn write<'a>(&'a self, fill: Fill<'a>, until: Instant) -> StoreFuture<'a, WriteReply> {
+    fn write<'a>(&'a self, fill: Fill<'a>, opens: Option<ClosingId>, until: Instant) -> StoreFuture<'a, WriteReply> {
         Box::pin(async move {
             if self.is_too_old(fill.clock) {
-                let drained = self.invalidate(&[Name::key(fill.key)?], until).await?;
+                let drained = self.remove(fill.key, opens, until).await?;
                 return Ok(WriteReply { fill: FillReply::Refused(Refusal::TooOld), drained });
             }
-            let written = match self.run_fill(&scripts::WRITE, &fill, until).await {
+            let by = opens.map_or_else(String::new, closing_text);
+            let written = match self.run_fill(&scripts::WRITE, &fill, &[by.as_bytes()], until).await {
                 // The script that removes has not run: there was no room to stage the value, or to
                 // register its names.
                 Err(error) if error.kind() == ErrorKind::Limit => {
-                    let drained = self.invalidate(&[Name::key(fill.key)?], until).await?;
+                    let drained = self.remove(fill.key, opens, until).await?;
                     WriteReply { fill: FillReply::Refused(Refusal::OutOfMemory), drained }
                 }
                 written => {
@@ -407,12 +399,21 @@ impl Store for RedisStore {
     }
 
     fn invalidate<'a>(&'a self, names: &'a [Name], until: Instant) -> StoreFuture<'a, Removal> {
-        Box::pin(async move {
-            let names: Vec<&[u8]> = names.iter().map(|name| name.as_str().as_bytes()).collect();
-            let drained = reply::drained(&self.run_invalidation(&scripts::INVALIDATE, &names, until).await?)?;
-            self.wake_reaper();
-            Ok(drained)
-        })
+        Box::pin(self.invalidate_by(&scripts::INVALIDATE, names, &[], until))
+    }
+
+    fn close<'a>(
+        &'a self,
+        names: &'a [Name],
+        by: ClosingId,
+        lasts: Duration,
+        until: Instant,
+    ) -> StoreFuture<'a, Removal> {
+        Box::pin(self.close_names(names, by, lasts, until))
+    }
+
+    fn open<'a>(&'a self, names: &'a [Name], by: ClosingId, until: Instant) -> StoreFuture<'a, Removal> {
+        Box::pin(self.open_names(names, by, until))
     }
 
     fn sweep<'a>(
@@ -488,6 +489,10 @@ fn changes(layout: &Layout, keepers: &CopyKeepers) -> ChangeHook {
 /// New for every send, so that an incarnation made from it is new too.
 fn nonce() -> String {
     format!("{:016x}", fastrand::u64(..))
+}
+
+fn closing_text(by: ClosingId) -> String {
+    format!("{:032x}", by.0)
 }
 
 fn token_text(token: Token) -> String {

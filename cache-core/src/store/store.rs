@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::closing::ClosingId;
 use super::copies::{CopyKeeper, Voucher};
 use super::watches::Watch;
 use crate::clock::{self, Instant};
@@ -167,6 +168,8 @@ pub(crate) enum FillReply {
 pub(crate) enum Refusal {
     /// The key, a tag or a dependency was invalidated after the reading.
     Fenced,
+    /// The key, a tag or a dependency is closed.
+    Closed,
     /// The floor passed the reading.
     BelowFloor,
     /// The clock was lost after the reading.
@@ -350,13 +353,36 @@ pub(crate) trait Store: Send + Sync + 'static {
     fn fill<'a>(&'a self, fill: Fill<'a>, until: Instant) -> StoreFuture<'a, FillReply>;
 
     /// Removes the key and what depends on it, and fences the key. Stores the new value only if
-    /// nothing that it depends on was invalidated after `fill.clock`, and memory is not full. Cost
-    /// as for `fill`; what is left of a cascade is pending.
-    fn write<'a>(&'a self, fill: Fill<'a>, until: Instant) -> StoreFuture<'a, WriteReply>;
+    /// nothing that it depends on was invalidated after `fill.clock` or is closed, and memory is
+    /// not full. Cost as for `fill`; what is left of a cascade is pending.
+    ///
+    /// With `opens`, this is also the end of an operation that had closed the key before it read
+    /// the clock: its own mark does not count, and is taken away.
+    fn write<'a>(&'a self, fill: Fill<'a>, opens: Option<ClosingId>, until: Instant) -> StoreFuture<'a, WriteReply>;
 
     /// One chunk of an invalidation: fences `names` (at most `INVALIDATE_NAMES_PER_CHUNK`; may be
     /// empty), removes what they reach, and goes on with whatever is pending.
     fn invalidate<'a>(&'a self, names: &'a [Name], until: Instant) -> StoreFuture<'a, Removal>;
+
+    /// As [`invalidate`](Self::invalidate), and closes the names for an operation: until it opens
+    /// them, or for `lasts`, nothing that belongs to one of them is stored. Again by the same
+    /// operation: they stay closed for `lasts` from now on.
+    ///
+    /// A mark that ends without its operation fences its name.
+    ///
+    /// Does nothing if more than [`CLOSED_NAMES_MAX`](crate::config::CLOSED_NAMES_MAX) names would
+    /// be closed: an error of kind `Limit`.
+    fn close<'a>(
+        &'a self,
+        names: &'a [Name],
+        by: ClosingId,
+        lasts: Duration,
+        until: Instant,
+    ) -> StoreFuture<'a, Removal>;
+
+    /// As [`invalidate`](Self::invalidate), and takes the operation's own marks away. Others may
+    /// keep a name closed.
+    fn open<'a>(&'a self, names: &'a [Name], by: ClosingId, until: Instant) -> StoreFuture<'a, Removal>;
 
     /// One page of a pattern walk; raises the floor first. `pattern` is a Redis glob over logical
     /// keys.

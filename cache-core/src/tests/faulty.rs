@@ -16,7 +16,7 @@ use crate::name::Name;
 use crate::store::far;
 use crate::store::memory::MemoryStore;
 use crate::store::{
-    ClockReading, Fill, FillReply, IfPresent, LeaseReply, LeaseRequest, Recall, Removal, Store, StoreFuture,
+    ClockReading, ClosingId, Fill, FillReply, IfPresent, LeaseReply, LeaseRequest, Recall, Removal, Store, StoreFuture,
     StoreHealth, SweepReply, SweepScope, Token, Watch, Watches, WriteReply,
 };
 
@@ -33,6 +33,8 @@ pub(super) enum Op {
     Fill,
     Write,
     Invalidate,
+    Close,
+    Open,
     Sweep,
     Ready,
 }
@@ -314,10 +316,10 @@ impl Store for Faulty {
         self.through(Op::Fill, until, Box::pin(async move { self.0.store.fill(fill, until).await }))
     }
 
-    fn write<'a>(&'a self, fill: Fill<'a>, until: Instant) -> StoreFuture<'a, WriteReply> {
+    fn write<'a>(&'a self, fill: Fill<'a>, opens: Option<ClosingId>, until: Instant) -> StoreFuture<'a, WriteReply> {
         self.plan(|plan| plan.ttls.push(fill.ttl));
         let work = async move {
-            let written = self.0.store.write(fill, until).await?;
+            let written = self.0.store.write(fill, opens, until).await?;
             Ok(WriteReply { drained: self.pending(written.drained), ..written })
         };
         self.through(Op::Write, until, Box::pin(work))
@@ -326,6 +328,22 @@ impl Store for Faulty {
     fn invalidate<'a>(&'a self, names: &'a [Name], until: Instant) -> StoreFuture<'a, Removal> {
         let work = async move { Ok(self.pending(self.0.store.invalidate(names, until).await?)) };
         self.through(Op::Invalidate, until, Box::pin(work))
+    }
+
+    fn close<'a>(
+        &'a self,
+        names: &'a [Name],
+        by: ClosingId,
+        lasts: Duration,
+        until: Instant,
+    ) -> StoreFuture<'a, Removal> {
+        let work = async move { Ok(self.pending(self.0.store.close(names, by, lasts, until).await?)) };
+        self.through(Op::Close, until, Box::pin(work))
+    }
+
+    fn open<'a>(&'a self, names: &'a [Name], by: ClosingId, until: Instant) -> StoreFuture<'a, Removal> {
+        let work = async move { Ok(self.pending(self.0.store.open(names, by, until).await?)) };
+        self.through(Op::Open, until, Box::pin(work))
     }
 
     fn sweep<'a>(

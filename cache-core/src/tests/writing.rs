@@ -1,6 +1,6 @@
 use super::*;
 use crate::error::ErrorKind;
-use crate::private::{Known, Target, coding, write_through};
+use crate::private::{Around, Known, Target, coding, write_through};
 
 #[tokio::test(start_paused = true)]
 async fn put_replaces_the_entry_and_removes_what_was_made_of_it() {
@@ -160,7 +160,7 @@ async fn after_a_put_nobody_joins_a_load_that_began_while_it_was_sent() {
 
 /// What `#[write_through]` becomes.
 async fn write(cache: Cache, key: Key<u32>, body: impl Future<Output = Result<u32, ()>>) -> Result<u32, ()> {
-    let writing = write_through(Some(&cache), Target::<_, Known, Known>::new(key, coding(), None)).await;
+    let writing = write_through(Some(&cache), Target::<_, Known, Known>::new(key, coding(), None), Around::Open).await;
     match writing.body(body).await {
         Ok(value) => {
             writing.finish(Some(&value)).await;

@@ -23,6 +23,7 @@ impl Collector {
             let reason = match given.to_string().as_str() {
                 "cache" | "context" => "it has a cache of its own",
                 "background" => "there is nothing to wait for",
+                "around" => "the transaction closes the names around its commit",
                 "when" => "what the parameters tell is collected in any case, for only it knows whether it was written",
                 _ => continue,
             };

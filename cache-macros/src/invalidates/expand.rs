@@ -63,6 +63,7 @@ fn body(plan: &InvalidationPlan, private: &TokenStream) -> TokenStream {
             quote_spanned!(Span::mixed_site() => let __outcome = #run; #complete __outcome)
         }
     };
+    let close = options.around.as_ref().map(|_| quote_spanned!(Span::mixed_site() => __guard.close().await;));
     // What is kept for after the body is declared by `known`, which must not be hidden in a block.
     quote_spanned! { Span::mixed_site() =>
         #checks
@@ -71,6 +72,7 @@ fn body(plan: &InvalidationPlan, private: &TokenStream) -> TokenStream {
         let mut __guard = #guard;
         #known
         __guard.known(#names);
+        #close
         #end
     }
 }

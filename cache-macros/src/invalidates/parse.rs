@@ -9,7 +9,8 @@ use crate::errors::Errors;
 use crate::names::{Item, Kind, read_items};
 use crate::options;
 
-const KNOWN: &[&str] = &["keys", "tags", "patterns", "when", "background", "after", "cache", "context", "crate"];
+const KNOWN: &[&str] =
+    &["keys", "tags", "patterns", "when", "background", "after", "around", "cache", "context", "crate"];
 
 #[derive(Default)]
 pub(crate) struct InvalidatesOptions {
@@ -21,6 +22,8 @@ pub(crate) struct InvalidatesOptions {
     pub(crate) background: bool,
     /// The parameter that collects what is invalidated after it has ended.
     pub(crate) after: Option<Ident>,
+    /// Close what is known before the body until after it.
+    pub(crate) around: Option<Ident>,
     pub(crate) cache: Option<Expr>,
     /// The parameter that brings the cache.
     pub(crate) context: Option<Ident>,
@@ -60,6 +63,7 @@ impl InvalidatesOptions {
                 self.background = true;
             }
             "after" => self.after = Some(read_after(name, input)?),
+            "around" => self.around = Some(options::flag(name, input)?),
             "cache" => self.cache = Some(options::value(name, input)?),
             "context" => self.context = Some(context::read(name, input)?),
             _ => self.krate = Some(options::value(name, input)?),

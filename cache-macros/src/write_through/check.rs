@@ -13,6 +13,7 @@ use crate::signature::{Function, peel_type};
 pub(crate) struct WritePlan {
     pub(crate) function: Function,
     pub(crate) target: Target,
+    pub(crate) around: bool,
     pub(crate) cache: Option<Expr>,
     /// What brings the cache, which `cache` then names.
     pub(crate) context: Option<Context>,
@@ -26,7 +27,7 @@ impl WritePlan {
         if let Type::ImplTrait(ty) = peel_type(&function.output) {
             errors.at(ty, "an `impl Trait` is not the value of an entry: name the type that is returned");
         }
-        let WriteThroughOptions { target, mut cache, context, krate } = options;
+        let WriteThroughOptions { target, around, mut cache, context, krate } = options;
         let context = Context::of(context.as_ref(), cache.as_ref(), &function, errors);
         if let Some(context) = &context {
             cache = Some(context.cache(&private_path(krate.as_ref())));
@@ -41,6 +42,6 @@ impl WritePlan {
                  parameters, or remove it with `#[invalidates(keys = [...])]`",
             );
         }
-        Some(Self { function, target, cache, context, krate })
+        Some(Self { function, target, around, cache, context, krate })
     }
 }

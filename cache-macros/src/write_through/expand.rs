@@ -1,7 +1,7 @@
 //! A plan becomes the wrapper: read the clock, run the body, write. Nothing fails here.
 
 use proc_macro2::{Span, TokenStream};
-use quote::quote_spanned;
+use quote::{quote, quote_spanned};
 use syn::Expr;
 use syn::spanned::Spanned;
 
@@ -36,7 +36,8 @@ fn body(plan: &WritePlan, private: &TokenStream) -> TokenStream {
         let given = given.type_value(private);
         checks.extend(quote_spanned!(at_target => #private_at_target::is_in_context(#given, &__target);));
     }
-    let begin = quote_spanned!(span => #private::write_through(__cache, __target));
+    let around = if plan.around { quote!(Closed) } else { quote!(Open) };
+    let begin = quote_spanned!(span => #private::write_through(__cache, __target, #private::Around::#around));
     let begin = wrapper::with_cache(cache.as_ref(), private, &begin);
     let run = wrapper::typed_body(function);
     let run = quote_spanned!(span => { let __outcome: #output = __writing.body(#run).await; __outcome });

@@ -9,11 +9,13 @@ use crate::errors::Errors;
 use crate::names::{TARGET, companion_call};
 use crate::options::{self, peel};
 
-const KNOWN: &[&str] = &["cache", "context", "crate"];
+const KNOWN: &[&str] = &["around", "cache", "context", "crate"];
 
 #[derive(Default)]
 pub(crate) struct WriteThroughOptions {
     pub(crate) target: Option<Target>,
+    /// Close the entry before the body until after it.
+    pub(crate) around: bool,
     pub(crate) cache: Option<Expr>,
     /// The parameter that brings the cache.
     pub(crate) context: Option<Ident>,
@@ -47,6 +49,10 @@ impl WriteThroughOptions {
         found.target = errors.keep(read_target(&target));
         options::read_options(rest, KNOWN, errors, |name, input, _| {
             match name.to_string().as_str() {
+                "around" => {
+                    options::flag(name, input)?;
+                    found.around = true;
+                }
                 "cache" => found.cache = Some(options::value(name, input)?),
                 "context" => found.context = Some(context::read(name, input)?),
                 _ => found.krate = Some(options::value(name, input)?),

@@ -200,7 +200,7 @@ impl Rig {
     ) -> WriteReply {
         let (value, ttl) = (stored(names, key.as_bytes()), Duration::from_secs(600));
         let fill = Fill { key, value, names, ttl, clock, token: Token::new(), learned };
-        self.store.write(fill, far()).await.unwrap()
+        self.store.write(fill, None, far()).await.unwrap()
     }
 
     /// The payload.
@@ -220,7 +220,7 @@ impl Rig {
         first.removed + self.drain(first).await
     }
 
-    async fn drain(&self, mut last: Removal) -> u64 {
+    pub(in crate::store) async fn drain(&self, mut last: Removal) -> u64 {
         let mut removed = 0;
         while last.pending > 0 {
             last = self.chunk(&[]).await;
@@ -341,7 +341,7 @@ pub(in crate::store) fn parse(names: &[&str]) -> Vec<Name> {
 }
 
 /// A stored entry as far as a store looks at it: see the layout in `entry`.
-fn stored(names: &[Name], payload: &[u8]) -> Bytes {
+pub(in crate::store) fn stored(names: &[Name], payload: &[u8]) -> Bytes {
     let mut block = String::new();
     for name in names {
         block.push('\n');

@@ -128,7 +128,10 @@ async fn a_write_is_told(rig: Rig) {
     let watch = watch(&rig, IfPresent::Return).await;
     let value = Bytes::from_static(b"v");
     let ttl = Duration::from_secs(60);
-    other.write(Fill { key: "k", value, names: &[], ttl, clock: &clock, token, learned: None }, far()).await.unwrap();
+    other
+        .write(Fill { key: "k", value, names: &[], ttl, clock: &clock, token, learned: None }, None, far())
+        .await
+        .unwrap();
     assert_eq!(soon(watch.changed()).await, Change::Value);
 }
 
@@ -141,7 +144,7 @@ async fn a_refused_write_is_told(rig: Rig) {
     let watch = watch(&rig, IfPresent::Return).await;
     let (value, ttl, token) = (Bytes::from_static(b"v"), Duration::from_secs(60), Token::new());
     let fill = Fill { key: "k", value, names: &tag, ttl, clock: &clock, token, learned: None };
-    assert_eq!(other.write(fill, far()).await.unwrap().fill, FillReply::Refused(Refusal::Fenced));
+    assert_eq!(other.write(fill, None, far()).await.unwrap().fill, FillReply::Refused(Refusal::Fenced));
     soon(watch.changed()).await;
     granted(&*rig.store, Token::new()).await;
 }

@@ -1,13 +1,42 @@
 //! Removal: of names, of what depends on them, and of what matches a pattern.
 
+use std::time::Duration;
+
 use super::moment::Now;
 use super::rules::Rule;
 use super::state::State;
 use crate::name::Glob;
 use crate::name::Name;
-use crate::store::{Removal, SweepReply, SweepScope};
+use crate::store::{ClosingId, Removal, SweepReply, SweepScope};
 
 impl State {
+    /// `None`: no room for so many names, and nothing is done.
+    pub(super) fn close(&mut self, names: &[Name], by: ClosingId, lasts: Duration, now: Now) -> Option<Removal> {
+        self.end_marks(now);
+        if !self.closings.has_room_for(names, by, &self.settings) {
+            return None;
+        }
+        names.iter().for_each(|name| self.closings.close(name, by, now.at + lasts));
+        Some(self.invalidate(names, now))
+    }
+
+    pub(super) fn open(&mut self, names: &[Name], by: ClosingId, now: Now) -> Removal {
+        names.iter().for_each(|name| self.closings.open(name, by));
+        self.invalidate(if self.rules.keep(Rule::OpeningFences) { names } else { &[] }, now)
+    }
+
+    /// Opens what operations have left closed for too long. Nothing with these names was stored
+    /// meanwhile, so there is nothing to remove.
+    pub(super) fn end_marks(&mut self, now: Now) {
+        let mut seq = None;
+        while let Some(name) = self.closings.pop_ended(now.at) {
+            let seq = *seq.get_or_insert_with(|| self.fences.advance(now));
+            if self.rules.keep(Rule::EndedMarksFence) {
+                self.fences.fence(&name, seq, now);
+            }
+        }
+    }
+
     pub(super) fn invalidate(&mut self, names: &[Name], now: Now) -> Removal {
         let seq = self.fences.advance(now);
         let mut budget = self.settings.members_per_chunk;

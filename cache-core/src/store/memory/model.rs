@@ -12,6 +12,7 @@ use std::collections::HashSet;
 use super::rules::{Rule, Rules};
 use world::World;
 
+mod closing;
 mod digest;
 mod process;
 mod programs;
@@ -40,6 +41,8 @@ struct Program {
     steps_ahead: u8,
     fence_drops: u8,
     clock_losses: u8,
+    /// All marks end as if nobody had renewed them.
+    mark_ends: u8,
     crashes: u8,
     resends: u8,
     /// How many entries and members one operation collects and reaps.
@@ -60,6 +63,7 @@ const PROGRAM: Program = Program {
     steps_ahead: 0,
     fence_drops: 0,
     clock_losses: 0,
+    mark_ends: 0,
     crashes: 0,
     resends: 0,
     reaped_per_operation: 16,
@@ -148,6 +152,11 @@ fn each_rule_is_needed() {
         (ProcessesTellTheAge, "a clock that is set ahead and back, and a short-lived member"),
         (ReapingIsRemembered, "a clock that is set ahead and back during a load"),
         (EvictedNamesAreFenced, "eviction"),
+        (ClosedNamesRefuseFills, "a change around which a tag is closed"),
+        (MarksHaveAnOwner, "two changes around which a tag is closed"),
+        (OpeningFences, "a change around which a tag is closed"),
+        (EndedMarksFence, "a change whose process dies while a tag is closed"),
+        (WriteChecksClosedNames, "a write of what depends on a closed key"),
         (WriteFencesItsKey, "two writers of a key"),
         (WriteChecksEveryName, "a write of what depends on a key"),
         (SweepRaisesTheFloor, "a pattern"),

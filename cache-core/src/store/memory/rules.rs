@@ -48,6 +48,17 @@ pub(super) enum Rule {
     /// An evicted entry that leaves its indexes is fenced: a load that read it is no longer reached
     /// through it.
     EvictedNamesAreFenced,
+    /// A fill with a closed name is refused.
+    ClosedNamesRefuseFills,
+    /// Who opens a name takes the own mark away alone: another operation may not have ended.
+    MarksHaveAnOwner,
+    /// Opening fences: loads that began while the names were closed may have read what was there
+    /// before the change.
+    OpeningFences,
+    /// A mark that ends without its operation fences its name, as opening would have.
+    EndedMarksFence,
+    /// A write is refused for names that others have closed.
+    WriteChecksClosedNames,
     /// A write fences its key even if it stores nothing.
     WriteFencesItsKey,
     /// A write checks every name its value depends on, before it fences.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::closings::Closings;
 use super::entries::{Entries, StoredEntry};
 use super::fences::Fences;
 use super::indexes::Indexes;
@@ -18,7 +19,8 @@ use crate::entry::Version;
 use crate::name::Name;
 use crate::observe::MemoryUse;
 use crate::store::{
-    ClockReading, Fill, FillReply, IfPresent, LeaseReply, LeaseRequest, Recall, Refusal, Removal, Token, WriteReply,
+    ClockReading, ClosingId, Fill, FillReply, IfPresent, LeaseReply, LeaseRequest, Recall, Refusal, Removal, Token,
+    WriteReply,
 };
 
 #[derive(Clone)]
@@ -26,6 +28,7 @@ pub(super) struct State {
     pub(super) settings: Settings,
     pub(super) rules: Rules,
     pub(super) fences: Fences,
+    pub(super) closings: Closings,
     pub(super) leases: Leases,
     pub(super) entries: Entries,
     pub(super) indexes: Indexes,
@@ -42,6 +45,7 @@ impl State {
             settings,
             rules,
             fences: Fences::new(incarnation, now, rules),
+            closings: Closings::new(rules),
             leases: Leases::default(),
             entries: Entries::default(),
             indexes: Indexes::default(),
@@ -123,15 +127,18 @@ impl State {
     }
 
     /// The lease that still keeps others from loading `key`. A lease that has ended does not count.
-    /// Neither does one that an invalidation has overtaken, because its fill would be refused.
+    /// Neither does one that an invalidation has overtaken, or one of a closed key, because its
+    /// fill would be refused.
     fn lease(&self, key: &Name, now: Now) -> Option<LeaseRecord> {
-        self.leases.get(key).filter(|held| held.ends > now.at && !self.fences.overtook(key, held.seq))
+        let held = self.leases.get(key).filter(|held| held.ends > now.at && !self.fences.overtook(key, held.seq));
+        held.filter(|_| !self.closings.close_any(std::iter::once(key), None))
     }
 
     pub(super) fn fill(&mut self, key: &Name, fill: &Fill<'_>, now: Now) -> FillReply {
         self.leases.release(key, fill.token);
+        self.end_marks(now);
         let dependencies = if self.rules.keep(Rule::FillChecksEveryName) { fill.names } else { &[] };
-        let reply = match self.refusal(key, dependencies, fill.clock, now) {
+        let reply = match self.refusal(key, dependencies, fill.clock, None, now) {
             Some(refusal) => FillReply::Refused(refusal),
             None => {
                 self.store(key, fill, now);
@@ -142,11 +149,15 @@ impl State {
         reply
     }
 
-    pub(super) fn write(&mut self, key: &Name, fill: &Fill<'_>, now: Now) -> WriteReply {
+    pub(super) fn write(&mut self, key: &Name, fill: &Fill<'_>, opens: Option<ClosingId>, now: Now) -> WriteReply {
         self.leases.release(key, fill.token);
+        self.end_marks(now);
         // Check against the fences as they were: the fence set below is this write's own.
         let dependencies = if self.rules.keep(Rule::WriteChecksEveryName) { fill.names } else { &[] };
-        let refusal = self.refusal(key, dependencies, fill.clock, now);
+        let refusal = self.refusal(key, dependencies, fill.clock, opens, now);
+        if let Some(by) = opens {
+            self.closings.open(key, by);
+        }
         let seq = self.fences.advance(now);
         if self.rules.keep(Rule::WriteFencesItsKey) {
             self.fences.fence(key, seq, now);
@@ -169,8 +180,20 @@ impl State {
         WriteReply { fill: reply, drained }
     }
 
-    fn refusal(&self, key: &Name, names: &[Name], clock: &ClockReading, now: Now) -> Option<Refusal> {
-        self.fences.refusal(clock, std::iter::once(key).chain(names), &self.settings, now)
+    fn refusal(
+        &self,
+        key: &Name,
+        names: &[Name],
+        clock: &ClockReading,
+        opens: Option<ClosingId>,
+        now: Now,
+    ) -> Option<Refusal> {
+        let every_name = || std::iter::once(key).chain(names);
+        let refusal = self.fences.refusal(clock, every_name(), &self.settings, now);
+        refusal.or_else(|| {
+            let checks = opens.is_none() || self.rules.keep(Rule::WriteChecksClosedNames);
+            (checks && self.closings.close_any(every_name(), opens)).then_some(Refusal::Closed)
+        })
     }
 
     /// Value and memberships together.
@@ -214,6 +237,7 @@ impl State {
         self.entries.bytes()
             + self.indexes.bytes()
             + self.fences.bytes()
+            + self.closings.bytes()
             + self.leases.bytes()
             + self.pending.bytes()
             + self.learned.bytes()
@@ -229,6 +253,7 @@ impl State {
         assert_eq!(self.missing_membership(), None, "an entry is not in the index of a name of its own");
         assert!(self.bytes() <= self.settings.bytes_max);
         assert!(self.fences.len() <= self.settings.fences_max);
+        assert!(self.closings.len() <= self.settings.marks_max);
     }
 
     /// An entry, and a name of it that does not lead to it.

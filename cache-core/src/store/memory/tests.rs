@@ -126,7 +126,7 @@ impl Partition {
         self.tokens += 1;
         let (value, token) = (Bytes::from(logical.to_owned()), Token(self.tokens));
         let fill = Fill { key: logical, value, names: &sorted(names), ttl: TTL, clock, token, learned: None };
-        let written = self.state.write(&key(logical), &fill, self.now);
+        let written = self.state.write(&key(logical), &fill, None, self.now);
         self.check();
         written
     }

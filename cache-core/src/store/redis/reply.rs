@@ -87,6 +87,7 @@ fn verdict(text: Option<&str>) -> Result<FillReply, Error> {
     Ok(match text {
         Some("stored") => FillReply::Stored,
         Some("fenced") => FillReply::Refused(Refusal::Fenced),
+        Some("closed") => FillReply::Refused(Refusal::Closed),
         Some("floor") => FillReply::Refused(Refusal::BelowFloor),
         Some("incarnation") => FillReply::Refused(Refusal::ForeignIncarnation),
         Some("old") => FillReply::Refused(Refusal::TooOld),
@@ -102,6 +103,11 @@ pub(super) fn written(reply: &Reply) -> Result<WriteReply, Error> {
 
 pub(super) fn drained(reply: &Reply) -> Result<Removal, Error> {
     removal(array(reply)?)
+}
+
+/// Whether nothing was closed, because too much is.
+pub(super) fn is_full(reply: &Reply) -> bool {
+    text(Some(reply)).is_ok_and(|text| text == "full")
 }
 
 /// A prefix that is no text is of keys that are not ours.

@@ -22,6 +22,7 @@ macro_rules! on_every_server {
     };
 }
 
+mod closing;
 mod foreign;
 mod losses;
 mod reaping;

@@ -3,7 +3,7 @@
 use super::*;
 use crate::key::{Captured, Recipe};
 use crate::name::Names;
-use crate::private::{Known, Target, coding, write_through};
+use crate::private::{Around, Known, Target, coding, write_through};
 
 const INITIAL: Duration = Duration::from_millis(3_162);
 
@@ -89,7 +89,7 @@ async fn a_write_goes_by_what_is_known_and_teaches() {
             tokio::time::sleep(Duration::from_secs(1)).await;
             if through {
                 let target = Target::<_, Known, Known>::new(written(adaptive()), coding(), None);
-                write_through(Some(&cache), target).await.finish(Some(&value)).await;
+                write_through(Some(&cache), target, Around::Open).await.finish(Some(&value)).await;
             } else {
                 assert!(cache.put(written(adaptive()), &value).await.unwrap().stored);
             }

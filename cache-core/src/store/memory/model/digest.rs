@@ -63,6 +63,7 @@ impl Digest {
         let program = &world.program;
         self.add((program.expiries, program.evictions, program.retentions, program.fence_drops));
         self.add((program.clock_losses, program.crashes, program.resends, program.steps_ahead, world.is_ahead));
+        self.add(program.mark_ends);
         self.add((world.versions, world.required));
         self.time(world.now.at);
         self.store(world);
@@ -89,6 +90,11 @@ impl Digest {
             self.seq(seq);
             self.add(name);
         }
+        for (ends, name, by) in world.state.closings.iter() {
+            self.time(*ends);
+            self.add((name, by));
+        }
+        self.add(world.state.closings.len());
         self.add(world.state.leases.len());
         for (key, lease) in world.state.leases.iter() {
             self.seq(lease.seq);
@@ -135,11 +141,13 @@ impl Digest {
                 self.add(3);
                 self.frame(frame);
             }
+            Progress::Closing(closing) => self.add((5, closing)),
             Progress::WriteReply { source, version } => self.add((4, source, version)),
         }
     }
 
     fn frame(&mut self, frame: &Frame) {
+        self.add((frame.closes, frame.is_closed, frame.is_marked));
         self.add((frame.key, frame.token, frame.has_read, frame.has_called, frame.value, &frame.names));
         if let Some(ClockReading { incarnation, seq, read_at, .. }) = &frame.clock {
             self.add(incarnation);

@@ -6,16 +6,17 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::Instant;
 
+use super::closing::Closing;
 use super::world::{SOURCES, World};
 use crate::name::Name;
 use crate::store::memory::rules::Rule;
 use crate::store::memory::state::State;
 use crate::store::{
-    ClockReading, Fill, FillReply, IfPresent, LeaseReply, LeaseRequest, Recall, Refusal, SweepScope, Token,
+    ClockReading, ClosingId, Fill, FillReply, IfPresent, LeaseReply, LeaseRequest, Recall, Refusal, SweepScope, Token,
 };
 
 /// Nothing expires by itself: the explorer says when.
-const TTL: Duration = Duration::from_secs(1_000_000);
+pub(super) const TTL: Duration = Duration::from_secs(1_000_000);
 
 /// Functions that call each other: `c` → `b` → `a`, `y` → `z`, and `w` → `a`. The leaves `a` and
 /// `z` read the first source and have a tag; `w` reads the second; `b`, `c` and `y` only pass on
@@ -35,6 +36,10 @@ pub(super) enum Process {
     Clear,
     /// Changes the source of `a` or `w` and writes the new value through.
     Put(&'static str),
+    /// Changes the first source while what `Invalidate` would name is closed.
+    Around(&'static str),
+    /// As `Put`, while the key is closed.
+    PutAround(&'static str),
 }
 
 /// The version of each source that a value was made from.
@@ -53,6 +58,12 @@ pub(super) struct Frame {
     pub(super) has_called: bool,
     pub(super) value: Value,
     pub(super) names: BTreeSet<Name>,
+    /// A write that closes its key.
+    pub(super) closes: Option<ClosingId>,
+    /// The key is closed, and nothing is left to remove.
+    pub(super) is_closed: bool,
+    /// The mark is there, as far as the process knows.
+    pub(super) is_marked: bool,
 }
 
 /// A pattern walk, first of one scope, then of another.
@@ -74,6 +85,7 @@ pub(super) enum Progress {
         walk: Option<Walk>,
     },
     Writing(Frame),
+    Closing(Closing),
     /// The write is done; what is left of its cascade is pending.
     WriteReply {
         source: usize,
@@ -114,7 +126,21 @@ impl Frame {
     fn new(key: &'static str, if_present: IfPresent, token: Token) -> Self {
         let (has_read, has_called) = (source(key).is_none(), callee(key).is_none());
         let (clock, read_at, value, names) = (None, None, [None; SOURCES], BTreeSet::new());
-        Self { key, if_present, clock, read_at, token, has_read, has_called, value, names }
+        let (closes, is_closed, is_marked) = (None, false, false);
+        Self {
+            key,
+            if_present,
+            clock,
+            read_at,
+            token,
+            has_read,
+            has_called,
+            value,
+            names,
+            closes,
+            is_closed,
+            is_marked,
+        }
     }
 
     /// A process itself refuses a load that it knows to be too old, and then only removes.
@@ -133,7 +159,7 @@ impl Frame {
         let value = Bytes::from_iter(self.value.iter().map(|version| version.unwrap_or(u8::MAX)));
         let fill = Fill { key: self.key, value, names: &names, ttl: TTL, clock, token: self.token, learned: None };
         if is_write {
-            let written = state.write(&key(self.key), &fill, world.now);
+            let written = state.write(&key(self.key), &fill, self.closes, world.now);
             (written.fill, written.drained.pending)
         } else {
             (state.fill(&key(self.key), &fill, world.now), 0)
@@ -157,17 +183,26 @@ impl Process {
         match *self {
             Self::Call(key) => Progress::Loading(vec![Frame::new(key, IfPresent::Return, token)]),
             Self::Refresh(key) => Progress::Loading(vec![Frame::new(key, IfPresent::Ignore, token)]),
-            Self::Invalidate("k") => Progress::Invalidating { names: vec![key("a")], began: None, walk: None },
-            Self::Invalidate("kk") => {
-                Progress::Invalidating { names: vec![key("a"), key("z")], began: None, walk: None }
+            Self::Invalidate(names) => Progress::Invalidating { names: named(names), began: None, walk: None },
+            Self::Around(names) => Progress::Closing(Closing::new(named(names), ClosingId(token.0))),
+            Self::PutAround(key) => {
+                let closes = Some(ClosingId(token.0));
+                Progress::Writing(Frame { closes, ..Frame::new(key, IfPresent::Ignore, token) })
             }
-            Self::Invalidate(_) => Progress::Invalidating { names: vec![leaf_tag(0)], began: None, walk: None },
             Self::Sweep(glob) => {
                 walk(Walk { glob, scope: SweepScope::Values, then: SweepScope::Dependents, cursor: 0 })
             }
             Self::Clear => walk(Walk { glob: "*", scope: SweepScope::Values, then: SweepScope::AllIndexes, cursor: 0 }),
             Self::Put(key) => Progress::Writing(Frame::new(key, IfPresent::Ignore, token)),
         }
+    }
+}
+
+fn named(names: &str) -> Vec<Name> {
+    match names {
+        "k" => vec![key("a")],
+        "kk" => vec![key("a"), key("z")],
+        _ => vec![leaf_tag(0)],
     }
 }
 
@@ -188,6 +223,7 @@ impl World {
             Progress::Loading(frames) => self.step_load(frames),
             Progress::Invalidating { names, began, walk } => self.step_invalidation(names, began, walk),
             Progress::Writing(frame) => self.step_write(frame),
+            Progress::Closing(closing) => self.step_closing(closing),
             Progress::WriteReply { source, version } => {
                 let pending = self.state.invalidate(&[], self.now).pending;
                 ("drains after its write".to_owned(), self.after_write(source, version, pending))
@@ -285,6 +321,9 @@ impl World {
 
     fn step_write(&mut self, mut frame: Frame) -> (String, Progress) {
         let name = frame.key;
+        if let Some(by) = frame.closes.filter(|_| !frame.is_closed) {
+            return self.step_closing_of_write(frame, by);
+        }
         if frame.clock.is_none() {
             frame.clock = Some(self.state.read_clock(&key(frame.key), Recall::Nothing, self.now));
             frame.read_at = Some(self.time().passed);
@@ -293,6 +332,7 @@ impl World {
         let source = source(name).expect("only functions with data are written");
         if !frame.has_read {
             self.versions[source] += 1;
+            self.committed(source, frame.is_marked);
             self.read_data(&mut frame);
             if let Some(callee) = callee(name) {
                 frame.value[0] = Some(self.versions[0]);

@@ -1,6 +1,6 @@
 //! The programs. Kept small: what matters is who overtakes whom, not how many.
 
-use super::process::Process::{Call, Clear, Invalidate, Put, Refresh, Sweep};
+use super::process::Process::{Around, Call, Clear, Invalidate, Put, PutAround, Refresh, Sweep};
 use super::{PROGRAM, Program};
 
 pub(super) const PROGRAMS: &[Program] = &[
@@ -142,6 +142,66 @@ pub(super) const PROGRAMS: &[Program] = &[
         stored: &["b"],
         processes: &[Call("c"), Call("a"), Sweep("[a]")],
         expiries: 2,
+        ..PROGRAM
+    },
+    Program {
+        name: "a change around which a tag is closed",
+        stored: &["b"],
+        processes: &[Call("c"), Call("b"), Around("t")],
+        expiries: 1,
+        ..PROGRAM
+    },
+    Program {
+        name: "a change around which keys are closed",
+        stored: &["c"],
+        processes: &[Call("c"), Refresh("z"), Around("kk")],
+        inherits: true,
+        mark_ends: 1,
+        expiries: 1,
+        ..PROGRAM
+    },
+    Program {
+        name: "two changes around which a tag is closed",
+        stored: &["b"],
+        processes: &[Call("b"), Around("t"), Around("t")],
+        crashes: 1,
+        ..PROGRAM
+    },
+    Program {
+        name: "a change around which a key is closed, and an invalidation of it",
+        stored: &["b"],
+        processes: &[Call("b"), Around("k"), Invalidate("t")],
+        fence_drops: 1,
+        ..PROGRAM
+    },
+    Program {
+        name: "a change whose process dies while a tag is closed",
+        stored: &["b"],
+        processes: &[Call("b"), Call("y"), Around("t")],
+        crashes: 1,
+        mark_ends: 1,
+        ..PROGRAM
+    },
+    Program {
+        name: "closed names on a clock that is lost",
+        stored: &["b"],
+        processes: &[Call("c"), Around("t")],
+        clock_losses: 1,
+        crashes: 1,
+        ..PROGRAM
+    },
+    Program {
+        name: "a write of what depends on a closed key",
+        stored: &["a"],
+        processes: &[PutAround("w"), Around("k")],
+        ..PROGRAM
+    },
+    Program {
+        name: "two writers that close their key",
+        stored: &["b"],
+        processes: &[Call("b"), PutAround("a"), PutAround("a")],
+        crashes: 1,
+        mark_ends: 1,
         ..PROGRAM
     },
     Program { name: "clear", stored: &["b"], processes: &[Call("c"), Call("y"), Clear], expiries: 1, ..PROGRAM },

@@ -97,8 +97,13 @@ impl World {
                 }
                 next.push((what, world));
             }
-            let chunks_left = matches!(progress, Progress::Invalidating { began: Some(_), .. });
-            if chunks_left && self.program.crashes > 0 {
+            let may_crash = match progress {
+                Progress::Invalidating { began, .. } => began.is_some(),
+                Progress::Closing(closing) => closing.has_begun(),
+                Progress::Writing(frame) => frame.is_marked,
+                _ => false,
+            };
+            if may_crash && self.program.crashes > 0 {
                 let mut world = self.clone();
                 world.program.crashes -= 1;
                 world.progress[process] = Progress::Done;
@@ -156,9 +161,16 @@ impl World {
                 world.state.settings.fences_max = kept;
             });
         }
+        if self.program.mark_ends > 0 && self.state.closings.len() > 0 {
+            add("the marks end".to_owned(), &|world| {
+                world.program.mark_ends -= 1;
+                world.end_marks_of_all();
+            });
+        }
         if self.program.clock_losses > 0 {
             add("everything is lost".to_owned(), &|world| {
                 world.program.clock_losses -= 1;
+                world.forget_marks();
                 world.state = State::new(world.state.settings.clone(), world.state.rules, 1, world.now);
             });
         }

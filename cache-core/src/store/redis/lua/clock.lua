@@ -5,6 +5,7 @@
 --   !inc:<incarnation>  -inf        !floor  -floor        !seq  seq        <name>  its fence
 --   !reaped  -seq of the last reaping       !reaper  -µs when a process last came to reap
 --   !reign:<run id>/<replication id>  -seq with which this primary began
+--   !closed, !closed:…, !mark:…  between 0 and 1: see closings.lua
 --   !lost  -seq when members were found to be lost
 
 -- A missing (or unreadable) clock is made anew. Its incarnation is of this very call: a nonce of

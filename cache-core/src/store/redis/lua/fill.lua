@@ -1,5 +1,8 @@
 -- What fill_new.lua has not stored.
 local clock_was = seq
+if any_closed and not why then
+  why = refusal_of_closed(every_name(), '')
+end
 if why then
   drop_staged()
 else

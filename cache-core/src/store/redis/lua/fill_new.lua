@@ -1,13 +1,13 @@
 -- Stores a loaded value with its memberships, or refuses it.
 --
 -- KEYS, ARGV  as filling.lua says
--- Reply `stored` or why not: `incarnation` `floor` `old` `fenced`; then what was replaced, each after
---       a space: see guard.lua
+-- Reply `stored` or why not: `incarnation` `floor` `old` `fenced` `closed`; then what was replaced,
+--       each after a space: see guard.lua
 -- Cost  O(names · log n). Atomic: check, memberships, value and lease together.
 --
--- Most often no entry is replaced and nothing is due to be reaped. What this part has done when it
--- finds out that it is not so is done again by fill.lua.
-if not why and ARGV[10] == '0' and value ~= '' then
+-- Most often nothing is closed, no entry is replaced and nothing is due to be reaped. What this
+-- part has done when it finds out that it is not so is done again by fill.lua.
+if not why and not any_closed and ARGV[10] == '0' and value ~= '' then
   local is_usual, expires_at_ms = true, string.format('%d', now_ms + ttl_ms)
   if names_at <= #ARGV then
     local due_at_ms, due = string.format('%d', now_ms + ttl_ms + retention_ms), {}

@@ -16,7 +16,8 @@ local first = names_at + (tonumber(ARGV[10]) or 0)
 
 -- Why a value loaded (or written) after the reading is refused; nil if it is not.
 local why
-local shown = redis.pcall('ZMSCORE', clock_key, '!inc:' .. ARGV[5], '!seq')
+local shown = redis.pcall('ZMSCORE', clock_key, '!inc:' .. ARGV[5], '!seq', '!closed')
+local any_closed = shown[3]
 seq = shown[1] and tonumber(shown[2])
 if not seq then
   why = 'incarnation'

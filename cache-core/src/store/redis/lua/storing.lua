@@ -14,6 +14,15 @@ local function new_names()
   return names
 end
 
+-- The names of the new entry with its key, in order.
+local function every_name()
+  local names = { 'k' .. key }
+  for at = names_at, #ARGV do
+    names[#names + 1] = ARGV[at]
+  end
+  return names
+end
+
 -- Runs last: an entry never lives without its memberships. A large value is not copied through Lua:
 -- it lies under a key of its own. What the fill teaches is kept beside the entry and for longer: a
 -- value that is not stored teaches nothing.

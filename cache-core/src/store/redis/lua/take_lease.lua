@@ -1,12 +1,13 @@
 -- What grant.lua has not answered.
 --
--- A lease that the floor or a fence of the key has overtaken is free: what its holder loads would
--- be refused.
+-- A lease that the floor or a fence of the key has overtaken is free, and so is that of a closed
+-- key: what its holder loads would be refused.
 local takeovers = 0
 local held = redis.pcall('GET', KEYS[3])
 if type(held) == 'string' then
   local holder, of_incarnation, at_seq, since_ms, times = string.match(held, '^(%S+) (%S+) (%S+) (%d+) (%d+)$')
-  local key_fence = tonumber(redis.call('ZSCORE', clock_key, 'k' .. ARGV[4]) or 0)
+  local shown = redis.call('ZMSCORE', clock_key, 'k' .. ARGV[4], '!closed:k' .. ARGV[4])
+  local key_fence = shown[2] and math.huge or tonumber(shown[1] or 0)
   at_seq = tonumber(at_seq or 0)
   if holder and holder ~= ARGV[5] and of_incarnation == incarnation and at_seq >= floor and key_fence <= at_seq then
     local remaining_ms = redis.call('PTTL', KEYS[3])

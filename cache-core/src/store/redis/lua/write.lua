@@ -1,7 +1,7 @@
 -- Write-through: removes the key and what depends on it, and always fences the key. Stores the new
 -- value unless something that it depends on was invalidated after the reading, or memory is full.
 --
--- KEYS, ARGV  as filling.lua says
+-- KEYS, ARGV  as filling.lua and opening.lua say
 -- Reply { 'stored' or why not (as fill.lua, or 'memory'), removed, what is still pending,
 --         seq, lost, replaced }: see guard.lua
 --       removed: { entries, prefix, how many of them had it, prefix, … }
@@ -9,6 +9,12 @@
 --
 -- The fences were looked at as they were, without the one that this write sets.
 local clock_was, own = seq, 'k' .. key
+if any_closed then
+  why = why or refusal_of_closed(every_name(), opens)
+  if opens ~= '' then
+    open_names(opens, { own })
+  end
+end
 if advance_clock({ own }, 1) then
   why = why or 'memory'
 end

@@ -1,0 +1,173 @@
+//! Names that are closed around a change: from before it until after it, nothing that belongs to
+//! them is stored, so nothing that was loaded before the change is stored after it.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::future::Future;
+use std::mem::take;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::JoinHandle;
+
+use super::drive::{Marking, drive_marking};
+use super::invalidate::{Obligation, report, to_the_end};
+use crate::clock::timers;
+use crate::config::{CLOSING_NAMES_MAX, DURATION_MIN};
+use crate::error::{Error, ErrorKind};
+use crate::invalidation::{Invalidated, Targets};
+use crate::observe::Event;
+use crate::runtime::Runtime;
+use crate::store::ClosingId;
+
+/// A mark is renewed so many times in its lifetime: one renewal may fail.
+const RENEWALS_PER_LIFETIME: u32 = 3;
+
+/// Names that [`Cache::close`](crate::Cache::close) has closed, until [`open`](Self::open) opens
+/// them.
+///
+/// Dropped without that, nobody knows whether the change was made. So the names are opened as if it
+/// was, in the background; a failure is logged at ERROR, and made good.
+#[must_use = "dropped, the names are opened before the change is made"]
+pub struct Closing {
+    /// `None`: nothing is closed.
+    closed: Option<Closed>,
+    /// Whose change it is, for the log.
+    function: Cow<'static, str>,
+}
+
+/// What has to be opened.
+struct Closed {
+    by: ClosingId,
+    obligation: Obligation,
+    /// Renews the marks while this process lives.
+    renewal: Option<JoinHandle<()>>,
+}
+
+impl Closing {
+    /// The change is made, or will not be: opens the names, and removes what they reach once more.
+    ///
+    /// # Consistency
+    /// As [`Cache::invalidate`](crate::Cache::invalidate): after `Ok` no call in any process
+    /// returns a value of these entries whose load began before this was called.
+    ///
+    /// # Cancel safety
+    /// Once polled, or dropped, the names are opened in any case.
+    ///
+    /// # Cost
+    /// One round trip for every 300 entries reached; usually there are none.
+    ///
+    /// # Errors
+    /// As [`Cache::invalidate`](crate::Cache::invalidate): the invalidation is then retried in the
+    /// background, and the names stay closed for the rest of
+    /// [`closing_lifetime`](crate::Builder::closing_lifetime).
+    pub async fn open(mut self) -> Result<Invalidated, Error> {
+        match self.closed.take() {
+            Some(closed) => to_the_end(closed.open()).await,
+            None => Ok(Invalidated::default()),
+        }
+    }
+
+    /// As [`open`](Self::open), for a caller that cannot be told of a failure. It is under way when
+    /// this returns, if there is a tokio runtime.
+    pub(crate) fn open_and_report(mut self) -> impl Future<Output = ()> + Send + use<> {
+        let opened = self.closed.take().map(|closed| closed.open_and_report(take(&mut self.function)));
+        async move {
+            if let Some(opened) = opened {
+                opened.await;
+            }
+        }
+    }
+
+    /// Hands over what has to be opened to a write that opens it. `None`: nothing is closed.
+    pub(crate) fn into_write(mut self) -> Option<(Obligation, ClosingId)> {
+        let mut closed = self.closed.take()?;
+        closed.end_renewal();
+        Some((closed.obligation, closed.by))
+    }
+}
+
+impl Drop for Closing {
+    fn drop(&mut self) {
+        if let Some(closed) = self.closed.take() {
+            drop(closed.open_and_report(take(&mut self.function)));
+        }
+    }
+}
+
+impl fmt::Debug for Closing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Closing").finish_non_exhaustive()
+    }
+}
+
+impl Closed {
+    fn open(mut self) -> impl Future<Output = Result<Invalidated, Error>> + Send + use<> {
+        self.end_renewal();
+        let Self { by, obligation, .. } = self;
+        obligation.open(by)
+    }
+
+    fn open_and_report(self, function: Cow<'static, str>) -> impl Future<Output = ()> + Send + use<> {
+        let runtime = self.obligation.runtime().clone();
+        let say = move |error: &Error| {
+            runtime.counted.unprefixed.note(Event::InvalidationFailed { by: &function, error });
+        };
+        report(self.open(), say)
+    }
+
+    fn end_renewal(&mut self) {
+        if let Some(renewal) = take(&mut self.renewal) {
+            renewal.abort();
+        }
+    }
+}
+
+/// Closes what an invalidation names, for a change that `function` makes. Goes on to the end if the
+/// caller is dropped, and then opens again.
+pub(crate) async fn close(
+    runtime: &Arc<Runtime>,
+    targets: Targets,
+    function: impl Into<Cow<'static, str>>,
+) -> Result<Closing, Error> {
+    let function = function.into();
+    if targets.clear || !targets.patterns.is_empty() {
+        let message = "a pattern cannot be closed, nor can everything: name keys and tags, and invalidate the \
+             pattern after the change";
+        return Err(Error::new(ErrorKind::Config, message));
+    }
+    if targets.names.len() > CLOSING_NAMES_MAX {
+        let message = format!("at most {CLOSING_NAMES_MAX} names are closed at once: close a tag that stands for them");
+        return Err(Error::new(ErrorKind::Limit, message));
+    }
+    if targets.names.is_empty() || runtime.store.is_none() {
+        return Ok(Closing { closed: None, function });
+    }
+    let (by, lifetime) = (ClosingId::new(), runtime.config.closing_lifetime);
+    let obligation = Obligation::new(runtime, targets);
+    let close = async move {
+        if let Err(error) = obligation.close(by, lifetime).await {
+            // The change is not made: nothing is owed. What may be closed opens by itself.
+            obligation.fulfilled();
+            return Err(error);
+        }
+        let renewal = renew(&obligation, by, lifetime);
+        Ok(Closing { closed: Some(Closed { by, obligation, renewal }), function })
+    };
+    to_the_end(close).await
+}
+
+/// Renews the marks until it is ended. What was lost meanwhile, with the clock for example, is
+/// closed again. `None` on a runtime without timers: then the marks end with their lifetime.
+fn renew(obligation: &Obligation, by: ClosingId, lifetime: Duration) -> Option<JoinHandle<()>> {
+    let (runtime, targets) = (obligation.runtime().clone(), obligation.targets().clone());
+    let pause = (lifetime / RENEWALS_PER_LIFETIME).max(DURATION_MIN);
+    let renewals = async move {
+        loop {
+            tokio::time::sleep(pause).await;
+            // If it fails, the next renewal may still be in time.
+            _ = drive_marking(&runtime, &targets, Marking::Close { by, lasts: lifetime }).await;
+        }
+    };
+    Some(timers().ok()?.spawn(renewals))
+}

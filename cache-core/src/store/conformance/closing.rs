@@ -1,0 +1,243 @@
+//! Names that operations have closed.
+
+use super::*;
+use crate::config::{CLOSED_NAMES_MAX, CLOSING_NAMES_MAX};
+use crate::error::ErrorKind;
+use crate::store::ClosingId;
+use rig::parse;
+
+on_every_store! {
+    a_closed_name_refuses_every_fill_that_carries_it
+    closing_removes_what_the_names_reach
+    a_load_from_before_a_closing_is_refused_after_it
+    a_load_from_within_a_closing_is_refused_after_it
+    a_load_that_began_after_the_opening_is_stored
+    an_operation_opens_its_own_marks_alone
+    closing_again_closes_no_more_than_once
+    an_invalidation_does_not_open_what_is_closed
+    a_mark_that_ends_by_itself_refuses_what_began_before
+    a_closing_again_lasts_longer
+    a_write_opens_what_its_own_operation_has_closed
+    a_write_is_not_stored_over_what_another_operation_has_closed
+    a_write_is_not_stored_over_an_invalidation_while_its_key_is_closed
+    the_lease_of_a_closed_key_is_free
+    clear_leaves_closed_names_closed
+    what_is_closed_at_once_is_bounded
+    many_closed_names_end_a_slice_at_a_time
+}
+
+const LONG: Duration = Duration::from_secs(3_600);
+/// Ends before a test can look.
+const SHORT: Duration = Duration::from_millis(1);
+const ONE: ClosingId = ClosingId(1);
+const OTHER: ClosingId = ClosingId(2);
+
+impl Rig {
+    pub(in crate::store) async fn close(&self, names: &[&str], by: ClosingId, lasts: Duration) -> u64 {
+        let first = self.store.close(&parse(names), by, lasts, far()).await.unwrap();
+        first.removed + self.drain(first).await
+    }
+
+    pub(in crate::store) async fn open(&self, names: &[&str], by: ClosingId) -> u64 {
+        let first = self.store.open(&parse(names), by, far()).await.unwrap();
+        first.removed + self.drain(first).await
+    }
+
+    async fn write_opening(&self, key: &str, names: &[&str], clock: &ClockReading, by: ClosingId) -> FillReply {
+        let names = parse(names);
+        let value = rig::stored(&names, key.as_bytes());
+        let fill = Fill { key, value, names: &names, ttl: 600 * SECOND, clock, token: Token::new(), learned: None };
+        self.store.write(fill, Some(by), far()).await.unwrap().fill
+    }
+
+    pub(in crate::store) async fn begins_and_fills(&self, key: &str, names: &[&str]) -> FillReply {
+        let clock = self.reading(key).await;
+        self.try_fill(key, names, &clock).await
+    }
+
+    /// Until no mark is left: each fill may take some away.
+    pub(in crate::store) async fn until_opened(&self, key: &str, names: &[&str]) {
+        let stored = async {
+            while self.begins_and_fills(key, names).await != FillReply::Stored {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(10 * SECOND, stored).await.expect("the marks should have ended");
+    }
+}
+
+const CLOSED: FillReply = FillReply::Refused(Refusal::Closed);
+const FENCED: FillReply = FillReply::Refused(Refusal::Fenced);
+
+async fn a_closed_name_refuses_every_fill_that_carries_it(rig: Rig) {
+    rig.close(&["kb", "tT"], ONE, LONG).await;
+    assert_eq!(rig.begins_and_fills("b", &[]).await, CLOSED, "its key");
+    assert_eq!(rig.begins_and_fills("a", &["tT"]).await, CLOSED, "a tag");
+    assert_eq!(rig.begins_and_fills("a", &["kb"]).await, CLOSED, "a dependency");
+    assert_eq!(rig.begins_and_fills("a", &["kc", "tS"]).await, FillReply::Stored);
+    let many: Vec<String> = (0..600).map(|number| format!("t{number:04}")).chain(["tT".to_owned()]).collect();
+    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+    assert_eq!(rig.begins_and_fills("c", &many).await, CLOSED, "among many names");
+    let another = rig.another();
+    let clock = another.read_clock("b", Recall::Nothing, far()).await.unwrap();
+    let value = rig::stored(&[], b"b");
+    let fill = Fill { key: "b", value, names: &[], ttl: SECOND, clock: &clock, token: Token::new(), learned: None };
+    assert_eq!(another.fill(fill, far()).await.unwrap(), CLOSED, "of any process");
+    assert_eq!((rig.get("b").await, rig.get("c").await), (None, None));
+}
+
+async fn closing_removes_what_the_names_reach(rig: Rig) {
+    rig.fill("a", &["tT"]).await;
+    rig.fill("b", &["ka"]).await;
+    rig.fill("c", &[]).await;
+    assert_eq!(rig.close(&["tT", "kc"], ONE, LONG).await, 3);
+    assert_eq!((rig.get("a").await, rig.get("b").await, rig.get("c").await), (None, None, None));
+    assert_eq!(rig.open(&["tT", "kc"], ONE).await, 0);
+}
+
+async fn a_load_from_before_a_closing_is_refused_after_it(rig: Rig) {
+    let clock = rig.reading("a").await;
+    rig.close(&["tT"], ONE, LONG).await;
+    rig.open(&["tT"], ONE).await;
+    assert_eq!(rig.try_fill("a", &["tT"], &clock).await, FENCED);
+}
+
+async fn a_load_from_within_a_closing_is_refused_after_it(rig: Rig) {
+    rig.close(&["tT"], ONE, LONG).await;
+    let clock = rig.reading("a").await;
+    rig.open(&["tT"], ONE).await;
+    assert_eq!(rig.try_fill("a", &["tT"], &clock).await, FENCED);
+}
+
+async fn a_load_that_began_after_the_opening_is_stored(rig: Rig) {
+    rig.close(&["tT", "ka"], ONE, LONG).await;
+    rig.open(&["tT", "ka"], ONE).await;
+    assert_eq!(rig.begins_and_fills("a", &["tT"]).await, FillReply::Stored);
+    assert_eq!(rig.invalidate(&["tT"]).await, 1);
+}
+
+async fn an_operation_opens_its_own_marks_alone(rig: Rig) {
+    rig.close(&["tT"], ONE, LONG).await;
+    rig.close(&["tT", "tS"], OTHER, LONG).await;
+    rig.open(&["tT", "tS"], ONE).await;
+    assert_eq!(rig.begins_and_fills("a", &["tT"]).await, CLOSED);
+    assert_eq!(rig.begins_and_fills("a", &["tS"]).await, CLOSED, "it was never closed by who opens it");
+    rig.open(&["tT", "tS"], OTHER).await;
+    assert_eq!(rig.begins_and_fills("a", &["tS", "tT"]).await, FillReply::Stored);
+}
+
+/// A client may send a command twice.
+async fn closing_again_closes_no_more_than_once(rig: Rig) {
+    rig.close(&["tT"], ONE, LONG).await;
+    rig.close(&["tT"], ONE, LONG).await;
+    rig.open(&["tT"], ONE).await;
+    assert_eq!(rig.begins_and_fills("a", &["tT"]).await, FillReply::Stored);
+    rig.close(&["tT"], OTHER, LONG).await;
+    rig.open(&["tT"], ONE).await;
+    assert_eq!(rig.begins_and_fills("b", &["tT"]).await, CLOSED);
+}
+
+async fn an_invalidation_does_not_open_what_is_closed(rig: Rig) {
+    rig.close(&["tT"], ONE, LONG).await;
+    rig.invalidate(&["tT"]).await;
+    assert_eq!(rig.begins_and_fills("a", &["tT"]).await, CLOSED);
+}
+
+async fn a_mark_that_ends_by_itself_refuses_what_began_before(rig: Rig) {
+    rig.close(&["tT"], ONE, SHORT).await;
+    let clock = rig.reading("a").await;
+    rig.until_opened("b", &["tT"]).await;
+    assert_eq!(rig.try_fill("a", &["tT"], &clock).await, FENCED);
+    assert_eq!(rig.begins_and_fills("a", &["tT"]).await, FillReply::Stored);
+    assert_eq!(rig.open(&["tT"], ONE).await, 2, "who is late still invalidates");
+}
+
+async fn a_closing_again_lasts_longer(rig: Rig) {
+    rig.close(&["tT"], ONE, 100 * SHORT).await;
+    rig.close(&["tT"], ONE, LONG).await;
+    rig.close(&["tS"], OTHER, 200 * SHORT).await;
+    rig.until_opened("b", &["tS"]).await;
+    assert_eq!(rig.begins_and_fills("a", &["tT"]).await, CLOSED);
+}
+
+async fn a_write_opens_what_its_own_operation_has_closed(rig: Rig) {
+    rig.close(&["ka"], ONE, LONG).await;
+    let clock = rig.reading("a").await;
+    assert_eq!(rig.write_opening("a", &["tT"], &clock, ONE).await, FillReply::Stored);
+    assert_eq!(rig.get("a").await.as_deref(), Some(&b"a"[..]));
+    assert_eq!(rig.try_fill("a", &[], &clock).await, FENCED);
+    assert_eq!(rig.begins_and_fills("a", &[]).await, FillReply::Stored);
+    assert_eq!(rig.write_opening("a", &[], &rig.reading("a").await, ONE).await, FillReply::Stored, "sent twice");
+}
+
+async fn a_write_is_not_stored_over_what_another_operation_has_closed(rig: Rig) {
+    rig.close(&["ka"], ONE, LONG).await;
+    rig.close(&["ka"], OTHER, LONG).await;
+    let clock = rig.reading("a").await;
+    assert_eq!(rig.write_opening("a", &[], &clock, ONE).await, CLOSED);
+    assert_eq!(rig.begins_and_fills("a", &[]).await, CLOSED, "the other has it closed");
+    assert_eq!(rig.write_opening("a", &[], &clock, OTHER).await, FENCED, "the first may be the later one");
+    assert_eq!(rig.begins_and_fills("a", &[]).await, FillReply::Stored);
+    rig.close(&["ka"], ONE, LONG).await;
+    rig.close(&["tT"], OTHER, LONG).await;
+    let clock = rig.reading("a").await;
+    assert_eq!(rig.write_opening("a", &["tT"], &clock, ONE).await, CLOSED, "a tag");
+    assert_eq!(rig.begins_and_fills("a", &[]).await, FillReply::Stored, "opened all the same");
+    rig.close(&["tS"], ONE, LONG).await;
+    let clock = rig.reading("a").await;
+    assert_eq!(rig.write("a", &["tS"], &clock).await.fill, CLOSED, "a write of no operation");
+}
+
+async fn a_write_is_not_stored_over_an_invalidation_while_its_key_is_closed(rig: Rig) {
+    rig.close(&["ka"], ONE, LONG).await;
+    let clock = rig.reading("a").await;
+    rig.invalidate(&["ka"]).await;
+    assert_eq!(rig.write_opening("a", &[], &clock, ONE).await, FENCED);
+}
+
+/// Nobody waits for a load that is not stored.
+async fn the_lease_of_a_closed_key_is_free(rig: Rig) {
+    rig.close(&["ka"], ONE, LONG).await;
+    assert!(matches!(rig.lease("a", Token::new()).await, LeaseReply::Granted(_)));
+    assert!(matches!(rig.lease("a", Token::new()).await, LeaseReply::Granted(_)));
+    rig.open(&["ka"], ONE).await;
+    assert!(matches!(rig.lease("a", Token::new()).await, LeaseReply::Granted(_)));
+    assert!(matches!(rig.lease("a", Token::new()).await, LeaseReply::Held { .. }));
+}
+
+async fn clear_leaves_closed_names_closed(rig: Rig) {
+    rig.close(&["tT"], ONE, LONG).await;
+    rig.sweep("*", &[SweepScope::Values, SweepScope::AllIndexes]).await;
+    assert_eq!(rig.begins_and_fills("a", &["tT"]).await, CLOSED);
+}
+
+fn many(count: usize, first: usize) -> Vec<Name> {
+    (first..first + count).map(|number| Name::tag(&number.to_string()).unwrap()).collect()
+}
+
+async fn what_is_closed_at_once_is_bounded(rig: Rig) {
+    let mut closed = 0;
+    while closed < CLOSED_NAMES_MAX {
+        let count = CLOSING_NAMES_MAX.min(CLOSED_NAMES_MAX - closed);
+        rig.store.close(&many(count, closed), ONE, LONG, far()).await.unwrap();
+        closed += count;
+    }
+    rig.fill("a", &["tT"]).await;
+    let error = rig.store.close(&parse(&["tT"]), ONE, LONG, far()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Limit);
+    assert!(rig.get("a").await.is_some(), "nothing was done");
+    rig.store.close(&many(10, 0), ONE, LONG, far()).await.expect("what is closed may be closed again");
+    rig.store.open(&many(1, 0), ONE, far()).await.unwrap();
+    rig.store.close(&parse(&["tT"]), OTHER, LONG, far()).await.expect("there is room again");
+    assert_eq!(rig.begins_and_fills("b", &["t9999"]).await, CLOSED);
+}
+
+async fn many_closed_names_end_a_slice_at_a_time(rig: Rig) {
+    for by in 0..6 {
+        rig.store.close(&many(CLOSING_NAMES_MAX, 0), ClosingId(by), SHORT, far()).await.unwrap();
+    }
+    let clock = rig.reading("a").await;
+    rig.until_opened("b", &["t0", "t255"]).await;
+    assert!(matches!(rig.try_fill("a", &["t128"], &clock).await, FillReply::Refused(_)));
+    assert_eq!(rig.begins_and_fills("a", &["t128"]).await, FillReply::Stored);
+}

@@ -1,0 +1,104 @@
+//! A process that closes names around the COMMIT of a change.
+
+use super::process::{Frame, Progress, TTL, key};
+use super::world::World;
+use crate::name::Name;
+use crate::store::ClosingId;
+
+/// A change whose names are closed around it.
+#[derive(Clone, Debug, Hash)]
+pub(super) struct Closing {
+    pub(super) names: Vec<Name>,
+    pub(super) by: ClosingId,
+    stage: Stage,
+    /// The marks are there, as far as the process knows. Then nothing old is read from the COMMIT
+    /// on, whatever becomes of the process.
+    pub(super) is_marked: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Stage {
+    Close,
+    Closing,
+    Commit,
+    Open { version: u8 },
+    Opening { version: u8 },
+}
+
+impl Closing {
+    pub(super) fn new(names: Vec<Name>, by: ClosingId) -> Self {
+        Self { names, by, stage: Stage::Close, is_marked: false }
+    }
+
+    /// Whether a crash now makes a difference.
+    pub(super) fn has_begun(&self) -> bool {
+        self.stage != Stage::Close
+    }
+}
+
+impl World {
+    pub(super) fn step_closing(&mut self, mut closing: Closing) -> (String, Progress) {
+        let (what, pending) = match closing.stage {
+            Stage::Close => {
+                closing.is_marked = true;
+                let closed = self.state.close(&closing.names, closing.by, TTL, self.now).expect("room");
+                ("closes", closed.pending)
+            }
+            Stage::Closing => ("goes on to close", self.state.invalidate(&[], self.now).pending),
+            Stage::Commit => {
+                self.versions[0] += 1;
+                self.committed(0, closing.is_marked);
+                closing.stage = Stage::Open { version: self.versions[0] };
+                return ("commits".to_owned(), Progress::Closing(closing));
+            }
+            Stage::Open { .. } => ("opens", self.state.open(&closing.names, closing.by, self.now).pending),
+            Stage::Opening { .. } => ("goes on to open", self.state.invalidate(&[], self.now).pending),
+        };
+        let what = format!("{what}, {pending} pending");
+        closing.stage = match closing.stage {
+            Stage::Open { version } | Stage::Opening { version } if pending == 0 => {
+                self.required[0] = self.required[0].max(version);
+                return (what, Progress::Done);
+            }
+            Stage::Open { version } | Stage::Opening { version } => Stage::Opening { version },
+            _ if pending == 0 => Stage::Commit,
+            _ => Stage::Closing,
+        };
+        (what, Progress::Closing(closing))
+    }
+
+    /// The version of a source that there is now is what must be read, if what was before it is
+    /// closed.
+    pub(super) fn committed(&mut self, source: usize, is_marked: bool) {
+        if is_marked {
+            self.required[source] = self.versions[source];
+        }
+    }
+
+    /// One chunk of closing the key that a process is about to write.
+    pub(super) fn step_closing_of_write(&mut self, mut frame: Frame, by: ClosingId) -> (String, Progress) {
+        let pending = match frame.is_marked {
+            false => self.state.close(&[key(frame.key)], by, TTL, self.now).expect("room").pending,
+            true => self.state.invalidate(&[], self.now).pending,
+        };
+        (frame.is_marked, frame.is_closed) = (true, pending == 0);
+        (format!("closes {} to write it, {pending} pending", frame.key), Progress::Writing(frame))
+    }
+
+    /// As if no process had renewed its marks.
+    pub(super) fn end_marks_of_all(&mut self) {
+        self.state.closings.end_all(self.now.at);
+        self.forget_marks();
+    }
+
+    /// The marks are not there any more.
+    pub(super) fn forget_marks(&mut self) {
+        for progress in &mut self.progress {
+            match progress {
+                Progress::Closing(closing) => closing.is_marked = false,
+                Progress::Writing(frame) => frame.is_marked = false,
+                _ => {}
+            }
+        }
+    }
+}
