@@ -28,7 +28,7 @@ pub use probe::Probe;
 pub use server::{Server, ServerOptions};
 pub use test_store::{Raw, TestStore, ready};
 pub use worker::{Worker, worker_main};
-pub use world::{PAUSE, Source, World};
+pub use world::{COMMIT, COMMITTED, PAUSE, Source, World};
 
 /// The driver, for assertions on what really is in a server.
 pub use redis;

@@ -16,6 +16,8 @@ use crate::{PATIENCE, ready};
 
 /// Of every worker: the lease of one that is killed must not cost a test seconds.
 const LEASE: Duration = Duration::from_millis(250);
+/// Of every worker: the same for what is closed. A busy machine must not end what a worker renews.
+const CLOSING_LIFETIME: Duration = Duration::from_secs(5);
 
 /// A process that runs [`worker_main`]: it obeys [`World`]'s commands, and asks this process for
 /// its data. Dropping it kills it.
@@ -107,7 +109,8 @@ pub async fn worker_main() {
     let arguments: Vec<String> = std::env::args().collect();
     let builder = Cache::builder().url(&arguments[1]).namespace(&arguments[2]).jitter(0.0);
     let builder = builder.operation_deadline(PATIENCE).connect_timeout(PATIENCE);
-    let cache = ready(builder.lease(LEASE).lease_wait(LEASE)).await;
+    let builder = builder.lease(LEASE).lease_wait(LEASE).closing_lifetime(CLOSING_LIFETIME);
+    let cache = ready(builder).await;
     let loads: Arc<Mutex<HashMap<u64, oneshot::Sender<u64>>>> = Arc::default();
     let last_load = AtomicU64::new(0);
     let world = World::new(cache, {

@@ -4,7 +4,7 @@
 use std::pin::Pin;
 use std::sync::Arc;
 
-use cache_core::{Cache, cached};
+use cache_core::{Cache, Error, Invalidated, Invalidation, cached};
 use serde::{Deserialize, Serialize};
 
 /// Where a load reads the version of a datum. Numbers from [`PAUSE`] on name no datum: a
@@ -13,6 +13,10 @@ pub type Source = Arc<dyn Fn(u64) -> Pin<Box<dyn Future<Output = u64> + Send>> +
 
 /// See [`Source`].
 pub const PAUSE: u64 = 1_000;
+/// Asked for when names are closed: the COMMIT of the change.
+pub const COMMIT: u64 = 3 * PAUSE;
+/// Asked for after the COMMIT, before the names are opened.
+pub const COMMITTED: u64 = 4 * PAUSE;
 
 /// A cache, and the data that its entries are made from.
 ///
@@ -64,6 +68,8 @@ impl World {
     /// Does what a command says, and answers in text:
     /// - `read leaf|pair|board <at>`: `datum=version …`;
     /// - `key <key>`, `tag <tag>`, `pattern <pattern>`, `clear`: how many entries that removed;
+    /// - `around tag|key <name>`: closes it, asks for [`COMMIT`] and then for [`COMMITTED`], and
+    ///   opens it: how many entries that removed;
     /// - `put <datum> <version>`: whether it was stored;
     /// - `stored <key>`: whether it is;
     /// - `refused`: how many fills were refused so far.
@@ -93,9 +99,21 @@ impl World {
             "tag" => cache.invalidate_tag(rest).await,
             "pattern" => cache.invalidate_pattern(rest).await,
             "clear" => cache.clear().await,
+            "around" => self.around(rest).await,
             _ => panic!("unknown command: {command}"),
         };
         removed.map(|removed| removed.entries.to_string()).map_err(|error| error.to_string())
+    }
+
+    async fn around(&self, what: &str) -> Result<Invalidated, Error> {
+        let names = match what.split_once(' ').expect("a kind and a name") {
+            ("tag", tag) => Invalidation::new().tag(tag),
+            (_, key) => Invalidation::new().key(key),
+        };
+        let closing = self.cache.close(names).await?;
+        (self.source)(COMMIT).await;
+        (self.source)(COMMITTED).await;
+        closing.open().await
     }
 
     async fn read(&self, entry: &str) -> String {
