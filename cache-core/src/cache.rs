@@ -68,10 +68,12 @@ pub struct Cache {
 impl Cache {
     pub(crate) fn new(store: Option<Arc<dyn Store>>, config: Config, classes: TtlClasses) -> Self {
         static LAST_ID: AtomicU64 = AtomicU64::new(0);
-        Self::with_id(LAST_ID.fetch_add(1, Ordering::Relaxed), store, config, classes)
+        let identity = store.as_ref().and_then(|store| store.identity());
+        let id = identity.unwrap_or_else(|| LAST_ID.fetch_add(1, Ordering::Relaxed).into());
+        Self::with_id(id, store, config, classes)
     }
 
-    fn with_id(id: u64, store: Option<Arc<dyn Store>>, config: Config, classes: TtlClasses) -> Self {
+    fn with_id(id: u128, store: Option<Arc<dyn Store>>, config: Config, classes: TtlClasses) -> Self {
         let runtime = Arc::new(Runtime::new(id, store, config, classes));
         recovery::heed_losses(&runtime);
         Self::of(runtime)
@@ -107,8 +109,8 @@ impl Cache {
     /// entry depends on the called one, for both peers use the same names.
     ///
     /// On Redis peers share the connections, and with them the breaker. A second cache
-    /// [opened](Self::open) at the same URL has its own connections; but to a load it is another
-    /// cache.
+    /// [opened](Self::open) at the same URL with the same namespace is a peer with connections of
+    /// its own.
     ///
     /// # Example
     /// ```

@@ -25,7 +25,7 @@ tokio::task_local! {
 /// One load in progress.
 pub(crate) struct Scope {
     /// The cache that loads. Its names mean nothing in another cache.
-    cache_id: u64,
+    cache_id: u128,
     key: Option<Arc<str>>,
     /// The keys of a batch.
     keys: HashSet<Arc<str>>,
@@ -100,18 +100,18 @@ impl Lineage {
 
 impl Scope {
     /// A load that begins inside the current one, if there is one.
-    pub(crate) fn new(cache_id: u64, key: Option<Arc<str>>, names_max: usize) -> Arc<Self> {
+    pub(crate) fn new(cache_id: u128, key: Option<Arc<str>>, names_max: usize) -> Arc<Self> {
         Self::inside(current(), cache_id, key, HashSet::new(), names_max)
     }
 
     /// A load of many keys that begins inside the current one, if there is one.
-    pub(crate) fn of_batch(cache_id: u64, keys: HashSet<Arc<str>>, names_max: usize) -> Arc<Self> {
+    pub(crate) fn of_batch(cache_id: u128, keys: HashSet<Arc<str>>, names_max: usize) -> Arc<Self> {
         Self::inside(current(), cache_id, None, keys, names_max)
     }
 
     fn inside(
         parent: Option<Arc<Scope>>,
-        cache_id: u64,
+        cache_id: u128,
         key: Option<Arc<str>>,
         keys: HashSet<Arc<str>>,
         names_max: usize,
@@ -181,7 +181,7 @@ impl Scope {
         std::iter::successors(self.parent.as_ref(), |scope| scope.parent.as_ref())
     }
 
-    fn add<'a>(&self, cache_id: u64, names: impl IntoIterator<Item = &'a Name>) {
+    fn add<'a>(&self, cache_id: u128, names: impl IntoIterator<Item = &'a Name>) {
         let mut collected = self.lock();
         if cache_id != self.cache_id {
             collected.untraceable.get_or_insert(NotStored::OfAnotherCache);
@@ -202,7 +202,7 @@ impl Scope {
         }
     }
 
-    fn note_invalidation(&self, cache_id: u64, names: &[Name], sweeps: bool) {
+    fn note_invalidation(&self, cache_id: u128, names: &[Name], sweeps: bool) {
         if cache_id == self.cache_id {
             let mut collected = self.lock();
             let room = self.names_max.saturating_sub(collected.invalidated.len());
@@ -226,7 +226,7 @@ fn current() -> Option<Arc<Scope>> {
 
 /// Hands names to every load that this task is in. If the call used another cache than a load does,
 /// that load's value is not stored.
-pub(crate) fn hand_over<'a>(cache_id: u64, names: impl IntoIterator<Item = &'a Name> + Clone) {
+pub(crate) fn hand_over<'a>(cache_id: u128, names: impl IntoIterator<Item = &'a Name> + Clone) {
     let _ = CURRENT.try_with(|scope| {
         for scope in std::iter::successors(Some(scope), |scope| scope.parent.as_ref()) {
             scope.add(cache_id, names.clone());
@@ -255,7 +255,7 @@ pub(crate) fn lose(time: Duration) {
 
 /// This task invalidates these names, and patterns if it `sweeps`. The store will refuse the values
 /// of the loads around it that are made from them.
-pub(crate) fn invalidates(cache_id: u64, names: &[Name], sweeps: bool) {
+pub(crate) fn invalidates(cache_id: u128, names: &[Name], sweeps: bool) {
     let _ = CURRENT.try_with(|scope| {
         let scopes = std::iter::successors(Some(scope), |scope| scope.parent.as_ref());
         scopes.for_each(|scope| scope.note_invalidation(cache_id, names, sweeps));
@@ -268,7 +268,7 @@ pub(crate) fn in_load() -> bool {
 }
 
 /// Whether this task is loading `key` already: a wait for that load would be a wait for itself.
-pub(crate) fn is_loading(cache_id: u64, key: &str) -> bool {
+pub(crate) fn is_loading(cache_id: u128, key: &str) -> bool {
     CURRENT
         .try_with(|scope| {
             std::iter::successors(Some(scope), |scope| scope.parent.as_ref())
@@ -307,6 +307,6 @@ pub(crate) fn carried<F: Future + Send + 'static>(future: F) -> Pin<Box<dyn Futu
 /// ```
 pub fn in_current_load<F: Future>(future: F) -> impl Future<Output = F::Output> {
     // Outside a load the scope belongs to no cache, and hands its names to nobody.
-    let scope = current().unwrap_or_else(|| Scope::new(u64::MAX, None, 0));
+    let scope = current().unwrap_or_else(|| Scope::new(u128::MAX, None, 0));
     scoped::within(scoped::current(), CURRENT.scope(scope, future))
 }

@@ -21,9 +21,9 @@ use crate::store::{CopyKeeper, Store};
 /// A store, and everything that this process knows about the store.
 pub(crate) struct Runtime {
     /// Tells the caches of one process apart: the value of a load that calls another cache is not
-    /// stored. Peers share an id: a name means the same to all of them, and is fenced by one
-    /// clock.
-    pub(crate) id: u64,
+    /// stored. Peers, and caches that were opened at the same place, share an id: a name means the
+    /// same to all of them, and is fenced by one clock.
+    pub(crate) id: u128,
     handles: AtomicUsize,
     pub(crate) config: Config,
     /// `None`: every call loads.
@@ -85,7 +85,7 @@ impl Drop for ChangeUnderWay<'_> {
 }
 
 impl Runtime {
-    pub(crate) fn new(id: u64, store: Option<Arc<dyn Store>>, config: Config, classes: TtlClasses) -> Self {
+    pub(crate) fn new(id: u128, store: Option<Arc<dyn Store>>, config: Config, classes: TtlClasses) -> Self {
         let near = Arc::new(Near::new(&config, store.as_ref().is_some_and(|store| store.tells_at_once())));
         if let Some(store) = &store {
             let keeper: Weak<dyn CopyKeeper> = Arc::downgrade(&(near.clone() as Arc<dyn CopyKeeper>));

@@ -61,6 +61,7 @@ enum FillStep {
 pub(crate) struct RedisStore {
     pool: Arc<Pool>,
     layout: Layout,
+    identity: u128,
     fence_retention: Duration,
     reaper: Reaper,
     large: LargePrefixes,
@@ -85,7 +86,9 @@ impl RedisStore {
     }
 
     fn on(pool: Pool, layout: Layout, fence_retention: Duration) -> Self {
+        let identity = identity(&pool.place(), &layout);
         Self {
+            identity,
             pool: Arc::new(pool),
             layout,
             fence_retention,
@@ -192,6 +195,10 @@ impl RedisStore {
 }
 
 impl Store for RedisStore {
+    fn identity(&self) -> Option<u128> {
+        Some(self.identity)
+    }
+
     fn refuses(&self) -> bool {
         self.pool.refuses()
     }
@@ -489,6 +496,12 @@ fn changes(layout: &Layout, keepers: &CopyKeepers) -> ChangeHook {
 /// New for every send, so that an incarnation made from it is new too.
 fn nonce() -> String {
     format!("{:016x}", fastrand::u64(..))
+}
+
+/// Whoever spells the server in the same way has the same entries.
+fn identity(place: &str, layout: &Layout) -> u128 {
+    let digest = blake3::hash(format!("{place}\n{}", layout.root()).as_bytes());
+    u128::from_be_bytes(*digest.as_bytes().first_chunk().expect("it has 32 bytes"))
 }
 
 fn closing_text(by: ClosingId) -> String {

@@ -271,6 +271,11 @@ pub(crate) enum StoreLoss {
 /// command twice. Keys are logical; names are complete (`Name`). An error leaves the outcome
 /// unknown.
 pub(crate) trait Store: Send + Sync + 'static {
+    /// The same for all stores of this process that reach the same entries; `None`: no other does.
+    fn identity(&self) -> Option<u128> {
+        None
+    }
+
     /// Wall time in ms. The times in headers are written and judged by it. No ordering rests on it.
     ///
     /// If other processes see the store, it is the wall time of the host: a monotonic clock stands

@@ -151,6 +151,12 @@ impl Pool {
         Self { runtimes: Runtimes::new(config.connections), shared }
     }
 
+    /// Server and database, as the URL says them.
+    pub(crate) fn place(&self) -> String {
+        let ServerUrl { address, database, .. } = &self.shared.target;
+        format!("{address}/{database}")
+    }
+
     /// Runs a script on the connection of `key`.
     ///
     /// # Errors
