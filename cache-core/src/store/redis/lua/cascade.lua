@@ -46,12 +46,20 @@ local function cascade()
   local is_leaving = false
   local leave, finish_leaving = leaving()
 
+  -- The prefix of the last one, with its colon: many in a row have it.
+  local last, last_place = '\n', nil
+
   local function count_removed(key)
     removed[1] = removed[1] + 1
+    if string.sub(key, 1, #last) == last then
+      removed[last_place] = removed[last_place] + 1
+      return
+    end
     local prefix = string.match(key, '^[^:]*')
     local place = place_of[prefix]
     if place then
       removed[place] = removed[place] + 1
+      last, last_place = prefix .. ':', place
     elseif #removed < 2 * prefixes_max then
       removed[#removed + 1] = prefix
       removed[#removed + 1] = 1
@@ -88,7 +96,10 @@ local function cascade()
   -- The names of what is stored under a key, which is about to be removed, and whether anything is.
   local function visit(key)
     local block, payload = names_of(root .. key)
-    spent = spent + 1 + math.floor(#block / read_per_visit) + math.floor((payload or 0) / freed_per_visit)
+    spent = spent + 1
+    if #block >= read_per_visit or payload and payload >= freed_per_visit then
+      spent = spent + math.floor(#block / read_per_visit) + math.floor((payload or 0) / freed_per_visit)
+    end
     return block, payload
   end
 
@@ -206,17 +217,20 @@ local function cascade()
       return
     end
     push_all(owns, indexes)
+    local visited = 0
     for _, of_name in ipairs(taken) do
       local name, members = of_name[1], of_name[2]
       local mark, kept, met = '\n' .. name .. '\n', { [name] = true }, 0
-      for at, key in ipairs(members) do
+      for at = 1, #members do
         if spent >= visits_max then
           break
         end
-        met = at
-        fence('k' .. key)
+        met, visited = at, visited + 1
+        local key = members[at]
+        unwritten[#unwritten + 1] = owns[visited]
         local block, payload = visit(key)
-        if not is_gone[key] and (name == 'k' .. key or string.find(block, mark, 1, true)) then
+        local falls = block == mark or name == owns[visited] or string.find(block, mark, 1, true)
+        if falls and not is_gone[key] then
           is_gone[key] = true
           gone[#gone + 1] = root .. key
           if payload then
