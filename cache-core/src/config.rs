@@ -206,8 +206,9 @@ pub(crate) const SHAPE_DEPTH_MAX: usize = 32;
 pub(crate) const SHAPE_STEPS_MAX: usize = 20_000;
 /// Names sent in one invalidation chunk.
 pub(crate) const INVALIDATE_NAMES_PER_CHUNK: usize = 256;
-/// Members one invalidation script visits: about 6 µs each, so a chunk stays near 2 ms. What an
-/// entry weighs beside the visit is said in `cascade.lua`.
+/// Members one invalidation script visits: about 5 µs each, so a chunk stays below 2 ms. What an
+/// entry weighs beside the visit is said in `cascade.lua`. The scripts have the number too
+/// (`time.lua`).
 pub(crate) const INVALIDATE_MEMBERS_PER_CHUNK: usize = 300;
 /// Keys one pattern page looks at.
 pub(crate) const SWEEP_KEYS_PER_PAGE: usize = 300;
@@ -242,6 +243,8 @@ pub(crate) const CLOSING_NAMES_MAX: usize = INVALIDATE_NAMES_PER_CHUNK;
 /// that is still read from.
 pub(crate) const HOLD_MAX: Duration = Duration::from_secs(3_600);
 /// Most fences of the embedded store. Beyond that the oldest fences are dropped into the floor.
+/// Most fences of a store. Beyond that the oldest fences are dropped into the floor. The scripts have
+/// the number too (`time.lua`).
 pub(crate) const FENCES_MAX: usize = 100_000;
 /// The embedded store's fences may take one part in so many of its size: what is invalidated must
 /// not push out what is read.
