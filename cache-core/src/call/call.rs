@@ -1,6 +1,5 @@
 //! One call of a cached function.
 
-use std::cell::Cell;
 use std::future::Future;
 use std::sync::Arc;
 
@@ -9,6 +8,7 @@ use serde::de::DeserializeOwned;
 
 use super::coding::Coding;
 use super::copying::CopyPlan;
+use super::refreshing::takes_refresh;
 use crate::entry::{codec, fingerprint};
 use crate::error::Error;
 use crate::key::{Key, Policy};
@@ -20,11 +20,6 @@ use crate::paths::refresh::Due;
 use crate::paths::subject::{Subject, counters_of};
 use crate::runtime::Runtime;
 use crate::runtime::provenance::Inside;
-
-tokio::task_local! {
-    /// Set while the next lookup of this task is to ignore what is stored.
-    static REFRESHING: Cell<bool>;
-}
 
 /// One call of a cached function.
 #[must_use]
@@ -239,21 +234,6 @@ impl<T> Load<T> {
         let LoadWay::Through(loading) = self.way else { return None };
         (self.coding.decode)(&loading.end_failed_or_stand_in(error)?).ok()
     }
-}
-
-/// Runs a call of a cached function that loads and fills, whatever is stored.
-pub async fn refresh<F: Future>(call: F) -> F::Output {
-    REFRESHING.scope(Cell::new(true), call).await
-}
-
-/// Whether the next lookup of this task is one that has to ignore what is stored.
-pub(super) fn is_to_refresh() -> bool {
-    REFRESHING.try_with(Cell::get).unwrap_or(false)
-}
-
-/// Whether this lookup is the one that has to ignore what is stored.
-pub(super) fn takes_refresh() -> bool {
-    REFRESHING.try_with(|refreshing| refreshing.replace(false)).unwrap_or(false)
 }
 
 /// The value under `key`, or the one that `load` returns. If `stale_if_error` hides an error, the

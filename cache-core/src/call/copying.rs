@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::call::is_to_refresh;
+use super::refreshing::is_to_refresh;
 use crate::entry::Entry;
-use crate::key::Place;
+use crate::key::NearPlace;
 use crate::paths::read::CopyRight;
 use crate::paths::subject::Subject;
 use crate::runtime::near::Lifespan;
@@ -15,13 +15,13 @@ use crate::runtime::{Runtime, provenance};
 pub struct Copying<T> {
     /// For how long, if the function or its type says so; else the store does.
     longest: Option<Duration>,
-    get: fn(&Runtime, &Place) -> Option<T>,
-    keep: fn(CopyRight, &Subject, &Entry, &Place, Lifespan, &T),
+    get: fn(&Runtime, &NearPlace) -> Option<T>,
+    keep: fn(CopyRight, &Subject, &Entry, &NearPlace, Lifespan, &T),
 }
 
 impl<T: Clone + Send + Sync + 'static> Copying<T> {
-    /// Copies that are served for so long at most. `None`: only of a store that keeps them for every
-    /// function.
+    /// Copies that are served for so long at most. `None`: only of a store that keeps them for
+    /// every function.
     pub(crate) fn within(longest: Option<Duration>) -> Self {
         Self {
             longest,
@@ -50,7 +50,7 @@ pub(super) enum Nearby<T> {
 
 /// A copy that a call makes if it is served a stored value.
 pub(super) struct CopyPlan<T> {
-    place: Place,
+    place: NearPlace,
     copying: Copying<T>,
     lifespan: Lifespan,
 }
@@ -61,11 +61,11 @@ impl<T> Nearby<T> {
     /// Not inside a load, whose value other processes are served: a copy may be older than an
     /// invalidation that another process has seen the end of. Not while an invalidation is owed,
     /// which may concern it. And not for a call that is to load.
-    pub(super) fn look(runtime: &Arc<Runtime>, copying: Copying<T>, place: impl FnOnce() -> Place) -> Self {
+    pub(super) fn look(runtime: &Arc<Runtime>, copying: Copying<T>, place: impl FnOnce() -> NearPlace) -> Self {
         let lifespan = copying.longest.map(Lifespan::Near).or(runtime.near.of_store());
         let Some(lifespan) = lifespan else { return Self::None(None) };
         let may_serve = runtime.near.is_on() && !runtime.debts.is_owing() && !provenance::in_load() && !is_to_refresh();
-        let Some(place) = may_serve.then(place).and_then(Place::finish) else { return Self::None(None) };
+        let Some(place) = may_serve.then(place).and_then(NearPlace::finish) else { return Self::None(None) };
         match (copying.get)(runtime, &place) {
             Some(value) => Self::Copy(value),
             None => Self::None(Some(CopyPlan { place, copying, lifespan })),

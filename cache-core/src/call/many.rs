@@ -5,8 +5,8 @@ use std::future::Future;
 use std::hash::{BuildHasher, Hash};
 use std::sync::Arc;
 
-use super::call::takes_refresh;
 use super::coding::Coding;
+use super::refreshing::takes_refresh;
 use crate::key::{Key, Policy};
 use crate::name::Names;
 use crate::paths::load::LoadRun;

@@ -7,16 +7,18 @@ mod finish;
 mod invalidating;
 mod many;
 mod payload;
+mod refreshing;
 mod start;
 mod writing;
 
-pub use call::{Call, Load, Refresh, Step, refresh};
+pub use call::{Call, Load, Refresh, Step};
 pub(crate) use call::{get_or_load, peek};
 pub use coding::Coding;
 pub use copying::Copying;
 pub use finish::Handover;
 pub use invalidating::{Invalidating, Mode};
 pub use many::{BatchMap, ManyCall, ManyLoad, ManyStep, Mapping, fill_many, lookup_many};
+pub use refreshing::refresh;
 pub use start::{Home, Start};
 pub use writing::Writing;
 

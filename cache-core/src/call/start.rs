@@ -3,10 +3,11 @@
 
 use std::sync::Arc;
 
-use super::call::{Call, Load, takes_refresh};
+use super::call::{Call, Load};
 use super::coding::Coding;
 use super::copying::{CopyPlan, Copying, Nearby};
-use crate::key::{CachedFunction, Key, Place, Policy};
+use super::refreshing::takes_refresh;
+use crate::key::{CachedFunction, Key, NearPlace, Policy};
 use crate::paths::load::uncached::{Absence, UncachedLoad};
 use crate::runtime::Runtime;
 
@@ -35,9 +36,9 @@ impl<T> Start<T> {
         prefix: &str,
         coding: Coding<T>,
         copying: Option<Copying<T>>,
-        place: impl Fn(Place) -> Place,
+        place: impl Fn(NearPlace) -> NearPlace,
     ) -> Self {
-        let copy = match copying.map(|copying| Nearby::look(runtime, copying, || place(Place::new(function)))) {
+        let copy = match copying.map(|copying| Nearby::look(runtime, copying, || place(NearPlace::new(function)))) {
             Some(Nearby::Copy(value)) => return Self::Return(value),
             Some(Nearby::None(copy)) => copy,
             None => None,

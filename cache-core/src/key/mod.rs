@@ -17,7 +17,7 @@ pub(crate) use self::key::EntryKey;
 pub use self::key::Key;
 pub use self::owner::{CachedFunction, Owner};
 pub(crate) use self::owner::{Holding, Loads};
-pub use self::place::Place;
+pub use self::place::NearPlace;
 pub(crate) use self::place::hash_of;
 pub(crate) use self::recipe::Recipe;
 pub use self::recipe::{Captured, Policy};

@@ -12,7 +12,7 @@ use crate::name::{KeyPart, Part, type_part};
 /// A place in the table of copies: a hash, the function, and its arguments in their canonical
 /// encoding. Two calls have one place only if they have one key.
 #[derive(Debug)]
-pub struct Place {
+pub struct NearPlace {
     bytes: Vec<u8>,
     /// An argument could not be encoded: the call is not cached at all.
     is_nowhere: bool,
@@ -28,7 +28,7 @@ thread_local! {
     static SPARE: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
-impl Place {
+impl NearPlace {
     /// The place of a call without arguments.
     pub fn new(function: &'static CachedFunction) -> Self {
         let mut bytes = SPARE.try_with(|spare| spare.try_borrow_mut().map(|mut spare| std::mem::take(&mut *spare)));
@@ -102,7 +102,7 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for NearPlace {
     fn drop(&mut self) {
         if self.bytes.capacity() > SPARE_BYTES_MAX {
             return;
@@ -159,7 +159,7 @@ mod tests {
     static OTHER: CachedFunction = CachedFunction::of_one("other", ":{}");
 
     fn place<T: KeyPart + ?Sized>(function: &'static CachedFunction, value: &T) -> Vec<u8> {
-        Place::new(function).part(value).finish().unwrap().bytes().to_vec()
+        NearPlace::new(function).part(value).finish().unwrap().bytes().to_vec()
     }
 
     #[test]
@@ -167,18 +167,18 @@ mod tests {
         assert_eq!(place(&ONE, &1_u64), place(&ONE, &1_u64));
         assert_ne!(place(&ONE, &1_u64), place(&OTHER, &1_u64));
         assert_ne!(place(&ONE, &1_u64), place(&ONE, &2_u64));
-        let two = |a: &str, b: &str| Place::new(&ONE).part(a).part(b).finish().unwrap().bytes().to_vec();
+        let two = |a: &str, b: &str| NearPlace::new(&ONE).part(a).part(b).finish().unwrap().bytes().to_vec();
         assert_ne!(two("a", "bc"), two("ab", "c"));
         assert_ne!(
-            Place::new(&ONE).type_part::<u8>().finish().unwrap().bytes(),
-            Place::new(&ONE).type_part::<u16>().finish().unwrap().bytes()
+            NearPlace::new(&ONE).type_part::<u8>().finish().unwrap().bytes(),
+            NearPlace::new(&ONE).type_part::<u16>().finish().unwrap().bytes()
         );
     }
 
     #[test]
     fn what_cannot_be_a_key_has_no_place() {
-        assert!(Place::new(&ONE).part(&f64::NAN).finish().is_none());
-        assert!(Place::new(&ONE).part(&0.5).finish().is_some());
+        assert!(NearPlace::new(&ONE).part(&f64::NAN).finish().is_none());
+        assert!(NearPlace::new(&ONE).part(&0.5).finish().is_some());
     }
 
     #[test]

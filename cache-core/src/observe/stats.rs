@@ -24,8 +24,8 @@ macro_rules! counters {
         #[non_exhaustive]
         pub struct PrefixStats {
             $($(#[$doc])* pub $name: u64,)*
-            /// Calls that were served a copy in this process (`near`), without asking the store. They
-            /// are not among the `hits`.
+            /// Calls that were served a copy in this process (`near`), without asking the store.
+            /// They are not among the `hits`.
             pub near_hits: u64,
             /// Time spent in loads, summed.
             pub load_time: Duration,

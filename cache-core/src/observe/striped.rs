@@ -9,11 +9,11 @@ use crate::config::COUNTER_LINES;
 /// Counts in one of several cache lines, by thread. The lines are made with the first count: most
 /// counters never count.
 #[derive(Default)]
-pub(super) struct Striped(OnceLock<Box<[Line; COUNTER_LINES]>>);
+pub(super) struct Striped(OnceLock<Box<[CounterLine; COUNTER_LINES]>>);
 
 #[repr(align(128))]
 #[derive(Default)]
-struct Line(AtomicU64);
+struct CounterLine(AtomicU64);
 
 thread_local! {
     static LINE: Cell<usize> = const { Cell::new(usize::MAX) };

@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 
 use crate::cacheable::Cacheable;
 use crate::call::{BatchMap, Coding, Copying, Mapping};
-use crate::key::{KeyText, Place};
+use crate::key::{KeyText, NearPlace};
 use crate::name::Template;
 use crate::name::{IntoTag, Tag};
 
@@ -302,7 +302,7 @@ pub fn generic_self<This: ?Sized>(key: KeyText) -> KeyText {
 }
 
 /// As [`generic_self`], for a place.
-pub fn generic_self_place<This: ?Sized>(place: Place) -> Place {
+pub fn generic_self_place<This: ?Sized>(place: NearPlace) -> NearPlace {
     if has_type_arguments::<This>() { place.type_part::<This>() } else { place }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::cache::Cache;
 use crate::call::{Coding, Copying, Invalidating, ManyCall, Mapping, Mode, Start};
-use crate::key::{CachedFunction, Key, Place, Policy};
+use crate::key::{CachedFunction, Key, NearPlace, Policy};
 use crate::runtime::Runtime;
 
 /// `None`: the cache of functions that name none.
@@ -37,7 +37,7 @@ impl<T> Start<T> {
         prefix: &str,
         coding: Coding<T>,
         copying: Option<Copying<T>>,
-        place: impl Fn(Place) -> Place,
+        place: impl Fn(NearPlace) -> NearPlace,
     ) -> Self {
         with_runtime_of(cache, |runtime| Self::of(runtime, function, prefix, coding, copying, &place))
     }

@@ -28,7 +28,7 @@ pub use crate::context::CacheContext;
 pub use crate::entry::{OpaqueField, Shape, ShapeOf};
 pub use crate::freshness::Ttl;
 pub use crate::invalidation::Invalidation;
-pub use crate::key::{CachedFunction, Captured, Key, KeyText, Owner, Place, Policy, WalkStep};
+pub use crate::key::{CachedFunction, Captured, Key, KeyText, NearPlace, Owner, Policy, WalkStep};
 pub use crate::name::{KeyPart, Names, Part, Tag, Template, TextKey, part, tag_part};
 
 pub use self::bounds::*;

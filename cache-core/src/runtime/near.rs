@@ -14,7 +14,7 @@ use self::board::{Board, Unlinked};
 use self::table::Table;
 use crate::clock::{self, stamp, stamps};
 use crate::config::{COPY_OF_STORE_LIVES, Config};
-use crate::key::Place;
+use crate::key::NearPlace;
 use crate::observe::{Event, SharedCounters};
 use crate::store::{CopyKeeper, Voucher};
 
@@ -46,7 +46,7 @@ type AnyCopy = NearCopy<dyn Any + Send + Sync>;
 
 /// What becomes a copy.
 pub(crate) struct NewCopy<'a, T> {
-    pub(crate) place: &'a Place,
+    pub(crate) place: &'a NearPlace,
     pub(crate) lifespan: Lifespan,
     /// The size of the entry.
     pub(crate) bytes: usize,
@@ -108,7 +108,7 @@ impl Near {
     /// # Cost
     /// The look-up under the read lock of one of the table's parts, and one look at the clock. The
     /// value is cloned outside of the lock: a `Clone` is the user's code.
-    pub(crate) fn get<T: Clone + 'static>(&self, place: &Place) -> Option<T> {
+    pub(crate) fn get<T: Clone + 'static>(&self, place: &NearPlace) -> Option<T> {
         let copy = self.table.get(place.bytes())?;
         // A clock that somebody advances would stand still with whoever advances it.
         let now = stamp(clock::now());

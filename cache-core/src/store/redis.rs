@@ -19,6 +19,7 @@ use crate::store::{
 };
 
 mod connect;
+mod copies;
 mod filling;
 mod large;
 mod layout;
@@ -29,6 +30,8 @@ mod reply;
 mod resp;
 mod scripts;
 #[cfg(test)]
+mod sent_by_hand;
+#[cfg(test)]
 mod tests;
 mod trial;
 
@@ -36,12 +39,14 @@ pub use connect::Credentials;
 #[cfg(feature = "tls")]
 pub use connect::Tls;
 pub(crate) use connect::{Access, CredentialsProvider};
-use connect::{ChangeHook, Hooks, Pool, StripeKey, reply_code};
+use connect::{Hooks, Pool, StripeKey, reply_code};
 use large::LargePrefixes;
 use layout::Layout;
 use losses::Losses;
 use reaper::Reaper;
 use resp::Command;
+#[cfg(test)]
+pub(in crate::store) use sent_by_hand::{meet_of, reap_of};
 
 /// Entries, indexes and clock in one Redis, under one namespace.
 pub(crate) struct RedisStore {
@@ -65,7 +70,7 @@ impl RedisStore {
             on_connection: trial::trial(&layout),
             on_new_primary: losses.meeting(&layout),
             on_loss: losses.hook(),
-            on_change: changes(&layout, &keepers),
+            on_change: copies::changes(&layout, &keepers),
         };
         let pool = Pool::new(url, access, config, scripts::ALL, hooks)?;
         Ok(Self { losses, keepers, ..Self::on(pool, layout, config.fence_retention) })
@@ -133,18 +138,7 @@ impl Store for RedisStore {
         key: &'a str,
         until: Instant,
     ) -> StoreFuture<'a, (Option<Bytes>, Option<Arc<Voucher>>)> {
-        Box::pin(async move {
-            let get = Command::new("GET").joined(self.layout.value_parts(key));
-            let (value, voucher) = match self.pool.read_to_copy(self.stripe(key), get, until).await {
-                Err(error) if reply_code(&error) == Some("WRONGTYPE") => (Some(Bytes::new()), None),
-                answer => {
-                    let (reply, voucher) = answer?;
-                    (reply::value(reply)?, voucher)
-                }
-            };
-            self.large.note(key, value.as_ref().map_or(0, Bytes::len));
-            Ok((value, voucher))
-        })
+        Box::pin(copies::get(self, key, until))
     }
 
     fn keep_copies(&self, keeper: Weak<dyn CopyKeeper>) {
@@ -395,15 +389,6 @@ impl Store for RedisStore {
     }
 }
 
-/// Tells the keepers of copies of changes of values.
-fn changes(layout: &Layout, keepers: &CopyKeepers) -> ChangeHook {
-    let (layout, keepers) = (layout.clone(), keepers.clone());
-    Box::new(move |changed| match changed {
-        Some(key) => layout.logical(key).into_iter().for_each(|key| keepers.changed(key)),
-        None => keepers.lost(),
-    })
-}
-
 /// New for every send, so that an incarnation made from it is new too.
 fn nonce() -> String {
     format!("{:016x}", fastrand::u64(..))
@@ -421,32 +406,4 @@ fn closing_text(by: ClosingId) -> String {
 
 fn token_text(token: Token) -> String {
     format!("{:032x}", token.0)
-}
-
-/// Sends what the hook of a new primary sends, on a connection of the test's own.
-#[cfg(test)]
-pub(in crate::store) async fn meet_of(
-    namespace: &str,
-    (reign, seen, is_first): (&str, u64, bool),
-    raw: &mut ::redis::aio::MultiplexedConnection,
-) -> String {
-    let layout = Layout::new(namespace);
-    let mut eval = ::redis::cmd("EVAL");
-    eval.arg(scripts::MEET.source).arg(1).arg(layout.clock());
-    eval.arg(layout.root()).arg(nonce()).arg(reign).arg(seen).arg(if is_first { "keep" } else { "renew" });
-    eval.query_async(raw).await.unwrap()
-}
-
-/// Sends what the reaper sends.
-#[cfg(test)]
-pub(in crate::store) async fn reap_of(
-    namespace: &str,
-    pause: Duration,
-    raw: &mut ::redis::aio::MultiplexedConnection,
-) -> String {
-    let layout = Layout::new(namespace);
-    let mut eval = ::redis::cmd("EVAL");
-    eval.arg(scripts::REAP.source).arg(1).arg(layout.clock());
-    eval.arg(layout.root()).arg(nonce()).arg(60_000).arg(millis(pause)).arg(crate::config::REAP_LOOKS_MAX);
-    eval.query_async(raw).await.unwrap()
 }

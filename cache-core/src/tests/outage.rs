@@ -126,7 +126,7 @@ async fn a_hanging_renewal_or_release_delays_nobody() {
 /// Whether a call of a function finds out, before it has a key, that the store is of no use.
 fn goes_past(cache: &Cache) -> bool {
     static FUNCTION: CachedFunction = CachedFunction::of_one("outage", ":{}");
-    matches!(Start::<u32>::new(Some(cache), &FUNCTION, "k", coding()), Start::Load(_))
+    matches!(Start::<u32>::new(Some(cache), &FUNCTION, "k", coding(), None, |place| place), Start::Load(_))
 }
 
 #[tokio::test(start_paused = true)]

@@ -196,7 +196,7 @@ impl Generator<'_> {
         let start = quote_spanned!(Span::mixed_site() => __place);
         let place = self.spelled(start, Bindings::Owned, &quote!(generic_self_place));
         let private = &self.private;
-        quote_spanned!(Span::mixed_site() => |__place: #private::Place| #place)
+        quote_spanned!(Span::mixed_site() => |__place: #private::NearPlace| #place)
     }
 
     /// How copies of values are kept in the process, as an `Option<Copying>`.

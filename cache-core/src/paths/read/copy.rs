@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::entry::Entry;
-use crate::key::Place;
+use crate::key::NearPlace;
 use crate::paths::subject::Subject;
 use crate::runtime::near::{Lifespan, NewCopy, Placeholder};
 use crate::store::Voucher;
@@ -25,7 +25,7 @@ impl CopyRight {
         self,
         subject: &Subject,
         entry: &Entry,
-        place: &Place,
+        place: &NearPlace,
         lifespan: Lifespan,
         value: T,
     ) {

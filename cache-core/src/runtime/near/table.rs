@@ -15,7 +15,9 @@ pub(super) struct Table(Box<[Shard]>);
 
 #[repr(align(128))]
 #[derive(Default)]
-struct Shard(RwLock<HashMap<Box<[u8]>, Arc<AnyCopy>, BuildHasherDefault<HashInFront>>>);
+struct Shard(RwLock<Copies>);
+
+type Copies = HashMap<Box<[u8]>, Arc<AnyCopy>, BuildHasherDefault<HashInFront>>;
 
 /// A place begins with its hash.
 #[derive(Default)]

@@ -13,8 +13,8 @@ fn near(entries_max: usize, bytes_max: usize) -> Arc<Near> {
     ))
 }
 
-fn place(id: u64) -> Place {
-    Place::new(&FUNCTION).part(&id).finish().unwrap()
+fn place(id: u64) -> NearPlace {
+    NearPlace::new(&FUNCTION).part(&id).finish().unwrap()
 }
 
 fn key(id: u64) -> Arc<str> {

@@ -211,9 +211,9 @@ impl Pool {
         async move { self.call(key, &invocation, until).await }
     }
 
-    /// As [`command`](Self::command), for a read of which a copy is to be kept: on a connection that
-    /// carries nothing else, and on which the server tells of each change of what was read. Also
-    /// returns what vouches for the copy; `None`: nothing does, and the read took another
+    /// As [`command`](Self::command), for a read of which a copy is to be kept: on a connection
+    /// that carries nothing else, and on which the server tells of each change of what was read.
+    /// Also returns what vouches for the copy; `None`: nothing does, and the read took another
     /// connection.
     pub(crate) async fn read_to_copy(
         &self,

@@ -167,8 +167,8 @@ fn told(message: &[Reply], tell: impl Fn(Option<&[u8]>)) {
     }
 }
 
-/// The end of a connection for copies, which is part of its driver. Dropped with the driver, it ends
-/// what vouched for the copies.
+/// The end of a connection for copies, which is part of its driver. Dropped with the driver, it
+/// ends what vouched for the copies.
 struct Vouching {
     shared: Arc<Shared>,
     voucher: Arc<Voucher>,

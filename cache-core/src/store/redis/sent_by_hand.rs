@@ -1,0 +1,33 @@
+//! What the store sends by itself, for tests that send it when they choose.
+
+use std::time::Duration;
+
+use super::layout::Layout;
+use super::{nonce, scripts};
+use crate::clock::millis;
+
+/// Sends what the hook of a new primary sends, on a connection of the test's own.
+pub(in crate::store) async fn meet_of(
+    namespace: &str,
+    (reign, seen, is_first): (&str, u64, bool),
+    raw: &mut ::redis::aio::MultiplexedConnection,
+) -> String {
+    let layout = Layout::new(namespace);
+    let mut eval = ::redis::cmd("EVAL");
+    eval.arg(scripts::MEET.source).arg(1).arg(layout.clock());
+    eval.arg(layout.root()).arg(nonce()).arg(reign).arg(seen).arg(if is_first { "keep" } else { "renew" });
+    eval.query_async(raw).await.unwrap()
+}
+
+/// Sends what the reaper sends.
+pub(in crate::store) async fn reap_of(
+    namespace: &str,
+    pause: Duration,
+    raw: &mut ::redis::aio::MultiplexedConnection,
+) -> String {
+    let layout = Layout::new(namespace);
+    let mut eval = ::redis::cmd("EVAL");
+    eval.arg(scripts::REAP.source).arg(1).arg(layout.clock());
+    eval.arg(layout.root()).arg(nonce()).arg(60_000).arg(millis(pause)).arg(crate::config::REAP_LOOKS_MAX);
+    eval.query_async(raw).await.unwrap()
+}
