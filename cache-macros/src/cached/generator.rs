@@ -2,6 +2,7 @@
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
+use syn::GenericParam;
 use syn::ext::IdentExt;
 use syn::spanned::Spanned;
 
@@ -9,6 +10,7 @@ use super::parse::Role;
 use super::plan::{CachePlan, Place, SelfPart};
 use crate::context;
 use crate::evaluate::{Evaluator, Sink, template_pieces};
+use crate::mentions::mentions;
 use crate::names::{Item, Kind};
 use crate::runtime_path::private_path;
 use crate::signature::{Param, first_type_argument, last_segment};
@@ -208,8 +210,8 @@ impl Generator<'_> {
             let longest = near.lifetime.tokens(&self.private);
             return quote_spanned!(at_type => #private::copying::<#value_type>(#longest));
         }
-        if options.setting("early_refresh").is_some() {
-            // Each call is to take its chance.
+        // With `early_refresh` each call is to take its chance.
+        if options.setting("early_refresh").is_some() || !self.is_owned_for_good(value_type) {
             return quote!(::core::option::Option::None);
         }
         let cacheability = wrapper::cacheability(value_type, private);
@@ -218,6 +220,20 @@ impl Generator<'_> {
             use #private::NotCopyableKind as _;
             #private::Probe::<#value_type>::new().copying(#cacheability.near::<#value_type>())
         } }
+    }
+
+    /// Whether the value is certain to be `'static`, without a bound. The compiler cannot be asked as
+    /// it is asked for a trait: it chooses by traits, and complains of lifetimes after that. What
+    /// is generic about the type of a method is not seen here.
+    fn is_owned_for_good(&self, value_type: &TokenStream) -> bool {
+        let plan = self.plan;
+        let mut generics = plan.function.sig.generics.params.iter().map(|param| match param {
+            GenericParam::Type(param) => param.ident.to_string(),
+            GenericParam::Const(param) => param.ident.to_string(),
+            GenericParam::Lifetime(param) => param.lifetime.ident.to_string(),
+        });
+        let borrows = ["_", "Cow"].iter().any(|name| mentions(value_type, name));
+        matches!(plan.place, Place::Type(_)) && !borrows && !generics.any(|name| mentions(value_type, &name))
     }
 
     /// What the parameters add to the start of a key or of a place.
@@ -242,11 +258,11 @@ impl Generator<'_> {
         }
         for param in &plan.function.sig.generics.params {
             match param {
-                syn::GenericParam::Type(param) if plan.generic_parts.contains(&param.ident) => {
+                GenericParam::Type(param) if plan.generic_parts.contains(&param.ident) => {
                     let ident = &param.ident;
                     key.extend(quote_spanned!(span => .type_part::<#ident>()));
                 }
-                syn::GenericParam::Const(param) if plan.generic_parts.contains(&param.ident) => {
+                GenericParam::Const(param) if plan.generic_parts.contains(&param.ident) => {
                     let ident = &param.ident;
                     key.extend(quote_spanned!(span => .part(&#ident)));
                 }
