@@ -62,12 +62,18 @@ async fn a_call_allocates_this_often_and_no_more() {
     assert_eq!((disabled.stats().prefix("plain").loads, disabled.stats().total().loads), (8, 28));
     let memory = Cache::in_memory();
     let calls = memory.scope(async {
-        assert_eq!(allocations(|| plain(1)).await, 3, "a hit");
-        assert_eq!(allocations(|| tagged(1)).await, 3, "a hit, with names");
+        assert_eq!(allocations(|| plain(1)).await, 0, "a copy");
+        assert_eq!(allocations(|| tagged(1)).await, 0, "a copy, with names");
         assert_eq!(allocations(|| of_a_float(f64::NAN)).await, 1, "an argument that cannot be encoded");
     });
     calls.await;
     assert_eq!((memory.stats().total().hits, memory.stats().total().bypasses), (6, 4));
+    let bytes = Cache::builder().near_entries_max(0).build().unwrap();
+    let calls = bytes.scope(async {
+        assert_eq!(allocations(|| plain(1)).await, 3, "a hit that decodes");
+        assert_eq!(allocations(|| tagged(1)).await, 3, "a hit that decodes, with names");
+    });
+    calls.await;
     // Nothing listens there, and no call is let through to try again for a while.
     let down = Cache::builder().url("redis://127.0.0.1:1").breaker_failures(1).build().unwrap();
     let calls = down.scope(async {

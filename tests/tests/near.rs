@@ -105,7 +105,7 @@ each_server! {
     async fn no_copy_is_served_after_a_change_of_this_process(store: TestStore) {
         let app = App::new(&store).await;
         for how in CHANGES {
-            for round in 0..20 {
+            for round in 0..8 {
                 app.is_near().await;
                 let name = format!("{how} {round}");
                 change(&app, &app.cache, how, &name).await;
