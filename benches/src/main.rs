@@ -25,10 +25,6 @@ mod wake;
 /// Two threads, like the machine that the numbers in the README come from.
 const WORKERS: usize = 2;
 
-const COMPARISONS: [&str; 8] = ["hit", "in-process", "server-time", "batch", "memory", "large", "wake", "cascade"];
-/// Minutes long: only when asked for by name.
-const LONG: [&str; 3] = ["scale", "million", "soak"];
-
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     if let Some(("crowd", rest)) = arguments.split_first().map(|(first, rest)| (first.as_str(), rest)) {
@@ -36,24 +32,11 @@ fn main() {
         return runtime.expect("a tokio runtime").block_on(cache_tests::crowd_main(rest));
     }
     let quick = arguments.iter().any(|argument| argument == "--quick");
-    let named: Vec<&str> =
-        arguments.iter().map(String::as_str).filter(|argument| !argument.starts_with("--")).collect();
-    if let Some(unknown) =
-        named.iter().find(|name| !COMPARISONS.contains(name) && !LONG.contains(name) && **name != "all")
-    {
-        eprintln!("no comparison `{unknown}`: there are all, {}, {}", COMPARISONS.join(", "), LONG.join(", "));
-        std::process::exit(1);
-    }
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build();
-    runtime.expect("a tokio runtime").block_on(async {
-        let all = named.contains(&"all");
-        for name in COMPARISONS.into_iter().filter(|name| all || named.is_empty() || named.contains(name)) {
-            compare(name, quick).await;
-        }
-        for name in LONG.into_iter().filter(|name| all || named.contains(name)) {
-            compare(name, quick).await;
-        }
-    });
+    let runtime = runtime.expect("a tokio runtime");
+    for name in arguments.iter().filter(|argument| !argument.starts_with("--")) {
+        runtime.block_on(compare(name, quick));
+    }
 }
 
 /// Makes one comparison, on a server of its own.
@@ -73,6 +56,6 @@ async fn compare(name: &str, quick: bool) {
         "scale" => scale::run(&server, rounds, slice(200, 700), if quick { 100_000 } else { 1_000_000 }).await,
         "million" => million::run(&server, if quick { 100_000 } else { 1_000_000 }).await,
         "soak" => soak::run(&server, if quick { 100_000 } else { 2_000_000 }).await,
-        _ => unreachable!("a name of the lists"),
+        _ => panic!("no comparison `{name}`: `cache-core/docs/performance.md` has all of them"),
     }
 }

@@ -115,7 +115,8 @@ async fn cpu_us(raw: &mut Raw) -> f64 {
     (figure("used_cpu_user:") + figure("used_cpu_sys:")) * 1e6
 }
 
-/// A command with its calls, its µs, and its µs a call: `cmdstat_get:calls=1,usec=2,usec_per_call=2.00,…`.
+/// A command with its calls, its µs, and its µs a call:
+/// `cmdstat_get:calls=1,usec=2,usec_per_call=2.00,…`.
 fn figures_of(line: &str) -> Option<(&str, [f64; 3])> {
     let (name, figures) = line.strip_prefix("cmdstat_")?.split_once(':')?;
     let mut figures = figures.split(',').filter_map(|figure| figure.split_once('=')?.1.trim().parse().ok());

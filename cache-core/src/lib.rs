@@ -78,6 +78,9 @@ pub mod guide {
     #[doc = include_str!("../docs/testing.md")]
     pub mod testing {}
 
+    #[doc = include_str!("../docs/performance.md")]
+    pub mod performance {}
+
     #[doc = include_str!("../docs/story.md")]
     #[doc = include_str!("../docs/plots/story.svg")]
     pub mod story {}

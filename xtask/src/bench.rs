@@ -1,16 +1,145 @@
-//! `cargo xtask bench`: the comparisons, in release, on a server of their own.
+//! `cargo xtask bench`: the comparisons, in release, on servers of their own.
 
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+
+use crate::build_times;
 use crate::install;
-use crate::steps::cargo;
+use crate::server::Server;
+use crate::steps::{cargo, workspace};
 
-/// Runs the package in `benches/`, a workspace of its own, so that users never build the peers.
-/// False if it failed.
+/// The page that shows every table, each below the command that prints it.
+const PAGE: &str = "cache-core/docs/performance.md";
+const COMMAND: &str = "<!-- cargo xtask bench ";
+const END: &str = "<!-- end -->";
+/// What is made without names: the others take minutes each.
+const SHORT: [&str; 8] = ["hit", "in-process", "server-time", "batch", "memory", "large", "wake", "cascade"];
+const USAGE: &str = "cargo xtask bench [all | names] [--quick] [--write]";
+/// The packages in `benches/` are a workspace of their own, so that users never build the peers.
+const WORKSPACE: [&str; 5] = ["--release", "--manifest-path", "benches/Cargo.toml", "--target-dir", "target/benches"];
+
+/// Makes the comparisons that are named: all of the page, or the short ones. With `--write` their
+/// tables replace those on the page. False if one failed.
 pub(crate) fn run(arguments: &[String]) -> Result<bool, String> {
+    let (flags, names): (Vec<&str>, Vec<&str>) =
+        arguments.iter().map(String::as_str).partition(|argument| argument.starts_with("--"));
+    if flags.iter().any(|flag| !["--quick", "--write"].contains(flag)) {
+        return Err(USAGE.to_owned());
+    }
+    let (quick, write) = (flags.contains(&"--quick"), flags.contains(&"--write"));
+    let page = read_page()?;
+    let names = match names[..] {
+        [] => SHORT.to_vec(),
+        ["all"] => commands(&page).collect(),
+        _ => names,
+    };
+    for name in names {
+        let Some(tables) = compare(name, quick)? else { return Ok(false) };
+        if write {
+            // Read anew: the run may have taken long.
+            let written =
+                replace(&read_page()?, name, &tables).ok_or_else(|| format!("{PAGE} has no place for {name}"))?;
+            fs::write(workspace().join(PAGE), written).map_err(|error| format!("cannot write {PAGE}: {error}"))?;
+        }
+    }
+    Ok(true)
+}
+
+fn read_page() -> Result<String, String> {
+    fs::read_to_string(workspace().join(PAGE)).map_err(|error| format!("cannot read {PAGE}: {error}"))
+}
+
+/// The comparisons of the page, in its order.
+fn commands(page: &str) -> impl Iterator<Item = &str> {
+    page.split(COMMAND).skip(1).filter_map(|rest| rest.split(" -->").next())
+}
+
+/// The page with these tables in the place of one comparison. `None`: it has no such place.
+fn replace(page: &str, name: &str, tables: &str) -> Option<String> {
+    let (before, rest) = page.split_once(&format!("{COMMAND}{name} -->\n"))?;
+    let (_, after) = rest.split_once(END)?;
+    // Headings of a run are lines of text on the page, which has headings of its own.
+    let text: Vec<&str> = tables.trim().lines().map(|line| line.trim_start_matches("## ")).collect();
+    Some(format!("{before}{COMMAND}{name} -->\n{}\n\n{END}{after}", text.join("\n")))
+}
+
+/// Makes one comparison, and returns the tables that it printed. `None`: it failed.
+fn compare(name: &str, quick: bool) -> Result<Option<String>, String> {
+    match name {
+        "realworld" => realworld(quick),
+        "build" => build_times::run(quick),
+        _ => {
+            let redis = redis()?;
+            let mut command = cargo(&[&["run", "--quiet"], &WORKSPACE[..], &["--", name]].concat());
+            command.args(quick.then_some("--quick")).env("CACHE_TEST_REDIS_BIN", redis);
+            printed(command)
+        }
+    }
+}
+
+fn redis() -> Result<std::path::PathBuf, String> {
     let redis = install::redis()?;
-    println!("{}: {}", redis.display(), install::version(&redis).unwrap_or_default());
-    let mut command =
-        cargo(&["run", "--release", "--manifest-path", "benches/Cargo.toml", "--target-dir", "target/benches", "--"]);
-    command.args(arguments).env("CACHE_TEST_REDIS_BIN", &redis);
-    let status = command.status().map_err(|error| format!("cannot run cargo: {error}"))?;
-    Ok(status.success())
+    eprintln!("{}: {}", redis.display(), install::version(&redis).unwrap_or_default());
+    Ok(redis)
+}
+
+/// The application is built twice, without the attributes of the library and with them.
+fn realworld(quick: bool) -> Result<Option<String>, String> {
+    let (redis, postgres) = (redis()?, install::postgres()?);
+    eprintln!("{}: {}", postgres.display(), install::version(&postgres).unwrap_or_default());
+    let build = [&["build", "--package", "realworld"], &WORKSPACE[..]].concat();
+    let built = workspace().join("target/benches/release/realworld");
+    let plain = built.with_file_name("realworld-plain");
+    if printed(cargo(&[&build[..], &["--no-default-features"]].concat()))?.is_none() {
+        return Ok(None);
+    }
+    fs::copy(&built, &plain).map_err(|error| format!("cannot copy {}: {error}", built.display()))?;
+    if printed(cargo(&build))?.is_none() {
+        return Ok(None);
+    }
+    let database = Server::postgres(&postgres)?;
+    let mut command = Command::new(&built);
+    command.args(quick.then_some("--quick")).env("CACHE_TEST_REDIS_BIN", &redis);
+    command.env("CACHE_TEST_POSTGRES_URL", database.url()).env("REALWORLD_PLAIN", &plain);
+    printed(command)
+}
+
+/// Runs a command, shows its output as it comes, and returns it. `None`: it failed.
+fn printed(mut command: Command) -> Result<Option<String>, String> {
+    let program = command.get_program().to_string_lossy().into_owned();
+    let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn();
+    let mut child = child.map_err(|error| format!("cannot run {program}: {error}"))?;
+    let mut output = String::new();
+    for line in BufReader::new(child.stdout.take().expect("stdout is piped")).lines().map_while(Result::ok) {
+        println!("{line}");
+        output += &line;
+        output.push('\n');
+    }
+    let status = child.wait().map_err(|error| format!("cannot wait for {program}: {error}"))?;
+    Ok(status.success().then_some(output))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{commands, read_page, replace};
+
+    #[test]
+    fn a_run_replaces_its_own_tables_and_no_others() {
+        let page =
+            "A\n<!-- cargo xtask bench hit -->\nold\n<!-- end -->\nB\n<!-- cargo xtask bench batch -->\n<!-- end -->\n";
+        let written = replace(page, "hit", "\n## Hits\n\n| new |\n").expect("a place for it");
+        assert_eq!(written, page.replace("old\n", "Hits\n\n| new |\n\n"));
+        assert_eq!(replace(&written, "hit", "## Hits\n\n| new |\n"), Some(written));
+        assert_eq!(replace(page, "miss", ""), None);
+    }
+
+    #[test]
+    fn the_page_has_a_place_for_every_comparison() {
+        let page = read_page().expect("the page");
+        for command in page.split("`cargo xtask bench ").skip(1).filter_map(|rest| rest.split('`').next()) {
+            assert!(command == "all" || commands(&page).any(|place| place == command), "no place for {command}");
+        }
+        assert!(commands(&page).count() > 10);
+    }
 }

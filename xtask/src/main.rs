@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 mod bench;
+mod build_times;
 mod deny;
 mod install;
 mod instructions;
@@ -13,8 +14,9 @@ mod test;
 const USAGE: &str = "\
 cargo xtask test [cargo test arguments]   start Redis, Valkey and databases and run everything, or only the tests asked for
 cargo xtask deny [checks]                 hold what the workspace is built from against deny.toml
-cargo xtask instructions [--bless]        count what the hot paths execute, beside the committed counts
-cargo xtask bench [names] [--quick]       measure beside raw redis-rs, other libraries and the naive way";
+cargo xtask instructions [--bless]        count instructions and allocations of the hot paths, and compare
+cargo xtask bench [all | names] [--quick] [--write]
+                                          measure beside raw redis-rs, other libraries and the naive way";
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
