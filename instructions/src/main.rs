@@ -1,6 +1,6 @@
-//! The hot paths, one at a time. `cargo xtask instructions` has callgrind count what each of them
-//! executes, by running this program twice: what the longer run adds is a path's cost, without
-//! start-up and warming.
+//! The hot paths, one at a time. `cargo xtask instructions` has valgrind count what each of them
+//! executes and allocates, by running this program twice: what the longer run adds is a path's
+//! cost, without start-up and warming.
 //!
 //! `instructions list` names the paths. `instructions PATH ITERATIONS` runs one; the server of
 //! those that need one is `CACHE_URL`.
