@@ -16,11 +16,11 @@ use serde::{Serialize, Serializer};
 use crate::flight::Flight;
 use crate::rounds::Rounds;
 
-/// So many that no key is special, so few that all of them stay in a processor's cache.
+/// Keys of each thread: so many that no key is special, so few that all of them stay in a
+/// processor's cache.
 const KEYS: u64 = 1_000;
-/// Calls between two looks at the watch.
-const CALLS: u64 = 1_000;
 const THREADS: [u64; 2] = [1, 2];
+const KEYS_OF_ALL: u64 = KEYS * THREADS[1];
 
 static LOADS: AtomicU64 = AtomicU64::new(0);
 
@@ -79,7 +79,7 @@ async fn unfit(cache: &Cache, argument: &Unfit) -> Result<u64, Infallible> {
     Ok(black_box(argument.0))
 }
 
-/// What calls one contestant so many times, from this id on.
+/// What calls one contestant with each key of a thread.
 type Calls = Box<dyn Fn(u64) -> Pin<Box<dyn Future<Output = ()>>> + Send + Sync>;
 
 struct Contestant {
@@ -92,10 +92,10 @@ macro_rules! contestant {
     ($name:expr, $id:ident => $call:expr) => {
         Contestant {
             name: $name,
-            calls: Box::new(move |first| {
+            calls: Box::new(move |thread| {
                 Box::pin(async move {
-                    for at in first..first + CALLS {
-                        let $id = black_box(at % KEYS);
+                    for id in thread * KEYS..(thread + 1) * KEYS {
+                        let $id = black_box(id);
                         let _ = black_box($call);
                     }
                 })
@@ -134,7 +134,7 @@ impl Caches {
 
     /// Fills the peers that no function fills, and opens the breaker.
     async fn prepare(&self) {
-        for id in 0..KEYS {
+        for id in 0..KEYS_OF_ALL {
             let by_airline = ("AA".to_owned(), id);
             self.quick.insert(id, load(id));
             self.quick_by_airline.insert(by_airline.clone(), load(id));
@@ -196,11 +196,11 @@ fn measure(contestant: &Contestant, threads: u64, slice: Duration) -> f64 {
             move || {
                 let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
                 let runtime = runtime.expect("a tokio runtime");
-                let (mut called, first) = (0, thread * KEYS / THREADS[THREADS.len() - 1]);
+                let mut called = 0;
                 let begun = Instant::now();
                 while begun.elapsed() < slice {
-                    runtime.block_on(calls(first + called));
-                    called += CALLS;
+                    runtime.block_on(calls(thread));
+                    called += KEYS;
                 }
                 called as f64 / begun.elapsed().as_nanos() as f64
             }
@@ -240,11 +240,11 @@ pub async fn run(rounds: usize, slice: Duration) {
     // On threads of their own: a call must not find the runtime of this function.
     tokio::task::spawn_blocking(move || {
         for contestant in hits.iter().chain(&past) {
-            // Fills what a function fills.
-            measure(contestant, 1, Duration::from_millis(1));
+            // Fills what a function fills, for each thread.
+            measure(contestant, THREADS[1], Duration::from_millis(1));
         }
         let loads = LOADS.load(Ordering::Relaxed);
-        table(&format!("Hits in this process, {KEYS} keys"), &hits, rounds, slice);
+        table(&format!("Hits in this process, {KEYS} keys for each thread"), &hits, rounds, slice);
         assert_eq!(LOADS.load(Ordering::Relaxed), loads, "every measured call is a hit");
         table("Calls past the cache", &past, rounds, slice);
     })

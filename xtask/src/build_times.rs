@@ -17,25 +17,30 @@ struct Candidate {
     title: &'static str,
     dependencies: &'static str,
     head: &'static str,
-    /// The attribute of one function; `NUMBER` stands for its number.
+    /// The attribute of one function; `NUMBER` stands for its number, and `PAIR` for the next field.
     attribute: &'static str,
+    /// What the attribute says besides if the key is made from two parameters.
+    pair: &'static str,
 }
 
 const CANDIDATES: [Candidate; 3] = [
-    Candidate { name: "of-none", title: "the bare functions", dependencies: "", head: "", attribute: "" },
+    Candidate { name: "of-none", title: "the bare functions", dependencies: "", head: "", attribute: "", pair: "" },
     Candidate {
         name: "of-ours",
         title: "cache-core",
         dependencies: "cache-core = { path = \"../../../cache-core\" }\n",
         head: "use cache_core::cached;\n",
         attribute: "#[cached(prefix = \"row-NUMBER\", ttl = \"60s\")]\n",
+        pair: "",
     },
     Candidate {
         name: "of-cached",
         title: "`cached` 4.1 on Redis",
         dependencies: "cached = { version = \"=4.1.0\", features = [\"redis_tokio\"] }\n",
         head: "use cached::macros::concurrent_cached;\n",
-        attribute: "#[concurrent_cached(redis = true, ttl_secs = 60, map_error = \"|error| error.to_string()\")]\n",
+        attribute: "#[concurrent_cached(redis = true, ttl_secs = 60, map_error = \"|error| error.to_string()\"PAIR)]\n",
+        // A key in Redis must be one text there.
+        pair: ", key = \"String\", convert = r#\"{ format!(\"{name}:{id}\") }\"#",
     },
 ];
 
@@ -132,7 +137,8 @@ impl Candidate {
         let mut source = format!("use serde::{{Deserialize, Serialize}};\n{}\n", self.head);
         let mut calls = String::new();
         for number in 0..FUNCTIONS {
-            let attribute = self.attribute.replace("NUMBER", &number.to_string());
+            let pair = if number % 2 == 0 { "" } else { self.pair };
+            let attribute = self.attribute.replace("NUMBER", &number.to_string()).replace("PAIR", pair);
             let touched = if number == FUNCTIONS / 2 { version } else { 0 };
             // Every second function has two parameters in its key.
             let (parameters, arguments) =
