@@ -44,6 +44,16 @@ async fn owned(cache: &Cache, id: u64) -> Result<Flight, Infallible> {
     Ok(Flight::clone(&load(id)))
 }
 
+#[cached(prefix = "near", ttl = "1h", near = "1h", skip(cache), cache = cache)]
+async fn near(cache: &Cache, id: u64) -> Result<Arc<Flight>, Infallible> {
+    Ok(load(id))
+}
+
+#[cached(prefix = "near-of-airline", ttl = "1h", near = "1h", skip(cache), cache = cache)]
+async fn near_of_airline(cache: &Cache, airline: &str, id: u64) -> Result<Arc<Flight>, Infallible> {
+    Ok(load(id))
+}
+
 #[concurrent_cached(max_size = 10_000, ttl_secs = 3_600)]
 async fn peer(id: u64) -> Arc<Flight> {
     load(id)
@@ -164,7 +174,8 @@ fn hits(caches: &'static Caches) -> Vec<Contestant> {
         contestant!("cache-core, embedded, `u64`, `Arc`", id => shared(&caches.embedded, id).await),
         contestant!("cache-core, embedded, `(&str, u64)`, `Arc`", id => of_airline(&caches.embedded, airline(), id).await),
         contestant!("cache-core, embedded, `u64`, an owned value", id => owned(&caches.embedded, id).await),
-        // The rows of `near` come here.
+        contestant!("cache-core, `near`, `u64`, `Arc`", id => near(&caches.embedded, id).await),
+        contestant!("cache-core, `near`, `(&str, u64)`, `Arc`", id => near_of_airline(&caches.embedded, airline(), id).await),
         contestant!("`cached` 4.1, `u64`", id => peer(id).await),
         contestant!("`cached` 4.1, `(String, u64)`", id => peer_of_airline(airline().to_owned(), id).await),
         contestant!("quick_cache 0.7, bare, `u64`", id => caches.quick.get(&id).expect("a hit")),

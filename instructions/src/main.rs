@@ -7,6 +7,7 @@
 
 use std::convert::Infallible;
 use std::hint::black_box;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -67,6 +68,16 @@ async fn seat(cache: &Cache, row: &str, id: u64) -> Result<u64, Infallible> {
     Ok(black_box(id))
 }
 
+#[cached(prefix = "near", ttl = "1h", near = "1h", skip(cache), cache = cache)]
+async fn near(cache: &Cache, id: u64) -> Result<Arc<Flight>, Infallible> {
+    Ok(Arc::new(Flight::new(id)))
+}
+
+#[cached(prefix = "near-seat", ttl = "1h", near = "1h", skip(cache), cache = cache)]
+async fn near_seat(cache: &Cache, row: &str, id: u64) -> Result<Arc<Flight>, Infallible> {
+    Ok(Arc::new(Flight::new(id)))
+}
+
 /// An argument that refuses to be encoded, so the call goes past the cache.
 struct Unfit;
 
@@ -118,6 +129,32 @@ const PATHS: &[Path] = &[
                 runtime.block_on(async {
                     for _ in 0..iterations {
                         unfit(&cache, black_box(&Unfit)).await.expect("infallible");
+                    }
+                });
+            });
+        },
+    },
+    Path {
+        name: "near-hit",
+        run: |runtime, loops| {
+            let cache = Cache::in_memory();
+            loops.run(&mut |iterations| {
+                runtime.block_on(async {
+                    for _ in 0..iterations {
+                        black_box(near(&cache, black_box(42)).await.expect("infallible"));
+                    }
+                });
+            });
+        },
+    },
+    Path {
+        name: "near-hit-of-a-text-and-a-number",
+        run: |runtime, loops| {
+            let cache = Cache::in_memory();
+            loops.run(&mut |iterations| {
+                runtime.block_on(async {
+                    for _ in 0..iterations {
+                        black_box(near_seat(&cache, black_box("27F"), black_box(42)).await.expect("infallible"));
                     }
                 });
             });

@@ -45,7 +45,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<bool, String> {
         println!("counted with {environment},\ncommitted with {}: shown, not compared", committed.environment);
     }
     let (mut tally, mut counts) = (Tally::default(), Counts { environment, paths: Vec::new() });
-    println!("{:<28} {:>12} {:>12} {:>12} {:>12}", "path", "instructions", "committed", "allocations", "committed");
+    println!("{:<32} {:>12} {:>12} {:>12} {:>12}", "path", "instructions", "committed", "allocations", "committed");
     for path in counter.paths()? {
         let counted = counter.count(&path)?;
         let before = committed.of(&path);
@@ -53,7 +53,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<bool, String> {
             [cost.instructions.to_string(), cost.allocations.to_string()]
         });
         println!(
-            "{path:<28} {:>12} {instructions:>12} {:>12} {allocations:>12}",
+            "{path:<32} {:>12} {instructions:>12} {:>12} {allocations:>12}",
             counted.instructions, counted.allocations
         );
         tally.check(if bless || !comparable { Ok(()) } else { compare(&path, counted, before) });
