@@ -2,7 +2,8 @@
 
 use std::future::Future;
 
-use cache_core::{Cache, Invalidated, Invalidation};
+use cache_core::{Cache, Closing, Invalidation};
+use tokio::runtime::Handle;
 
 use crate::error::Error;
 
@@ -10,14 +11,14 @@ use crate::error::Error;
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Committed {
-    /// What was removed from the cache. An error does not undo the commit: the invalidation is
-    /// retried in the background, and until it succeeds other processes may serve old values.
-    pub invalidation: Result<Invalidated, cache_core::Error>,
+    /// Whether the names were opened, or invalidated. An error does not undo the commit: it is
+    /// retried in the background.
+    pub invalidation: Result<(), cache_core::Error>,
 }
 
 impl Committed {
-    pub(crate) fn nothing_removed() -> Self {
-        Self { invalidation: Ok(Invalidated::default()) }
+    pub(crate) fn of_nothing() -> Self {
+        Self { invalidation: Ok(()) }
     }
 }
 
@@ -28,15 +29,70 @@ pub(crate) enum IfUnclosed {
     Commit,
 }
 
-/// Closes, commits, opens.
+/// Closes, commits, opens: also if the `COMMIT` failed, for its outcome may be unknown.
 pub(crate) async fn around_commit(
     cache: &Cache,
     invalidation: Invalidation,
-    _if_unclosed: IfUnclosed,
+    if_unclosed: IfUnclosed,
     commit: impl Future<Output = Result<(), sqlx::Error>>,
 ) -> Result<Committed, Error> {
+    let pending = match if_unclosed {
+        IfUnclosed::RollBack => Pending::Closed(cache.close(invalidation).await?),
+        IfUnclosed::Commit => Pending::close_if_possible(cache, invalidation).await,
+    };
     let committed = commit.await;
-    let invalidation = cache.invalidate(invalidation).await;
+    let invalidation = pending.finish().await;
     committed?;
     Ok(Committed { invalidation })
+}
+
+/// What is to be done after the `COMMIT`. It is done in the background if this is dropped.
+enum Pending {
+    Closed(Closing),
+    Unclosed(Owed),
+}
+
+impl Pending {
+    /// What cannot be closed is left to be invalidated after the `COMMIT`.
+    async fn close_if_possible(cache: &Cache, invalidation: Invalidation) -> Self {
+        let owed = |invalidation| Self::Unclosed(Owed { cache: cache.clone(), invalidation: Some(invalidation) });
+        // A copy, for closing takes it away. What has none has a name that cannot be closed either.
+        let Ok(copy) = invalidation.to_json().and_then(|text| Invalidation::from_json(&text)) else {
+            return owed(invalidation);
+        };
+        match cache.close(invalidation).await {
+            Ok(closing) => Self::Closed(closing),
+            Err(error) => {
+                tracing::warn!(%error, "a transaction commits although its names could not be closed");
+                owed(copy)
+            }
+        }
+    }
+
+    async fn finish(self) -> Result<(), cache_core::Error> {
+        match self {
+            Self::Closed(closing) => closing.open().await.map(drop),
+            Self::Unclosed(mut owed) => match owed.invalidation.take() {
+                Some(invalidation) => owed.cache.invalidate(invalidation).await.map(drop),
+                None => Ok(()),
+            },
+        }
+    }
+}
+
+/// An invalidation that was not closed before.
+struct Owed {
+    cache: Cache,
+    /// `None`: it is under way.
+    invalidation: Option<Invalidation>,
+}
+
+impl Drop for Owed {
+    fn drop(&mut self) {
+        let (cache, invalidation) = (self.cache.clone(), self.invalidation.take());
+        if let (Some(invalidation), Ok(runtime)) = (invalidation, Handle::try_current()) {
+            // Its failure is retried, and said, by the cache.
+            runtime.spawn(async move { cache.invalidate(invalidation).await });
+        }
+    }
 }

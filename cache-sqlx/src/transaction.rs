@@ -157,11 +157,11 @@ impl<'c, DB: Dialect> Transaction<'c, DB> {
                 // Before it is released: if nobody learns the outcome, it counts as released.
                 *around = std::mem::take(around).and(self.collected);
                 self.begun.commit().await?;
-                Ok(Committed::nothing_removed())
+                Ok(Committed::of_nothing())
             }
             Level::Outermost { .. } if self.collected.is_empty() => {
                 self.begun.commit().await?;
-                Ok(Committed::nothing_removed())
+                Ok(Committed::of_nothing())
             }
             Level::Outermost { cache, outbox: None } => {
                 around_commit(&cache, self.collected, if_unclosed, self.begun.commit()).await

@@ -140,16 +140,21 @@ fn each_server(test: impl AsyncFn(Shop)) {
 }
 
 #[test]
-fn killed_between_commit_and_open_the_outbox_knows_what_is_left() {
+fn killed_between_commit_and_open_nothing_old_is_served_and_the_outbox_knows_what_is_left() {
     each_server(async |shop| {
         let gate = shop.hold_commits().await;
         let seller = shop.process("sell");
         shop.until_a_commit_waits().await;
         assert_eq!((shop.units().await, shop.rows().await), (10, 0));
+        // Closed: what was loaded before the `COMMIT` is not stored.
+        assert!(!shop.is_cached().await);
+        assert_eq!(shop.units_cached().await, 10);
+        assert!(!shop.is_cached().await);
         drop(seller);
         drop(gate);
         // The server has the `COMMIT`, and nobody is there to hear of it.
         until(async || shop.units().await == 9).await;
+        assert_eq!(shop.units_cached().await, 9);
         assert_eq!(shop.rows().await, 1);
         assert_eq!(shop.outbox.relay(&shop.cache).await.unwrap().done, 1);
         assert_eq!(shop.units_cached().await, 9);

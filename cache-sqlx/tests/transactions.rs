@@ -58,8 +58,7 @@ each_database! {
         sqlx::query(SELL).execute(&mut *tx).await.unwrap();
         tx.invalidates(units());
         assert!(is_cached(&cache).await);
-        let committed = tx.commit().await.unwrap();
-        assert_eq!(committed.invalidation.unwrap().entries, 1);
+        tx.commit().await.unwrap().invalidation.unwrap();
         assert!(!is_cached(&cache).await);
         assert_eq!(units_of!(pool), 9);
     }
@@ -136,9 +135,55 @@ each_database! {
         let mut tx = cache.begin(&pool).await.unwrap();
         sqlx::query(SELL).execute(&mut *tx).await.unwrap();
         tx.invalidates(units());
+        let error = tx.commit().await.unwrap_err();
+        assert_eq!((error.kind(), error.as_cache().is_some()), (ErrorKind::Cache, true));
+        assert_eq!(units_of!(pool), 10);
+        let mut tx = cache.begin(&pool).await.unwrap();
+        sqlx::query(SELL).execute(&mut *tx).await.unwrap();
+        tx.invalidates(units());
         let committed = tx.commit_regardless().await.unwrap();
         assert!(committed.invalidation.is_err());
         assert_eq!(units_of!(pool), 9);
+    }
+
+    async fn a_pattern_is_invalidated_only_by_a_commit_that_goes_on_without_closing(pool: Pool) {
+        let cache = stock(&pool).await;
+        let mut tx = cache.begin(&pool).await.unwrap();
+        sqlx::query(SELL).execute(&mut *tx).await.unwrap();
+        tx.invalidates(Invalidation::new().pattern("stock:*"));
+        let error = tx.commit().await.unwrap_err();
+        assert!(error.to_string().contains("a pattern cannot be closed"), "{error}");
+        assert_eq!((units_of!(pool), is_cached(&cache).await), (10, true));
+        let mut tx = cache.begin(&pool).await.unwrap();
+        sqlx::query(SELL).execute(&mut *tx).await.unwrap();
+        tx.invalidates(Invalidation::new().pattern("stock:*"));
+        tx.commit_regardless().await.unwrap().invalidation.unwrap();
+        assert_eq!((units_of!(pool), is_cached(&cache).await), (9, false));
+    }
+
+    async fn a_load_from_before_the_commit_is_not_stored_after_it(pool: Pool) {
+        let cache = stock(&pool).await;
+        let mut tx = cache.begin(&pool).await.unwrap();
+        sqlx::query(SELL).execute(&mut *tx).await.unwrap();
+        tx.invalidates(units());
+        cache.invalidate(units()).await.unwrap();
+        let (has_read, read) = tokio::sync::oneshot::channel();
+        let (go_on, released) = tokio::sync::oneshot::channel();
+        let slow = async {
+            cache.get_or_load("stock:1", || async {
+                has_read.send(()).unwrap();
+                released.await.unwrap();
+                Ok::<u32, Infallible>(10)
+            }).await
+        };
+        let selling = async {
+            read.await.unwrap();
+            tx.commit().await.unwrap();
+            go_on.send(()).unwrap();
+        };
+        let (loaded, ()) = tokio::join!(slow, selling);
+        assert_eq!(loaded, Ok(10));
+        assert!(!is_cached(&cache).await);
     }
 
     async fn nothing_collected_asks_no_cache(pool: Pool) {
