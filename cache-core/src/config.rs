@@ -245,6 +245,8 @@ pub(crate) const HOLD_MAX: Duration = Duration::from_secs(3_600);
 /// Most fences of the embedded store. Beyond that the oldest fences are dropped into the floor.
 /// Most fences of a store. Beyond that the oldest fences are dropped into the floor. The scripts have
 /// the number too (`time.lua`).
+/// Most fences of a store. Beyond that the oldest fences are dropped into the floor. The scripts
+/// have the number too (`time.lua`).
 pub(crate) const FENCES_MAX: usize = 100_000;
 /// The embedded store's fences may take one part in so many of its size: what is invalidated must
 /// not push out what is read.

@@ -4,9 +4,8 @@ local left = 0
 if not removed then
   clock_was = seq
   advance_clock(ARGV, 4)
-  local removal = cascade()
-  removal.take(ARGV, 4, {})
-  removed, left = removal.drain()
+  take(ARGV, 4, {})
+  removed, left = drain()
 elseif left_block then
   local leave, finish_leaving = leaving()
   leave(string.sub(ARGV[4], 2), left_block, {})

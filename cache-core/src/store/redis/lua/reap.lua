@@ -17,7 +17,7 @@ if since_us >= 0 and since_us < pause_ms * 500 then
   return 'later'
 end
 redis.call('ZADD', clock_key, -now_us, '!reaper')
-local looks = reap(retention_ms, tonumber(ARGV[5]))
+reap(retention_ms, tonumber(ARGV[5]))
 local is_dropping = drop_fences(now_us - retention_ms * 1000)
 if looks <= 0 or is_dropping then
   return 'more'

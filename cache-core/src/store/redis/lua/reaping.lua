@@ -5,71 +5,73 @@
 -- the retention. The server's clock alone does not prove that an entry is gone: it may have been
 -- set ahead, and be set back.
 
--- The indexes of these names are due.
-local function reap_due(due, retention_ms, looks)
-  -- Whether anything relevant depends on a key, directly or through dead dependents. Looks at 64
-  -- dependents at most, and beyond that answers yes, so a larger circle of dead entries stays.
-  local function is_depended_on(key, dead_since)
-    local stack, seen, looked = { key }, { [key] = true }, 0
-    while #stack > 0 do
-      local dependents = guarded('ZRANGE', index_prefix .. 'k' .. table.remove(stack), 0, 64, 'WITHSCORES')
-      looked, looks = looked + #dependents / 2, looks - #dependents / 2
-      -- The last one has the highest score, unless there are more.
-      if looked > 64 or tonumber(dependents[#dependents] or 0) > dead_since then
+local looks = 0
+
+-- Whether anything relevant depends on a key, directly or through dead dependents. Looks at 64
+-- dependents at most, and beyond that answers yes, so a larger circle of dead entries stays.
+local function is_depended_on(key, dead_since)
+  local stack, seen, looked = { key }, { [key] = true }, 0
+  while #stack > 0 do
+    local dependents = guarded('ZRANGE', index_prefix .. 'k' .. table.remove(stack), 0, 64, 'WITHSCORES')
+    looked, looks = looked + #dependents / 2, looks - #dependents / 2
+    -- The last one has the highest score, unless there are more.
+    if looked > 64 or tonumber(dependents[#dependents] or 0) > dead_since then
+      return true
+    end
+    for at = 1, #dependents, 2 do
+      local dependent = dependents[at]
+      if redis.call('EXISTS', root .. dependent) == 1 then
         return true
       end
-      for at = 1, #dependents, 2 do
-        local dependent = dependents[at]
-        if redis.call('EXISTS', root .. dependent) == 1 then
-          return true
-        end
-        if not seen[dependent] then
-          seen[dependent] = true
-          stack[#stack + 1] = dependent
-        end
+      if not seen[dependent] then
+        seen[dependent] = true
+        stack[#stack + 1] = dependent
       end
     end
+  end
+  return false
+end
+
+-- Asking for an entry whose TTL has ended deletes it, so it cannot come back with the clock. An
+-- entry that no longer has the name does not need the membership.
+local function may_leave(name, key, dead_since)
+  looks = looks - 1
+  local value_key = root .. key
+  if redis.call('EXISTS', value_key) == 1 and string.find(names_of(value_key), '\n' .. name .. '\n', 1, true) then
     return false
   end
+  return not is_depended_on(key, dead_since)
+end
 
-  -- Asking for an entry whose TTL has ended deletes it, so it cannot come back with the clock. An
-  -- entry that no longer has the name does not need the membership.
-  local function may_leave(name, key, dead_since)
-    looks = looks - 1
-    local value_key = root .. key
-    if redis.call('EXISTS', value_key) == 1 and string.find(names_of(value_key), '\n' .. name .. '\n', 1, true) then
-      return false
-    end
-    return not is_depended_on(key, dead_since)
+-- Members of an index with their scores, dead members first. If fewer than 16 are dead, all of
+-- these; otherwise 16 from anywhere among them, because the first ones may have to stay. By rank,
+-- because skipping members by score costs a step for each.
+local function dead_first(index, dead_since)
+  local page = guarded('ZRANGE', index, 0, 15, 'WITHSCORES')
+  if #page < 32 or tonumber(page[32]) > dead_since then
+    return page
   end
-
-  -- Members of an index with their scores, dead members first. If fewer than 16 are dead, all of
-  -- these; otherwise 16 from anywhere among them, because the first ones may have to stay. By rank,
-  -- because skipping members by score costs a step for each.
-  local function dead_first(index, dead_since)
-    local page = guarded('ZRANGE', index, 0, 15, 'WITHSCORES')
-    if #page < 32 or tonumber(page[32]) > dead_since then
-      return page
-    end
-    local rank = now_us % redis.call('ZCARD', index)
-    while rank > 0 and tonumber(redis.call('ZRANGE', index, rank, rank, 'WITHSCORES')[2]) > dead_since do
-      rank = math.floor(rank / 2)
-    end
-    rank = math.floor(now_us / 16) % (rank + 1)
-    return redis.call('ZRANGE', index, rank, rank + 15, 'WITHSCORES')
+  local rank = now_us % redis.call('ZCARD', index)
+  while rank > 0 and tonumber(redis.call('ZRANGE', index, rank, rank, 'WITHSCORES')[2]) > dead_since do
+    rank = math.floor(rank / 2)
   end
+  rank = math.floor(now_us / 16) % (rank + 1)
+  return redis.call('ZRANGE', index, rank, rank + 15, 'WITHSCORES')
+end
 
-  local is_reaping_noted = false
+local is_reaping_noted = false
 
-  -- Notes the reaping, so that loads from before it can be told once the clock is set back.
-  local function note_reaping()
-    if not is_reaping_noted then
-      is_reaping_noted = true
-      seq = math.max(seq + 1, now_us)
-      redis.call('ZADD', clock_key, seq, '!seq', -seq, '!reaped')
-    end
+-- Notes the reaping, so that loads from before it can be told once the clock is set back.
+local function note_reaping()
+  if not is_reaping_noted then
+    is_reaping_noted = true
+    seq = math.max(seq + 1, now_us)
+    redis.call('ZADD', clock_key, seq, '!seq', -seq, '!reaped')
   end
+end
 
+-- The indexes of these names are due.
+local function reap_due(due, retention_ms)
   local dead_since, empty = now_ms - retention_ms, {}
   for _, name in ipairs(due) do
     if looks <= 0 then
@@ -106,14 +108,16 @@ local function reap_due(due, retention_ms, looks)
     end
   end
   in_slices('ZREM', due_key, empty)
-  return looks
 end
 
 -- Reaps what is due, until `looks_max` indexes, members and dependents were looked at, about 1 µs
--- each. Returns how many looks are left. Most often nothing is due.
+-- each. Most often nothing is due.
 local function reap(retention_ms, looks_max)
+  looks = looks_max
   local due = guarded('ZRANGEBYSCORE', due_key, '-inf', string.format('%d', now_ms), 'LIMIT', 0, looks_max)
-  return due[1] and reap_due(due, retention_ms, looks_max) or looks_max
+  if due[1] then
+    reap_due(due, retention_ms)
+  end
 end
 
 -- A script that adds memberships reaps for them. A dead membership costs two looks, its index and

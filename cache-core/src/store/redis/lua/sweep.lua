@@ -15,7 +15,6 @@ open_clock()
 local clock_was = seq
 advance_clock({}, 1)
 raise_floor(seq)
-local removal = cascade()
 local page = redis.call('SCAN', ARGV[6], 'MATCH', ARGV[5], 'COUNT', ARGV[7])
 local names, indexes = {}, {}
 if ARGV[4] == 'indexes' then
@@ -27,7 +26,7 @@ if ARGV[4] == 'indexes' then
       redis.call('UNLINK', index)
     end
   end
-  removal.push_all(names, indexes)
+  push_all(names, indexes)
   if page[1] == '0' then
     -- What no invalidation need ever touch is looked at here, so that `clear` mends it.
     guarded('SCARD', leaving_key)
@@ -40,8 +39,8 @@ else
       names[#names + 1] = 'k' .. key
     end
   end
-  removal.take(names, 1, {})
+  take(names, 1, {})
 end
-local removed, left = removal.drain()
+local removed, left = drain()
 tidy_fences(clock_was, tonumber(ARGV[3]))
 return { page[1], removed, left, seq, lost, replaced }

@@ -18,8 +18,8 @@ local now_ms = (now_us - now_us % 1000) / 1000
 
 local incarnation, seq, floor
 -- The mark of a loss of members (see guard.lua), 0 if there is none; and the kinds of bookkeeping
--- keys that another program had overwritten and that this script has replaced, each once, each after
--- a space.
+-- keys that another program had overwritten and that this script has replaced, each once, each
+-- after a space.
 local lost, replaced = 0, ''
 
 -- Limits that `config.rs` has as well: most fences, and the visits of one chunk (see cascade.lua).

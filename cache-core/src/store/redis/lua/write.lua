@@ -25,9 +25,8 @@ if redis.call('EXISTS', pending_key, index_prefix .. own) == 0 then
   removed = remove_alone(key, kept)
 end
 if not removed then
-  local removal = cascade()
-  removal.take({ own }, 1, kept)
-  removed, left = removal.drain()
+  take({ own }, 1, kept)
+  removed, left = drain()
 end
 
 if why then
