@@ -27,7 +27,8 @@ local function drop_fences(score)
 end
 
 -- Beyond `fences_max` the oldest fences are dropped. Those older than the retention are, as often
--- as a script moves the clock over the 256th part of a retention: if it is a minute, 2,560 a second.
+-- as a script moves the clock over the 256th part of a retention: 2,560 a second if it is a
+-- minute.
 local function tidy_fences(clock_was, retention_ms)
   local step_us = math.max(retention_ms * 1000 / 256, 1)
   if redis.call('ZCARD', clock_key) > fences_max then
