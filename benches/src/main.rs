@@ -18,6 +18,7 @@ mod memory;
 mod million;
 mod rounds;
 mod scale;
+mod scripts;
 mod server_time;
 mod soak;
 mod wake;
@@ -48,6 +49,7 @@ async fn compare(name: &str, quick: bool) {
         "hit" => hit::run(&server, rounds, slice(200, 700)).await,
         "in-process" => in_process::run(rounds, slice(20, 200)).await,
         "server-time" => server_time::run(&server, rounds).await,
+        "scripts" => scripts::run(&server, rounds).await,
         "batch" => batch::run(&server, rounds, slice(200, 700)).await,
         "memory" => memory::run(&server).await,
         "large" => large::run(&server, rounds, slice(300, 1_000)).await,

@@ -106,7 +106,7 @@ async fn spent_us(raw: &mut Raw) -> f64 {
 }
 
 /// The CPU time of the server, in µs: besides its commands it reads requests and writes replies.
-async fn cpu_us(raw: &mut Raw) -> f64 {
+pub async fn cpu_us(raw: &mut Raw) -> f64 {
     let info: String = raw.command("INFO", &["cpu"]).await;
     let figure = |name: &str| -> f64 {
         let line = info.lines().find_map(|line| line.strip_prefix(name)).expect("a figure of the CPU");
@@ -117,7 +117,7 @@ async fn cpu_us(raw: &mut Raw) -> f64 {
 
 /// A command with its calls, its µs, and its µs a call:
 /// `cmdstat_get:calls=1,usec=2,usec_per_call=2.00,…`.
-fn figures_of(line: &str) -> Option<(&str, [f64; 3])> {
+pub fn figures_of(line: &str) -> Option<(&str, [f64; 3])> {
     let (name, figures) = line.strip_prefix("cmdstat_")?.split_once(':')?;
     let mut figures = figures.split(',').filter_map(|figure| figure.split_once('=')?.1.trim().parse().ok());
     Some((name, [figures.next()?, figures.next()?, figures.next()?]))
