@@ -20,7 +20,7 @@ const TOLERANCE: f64 = 0.03;
 /// Allocations are counted exactly, but for what is shared by many iterations.
 const TOLERANCE_ALLOCATIONS: f64 = 0.5;
 /// Iterations of the shorter run, and of the longer one. Both are multiples of the crowd.
-const ITERATIONS: [u64; 2] = [256, 768];
+const ITERATIONS: [u64; 2] = [256, 1_280];
 
 /// Counts each path. False if a count differs from the committed one and both are of the same
 /// compiler and C library. With `--bless` the counts are written down instead.
