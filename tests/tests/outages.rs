@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use cache_core::{Builder, Cache, ErrorKind, IntoKey, Key, Warmer, cached, write_through};
+use cache_core::{Builder, Cache, ErrorKind, IntoKey, Invalidation, Key, Warmer, cached, write_through};
 use cache_tests::{
     Fault, FaultProxy, Gate, PATIENCE, Probe, Raw, Server, ServerOptions, TestStore, each_server, ready, run, until,
 };
@@ -319,6 +319,8 @@ each_server! {
         assert_eq!(stored(&cache, "a:2").await, None);
         assert_eq!(cache.invalidate_key("a:1").await.unwrap().entries, 1);
         assert_eq!(cache.invalidate_pattern("a:*").await.unwrap().entries, 0);
+        let closing = cache.close(Invalidation::new().key("a:2")).await.expect("a closing is no value");
+        closing.open().await.unwrap();
         assert!(!cache.health().breaker_open, "a full server is not a dead one");
         raw.command::<()>("CONFIG", &["SET", "maxmemory", "0"]).await;
         get(&cache, "a:2", 3).await;

@@ -9,14 +9,14 @@
 --
 -- The fences were looked at as they were, without the one that this write sets.
 local clock_was, own = seq, 'k' .. key
+if advance_clock({ own }, 1) then
+  why = why or 'memory'
+end
 if any_closed then
   why = why or refusal_of_closed(every_name(), opens)
   if opens ~= '' then
     open_names(opens, { own })
   end
-end
-if advance_clock({ own }, 1) then
-  why = why or 'memory'
 end
 -- A value that is stored keeps the memberships that the old one had.
 local kept = why and {} or new_names()
