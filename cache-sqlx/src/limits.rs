@@ -32,3 +32,30 @@ pub const DECLARATION_BYTES_MAX: usize = 65_536;
 
 /// Names (keys and tags) that a table may declare: each is one join in its triggers.
 pub const TABLE_NAMES_MAX: usize = 32;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_in_the_readme_has_every_limit() {
+        let duration =
+            |duration: Duration| format!("{duration:?}").replace("ms", " ms").replace("0s", "0 s").replace("5s", "5 s");
+        let limits = [
+            ("RELAY_ROWS_MAX", RELAY_ROWS_MAX.to_string()),
+            ("RELAY_INTERVAL", duration(RELAY_INTERVAL)),
+            ("BACKOFF_MIN", duration(BACKOFF_MIN)),
+            ("CLAIM_MAX", duration(CLAIM_MAX)),
+            ("INTENT_NAMES_MAX", INTENT_NAMES_MAX.to_string()),
+            ("NAME_BYTES_MAX", NAME_BYTES_MAX.to_string()),
+            ("DECLARATION_BYTES_MAX", DECLARATION_BYTES_MAX.to_string()),
+            ("TABLE_NAMES_MAX", TABLE_NAMES_MAX.to_string()),
+        ];
+        for (name, value) in &limits {
+            let row = format!("\n| `{name}` | {value} |");
+            assert!(include_str!("../README.md").contains(&row), "the README has no {row:?}");
+        }
+        // None is left out: each has its constant.
+        assert_eq!(include_str!("limits.rs").matches("\npub const ").count(), limits.len());
+    }
+}

@@ -84,7 +84,7 @@ impl<'c, DB: Dialect> Transaction<'c, DB> {
     }
 
     /// Adds what the transaction makes untrue. Nothing is removed before the commit. The option
-    /// `after = tx` of [`#[invalidates]`](cache_core::invalidates) calls it.
+    /// `after = tx` of `#[invalidates]` calls it.
     pub fn invalidates(&mut self, invalidation: Invalidation) {
         self.collected.invalidates(invalidation);
     }

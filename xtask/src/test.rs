@@ -88,6 +88,10 @@ fn features(tally: &mut Tally) {
         let package = ["check", "--package", "cache-core", "--no-default-features"];
         tally.command(cargo(&[&package[..], &["--features", features]].concat()));
     }
+    for features in ["", "postgres"] {
+        let package = ["check", "--package", "cache-sqlx", "--no-default-features"];
+        tally.command(cargo(&[&package[..], &["--features", features]].concat()));
+    }
     tally.tests(cargo(&["test", "--package", "cache-core", "--features", "tls", "--lib", "redis::connect"]));
     let features = ["--package", "cache-core", "--no-default-features", "--features", "macros"];
     let tree = cargo(&[&["tree"], &features[..], &["--edges", "normal", "--prefix", "none"]].concat());

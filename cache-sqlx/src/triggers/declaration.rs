@@ -83,12 +83,13 @@ fn table(text: &str, mistakes: &mut Vec<String>) -> Option<Table> {
     let mut table = Table { schema, name: name.to_owned(), names: Vec::new() };
     let mut kind = None;
     for item in list.split(',').map(str::trim) {
-        let item = match item.split_once(' ') {
-            Some(("key", first)) => {
+        let (word, first) = item.split_once(' ').unwrap_or((item, ""));
+        let item = match word {
+            "key" => {
                 kind = Some(Kind::Key);
                 first
             }
-            Some(("tag", first)) => {
+            "tag" => {
                 kind = Some(Kind::Tag);
                 first
             }
