@@ -242,9 +242,6 @@ pub(crate) const CLOSING_NAMES_MAX: usize = INVALIDATE_NAMES_PER_CHUNK;
 /// Longest time for which an invalidation keeps its names closed: far above what a replica lags
 /// that is still read from.
 pub(crate) const HOLD_MAX: Duration = Duration::from_secs(3_600);
-/// Most fences of the embedded store. Beyond that the oldest fences are dropped into the floor.
-/// Most fences of a store. Beyond that the oldest fences are dropped into the floor. The scripts have
-/// the number too (`time.lua`).
 /// Most fences of a store. Beyond that the oldest fences are dropped into the floor. The scripts
 /// have the number too (`time.lua`).
 pub(crate) const FENCES_MAX: usize = 100_000;

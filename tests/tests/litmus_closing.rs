@@ -87,16 +87,20 @@ enum Load {
 async fn litmus(app: &App, writer: &Cache, by: By, load: Load) {
     let what = format!("{by:?}, {load:?}");
     let held = app.data.hold("row");
-    let begin = async || {
-        let late = app.begin_profile();
+    let mut late = None;
+    let mut begin = async || {
+        late = Some(app.begin_profile());
         held.reached().await;
-        late
     };
-    let (late, closing) = match load {
-        Load::BeforeTheClosingToTheCommit | Load::BeforeTheClosingToTheEnd => (begin().await, by.close(writer).await),
+    let closing = match load {
+        Load::BeforeTheClosingToTheCommit | Load::BeforeTheClosingToTheEnd => {
+            begin().await;
+            by.close(writer).await
+        }
         Load::WithinTheClosingToTheCommit | Load::WithinTheClosingToTheEnd => {
             let closing = by.close(writer).await;
-            (begin().await, closing)
+            begin().await;
+            closing
         }
     };
     app.data.set("row", "new");
@@ -111,7 +115,7 @@ async fn litmus(app: &App, writer: &Cache, by: By, load: Load) {
         assert_eq!(app.profile().await, "new", "{what}: while the load is held");
         held.open();
     }
-    assert_eq!(late.await.unwrap(), "old", "{what}: its own caller gets what it loaded");
+    assert_eq!(late.unwrap().await.unwrap(), "old", "{what}: its own caller gets what it loaded");
     app.assert_new_and_stored().await;
 }
 

@@ -17,7 +17,7 @@ struct Candidate {
     title: &'static str,
     dependencies: &'static str,
     head: &'static str,
-    /// The attribute of one function; `NUMBER` stands for its number, and `PAIR` for the next field.
+    /// The attribute of one function. `NUMBER` stands for its number, `PAIR` for the next field.
     attribute: &'static str,
     /// What the attribute says besides if the key is made from two parameters.
     pair: &'static str,

@@ -134,7 +134,8 @@ pub(crate) fn to_the_end<T: Send + 'static>(
 ) -> impl Future<Output = Result<T, Error>> + Send {
     let task = match Handle::try_current() {
         Ok(handle) => Ok(handle.spawn(work)),
-        Err(_) => Err(work),
+        // Boxed for the rare case: else the future of every caller had room for the work.
+        Err(_) => Err(Box::pin(work)),
     };
     async move {
         match task {

@@ -222,9 +222,9 @@ impl Generator<'_> {
         } }
     }
 
-    /// Whether the value is certain to be `'static`, without a bound. The compiler cannot be asked as
-    /// it is asked for a trait: it chooses by traits, and complains of lifetimes after that. What
-    /// is generic about the type of a method is not seen here.
+    /// Whether the value is certain to be `'static`, without a bound. The compiler cannot be asked
+    /// as it is asked for a trait: it chooses by traits, and complains of lifetimes after that.
+    /// What is generic about the type of a method is not seen here.
     fn is_owned_for_good(&self, value_type: &TokenStream) -> bool {
         let plan = self.plan;
         let mut generics = plan.function.sig.generics.params.iter().map(|param| match param {
