@@ -268,6 +268,13 @@ pub(crate) const TIMERLESS_RUNTIMES_MAX: usize = 64;
 /// Memberships of one removed entry that end at once, in about a millisecond. The others are put on
 /// record and end later.
 pub(crate) const MEMORY_NAMES_LEFT_AT_ONCE: usize = 2_048;
+/// Sentinels that a URL may name. A set has three to seven.
+#[cfg(feature = "redis")]
+pub(crate) const SENTINELS_MAX: usize = 32;
+/// A sentinel that says nothing is asked this often whether the primary is still the same: a
+/// message may be lost with a link that is half open.
+#[cfg(feature = "redis")]
+pub(crate) const SENTINEL_ASK_INTERVAL: Duration = Duration::from_secs(10);
 /// A connection logs in again a quarter of its credentials' lifetime before they end, and this long
 /// before at most: a provider that fails is asked again until then.
 #[cfg(feature = "redis")]

@@ -9,9 +9,19 @@ pub(crate) enum Scheme {
     Redis,
     RedisTls,
     RedisUnix,
+    RedisSentinel,
+    RedisSentinelTls,
 }
 
 impl Scheme {
+    pub(crate) fn is_tls(self) -> bool {
+        matches!(self, Self::RedisTls | Self::RedisSentinelTls)
+    }
+
+    pub(crate) fn is_sentinel(self) -> bool {
+        matches!(self, Self::RedisSentinel | Self::RedisSentinelTls)
+    }
+
     /// Valkey is Redis here, and upper case is lower case, as in any URL.
     ///
     /// # Errors
@@ -23,10 +33,13 @@ impl Scheme {
             "redis" | "valkey" => Self::Redis,
             "rediss" | "valkeys" => Self::RedisTls,
             "unix" | "redis+unix" | "valkey+unix" => Self::RedisUnix,
+            "redis-sentinel" | "valkey-sentinel" => Self::RedisSentinel,
+            "rediss-sentinel" | "valkeys-sentinel" => Self::RedisSentinelTls,
             _ => {
                 return Err(Error::new(
                     ErrorKind::Config,
-                    "unknown scheme in the cache URL: it starts with memory://, redis://, rediss:// or redis+unix://",
+                    "unknown scheme in the cache URL: it starts with memory://, redis://, rediss://, redis+unix://, \
+                     redis-sentinel:// or rediss-sentinel://",
                 ));
             }
         })
@@ -44,6 +57,8 @@ mod tests {
             (&["redis", "valkey"], Scheme::Redis),
             (&["rediss", "valkeys"], Scheme::RedisTls),
             (&["unix", "redis+unix", "valkey+unix"], Scheme::RedisUnix),
+            (&["redis-sentinel", "valkey-sentinel"], Scheme::RedisSentinel),
+            (&["rediss-sentinel", "valkeys-sentinel"], Scheme::RedisSentinelTls),
         ] {
             for scheme in schemes {
                 assert_eq!(Scheme::of(&format!("{scheme}://x")).unwrap(), expected);

@@ -36,6 +36,8 @@ mod handshake;
 mod pipeline;
 mod primary;
 mod renewal;
+mod route;
+mod sentinel;
 mod shared;
 mod stripe;
 mod stripes;
@@ -59,9 +61,9 @@ pub use tls::Tls;
 use breaker::Permit;
 use connection::Invocation;
 use credentials::Logins;
-use dial::Dial;
 use fault::Fault;
 use primary::Hello;
+use route::Dial;
 use shared::Shared;
 use stripe::Stripe;
 use stripes::{Runtimes, Stripes};
@@ -134,7 +136,7 @@ impl Pool {
         hooks: Hooks,
     ) -> Result<Self, Error> {
         let target = ServerUrl::parse(url)?;
-        let dial = dial::to(&target, access)?;
+        let dial = route::to(&target, access, config.connect_timeout)?;
         let logins = Logins::of(&target, access.credentials.as_ref())?;
         Ok(Self::with_dial(target, dial, logins, config, scripts, hooks))
     }

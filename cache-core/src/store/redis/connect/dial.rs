@@ -1,8 +1,7 @@
 //! Byte streams to a server: TCP, TLS over TCP, Unix sockets.
 
-use std::future::Future;
 use std::io;
-use std::pin::Pin;
+use std::path::Path;
 
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -12,67 +11,71 @@ use super::access::Access;
 use super::fault::Fault;
 #[cfg(feature = "tls")]
 use super::tls;
-use super::url::{Address, ServerUrl};
+#[cfg(feature = "tls")]
+use super::url::Address;
+use super::url::{HostPort, ServerUrl};
 use crate::config::TCP_KEEPALIVE;
 
 pub(super) trait Transport: AsyncRead + AsyncWrite + Unpin + Send {}
 
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Transport for T {}
 
-/// Opens one byte stream. It is a function, so that tests can bring streams of their own.
-pub(super) type Dial = Box<dyn Fn() -> Dialing + Send + Sync>;
-pub(super) type Dialing = Pin<Box<dyn Future<Output = io::Result<Box<dyn Transport>>> + Send>>;
+/// Opens byte streams, by TLS or not.
+#[derive(Clone)]
+pub(super) struct Dialer {
+    #[cfg(feature = "tls")]
+    connector: Option<tokio_rustls::TlsConnector>,
+}
 
-/// Opens connections to the URL's address.
-///
-/// # Errors
-/// `Config`: TLS that cannot be as it is asked for, or an address that this build cannot reach.
-pub(super) fn to(target: &ServerUrl, access: &Access) -> Result<Dial, Fault> {
-    check(target, access)?;
-    match target.address.clone() {
-        Address::Tcp { host, port, tls: false } => Ok(Box::new(move || {
-            let host = host.clone();
-            Box::pin(async move { Ok(Box::new(tcp(&host, port).await?) as Box<dyn Transport>) })
-        })),
-        #[cfg(feature = "tls")]
-        Address::Tcp { host, port, tls: true } => {
-            let connector = target.files.add_to(access.tls.clone().unwrap_or_default())?.connector()?;
-            let name = tls::name_of(&host)?;
-            Ok(Box::new(move || {
-                let (host, name, connector) = (host.clone(), name.clone(), connector.clone());
-                Box::pin(async move {
-                    let stream = connector.connect(name, tcp(&host, port).await?).await?;
-                    Ok(Box::new(stream) as Box<dyn Transport>)
-                })
-            }))
+impl Dialer {
+    /// # Errors
+    /// `Config`: TLS that cannot be as it is asked for.
+    #[cfg(feature = "tls")]
+    pub(super) fn new(target: &ServerUrl, access: &Access) -> Result<Self, Fault> {
+        if !target.address.is_tls() {
+            let unused = access.tls.is_some();
+            return if unused { Err(Fault::config(tls::Tls::UNUSED)) } else { Ok(Self { connector: None }) };
         }
-        #[cfg(not(feature = "tls"))]
-        Address::Tcp { tls: true, .. } => Err(Fault::config("rediss:// needs the feature `tls` of cache-core")),
-        #[cfg(unix)]
-        Address::Unix(path) => Ok(Box::new(move || {
-            let path = path.clone();
-            Box::pin(async move { Ok(Box::new(tokio::net::UnixStream::connect(path).await?) as Box<dyn Transport>) })
-        })),
-        #[cfg(not(unix))]
-        Address::Unix(_) => Err(Fault::config("this platform has no Unix sockets")),
+        if let Address::Tcp { place, .. } = &target.address {
+            tls::name_of(&place.host)?;
+        }
+        let connector = target.files.add_to(access.tls.clone().unwrap_or_default())?.connector()?;
+        Ok(Self { connector: Some(connector) })
+    }
+
+    #[cfg(not(feature = "tls"))]
+    pub(super) fn new(target: &ServerUrl, _: &Access) -> Result<Self, Fault> {
+        match target.address.is_tls() {
+            true => Err(Fault::config("rediss:// needs the feature `tls` of cache-core")),
+            false => Ok(Self {}),
+        }
+    }
+
+    pub(super) async fn open(&self, place: &HostPort) -> Result<Box<dyn Transport>, Fault> {
+        let failed = |error| Fault::of_dial(place, &error);
+        #[cfg(feature = "tls")]
+        if let Some(connector) = &self.connector {
+            let name = tls::name_of(&place.host)?;
+            let stream = tcp(place).await.map_err(failed)?;
+            return Ok(Box::new(connector.connect(name, stream).await.map_err(failed)?));
+        }
+        Ok(Box::new(tcp(place).await.map_err(failed)?))
     }
 }
 
-#[cfg(feature = "tls")]
-fn check(target: &ServerUrl, access: &Access) -> Result<(), Fault> {
-    match &access.tls {
-        Some(_) if !target.address.is_tls() => Err(Fault::config(tls::Tls::UNUSED)),
-        _ => Ok(()),
-    }
+#[cfg(unix)]
+pub(super) async fn unix(path: &Path) -> Result<Box<dyn Transport>, Fault> {
+    let stream = tokio::net::UnixStream::connect(path).await;
+    Ok(Box::new(stream.map_err(|error| Fault::of_dial(&path.display(), &error))?))
 }
 
-#[cfg(not(feature = "tls"))]
-fn check(_: &ServerUrl, _: &Access) -> Result<(), Fault> {
-    Ok(())
+#[cfg(not(unix))]
+pub(super) async fn unix(_: &Path) -> Result<Box<dyn Transport>, Fault> {
+    Err(Fault::config("this platform has no Unix sockets"))
 }
 
-async fn tcp(host: &str, port: u16) -> io::Result<TcpStream> {
-    let stream = TcpStream::connect((host, port)).await?;
+async fn tcp(place: &HostPort) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect((&*place.host, place.port)).await?;
     // Commands are small, and callers wait for each: Nagle's algorithm would hold commands back for
     // a delayed acknowledgement.
     stream.set_nodelay(true)?;

@@ -155,6 +155,21 @@ impl Fault {
         }
     }
 
+    /// The same fault, as what a sentinel answered.
+    pub(super) fn of_sentinel(self, address: &impl fmt::Display) -> Self {
+        let message = match (self.kind, self.code()) {
+            (_, Some("NOAUTH" | "WRONGPASS")) => format!(
+                "the sentinel at {address} asks for a user or password of its own: `?sentinel_user=…&sentinel_pass=…`"
+            ),
+            (_, Some("ERR")) | (ErrorKind::Protocol, _) => {
+                format!("what answers at {address} is no sentinel: redis:// is for a server itself")
+            }
+            _ => format!("the sentinel at {address}: {}", self.message),
+        };
+        let kind = if self.kind == ErrorKind::Protocol { ErrorKind::Config } else { self.kind };
+        Self::new(kind, message)
+    }
+
     /// The same fault, as what happened to the first command of a connection, which tells what kind
     /// of server is there.
     pub(super) fn in_greeting(self, address: &impl fmt::Display) -> Self {

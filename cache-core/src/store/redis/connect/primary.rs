@@ -32,6 +32,11 @@ impl Hello {
         let fields: &[(Reply, Reply)] = if let Reply::Map(fields) = reply { fields } else { &[] };
         let value =
             |name| fields.iter().find(|(field, _)| field.text() == Some(name)).and_then(|(_, value)| value.text());
+        if value("mode") == Some("sentinel") {
+            return Err(Fault::config(
+                "the server is a sentinel: redis-sentinel://host:port/primary asks it where the primary is",
+            ));
+        }
         let role = value("role").ok_or_else(|| Fault::config("the server does not tell its role in reply to HELLO"))?;
         Ok(Self { is_replica: matches!(role, "replica" | "slave"), is_in_cluster: value("mode") == Some("cluster") })
     }

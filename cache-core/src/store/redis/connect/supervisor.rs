@@ -16,6 +16,7 @@ use super::handshake::handshake;
 use super::pipeline::{Driver, Pipeline};
 use super::primary::{Hello, Primary};
 use super::renewal::renew;
+use super::route::{Outdated, Route};
 use super::shared::Shared;
 use super::stripe::{LinkState, Stripe, Tenure};
 use crate::clock;
@@ -35,6 +36,7 @@ struct Opening {
     connection: Connection,
     primary: Arc<Primary>,
     login: Option<Validity>,
+    outdated: Outdated,
 }
 
 impl Stripe {
@@ -110,8 +112,7 @@ async fn attempt(stripe: &Stripe) -> Result<Opening, Fault> {
 
 async fn open(stripe: &Stripe) -> Result<Opening, Fault> {
     let shared = &stripe.shared;
-    let address = &shared.target.address;
-    let stream = (shared.dial)().await.map_err(|error| Fault::of_dial(address, &error))?;
+    let Route { stream, outdated } = (shared.dial)().await?;
     let pipeline = Arc::new(Pipeline::default());
     let voucher = stripe.keeps_copies.then(Voucher::of_connection);
     let mut driving: Driving = match &voucher {
@@ -139,7 +140,7 @@ async fn open(stripe: &Stripe) -> Result<Opening, Fault> {
             }
         }
     };
-    Ok(Opening { driving, connection, primary, login })
+    Ok(Opening { driving, connection, primary, login, outdated })
 }
 
 /// Wakes the waits that a push tells of. Runs in the driver, in the order of the stream.
@@ -193,11 +194,12 @@ impl Drop for Vouching {
 /// Returns when the connection is no good any more, with the reason.
 async fn watch_over(opening: &mut Opening, stripe: &Stripe) -> Fault {
     let shared = &stripe.shared;
-    let Opening { driving, connection, primary, login } = opening;
+    let Opening { driving, connection, primary, login, outdated } = opening;
     let mut known = shared.primary.subscribe();
     tokio::select! {
         biased;
         end = driving => end,
+        fault = outdated => fault,
         () = replaced(&mut known, primary) => Fault::unavailable("another Redis primary took over"),
         fault = asking(connection, primary, stripe), if !stripe.keeps_copies => fault,
         fault = vouching(connection, primary, stripe), if stripe.keeps_copies => fault,

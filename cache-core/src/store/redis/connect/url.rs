@@ -11,13 +11,30 @@ use super::fault::Fault;
 use super::tls::Tls;
 #[cfg(feature = "tls")]
 use crate::config::CERTIFICATE_FILE_BYTES_MAX;
+use crate::config::SENTINELS_MAX;
 use crate::store::Scheme;
 
 /// Where a server listens. `Display` is safe to log: no user, no password.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Address {
-    Tcp { host: String, port: u16, tls: bool },
+    Tcp {
+        place: HostPort,
+        tls: bool,
+    },
     Unix(PathBuf),
+    /// Wherever the sentinels say that the primary of this name is.
+    Sentinel {
+        sentinels: Vec<HostPort>,
+        primary: String,
+        tls: bool,
+    },
+}
+
+/// A port of a host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct HostPort {
+    pub(super) host: String,
+    pub(super) port: u16,
 }
 
 /// Where to connect, as whom, and to which database.
@@ -28,6 +45,8 @@ pub(super) struct ServerUrl {
     pub(super) user: Option<String>,
     pub(super) password: Option<String>,
     pub(super) database: u64,
+    /// User and password for the sentinels.
+    pub(super) sentinel_login: (Option<String>, Option<String>),
     #[cfg_attr(not(feature = "tls"), allow(dead_code, reason = "without TLS a URL that names files is refused"))]
     pub(super) files: TlsFiles,
 }
@@ -42,13 +61,16 @@ pub(super) struct TlsFiles {
 }
 
 const DEFAULT_PORT: u16 = 6379;
+const DEFAULT_SENTINEL_PORT: u16 = 26379;
 
 /// Far above any server's number of databases.
 const DATABASE_DIGITS_MAX: usize = 9;
 
 impl ServerUrl {
     /// Reads `redis://[[user]:password@]host[:port][/database]`, or
-    /// `redis+unix:///path[?db=…&user=…&pass=…]`, with any [`Scheme`] of that kind.
+    /// `redis+unix:///path[?db=…&user=…&pass=…]`, or
+    /// `redis-sentinel://[[user]:password@]host[:port][,…]/primary[/database]`, with any [`Scheme`]
+    /// of that kind. The sentinels have `?sentinel_user=…&sentinel_pass=…`.
     /// `?protocol=resp3` is accepted: RESP3 is spoken anyway. With TLS `?ca=…&cert=…&key=…` names
     /// files.
     ///
@@ -57,8 +79,8 @@ impl ServerUrl {
     /// password.
     pub(super) fn parse(text: &str) -> Result<Self, Fault> {
         let scheme = Scheme::of(text).map_err(|error| Fault::new(error.kind(), error.to_string()))?;
-        let (tls, unix) = (scheme == Scheme::RedisTls, scheme == Scheme::RedisUnix);
-        if tls && !cfg!(feature = "tls") {
+        let unix = scheme == Scheme::RedisUnix;
+        if scheme.is_tls() && !cfg!(feature = "tls") {
             return Err(Fault::config("rediss:// needs the feature `tls` of cache-core"));
         }
         if !unix {
@@ -74,7 +96,7 @@ impl ServerUrl {
         if fragment.is_some() {
             return Err(Fault::config("a Redis URL takes no fragment; TLS certificates are always verified"));
         }
-        if unix { Self::of_socket(rest, query) } else { Self::of_host(rest, query, tls) }
+        if unix { Self::of_socket(rest, query) } else { Self::of_hosts(rest, query, scheme) }
     }
 
     fn of_socket(path: &str, query: Query) -> Result<Self, Fault> {
@@ -83,22 +105,35 @@ impl ServerUrl {
         }
         let database = query.database.map_or(Ok(0), |text| database(&text))?;
         let address = Address::Unix(decoded(path)?.into());
-        Ok(Self { address, user: query.user, password: query.password, database, files: TlsFiles::default() })
+        let (user, password) = (query.user, query.password);
+        Ok(Self { address, user, password, database, sentinel_login: (None, None), files: TlsFiles::default() })
     }
 
-    fn of_host(rest: &str, query: Query, tls: bool) -> Result<Self, Fault> {
+    fn of_hosts(rest: &str, mut query: Query, scheme: Scheme) -> Result<Self, Fault> {
         let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
-        let (login, place) = match authority.rsplit_once('@') {
-            Some((login, place)) => (Some(login), place),
+        let (login, places) = match authority.rsplit_once('@') {
+            Some((login, places)) => (Some(login), places),
             None => (None, authority),
         };
         let (user, password) = match login.map(|login| login.split_once(':').unwrap_or((login, ""))) {
             Some((user, password)) => (present(decoded(user)?), present(decoded(password)?)),
             None => (None, None),
         };
-        let (host, port) = host_and_port(place)?;
+        let tls = scheme.is_tls();
+        let (address, path) = if scheme.is_sentinel() {
+            let (primary, path) = path.split_once('/').unwrap_or((path, ""));
+            let primary = present(decoded(primary)?).ok_or_else(|| {
+                Fault::config(
+                    "a URL of sentinels names the primary: redis-sentinel://host[:port][,…]/primary[/database]",
+                )
+            })?;
+            (Address::Sentinel { sentinels: sentinels(places)?, primary, tls }, path)
+        } else {
+            (Address::Tcp { place: place(places, DEFAULT_PORT)?, tls }, path)
+        };
         let database = if path.is_empty() { 0 } else { database(path)? };
-        Ok(Self { address: Address::Tcp { host, port, tls }, user, password, database, files: query.files()? })
+        let sentinel_login = (query.sentinel_user.take(), query.sentinel_password.take());
+        Ok(Self { address, user, password, database, sentinel_login, files: query.files()? })
     }
 }
 
@@ -111,11 +146,13 @@ struct Query {
     authorities: Option<PathBuf>,
     certificate: Option<PathBuf>,
     key: Option<PathBuf>,
+    sentinel_user: Option<String>,
+    sentinel_password: Option<String>,
 }
 
 impl Query {
     fn parse(text: &str, scheme: Scheme) -> Result<Self, Fault> {
-        let (tls, unix) = (scheme == Scheme::RedisTls, scheme == Scheme::RedisUnix);
+        let (tls, unix) = (scheme.is_tls(), scheme == Scheme::RedisUnix);
         let mut query = Self::default();
         for pair in text.split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
@@ -128,6 +165,8 @@ impl Query {
                 ("ca", _) if tls => query.authorities = Some(decoded(value)?.into()),
                 ("cert", _) if tls => query.certificate = Some(decoded(value)?.into()),
                 ("key", _) if tls => query.key = Some(decoded(value)?.into()),
+                ("sentinel_user", _) if scheme.is_sentinel() => query.sentinel_user = present(decoded(value)?),
+                ("sentinel_pass", _) if scheme.is_sentinel() => query.sentinel_password = present(decoded(value)?),
                 ("ca" | "cert" | "key", _) => {
                     return Err(Fault::config("files of certificates in a Redis URL need TLS: rediss://"));
                 }
@@ -137,7 +176,8 @@ impl Query {
                 }
                 _ => {
                     return Err(Fault::config(
-                        "unknown parameter in the Redis URL: `protocol` is known, and with TLS `ca`, `cert` and `key`",
+                        "unknown parameter in the Redis URL: `protocol` is known, with TLS `ca`, `cert` and `key`, and \
+                         with sentinels `sentinel_user` and `sentinel_pass`",
                     ));
                 }
             }
@@ -155,8 +195,17 @@ impl Query {
     }
 }
 
-fn host_and_port(place: &str) -> Result<(String, u16), Fault> {
-    let (host, port) = match place.strip_prefix('[') {
+fn sentinels(places: &str) -> Result<Vec<HostPort>, Fault> {
+    let sentinels: Vec<_> =
+        places.split(',').map(|text| place(text, DEFAULT_SENTINEL_PORT)).collect::<Result<_, _>>()?;
+    match sentinels.len() > SENTINELS_MAX {
+        true => Err(Fault::config(format!("a Redis URL names {SENTINELS_MAX} sentinels at most"))),
+        false => Ok(sentinels),
+    }
+}
+
+fn place(text: &str, default_port: u16) -> Result<HostPort, Fault> {
+    let (host, port) = match text.strip_prefix('[') {
         // An IPv6 address: its colons are not the one before the port.
         Some(rest) => {
             let (address, port) = rest.split_once(']').ok_or_else(malformed)?;
@@ -164,16 +213,16 @@ fn host_and_port(place: &str) -> Result<(String, u16), Fault> {
             (address.to_string(), port)
         }
         None => {
-            let end = place.find(':').unwrap_or(place.len());
-            (decoded(&place[..end])?, &place[end..])
+            let end = text.find(':').unwrap_or(text.len());
+            (decoded(&text[..end])?, &text[end..])
         }
     };
     let port = match port.strip_prefix(':') {
-        Some("") => DEFAULT_PORT,
+        Some("") => default_port,
         Some(digits) if digits.bytes().all(|digit| digit.is_ascii_digit()) => {
             digits.parse().map_err(|_| malformed())?
         }
-        None if port.is_empty() => DEFAULT_PORT,
+        None if port.is_empty() => default_port,
         _ => return Err(malformed()),
     };
     if host.is_empty() || port == 0 {
@@ -182,7 +231,7 @@ fn host_and_port(place: &str) -> Result<(String, u16), Fault> {
     if host.parse::<IpAddr>().is_ok_and(|address| address.is_unspecified()) {
         return Err(Fault::config("cannot connect to a wildcard address (0.0.0.0 or ::)"));
     }
-    Ok((host, port))
+    Ok(HostPort { host, port })
 }
 
 fn database(text: &str) -> Result<u64, Fault> {
@@ -258,17 +307,24 @@ fn read(path: &std::path::Path) -> Result<Vec<u8>, Fault> {
 
 impl Address {
     pub(super) fn is_tls(&self) -> bool {
-        matches!(self, Self::Tcp { tls: true, .. })
+        matches!(self, Self::Tcp { tls: true, .. } | Self::Sentinel { tls: true, .. })
     }
 }
 
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Tcp { host, port, .. } if host.contains(':') => write!(f, "[{host}]:{port}"),
-            Self::Tcp { host, port, .. } => write!(f, "{host}:{port}"),
+            Self::Tcp { place, .. } => place.fmt(f),
             Self::Unix(path) => write!(f, "{}", path.display()),
+            Self::Sentinel { primary, .. } => write!(f, "the primary {primary:?} of the sentinels"),
         }
+    }
+}
+
+impl fmt::Display for HostPort {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { host, port } = self;
+        if host.contains(':') { write!(f, "[{host}]:{port}") } else { write!(f, "{host}:{port}") }
     }
 }
 

@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::sync::{Notify, watch};
 
-use crate::store::redis::connect::dial::{Dial, Transport};
+use crate::store::redis::connect::fault::Fault;
+use crate::store::redis::connect::route::{Dial, Route};
 
 #[derive(Clone)]
 pub(super) enum Answer {
@@ -130,9 +131,9 @@ impl Fake {
                 let door = *fake.door.lock().unwrap();
                 match door {
                     Door::Open => {}
-                    Door::Refuse => return Err(io::Error::from_raw_os_error(111)),
+                    Door::Refuse => return Err(refused()),
                     Door::Full(most) if connection <= most => {}
-                    Door::Full(_) => return Err(io::Error::from_raw_os_error(111)),
+                    Door::Full(_) => return Err(refused()),
                     Door::Lost => std::future::pending().await,
                     Door::BlocksTheFirst => {
                         while connection == 1 && *fake.door.lock().unwrap() == door {
@@ -145,7 +146,7 @@ impl Fake {
                     fake.serve(connection, ours).await;
                     fake.closed.send_modify(|closed| *closed += 1);
                 });
-                Ok(Box::new(theirs) as Box<dyn Transport>)
+                Ok(Route::fixed(Box::new(theirs)))
             })
         })
     }
@@ -187,6 +188,10 @@ impl Fake {
         let answer = answers.iter().rev().find(|(command, _)| text.starts_with(command.as_str()));
         answer.map_or_else(|| Answer::raw("+OK\r\n"), |(_, answer)| answer.clone())
     }
+}
+
+fn refused() -> Fault {
+    Fault::of_dial(&"fake.test:6379", &io::Error::from_raw_os_error(111))
 }
 
 fn bulk(text: &str) -> Vec<u8> {

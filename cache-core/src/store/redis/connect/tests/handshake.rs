@@ -47,6 +47,7 @@ async fn a_server_that_refuses_for_good_is_reported_at_once() {
         ("HELLO", "-DENIED private\r\n", "protected mode"),
         ("HELLO", garbage, "not a Redis server"),
         ("HELLO 3", in_cluster, "Redis Cluster"),
+        ("HELLO 3", "%2\r\n+server\r\n+redis\r\n+mode\r\n+sentinel\r\n", "redis-sentinel://"),
         ("HELLO 3", "%1\r\n+server\r\n+redis\r\n", "role"),
         ("HELLO 3", "+OK\r\n", "role"),
         ("SELECT", "-ERR DB index is out of range private\r\n", "database 1"),

@@ -7,8 +7,12 @@ fn parse(url: &str) -> ServerUrl {
     ServerUrl::parse(url).unwrap_or_else(|fault| panic!("{url}: {}", fault.message))
 }
 
+fn place_of(host: &str, port: u16) -> HostPort {
+    HostPort { host: host.to_owned(), port }
+}
+
 fn tcp(host: &str, port: u16) -> Address {
-    Address::Tcp { host: host.to_owned(), port, tls: false }
+    Address::Tcp { place: place_of(host, port), tls: false }
 }
 
 #[test]
@@ -58,6 +62,11 @@ fn wrong_urls_are_configuration_errors_that_repeat_nothing() {
         ("redis://ann:s3cr3t@localhost:0", "malformed"),
         ("redis://ann:s3cr3t@", "malformed"),
         ("redis://", "malformed"),
+        ("redis-sentinel://ann:s3cr3t@s1", "names the primary"),
+        ("redis-sentinel://ann:s3cr3t@s1/", "names the primary"),
+        ("redis-sentinel://ann:s3cr3t@s1,,s2/main", "malformed"),
+        ("redis-sentinel://ann:s3cr3t@s1/main/x", "database"),
+        ("redis://ann:s3cr3t@s1/0?sentinel_pass=s3cr3t", "unknown parameter"),
         ("redis://ann:s3cr3t%@loc alhost", "malformed"),
         ("redis://ann:s3cr3t%ff@localhost", "malformed"),
         ("redis://ann:s3cr3t/with-slash@localhost", "`/` is %2F"),
@@ -109,8 +118,30 @@ fn tls_without_its_feature_names_the_feature() {
 fn tls_urls_are_the_same_with_encryption() {
     for scheme in ["rediss", "valkeys", "RedisS"] {
         let target = parse(&format!("{scheme}://ann:s3cr3t@cache.example/2"));
-        assert_eq!(target.address, Address::Tcp { host: "cache.example".to_owned(), port: 6379, tls: true });
+        assert_eq!(target.address, Address::Tcp { place: place_of("cache.example", 6379), tls: true });
         assert_eq!((target.database, target.password.as_deref()), (2, Some(SECRET)));
     }
     ServerUrl::parse("rediss://localhost#insecure").unwrap_err();
+}
+
+#[test]
+fn sentinels_and_the_primary_that_they_know() {
+    let of = |sentinels: &[(&str, u16)], primary: &str| Address::Sentinel {
+        sentinels: sentinels.iter().map(|(host, port)| place_of(host, *port)).collect(),
+        primary: primary.to_owned(),
+        tls: false,
+    };
+    for (url, address, database) in [
+        ("redis-sentinel://s1/main", of(&[("s1", 26379)], "main"), 0),
+        ("redis-sentinel://s1:1,s2,[::1]:3/main", of(&[("s1", 1), ("s2", 26379), ("::1", 3)], "main"), 0),
+        ("valkey-sentinel://s1,s2/my%20main/4", of(&[("s1", 26379), ("s2", 26379)], "my main"), 4),
+    ] {
+        let target = parse(url);
+        assert_eq!((target.address, target.database), (address, database), "{url}");
+    }
+    let url = "redis-sentinel://ann:pw@s1/main?sentinel_user=bob&sentinel_pass=p%40w";
+    let target = parse(url);
+    assert_eq!((target.user.as_deref(), target.password.as_deref()), (Some("ann"), Some("pw")));
+    assert_eq!(target.sentinel_login, (Some("bob".to_owned()), Some("p@w".to_owned())));
+    assert_eq!(target.address.to_string(), "the primary \"main\" of the sentinels");
 }

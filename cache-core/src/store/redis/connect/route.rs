@@ -1,0 +1,62 @@
+//! How a pool comes to its server: at an address that stands in the URL, or where sentinels say.
+
+use std::future::{Future, pending};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::access::Access;
+use super::dial::{Dialer, Transport, unix};
+use super::fault::Fault;
+use super::sentinel::Sentinels;
+use super::url::{Address, ServerUrl};
+
+/// Opens one byte stream. It is a function, so that tests can bring streams of their own.
+pub(super) type Dial = Box<dyn Fn() -> Dialing + Send + Sync>;
+pub(super) type Dialing = Pin<Box<dyn Future<Output = Result<Route, Fault>> + Send>>;
+
+/// A byte stream to the server.
+pub(super) struct Route {
+    pub(super) stream: Box<dyn Transport>,
+    pub(super) outdated: Outdated,
+}
+
+/// Comes when a stream leads to the wrong server, with the reason.
+pub(super) type Outdated = Pin<Box<dyn Future<Output = Fault> + Send>>;
+
+impl Route {
+    /// To the only server that there is.
+    pub(super) fn fixed(stream: Box<dyn Transport>) -> Self {
+        Self { stream, outdated: Box::pin(pending()) }
+    }
+}
+
+/// Opens connections to what the URL says. `patience`: how long opening one may take.
+///
+/// # Errors
+/// `Config`: TLS that cannot be as it is asked for.
+pub(super) fn to(target: &ServerUrl, access: &Access, patience: Duration) -> Result<Dial, Fault> {
+    let dialer = Dialer::new(target, access)?;
+    Ok(match target.address.clone() {
+        Address::Tcp { place, .. } => Box::new(move || {
+            let (dialer, place) = (dialer.clone(), place.clone());
+            Box::pin(async move { Ok(Route::fixed(dialer.open(&place).await?)) })
+        }),
+        Address::Unix(path) => Box::new(move || {
+            let path = path.clone();
+            Box::pin(async move { Ok(Route::fixed(unix(&path).await?)) })
+        }),
+        Address::Sentinel { sentinels, primary, .. } => {
+            let login = target.sentinel_login.clone();
+            let sentinels = Arc::new(Sentinels::new(sentinels, primary, login, dialer.clone(), patience));
+            Box::new(move || {
+                let (dialer, sentinels) = (dialer.clone(), sentinels.clone());
+                Box::pin(async move {
+                    let sighting = sentinels.find().await?;
+                    let stream = dialer.open(sighting.place()).await?;
+                    Ok(Route { stream, outdated: Box::pin(sentinels.watch(sighting)) })
+                })
+            })
+        }
+    })
+}
