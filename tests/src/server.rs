@@ -12,8 +12,8 @@ use crate::{Raw, ServerKind, port};
 
 /// How often a start is tried on another port.
 const ATTEMPTS: usize = 20;
-/// What both Redis and Valkey print once they listen.
-const READY: &str = "eady to accept connections";
+/// What both Redis and Valkey print once they listen, and what their sentinels do.
+const READY: [&str; 2] = ["eady to accept connections", "Sentinel ID is"];
 
 /// What is particular about a server.
 #[derive(Clone, Debug, Default)]
@@ -21,6 +21,7 @@ pub struct ServerOptions {
     password: Option<String>,
     unix_socket: bool,
     tls: Option<ServerTls>,
+    is_sentinel: bool,
     lines: Vec<String>,
 }
 
@@ -54,6 +55,13 @@ impl ServerOptions {
     /// Also listens on a unix socket: [`Server::unix_url`].
     pub fn unix_socket(mut self) -> Self {
         self.unix_socket = true;
+        self
+    }
+
+    /// It is no server but a sentinel, with these lines of `sentinel.conf`.
+    pub fn sentinel(mut self, lines: &[String]) -> Self {
+        self.is_sentinel = true;
+        self.lines.extend_from_slice(lines);
         self
     }
 
@@ -205,6 +213,7 @@ impl Server {
         let guard = guard();
         let mut child = Command::new(&self.program)
             .arg(&configuration)
+            .args(self.options.is_sentinel.then_some("--sentinel"))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -227,9 +236,10 @@ impl Server {
             format!("dir {directory}"),
             "daemonize no".to_owned(),
             "logfile \"\"".to_owned(),
-            "save \"\"".to_owned(),
-            "appendonly no".to_owned(),
         ];
+        if !self.options.is_sentinel {
+            lines.extend(["save \"\"".to_owned(), "appendonly no".to_owned(), "repl-diskless-sync-delay 0".to_owned()]);
+        }
         lines.extend(self.options.password.iter().map(|password| format!("requirepass {password}")));
         if self.options.unix_socket {
             lines.push(format!("unixsocket {directory}/socket"));
@@ -278,7 +288,7 @@ fn wait_until_ready(log: &mut BufReader<ChildStdout>) -> Result<(), String> {
         let line_start = text.len();
         match log.read_line(&mut text) {
             Ok(0) | Err(_) => return Err(text),
-            Ok(_) if text[line_start..].contains(READY) => return Ok(()),
+            Ok(_) if READY.iter().any(|ready| text[line_start..].contains(ready)) => return Ok(()),
             Ok(_) => {}
         }
     }
