@@ -69,9 +69,24 @@ impl Builder {
         }
     }
 
-    /// Where entries live: `memory://` (default), `redis://`, `rediss://` (TLS: feature `tls`) or
-    /// `redis+unix://`. `valkey` may stand for `redis`, and `unix://` for `redis+unix://`. Special
-    /// characters in user and password are percent-encoded: `#` is `%23`.
+    /// Where entries live: `memory://` (default), `redis://`, `rediss://` (TLS: feature `tls`),
+    /// `redis+unix://`, or `redis-sentinel://` (`rediss-sentinel://`). `valkey` may stand for
+    /// `redis`, and `unix://` for `redis+unix://`. Special characters in user and password are
+    /// percent-encoded: `#` is `%23`.
+    ///
+    /// With TLS, `?ca=…&cert=…&key=…` names files of certificates, which are read when the cache is
+    /// built ([`Tls`](crate::Tls) says it in code).
+    ///
+    /// # Sentinels
+    /// `redis-sentinel://user:password@s1,s2:26380,s3/main/0` asks these sentinels, in turn, where
+    /// the primary `main` is: whenever a connection is opened. User and password are those of the
+    /// primary; the sentinels' own are `?sentinel_user=…&sentinel_pass=…`. The port is 26379 unless
+    /// it stands there.
+    ///
+    /// Each connection is left as soon as the sentinel that it asked tells of another primary, also
+    /// if the old one still takes itself for the primary. For that it keeps a connection to the
+    /// sentinel, asks it every 10 s, and asks another sentinel if it is lost. What a failover may
+    /// lose is said at [`on_lost_writes`](Self::on_lost_writes).
     pub fn url(mut self, url: impl Into<String>) -> Self {
         self.url = url.into();
         self

@@ -3,7 +3,9 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, Weak};
 
-use crate::clock::{self, Instant, stamp, stamps};
+use crate::clock::stamps;
+#[cfg(any(feature = "redis", test))]
+use crate::clock::{self, Instant, stamp};
 use crate::config::NEAR_TRUST;
 
 /// Whoever keeps copies of a store's entries.

@@ -14,10 +14,12 @@ pub(crate) enum Scheme {
 }
 
 impl Scheme {
+    #[cfg(feature = "redis")]
     pub(crate) fn is_tls(self) -> bool {
         matches!(self, Self::RedisTls | Self::RedisSentinelTls)
     }
 
+    #[cfg(feature = "redis")]
     pub(crate) fn is_sentinel(self) -> bool {
         matches!(self, Self::RedisSentinel | Self::RedisSentinelTls)
     }
