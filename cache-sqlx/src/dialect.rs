@@ -3,7 +3,7 @@
 #[cfg(feature = "mysql")]
 mod mysql;
 #[cfg(feature = "postgres")]
-mod postgres;
+pub(crate) mod postgres;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 
@@ -52,7 +52,7 @@ pub(crate) mod private {
     pub trait Sealed {}
 }
 
-/// The parts that are spelled alike.
+/// The part that is spelled alike.
 #[cfg(any(feature = "mysql", feature = "postgres", feature = "sqlite"))]
 macro_rules! common {
     ($database:ty, $connection:ty) => {
@@ -66,11 +66,6 @@ macro_rules! common {
                 list.push_bind(*id);
             }
             delete.push(")").build().execute(connection).await?;
-            Ok(())
-        }
-
-        async fn migrate(connection: &mut $connection) -> Result<(), sqlx::Error> {
-            sqlx::raw_sql(Self::MIGRATION).execute(connection).await?;
             Ok(())
         }
     };

@@ -8,6 +8,7 @@ use sqlx::{AssertSqlSafe, PgConnection, PgPool};
 
 use self::catalog::Found;
 use self::declaration::Table;
+use crate::dialect::postgres::lock_schema;
 use crate::error::Error;
 
 /// What is declared of tables of PostgreSQL, so that every `INSERT`, `UPDATE` (old and new row),
@@ -70,6 +71,7 @@ impl Triggers {
     /// user must own the tables.
     pub async fn install(&self, pool: &PgPool) -> Result<(), Error> {
         let mut tx = pool.begin().await?;
+        lock_schema(&mut tx).await?;
         let (schema, found) = self.find(&mut tx).await?;
         let present = self.tables.iter().zip(&found).filter(|(_, found)| found.has_triggers);
         let present: Vec<String> = present.map(|(table, _)| format!("`{}`", table.declared())).collect();
@@ -89,6 +91,7 @@ impl Triggers {
     /// As for [`install`](Self::install).
     pub async fn replace(&self, pool: &PgPool) -> Result<(), Error> {
         let mut tx = pool.begin().await?;
+        lock_schema(&mut tx).await?;
         let (schema, found) = self.find(&mut tx).await?;
         run(&mut tx, removal(&schema, &found)).await?;
         run(&mut tx, self.creation(&schema, &found)).await?;
@@ -101,6 +104,7 @@ impl Triggers {
     /// As for [`install`](Self::install).
     pub async fn remove(&self, pool: &PgPool) -> Result<(), Error> {
         let mut tx = pool.begin().await?;
+        lock_schema(&mut tx).await?;
         let (schema, found) = self.find(&mut tx).await?;
         run(&mut tx, removal(&schema, &found)).await?;
         Ok(tx.commit().await?)

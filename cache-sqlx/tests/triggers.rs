@@ -263,6 +263,24 @@ async fn triggers_that_are_there_are_replaced_only_when_told_so() {
     assert_eq!(noted(&pool).await, (vec![], vec![], false));
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn processes_that_start_at_the_same_time_do_not_disturb_each_other() {
+    let pool = databases::postgres().await;
+    run(&pool, FLIGHTS).await;
+    let starts: Vec<_> = (0..8)
+        .map(|_| {
+            let pool = pool.clone();
+            tokio::spawn(async move {
+                Outbox::new(pool.clone()).migrate().await?;
+                Triggers::declare(DECLARED)?.replace(&pool).await
+            })
+        })
+        .collect();
+    for start in starts {
+        start.await.unwrap().unwrap();
+    }
+}
+
 #[tokio::test]
 async fn the_outbox_must_be_there_first() {
     let pool = databases::postgres().await;

@@ -1,9 +1,12 @@
 //! PostgreSQL.
 
-use sqlx::{PgConnection, Postgres};
+use sqlx::{Connection, PgConnection, Postgres};
 
 use super::{Dialect, common, private};
 use crate::limits::{CLAIM_MAX, RELAY_ROWS_MAX};
+
+/// The advisory lock of whoever changes the schema: `cache_ob` in ASCII.
+const SCHEMA_LOCK: i64 = i64::from_be_bytes(*b"cache_ob");
 
 impl private::Sealed for Postgres {}
 
@@ -26,4 +29,18 @@ impl Dialect for Postgres {
         let page = "SELECT id, intent FROM cache_outbox WHERE id > $1 ORDER BY id LIMIT $2 FOR UPDATE SKIP LOCKED";
         sqlx::query_as(page).bind(after).bind(i64::from(RELAY_ROWS_MAX)).fetch_all(connection).await
     }
+
+    async fn migrate(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+        let mut tx = connection.begin().await?;
+        lock_schema(&mut tx).await?;
+        sqlx::raw_sql(Self::MIGRATION).execute(&mut *tx).await?;
+        tx.commit().await
+    }
+}
+
+/// Lets one process after the other make tables and functions, until its transaction ends: they may
+/// all start at the same time, and `IF NOT EXISTS` and `OR REPLACE` fail then.
+pub(crate) async fn lock_schema(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    let lock = sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(SCHEMA_LOCK);
+    lock.execute(connection).await.map(drop)
 }

@@ -23,4 +23,8 @@ impl Dialect for Sqlite {
         let page = "SELECT id, intent FROM cache_outbox WHERE id > ? ORDER BY id LIMIT ?";
         sqlx::query_as(page).bind(after).bind(RELAY_ROWS_MAX).fetch_all(connection).await
     }
+
+    async fn migrate(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+        sqlx::raw_sql(Self::MIGRATION).execute(connection).await.map(drop)
+    }
 }
