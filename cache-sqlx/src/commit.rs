@@ -29,30 +29,36 @@ pub(crate) enum IfUnclosed {
     Commit,
 }
 
-/// Closes, commits, opens: also if the `COMMIT` failed, for its outcome may be unknown.
-pub(crate) async fn around_commit(
-    cache: &Cache,
-    invalidation: Invalidation,
-    if_unclosed: IfUnclosed,
-    commit: impl Future<Output = Result<(), sqlx::Error>>,
-) -> Result<Committed, Error> {
-    let pending = match if_unclosed {
-        IfUnclosed::RollBack => Pending::Closed(cache.close(invalidation).await?),
-        IfUnclosed::Commit => Pending::close_if_possible(cache, invalidation).await,
-    };
-    let committed = commit.await;
-    let invalidation = pending.finish().await;
-    committed?;
-    Ok(Committed { invalidation })
-}
-
 /// What is to be done after the `COMMIT`. It is done in the background if this is dropped.
-enum Pending {
+pub(crate) enum Pending {
     Closed(Closing),
     Unclosed(Owed),
 }
 
 impl Pending {
+    /// Closes, before the `COMMIT`.
+    pub(crate) async fn close(
+        cache: &Cache,
+        invalidation: Invalidation,
+        if_unclosed: IfUnclosed,
+    ) -> Result<Self, cache_core::Error> {
+        match if_unclosed {
+            IfUnclosed::RollBack => Ok(Self::Closed(cache.close(invalidation).await?)),
+            IfUnclosed::Commit => Ok(Self::close_if_possible(cache, invalidation).await),
+        }
+    }
+
+    /// Commits, and opens: also if the `COMMIT` failed, for its outcome may be unknown.
+    pub(crate) async fn around(
+        self,
+        commit: impl Future<Output = Result<(), sqlx::Error>>,
+    ) -> Result<Committed, Error> {
+        let committed = commit.await;
+        let invalidation = self.finish().await;
+        committed?;
+        Ok(Committed { invalidation })
+    }
+
     /// What cannot be closed is left to be invalidated after the `COMMIT`.
     async fn close_if_possible(cache: &Cache, invalidation: Invalidation) -> Self {
         let owed = |invalidation| Self::Unclosed(Owed { cache: cache.clone(), invalidation: Some(invalidation) });
@@ -81,7 +87,7 @@ impl Pending {
 }
 
 /// An invalidation that was not closed before.
-struct Owed {
+pub(crate) struct Owed {
     cache: Cache,
     /// `None`: it is under way.
     invalidation: Option<Invalidation>,

@@ -36,7 +36,16 @@ pub trait Dialect: Database + private::Sealed {
     fn page(
         connection: &mut Self::Connection,
         after: i64,
+        which: Which,
     ) -> impl Future<Output = Result<Vec<(i64, String)>, sqlx::Error>> + Send;
+
+    /// The rows that triggers wrote in this transaction, which it does itself within a grace.
+    #[doc(hidden)]
+    fn take(connection: &mut Self::Connection) -> impl Future<Output = Result<Vec<(i64, String)>, sqlx::Error>> + Send;
+
+    /// Leaves to the relays what was taken.
+    #[doc(hidden)]
+    fn leave(connection: &mut Self::Connection) -> impl Future<Output = Result<(), sqlx::Error>> + Send;
 
     /// Deletes rows.
     #[doc(hidden)]
@@ -45,6 +54,16 @@ pub trait Dialect: Database + private::Sealed {
     /// Makes the outbox if it is not there.
     #[doc(hidden)]
     fn migrate(connection: &mut Self::Connection) -> impl Future<Output = Result<(), sqlx::Error>> + Send;
+}
+
+/// Which rows a relay reads.
+#[doc(hidden)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Which {
+    /// All.
+    All,
+    /// Those that no living transaction has taken.
+    Due,
 }
 
 pub(crate) mod private {

@@ -19,6 +19,10 @@ pub const BACKOFF_MIN: Duration = Duration::from_millis(100);
 /// ends such a session.
 pub const CLAIM_MAX: Duration = Duration::from_secs(10);
 
+/// For so long relays leave the rows of a transaction alone, on PostgreSQL: its process does them
+/// right after the `COMMIT`, and only if it died somebody else has to.
+pub const GRACE: Duration = Duration::from_secs(5);
+
 /// Names in one row that a trigger writes: 120 bytes each make 60 KB. A statement that changes more
 /// writes more rows.
 pub const INTENT_NAMES_MAX: u32 = 500;
@@ -46,6 +50,7 @@ mod tests {
             ("RELAY_INTERVAL", duration(RELAY_INTERVAL)),
             ("BACKOFF_MIN", duration(BACKOFF_MIN)),
             ("CLAIM_MAX", duration(CLAIM_MAX)),
+            ("GRACE", duration(GRACE)),
             ("INTENT_NAMES_MAX", INTENT_NAMES_MAX.to_string()),
             ("NAME_BYTES_MAX", NAME_BYTES_MAX.to_string()),
             ("DECLARATION_BYTES_MAX", DECLARATION_BYTES_MAX.to_string()),

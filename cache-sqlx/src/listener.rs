@@ -6,6 +6,7 @@ use cache_core::Cache;
 use sqlx::Postgres;
 use sqlx::postgres::{PgListener, PgPoolOptions};
 
+use crate::dialect::Which;
 use crate::error::Error;
 use crate::limits::RELAY_INTERVAL;
 use crate::outbox::{Outbox, Wait};
@@ -34,7 +35,7 @@ impl Outbox<Postgres> {
             let outcome = self.listen_once(cache, &mut wait).await;
             // The connection may be what failed: the table is read all the same.
             let pause = wait.after(&outcome);
-            if let Err(error) = self.relay(cache).await {
+            if let Err(error) = self.relay_rows(cache, Which::Due).await {
                 tracing::debug!(%error, "cache_outbox is not relayed either");
             }
             tokio::time::sleep(pause).await;
@@ -50,7 +51,7 @@ impl Outbox<Postgres> {
         listener.listen(CHANNEL).await?;
         loop {
             // After the `LISTEN`: what was committed before it is here, what comes later wakes us.
-            self.relay(cache).await?;
+            self.relay_rows(cache, Which::Due).await?;
             *wait = Wait::default();
             match tokio::time::timeout(RELAY_INTERVAL, listener.try_recv()).await {
                 Ok(Ok(Some(_))) | Err(_) => {}

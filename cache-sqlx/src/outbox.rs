@@ -9,7 +9,7 @@ use cache_core::{Cache, Invalidation};
 use sqlx::Pool;
 
 use crate::commit::Committed;
-use crate::dialect::Dialect;
+use crate::dialect::{Dialect, Which};
 use crate::error::Error;
 use crate::limits::{BACKOFF_MIN, RELAY_INTERVAL};
 use crate::transaction::Transaction;
@@ -63,7 +63,7 @@ impl<DB: Dialect> Outbox<DB> {
         Transaction::outermost(begun, cache.clone(), Some(self.clone()))
     }
 
-    /// Does what is written down, once: to be called before a process serves. To do a row twice
+    /// Does all that is written down, once: to be called before a process serves. To do a row twice
     /// does no harm, so any number of processes may relay.
     ///
     /// # Cost
@@ -74,9 +74,14 @@ impl<DB: Dialect> Outbox<DB> {
     /// Those of the database and of the cache; what is not done stays. A row that cannot be read is
     /// no error: it is said at ERROR, stays, and keeps no other from being done.
     pub async fn relay(&self, cache: &Cache) -> Result<Relayed, Error> {
+        self.relay_rows(cache, Which::All).await
+    }
+
+    /// As [`relay`](Self::relay); a living process does what it has taken itself.
+    pub(crate) async fn relay_rows(&self, cache: &Cache, which: Which) -> Result<Relayed, Error> {
         let (mut relayed, mut last) = (Relayed::default(), Some(0));
         while let Some(after) = last {
-            last = self.relay_page(cache, after, &mut relayed).await?;
+            last = self.relay_page(cache, which, after, &mut relayed).await?;
         }
         if relayed.unreadable > 0 {
             tracing::error!(rows = relayed.unreadable, "rows of cache_outbox cannot be read and stay");
@@ -88,17 +93,23 @@ impl<DB: Dialect> Outbox<DB> {
     pub async fn relay_forever(&self, cache: &Cache) -> Infallible {
         let mut wait = Wait::default();
         loop {
-            let outcome = self.relay(cache).await;
+            let outcome = self.relay_rows(cache, Which::Due).await;
             tokio::time::sleep(wait.after(&outcome)).await;
         }
     }
 
     /// The number of the last row that was read; `None`: there are no more.
-    async fn relay_page(&self, cache: &Cache, after: i64, relayed: &mut Relayed) -> Result<Option<i64>, Error> {
+    async fn relay_page(
+        &self,
+        cache: &Cache,
+        which: Which,
+        after: i64,
+        relayed: &mut Relayed,
+    ) -> Result<Option<i64>, Error> {
         let mut claim = if DB::CLAIMS { Some(self.pool.begin().await?) } else { None };
         let rows = match &mut claim {
-            Some(claim) => DB::page(claim, after).await?,
-            None => DB::page(&mut *self.pool.acquire().await?, after).await?,
+            Some(claim) => DB::page(claim, after, which).await?,
+            None => DB::page(&mut *self.pool.acquire().await?, after, which).await?,
         };
         let Some((last, _)) = rows.last() else { return Ok(None) };
         let last = *last;
@@ -132,14 +143,14 @@ impl<DB: Dialect> Outbox<DB> {
         &self.pool
     }
 
-    /// Takes the row of a transaction out, if it is done.
-    pub(crate) async fn strike_if_done(&self, id: i64, committed: &Committed) {
+    /// Takes the rows of a transaction out, if they are done.
+    pub(crate) async fn strike_if_done(&self, ids: &[i64], committed: &Committed) {
         if committed.invalidation.is_err() {
             return;
         }
-        let striking = async { DB::strike(&mut *self.pool.acquire().await?, &[id]).await };
+        let striking = async { DB::strike(&mut *self.pool.acquire().await?, ids).await };
         if let Err(error) = striking.await {
-            tracing::warn!(%error, "a row that is done stays in cache_outbox until it is relayed");
+            tracing::warn!(%error, "what is done stays in cache_outbox until it is relayed");
         }
     }
 }

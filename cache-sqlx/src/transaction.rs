@@ -4,11 +4,11 @@ use std::fmt;
 use std::future::Future;
 use std::ops::{Deref, DerefMut};
 
-use cache_core::{Cache, CollectInvalidations, Invalidation};
+use cache_core::{Cache, CollectInvalidations, ErrorKind, Invalidation};
 use sqlx::Acquire;
 use sqlx_core::transaction::TransactionManager;
 
-use crate::commit::{Committed, IfUnclosed, around_commit};
+use crate::commit::{Committed, IfUnclosed, Pending};
 use crate::dialect::Dialect;
 use crate::error::Error;
 use crate::outbox::Outbox;
@@ -120,8 +120,9 @@ impl<'c, DB: Dialect> Transaction<'c, DB> {
     ///
     /// # Cost
     /// Two round trips to the store for every 256 names and every 300 entries that they reach, one
-    /// of them while the transaction holds its locks. With an [`Outbox`] also one `INSERT` and one
-    /// `DELETE`. Nothing, if nothing was collected.
+    /// of them while the transaction holds its locks. Nothing, if nothing was collected. With an
+    /// [`Outbox`] also one `INSERT` and one `DELETE`, and on PostgreSQL one `UPDATE`, which takes
+    /// what triggers wrote: it reads the outbox, which is small unless relays lag behind.
     ///
     /// # Errors
     /// [`ErrorKind::Cache`](crate::ErrorKind::Cache): the names could not be closed, and the
@@ -159,21 +160,53 @@ impl<'c, DB: Dialect> Transaction<'c, DB> {
                 self.begun.commit().await?;
                 Ok(Committed::of_nothing())
             }
-            Level::Outermost { .. } if self.collected.is_empty() => {
+            Level::Outermost { outbox: None, .. } if self.collected.is_empty() => {
                 self.begun.commit().await?;
                 Ok(Committed::of_nothing())
             }
             Level::Outermost { cache, outbox: None } => {
-                around_commit(&cache, self.collected, if_unclosed, self.begun.commit()).await
+                Pending::close(&cache, self.collected, if_unclosed).await?.around(self.begun.commit()).await
             }
             Level::Outermost { cache, outbox: Some(outbox) } => {
-                let id = DB::note(&mut self.begun, self.collected.to_json()?).await?;
-                let committed = around_commit(&cache, self.collected, if_unclosed, self.begun.commit()).await?;
-                outbox.strike_if_done(id, &committed).await;
+                let (pending, ids) = note::<DB>(&mut self.begun, &cache, self.collected, if_unclosed).await?;
+                let committed = pending.around(self.begun.commit()).await?;
+                outbox.strike_if_done(&ids, &committed).await;
                 Ok(committed)
             }
         }
     }
+}
+
+/// Writes down what was collected, and closes it with what triggers wrote in this transaction. With
+/// the numbers of the rows that are done after the `COMMIT`.
+async fn note<DB: Dialect>(
+    connection: &mut DB::Connection,
+    cache: &Cache,
+    collected: Invalidation,
+    if_unclosed: IfUnclosed,
+) -> Result<(Pending, Vec<i64>), Error> {
+    let taken = DB::take(connection).await?;
+    let own = collected.to_json()?;
+    let mut ids = Vec::new();
+    if !collected.is_empty() {
+        ids.push(DB::note(connection, own.clone()).await?);
+    }
+    let mut all = collected;
+    for (_, intent) in &taken {
+        all = all.and(Invalidation::from_json(intent)?);
+    }
+    let pending = match Pending::close(cache, all, if_unclosed).await {
+        // More names than can be closed, or everything: that is left to the relays.
+        Err(error) if !taken.is_empty() && matches!(error.kind(), ErrorKind::Limit | ErrorKind::Config) => {
+            DB::leave(connection).await?;
+            Pending::close(cache, Invalidation::from_json(&own)?, if_unclosed).await?
+        }
+        pending => {
+            ids.extend(taken.iter().map(|(id, _)| *id));
+            pending?
+        }
+    };
+    Ok((pending, ids))
 }
 
 impl<DB: Dialect> CollectInvalidations for Transaction<'_, DB> {

@@ -229,6 +229,80 @@ async fn a_long_key_is_found_by_its_text() {
     assert_eq!(cache.peek::<i32>(key!("note:{title}")).await.unwrap(), None);
 }
 
+/// Caches flights, and tells which are still there.
+async fn cached(cache: &Cache, ids: &[i64]) -> Vec<bool> {
+    let mut there = Vec::new();
+    for id in ids {
+        there.push(cache.peek::<i32>(key!("flight:{id}")).await.unwrap().is_some());
+        cache.get_or_load(key!("flight:{id}"), || async { Ok::<_, std::io::Error>(1) }).await.unwrap();
+    }
+    there
+}
+
+async fn rows(pool: &PgPool, due: bool) -> i64 {
+    let rows = "SELECT COUNT(*) FROM cache_outbox WHERE (due <= clock_timestamp()) = $1";
+    sqlx::query_scalar(rows).bind(due).fetch_one(pool).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_transaction_does_what_its_triggers_wrote() {
+    let (pool, outbox) = installed().await;
+    let cache = Cache::in_memory();
+    cached(&cache, &[1, 2, 3]).await;
+    let mut tx = outbox.begin(&cache).await.unwrap();
+    sqlx::query("UPDATE flights SET gate = 1 WHERE id = 1").execute(&mut *tx).await.unwrap();
+    let mut savepoint = tx.begin().await.unwrap();
+    sqlx::query("UPDATE flights SET gate = 1 WHERE id = 2").execute(&mut *savepoint).await.unwrap();
+    savepoint.commit().await.unwrap();
+    let mut savepoint = tx.begin().await.unwrap();
+    sqlx::query("INSERT INTO flights VALUES (3, 'AUS')").execute(&mut *savepoint).await.unwrap();
+    savepoint.rollback().await.unwrap();
+    tx.commit().await.unwrap().invalidation.unwrap();
+    assert_eq!(cached(&cache, &[1, 2, 3]).await, [false, false, true]);
+    assert_eq!((rows(&pool, true).await, rows(&pool, false).await), (0, 0));
+}
+
+#[tokio::test]
+async fn what_a_transaction_has_taken_and_not_done_falls_due() {
+    let (pool, outbox) = installed().await;
+    let cache = Cache::in_memory();
+    cached(&cache, &[1, 2]).await;
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let away = Cache::open(&format!("redis://127.0.0.1:{port}")).unwrap();
+    let mut tx = outbox.begin(&away).await.unwrap();
+    sqlx::query("UPDATE flights SET gate = 1 WHERE id = 1").execute(&mut *tx).await.unwrap();
+    assert!(tx.commit_regardless().await.unwrap().invalidation.is_err());
+    assert_eq!((rows(&pool, true).await, rows(&pool, false).await), (0, 1));
+    run(&pool, "UPDATE flights SET gate = 1 WHERE id = 2").await;
+    let listening = tokio::spawn({
+        let (outbox, cache) = (outbox.clone(), cache.clone());
+        async move { outbox.listen(&cache).await }
+    });
+    let is_gone = async |key: &str| cache.peek::<i32>(key).await.unwrap().is_none();
+    cache_tests::until(async || is_gone("flight:2").await).await;
+    assert!(!is_gone("flight:1").await, "the listener did not leave it to the transaction's process");
+    cache_tests::until(async || is_gone("flight:1").await).await;
+    cache_tests::until(async || rows(&pool, true).await + rows(&pool, false).await == 0).await;
+    listening.abort();
+}
+
+#[tokio::test]
+async fn more_than_a_transaction_can_close_is_left_to_the_relays() {
+    let (pool, outbox) = installed().await;
+    let cache = Cache::in_memory();
+    for change in ["INSERT INTO flights SELECT i, 'DFW' FROM generate_series(10, 900) AS i", "TRUNCATE flights"] {
+        cached(&cache, &[1, 500]).await;
+        let mut tx = outbox.begin(&cache).await.unwrap();
+        sqlx::query(change).execute(&mut *tx).await.unwrap();
+        tx.invalidates(Invalidation::new().key("flight:1"));
+        tx.commit().await.unwrap().invalidation.unwrap();
+        assert_eq!(cached(&cache, &[1, 500]).await, [false, true], "{change}");
+        assert!(rows(&pool, true).await > 0 && rows(&pool, false).await == 0);
+        outbox.relay(&cache).await.unwrap();
+        assert!(!cached(&cache, &[500]).await[0], "{change}");
+    }
+}
+
 #[tokio::test]
 async fn bad_declarations_are_refused_with_the_way_out() {
     let (pool, _) = flights().await;

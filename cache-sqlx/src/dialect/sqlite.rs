@@ -2,7 +2,7 @@
 
 use sqlx::{Sqlite, SqliteConnection};
 
-use super::{Dialect, common, private};
+use super::{Dialect, Which, common, private};
 use crate::limits::RELAY_ROWS_MAX;
 
 impl private::Sealed for Sqlite {}
@@ -19,12 +19,20 @@ impl Dialect for Sqlite {
         insert.bind(intent).fetch_one(connection).await
     }
 
-    async fn page(connection: &mut SqliteConnection, after: i64) -> Result<Vec<(i64, String)>, sqlx::Error> {
+    async fn page(connection: &mut SqliteConnection, after: i64, _: Which) -> Result<Vec<(i64, String)>, sqlx::Error> {
         let page = "SELECT id, intent FROM cache_outbox WHERE id > ? ORDER BY id LIMIT ?";
         sqlx::query_as(page).bind(after).bind(RELAY_ROWS_MAX).fetch_all(connection).await
     }
 
     async fn migrate(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
         sqlx::raw_sql(Self::MIGRATION).execute(connection).await.map(drop)
+    }
+
+    async fn take(_: &mut SqliteConnection) -> Result<Vec<(i64, String)>, sqlx::Error> {
+        Ok(Vec::new())
+    }
+
+    async fn leave(_: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+        Ok(())
     }
 }
