@@ -16,7 +16,8 @@ use crate::transaction::Transaction;
 
 /// The table `cache_outbox`, and the pool of the database that it lies in.
 ///
-/// All processes that relay it share one store: a row is deleted when the store has done it.
+/// All processes that relay it use one store and one namespace: a row is deleted when the cache of
+/// one of them has done it.
 pub struct Outbox<DB: Dialect> {
     pool: Pool<DB>,
 }
