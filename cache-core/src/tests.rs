@@ -12,6 +12,7 @@ mod invalidation;
 mod limits;
 mod lineage;
 mod load_timeout;
+mod near;
 mod outage;
 mod patience;
 mod peers;

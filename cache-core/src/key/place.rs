@@ -48,6 +48,12 @@ impl NearPlace {
         self
     }
 
+    /// The next parameter, appended by `push`; `false`: it cannot be encoded.
+    pub fn with(mut self, push: impl FnOnce(&mut Vec<u8>) -> bool) -> Self {
+        self.is_nowhere |= !push(&mut self.bytes);
+        self
+    }
+
     /// The next type parameter, as a key has it.
     pub fn type_part<T: ?Sized>(mut self) -> Self {
         match type_part(typeid::of::<T>(), type_name::<T>()).text() {

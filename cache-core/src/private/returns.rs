@@ -12,7 +12,7 @@ use crate::cacheable::Cacheable;
 use crate::call::Copying;
 use crate::entry::Shape;
 use crate::key::Policy;
-use crate::name::Names;
+use crate::name::{KeyPart, Names};
 
 /// A `Result<T, E>`, under whatever name.
 #[diagnostic::on_unimplemented(
@@ -191,6 +191,35 @@ pub trait NotCopyableKind<T> {
 impl<T> NotCopyableKind<T> for Probe<T> {
     fn copying(&self, _: Option<Duration>) -> Option<Copying<T>> {
         None
+    }
+}
+
+/// A parameter on its way into the place of a copy.
+pub struct PlacePart<'a, T: ?Sized>(&'a T);
+
+impl Probe<()> {
+    /// Asks about the type of a parameter.
+    pub fn of<T: ?Sized>(value: &T) -> PlacePart<'_, T> {
+        PlacePart(value)
+    }
+}
+
+impl<T: KeyPart + ?Sized> PlacePart<'_, T> {
+    /// Appends the parameter; `false`: it cannot be encoded.
+    pub fn push_canonical(&self, bytes: &mut Vec<u8>) -> bool {
+        self.0.push_canonical(bytes)
+    }
+}
+
+/// A parameter of which no key can be made: an error where the key is made.
+pub trait NoPartKind {
+    /// There is no such place.
+    fn push_canonical(&self, bytes: &mut Vec<u8>) -> bool;
+}
+
+impl<T: ?Sized> NoPartKind for PlacePart<'_, T> {
+    fn push_canonical(&self, _: &mut Vec<u8>) -> bool {
+        false
     }
 }
 

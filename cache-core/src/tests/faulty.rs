@@ -2,7 +2,7 @@
 //! they take effect.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -16,8 +16,8 @@ use crate::name::Name;
 use crate::store::far;
 use crate::store::memory::MemoryStore;
 use crate::store::{
-    ClockReading, ClosingId, Fill, FillReply, IfPresent, LeaseReply, LeaseRequest, Recall, Removal, Store, StoreFuture,
-    StoreHealth, SweepReply, SweepScope, Token, Watch, Watches, WriteReply,
+    ClockReading, ClosingId, CopyKeeper, Fill, FillReply, IfPresent, LeaseReply, LeaseRequest, Recall, Removal, Store,
+    StoreFuture, StoreHealth, SweepReply, SweepScope, Token, Voucher, Watch, Watches, WriteReply,
 };
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -255,6 +255,18 @@ impl Store for Faulty {
 
     fn get<'a>(&'a self, key: &'a str, until: Instant) -> StoreFuture<'a, Option<Bytes>> {
         self.through(Op::Get, until, Box::pin(async move { self.0.store.get(key, until).await }))
+    }
+
+    fn get_to_copy<'a>(
+        &'a self,
+        key: &'a str,
+        until: Instant,
+    ) -> StoreFuture<'a, (Option<Bytes>, Option<Arc<Voucher>>)> {
+        self.through(Op::Get, until, Box::pin(async move { self.0.store.get_to_copy(key, until).await }))
+    }
+
+    fn keep_copies(&self, keeper: Weak<dyn CopyKeeper>) {
+        self.0.store.keep_copies(keeper);
     }
 
     fn get_many<'a>(&'a self, keys: &'a [Arc<str>], until: Instant) -> StoreFuture<'a, Vec<Option<Bytes>>> {

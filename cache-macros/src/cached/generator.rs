@@ -1,6 +1,6 @@
 //! What the generated functions have in common: the pieces that are made of a plan alone.
 
-use proc_macro2::{Ident, Span, TokenStream};
+use proc_macro2::{Group, Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::GenericParam;
 use syn::ext::IdentExt;
@@ -196,9 +196,13 @@ impl Generator<'_> {
     /// prefix.
     pub(crate) fn place(&self) -> TokenStream {
         let start = quote_spanned!(Span::mixed_site() => __place);
-        let place = self.spelled(start, Bindings::Owned, &quote!(generic_self_place));
+        let place = unchecked(self.spelled(start, Bindings::Owned, &quote!(generic_self_place)), &self.private);
         let private = &self.private;
-        quote_spanned!(Span::mixed_site() => |__place: #private::NearPlace| #place)
+        quote_spanned! { Span::mixed_site() => |__place: #private::NearPlace| {
+            #[allow(unused_imports)]
+            use #private::NoPartKind as _;
+            #place
+        } }
     }
 
     /// How copies of values are kept in the process, as an `Option<Copying>`.
@@ -315,4 +319,31 @@ impl Generator<'_> {
         let cacheability = wrapper::cacheability(value_type, private);
         quote_spanned!(Span::mixed_site() => #cacheability.complete::<#value_type>(#policy))
     }
+}
+
+/// The same chain of calls, with `.part(…)` in a form that takes any type: a type of which no key
+/// can be made is reported where the key is made, and once.
+fn unchecked(chain: TokenStream, private: &TokenStream) -> TokenStream {
+    let mut out = TokenStream::new();
+    let mut is_part = false;
+    for token in chain {
+        match token {
+            TokenTree::Group(group) if is_part => {
+                let value = group.stream();
+                let with =
+                    quote_spanned!(Span::mixed_site() => |__bytes| #private::Probe::of(#value).push_canonical(__bytes));
+                out.extend(quote_spanned!(Span::mixed_site() => with(#with)));
+                is_part = false;
+            }
+            TokenTree::Group(group) => {
+                let inner = unchecked(group.stream(), private);
+                let mut group_out = Group::new(group.delimiter(), inner);
+                group_out.set_span(group.span());
+                out.extend([TokenTree::Group(group_out)]);
+            }
+            TokenTree::Ident(ident) if ident == "part" => is_part = true,
+            token => out.extend([token]),
+        }
+    }
+    out
 }

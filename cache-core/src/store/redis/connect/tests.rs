@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use super::*;
 
 mod calls;
+mod copies;
 mod credentials;
 mod fake;
 mod handshake;

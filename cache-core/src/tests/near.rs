@@ -1,0 +1,120 @@
+//! Copies in a process: what this process does itself.
+
+use super::*;
+use crate::key::{CachedFunction, Policy};
+use crate::observe::PrefixStats;
+use crate::private::{Start, Step, coding, copying};
+
+const NEAR: Duration = Duration::from_secs(5);
+
+/// A call of a function with `near`, which loads `value`.
+async fn call(cache: &Cache, value: u32) -> u32 {
+    static FUNCTION: CachedFunction = CachedFunction::of_one("near", ":{}");
+    let start = Start::<u32>::new(Some(cache), &FUNCTION, "k", coding(), copying(NEAR), |place| place.part(&1));
+    let mut load = match start {
+        Start::Return(value) => return value,
+        Start::Load(load) => load,
+        Start::Look(home) => {
+            let policy = Policy::new("k").ttl(Duration::from_secs(60));
+            match home.call(tagged("k:1", &[]), policy, coding()).lookup().await {
+                Step::Return(value) | Step::ReturnAndRefresh(value, _) => return value,
+                Step::Load(load) => load,
+            }
+        }
+    };
+    load.run(async {}).await;
+    load.fill(Some(&value), crate::name::Names::new()).await;
+    value
+}
+
+fn counted(cache: &Cache) -> PrefixStats {
+    cache.stats().prefix("k")
+}
+
+/// Calls until a copy is at hand.
+async fn copied(cache: &Cache, value: u32) {
+    assert_eq!(call(cache, value).await, value);
+    assert_eq!(call(cache, value).await, value);
+    let before = counted(cache).near_hits;
+    assert_eq!(call(cache, value).await, value);
+    assert_eq!(counted(cache).near_hits, before + 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_copy_asks_the_store_for_nothing_until_its_time_is_over() {
+    let (cache, store) = rig();
+    copied(&cache, 1).await;
+    let asked = store.all_calls();
+    tokio::time::advance(NEAR - Duration::from_millis(1)).await;
+    assert_eq!((call(&cache, 2).await, store.all_calls()), (1, asked));
+    tokio::time::advance(Duration::from_millis(1)).await;
+    assert_eq!((call(&cache, 2).await, store.all_calls()), (1, asked + 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_copy_does_not_outlive_its_value() {
+    let (cache, _) = rig();
+    assert_eq!(call(&cache, 1).await, 1);
+    tokio::time::advance(Duration::from_secs(58)).await;
+    copied(&cache, 1).await;
+    tokio::time::advance(Duration::from_secs(2)).await;
+    assert_eq!(call(&cache, 2).await, 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_call_is_counted_once() {
+    let (cache, store) = rig();
+    copied(&cache, 1).await;
+    store.fail(Op::Invalidate);
+    cache.invalidate_key("k:1").await.unwrap_err();
+    call(&cache, 2).await;
+    store.heal(Op::Invalidate);
+    let PrefixStats { hits, near_hits, misses, bypasses, .. } = counted(&cache);
+    assert_eq!((hits, near_hits, misses, bypasses), (1, 1, 1, 1));
+}
+
+/// The invalidation may be of what the copy was made from.
+#[tokio::test(start_paused = true)]
+async fn no_copy_is_served_while_an_invalidation_is_owed() {
+    let (cache, store) = rig();
+    copied(&cache, 1).await;
+    store.fail(Op::Invalidate);
+    cache.invalidate_tag("other").await.unwrap_err();
+    let before = counted(&cache);
+    assert_eq!(call(&cache, 1).await, 1);
+    assert_eq!((counted(&cache).hits, counted(&cache).near_hits), (before.hits + 1, before.near_hits));
+    assert!(cache.health().bypasses_copies);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_read_that_a_change_overtakes_makes_no_copy() {
+    let (cache, store) = rig();
+    assert_eq!(call(&cache, 1).await, 1);
+    let answer = store.hold_answer(Op::Get);
+    let (reader, read) = (cache.clone(), answer.clone());
+    let late = tokio::spawn(async move { call(&reader, 1).await });
+    read.reached().await;
+    cache.invalidate_key("k:1").await.unwrap();
+    answer.open();
+    assert_eq!(late.await.unwrap(), 1, "it began before the invalidation");
+    assert_eq!(call(&cache, 2).await, 2);
+}
+
+/// A refresh that has returned is seen by the next call.
+#[tokio::test(start_paused = true)]
+async fn a_load_drops_the_copy_of_what_it_replaces() {
+    let (cache, _) = rig();
+    copied(&cache, 1).await;
+    assert_eq!(crate::private::refresh(call(&cache, 2)).await, 2);
+    assert_eq!(call(&cache, 3).await, 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_copy_is_kept_where_none_are_wanted() {
+    let store = Faulty::new();
+    let cache = with(&store, |config| config.near_entries_max = 0);
+    for _ in 0..5 {
+        assert_eq!(call(&cache, 1).await, 1);
+    }
+    assert_eq!((counted(&cache).hits, counted(&cache).near_hits), (4, 0));
+}
