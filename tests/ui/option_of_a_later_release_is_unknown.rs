@@ -1,8 +1,0 @@
-use cache_core::cached;
-
-#[cached(ttl = "60s", near = "5s")]
-async fn get(id: u64) -> u64 {
-    id
-}
-
-fn main() {}
