@@ -102,17 +102,29 @@ impl<'a> Canonical<'a> {
         Ok(())
     }
 
+    /// A number in one piece of a known length, which is written without a call: the place of a copy
+    /// is encoded by every call that has one.
+    #[inline]
+    fn number(self, tag: u8, content: [u8; 16]) -> Result<(), Unencodable> {
+        let mut piece = [tag; 17];
+        piece[1..].copy_from_slice(&content);
+        self.out.extend_from_slice(&piece);
+        Ok(())
+    }
+
     /// Integers by value: `1u8` and `1i64` are one, as in readable keys.
+    #[inline]
     fn signed(self, v: impl Into<i128>) -> Result<(), Unencodable> {
         let v = v.into();
         match u128::try_from(v) {
-            Ok(natural) => self.tagged(tag::NATURAL, &natural.to_le_bytes()),
-            Err(_) => self.tagged(tag::NEGATIVE, &v.to_le_bytes()),
+            Ok(natural) => self.number(tag::NATURAL, natural.to_le_bytes()),
+            Err(_) => self.number(tag::NEGATIVE, v.to_le_bytes()),
         }
     }
 
+    #[inline]
     fn natural(self, v: impl Into<u128>) -> Result<(), Unencodable> {
-        self.tagged(tag::NATURAL, &v.into().to_le_bytes())
+        self.number(tag::NATURAL, v.into().to_le_bytes())
     }
 
     fn deeper(self) -> Result<Self, Unencodable> {
