@@ -102,8 +102,8 @@ impl<'a> Canonical<'a> {
         Ok(())
     }
 
-    /// A number in one piece of a known length, which is written without a call: the place of a copy
-    /// is encoded by every call that has one.
+    /// A number in one piece of a known length, which is written without a call: every call that
+    /// has a place for a copy encodes it.
     #[inline]
     fn number(self, tag: u8, content: [u8; 16]) -> Result<(), Unencodable> {
         let mut piece = [tag; 17];
