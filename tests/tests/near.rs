@@ -1,6 +1,6 @@
 //! Copies in a process (`near`): served without the store, and never past what they may be.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use cache_core::{Builder, Cache, Cacheable, cached, write_through};
@@ -162,6 +162,43 @@ each_server! {
             *value == "new"
         })
         .await;
+    }
+
+    /// It is dropped in the task that reads the connection, which every call rests on.
+    async fn the_connection_outlives_values_whose_drop_panics(store: TestStore) {
+        static ARMED: Mutex<Vec<u64>> = Mutex::new(Vec::new());
+
+        #[derive(Serialize, Deserialize)]
+        struct Bomb(u64);
+
+        impl Drop for Bomb {
+            fn drop(&mut self) {
+                let is_armed = ARMED.lock().unwrap().contains(&self.0);
+                assert!(!is_armed, "of a user's drop");
+            }
+        }
+
+        #[cached(prefix = "bomb", ttl = "60s", near = "30s", cache = app.cache, skip(app))]
+        async fn bomb(app: &App, id: u64) -> Arc<Bomb> {
+            group(app).await;
+            Arc::new(Bomb(id))
+        }
+
+        let (app, other) = (App::new(&store).await, store.another_process().await);
+        let ids = [0; 3].map(|_| fastrand::u64(..));
+        for id in ids {
+            let before = app.near_hits();
+            until(async || {
+                bomb(&app, id).await;
+                app.near_hits() > before
+            })
+            .await;
+        }
+        ARMED.lock().unwrap().extend(ids);
+        other.invalidate_tag("groups").await.unwrap();
+        app.data.set("row", "new");
+        app.is_near().await;
+        assert!(!app.cache.health().bypasses_copies);
     }
 
     async fn calls_with_other_arguments_have_copies_of_their_own(store: TestStore) {

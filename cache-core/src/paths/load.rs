@@ -306,7 +306,7 @@ impl Filling {
             let discarded =
                 budget.ask(&subject.counters, |until| store.discard(&key.text, token, version, until)).await;
             rights.settle_lease(discarded.is_ok());
-            subject.runtime.near.changed(&key.text);
+            drop(subject.runtime.near.changed(&key.text));
             return discarded.is_ok();
         };
         let fill = prepared.fill(&key.text, token);
@@ -315,8 +315,8 @@ impl Filling {
         rights.settle_lease(is_answered);
         // Whoever is told of this load is not served the value before it. The push may come later.
         match reply {
-            Ok(FillReply::Refused(Refusal::ForeignIncarnation)) => subject.runtime.near.lost(),
-            _ => subject.runtime.near.changed(&key.text),
+            Ok(FillReply::Refused(Refusal::ForeignIncarnation)) => drop(subject.runtime.near.lost()),
+            _ => drop(subject.runtime.near.changed(&key.text)),
         }
         subject.note(match reply {
             Ok(reply) => prepared.outcome(&subject, reply),

@@ -16,7 +16,7 @@ use crate::clock::{self, stamp, stamps};
 use crate::config::{COPY_OF_STORE_LIVES, Config};
 use crate::key::NearPlace;
 use crate::observe::{Event, SharedCounters};
-use crate::store::{CopyKeeper, Voucher};
+use crate::store::{CopyKeeper, Remains, Voucher};
 
 mod board;
 #[cfg(test)]
@@ -167,26 +167,33 @@ impl Near {
         self.board.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes copies out of the table that are on the board no more. Their values are dropped where
-    /// no lock is held: a `Drop` is the user's code.
+    /// Takes copies off the board and out of the table.
+    fn without(&self, take: impl FnOnce(&mut Board) -> Unlinked) -> Remains {
+        let mut board = self.board();
+        let unlinked = take(&mut board);
+        self.unlink(&unlinked);
+        drop(board);
+        if unlinked.0.is_empty() { Remains::default() } else { Remains::of(unlinked) }
+    }
+
     fn unlink(&self, unlinked: &Unlinked) {
-        unlinked.iter().for_each(|copy| self.table.remove(copy));
+        unlinked.0.iter().for_each(|copy| self.table.remove(copy));
     }
 }
 
 impl CopyKeeper for Near {
-    fn changed(&self, key: &str) {
-        let mut board = self.board();
-        let unlinked = board.take(key);
-        self.unlink(&unlinked);
-        drop(board);
+    fn changed(&self, key: &str) -> Remains {
+        self.without(|board| board.take(key))
     }
 
-    fn lost(&self) {
-        let mut board = self.board();
-        let unlinked = board.take_all();
-        self.unlink(&unlinked);
-        drop(board);
+    fn lost(&self) -> Remains {
+        self.without(Board::take_all)
+    }
+}
+
+impl Drop for Near {
+    fn drop(&mut self) {
+        drop(self.lost());
     }
 }
 
@@ -225,11 +232,10 @@ impl Near {
         if !board.is_expected(&copy.key, copy.number) || copy.voucher.is_revoked() {
             return;
         }
-        let mut unlinked = Unlinked::new();
-        if let Some(replaced) = self.table.insert(&copy) {
-            board.forget(&replaced);
-            unlinked.push(replaced);
-        }
+        // Dropped after the guard: see `Unlinked`.
+        let mut replaced = Unlinked::default();
+        replaced.0.extend(self.table.insert(&copy));
+        replaced.0.iter().for_each(|replaced| board.forget(replaced));
         board.add(&copy);
         let evicted = board.evicted(stamp(clock::now()));
         self.unlink(&evicted);

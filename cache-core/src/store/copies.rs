@@ -1,5 +1,6 @@
 //! Copies of entries that this process keeps: who is told of changes, and what vouches for a copy.
 
+use std::any::Any;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, Weak};
 
@@ -11,10 +12,27 @@ use crate::config::NEAR_TRUST;
 /// Whoever keeps copies of a store's entries.
 pub(crate) trait CopyKeeper: Send + Sync {
     /// The entry of this logical key was stored, removed, or has ended.
-    fn changed(&self, key: &str);
+    fn changed(&self, key: &str) -> Remains;
 
     /// Anything may have changed.
-    fn lost(&self);
+    fn lost(&self) -> Remains;
+}
+
+/// What a change has taken away. It runs a user's code when it is dropped (a value's `Drop`), so
+/// drop it where no lock is held.
+#[must_use = "dropped at once it may run a user's code under a lock"]
+#[derive(Default)]
+pub(crate) struct Remains(Vec<Box<dyn Any + Send>>);
+
+impl Remains {
+    /// Of values whose `Drop` does not panic.
+    pub(crate) fn of(values: impl Any + Send) -> Self {
+        Self(vec![Box::new(values)])
+    }
+
+    pub(crate) fn add(&mut self, others: Self) {
+        self.0.extend(others.0);
+    }
 }
 
 /// All who keep copies of one store's entries: one for each cache on it. Clones are one list.
@@ -28,17 +46,27 @@ impl CopyKeepers {
         keepers.push(keeper);
     }
 
-    pub(crate) fn changed(&self, key: &str) {
-        self.each(|keeper| keeper.changed(key));
+    pub(crate) fn changed<'a>(&self, keys: impl IntoIterator<Item = &'a str>) -> Remains {
+        let keepers = self.all();
+        let mut remains = Remains::default();
+        for key in keys {
+            keepers.iter().for_each(|keeper| remains.add(keeper.changed(key)));
+        }
+        remains.add(Remains::of(keepers));
+        remains
     }
 
-    pub(crate) fn lost(&self) {
-        self.each(|keeper| keeper.lost());
+    pub(crate) fn lost(&self) -> Remains {
+        let keepers = self.all();
+        let mut remains = Remains::default();
+        keepers.iter().for_each(|keeper| remains.add(keeper.lost()));
+        remains.add(Remains::of(keepers));
+        remains
     }
 
-    fn each(&self, tell: impl Fn(&dyn CopyKeeper)) {
-        let keepers = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        keepers.iter().filter_map(Weak::upgrade).for_each(|keeper| tell(&*keeper));
+    /// Any of these may be its cache's last, which is dropped with it.
+    fn all(&self) -> Vec<Arc<dyn CopyKeeper>> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).iter().filter_map(Weak::upgrade).collect()
     }
 }
 

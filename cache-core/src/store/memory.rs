@@ -15,7 +15,7 @@ use self::state::State;
 use super::watches::{Change, Watch, Watches};
 use super::{
     ClockReading, ClosingId, CopyKeeper, CopyKeepers, Fill, FillReply, IfPresent, LeaseReply, LeaseRequest, Recall,
-    Removal, Store, StoreFuture, SweepReply, SweepScope, Token, Voucher, WriteReply, too_many_closed,
+    Remains, Removal, Store, StoreFuture, SweepReply, SweepScope, Token, Voucher, WriteReply, too_many_closed,
 };
 use crate::clock::{self, Instant};
 use crate::config::{Config, INVALIDATE_NAMES_PER_CHUNK};
@@ -89,12 +89,12 @@ impl MemoryStore {
 
     /// A panic inside may have left indexes that miss an entry. Then the partition is treated as
     /// lost, which the protocol can survive, rather than trusted.
-    fn write_state(&self) -> RwLockWriteGuard<'_, State> {
+    fn write_state(&self, remains: &mut Remains) -> RwLockWriteGuard<'_, State> {
         self.state.write().unwrap_or_else(|poisoned| {
             let mut state = poisoned.into_inner();
             *state = State::new(state.settings.clone(), state.rules, fastrand::u128(..), self.now());
             self.state.clear_poison();
-            self.keepers.lost();
+            remains.add(self.keepers.lost());
             state
         })
     }
@@ -105,10 +105,13 @@ impl MemoryStore {
 
     /// One operation. The copies of what it changes are dropped before anybody can see the change.
     fn step<T>(&self, step: impl FnOnce(&mut State, Now) -> T) -> T {
-        let mut state = self.write_state();
+        // Declared before the guard, and so dropped after it: a value's `Drop` may call this cache.
+        let mut remains = Remains::default();
+        let mut state = self.write_state(&mut remains);
         let outcome = step(&mut state, self.now());
-        for key in state.entries.take_changed() {
-            self.keepers.changed(key.as_key().unwrap_or_default());
+        let changed = state.entries.take_changed();
+        if !changed.is_empty() {
+            remains.add(self.keepers.changed(changed.iter().filter_map(Name::as_key)));
         }
         outcome
     }

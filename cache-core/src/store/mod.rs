@@ -12,7 +12,7 @@ mod store;
 mod watches;
 
 pub(crate) use closing::{ClosingId, too_many_closed};
-pub(crate) use copies::{CopyKeeper, CopyKeepers, Voucher};
+pub(crate) use copies::{CopyKeeper, CopyKeepers, Remains, Voucher};
 pub(crate) use scheme::Scheme;
 #[cfg(feature = "redis")]
 pub(crate) use store::LossListener;

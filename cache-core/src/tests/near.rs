@@ -1,9 +1,15 @@
 //! Copies in a process: what this process does itself.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc;
+
 use super::*;
-use crate::key::{CachedFunction, Policy};
-use crate::observe::PrefixStats;
+use crate::key::{CachedFunction, NearPlace, Policy};
+use crate::observe::{PrefixStats, SharedCounters};
 use crate::private::{Start, Step, coding, copying};
+use crate::runtime::Runtime;
+use crate::runtime::near::{Lifespan, NewCopy};
+use crate::store::Voucher;
 
 const NEAR: Duration = Duration::from_secs(5);
 
@@ -117,4 +123,95 @@ async fn no_copy_is_kept_where_none_are_wanted() {
         assert_eq!(call(&cache, 1).await, 1);
     }
     assert_eq!((counted(&cache).hits, counted(&cache).near_hits), (4, 0));
+}
+
+/// A value whose `Drop` does what a user's may do.
+struct Farewell(Arc<dyn Fn() + Send + Sync>);
+
+impl Drop for Farewell {
+    fn drop(&mut self) {
+        (self.0)();
+    }
+}
+
+/// Makes a copy of this value, as of the entry of `key`.
+fn keep_copy(cache: &Cache, key: &str, id: u64, value: Farewell) {
+    static FUNCTION: CachedFunction = CachedFunction::of_one("farewell", ":{}");
+    let Runtime { near, counted, .. } = &*cache.runtime;
+    near.expect(&key.into()).unwrap().keep(NewCopy {
+        place: &NearPlace::new(&FUNCTION).part(&id).finish().unwrap(),
+        lifespan: Lifespan::OfStore(NEAR),
+        bytes: 100,
+        voucher: Voucher::for_good(),
+        counters: SharedCounters::Looked(counted.prefix("k")),
+        value,
+    });
+}
+
+/// Each way in which a change drops copies, on the embedded store.
+const DROPS: [fn(&Cache, &str); 3] = [
+    |cache, key| {
+        block_on(cache.invalidate_key(key.to_owned())).unwrap();
+    },
+    |cache, _| {
+        block_on(cache.clear()).unwrap();
+    },
+    |cache, key| {
+        block_on(cache.put(key.to_owned(), &2)).unwrap();
+    },
+];
+
+fn block_on<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
+}
+
+#[test]
+fn the_drop_of_a_value_may_call_the_cache() {
+    for change in DROPS {
+        let (done, is_done) = mpsc::channel();
+        std::thread::spawn(move || {
+            let cache = Cache::in_memory();
+            block_on(cache.put("k:1", &1)).unwrap();
+            let inner = cache.clone();
+            let farewell = Farewell(Arc::new(move || {
+                inner.memory();
+                done.send(()).unwrap();
+            }));
+            keep_copy(&cache, "k:1", 1, farewell);
+            change(&cache, "k:1");
+        });
+        is_done.recv_timeout(Duration::from_secs(10)).expect("no lock is held meanwhile");
+    }
+}
+
+#[test]
+fn the_drop_of_a_value_may_panic() {
+    for change in DROPS {
+        let cache = Cache::in_memory();
+        block_on(cache.put("k:1", &1)).unwrap();
+        block_on(cache.put("other", &1)).unwrap();
+        let dropped = Arc::new(AtomicUsize::new(0));
+        for id in 0..3 {
+            let counted = dropped.clone();
+            let farewell = Farewell(Arc::new(move || {
+                counted.fetch_add(1, Ordering::SeqCst);
+                panic!("of a user's drop");
+            }));
+            keep_copy(&cache, "k:1", id, farewell);
+        }
+        let before = cache.memory().unwrap().entries;
+        change(&cache, "k:1");
+        assert_eq!(dropped.load(Ordering::SeqCst), 3);
+        assert!(before == 2 && cache.memory().unwrap().entries <= before);
+    }
+}
+
+/// The last handle of a cache takes its copies along.
+#[test]
+fn the_end_of_a_cache_survives_values_whose_drop_panics() {
+    let cache = Cache::in_memory();
+    for id in 0..3 {
+        keep_copy(&cache, "k:1", id, Farewell(Arc::new(|| panic!("of a user's drop"))));
+    }
+    drop(cache);
 }

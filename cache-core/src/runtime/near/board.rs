@@ -5,6 +5,7 @@
 //! set bits, and evicts the first copy whose bit was clear.
 
 use std::collections::{BTreeMap, HashMap};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -12,7 +13,20 @@ use super::AnyCopy;
 use crate::config::{NEAR_COPY_BYTES, NEAR_READS_MAX};
 
 /// Copies that are on the board no more.
-pub(super) type Unlinked = Vec<Arc<AnyCopy>>;
+#[derive(Default)]
+pub(super) struct Unlinked(pub(super) Vec<Arc<AnyCopy>>);
+
+impl Drop for Unlinked {
+    /// A value's `Drop` is the user's code, and runs wherever a copy goes: in whoever changes its
+    /// entry, or in the task that reads a connection. So a panic in there ends here, and the panic
+    /// hook has told of it. One at a time: a second panic while the first unwinds would end the
+    /// process.
+    fn drop(&mut self) {
+        for copy in self.0.drain(..) {
+            let _ = catch_unwind(AssertUnwindSafe(|| drop(copy)));
+        }
+    }
+}
 
 /// Copies that have expired and are looked for when another one is made: twice as many as come.
 const EXPIRED_LOOKED_AT: usize = 2;
@@ -104,35 +118,35 @@ impl Board {
 
     /// Takes the copies and the placeholders of a key.
     pub(super) fn take(&mut self, key: &str) -> Unlinked {
-        let Some(notes) = self.by_key.remove(key) else { return Unlinked::new() };
+        let Some(notes) = self.by_key.remove(key) else { return Unlinked::default() };
         self.reads -= notes.expected.len();
         for copy in &notes.copies {
             if self.in_order.remove(&copy.number).is_some() {
                 self.bytes -= weight(copy);
             }
         }
-        notes.copies
+        Unlinked(notes.copies)
     }
 
     pub(super) fn take_all(&mut self) -> Unlinked {
         self.by_key.clear();
         (self.reads, self.bytes) = (0, 0);
-        std::mem::take(&mut self.in_order).into_values().collect()
+        Unlinked(std::mem::take(&mut self.in_order).into_values().collect())
     }
 
     /// Forgets some that have expired, and as many as are too many.
     pub(super) fn evicted(&mut self, now: u64) -> Unlinked {
-        let mut evicted = Unlinked::new();
+        let mut evicted = Unlinked::default();
         for _ in 0..EXPIRED_LOOKED_AT {
             let oldest = self.in_order.first_key_value().map(|(_, copy)| copy.clone());
             let Some(expired) = oldest.filter(|copy| copy.expires <= now) else { break };
             self.forget(&expired);
-            evicted.push(expired);
+            evicted.0.push(expired);
         }
         while self.in_order.len() > self.entries_max || self.bytes > self.bytes_max {
             let Some(victim) = self.next_victim() else { break };
             self.forget(&victim);
-            evicted.push(victim);
+            evicted.0.push(victim);
         }
         evicted
     }

@@ -50,9 +50,9 @@ fn a_copy_is_served_until_its_entry_changes() {
     keep(&near, 2);
     assert_eq!((near.get::<u64>(&place(1)), near.get::<u64>(&place(3))), (Some(1), None));
     assert_eq!(near.get::<u32>(&place(1)), None, "of another type");
-    near.changed("function:1");
+    drop(near.changed("function:1"));
     assert_eq!((near.get::<u64>(&place(1)), near.get::<u64>(&place(2))), (None, Some(2)));
-    near.lost();
+    drop(near.lost());
     assert_eq!(near.get::<u64>(&place(2)), None);
     near.check();
     assert!(near.board().is_empty() && near.table.len() == 0);
@@ -63,7 +63,7 @@ fn a_read_that_began_before_a_change_makes_no_copy() {
     let (near, voucher) = (near(10, 1 << 20), Voucher::for_good());
     for change in [|near: &Near| near.changed("function:1"), Near::lost] {
         let placeholder = near.expect(&key(1)).unwrap();
-        change(&near);
+        drop(change(&near));
         let later = near.expect(&key(1)).unwrap();
         keep_as(placeholder, 1, &voucher, 1);
         assert_eq!(near.get::<u64>(&place(1)), None);
@@ -165,9 +165,9 @@ fn whatever_happens_table_and_board_agree() {
                 let (id, placeholder) = expected.swap_remove(random.usize(..expected.len()));
                 keep_as(placeholder, id, &Voucher::for_good(), id);
             }
-            7 if random.u8(..50) == 0 => near.lost(),
+            7 if random.u8(..50) == 0 => drop(near.lost()),
             7 => drop(expected.pop()),
-            8 => near.changed(&key(id)),
+            8 => drop(near.changed(&key(id))),
             _ => assert!(near.get::<u64>(&place(id)).is_none_or(|value| value == id)),
         }
         near.check();

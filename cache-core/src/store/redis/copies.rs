@@ -34,7 +34,7 @@ pub(super) async fn get(
 pub(super) fn changes(layout: &Layout, keepers: &CopyKeepers) -> ChangeHook {
     let (layout, keepers) = (layout.clone(), keepers.clone());
     Box::new(move |changed| match changed {
-        Some(key) => layout.logical(key).into_iter().for_each(|key| keepers.changed(key)),
-        None => keepers.lost(),
+        Some(key) => drop(keepers.changed(layout.logical(key))),
+        None => drop(keepers.lost()),
     })
 }
