@@ -18,6 +18,7 @@ on_every_store! {
     a_mark_that_ends_by_itself_refuses_what_began_before
     a_closing_again_lasts_longer
     a_write_opens_what_its_own_operation_has_closed
+    a_write_of_many_names_is_stored_although_its_own_operation_has_closed_its_key
     a_write_is_not_stored_over_what_another_operation_has_closed
     a_write_is_not_stored_over_an_invalidation_while_its_key_is_closed
     the_lease_of_a_closed_key_is_free
@@ -44,9 +45,19 @@ impl Rig {
     }
 
     async fn write_opening(&self, key: &str, names: &[&str], clock: &ClockReading, by: ClosingId) -> FillReply {
-        let names = parse(names);
-        let value = rig::stored(&names, key.as_bytes());
-        let fill = Fill { key, value, names: &names, ttl: 600 * SECOND, clock, token: Token::new(), learned: None };
+        self.write_bytes_opening(key, &parse(names), clock, by, key.as_bytes()).await
+    }
+
+    pub(in crate::store) async fn write_bytes_opening(
+        &self,
+        key: &str,
+        names: &[Name],
+        clock: &ClockReading,
+        by: ClosingId,
+        payload: &[u8],
+    ) -> FillReply {
+        let value = rig::stored(names, payload);
+        let fill = Fill { key, value, names, ttl: 600 * SECOND, clock, token: Token::new(), learned: None };
         self.store.write(fill, Some(by), far()).await.unwrap().fill
     }
 
@@ -168,6 +179,25 @@ async fn a_write_opens_what_its_own_operation_has_closed(rig: Rig) {
     assert_eq!(rig.try_fill("a", &[], &clock).await, FENCED);
     assert_eq!(rig.begins_and_fills("a", &[]).await, FillReply::Stored);
     assert_eq!(rig.write_opening("a", &[], &rig.reading("a").await, ONE).await, FillReply::Stored, "sent twice");
+}
+
+/// Whether its names are registered by scripts of their own, or its value is staged.
+async fn a_write_of_many_names_is_stored_although_its_own_operation_has_closed_its_key(rig: Rig) {
+    for (key, count, bytes) in [("a", 300, 100 << 10), ("b", 4_050, 10)] {
+        let names = many(count, 1_000);
+        let own = format!("k{key}");
+        rig.close(&[&own], ONE, LONG).await;
+        let (clock, payload) = (rig.reading(key).await, vec![7; bytes]);
+        assert_eq!(rig.write_bytes_opening(key, &names, &clock, ONE, &payload).await, FillReply::Stored);
+        assert_eq!(rig.get(key).await.unwrap(), payload);
+    }
+    assert_eq!(rig.invalidate(&["t1299"]).await, 2);
+    assert_eq!(rig.bookkeeping().await, 0);
+    rig.close(&["t1280"], ONE, LONG).await;
+    rig.close(&["kc"], OTHER, LONG).await;
+    let clock = rig.reading("c").await;
+    assert_eq!(rig.write_bytes_opening("c", &many(400, 1_000), &clock, OTHER, b"c").await, CLOSED, "a tag");
+    assert_eq!(rig.get("c").await, None);
 }
 
 async fn a_write_is_not_stored_over_what_another_operation_has_closed(rig: Rig) {

@@ -47,7 +47,7 @@ impl RedisStore {
             let reply = self.run_fill_step(&scripts::FILL, FillStep::Register, fill, slice, &[], until).await?;
             self.losses.note_replaced(reply::replaced_by_fill(&reply));
             if reply::fill(&reply)? != FillReply::Stored {
-                break; // the last step finds the same reason, and gives the lease back
+                break; // a fence, or age: the last step finds the same, and gives the lease back
             }
             registered += FILL_NAMES_PER_STEP;
         }

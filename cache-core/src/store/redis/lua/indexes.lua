@@ -20,21 +20,20 @@ end
 
 -- Memberships before the value: an entry never lives without them. Scores are only raised: a
 -- short-lived member must not shorten another's stay. The registry of due times finds the index
--- again when there is something to reap. `names` has 256 from `first` on at most.
+-- again when there is something to reap.
 local function register(key, names, first, ttl_ms, retention_ms)
-  if first > #names then
-    return
-  end
   local expires_at_ms = string.format('%d', now_ms + ttl_ms)
   local due_at_ms = string.format('%d', now_ms + ttl_ms + retention_ms)
-  local due = {}
-  for at = first, #names do
-    local name = names[at]
-    guarded('ZADD', index_prefix .. name, 'GT', expires_at_ms, key)
-    due[#due + 1] = due_at_ms
-    due[#due + 1] = name
+  for from = first, #names, 256 do
+    local due = {}
+    for at = from, math.min(from + 255, #names) do
+      local name = names[at]
+      guarded('ZADD', index_prefix .. name, 'GT', expires_at_ms, key)
+      due[#due + 1] = due_at_ms
+      due[#due + 1] = name
+    end
+    guarded('ZADD', due_key, 'LT', unpack(due))
   end
-  guarded('ZADD', due_key, 'LT', unpack(due))
 end
 
 -- How memberships end. A function of functions: a script that ends none does not make them.

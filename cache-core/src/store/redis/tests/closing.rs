@@ -1,12 +1,14 @@
 //! Marks of closed names in the clock.
 
 use super::*;
+use crate::name::Name;
 use crate::store::ClosingId;
 
 on_every_server! {
     what_is_closed_stays_closed_on_a_new_primary
     nothing_is_left_of_names_that_were_opened_or_have_ended
     a_clock_that_is_lost_takes_its_marks_along
+    a_write_with_many_names_registers_every_index_of_them
 }
 
 const LONG: Duration = Duration::from_secs(3_600);
@@ -62,4 +64,13 @@ async fn a_clock_that_is_lost_takes_its_marks_along(rig: Rig) {
     rig.open(&["tT"], ONE).await;
     rig.open(&["tT"], ONE).await;
     assert_eq!((marks(&rig).await, rig.begins_and_fills("a", &["tT"]).await), (0, FillReply::Stored));
+}
+
+async fn a_write_with_many_names_registers_every_index_of_them(rig: Rig) {
+    let names: Vec<Name> = (1_000..5_050).map(|number| Name::tag(&number.to_string()).unwrap()).collect();
+    rig.close(&["ka"], ONE, LONG).await;
+    let clock = rig.reading("a").await;
+    assert_eq!(rig.write_bytes_opening("a", &names, &clock, ONE, b"a").await, FillReply::Stored);
+    let due = rig.raw_command(&["ZCARD", "~due"]).await;
+    assert_eq!((rig.bookkeeping().await, due), (names.len(), ::redis::Value::Int(names.len() as i64)));
 }
