@@ -68,6 +68,7 @@ on_every_store! {
     a_write_is_not_stored_over_a_fence_of_its_tags
     two_writers_end_in_a_miss
     a_write_takes_its_dependents_along
+    a_write_goes_on_with_what_is_pending
     a_lease_is_held_by_one_token
     a_lease_ends_by_itself_and_a_renewal_says_when
     a_fill_leaves_the_lease_of_another_token_alone
@@ -260,6 +261,14 @@ async fn a_write_takes_its_dependents_along(rig: Rig) {
     assert_eq!((written.fill, written.drained.pending), (FillReply::Stored, 0));
     assert!(rig.get("a").await.is_some() && rig.get("D").await.is_none() && rig.get("E").await.is_none());
     assert_eq!(rig.invalidate(&["tT"]).await, 1);
+}
+
+/// ★ Who had begun it may have died.
+async fn a_write_goes_on_with_what_is_pending(rig: Rig) {
+    rig.fill_many(INVALIDATE_MEMBERS_PER_CHUNK + 50, &["tT"]).await;
+    assert!(rig.chunk(&["tT"]).await.pending > 0);
+    let written = rig.write("a", &[], &rig.reading("a").await).await;
+    assert_eq!((written.fill, written.drained.removed, written.drained.pending), (FillReply::Stored, 50, 0));
 }
 
 async fn a_lease_is_held_by_one_token(rig: Rig) {

@@ -39,8 +39,8 @@ scripts! {
     READ_CLOCK = "time" "clock" "reading" "read_clock";
     MEET = "time" "clock" "meet";
     MAKE_GOOD = "time" "clock" "make_good";
-    FILL = "time" "filling" "fill_new" "clock" "guard" "fences" "indexes" "reaping" "storing" "closings" "fill";
-    WRITE = "time" "opening" "filling" "clock" "guard" "fences" "indexes" "cascade" "reaping" "storing" "closings" "write";
+    FILL = "time" "filling" "registering" "fill_new" "clock" "guard" "fences" "indexes" "reaping" "storing" "closings" "fill";
+    WRITE = "time" "opening" "filling" "write_alone" "registering" "write_usual" "clock" "guard" "fences" "indexes" "cascade" "reaping" "storing" "closings" "write";
     INVALIDATE = "time" "invalidate_key" "clock" "guard" "fences" "indexes" "cascade" "invalidate";
     CLOSE = "time" "clock" "closings" "close" "invalidate_key" "guard" "fences" "indexes" "cascade" "invalidate";
     OPEN = "time" "clock" "closings" "open" "invalidate_key" "guard" "fences" "indexes" "cascade" "invalidate";

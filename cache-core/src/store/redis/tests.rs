@@ -26,6 +26,7 @@ mod closing;
 mod foreign;
 mod losses;
 mod reaping;
+mod writing;
 
 on_every_server! {
     a_lost_clock_refuses_every_earlier_reading

@@ -52,3 +52,7 @@ end
 if why ~= 'incarnation' and why ~= 'floor' and now_ms - ARGV[7] > retention_ms then
   why = 'old'
 end
+
+-- Whether all is as usual so far: nothing is closed, and the value is here. What is found out later
+-- makes it false, and the script's last part does everything then.
+local is_usual = not why and not any_closed and value ~= ''

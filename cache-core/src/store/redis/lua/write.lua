@@ -1,14 +1,5 @@
--- Write-through: removes the key and what depends on it, and always fences the key. Stores the new
--- value unless something that it depends on was invalidated after the reading, or memory is full.
---
--- KEYS, ARGV  as filling.lua and opening.lua say
--- Reply { 'stored' or why not (as fill.lua, or 'memory'), removed, what is still pending,
---         seq, lost, replaced }: see guard.lua
---       removed: { entries, prefix, how many of them had it, prefix, … }
--- Cost  O(names · log n + visits). Atomic up to the cascade's budget; the rest is pending.
---
--- The fences were looked at as they were, without the one that this write sets.
-local clock_was, own = seq, 'k' .. key
+-- What write_usual.lua has not stored.
+clock_was = clock_was or seq
 if advance_clock({ own }, 1) then
   why = why or 'memory'
 end
