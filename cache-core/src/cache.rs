@@ -23,6 +23,7 @@ use crate::store::Store;
 
 mod closing;
 mod operation;
+mod seeing;
 
 /// Stands for an error of a type that cannot be printed, as far as is known.
 pub(crate) const UNSAID: &str = "an error";

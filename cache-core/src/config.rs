@@ -212,6 +212,15 @@ pub(crate) const INVALIDATE_NAMES_PER_CHUNK: usize = 256;
 pub(crate) const INVALIDATE_MEMBERS_PER_CHUNK: usize = 300;
 /// Keys one pattern page looks at.
 pub(crate) const SWEEP_KEYS_PER_PAGE: usize = 300;
+/// Entries that a preview names: more than anybody reads, and enough for a page that counts them.
+pub(crate) const PREVIEW_KEYS_MAX: usize = 10_000;
+/// Names that a preview goes through, which it has to remember: some ten MiB.
+pub(crate) const PREVIEW_NAMES_MAX: usize = 100_000;
+/// Looks of one preview, each a round trip and at most as long as one chunk of the invalidation:
+/// twenty seconds of the server's time.
+pub(crate) const PREVIEW_LOOKS_MAX: usize = 10_000;
+/// Names on record that a preview takes into account: far more than one chunk leaves.
+pub(crate) const PREVIEW_PENDING_MAX: usize = 1_000;
 /// Indexes, members and dependents that one call of the reaper in the background looks at: about a
 /// millisecond.
 pub(crate) const REAP_LOOKS_MAX: usize = 1_000;

@@ -137,6 +137,7 @@ pub use observe::{Health, MemoryUse, PrefixStats, Stats, StatsIter};
 pub use runtime::provenance::in_current_load;
 
 pub use paths::closing::Closing;
+pub use paths::preview::{Cause, Preview, PreviewEntry, PreviewLimit, PreviewStop};
 pub use paths::write_through::Put;
 #[cfg(feature = "redis")]
 pub use store::redis::Credentials;

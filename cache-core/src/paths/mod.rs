@@ -6,6 +6,7 @@ pub(crate) mod invalidate;
 pub(crate) mod lease;
 pub(crate) mod load;
 mod panics;
+pub(crate) mod preview;
 pub(crate) mod read;
 pub(crate) mod recovery;
 pub(crate) mod refresh;

@@ -44,6 +44,7 @@ mod closing;
 mod counting;
 mod learned;
 mod leaving;
+mod looking;
 mod taking_over;
 mod watching;
 

@@ -14,8 +14,9 @@ use self::rules::Rules;
 use self::state::State;
 use super::watches::{Change, Watch, Watches};
 use super::{
-    ClockReading, ClosingId, CopyKeeper, CopyKeepers, Fill, FillReply, IfPresent, LeaseReply, LeaseRequest, Recall,
-    Remains, Removal, Store, StoreFuture, SweepReply, SweepScope, Token, Voucher, WriteReply, too_many_closed,
+    ClockReading, ClosingId, CopyKeeper, CopyKeepers, Fill, FillReply, IfPresent, LeaseReply, LeaseRequest, Look,
+    Recall, Remains, Removal, Sight, Store, StoreFuture, SweepReply, SweepScope, Token, Voucher, WriteReply,
+    too_many_closed,
 };
 use crate::clock::{self, Instant};
 use crate::config::{Config, INVALIDATE_NAMES_PER_CHUNK};
@@ -31,6 +32,7 @@ mod fences;
 mod indexes;
 mod learned;
 mod leases;
+mod looking;
 mod moment;
 #[cfg(test)]
 mod rig;
@@ -276,6 +278,15 @@ impl Store for MemoryStore {
         _: Instant,
     ) -> StoreFuture<'a, SweepReply> {
         self.run(move |state, now| state.sweep(pattern, scope, cursor, now))
+    }
+
+    fn look<'a>(&'a self, look: Look<'a>, _: Instant) -> StoreFuture<'a, Sight> {
+        Box::pin(async move {
+            match self.state.read() {
+                Ok(state) => Ok(state.look(look, self.now())),
+                Err(_) => Ok(Sight::default()), // see `write_state`
+            }
+        })
     }
 
     fn memory(&self) -> Option<MemoryUse> {

@@ -5,6 +5,7 @@ mod closing;
 mod conformance;
 mod copies;
 pub(crate) mod memory;
+mod preview;
 #[cfg(feature = "redis")]
 pub(crate) mod redis;
 mod scheme;
@@ -13,6 +14,7 @@ mod watches;
 
 pub(crate) use closing::{ClosingId, too_many_closed};
 pub(crate) use copies::{CopyKeeper, CopyKeepers, Remains, Voucher};
+pub(crate) use preview::{Look, Sight};
 pub(crate) use scheme::Scheme;
 #[cfg(feature = "redis")]
 pub(crate) use store::LossListener;

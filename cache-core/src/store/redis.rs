@@ -14,8 +14,8 @@ use crate::error::{Error, ErrorKind};
 use crate::name::Name;
 use crate::store::{
     Change, ClockReading, ClosingId, CopyKeeper, CopyKeepers, Fill, FillReply, IfHeld, IfPresent, LeaseReply,
-    LeaseRequest, LossListener, Recall, Refusal, Removal, Store, StoreFuture, StoreHealth, StoreLoss, SweepReply,
-    SweepScope, Token, Voucher, Watch, WriteReply,
+    LeaseRequest, Look, LossListener, Recall, Refusal, Removal, Sight, Store, StoreFuture, StoreHealth, StoreLoss,
+    SweepReply, SweepScope, Token, Voucher, Watch, WriteReply,
 };
 
 mod connect;
@@ -23,6 +23,7 @@ mod copies;
 mod filling;
 mod large;
 mod layout;
+mod looking;
 mod losses;
 mod reaper;
 mod removal;
@@ -336,15 +337,15 @@ impl Store for RedisStore {
         until: Instant,
     ) -> StoreFuture<'a, SweepReply> {
         Box::pin(async move {
-            let (walked, glob): (&[u8], String) = match scope {
-                SweepScope::Values => (b"values", self.layout.values_matching(pattern)),
-                SweepScope::Dependents => (b"indexes", self.layout.dependents_matching(pattern)),
-                SweepScope::AllIndexes => (b"indexes", self.layout.all_indexes()),
-            };
+            let (walked, glob) = self.walk(pattern, scope);
             let (cursor, count) = (cursor.to_string(), SWEEP_KEYS_PER_PAGE.to_string());
-            let rest: [&[u8]; 4] = [walked, glob.as_bytes(), cursor.as_bytes(), count.as_bytes()];
+            let rest = [walked, &glob, &cursor, &count].map(str::as_bytes);
             reply::sweep(&self.run_invalidation(&scripts::SWEEP, &rest, until).await?)
         })
+    }
+
+    fn look<'a>(&'a self, look: Look<'a>, until: Instant) -> StoreFuture<'a, Sight> {
+        Box::pin(self.look(look, until))
     }
 
     fn ready(&self, timeout: Duration) -> StoreFuture<'_, ()> {

@@ -10,6 +10,7 @@ use bytes::Bytes;
 
 use super::closing::ClosingId;
 use super::copies::{CopyKeeper, Voucher};
+use super::preview::{Look, Sight};
 use super::watches::Watch;
 use crate::clock::{self, Instant};
 use crate::config::REMOVED_PREFIXES_MAX;
@@ -398,6 +399,9 @@ pub(crate) trait Store: Send + Sync + 'static {
         cursor: u64,
         until: Instant,
     ) -> StoreFuture<'a, SweepReply>;
+
+    /// Looks at what an invalidation would reach, and changes nothing.
+    fn look<'a>(&'a self, look: Look<'a>, until: Instant) -> StoreFuture<'a, Sight>;
 
     /// Succeeds when the store answers and is usable, within `timeout`. A fault that waiting cannot
     /// cure (credentials, permissions, database) is a configuration error at once.

@@ -16,8 +16,8 @@ use crate::name::Name;
 use crate::store::far;
 use crate::store::memory::MemoryStore;
 use crate::store::{
-    ClockReading, ClosingId, CopyKeeper, Fill, FillReply, IfPresent, LeaseReply, LeaseRequest, Recall, Removal, Store,
-    StoreFuture, StoreHealth, SweepReply, SweepScope, Token, Voucher, Watch, Watches, WriteReply,
+    ClockReading, ClosingId, CopyKeeper, Fill, FillReply, IfPresent, LeaseReply, LeaseRequest, Look, Recall, Removal,
+    Sight, Store, StoreFuture, StoreHealth, SweepReply, SweepScope, Token, Voucher, Watch, Watches, WriteReply,
 };
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -36,6 +36,7 @@ pub(super) enum Op {
     Close,
     Open,
     Sweep,
+    Look,
     Ready,
 }
 
@@ -356,6 +357,10 @@ impl Store for Faulty {
     fn open<'a>(&'a self, names: &'a [Name], by: ClosingId, until: Instant) -> StoreFuture<'a, Removal> {
         let work = async move { Ok(self.pending(self.0.store.open(names, by, until).await?)) };
         self.through(Op::Open, until, Box::pin(work))
+    }
+
+    fn look<'a>(&'a self, look: Look<'a>, until: Instant) -> StoreFuture<'a, Sight> {
+        self.through(Op::Look, until, Box::pin(async move { self.0.store.look(look, until).await }))
     }
 
     fn sweep<'a>(

@@ -328,7 +328,12 @@ impl Rig {
     }
 
     #[cfg(feature = "redis")]
-    async fn raw(&self) -> ::redis::aio::MultiplexedConnection {
+    pub(in crate::store) fn namespace(&self) -> &str {
+        &self.config.namespace
+    }
+
+    #[cfg(feature = "redis")]
+    pub(in crate::store) async fn raw(&self) -> ::redis::aio::MultiplexedConnection {
         let Backend::Redis { url } = &self.backend else { unreachable!("asked of a Redis alone") };
         ::redis::Client::open(url.as_str()).unwrap().get_multiplexed_async_connection().await.unwrap()
     }

@@ -96,7 +96,7 @@ impl State {
         SweepReply { next, drained }
     }
 
-    fn page(&self, scope: SweepScope, cursor: u64) -> (Vec<Name>, Option<u64>) {
+    pub(super) fn page(&self, scope: SweepScope, cursor: u64) -> (Vec<Name>, Option<u64>) {
         let count = self.settings.keys_per_page;
         let page = match scope {
             SweepScope::Values => self.entries.page(cursor, count),

@@ -109,6 +109,12 @@ impl Indexes {
         self.by_name.get(index)?.members.first_key_value().map(|(member, _)| member.clone())
     }
 
+    /// The members of an index in order, from a place on.
+    pub(super) fn members_from(&self, index: &Name, from: u64) -> impl Iterator<Item = &Name> {
+        let from = usize::try_from(from).unwrap_or(usize::MAX);
+        self.by_name.get(index).into_iter().flat_map(move |index| index.members.keys().skip(from))
+    }
+
     pub(super) fn first_due(&self, now: Instant) -> Option<(Name, Name)> {
         let (due, index, member) = self.due.first()?;
         (*due <= now).then(|| (index.clone(), member.clone()))

@@ -8,8 +8,9 @@ use bytes::Bytes;
 use super::connect::Inheritance;
 use crate::clock;
 use crate::error::{Error, ErrorKind};
+use crate::name::Name;
 use crate::store::redis::resp::Reply;
-use crate::store::{ClockReading, FillReply, LeaseReply, Refusal, Removal, SweepReply, WriteReply};
+use crate::store::{ClockReading, FillReply, LeaseReply, Refusal, Removal, Sight, SweepReply, WriteReply};
 
 pub(super) fn value(reply: Reply) -> Result<Option<Bytes>, Error> {
     match reply {
@@ -129,6 +130,31 @@ pub(super) fn sweep(reply: &Reply) -> Result<SweepReply, Error> {
     Ok(SweepReply { next: (cursor != 0).then_some(cursor), drained: removal(drained)? })
 }
 
+/// See `preview.lua`.
+pub(super) fn sight(reply: &Reply) -> Result<Sight, Error> {
+    let [falling, leads, place, from, lost] = array(reply)? else { return Err(unexpected()) };
+    let (pairs, rest) = array(falling)?.as_chunks::<2>();
+    if !rest.is_empty() {
+        return Err(unexpected());
+    }
+    // A key or a name that is no text is none of ours.
+    let falls = |[key, place]: &[Reply; 2]| Some((text(Some(key)).ok()?.into(), count(place).ok()?));
+    let next = match place {
+        Reply::Integer(-1) => None,
+        place => Some((count(place)?, number(text(Some(from))?)?)),
+    };
+    Ok(Sight {
+        falling: pairs.iter().filter_map(falls).collect(),
+        leads: array(leads)?.iter().filter_map(|name| Name::parse(name.text()?)).collect(),
+        next,
+        has_lost: integer(lost)? > 0,
+    })
+}
+
+fn count(reply: &Reply) -> Result<usize, Error> {
+    usize::try_from(integer(reply)?).map_err(|_| unexpected())
+}
+
 /// The sequence number after an invalidation or a write.
 pub(super) fn seq(reply: &Reply) -> Result<u64, Error> {
     match array(reply)? {
@@ -245,6 +271,7 @@ mod tests {
                 written(&reply).map(|_| ()),
                 drained(&reply).map(|_| ()),
                 sweep(&reply).map(|_| ()),
+                sight(&reply).map(|_| ()),
                 on_record(&reply).map(|_| ()),
                 inheritance(&reply).map(|_| ()),
             ];

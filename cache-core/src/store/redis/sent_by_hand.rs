@@ -31,3 +31,15 @@ pub(in crate::store) async fn reap_of(
     eval.arg(layout.root()).arg(nonce()).arg(60_000).arg(millis(pause)).arg(crate::config::REAP_LOOKS_MAX);
     eval.query_async(raw).await.unwrap()
 }
+
+/// Sends one look of a preview in such a way that the server refuses each write.
+pub(in crate::store) async fn preview_read_only(
+    namespace: &str,
+    words: &[&str],
+    raw: &mut ::redis::aio::MultiplexedConnection,
+) {
+    let layout = Layout::new(namespace);
+    let mut eval = ::redis::cmd("EVAL_RO");
+    eval.arg(scripts::PREVIEW.source).arg(1).arg(layout.clock()).arg(layout.root()).arg("").arg(words);
+    eval.query_async::<::redis::Value>(raw).await.unwrap();
+}

@@ -24,6 +24,7 @@ macro_rules! on_every_server {
 
 mod closing;
 mod foreign;
+mod looking;
 mod losses;
 mod reaping;
 mod writing;

@@ -1,0 +1,112 @@
+//! The answer of a preview, as plain data.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use crate::name::Name;
+
+/// What an invalidation would remove. Made by [`Cache::preview`](crate::Cache::preview).
+///
+/// `Display` writes it for people, a line for each entry; `Serialize` for programs.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Preview {
+    /// The live entries that would be removed, in the order of their keys, each once.
+    pub entries: Vec<PreviewEntry>,
+    /// Where the preview stopped; `None`: nothing but `entries` would be removed.
+    pub stop: Option<PreviewStop>,
+}
+
+/// One entry that would be removed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct PreviewEntry {
+    /// Its logical key.
+    pub key: String,
+    /// Why it would be removed. Of several causes, the first that was found.
+    pub cause: Cause,
+}
+
+/// Why an entry would be removed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Cause {
+    /// It has this logical key, or depends on the entry of this key, which may be gone itself.
+    Key(String),
+    /// It has this tag.
+    Tag(String),
+    /// Its key matches this pattern.
+    Pattern(String),
+    /// Everything would be removed.
+    Everything,
+}
+
+impl Cause {
+    pub(super) fn of(name: &Name) -> Self {
+        match name.as_key() {
+            Some(key) => Self::Key(key.to_owned()),
+            None => Self::Tag(name.text().to_owned()),
+        }
+    }
+
+    /// The name at this place.
+    pub(super) fn at(names: &[Name], place: usize) -> Self {
+        names.get(place).map_or(Self::Everything, Self::of)
+    }
+}
+
+/// Where a preview stopped, and why.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct PreviewStop {
+    /// The limit that was reached.
+    pub limit: PreviewLimit,
+    /// What was being followed.
+    pub at: Cause,
+}
+
+/// What bounds a preview.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum PreviewLimit {
+    /// 10,000 entries are told.
+    Entries,
+    /// 100,000 names are followed, and 1,000 that an earlier invalidation has left.
+    Names,
+    /// 10,000 looks are taken.
+    Looks,
+}
+
+impl fmt::Display for Preview {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (count, at_least) = (self.entries.len(), if self.stop.is_some() { "at least " } else { "" });
+        let entries = if count == 1 { "entry" } else { "entries" };
+        write!(f, "{at_least}{count} {entries} would be removed")?;
+        for PreviewEntry { key, cause } in &self.entries {
+            write!(f, "\n  {key}  ({cause})")?;
+        }
+        if let Some(PreviewStop { limit, at }) = &self.stop {
+            let most = match limit {
+                PreviewLimit::Entries => "no more entries are told",
+                PreviewLimit::Names => "no more names are followed",
+                PreviewLimit::Looks => "no more looks are taken",
+            };
+            write!(f, "\nstopped at {at}: {most}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Key(key) => write!(f, "key {key}"),
+            Self::Tag(tag) => write!(f, "tag {tag}"),
+            Self::Pattern(pattern) => write!(f, "pattern {pattern}"),
+            Self::Everything => f.write_str("everything"),
+        }
+    }
+}

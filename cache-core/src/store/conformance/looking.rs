@@ -1,0 +1,155 @@
+//! Looks that change nothing: a preview is what the invalidation then removes.
+
+use std::collections::BTreeSet;
+
+use super::*;
+use crate::cache::Cache;
+use crate::config::INVALIDATE_NAMES_PER_CHUNK;
+use crate::freshness::TtlClasses;
+use crate::invalidation::Invalidation;
+use crate::store::Look;
+use rig::parse;
+
+on_every_store! {
+    a_preview_is_what_the_invalidation_then_removes
+    a_preview_has_what_a_dead_client_has_left
+    a_preview_has_the_keys_that_a_chunk_has_left
+    a_preview_goes_on_where_a_look_ended
+    a_preview_of_a_pattern_goes_through_every_page
+}
+
+const KEYS: [&str; 12] = ["a:0", "a:1", "a:2", "a:3", "a:4", "a:5", "b:0", "b:1", "b:2", "b:3", "b:4", "c"];
+const TAGS: [&str; 4] = ["tR", "tS", "tT", "tU"];
+
+impl Rig {
+    fn cache(&self) -> Cache {
+        let config = Config { operation_deadline: 10 * SECOND, ..Config::default() };
+        Cache::new(Some(self.store.clone()), config, TtlClasses::default())
+    }
+
+    async fn fill_living(&self, key: &str, names: &[&str], ttl: Duration) {
+        let (names, clock) = (parse(names), self.store.read_clock(key, Recall::Nothing, far()).await.unwrap());
+        let value = rig::stored(&names, key.as_bytes());
+        let fill = Fill { key, value, names: &names, ttl, clock: &clock, token: Token::new(), learned: None };
+        assert_eq!(self.store.fill(fill, far()).await.unwrap(), FillReply::Stored);
+    }
+
+    async fn stored_keys(&self) -> BTreeSet<String> {
+        let mut stored = BTreeSet::new();
+        for key in KEYS {
+            if self.store.get(key, far()).await.unwrap().is_some() {
+                stored.insert(key.to_owned());
+            }
+        }
+        stored
+    }
+}
+
+/// Entries that depend on each other in circles, expire, and come again with other names.
+async fn grow(rig: &Rig, random: &mut fastrand::Rng) {
+    for _ in 0..random.usize(5..40) {
+        let key = KEYS[random.usize(..KEYS.len())];
+        let mut names = BTreeSet::new();
+        for _ in 0..random.usize(..4) {
+            names.insert(TAGS[random.usize(..TAGS.len())].to_owned());
+            names.insert(format!("k{}", KEYS[random.usize(..KEYS.len())]));
+        }
+        names.remove(&format!("k{key}"));
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        match random.usize(..4) {
+            0 => {
+                rig.fill_living(key, &names, Duration::from_millis(1)).await;
+                while rig.get(key).await.is_some() {
+                    tokio::task::yield_now().await;
+                }
+            }
+            1 => rig.store.discard(key, Token::new(), None, far()).await.unwrap(),
+            _ => rig.fill_living(key, &names, 600 * SECOND).await,
+        }
+    }
+}
+
+fn any_invalidation(random: &mut fastrand::Rng) -> Invalidation {
+    let mut invalidation = Invalidation::new();
+    for _ in 0..random.usize(1..3) {
+        invalidation = match random.usize(..8) {
+            0..3 => invalidation.key(KEYS[random.usize(..KEYS.len())]),
+            3..6 => invalidation.tag(&TAGS[random.usize(..TAGS.len())][1..]),
+            6 => invalidation.pattern(["a:*", "b:[0-2]", "c"][random.usize(..3)]),
+            _ if random.usize(..4) == 0 => Invalidation::everything(),
+            _ => invalidation.key("missing"),
+        };
+    }
+    invalidation
+}
+
+async fn a_preview_is_what_the_invalidation_then_removes(rig: Rig) {
+    let (cache, mut fell) = (rig.cache(), 0);
+    for _ in 0..20 {
+        let seed = fastrand::u64(..);
+        let mut random = fastrand::Rng::with_seed(seed);
+        grow(&rig, &mut random).await;
+        let of_this = random.fork();
+        let (before, previewed) = (rig.stored_keys().await, any_invalidation(&mut of_this.clone()));
+        let told = format!("seed {seed}: {previewed:?}");
+        let preview = cache.preview(previewed).await.unwrap();
+        assert_eq!(rig.stored_keys().await, before, "{told}: a preview touches nothing");
+        let removed = cache.invalidate(any_invalidation(&mut of_this.clone())).await.unwrap().entries;
+        let gone: BTreeSet<_> = before.difference(&rig.stored_keys().await).cloned().collect();
+        let keys: Vec<_> = preview.entries.iter().map(|entry| entry.key.clone()).collect();
+        assert_eq!(keys, gone.into_iter().collect::<Vec<_>>(), "{told}");
+        assert_eq!((removed, preview.stop), (keys.len() as u64, None), "{told}");
+        fell += removed;
+    }
+    assert!(fell > 10, "only {fell} fell");
+}
+
+/// The next invalidation, of whatever it is, goes on with it.
+async fn a_preview_has_what_a_dead_client_has_left(rig: Rig) {
+    rig.fill_many(INVALIDATE_MEMBERS_PER_CHUNK + 50, &["tT"]).await;
+    assert!(rig.chunk(&["tT"]).await.pending > 0);
+    let (cache, of_other) = (rig.cache(), || Invalidation::new().key("unrelated"));
+    let previewed = cache.preview(of_other()).await.unwrap();
+    assert_eq!((previewed.entries.len(), previewed.stop), (50, None));
+    assert_eq!(cache.invalidate(of_other()).await.unwrap().entries, 50);
+}
+
+/// They are members of their own indexes.
+async fn a_preview_has_the_keys_that_a_chunk_has_left(rig: Rig) {
+    let tags: Vec<String> = (0..32).map(|number| format!("t{number:02}")).collect();
+    rig.fill_many(INVALIDATE_NAMES_PER_CHUNK, &tags.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    let keys: Vec<String> = (0..INVALIDATE_NAMES_PER_CHUNK).map(|at| format!("km:{at}")).collect();
+    let left = INVALIDATE_NAMES_PER_CHUNK as u64
+        - rig.chunk(&keys.iter().map(String::as_str).collect::<Vec<_>>()).await.removed;
+    let (cache, of_other) = (rig.cache(), || Invalidation::new().key("unrelated"));
+    let previewed = cache.preview(of_other()).await.unwrap();
+    assert_eq!((previewed.entries.len() as u64, previewed.stop), (left, None));
+    assert!(left > 0 && cache.invalidate(of_other()).await.unwrap().entries == left);
+}
+
+/// Several chunks of members, and among them one with more names than a chunk reads at once.
+async fn a_preview_goes_on_where_a_look_ended(rig: Rig) {
+    rig.fill_many(2 * INVALIDATE_MEMBERS_PER_CHUNK + 50, &["tS", "tT"]).await;
+    let long: Vec<String> = (0..2_000).map(|number| format!("t{number:0200}")).chain(["tT".to_owned()]).collect();
+    rig.fill("m:3", &long.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    let members = parse(&["tT"]);
+    let first = rig.store.look(Look::Members { names: &members, from: 0 }, far()).await.unwrap();
+    assert!(first.next.is_some() && first.falling.len() <= INVALIDATE_MEMBERS_PER_CHUNK, "{first:?}");
+    let (cache, tag) = (rig.cache(), || Invalidation::new().tag("T"));
+    let previewed = cache.preview(tag()).await.unwrap();
+    assert_eq!((previewed.entries.len(), previewed.stop), (2 * INVALIDATE_MEMBERS_PER_CHUNK + 50, None));
+    assert_eq!(cache.invalidate(tag()).await.unwrap().entries, 2 * INVALIDATE_MEMBERS_PER_CHUNK as u64 + 50);
+}
+
+async fn a_preview_of_a_pattern_goes_through_every_page(rig: Rig) {
+    rig.fill_many(1_000, &["tT"]).await;
+    rig.fill("D", &["km:1"]).await;
+    rig.fill("E", &["km:gone"]).await;
+    rig.fill("other", &[]).await;
+    for (invalidation, falls) in [(Invalidation::new().pattern("m:*"), 1_002), (Invalidation::everything(), 1_003)] {
+        let told = format!("{invalidation:?}");
+        let previewed = rig.cache().preview(invalidation).await.unwrap();
+        assert_eq!((previewed.entries.len(), previewed.stop), (falls, None), "{told}");
+    }
+    assert_eq!(rig.sweep("m:*", &[SweepScope::Values, SweepScope::Dependents]).await, 1_002);
+}

@@ -1,0 +1,73 @@
+//! Looks that change nothing: at what an invalidation would reach.
+
+use super::moment::Now;
+use super::state::State;
+use crate::config::PREVIEW_PENDING_MAX;
+use crate::name::{Glob, Name};
+use crate::store::{Look, Sight, SweepScope};
+
+impl State {
+    pub(super) fn look(&self, look: Look<'_>, now: Now) -> Sight {
+        let mut sight = Sight::default();
+        match look {
+            Look::Pending => {
+                sight.leads.extend(self.pending.iter().take(PREVIEW_PENDING_MAX).cloned());
+                sight.next = self.pending.iter().nth(PREVIEW_PENDING_MAX).map(|_| (0, 0));
+            }
+            Look::Given(names) => {
+                for (place, name) in names.iter().enumerate() {
+                    self.fall_if_there(&mut sight, name, place, now);
+                    self.lead(&mut sight, name);
+                }
+            }
+            Look::Members { names, from } => self.look_at_members(&mut sight, names, from, now),
+            Look::Page { pattern, scope, cursor } => {
+                let (page, next) = self.page(scope, cursor);
+                sight.next = next.map(|cursor| (0, cursor));
+                let glob = Glob::new(pattern);
+                let matches = |name: &Name| name.as_key().is_some_and(|key| glob.matches(key));
+                for name in page.iter().filter(|name| scope == SweepScope::AllIndexes || matches(name)) {
+                    if scope == SweepScope::Values {
+                        self.fall_if_there(&mut sight, name, 0, now);
+                    }
+                    self.lead(&mut sight, name);
+                }
+            }
+        }
+        sight
+    }
+
+    fn look_at_members(&self, sight: &mut Sight, names: &[Name], from: u64, now: Now) {
+        let (mut budget, mut from) = (self.settings.members_per_chunk, from);
+        for (place, name) in names.iter().enumerate() {
+            for member in self.indexes.members_from(name, from) {
+                if budget == 0 {
+                    sight.next = Some((place, from));
+                    return;
+                }
+                budget -= 1;
+                from += 1;
+                // As in `visit`.
+                if name == member || self.entries.get(member).is_some_and(|entry| entry.depends_on(name)) {
+                    self.fall_if_there(sight, member, place, now);
+                }
+                self.lead(sight, member);
+            }
+            from = 0;
+        }
+    }
+
+    fn fall_if_there(&self, sight: &mut Sight, name: &Name, place: usize, now: Now) {
+        if let Some(key) = name.as_key()
+            && self.entries.get(name).is_some_and(|entry| entry.is_live(now.at))
+        {
+            sight.falling.push((key.into(), place));
+        }
+    }
+
+    fn lead(&self, sight: &mut Sight, name: &Name) {
+        if self.indexes.has_members(name) {
+            sight.leads.push(name.clone());
+        }
+    }
+}

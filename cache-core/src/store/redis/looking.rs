@@ -1,0 +1,44 @@
+//! Looks that change nothing: at what an invalidation would reach.
+
+use super::{RedisStore, StripeKey, reply, scripts};
+use crate::clock::Instant;
+use crate::config::{PREVIEW_PENDING_MAX, SWEEP_KEYS_PER_PAGE};
+use crate::error::Error;
+use crate::name::Name;
+use crate::store::{Look, Sight, SweepScope};
+
+impl RedisStore {
+    pub(super) async fn look(&self, look: Look<'_>, until: Instant) -> Result<Sight, Error> {
+        let clock = self.layout.clock();
+        let words = self.words(look);
+        // No nonce: no clock is made here.
+        let root_and_nonce = [self.layout.root().as_bytes(), b""];
+        let args: Vec<&[u8]> = root_and_nonce.into_iter().chain(words.iter().map(String::as_bytes)).collect();
+        reply::sight(&self.pool.run(&scripts::PREVIEW, StripeKey::new(&clock), &[&clock], &args, until).await?)
+    }
+
+    /// What `preview.lua` is told behind root and nonce.
+    fn words(&self, look: Look<'_>) -> Vec<String> {
+        let named = |first: &[String], names: &[Name]| {
+            first.iter().cloned().chain(names.iter().map(|name| name.as_str().to_owned())).collect()
+        };
+        match look {
+            Look::Pending => vec!["pending".to_owned(), PREVIEW_PENDING_MAX.to_string()],
+            Look::Given(names) => named(&["given".to_owned()], names),
+            Look::Members { names, from } => named(&["members".to_owned(), from.to_string()], names),
+            Look::Page { pattern, scope, cursor } => {
+                let (walked, glob) = self.walk(pattern, scope);
+                vec![walked.to_owned(), glob, cursor.to_string(), SWEEP_KEYS_PER_PAGE.to_string()]
+            }
+        }
+    }
+
+    /// What a walk visits, and the glob over physical keys.
+    pub(super) fn walk(&self, pattern: &str, scope: SweepScope) -> (&'static str, String) {
+        match scope {
+            SweepScope::Values => ("values", self.layout.values_matching(pattern)),
+            SweepScope::Dependents => ("indexes", self.layout.dependents_matching(pattern)),
+            SweepScope::AllIndexes => ("indexes", self.layout.all_indexes()),
+        }
+    }
+}
