@@ -212,6 +212,12 @@ pub(crate) const INVALIDATE_NAMES_PER_CHUNK: usize = 256;
 pub(crate) const INVALIDATE_MEMBERS_PER_CHUNK: usize = 300;
 /// Keys one pattern page looks at.
 pub(crate) const SWEEP_KEYS_PER_PAGE: usize = 300;
+/// Names and dependents that an explanation tells of: what a person reads. More are counted.
+pub(crate) const EXPLAIN_NAMES_MAX: usize = 256;
+pub(crate) const EXPLAIN_DEPENDENTS_MAX: usize = 50;
+/// Keys of which a process remembers why the last value was not stored. Beyond that number the
+/// oldest is forgotten.
+pub(crate) const UNSTORED_KEYS_MAX: usize = 1_024;
 /// Entries that a preview names: more than anybody reads, and enough for a page that counts them.
 pub(crate) const PREVIEW_KEYS_MAX: usize = 10_000;
 /// Names that a preview goes through, which it has to remember: some ten MiB.

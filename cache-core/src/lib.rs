@@ -39,11 +39,15 @@ mod what_json_loses {}
 #[doc = include_str!("../docs/round-trips.md")]
 mod round_trips {}
 
+#[cfg(doctest)]
+#[doc = include_str!("../docs/explain.md")]
+mod explain {}
+
 /// Pages about more than one item. Documentation alone: no program sees this module.
 // Their code is tested elsewhere: that of `first_app` is the crate `examples/first-app`, that of
 // `outbox` stands at `Invalidation::to_json`, that of `transactions` at `Cache::close`, that of
-// `testing` in `tests/tests/testing_page.rs`, and that of `round_trips` and `what_json_loses`
-// above.
+// `testing` in `tests/tests/testing_page.rs`, and that of `round_trips`, `explain` and
+// `what_json_loses` above.
 #[cfg(all(doc, not(doctest)))]
 pub mod guide {
     #[cfg(feature = "macros")]
@@ -78,6 +82,9 @@ pub mod guide {
     #[cfg(feature = "macros")]
     #[doc = include_str!("../docs/testing.md")]
     pub mod testing {}
+
+    #[doc = include_str!("../docs/explain.md")]
+    pub mod explain {}
 
     #[doc = include_str!("../docs/performance.md")]
     pub mod performance {}
@@ -137,6 +144,10 @@ pub use observe::{Health, MemoryUse, PrefixStats, Stats, StatsIter};
 pub use runtime::provenance::in_current_load;
 
 pub use paths::closing::Closing;
+pub use paths::explain::{
+    AdaptiveExplanation, DependentExplanation, EntryExplanation, Explanation, LeaseExplanation, NameExplanation,
+    NameKind, UnstoredExplanation,
+};
 pub use paths::preview::{Cause, Preview, PreviewEntry, PreviewLimit, PreviewStop};
 pub use paths::write_through::Put;
 #[cfg(feature = "redis")]

@@ -1,11 +1,52 @@
 //! What a cache tells of its entries, and changes nothing.
 
 use super::Cache;
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::invalidation::Invalidation;
+use crate::name::IntoKeyName;
+use crate::paths::explain::{self, Explanation};
 use crate::paths::preview::{self, Preview};
 
 impl Cache {
+    /// What is known of a key: its entry without the value, its names and their last invalidations,
+    /// what depends on it, who loads it, what its adaptive TTL has learned, and why this process
+    /// did not store the last value. For a person who wonders why a call was a miss, or was slow.
+    ///
+    /// A key from a companion (`get_flight::key(&42)`) and its text name the same entry. A key that
+    /// can name nothing is an error.
+    ///
+    /// # Limits
+    /// 256 names and 50 dependents are told, and all are counted. A process remembers of 1,024 keys
+    /// why their last values were not stored; a hit costs nothing for that.
+    ///
+    /// # Cost
+    /// One round trip, of O(names) for the server. It writes nothing, and reads the value's header
+    /// and not the value.
+    ///
+    /// # Errors
+    /// If the store could not be reached or did not answer, or the key can name nothing.
+    ///
+    /// # Example
+    /// ```
+    /// # use cache_core::Cache;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), cache_core::Error> {
+    /// # let cache = Cache::in_memory();
+    /// cache.put("flight:42", &"DFW to BOS".to_owned()).await?;
+    /// let explanation = cache.explain("flight:42").await?;
+    /// assert_eq!(explanation.entry.as_ref().map(|entry| entry.payload_bytes), Some(12));
+    /// println!("{explanation}");
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn explain(&self, key: impl IntoKeyName) -> Result<Explanation, Error> {
+        let key = key.into_key_name()?;
+        match key.name() {
+            Some(_) => explain::explain(&self.runtime, key.as_str()).await,
+            None => Err(Error::new(ErrorKind::Encode, "the key names no entry: a part of it cannot be encoded")),
+        }
+    }
+
     /// The entries that [`invalidate`](Self::invalidate) would remove, exactly, without touching
     /// them: those that are named, and what depends on them, however indirectly. Among them is what
     /// an invalidation of a process that died has left, for the next one, whatever it names, goes
@@ -31,7 +72,7 @@ impl Cache {
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), cache_core::Error> {
     /// # let cache = Cache::in_memory();
-    /// cache.put("flight:42", &"DFW to BOS").await?;
+    /// cache.put("flight:42", &"DFW to BOS".to_owned()).await?;
     /// let preview = cache.preview(Invalidation::new().pattern("flight:*")).await?;
     /// assert_eq!(preview.entries[0].key, "flight:42");
     /// println!("{preview}");

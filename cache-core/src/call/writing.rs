@@ -103,7 +103,7 @@ pub(crate) async fn put<T: Serialize + DeserializeOwned>(
         Ok(prepared) => return to_the_end(write(subject, prepared, None)).await,
         Err(reason) => reason,
     };
-    subject.note(Event::NotStored(reason));
+    subject.note_fill(Event::NotStored(reason));
     let entries = to_the_end(removal(&subject).drive()).await?.entries;
     match reason {
         NotStored::NotWanted => Ok(Put { stored: false, entries }),

@@ -144,6 +144,55 @@ pub(crate) fn encode(header: &Header, names: &[Name], payload: &[u8]) -> Option<
     Some(out.into())
 }
 
+/// What the header of an entry says of the entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Outline {
+    pub(crate) header: Header,
+    /// The version of the format.
+    pub(crate) format: u8,
+    pub(crate) payload_bytes: u64,
+    /// Of the whole entry.
+    pub(crate) bytes: u64,
+}
+
+/// Reads a header alone; what follows it is not looked at.
+#[inline]
+pub(crate) fn outline(bytes: &[u8]) -> Result<Outline, BadEntry> {
+    let (&[version, codec, flags, reserved], rest) = split::<4>(bytes)?;
+    if !matches!(version, FORMAT_VERSION | FORMAT_UNCHECKED)
+        || codec != CODEC_JSON
+        || flags & !(FLAG_NEGATIVE | FLAG_BY_TEXT) != 0
+        || reserved != 0
+    {
+        return Err(BadEntry::Foreign);
+    }
+    let (fingerprint, rest) = split::<16>(rest)?;
+    let (stored_at, rest) = split::<8>(rest)?;
+    let (soft_expires_at, rest) = split::<8>(rest)?;
+    let (hard_expires_at, rest) = split::<8>(rest)?;
+    let (load_cost, rest) = split::<4>(rest)?;
+    let (payload_bytes, rest) = split::<4>(rest)?;
+    let (names_bytes, _) = split::<4>(rest)?;
+
+    let header = Header {
+        fingerprint: Fingerprint(*fingerprint),
+        negative: flags & FLAG_NEGATIVE != 0,
+        by_text: flags & FLAG_BY_TEXT != 0,
+        stored_at_ms: u64::from_le_bytes(*stored_at),
+        soft_expires_at_ms: u64::from_le_bytes(*soft_expires_at),
+        hard_expires_at_ms: u64::from_le_bytes(*hard_expires_at),
+        load_cost_us: u32::from_le_bytes(*load_cost),
+    };
+    let payload_bytes = u64::from(u32::from_le_bytes(*payload_bytes));
+    let names_bytes = u64::from(u32::from_le_bytes(*names_bytes));
+    let bytes = (HEADER_BYTES + checksum_bytes(version)) as u64 + names_bytes + payload_bytes;
+    Ok(Outline { header, format: version, payload_bytes, bytes })
+}
+
+fn checksum_bytes(format: u8) -> usize {
+    if format == FORMAT_UNCHECKED { 0 } else { CHECKSUM_BYTES }
+}
+
 /// Stored bytes whose layout and checksum were checked.
 #[derive(Clone, Debug)]
 pub(crate) struct Entry {
@@ -166,40 +215,13 @@ impl Entry {
     /// Reads the header, and checks every length and the checksum. Allocates nothing.
     /// [`names`](Self::names) checks the names, the codec checks the payload.
     pub(crate) fn decode(bytes: Bytes) -> Result<Self, BadEntry> {
-        let (&[version, codec, flags, reserved], rest) = split::<4>(&bytes)?;
-        if !matches!(version, FORMAT_VERSION | FORMAT_UNCHECKED)
-            || codec != CODEC_JSON
-            || flags & !(FLAG_NEGATIVE | FLAG_BY_TEXT) != 0
-            || reserved != 0
-        {
-            return Err(BadEntry::Foreign);
-        }
-        let (fingerprint, rest) = split::<16>(rest)?;
-        let (stored_at, rest) = split::<8>(rest)?;
-        let (soft_expires_at, rest) = split::<8>(rest)?;
-        let (hard_expires_at, rest) = split::<8>(rest)?;
-        let (load_cost, rest) = split::<4>(rest)?;
-        let (payload_bytes, rest) = split::<4>(rest)?;
-        let (names_bytes, rest) = split::<4>(rest)?;
-
-        let header = Header {
-            fingerprint: Fingerprint(*fingerprint),
-            negative: flags & FLAG_NEGATIVE != 0,
-            by_text: flags & FLAG_BY_TEXT != 0,
-            stored_at_ms: u64::from_le_bytes(*stored_at),
-            soft_expires_at_ms: u64::from_le_bytes(*soft_expires_at),
-            hard_expires_at_ms: u64::from_le_bytes(*hard_expires_at),
-            load_cost_us: u32::from_le_bytes(*load_cost),
-        };
-        let checksum_bytes = if version == FORMAT_UNCHECKED { 0 } else { CHECKSUM_BYTES };
-        let payload_bytes = u64::from(u32::from_le_bytes(*payload_bytes));
-        let names_bytes = u64::from(u32::from_le_bytes(*names_bytes));
-        match (names_bytes + payload_bytes + checksum_bytes as u64).cmp(&(rest.len() as u64)) {
+        let Outline { header, format, payload_bytes, bytes: bytes_said } = outline(&bytes)?;
+        match bytes_said.cmp(&(bytes.len() as u64)) {
             std::cmp::Ordering::Greater => return Err(BadEntry::Truncated),
             std::cmp::Ordering::Less => return Err(BadEntry::Corrupt),
             std::cmp::Ordering::Equal => {}
         }
-        let (checked, checksum) = bytes.split_at(bytes.len() - checksum_bytes);
+        let (checked, checksum) = bytes.split_at(bytes.len() - checksum_bytes(format));
         let is_damaged = !checksum.is_empty() && checksum != crc32fast::hash(checked).to_le_bytes();
         let out_of_order = header.soft_expires_at_ms > header.hard_expires_at_ms;
         if is_damaged || out_of_order || (header.negative && payload_bytes > 0) {

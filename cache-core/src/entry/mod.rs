@@ -5,6 +5,6 @@ pub(crate) mod codec;
 mod entry;
 mod fingerprint;
 
-pub(crate) use entry::{Entry, Header, Version, encode, is_of};
+pub(crate) use entry::{Entry, Header, Version, encode, is_of, outline};
 pub(crate) use fingerprint::{Fingerprint, fingerprint};
 pub use fingerprint::{OpaqueField, Shape, ShapeOf};

@@ -168,6 +168,11 @@ impl Learned {
         Duration::from_micros(self.ttl_us)
     }
 
+    /// When the last stored load began.
+    pub fn loaded_at_ms(&self) -> u64 {
+        self.loaded_at_ms
+    }
+
     /// Notes how long the store keeps the entry, jitter and stale windows included.
     pub fn entry_lives(mut self, hard: Duration) -> Self {
         self.drops_at_ms = self.loaded_at_ms.saturating_add(millis(hard));

@@ -132,7 +132,7 @@ const WHAT_JSON_LOSES: &str = "give the part that JSON does not hold a type of i
 
 impl NotStored {
     /// The reason to log, and the way out; `None`: it is no mistake.
-    fn advice(self) -> Option<(&'static str, &'static str)> {
+    pub(super) fn advice(self) -> Option<(&'static str, &'static str)> {
         Some(match self {
             Self::Unencodable => ("they cannot be encoded", "see whether their `Serialize` fails"),
             Self::Undecodable => ("their JSON cannot be read back", WHAT_JSON_LOSES),

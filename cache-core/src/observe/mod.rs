@@ -5,6 +5,7 @@ mod health;
 mod memo;
 mod memory_use;
 mod pace;
+mod reason;
 mod relapses;
 mod stats;
 mod striped;

@@ -182,7 +182,7 @@ impl Loading {
     /// stored. And a fence would refuse the fills of the enclosing loads, which were made from the
     /// news.
     pub(crate) fn unkept(mut self, reason: NotStored) -> Option<Filling> {
-        self.subject.note(Event::NotStored(reason));
+        self.subject.note_fill(Event::NotStored(reason));
         if let Some(leader) = self.rights.leader.take() {
             leader.end(End::Nothing);
         }
@@ -318,7 +318,7 @@ impl Filling {
             Ok(FillReply::Refused(Refusal::ForeignIncarnation)) => drop(subject.runtime.near.lost()),
             _ => drop(subject.runtime.near.changed(&key.text)),
         }
-        subject.note(match reply {
+        subject.note_fill(match reply {
             Ok(reply) => prepared.outcome(&subject, reply),
             Err(_) => Event::NotStored(NotStored::Unanswered),
         });

@@ -2,6 +2,7 @@
 
 pub(crate) mod closing;
 mod drive;
+pub(crate) mod explain;
 pub(crate) mod invalidate;
 pub(crate) mod lease;
 pub(crate) mod load;

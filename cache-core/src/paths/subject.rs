@@ -111,6 +111,18 @@ impl Subject {
         self.counters.note(event);
     }
 
+    /// What became of a value that was loaded or written.
+    pub(crate) fn note_fill(&self, event: Event<'_>) {
+        if let Some(key) = self.key_text() {
+            match event {
+                Event::NotStored(reason) => self.runtime.unstored.note(key, reason),
+                Event::Stored => self.runtime.unstored.stored(key),
+                _ => {}
+            }
+        }
+        self.note(event);
+    }
+
     /// Makes the enclosing loads depend on this entry.
     pub(crate) fn hand_over(&self) {
         if provenance::in_load() {

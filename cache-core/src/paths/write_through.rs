@@ -73,7 +73,7 @@ pub(crate) fn write(
         // If members were lost, everything is removed after it.
         let is_kept = written.drained.lost == 0;
         let entries = finish(runtime, written.drained).await?;
-        subject.note(prepared.outcome(&subject, written.fill));
+        subject.note_fill(prepared.outcome(&subject, written.fill));
         obligation.fulfilled();
         Ok(Put { stored: written.fill == FillReply::Stored && is_kept, entries })
     }
@@ -182,7 +182,7 @@ fn settle(subject: Arc<Subject>, prepared: Result<Prepared, NotStored>, closing:
     match prepared {
         Ok(prepared) => Box::pin(invalidate::report(write(subject, prepared, closing), say)),
         Err(reason) => {
-            subject.note(Event::NotStored(reason));
+            subject.note_fill(Event::NotStored(reason));
             match closing {
                 Some(closing) => Box::pin(closing.open_and_report()),
                 None => Box::pin(invalidate::report(removal(&subject).drive(), say)),

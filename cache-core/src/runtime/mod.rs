@@ -11,6 +11,7 @@ mod runtime;
 mod schedules;
 pub(crate) mod scoped;
 pub(crate) mod single_flight;
+mod unstored;
 
 pub(crate) use owners::Clash;
 pub(crate) use refreshes::Reservation;

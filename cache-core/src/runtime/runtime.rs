@@ -11,6 +11,7 @@ use super::owners::Owners;
 use super::refreshes::Refreshes;
 use super::schedules::Schedules;
 use super::single_flight::Flights;
+use super::unstored::UnstoredKeys;
 use crate::clock;
 use crate::config::Config;
 use crate::error::{Error, ErrorKind};
@@ -35,6 +36,7 @@ pub(crate) struct Runtime {
     pub(crate) schedules: Schedules,
     pub(crate) debts: Debts,
     pub(crate) owners: Owners,
+    pub(crate) unstored: UnstoredKeys,
     pub(crate) counted: CounterTable,
     pub(crate) classes: RwLock<TtlClasses>,
     /// Classes that were asked for and are in no table. They are names in source code, so there are
@@ -102,6 +104,7 @@ impl Runtime {
             schedules: Schedules::default(),
             debts: Debts::new(config.recovery_names_max),
             owners: Owners::new(),
+            unstored: UnstoredKeys::default(),
             counted: CounterTable::default(),
             classes: RwLock::new(classes),
             warned_of_classes: Mutex::default(),

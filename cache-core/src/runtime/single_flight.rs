@@ -165,6 +165,11 @@ impl Flights {
         self.epoch.fetch_add(1, Ordering::SeqCst);
     }
 
+    /// Whether a call of this process loads the key.
+    pub(crate) fn has(&self, key: &str) -> bool {
+        self.lock().contains_key(key)
+    }
+
     fn close(&self, key: &Arc<str>, closed: &Arc<Flight>) {
         let mut by_key = self.lock();
         // A later flight may have taken the place of this one.

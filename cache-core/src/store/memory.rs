@@ -14,8 +14,8 @@ use self::rules::Rules;
 use self::state::State;
 use super::watches::{Change, Watch, Watches};
 use super::{
-    ClockReading, ClosingId, CopyKeeper, CopyKeepers, Fill, FillReply, IfPresent, LeaseReply, LeaseRequest, Look,
-    Recall, Remains, Removal, Sight, Store, StoreFuture, SweepReply, SweepScope, Token, Voucher, WriteReply,
+    ClockReading, ClosingId, CopyKeeper, CopyKeepers, Fill, FillReply, IfPresent, KeyFacts, LeaseReply, LeaseRequest,
+    Look, Recall, Remains, Removal, Sight, Store, StoreFuture, SweepReply, SweepScope, Token, Voucher, WriteReply,
     too_many_closed,
 };
 use crate::clock::{self, Instant};
@@ -278,6 +278,16 @@ impl Store for MemoryStore {
         _: Instant,
     ) -> StoreFuture<'a, SweepReply> {
         self.run(move |state, now| state.sweep(pattern, scope, cursor, now))
+    }
+
+    fn facts<'a>(&'a self, key: &'a str, _: Instant) -> StoreFuture<'a, KeyFacts> {
+        Box::pin(async move {
+            let key = Name::key(key)?;
+            match self.state.read() {
+                Ok(state) => Ok(state.facts(&key, self.now())),
+                Err(_) => Ok(KeyFacts::default()), // see `write_state`
+            }
+        })
     }
 
     fn look<'a>(&'a self, look: Look<'a>, _: Instant) -> StoreFuture<'a, Sight> {

@@ -4,6 +4,7 @@ mod closing;
 #[cfg(test)]
 mod conformance;
 mod copies;
+mod facts;
 pub(crate) mod memory;
 mod preview;
 #[cfg(feature = "redis")]
@@ -14,6 +15,7 @@ mod watches;
 
 pub(crate) use closing::{ClosingId, too_many_closed};
 pub(crate) use copies::{CopyKeeper, CopyKeepers, Remains, Voucher};
+pub(crate) use facts::{KeyFacts, LeaseFacts, NameFacts};
 pub(crate) use preview::{Look, Sight};
 pub(crate) use scheme::Scheme;
 #[cfg(feature = "redis")]

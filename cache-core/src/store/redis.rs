@@ -13,7 +13,7 @@ use crate::entry::Version;
 use crate::error::{Error, ErrorKind};
 use crate::name::Name;
 use crate::store::{
-    Change, ClockReading, ClosingId, CopyKeeper, CopyKeepers, Fill, FillReply, IfHeld, IfPresent, LeaseReply,
+    Change, ClockReading, ClosingId, CopyKeeper, CopyKeepers, Fill, FillReply, IfHeld, IfPresent, KeyFacts, LeaseReply,
     LeaseRequest, Look, LossListener, Recall, Refusal, Removal, Sight, Store, StoreFuture, StoreHealth, StoreLoss,
     SweepReply, SweepScope, Token, Voucher, Watch, WriteReply,
 };
@@ -342,6 +342,10 @@ impl Store for RedisStore {
             let rest = [walked, &glob, &cursor, &count].map(str::as_bytes);
             reply::sweep(&self.run_invalidation(&scripts::SWEEP, &rest, until).await?)
         })
+    }
+
+    fn facts<'a>(&'a self, key: &'a str, until: Instant) -> StoreFuture<'a, KeyFacts> {
+        Box::pin(self.facts(key, until))
     }
 
     fn look<'a>(&'a self, look: Look<'a>, until: Instant) -> StoreFuture<'a, Sight> {

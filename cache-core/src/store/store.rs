@@ -10,6 +10,7 @@ use bytes::Bytes;
 
 use super::closing::ClosingId;
 use super::copies::{CopyKeeper, Voucher};
+use super::facts::KeyFacts;
 use super::preview::{Look, Sight};
 use super::watches::Watch;
 use crate::clock::{self, Instant};
@@ -399,6 +400,9 @@ pub(crate) trait Store: Send + Sync + 'static {
         cursor: u64,
         until: Instant,
     ) -> StoreFuture<'a, SweepReply>;
+
+    /// What is known of a key. Changes nothing.
+    fn facts<'a>(&'a self, key: &'a str, until: Instant) -> StoreFuture<'a, KeyFacts>;
 
     /// Looks at what an invalidation would reach, and changes nothing.
     fn look<'a>(&'a self, look: Look<'a>, until: Instant) -> StoreFuture<'a, Sight>;

@@ -16,8 +16,9 @@ use crate::name::Name;
 use crate::store::far;
 use crate::store::memory::MemoryStore;
 use crate::store::{
-    ClockReading, ClosingId, CopyKeeper, Fill, FillReply, IfPresent, LeaseReply, LeaseRequest, Look, Recall, Removal,
-    Sight, Store, StoreFuture, StoreHealth, SweepReply, SweepScope, Token, Voucher, Watch, Watches, WriteReply,
+    ClockReading, ClosingId, CopyKeeper, Fill, FillReply, IfPresent, KeyFacts, LeaseReply, LeaseRequest, Look, Recall,
+    Removal, Sight, Store, StoreFuture, StoreHealth, SweepReply, SweepScope, Token, Voucher, Watch, Watches,
+    WriteReply,
 };
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -37,6 +38,7 @@ pub(super) enum Op {
     Open,
     Sweep,
     Look,
+    Facts,
     Ready,
 }
 
@@ -357,6 +359,10 @@ impl Store for Faulty {
     fn open<'a>(&'a self, names: &'a [Name], by: ClosingId, until: Instant) -> StoreFuture<'a, Removal> {
         let work = async move { Ok(self.pending(self.0.store.open(names, by, until).await?)) };
         self.through(Op::Open, until, Box::pin(work))
+    }
+
+    fn facts<'a>(&'a self, key: &'a str, until: Instant) -> StoreFuture<'a, KeyFacts> {
+        self.through(Op::Facts, until, Box::pin(async move { self.0.store.facts(key, until).await }))
     }
 
     fn look<'a>(&'a self, look: Look<'a>, until: Instant) -> StoreFuture<'a, Sight> {

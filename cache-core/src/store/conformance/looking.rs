@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 
 use super::*;
 use crate::cache::Cache;
-use crate::config::INVALIDATE_NAMES_PER_CHUNK;
+use crate::config::{EXPLAIN_DEPENDENTS_MAX, EXPLAIN_NAMES_MAX, INVALIDATE_NAMES_PER_CHUNK};
 use crate::freshness::TtlClasses;
 use crate::invalidation::Invalidation;
-use crate::store::Look;
+use crate::store::{ClosingId, KeyFacts, Look};
 use rig::parse;
 
 on_every_store! {
@@ -16,6 +16,10 @@ on_every_store! {
     a_preview_has_the_keys_that_a_chunk_has_left
     a_preview_goes_on_where_a_look_ended
     a_preview_of_a_pattern_goes_through_every_page
+    the_facts_are_what_is_known_of_a_key
+    the_facts_tell_who_has_the_lease
+    the_facts_tell_how_many_operations_have_closed_a_name
+    the_facts_are_bounded
 }
 
 const KEYS: [&str; 12] = ["a:0", "a:1", "a:2", "a:3", "a:4", "a:5", "b:0", "b:1", "b:2", "b:3", "b:4", "c"];
@@ -152,4 +156,82 @@ async fn a_preview_of_a_pattern_goes_through_every_page(rig: Rig) {
         assert_eq!((previewed.entries.len(), previewed.stop), (falls, None), "{told}");
     }
     assert_eq!(rig.sweep("m:*", &[SweepScope::Values, SweepScope::Dependents]).await, 1_002);
+}
+
+async fn facts(rig: &Rig, key: &str) -> KeyFacts {
+    rig.store.facts(key, far()).await.unwrap()
+}
+
+async fn the_facts_are_what_is_known_of_a_key(rig: Rig) {
+    let nothing = facts(&rig, "a").await;
+    assert_eq!((nothing.head, nothing.entry_names, nothing.dependents, nothing.lease), (None, 0, 0, None));
+    assert_eq!((nothing.names.len(), nothing.names[0].name.as_str(), nothing.learned), (1, "ka", None));
+    rig.invalidate(&["tS"]).await;
+    let (clock, learned) = (rig.reading("a").await, Bytes::from_static(b"learned"));
+    let names = parse(&["tT", "tS", "kb"]);
+    let filled = rig.fill_teaching("a", &names, &clock, Some((learned.clone(), 60 * SECOND))).await;
+    assert_eq!(filled, FillReply::Stored);
+    rig.fill("D", &["ka"]).await;
+    rig.fill("E", &["ka"]).await;
+    rig.lose_entry("E").await;
+    let known = facts(&rig, "a").await;
+    assert_eq!(known.head.unwrap()[..56], rig::stored(&names, b"")[..56]);
+    assert!(known.kept_ms > 590_000 && known.kept_ms <= 600_000, "{}", known.kept_ms);
+    let fences: Vec<_> = known.names.iter().map(|facts| (facts.name.as_str(), facts.fence)).collect();
+    assert_eq!(fences, [("ka", None), ("kb", None), ("tS", Some(clock.seq)), ("tT", None)]);
+    assert!(known.floor > 0 && known.floor < clock.seq, "{} {clock:?}", known.floor);
+    assert!(known.now_ms.abs_diff(clock.read_at_ms) < 60_000, "{} {clock:?}", known.now_ms);
+    assert_eq!((known.entry_names, known.dependents, known.learned), (3, 2, Some(learned)));
+    assert_eq!(known.first_dependents, [("D".into(), true), ("E".into(), false)]);
+    rig.lose_entry("a").await;
+    let gone = facts(&rig, "a").await;
+    assert_eq!((gone.head, gone.kept_ms, gone.names.len(), gone.dependents), (None, 0, 1, 2));
+}
+
+async fn the_facts_tell_who_has_the_lease(rig: Rig) {
+    rig.reading("a").await;
+    let lease = facts(&rig, "a").await.lease.unwrap();
+    assert!(lease.remaining_ms > 0 && lease.remaining_ms <= 5_000 && lease.held_ms < 5_000, "{lease:?}");
+    assert_eq!((lease.takeovers, lease.is_overtaken), (0, false));
+    let if_held = IfHeld::TakeOver(Duration::ZERO);
+    let asks = LeaseRequest::waiting(Token::new(), 5 * SECOND, IfPresent::Return, Recall::Nothing);
+    let taken = rig.store.take_lease("a", LeaseRequest { if_held, ..asks }, far()).await.unwrap();
+    assert!(matches!(taken, LeaseReply::Granted(_)));
+    assert_eq!(facts(&rig, "a").await.lease.unwrap().takeovers, 1);
+    rig.sweep("x*", &[SweepScope::Values]).await;
+    assert!(facts(&rig, "a").await.lease.unwrap().is_overtaken, "by the floor");
+    // Nobody takes the lease away of what falls with its tag.
+    rig.fill("b", &["tT"]).await;
+    rig.reading("b").await;
+    rig.invalidate(&["tT"]).await;
+    assert!(facts(&rig, "b").await.lease.unwrap().is_overtaken, "by a fence");
+}
+
+async fn the_facts_tell_how_many_operations_have_closed_a_name(rig: Rig) {
+    let marks = async || facts(&rig, "a").await.names[0].marks;
+    rig.close(&["ka", "kb"], ClosingId(1), 600 * SECOND).await;
+    assert_eq!(marks().await, 1);
+    rig.close(&["ka"], ClosingId(2), 600 * SECOND).await;
+    assert_eq!(marks().await, 2);
+    rig.open(&["ka"], ClosingId(1)).await;
+    assert_eq!(marks().await, 1);
+    // A mark that has ended closes nothing, although nobody has taken it away yet.
+    rig.close(&["ka"], ClosingId(3), Duration::from_millis(1)).await;
+    let ended = async {
+        while marks().await != 1 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(10 * SECOND, ended).await.unwrap();
+}
+
+async fn the_facts_are_bounded(rig: Rig) {
+    let names: Vec<String> = (0..600).map(|number| format!("t{number:03}")).collect();
+    rig.fill("a", &names.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    for at in 0..EXPLAIN_DEPENDENTS_MAX + 5 {
+        rig.fill(&format!("D:{at}"), &["ka"]).await;
+    }
+    let known = facts(&rig, "a").await;
+    assert_eq!((known.names.len(), known.entry_names), (1 + EXPLAIN_NAMES_MAX, 600));
+    assert_eq!((known.first_dependents.len(), known.dependents), (EXPLAIN_DEPENDENTS_MAX, 55));
 }

@@ -41,6 +41,11 @@ impl Closings {
         self.ends.range(marks).map(|((_, by), _)| *by)
     }
 
+    /// How many operations have closed a name, and have still to open it.
+    pub(super) fn marks(&self, name: &Name, now: Instant) -> usize {
+        self.marks_of(name).filter(|by| self.ends.get(&(name.clone(), *by)).is_some_and(|ends| *ends > now)).count()
+    }
+
     /// Whether an operation may have all these names closed.
     pub(super) fn has_room_for(&self, names: &[Name], by: ClosingId, settings: &Settings) -> bool {
         let new = names.iter().filter(|name| !self.ends.contains_key(&((*name).clone(), by)));

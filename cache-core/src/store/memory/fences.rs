@@ -141,6 +141,14 @@ impl Fences {
         }
     }
 
+    pub(super) fn floor(&self) -> u64 {
+        self.floor
+    }
+
+    pub(super) fn of(&self, name: &Name) -> Option<u64> {
+        self.by_name.get(name).map(|fence| fence.seq)
+    }
+
     fn drop_fence(&mut self, name: &Name) {
         if let Some(fence) = self.forget(name) {
             self.by_age.remove(&(fence.seq, name.clone()));
@@ -163,14 +171,6 @@ impl Fences {
     pub(super) fn len(&self) -> usize {
         assert_eq!(self.by_name.len(), self.by_age.len());
         self.by_name.len()
-    }
-
-    pub(super) fn floor(&self) -> u64 {
-        self.floor
-    }
-
-    pub(super) fn of(&self, name: &Name) -> Option<u64> {
-        self.by_name.get(name).map(|fence| fence.seq)
     }
 
     pub(super) fn last_reaping(&self) -> Option<(u64, Instant)> {

@@ -2,11 +2,42 @@
 
 use super::moment::Now;
 use super::state::State;
-use crate::config::PREVIEW_PENDING_MAX;
+use crate::clock::millis;
+use crate::config::{EXPLAIN_DEPENDENTS_MAX, EXPLAIN_NAMES_MAX, PREVIEW_PENDING_MAX};
 use crate::name::{Glob, Name};
-use crate::store::{Look, Sight, SweepScope};
+use crate::store::{KeyFacts, LeaseFacts, Look, NameFacts, Sight, SweepScope};
 
 impl State {
+    pub(super) fn facts(&self, key: &Name, now: Now) -> KeyFacts {
+        let entry = self.entries.get(key).filter(|entry| entry.is_live(now.at));
+        let entry_names = entry.map_or(&[][..], |entry| &entry.names);
+        let name_facts = |name: &Name| NameFacts {
+            name: name.clone(),
+            fence: self.fences.of(name),
+            marks: self.closings.marks(name, now.at) as u64,
+        };
+        let first_dependents = self.indexes.members_from(key, 0).take(EXPLAIN_DEPENDENTS_MAX);
+        let is_stored = |key: &Name| self.entries.get(key).is_some_and(|entry| entry.is_live(now.at));
+        KeyFacts {
+            physical_key: None,
+            now_ms: now.wall_us / 1_000,
+            head: entry.map(|entry| entry.value.clone()),
+            kept_ms: entry.map_or(0, |entry| millis(entry.expires.saturating_duration_since(now.at))),
+            floor: self.fences.floor(),
+            names: std::iter::once(key).chain(entry_names.iter().take(EXPLAIN_NAMES_MAX)).map(name_facts).collect(),
+            entry_names: entry_names.len() as u64,
+            dependents: self.indexes.members_from(key, 0).count() as u64,
+            first_dependents: first_dependents.map(|member| (member.text().into(), is_stored(member))).collect(),
+            lease: self.leases.get(key).filter(|lease| lease.ends > now.at).map(|lease| LeaseFacts {
+                remaining_ms: millis(lease.ends.saturating_duration_since(now.at)),
+                held_ms: millis(now.at.saturating_duration_since(lease.since)),
+                takeovers: lease.takeovers.into(),
+                is_overtaken: !self.is_leased(key, now),
+            }),
+            learned: self.learned.get(key, now.at),
+        }
+    }
+
     pub(super) fn look(&self, look: Look<'_>, now: Now) -> Sight {
         let mut sight = Sight::default();
         match look {

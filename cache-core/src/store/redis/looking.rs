@@ -2,10 +2,12 @@
 
 use super::{RedisStore, StripeKey, reply, scripts};
 use crate::clock::Instant;
-use crate::config::{PREVIEW_PENDING_MAX, SWEEP_KEYS_PER_PAGE};
+use crate::config::{
+    EXPLAIN_DEPENDENTS_MAX, EXPLAIN_NAMES_MAX, LEARNED_BYTES_MAX, PREVIEW_PENDING_MAX, SWEEP_KEYS_PER_PAGE,
+};
 use crate::error::Error;
 use crate::name::Name;
-use crate::store::{Look, Sight, SweepScope};
+use crate::store::{KeyFacts, Look, Sight, SweepScope};
 
 impl RedisStore {
     pub(super) async fn look(&self, look: Look<'_>, until: Instant) -> Result<Sight, Error> {
@@ -15,6 +17,15 @@ impl RedisStore {
         let root_and_nonce = [self.layout.root().as_bytes(), b""];
         let args: Vec<&[u8]> = root_and_nonce.into_iter().chain(words.iter().map(String::as_bytes)).collect();
         reply::sight(&self.pool.run(&scripts::PREVIEW, StripeKey::new(&clock), &[&clock], &args, until).await?)
+    }
+
+    pub(super) async fn facts(&self, key: &str, until: Instant) -> Result<KeyFacts, Error> {
+        let physical_key = self.layout.value(key);
+        let keys = [&self.layout.clock(), &physical_key, &self.layout.lease(key), &self.layout.learned(key)];
+        let limits = [EXPLAIN_NAMES_MAX, EXPLAIN_DEPENDENTS_MAX, LEARNED_BYTES_MAX].map(|limit| limit.to_string());
+        let args = [self.layout.root(), "", key, &limits[0], &limits[1], &limits[2]].map(str::as_bytes);
+        let reply = self.pool.run(&scripts::EXPLAIN, self.stripe(key), &keys.map(String::as_str), &args, until).await?;
+        Ok(KeyFacts { physical_key: Some(physical_key), ..reply::facts(&reply)? })
     }
 
     /// What `preview.lua` is told behind root and nonce.

@@ -10,7 +10,10 @@ use crate::clock;
 use crate::error::{Error, ErrorKind};
 use crate::name::Name;
 use crate::store::redis::resp::Reply;
-use crate::store::{ClockReading, FillReply, LeaseReply, Refusal, Removal, Sight, SweepReply, WriteReply};
+use crate::store::{
+    ClockReading, FillReply, KeyFacts, LeaseFacts, LeaseReply, NameFacts, Refusal, Removal, Sight, SweepReply,
+    WriteReply,
+};
 
 pub(super) fn value(reply: Reply) -> Result<Option<Bytes>, Error> {
     match reply {
@@ -151,6 +154,73 @@ pub(super) fn sight(reply: &Reply) -> Result<Sight, Error> {
     })
 }
 
+/// See `explain.lua`.
+pub(super) fn facts(reply: &Reply) -> Result<KeyFacts, Error> {
+    let [
+        now_ms,
+        head,
+        kept_ms,
+        incarnation,
+        floor,
+        names,
+        entry_names,
+        dependents,
+        first_dependents,
+        lease,
+        lease_ends,
+        learned,
+    ] = array(reply)?
+    else {
+        return Err(unexpected());
+    };
+    let (now_ms, floor) = (integer(now_ms)?, number(text(Some(floor))?)?);
+    let names = array(names)?.as_chunks::<3>().0.iter().filter_map(|facts| name_facts(facts).transpose());
+    let names = names.collect::<Result<Vec<_>, _>>()?;
+    let own = names.first().ok_or_else(unexpected)?;
+    // A key that is no text is of none of ours.
+    let dependent = |[key, there]: &[Reply; 2]| Some((text(Some(key)).ok()?.into(), integer(there).ok()? > 0));
+    Ok(KeyFacts {
+        physical_key: None,
+        now_ms,
+        head: value(head.clone())?.filter(|head| !head.is_empty()),
+        kept_ms: integer(kept_ms)?,
+        floor,
+        lease: lease_facts(lease, text(Some(incarnation))?, floor, own, now_ms, integer(lease_ends)?),
+        entry_names: integer(entry_names)?,
+        dependents: integer(dependents)?,
+        first_dependents: array(first_dependents)?.as_chunks::<2>().0.iter().filter_map(dependent).collect(),
+        learned: value(learned.clone())?.filter(|learned| !learned.is_empty()),
+        names,
+    })
+}
+
+/// `None`: it is none of our names.
+fn name_facts([name, fence, marks]: &[Reply; 3]) -> Result<Option<NameFacts>, Error> {
+    let Some(name) = name.text().and_then(Name::parse) else { return Ok(None) };
+    let fence = match fence {
+        Reply::Null => None,
+        fence => Some(number(text(Some(fence))?)?),
+    };
+    Ok(Some(NameFacts { name, fence, marks: number(text(Some(marks))?)? }))
+}
+
+/// `None`: nobody has the lease, or something else lies there. See `grant.lua`.
+fn lease_facts(
+    lease: &Reply,
+    incarnation: &str,
+    floor: u64,
+    own: &NameFacts,
+    now_ms: u64,
+    remaining_ms: u64,
+) -> Option<LeaseFacts> {
+    let mut words = lease.text()?.split(' ').skip(1);
+    let of = words.next()?;
+    let mut next = || number(words.next()?).ok();
+    let (seq, since_ms, takeovers) = (next()?, next()?, next()?);
+    let is_overtaken = of != incarnation || seq < floor || own.marks > 0 || own.fence.is_some_and(|fence| fence > seq);
+    Some(LeaseFacts { remaining_ms, held_ms: now_ms.saturating_sub(since_ms), takeovers, is_overtaken })
+}
+
 fn count(reply: &Reply) -> Result<usize, Error> {
     usize::try_from(integer(reply)?).map_err(|_| unexpected())
 }
@@ -272,6 +342,7 @@ mod tests {
                 drained(&reply).map(|_| ()),
                 sweep(&reply).map(|_| ()),
                 sight(&reply).map(|_| ()),
+                facts(&reply).map(|_| ()),
                 on_record(&reply).map(|_| ()),
                 inheritance(&reply).map(|_| ()),
             ];

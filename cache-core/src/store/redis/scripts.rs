@@ -45,6 +45,7 @@ scripts! {
     CLOSE = "time" "clock" "closings" "close" "invalidate_key" "guard" "fences" "indexes" "cascade" "invalidate";
     OPEN = "time" "clock" "closings" "open" "invalidate_key" "guard" "fences" "indexes" "cascade" "invalidate";
     SWEEP = "time" "clock" "guard" "fences" "indexes" "cascade" "sweep";
+    EXPLAIN = "time" "indexes" "closings" "explain";
     PREVIEW = "time" "indexes" "preview";
     REAP = "time" "clock" "guard" "fences" "indexes" "reaping" "reap";
 }

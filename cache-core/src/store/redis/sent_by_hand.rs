@@ -43,3 +43,16 @@ pub(in crate::store) async fn preview_read_only(
     eval.arg(scripts::PREVIEW.source).arg(1).arg(layout.clock()).arg(layout.root()).arg("").arg(words);
     eval.query_async::<::redis::Value>(raw).await.unwrap();
 }
+
+/// The same of an explanation.
+pub(in crate::store) async fn explain_read_only(
+    namespace: &str,
+    key: &str,
+    raw: &mut ::redis::aio::MultiplexedConnection,
+) {
+    let layout = Layout::new(namespace);
+    let mut eval = ::redis::cmd("EVAL_RO");
+    eval.arg(scripts::EXPLAIN.source).arg(4).arg(layout.clock()).arg(layout.value(key)).arg(layout.lease(key));
+    eval.arg(layout.learned(key)).arg(layout.root()).arg("").arg(key).arg(9).arg(9).arg(9);
+    eval.query_async::<::redis::Value>(raw).await.unwrap();
+}

@@ -4,11 +4,14 @@ use super::*;
 use crate::cache::Cache;
 use crate::freshness::TtlClasses;
 use crate::invalidation::Invalidation;
-use crate::store::redis::sent_by_hand::preview_read_only;
+use crate::store::ClosingId;
+use crate::store::redis::sent_by_hand::{explain_read_only, preview_read_only};
 
 on_every_server! {
     a_preview_of_lost_members_is_everything
     a_preview_writes_nothing
+    an_explanation_writes_nothing
+    the_facts_of_what_another_program_has_put_there
 }
 
 async fn previewed(rig: &Rig, tag: &str) -> usize {
@@ -42,5 +45,34 @@ async fn a_preview_writes_nothing(rig: Rig) {
     for (walked, glob) in [("values", "*"), ("indexes", "~index:*")] {
         let glob = format!("{}:{glob}", rig.namespace());
         preview_read_only(rig.namespace(), &[walked, &glob, "0", "9"], &mut raw).await;
+    }
+}
+
+async fn an_explanation_writes_nothing(rig: Rig) {
+    rig.fill("a", &["tT"]).await;
+    rig.fill("D", &["ka"]).await;
+    rig.close(&["kb"], ClosingId(1), Duration::from_millis(1)).await;
+    for key in ["a", "b"] {
+        rig.reading(key).await;
+        explain_read_only(rig.namespace(), key, &mut rig.raw().await).await;
+    }
+    rig.raw_command(&["DEL", "~clock"]).await;
+    explain_read_only(rig.namespace(), "a", &mut rig.raw().await).await;
+    assert_eq!(rig.raw_command(&["EXISTS", "~clock"]).await, ::redis::Value::Int(0));
+}
+
+async fn the_facts_of_what_another_program_has_put_there(rig: Rig) {
+    rig.raw_command(&["SET", "text", "theirs"]).await;
+    rig.raw_command(&["LPUSH", "list", "theirs"]).await;
+    for key in ["~lease:list", "~learned:list", "~index:klist"] {
+        rig.raw_command(&["LPUSH", key, "theirs"]).await;
+    }
+    rig.raw_command(&["SET", "~lease:text", "theirs"]).await;
+    rig.raw_command(&["SET", "~clock", "theirs"]).await;
+    for key in ["text", "list"] {
+        let facts = rig.store.facts(key, far()).await.unwrap();
+        assert!(facts.head.is_some(), "something is there: {key}");
+        assert_eq!(facts.physical_key, Some(format!("{}:{key}", rig.namespace())));
+        assert_eq!((facts.names.len(), facts.dependents, facts.lease, facts.learned), (1, 0, None, None));
     }
 }
