@@ -86,6 +86,9 @@ pub mod guide {
     #[doc = include_str!("../docs/explain.md")]
     pub mod explain {}
 
+    #[doc = include_str!("../docs/metrics.md")]
+    pub mod metrics {}
+
     #[doc = include_str!("../docs/performance.md")]
     pub mod performance {}
 
@@ -140,7 +143,7 @@ pub use freshness::{IntoDuration, Ttl, TtlClasses};
 pub use invalidation::{CollectInvalidations, Invalidated, Invalidation};
 pub use key::{IntoKey, Key};
 pub use name::{IntoKeyName, IntoTag, Tag, TextKey, escape_glob, unescape_part};
-pub use observe::{Health, MemoryUse, PrefixStats, Stats, StatsIter};
+pub use observe::{Health, MemoryUse, Metric, MetricKind, MetricSample, MetricValue, PrefixStats, Stats, StatsIter};
 pub use runtime::provenance::in_current_load;
 
 pub use paths::closing::Closing;

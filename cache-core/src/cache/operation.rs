@@ -5,8 +5,10 @@ use std::time::Duration;
 use super::Cache;
 use crate::error::Error;
 use crate::invalidation::Invalidation;
-use crate::observe::{Health, MemoryUse, Stats};
+use crate::observe::{CacheState, Health, MemoryUse, Stats};
 use crate::paths::recovery;
+use crate::runtime::Runtime;
+use crate::store::Store;
 
 impl Cache {
     /// Asks the store, and waits until the store answers and can be used, for `timeout` at most.
@@ -123,7 +125,15 @@ impl Cache {
 
     /// Counts of what this cache did in this process.
     pub fn stats(&self) -> Stats {
-        self.runtime.counted.snapshot()
+        let Runtime { counted, config, debts, store, .. } = &*self.runtime;
+        let store = store.as_deref();
+        let state = CacheState {
+            owed: debts.count() as u64,
+            is_breaker_open: store.is_some_and(Store::is_breaker_open),
+            links: store.and_then(Store::links),
+            memory: store.and_then(Store::memory),
+        };
+        counted.snapshot().of(&config.namespace, state)
     }
 
     /// What the embedded store holds, and how much of it had to give way; `None` for a cache on a

@@ -224,15 +224,21 @@ impl<T> Load<T> {
 
     /// The body failed, and its error goes to the caller.
     pub fn unstored(self) {
-        if let LoadWay::Through(loading) = self.way {
-            loading.end_failed();
+        match self.way {
+            LoadWay::Through(loading) => loading.end_failed(),
+            LoadWay::Past(load) => load.failed(),
         }
     }
 
     /// The body failed. Returns the value that the caller gets instead, under `stale_if_error`.
     pub fn failed(self, error: &str) -> Option<T> {
-        let LoadWay::Through(loading) = self.way else { return None };
-        (self.coding.decode)(&loading.end_failed_or_stand_in(error)?).ok()
+        match self.way {
+            LoadWay::Through(loading) => (self.coding.decode)(&loading.end_failed_or_stand_in(error)?).ok(),
+            LoadWay::Past(load) => {
+                load.failed();
+                None
+            }
+        }
     }
 }
 

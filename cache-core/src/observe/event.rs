@@ -3,8 +3,11 @@
 
 use std::time::Duration;
 
+use super::not_stored::NotStored;
 use super::pace::Line;
 use super::stats::Counters;
+use super::waits::WaitEnd;
+use super::whole::{InvalidationKind, StoreOperation};
 
 /// Something that happened under one prefix.
 #[derive(Clone, Copy, Debug)]
@@ -24,14 +27,22 @@ pub(crate) enum Event<'a> {
     Bypass,
     /// Stored bytes could not be used.
     BadEntry,
-    /// The store answered, or failed to answer, after `took`.
-    StoreAnswer { took: Duration, failed: bool },
+    /// The store answered a call, or failed to answer it, after `took`.
+    StoreAnswer { operation: StoreOperation, took: Duration, failed: bool },
+    /// The same, of an invalidation, which is no call.
+    InvalidationAnswer { operation: StoreOperation, took: Duration, failed: bool },
     /// The store was not asked, for it would have refused the call at once.
     StoreRefusal,
     /// The wrapped function began to run.
     LoadBegan,
     /// The wrapped function ended after this time.
     LoadEnded(Duration),
+    /// The wrapped function has ended with an error.
+    LoadFailed,
+    /// The wrapped function was dropped before its end, or panicked.
+    LoadCancelled,
+    /// A wait for another's load ended.
+    WaitEnded(WaitEnd),
     /// A background refresh has the right to load.
     RefreshBegan,
     /// A background refresh failed.
@@ -52,6 +63,9 @@ pub(crate) enum Event<'a> {
     NamesExceeded { at_least: usize },
     /// This number of entries was removed.
     Removed(u64),
+    /// An invalidation ended after `took`, and removed so many entries, dependents included.
+    /// `removed` is `None`: it failed.
+    InvalidationEnded { kind: InvalidationKind, took: Duration, removed: Option<u64> },
     /// An invalidation failed, and is retried in the background.
     InvalidationOwed,
     /// An invalidation failed, and no caller gets an `Err` that tells of it. `by`: the function, or
@@ -74,96 +88,9 @@ pub(crate) enum Event<'a> {
     WarmingFailed { of: &'a str, failed: u64, error: &'a str },
 }
 
-/// Why a value that was loaded or written is not in the store.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum NotStored {
-    /// It is not meant to be: an `Err`, a `None` without `negative_ttl`, a TTL of zero, or `when`
-    /// said no.
-    NotWanted,
-    /// No clock reading proves the value current: the store failed, or the cache was bypassed.
-    NoReading,
-    /// It cannot be encoded.
-    Unencodable,
-    /// Its bytes cannot be decoded.
-    Undecodable,
-    /// Its bytes decode to another value.
-    Changed,
-    /// It is larger than `value_bytes_max`.
-    TooLarge,
-    /// Another function would be served it.
-    PrefixContested,
-    /// It has more names than `names_max`, inherited ones included.
-    TooManyNames,
-    /// One of its names cannot be spelled, or its dependencies lead to too many others, so an
-    /// invalidation could not reach it.
-    NameUnspelled,
-    /// Its key cannot be encoded.
-    KeyUnspelled,
-    /// It was made from another cache's entries.
-    OfAnotherCache,
-    /// It was made from a value past its TTL that stood in for a load that failed.
-    MadeFromStale,
-    /// A written value was made from the entry that it replaces: nothing tells a read before the
-    /// write from one after it.
-    MadeFromItself,
-    /// Its key, a tag or a dependency was invalidated while it was loaded.
-    Invalidated,
-    /// Its key, a tag or a dependency is closed around a change.
-    Closed,
-    /// It was invalidated while it was loaded, by its own load, not for the first time.
-    InvalidatesItself,
-    /// An invalidation by pattern, or of everything, ran while it was loaded.
-    FloorRaised,
-    /// The store lost its clock while it was loaded.
-    ClockLost,
-    /// The load took longer than invalidations are remembered (`fence_retention`).
-    TooOld,
-    /// The store's memory is full.
-    MemoryFull,
-    /// The store did not answer.
-    Unanswered,
-}
-
 /// What is said of a load without a caller that panicked, or that was ended.
 pub(crate) const PANICKED: &str = "it panicked";
 pub(crate) const TOOK_TOO_LONG: &str = "it took longer than fence_retention";
-
-const WHAT_JSON_LOSES: &str = "give the part that JSON does not hold a type of its own: see docs/what-json-loses.md";
-
-impl NotStored {
-    /// The reason to log, and the way out; `None`: it is no mistake.
-    pub(super) fn advice(self) -> Option<(&'static str, &'static str)> {
-        Some(match self {
-            Self::Unencodable => ("they cannot be encoded", "see whether their `Serialize` fails"),
-            Self::Undecodable => ("their JSON cannot be read back", WHAT_JSON_LOSES),
-            Self::Changed => ("their JSON reads back as other values", WHAT_JSON_LOSES),
-            Self::TooLarge => ("they are too large", "raise `value_bytes_max`, or cache their parts"),
-            Self::NameUnspelled => (
-                "a tag or a dependency of theirs cannot be spelled, or leads to too many others",
-                "see the rules for names, and those for `depends_on`",
-            ),
-            Self::KeyUnspelled => ("their key cannot be encoded", "see whether the `Serialize` of a parameter fails"),
-            Self::OfAnotherCache => {
-                ("they were made from another cache's entries", "give both functions one cache, such as one `context`")
-            }
-            Self::MadeFromStale => (
-                "they were made from a value that stood in for a failed load",
-                "they are stored when that load succeeds",
-            ),
-            Self::MadeFromItself => ("they were made from the entry that they replace", "read around the cache"),
-            Self::InvalidatesItself => {
-                ("each load of them invalidates what they are made from", "invalidate outside of the function")
-            }
-            Self::TooOld => ("their loads take too long", "raise `fence_retention`, or load less at once"),
-            Self::MemoryFull => {
-                ("the server's memory is full", "raise its `maxmemory`, or have it evict with a `volatile-*` policy")
-            }
-            Self::NotWanted | Self::NoReading | Self::Unanswered => return None,
-            Self::TooManyNames | Self::PrefixContested => return None,
-            Self::Invalidated | Self::Closed | Self::FloorRaised | Self::ClockLost => return None,
-        })
-    }
-}
 
 impl Counters {
     /// Counts an event, and logs it if somebody has to know.
@@ -181,17 +108,26 @@ impl Counters {
             }
             Event::StandInMiss => {
                 self.misses(1);
-                self.stale_hits(1);
+                self.stands_in();
             }
             Event::Bypass => self.bypasses(1),
             Event::BadEntry => self.bad_entries(1),
-            Event::StoreAnswer { took, failed } => {
+            Event::StoreAnswer { operation, took, failed } => {
                 self.store_time(took);
-                self.errors(u64::from(failed));
+                if failed {
+                    self.errors(1);
+                }
+                self.whole.store_answered(operation, took, failed);
+            }
+            Event::InvalidationAnswer { operation, took, failed } => {
+                self.whole.store_answered(operation, took, failed);
             }
             Event::StoreRefusal => self.errors(1),
             Event::LoadBegan => self.loads(1),
             Event::LoadEnded(took) => self.load_time(took),
+            Event::LoadFailed => self.failed_loads(1),
+            Event::LoadCancelled => self.cancelled_loads(1),
+            Event::WaitEnded(end) => self.wait_ended(end),
             Event::RefreshBegan => self.refreshes(1),
             Event::RefreshFailed { error } => {
                 self.note_hidden(Line::Refresh, error, "a refresh in the background failed");
@@ -200,14 +136,15 @@ impl Counters {
                 self.note_hidden(Line::AbandonedFailure, error, "a load failed after its callers had gone");
             }
             Event::FailureHidden { error } => {
-                self.stale_hits(1);
+                self.stands_in();
                 self.note_hidden(Line::HiddenFailure, error, "a load failed: the value before it is served");
             }
-            Event::LateLoad => self.stale_hits(1),
+            Event::LateLoad => self.stands_in(),
             Event::Stored => self.fills(1),
             Event::NotStored(reason) => self.note_not_stored(reason),
             Event::NamesExceeded { at_least } => self.warn_of_names(at_least),
             Event::Removed(entries) => self.invalidated(entries),
+            Event::InvalidationEnded { kind, took, removed } => self.whole.invalidation_ended(kind, took, removed),
             Event::InvalidationOwed => self.failed_invalidations(1),
             Event::InvalidationFailed { by, error } => {
                 if let Some(count) = self.pace.due(Line::Invalidation, by, 1) {
@@ -269,7 +206,14 @@ impl Counters {
         }
     }
 
+    /// A call that missed is served an older value.
+    fn stands_in(&self) {
+        self.stale_hits(1);
+        self.stand_ins(1);
+    }
+
     fn note_not_stored(&self, reason: NotStored) {
+        self.count_not_stored(reason);
         match reason {
             NotStored::NotWanted | NotStored::NoReading | NotStored::KeyUnspelled | NotStored::Unanswered => {}
             NotStored::Invalidated

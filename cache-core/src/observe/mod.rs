@@ -1,9 +1,13 @@
 //! Counts and reports: knows nothing of what it counts.
 
+mod cache_state;
 mod event;
 mod health;
+mod histogram;
 mod memo;
 mod memory_use;
+mod metrics;
+mod not_stored;
 mod pace;
 mod reason;
 mod relapses;
@@ -11,10 +15,17 @@ mod stats;
 mod striped;
 mod table;
 mod trust;
+mod waits;
+mod whole;
 
-pub(crate) use event::{Event, NotStored, PANICKED, TOOK_TOO_LONG};
+pub(crate) use cache_state::{CacheState, StoreLinks};
+pub(crate) use event::{Event, PANICKED, TOOK_TOO_LONG};
 pub use health::Health;
 pub(crate) use memo::{CountersMemo, SharedCounters};
 pub use memory_use::MemoryUse;
+pub use metrics::{Metric, MetricKind, MetricSample, MetricValue};
+pub(crate) use not_stored::NotStored;
 pub(crate) use stats::{CounterTable, Counters};
 pub use stats::{PrefixStats, Stats, StatsIter};
+pub(crate) use waits::WaitEnd;
+pub(crate) use whole::{InvalidationKind, StoreOperation};

@@ -7,15 +7,20 @@ use std::time::Duration;
 
 use serde::ser::{Serialize, SerializeStruct, Serializer};
 
+use super::cache_state::CacheState;
+use super::histogram::{HistogramCounter, HistogramCounts};
+use super::not_stored::NotStored;
 use super::pace::Pace;
 use super::relapses::Relapses;
 use super::striped::Striped;
 use super::trust::Trust;
+use super::waits::WaitEnd;
+use super::whole::{WholeCounters, WholeCounts};
 use crate::config::STATS_PREFIXES_MAX;
 
 /// The line that the prefixes beyond [`STATS_PREFIXES_MAX`] share. No prefix looks like this: `~`
 /// is reserved.
-const OTHER_PREFIXES: &str = "~other";
+pub(super) const OTHER_PREFIXES: &str = "~other";
 
 macro_rules! counters {
     ($($(#[$doc:meta])* $name:ident,)*) => {
@@ -23,6 +28,8 @@ macro_rules! counters {
         #[derive(Clone, Debug, Default, PartialEq, Eq)]
         #[non_exhaustive]
         pub struct PrefixStats {
+            /// Calls that were served a stored value.
+            pub hits: u64,
             $($(#[$doc])* pub $name: u64,)*
             /// Calls that were served a copy in this process (`near`), without asking the store.
             /// They are not among the `hits`.
@@ -31,14 +38,18 @@ macro_rules! counters {
             pub load_time: Duration,
             /// Time spent waiting for the store, summed.
             pub store_time: Duration,
+            pub(super) details: Details,
         }
 
         #[derive(Default)]
         pub(crate) struct Counters {
             $($name: AtomicU64,)*
-            near_hits: Striped,
-            load_time_us: AtomicU64,
-            store_time_us: AtomicU64,
+            by_thread: Striped<HitCounters>,
+            load_times: HistogramCounter,
+            not_stored: [AtomicU64; NotStored::LABELS.len()],
+            waits: [AtomicU64; WaitEnd::LABELS.len()],
+            /// Those of the cache that these belong to.
+            pub(super) whole: Arc<WholeCounters>,
             /// The expected bytes of one stored value; 0: none was seen. Not a statistic: batches
             /// size their commands by it.
             value_bytes: AtomicUsize,
@@ -54,11 +65,17 @@ macro_rules! counters {
 
         impl Counters {
             fn snapshot(&self) -> PrefixStats {
+                let sum = |read: fn(&HitCounters) -> &AtomicU64| {
+                    self.by_thread.each().map(|line| read(line).load(Ordering::Relaxed)).sum::<u64>()
+                };
+                let details = self.details();
                 PrefixStats {
+                    hits: sum(|line| &line.hits),
                     $($name: self.$name.load(Ordering::Relaxed),)*
-                    near_hits: self.near_hits.sum(),
-                    load_time: Duration::from_micros(self.load_time_us.load(Ordering::Relaxed)),
-                    store_time: Duration::from_micros(self.store_time_us.load(Ordering::Relaxed)),
+                    near_hits: sum(|line| &line.near_hits),
+                    load_time: Duration::from_micros(details.load_times.sum),
+                    store_time: Duration::from_micros(sum(|line| &line.store_time_us)),
+                    details,
                 }
             }
 
@@ -71,22 +88,48 @@ macro_rules! counters {
             /// Every counter with its name, for an exporter of metrics. The two times are not among
             /// them.
             pub fn counters(&self) -> impl Iterator<Item = (&'static str, u64)> + use<> {
-                [$((stringify!($name), self.$name),)* ("near_hits", self.near_hits)].into_iter()
+                [("hits", self.hits), $((stringify!($name), self.$name),)* ("near_hits", self.near_hits)].into_iter()
             }
 
-            fn add(&mut self, other: &Self) {
+            pub(super) fn add(&mut self, other: &Self) {
+                self.hits += other.hits;
                 $(self.$name += other.$name;)*
                 self.near_hits += other.near_hits;
                 self.load_time += other.load_time;
                 self.store_time += other.store_time;
+                self.details.add(&other.details);
             }
         }
     };
 }
 
+/// What each hit counts.
+#[derive(Default)]
+struct HitCounters {
+    hits: AtomicU64,
+    near_hits: AtomicU64,
+    store_time_us: AtomicU64,
+}
+
+/// What metrics say of a prefix beside its counters.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Details {
+    pub(super) load_times: HistogramCounts,
+    pub(super) not_stored: [u64; NotStored::LABELS.len()],
+    pub(super) waits: [u64; WaitEnd::LABELS.len()],
+    /// The prefix is no whole key.
+    pub(super) is_spoken: bool,
+}
+
+impl Details {
+    fn add(&mut self, other: &Self) {
+        self.load_times.add(&other.load_times);
+        self.not_stored.iter_mut().zip(other.not_stored).for_each(|(sum, more)| *sum += more);
+        self.waits.iter_mut().zip(other.waits).for_each(|(sum, more)| *sum += more);
+    }
+}
+
 counters! {
-    /// Calls that were served a stored value.
-    hits,
     /// Calls that were not served a stored value: they loaded, or took the value that another call
     /// in this process was loading.
     misses,
@@ -95,6 +138,8 @@ counters! {
     /// Calls that were served a value past its TTL: hits within `stale_while_revalidate`, and
     /// misses whose load failed, or took longer than `load_timeout`, within `stale_if_error`.
     stale_hits,
+    /// Of the misses, those that were served an older value, within `stale_if_error`.
+    stand_ins,
     /// Background refreshes that loaded: of stale values, and early ones.
     refreshes,
     /// Loads whose failure no caller saw: background refreshes, loads with `finish` whose callers
@@ -102,6 +147,10 @@ counters! {
     hidden_failures,
     /// Times the wrapped function ran, for whatever reason.
     loads,
+    /// Of the loads, those that ended with an error.
+    failed_loads,
+    /// Of the loads, those that were dropped before their end, or panicked.
+    cancelled_loads,
     /// Values stored.
     fills,
     /// Values that the store refused, because something they depend on was invalidated meanwhile.
@@ -126,8 +175,17 @@ counters! {
 }
 
 impl Counters {
-    fn new(prefix: &str) -> Self {
-        Self { prefix: prefix.into(), ..Self::default() }
+    fn new(prefix: &str, whole: Arc<WholeCounters>) -> Self {
+        Self { prefix: prefix.into(), whole, ..Self::default() }
+    }
+
+    fn details(&self) -> Details {
+        Details {
+            load_times: self.load_times.counts(),
+            not_stored: std::array::from_fn(|reason| self.not_stored[reason].load(Ordering::Relaxed)),
+            waits: std::array::from_fn(|end| self.waits[end].load(Ordering::Relaxed)),
+            is_spoken: self.is_spoken.load(Ordering::Relaxed),
+        }
     }
 
     pub(super) fn are_of(&self, prefix: &str) -> bool {
@@ -152,20 +210,30 @@ impl Counters {
         self.said.fetch_or(bit, Ordering::Relaxed) & bit == 0
     }
 
+    pub(super) fn hits(&self, count: u64) {
+        self.by_thread.mine().hits.fetch_add(count, Ordering::Relaxed);
+    }
+
     /// A call was served a copy. It takes some ns, and so must this.
     pub(crate) fn near_hit(&self) {
-        self.near_hits.add_one();
+        self.by_thread.mine().near_hits.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(super) fn load_time(&self, time: Duration) {
-        let micros = time.as_micros() as u64;
-        if micros > 0 {
-            self.load_time_us.fetch_add(micros, Ordering::Relaxed);
-        }
+        self.load_times.add_time(time);
     }
 
     pub(super) fn store_time(&self, time: Duration) {
-        self.store_time_us.fetch_add(time.as_micros() as u64, Ordering::Relaxed);
+        let micros = time.as_secs() * 1_000_000 + u64::from(time.subsec_micros());
+        self.by_thread.mine().store_time_us.fetch_add(micros, Ordering::Relaxed);
+    }
+
+    pub(super) fn count_not_stored(&self, reason: NotStored) {
+        self.not_stored[reason as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn wait_ended(&self, end: WaitEnd) {
+        self.waits[end as usize].fetch_add(1, Ordering::Relaxed);
     }
 
     /// Notes that `count` stored values had `bytes` bytes together.
@@ -196,6 +264,15 @@ impl PrefixStats {
             calls => hits as f64 / calls as f64,
         }
     }
+
+    /// The time that the hits have spared, near ones included, if each would have taken as long as
+    /// the mean load of this process.
+    pub fn time_saved(&self) -> Duration {
+        match self.details.load_times.count() {
+            0 => Duration::ZERO,
+            loads => self.load_time.div_f64(loads as f64).mul_f64((self.hits + self.near_hits) as f64),
+        }
+    }
 }
 
 /// The live counters of one cache.
@@ -205,13 +282,15 @@ pub(crate) struct CounterTable {
     by_prefix: RwLock<HashMap<Box<str>, Arc<Counters>>>,
     /// Counts that belong to no prefix, such as the entries that a tag reached.
     pub(crate) unprefixed: Counters,
+    whole: Arc<WholeCounters>,
 }
 
 impl Default for CounterTable {
     fn default() -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let id = NEXT.fetch_add(1, Ordering::Relaxed);
-        Self { id, by_prefix: RwLock::default(), unprefixed: Counters::default() }
+        let whole = Arc::<WholeCounters>::default();
+        Self { id, by_prefix: RwLock::default(), unprefixed: Counters::new("", whole.clone()), whole }
     }
 }
 
@@ -224,16 +303,17 @@ impl CounterTable {
         // Text keys may be made of user input, so the number of prefixes must have a limit.
         let full = by_prefix.len() >= STATS_PREFIXES_MAX && !by_prefix.contains_key(prefix);
         let prefix = if full { OTHER_PREFIXES } else { prefix };
-        by_prefix.entry(prefix.into()).or_insert_with(|| Arc::new(Counters::new(prefix))).clone()
+        by_prefix.entry(prefix.into()).or_insert_with(|| Arc::new(Counters::new(prefix, self.whole.clone()))).clone()
     }
 
     pub(crate) fn snapshot(&self) -> Stats {
         let by_prefix = self.by_prefix.read().unwrap_or_else(PoisonError::into_inner);
         let by_prefix: BTreeMap<_, _> =
             by_prefix.iter().map(|(prefix, counters)| (prefix.to_string(), counters.snapshot())).collect();
-        let mut total = self.unprefixed.snapshot();
+        let unprefixed = self.unprefixed.snapshot();
+        let mut total = unprefixed.clone();
         by_prefix.values().for_each(|prefix| total.add(prefix));
-        Stats { by_prefix, total }
+        Stats { by_prefix, total, unprefixed, whole: self.whole.counts(), ..Stats::default() }
     }
 }
 
@@ -247,11 +327,21 @@ impl CounterTable {
 /// others.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Stats {
-    by_prefix: BTreeMap<String, PrefixStats>,
+    pub(super) by_prefix: BTreeMap<String, PrefixStats>,
     total: PrefixStats,
+    /// What belongs to no prefix.
+    pub(super) unprefixed: PrefixStats,
+    pub(super) whole: WholeCounts,
+    /// The namespace.
+    pub(super) cache: String,
+    pub(super) state: CacheState,
 }
 
 impl Stats {
+    pub(crate) fn of(self, namespace: &str, state: CacheState) -> Self {
+        Self { cache: namespace.to_owned(), state, ..self }
+    }
+
     /// All prefixes together.
     pub fn total(&self) -> &PrefixStats {
         &self.total

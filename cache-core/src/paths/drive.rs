@@ -7,9 +7,9 @@ use crate::config::{INVALIDATE_DEADLINE, INVALIDATE_NAMES_PER_CHUNK};
 use crate::error::{Error, ErrorKind};
 use crate::invalidation::Targets;
 use crate::name::Name;
-use crate::observe::Event;
+use crate::observe::{Event, InvalidationKind, StoreOperation};
 use crate::runtime::Runtime;
-use crate::store::{ClosingId, Removal, StoreLoss, SweepScope};
+use crate::store::{ClosingId, Removal, StoreFuture, StoreLoss, SweepScope};
 
 /// What becomes of the given names beside their invalidation.
 #[derive(Clone, Copy, Debug)]
@@ -37,7 +37,27 @@ pub(crate) async fn drive(runtime: &Runtime, targets: &Targets) -> Result<u64, E
 /// As [`drive`], and marks the names.
 pub(crate) async fn drive_marking(runtime: &Runtime, targets: &Targets, marking: Marking) -> Result<u64, Error> {
     let _under_way = runtime.change();
-    Drive::new(runtime).all(targets, marking).await
+    let begun = clock::now();
+    let driven = Drive::new(runtime).all(targets, marking).await;
+    note_ended(runtime, kind_of(targets, marking), begun, driven.as_ref().ok().copied());
+    driven
+}
+
+fn kind_of(targets: &Targets, marking: Marking) -> InvalidationKind {
+    match marking {
+        Marking::Close { .. } => InvalidationKind::Close,
+        Marking::Open { .. } => InvalidationKind::Open,
+        Marking::Hold { .. } => InvalidationKind::Hold,
+        Marking::Keep if targets.clear => InvalidationKind::Clear,
+        Marking::Keep if !targets.patterns.is_empty() => InvalidationKind::Pattern,
+        Marking::Keep => InvalidationKind::Names,
+    }
+}
+
+/// Counts an invalidation that began then. `removed`: the entries; `None`: it failed.
+pub(crate) fn note_ended(runtime: &Runtime, kind: InvalidationKind, begun: Instant, removed: Option<u64>) {
+    let took = clock::since(begun);
+    runtime.counted.unprefixed.note(Event::InvalidationEnded { kind, took, removed });
 }
 
 /// Counts what one chunk removed, each entry for the prefix of its key.
@@ -120,7 +140,8 @@ impl<'a> Drive<'a> {
         let mut cursor = Some(0);
         while let Some(at) = cursor {
             self.check_time()?;
-            let page = self.runtime.store()?.sweep(pattern, scope, at, self.operation_ends()).await?;
+            let store = self.runtime.store()?;
+            let page = self.ask(StoreOperation::Sweep, |until| store.sweep(pattern, scope, at, until)).await?;
             if self.count(&page.drained) {
                 self.drain().await?;
             }
@@ -143,19 +164,35 @@ impl<'a> Drive<'a> {
 
     async fn chunk(&mut self, names: &[Name], marking: Marking) -> Result<Removal, Error> {
         self.check_time()?;
-        let (store, until) = (self.runtime.store()?, self.operation_ends());
-        match marking {
-            Marking::Keep => store.invalidate(names, until).await,
-            Marking::Close { by, lasts } => store.close(names, by, lasts, until).await,
-            Marking::Open { by } => store.open(names, by, until).await,
-            Marking::Hold { by, lasts } => match store.close(names, by, lasts, until).await {
-                Err(error) if error.kind() == ErrorKind::Limit => {
-                    self.not_held = Some(error);
-                    store.invalidate(names, until).await
-                }
-                held => held,
-            },
+        let store = self.runtime.store()?;
+        let (by, lasts) = match marking {
+            Marking::Keep => {
+                return self.ask(StoreOperation::Invalidate, |until| store.invalidate(names, until)).await;
+            }
+            Marking::Open { by } => {
+                return self.ask(StoreOperation::Open, |until| store.open(names, by, until)).await;
+            }
+            Marking::Close { by, lasts } | Marking::Hold { by, lasts } => (by, lasts),
+        };
+        match self.ask(StoreOperation::Close, |until| store.close(names, by, lasts, until)).await {
+            Err(error) if error.kind() == ErrorKind::Limit && matches!(marking, Marking::Hold { .. }) => {
+                self.not_held = Some(error);
+                self.ask(StoreOperation::Invalidate, |until| store.invalidate(names, until)).await
+            }
+            closed => closed,
         }
+    }
+
+    async fn ask<'s, T>(
+        &self,
+        operation: StoreOperation,
+        ask: impl FnOnce(Instant) -> StoreFuture<'s, T>,
+    ) -> Result<T, Error> {
+        let begun = clock::now();
+        let answer = ask(begun + self.runtime.config.operation_deadline).await;
+        let (took, failed) = (clock::since(begun), answer.is_err());
+        self.runtime.counted.unprefixed.note(Event::InvalidationAnswer { operation, took, failed });
+        answer
     }
 
     fn operation_ends(&self) -> Instant {

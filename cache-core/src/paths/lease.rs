@@ -14,6 +14,7 @@ use super::window::{self, Boxed};
 use crate::clock::{self, timers};
 use crate::config::BATCH_WINDOW;
 use crate::error::Error;
+use crate::observe::StoreOperation;
 use crate::runtime::Runtime;
 use crate::runtime::budget::Budget;
 use crate::runtime::single_flight::{FlightCloser, Leader};
@@ -30,7 +31,7 @@ pub(crate) async fn ask(
     let store = subject.runtime.store()?;
     let (lasts, recall) = (subject.runtime.config.lease, subject.recall());
     let request = LeaseRequest { token: lease.token, lasts, if_present, if_held, recall };
-    budget.ask(&subject.counters, |until| store.take_lease(&lease.key, request, until)).await
+    budget.ask(&subject.counters, StoreOperation::TakeLease, |until| store.take_lease(&lease.key, request, until)).await
 }
 
 /// A lease that was asked for. If it is dropped, it is given back in the background, even if nobody

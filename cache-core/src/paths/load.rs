@@ -12,7 +12,7 @@ use crate::clock;
 use crate::entry::codec::Encoding;
 use crate::entry::{Entry, Version};
 use crate::name::Names;
-use crate::observe::{Event, NotStored};
+use crate::observe::{Event, NotStored, SharedCounters, StoreOperation};
 use crate::runtime::budget::Budget;
 use crate::runtime::provenance::{self, Inside, Scope};
 use crate::runtime::single_flight::{Beside, End, Leader};
@@ -83,19 +83,37 @@ pub(crate) struct Rights {
 #[must_use]
 pub struct LoadRun {
     begun: clock::Instant,
+    /// Of a load that has not ended: its counters.
+    counters: Option<SharedCounters>,
     /// What the store had cost the calls inside this load before the body began.
     lost: Duration,
     _renewal: Renewal,
 }
 
 impl LoadRun {
-    /// Of a load without a lease.
-    fn unrenewed() -> Self {
-        Self { begun: clock::now(), lost: Duration::ZERO, _renewal: Renewal::default() }
+    fn begin(counters: &SharedCounters, lost: Duration, renewal: Renewal) -> Self {
+        counters.note(Event::LoadBegan);
+        Self { begun: clock::now(), counters: Some(counters.clone()), lost, _renewal: renewal }
     }
 
-    fn took(self) -> Duration {
-        clock::since(self.begun)
+    /// Of a load without a lease.
+    fn unrenewed(counters: &SharedCounters) -> Self {
+        Self::begin(counters, Duration::ZERO, Renewal::default())
+    }
+
+    /// The body has run; for how long.
+    fn ended(mut self) -> Duration {
+        let took = clock::since(self.begun);
+        if let Some(counters) = self.counters.take() {
+            counters.note(Event::LoadEnded(took));
+        }
+        took
+    }
+}
+
+impl Drop for LoadRun {
+    fn drop(&mut self) {
+        self.counters.iter().for_each(|counters| counters.note(Event::LoadCancelled));
     }
 }
 
@@ -153,8 +171,7 @@ impl Loading {
         // stored.
         self.rights.leader.iter().for_each(Leader::load_begins);
         let renewal = Renewal::of(&self.subject.runtime, self.lease_and_leader().into_iter());
-        self.subject.note(Event::LoadBegan);
-        LoadRun { begun: clock::now(), lost: self.scope.lost(), _renewal: renewal }
+        LoadRun::begin(&self.subject.counters, self.scope.lost(), renewal)
     }
 
     /// The body, to be run between [`begin`](Self::begin) and [`end`](Self::end).
@@ -164,9 +181,8 @@ impl Loading {
 
     /// The body has run.
     pub(crate) fn end(&mut self, running: LoadRun) {
-        self.cost = clock::since(running.begun);
+        self.cost = running.ended();
         self.budget.has_lost(self.scope.lost());
-        self.subject.note(Event::LoadEnded(self.cost));
     }
 
     fn lease_and_leader(&self) -> Option<(&Lease, Option<&Leader>)> {
@@ -189,8 +205,14 @@ impl Loading {
         (self.replaces != Replaces::Nothing).then_some(Filling { loading: self, prepared: None })
     }
 
-    /// The body failed. Followers load a few at a time.
-    pub(crate) fn end_failed(mut self) {
+    /// The body failed.
+    pub(crate) fn end_failed(self) {
+        self.subject.note(Event::LoadFailed);
+        self.give_up();
+    }
+
+    /// Ends a load that has no value. Followers load a few at a time.
+    fn give_up(mut self) {
         // Give the lease back first: the next leader must not meet it.
         self.rights.lease = None;
         if let Some(leader) = self.rights.leader.take() {
@@ -266,7 +288,8 @@ pub(crate) fn stand_in(subject: &Subject, entry: Entry) -> Option<Entry> {
 pub(crate) async fn stand_in_if_stored(subject: &Subject, entry: &Entry) -> Option<Entry> {
     let (key, store) = subject.place()?;
     let (outset, mut budget) = (subject.runtime.debts.outset(), Budget::new(subject.runtime.config.operation_deadline));
-    let stored = budget.ask(&subject.counters, |until| store.get(&key.text, until)).await.ok()??;
+    let stored =
+        budget.ask(&subject.counters, StoreOperation::Get, |until| store.get(&key.text, until)).await.ok()??;
     let is_stored = Version::of(&stored) == Some(entry.version());
     let names = entry.names().ok()?;
     if is_stored && !subject.is_owed(outset, &names) { stand_in(subject, entry.clone()) } else { None }
@@ -303,14 +326,17 @@ impl Filling {
         let token = rights.lease.as_ref().map_or_else(Token::new, |lease| lease.token);
         let Some(prepared) = prepared else {
             let version = if let Replaces::This(version) = replaces { Some(version) } else { None };
-            let discarded =
-                budget.ask(&subject.counters, |until| store.discard(&key.text, token, version, until)).await;
+            let discarded = budget
+                .ask(&subject.counters, StoreOperation::Discard, |until| {
+                    store.discard(&key.text, token, version, until)
+                })
+                .await;
             rights.settle_lease(discarded.is_ok());
             drop(subject.runtime.near.changed(&key.text));
             return discarded.is_ok();
         };
         let fill = prepared.fill(&key.text, token);
-        let reply = budget.ask(&subject.counters, |until| store.fill(fill, until)).await;
+        let reply = budget.ask(&subject.counters, StoreOperation::Fill, |until| store.fill(fill, until)).await;
         let is_answered = reply.is_ok();
         rights.settle_lease(is_answered);
         // Whoever is told of this load is not served the value before it. The push may come later.

@@ -13,7 +13,7 @@ use crate::config::DURATION_MAX;
 use crate::entry::{self, Entry};
 use crate::error::Error;
 use crate::freshness::{Decision, Reason};
-use crate::observe::{Counters, Event};
+use crate::observe::{Counters, Event, StoreOperation, WaitEnd};
 use crate::runtime::budget::Budget;
 use crate::runtime::debts::Outset;
 use crate::runtime::provenance;
@@ -197,9 +197,12 @@ impl Read {
             let placeholder = if self.terms.copy { near.expect(&key.text) } else { None };
             let counters = &self.subject.counters;
             let (bytes, copy) = match placeholder {
-                None => (self.budget.ask(counters, |until| store.get(&key.text, until)).await?, None),
+                None => {
+                    (self.budget.ask(counters, StoreOperation::Get, |until| store.get(&key.text, until)).await?, None)
+                }
                 Some(placeholder) => {
-                    let ask = self.budget.ask(counters, |until| store.get_to_copy(&key.text, until));
+                    let ask =
+                        self.budget.ask(counters, StoreOperation::Get, |until| store.get_to_copy(&key.text, until));
                     let (bytes, voucher) = ask.await?;
                     (bytes, voucher.map(|voucher| Box::new(CopyRight::new(placeholder, voucher))))
                 }
@@ -351,7 +354,12 @@ impl Read {
         if !can_wait() {
             return Advice::Load;
         }
-        match tokio::time::timeout_at(self.patience(), follower.advice()).await {
+        let waited = tokio::time::timeout_at(self.patience(), follower.advice()).await;
+        self.subject.note(Event::WaitEnded(match &waited {
+            Ok(advice) => advice.wait_end(),
+            Err(_) => WaitEnd::Patience,
+        }));
+        match waited {
             Ok(advice) => advice,
             // The loads before this one failed, a few at a time, for all the time that this call
             // waits: it needs an error, too.

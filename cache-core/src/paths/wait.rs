@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::subject::Subject;
 use crate::clock::{self, Instant};
 use crate::config::{LEASE_POLL_MAX, LEASE_POLL_MIN, WATCHED_POLL};
+use crate::observe::StoreOperation;
 use crate::runtime::budget::Budget;
 use crate::store::{Change, IfPresent, Store, Watch};
 
@@ -38,8 +39,10 @@ impl Wait {
         let begun = clock::now();
         let key = subject.key_text().map_or("", |key| key);
         if self.watch.is_none() && self.watchable {
-            self.watch =
-                budget.ask(&subject.counters, |until| store.watch(key, if_present, until)).await.unwrap_or(None);
+            self.watch = budget
+                .ask(&subject.counters, StoreOperation::Watch, |until| store.watch(key, if_present, until))
+                .await
+                .unwrap_or(None);
             self.watchable = self.watch.is_some();
         }
         let at_most = |pause: Duration| {

@@ -6,15 +6,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::closing::{self, Closing};
-use super::drive::finish;
+use super::drive::{finish, note_ended};
 use super::invalidate::{self, Obligation};
 use super::stamp::{Origin, Prepared};
 use super::subject::Subject;
+use crate::clock;
 use crate::entry::codec::Encoding;
 use crate::error::Error;
 use crate::invalidation::Targets;
 use crate::name::Names;
-use crate::observe::{Event, NotStored};
+use crate::observe::{Event, InvalidationKind, NotStored, StoreOperation};
 use crate::runtime::budget::Budget;
 use crate::runtime::provenance::{Inside, Lineage, Scope};
 use crate::store::{ClockReading, FillReply, Token};
@@ -36,7 +37,9 @@ pub struct Put {
 pub(crate) async fn read_clock(subject: &Subject) -> Result<ClockReading, Error> {
     let key = subject.key_text().map_or("", |key| key);
     let (store, mut budget) = (subject.runtime.store()?, Budget::new(subject.runtime.config.operation_deadline));
-    budget.ask(&subject.counters, |until| store.read_clock(key, subject.recall(), until)).await
+    budget
+        .ask(&subject.counters, StoreOperation::ReadClock, |until| store.read_clock(key, subject.recall(), until))
+        .await
 }
 
 /// Makes ready a value whose write began after the reading `clock`.
@@ -67,12 +70,16 @@ pub(crate) fn write(
     async move {
         let (Some((key, store)), runtime) = (subject.place(), &subject.runtime) else { return Ok(Put::default()) };
         let mut budget = Budget::new(runtime.config.operation_deadline);
-        let _under_way = runtime.change();
+        let (_under_way, begun) = (runtime.change(), clock::now());
         let fill = prepared.fill(&key.text, Token::new());
-        let written = budget.ask(&subject.counters, |until| store.write(fill, opens, until)).await?;
+        let written =
+            budget.ask(&subject.counters, StoreOperation::Write, |until| store.write(fill, opens, until)).await;
+        let written = written.inspect_err(|_| note_ended(runtime, InvalidationKind::Write, begun, None))?;
         // If members were lost, everything is removed after it.
         let is_kept = written.drained.lost == 0;
-        let entries = finish(runtime, written.drained).await?;
+        let finished = finish(runtime, written.drained).await;
+        note_ended(runtime, InvalidationKind::Write, begun, finished.as_ref().ok().copied());
+        let entries = finished?;
         subject.note_fill(prepared.outcome(&subject, written.fill));
         obligation.fulfilled();
         Ok(Put { stored: written.fill == FillReply::Stored && is_kept, entries })

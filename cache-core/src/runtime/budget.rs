@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::provenance;
 use crate::clock::{self, Instant};
 use crate::error::{Error, ErrorKind};
-use crate::observe::{Counters, Event};
+use crate::observe::{Counters, Event, StoreOperation};
 use crate::store::StoreFuture;
 
 /// The time that all answers of the store together may take one call: one operation deadline.
@@ -54,14 +54,15 @@ impl Budget {
     pub(crate) async fn ask<'a, T>(
         &mut self,
         counters: &Counters,
-        operation: impl FnOnce(Instant) -> StoreFuture<'a, T>,
+        operation: StoreOperation,
+        ask: impl FnOnce(Instant) -> StoreFuture<'a, T>,
     ) -> Result<T, Error> {
         let left = self.left();
         if left.is_zero() {
             return Err(Error::new(ErrorKind::Timeout, "the store has taken all the time that a call may lose to it"));
         }
         let begun = clock::now();
-        let answer = operation(begun + left).await;
+        let answer = ask(begun + left).await;
         let took = clock::since(begun);
         match &answer {
             Ok(_) => self.answered += took,
@@ -70,7 +71,7 @@ impl Budget {
                 provenance::lose(took);
             }
         }
-        counters.note(Event::StoreAnswer { took, failed: answer.is_err() });
+        counters.note(Event::StoreAnswer { operation, took, failed: answer.is_err() });
         answer
     }
 }

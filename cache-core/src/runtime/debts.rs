@@ -153,6 +153,12 @@ impl Debts {
         (targets, ledger.last)
     }
 
+    /// The number of names and patterns that are owed; a clear counts as one.
+    pub(crate) fn count(&self) -> usize {
+        let ledger = self.lock();
+        ledger.names.len() + ledger.patterns.len() + usize::from(ledger.clear.is_some())
+    }
+
     /// All that is owed or under way.
     pub(crate) fn unsent(&self) -> Targets {
         let (mut targets, _) = self.owed();

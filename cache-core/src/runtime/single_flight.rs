@@ -17,6 +17,7 @@ use bytes::Bytes;
 use tokio::sync::watch;
 
 use crate::config::{FAILED_LOADS_AT_ONCE, FLIGHTS_MAX};
+use crate::observe::WaitEnd;
 
 /// The flights of one cache.
 #[derive(Default)]
@@ -83,6 +84,21 @@ pub(crate) enum Advice {
     /// The load has begun, and this follower has waited long enough: join again, but not this
     /// flight.
     StandBy(Overdue),
+}
+
+impl Advice {
+    /// How the wait for it ended.
+    pub(crate) fn wait_end(&self) -> WaitEnd {
+        match self {
+            Self::Take(_) => WaitEnd::Value,
+            Self::Load => WaitEnd::NotShared,
+            Self::LoadBeside(_) | Self::TakeTurns(_) => WaitEnd::Failed,
+            Self::Look => WaitEnd::Elsewhere,
+            Self::JoinAgain => WaitEnd::TooOld,
+            Self::TakeOver => WaitEnd::Abandoned,
+            Self::StandBy(_) => WaitEnd::Patience,
+        }
+    }
 }
 
 /// A caller's part in a flight.

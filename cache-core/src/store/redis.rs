@@ -12,6 +12,7 @@ use crate::config::{Config, LEARNED_BYTES_MAX, SWEEP_KEYS_PER_PAGE};
 use crate::entry::Version;
 use crate::error::{Error, ErrorKind};
 use crate::name::Name;
+use crate::observe::StoreLinks;
 use crate::store::{
     Change, ClockReading, ClosingId, CopyKeeper, CopyKeepers, Fill, FillReply, IfHeld, IfPresent, KeyFacts, LeaseReply,
     LeaseRequest, Look, LossListener, Recall, Refusal, Removal, Sight, Store, StoreFuture, StoreHealth, StoreLoss,
@@ -381,6 +382,14 @@ impl Store for RedisStore {
 
     fn end_reaping(&self) {
         self.reaper.close();
+    }
+
+    fn links(&self) -> Option<StoreLinks> {
+        Some(self.pool.links())
+    }
+
+    fn is_breaker_open(&self) -> bool {
+        self.pool.breaker_is_open()
     }
 
     fn health(&self) -> StoreHealth {

@@ -18,7 +18,7 @@ use crate::config::REMOVED_PREFIXES_MAX;
 use crate::entry::Version;
 use crate::error::Error;
 use crate::name::{Name, prefix_of};
-use crate::observe::MemoryUse;
+use crate::observe::{MemoryUse, StoreLinks};
 
 /// A boxed answer, because the store is chosen at run time. It costs a hit one allocation beside a
 /// round trip.
@@ -433,6 +433,16 @@ pub(crate) trait Store: Send + Sync + 'static {
     /// What the store holds, if it is inside this process.
     fn memory(&self) -> Option<MemoryUse> {
         None
+    }
+
+    /// Its connections; `None`: it needs none.
+    fn links(&self) -> Option<StoreLinks> {
+        None
+    }
+
+    /// Whether it failed repeatedly, and is not asked for now.
+    fn is_breaker_open(&self) -> bool {
+        false
     }
 
     /// The health as far as it is known without asking. A store that connects begins to do so.

@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Filling, LoadRun, Loading};
-use crate::clock;
 use crate::config::{BATCH_BYTES, BATCH_WINDOW};
 use crate::entry::codec::Encoding;
 use crate::name::Names;
@@ -69,8 +68,7 @@ impl BatchLoading {
         self.loads.iter().filter_map(|(_, loading)| loading.rights.leader.as_ref()).for_each(Leader::load_begins);
         let leases = self.loads.iter().filter_map(|(_, loading)| loading.lease_and_leader());
         let renewal = Renewal::of(&self.runtime, leases);
-        self.counters.note(Event::LoadBegan);
-        LoadRun { begun: clock::now(), lost: self.scope.lost(), _renewal: renewal }
+        LoadRun::begin(&self.counters, self.scope.lost(), renewal)
     }
 
     /// The body, to be run between [`begin`](Self::begin) and [`end`](Self::end).
@@ -81,9 +79,7 @@ impl BatchLoading {
     /// The body has run.
     pub(crate) fn end(&mut self, running: LoadRun) {
         self.lost = self.scope.lost().saturating_sub(running.lost);
-        let took = clock::since(running.begun);
-        drop(running);
-        self.counters.note(Event::LoadEnded(took));
+        let took = running.ended();
         self.collected = self.scope.take();
         // Each entry is charged its share: with the cost of the whole load, each would look worth
         // an early refresh.
@@ -93,7 +89,8 @@ impl BatchLoading {
 
     /// The body failed: nothing is stored.
     pub(crate) fn end_failed(self) {
-        self.loads.into_iter().for_each(|(_, loading)| loading.end_failed());
+        self.counters.note(Event::LoadFailed);
+        self.loads.into_iter().for_each(|(_, loading)| loading.give_up());
     }
 
     /// Encodes the next entries, as many as may be on their way to the store at the same time;

@@ -58,12 +58,16 @@ impl UncachedLoad {
 
     /// The body is about to run.
     pub(crate) fn begin(&self) -> LoadRun {
-        self.counters.note(Event::LoadBegan);
-        LoadRun::unrenewed()
+        LoadRun::unrenewed(&self.counters)
     }
 
     /// The body has run.
     pub(crate) fn end(&self, running: LoadRun) {
-        self.counters.note(Event::LoadEnded(running.took()));
+        running.ended();
+    }
+
+    /// The body failed.
+    pub(crate) fn failed(&self) {
+        self.counters.note(Event::LoadFailed);
     }
 }

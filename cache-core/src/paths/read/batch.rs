@@ -21,7 +21,7 @@ use crate::clock::{self, Instant};
 use crate::config::{BATCH_BYTES, BATCH_GET_KEYS, BATCH_GET_KEYS_UNSEEN, BATCH_WINDOW};
 use crate::entry::Fingerprint;
 use crate::key::{EntryKey, Policy};
-use crate::observe::Counters;
+use crate::observe::{Counters, StoreOperation};
 use crate::paths::lease::Lease;
 use crate::paths::load::{Filling, Loading};
 use crate::paths::subject::Subject;
@@ -93,7 +93,7 @@ impl Batch {
         }
         let asking = BatchDeadline::begin(self.left);
         let mut budget = Budget::new(runtime.config.operation_deadline.min(self.left));
-        let answer = budget.ask(&self.counters, |until| store.get_many(&keys, until)).await;
+        let answer = budget.ask(&self.counters, StoreOperation::GetMany, |until| store.get_many(&keys, until)).await;
         self.left = if answer.is_ok() { asking.left() } else { Duration::ZERO };
         let mut values = answer.ok()?;
         self.look_beside(&places, &mut values).await;
@@ -120,7 +120,10 @@ impl Batch {
             return;
         }
         let mut budget = Budget::new(self.runtime.config.operation_deadline.min(self.left));
-        let found = budget.ask(&self.counters, |until| store.get_many(&keys, until)).await.unwrap_or_default();
+        let found = budget
+            .ask(&self.counters, StoreOperation::GetMany, |until| store.get_many(&keys, until))
+            .await
+            .unwrap_or_default();
         beside.into_iter().zip(found).for_each(|(at, found)| values[at] = found);
     }
 

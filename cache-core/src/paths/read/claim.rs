@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{Miss, Read, Source, Way};
 use crate::clock::{self, Instant, can_wait};
 use crate::config::{Config, DURATION_MAX};
-use crate::observe::Event;
+use crate::observe::{Event, StoreOperation, WaitEnd};
 use crate::paths::lease::{self, Lease};
 use crate::paths::load::{IfFailed, Loading, Rights};
 use crate::paths::subject::Subject;
@@ -60,7 +60,13 @@ impl Read {
                     let until = patience.into_iter().chain(self.late()).min();
                     let if_present = self.seen.if_present;
                     let wait = wait.once(&mut self.budget, &subject, store, if_present, remaining, until);
-                    if wait.await == Change::Value {
+                    let change = wait.await;
+                    subject.note(Event::WaitEnded(match change {
+                        Change::Value => WaitEnd::LeaseValue,
+                        Change::Lease => WaitEnd::LeaseChanged,
+                        Change::Nothing | Change::Unknown => WaitEnd::LeaseTime,
+                    }));
+                    if change == Change::Value {
                         // The followers need not wait until this call has read the new value: each
                         // looks for itself.
                         claim.leader.take().into_iter().for_each(|leader| leader.end(End::Elsewhere));
@@ -149,7 +155,7 @@ impl Read {
         let subject = self.subject.clone();
         let Some((key, store)) = subject.place() else { return self.load_unfilled(None) };
         let reading = |until| store.read_clock(&key.text, subject.recall(), until);
-        let reading = self.budget.ask(&subject.counters, reading).await;
+        let reading = self.budget.ask(&subject.counters, StoreOperation::ReadClock, reading).await;
         match (std::mem::replace(&mut self.way, Way::FailOpen), reading) {
             (Way::Beside(beside), Ok(clock)) => {
                 self.load(Rights { clock: Some(clock), _beside: Some(beside), ..Rights::default() })

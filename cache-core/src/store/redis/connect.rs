@@ -21,6 +21,7 @@ use super::scripts::Script;
 use crate::clock;
 use crate::config::{Config, RECONNECT_DELAY_MAX, RECONNECT_DELAY_MIN};
 use crate::error::{Error, ErrorKind};
+use crate::observe::StoreLinks;
 use crate::store::{Voucher, Watch};
 
 mod access;
@@ -316,6 +317,16 @@ impl Pool {
             let _ = stripe.start_if_idle();
         }
         stripes.each.iter().any(|stripe| stripe.is_live())
+    }
+
+    /// The connections of every runtime.
+    pub(crate) fn links(&self) -> StoreLinks {
+        let mut standing = 0;
+        self.runtimes.any(|stripe| {
+            standing += u64::from(stripe.is_live());
+            false
+        });
+        StoreLinks { standing, remade: self.shared.connections_remade() }
     }
 
     /// Whether the server may evict keys that have no TTL (`allkeys-*`), the protocol's clock and

@@ -1,7 +1,7 @@
 //! What all connections of a pool share: the server's address, the scripts, the known primary.
 
 use std::borrow::Cow;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -35,6 +35,7 @@ pub(super) struct Shared {
     pub(super) primary: watch::Sender<Option<Arc<Primary>>>,
     met_unidentified: AtomicBool,
     evicts_any_key: AtomicBool,
+    connections_remade: AtomicU64,
     /// The commands that the server refused and that can be done without, as last logged.
     missing: Mutex<Vec<&'static str>>,
     /// Why connections are down, as last logged.
@@ -64,6 +65,7 @@ impl Shared {
             missing: Mutex::default(),
             said: Mutex::default(),
             evicts_any_key: AtomicBool::new(false),
+            connections_remade: AtomicU64::new(0),
         }
     }
 
@@ -163,7 +165,12 @@ impl Shared {
 
     /// Notes that a connection that was down stands again.
     pub(super) fn note_up(&self) {
+        self.connections_remade.fetch_add(1, Ordering::Relaxed);
         *self.said.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    pub(super) fn connections_remade(&self) -> u64 {
+        self.connections_remade.load(Ordering::Relaxed)
     }
 
     pub(super) fn evicts_any_key(&self) -> bool {

@@ -1,0 +1,91 @@
+//! The reasons for which values are not stored.
+
+use super::whole::labels;
+
+labels! {
+    /// Why a value that was loaded or written is not in the store.
+    NotStored {
+        /// It is not meant to be: an `Err`, a `None` without `negative_ttl`, a TTL of zero, or `when`
+        /// said no.
+        NotWanted = "not_wanted",
+        /// No clock reading proves the value current: the store failed, or the cache was bypassed.
+        NoReading = "no_reading",
+        /// It cannot be encoded.
+        Unencodable = "unencodable",
+        /// Its bytes cannot be decoded.
+        Undecodable = "undecodable",
+        /// Its bytes decode to another value.
+        Changed = "changed",
+        /// It is larger than `value_bytes_max`.
+        TooLarge = "too_large",
+        /// Another function would be served it.
+        PrefixContested = "prefix_contested",
+        /// It has more names than `names_max`, inherited ones included.
+        TooManyNames = "too_many_names",
+        /// One of its names cannot be spelled, or its dependencies lead to too many others, so an
+        /// invalidation could not reach it.
+        NameUnspelled = "name_unspelled",
+        /// Its key cannot be encoded.
+        KeyUnspelled = "key_unspelled",
+        /// It was made from another cache's entries.
+        OfAnotherCache = "of_another_cache",
+        /// It was made from a value past its TTL that stood in for a load that failed.
+        MadeFromStale = "made_from_stale",
+        /// A written value was made from the entry that it replaces: nothing tells a read before the
+        /// write from one after it.
+        MadeFromItself = "made_from_itself",
+        /// Its key, a tag or a dependency was invalidated while it was loaded.
+        Invalidated = "invalidated",
+        /// Its key, a tag or a dependency is closed around a change.
+        Closed = "closed",
+        /// It was invalidated while it was loaded, by its own load, not for the first time.
+        InvalidatesItself = "invalidates_itself",
+        /// An invalidation by pattern, or of everything, ran while it was loaded.
+        FloorRaised = "floor_raised",
+        /// The store lost its clock while it was loaded.
+        ClockLost = "clock_lost",
+        /// The load took longer than invalidations are remembered (`fence_retention`).
+        TooOld = "too_old",
+        /// The store's memory is full.
+        MemoryFull = "memory_full",
+        /// The store did not answer.
+        Unanswered = "unanswered",
+    }
+}
+
+const WHAT_JSON_LOSES: &str = "give the part that JSON does not hold a type of its own: see docs/what-json-loses.md";
+
+impl NotStored {
+    /// The reason to log, and the way out; `None`: it is no mistake.
+    pub(super) fn advice(self) -> Option<(&'static str, &'static str)> {
+        Some(match self {
+            Self::Unencodable => ("they cannot be encoded", "see whether their `Serialize` fails"),
+            Self::Undecodable => ("their JSON cannot be read back", WHAT_JSON_LOSES),
+            Self::Changed => ("their JSON reads back as other values", WHAT_JSON_LOSES),
+            Self::TooLarge => ("they are too large", "raise `value_bytes_max`, or cache their parts"),
+            Self::NameUnspelled => (
+                "a tag or a dependency of theirs cannot be spelled, or leads to too many others",
+                "see the rules for names, and those for `depends_on`",
+            ),
+            Self::KeyUnspelled => ("their key cannot be encoded", "see whether the `Serialize` of a parameter fails"),
+            Self::OfAnotherCache => {
+                ("they were made from another cache's entries", "give both functions one cache, such as one `context`")
+            }
+            Self::MadeFromStale => (
+                "they were made from a value that stood in for a failed load",
+                "they are stored when that load succeeds",
+            ),
+            Self::MadeFromItself => ("they were made from the entry that they replace", "read around the cache"),
+            Self::InvalidatesItself => {
+                ("each load of them invalidates what they are made from", "invalidate outside of the function")
+            }
+            Self::TooOld => ("their loads take too long", "raise `fence_retention`, or load less at once"),
+            Self::MemoryFull => {
+                ("the server's memory is full", "raise its `maxmemory`, or have it evict with a `volatile-*` policy")
+            }
+            Self::NotWanted | Self::NoReading | Self::Unanswered => return None,
+            Self::TooManyNames | Self::PrefixContested => return None,
+            Self::Invalidated | Self::Closed | Self::FloorRaised | Self::ClockLost => return None,
+        })
+    }
+}

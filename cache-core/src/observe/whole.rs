@@ -1,0 +1,125 @@
+//! What is counted of a cache as a whole, because it belongs to no prefix.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use super::histogram::{ENTRY_BOUNDS, HistogramCounter, HistogramCounts};
+use super::striped::Striped;
+
+/// Names the variants of an enum once for each, in the order of their discriminants.
+macro_rules! labels {
+    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $label:literal,)* }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub(crate) enum $name {
+            $($(#[$variant_doc])* $variant,)*
+        }
+
+        impl $name {
+            /// What each is called in metrics.
+            pub(super) const LABELS: [&'static str; [$($label),*].len()] = [$($label),*];
+        }
+    };
+}
+pub(super) use labels;
+
+labels! {
+    /// What a store is asked for.
+    StoreOperation {
+        Get = "get",
+        GetMany = "get_many",
+        TakeLease = "take_lease",
+        ReadClock = "read_clock",
+        Fill = "fill",
+        Discard = "discard",
+        Write = "write",
+        Watch = "watch",
+        Invalidate = "invalidate",
+        Close = "close",
+        Open = "open",
+        Sweep = "sweep",
+    }
+}
+
+labels! {
+    /// What an invalidation names, and what it does to the names beside.
+    InvalidationKind {
+        Names = "names",
+        Pattern = "pattern",
+        Clear = "clear",
+        Close = "close",
+        Open = "open",
+        Hold = "hold",
+        Write = "write",
+    }
+}
+
+/// The live counters.
+#[derive(Default)]
+pub(super) struct WholeCounters {
+    store: Striped<[StoreOperationCounter; StoreOperation::LABELS.len()]>,
+    invalidations: [[AtomicU64; 2]; InvalidationKind::LABELS.len()],
+    invalidation_times: HistogramCounter,
+    cascades: HistogramCounter,
+}
+
+#[derive(Default)]
+struct StoreOperationCounter {
+    times: HistogramCounter,
+    failed: AtomicU64,
+}
+
+/// What they have counted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct WholeCounts {
+    pub(super) store: [StoreOperationCounts; StoreOperation::LABELS.len()],
+    /// Of each kind, those that succeeded and those that failed.
+    pub(super) invalidations: [[u64; 2]; InvalidationKind::LABELS.len()],
+    pub(super) invalidation_times: HistogramCounts,
+    /// The numbers of entries that one invalidation removed.
+    pub(super) cascades: HistogramCounts,
+}
+
+/// What one operation of the store has cost.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct StoreOperationCounts {
+    pub(super) times: HistogramCounts,
+    pub(super) failed: u64,
+}
+
+impl WholeCounters {
+    pub(super) fn store_answered(&self, operation: StoreOperation, took: Duration, failed: bool) {
+        let counter = &self.store.mine()[operation as usize];
+        counter.times.add_time(took);
+        if failed {
+            counter.failed.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// `removed`: the entries; `None`: it failed.
+    pub(super) fn invalidation_ended(&self, kind: InvalidationKind, took: Duration, removed: Option<u64>) {
+        self.invalidations[kind as usize][usize::from(removed.is_none())].fetch_add(1, Ordering::Relaxed);
+        self.invalidation_times.add_time(took);
+        if let Some(entries) = removed {
+            self.cascades.add(&ENTRY_BOUNDS, entries);
+        }
+    }
+
+    pub(super) fn counts(&self) -> WholeCounts {
+        let mut counts = WholeCounts {
+            invalidation_times: self.invalidation_times.counts(),
+            cascades: self.cascades.counts(),
+            ..WholeCounts::default()
+        };
+        for line in self.store.each() {
+            for (sum, operation) in counts.store.iter_mut().zip(line) {
+                sum.times.add(&operation.times.counts());
+                sum.failed += operation.failed.load(Ordering::Relaxed);
+            }
+        }
+        for (sums, kind) in counts.invalidations.iter_mut().zip(&self.invalidations) {
+            sums.iter_mut().zip(kind).for_each(|(sum, count)| *sum = count.load(Ordering::Relaxed));
+        }
+        counts
+    }
+}
