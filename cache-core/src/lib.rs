@@ -143,7 +143,9 @@ pub use freshness::{IntoDuration, Ttl, TtlClasses};
 pub use invalidation::{CollectInvalidations, Invalidated, Invalidation};
 pub use key::{IntoKey, Key};
 pub use name::{IntoKeyName, IntoTag, Tag, TextKey, escape_glob, unescape_part};
-pub use observe::{Health, MemoryUse, Metric, MetricKind, MetricSample, MetricValue, PrefixStats, Stats, StatsIter};
+pub use observe::{
+    Health, MemoryUse, Metric, MetricKind, MetricSample, MetricValue, PrefixStats, Stats, StatsIter, prometheus_text,
+};
 pub use runtime::provenance::in_current_load;
 
 pub use paths::closing::Closing;

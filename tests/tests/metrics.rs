@@ -1,10 +1,10 @@
 //! What is counted adds up.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use cache_core::{Cache, MetricValue, Stats, cached, invalidates};
+use cache_core::{Cache, MetricValue, Stats, cached, invalidates, prometheus_text};
 use cache_tests::{TestStore, each_store, until};
 use serde::{Serialize, Serializer};
 
@@ -197,4 +197,127 @@ async fn a_key_that_is_text_is_no_label() {
     let text = format!("{:?}", cache.stats().metrics());
     assert!(!text.contains("SECRET5b1f"), "{text}");
     assert!(text.contains("known") && text.contains("~other"), "{text}");
+}
+
+/// A line of Prometheus' text format that holds a value.
+#[derive(Clone, Debug, PartialEq)]
+struct Line {
+    name: String,
+    labels: BTreeMap<String, String>,
+    value: f64,
+}
+
+impl Line {
+    fn parse(line: &str) -> Self {
+        let (name, mut rest) = line.split_once('{').unwrap_or_else(|| panic!("no labels: {line}"));
+        let mut labels = BTreeMap::new();
+        while let Some((label, quoted)) = rest.split_once("=\"") {
+            let (mut value, mut chars) = (String::new(), quoted.char_indices());
+            let end = loop {
+                match chars.next().unwrap_or_else(|| panic!("no end of a value: {line}")) {
+                    (at, '"') => break at,
+                    (_, '\\') => value.push(match chars.next() {
+                        Some((_, 'n')) => '\n',
+                        Some((_, c @ ('\\' | '"'))) => c,
+                        other => panic!("\\{other:?} in {line}"),
+                    }),
+                    (_, c) => value.push(c),
+                }
+            };
+            assert!(labels.insert(label.trim_start_matches(',').to_owned(), value).is_none(), "{line}");
+            rest = &quoted[end + 1..];
+        }
+        let value = rest.strip_prefix("} ").unwrap_or_else(|| panic!("no value: {line}"));
+        Self { name: name.to_owned(), labels, value: value.parse().unwrap() }
+    }
+
+    /// Without the bound of a bucket.
+    fn series(&self) -> BTreeMap<String, String> {
+        self.labels.iter().filter(|(name, _)| *name != "le").map(|(name, is)| (name.clone(), is.clone())).collect()
+    }
+}
+
+/// Each metric's kind and lines.
+fn parsed(text: &str) -> BTreeMap<String, (String, Vec<Line>)> {
+    let mut metrics = BTreeMap::<String, (String, Vec<Line>)>::new();
+    let (mut current, mut helped) = (String::new(), String::new());
+    assert!(text.ends_with('\n'));
+    for line in text.lines() {
+        if let Some(help) = line.strip_prefix("# HELP ") {
+            helped = help.split_once(' ').unwrap().0.to_owned();
+        } else if let Some(kind) = line.strip_prefix("# TYPE ") {
+            let (name, kind) = kind.split_once(' ').unwrap();
+            assert_eq!(name, helped, "each has its help first");
+            current = name.to_owned();
+            assert!(metrics.insert(current.clone(), (kind.to_owned(), Vec::new())).is_none(), "{name} comes twice");
+        } else {
+            let (kind, lines) = metrics.get_mut(&current).unwrap();
+            let line = Line::parse(line);
+            let suffixes: &[&str] = if kind == "histogram" { &["_bucket", "_sum", "_count"] } else { &[""] };
+            assert!(suffixes.iter().any(|suffix| line.name == format!("{current}{suffix}")), "{line:?}");
+            let twice = |known: &Line| (&known.name, &known.labels) == (&line.name, &line.labels);
+            assert!(!lines.iter().any(twice), "{line:?} comes twice");
+            lines.push(line);
+        }
+    }
+    metrics
+}
+
+#[track_caller]
+fn holds_by_the_rules((name, (kind, lines)): (&String, &(String, Vec<Line>))) {
+    assert!(!lines.is_empty(), "{name}");
+    assert_eq!(name.ends_with("_total"), kind == "counter", "{name}");
+    for line in lines {
+        assert!(line.labels.contains_key("cache"), "{line:?}");
+    }
+    if kind != "histogram" {
+        return;
+    }
+    for count in lines.iter().filter(|line| line.name.ends_with("_count")) {
+        let buckets = lines.iter().filter(|line| line.name.ends_with("_bucket") && line.series() == count.labels);
+        let buckets: Vec<(f64, f64)> = buckets.map(|line| (line.labels["le"].parse().unwrap(), line.value)).collect();
+        assert!(buckets.is_sorted_by(|one, next| one.0 < next.0 && one.1 <= next.1), "{name}: {buckets:?}");
+        assert_eq!(buckets.last(), Some(&(f64::INFINITY, count.value)), "{name}");
+    }
+}
+
+each_store! {
+async fn the_text_for_prometheus_holds_by_its_rules(store: TestStore) {
+    let (one, other) = (store.cache().await, Cache::builder().namespace("other").build().unwrap());
+    let app = Source { cache: one.clone(), loads: AtomicU64::new(0), is_down: AtomicBool::new(false) };
+    for id in 0..3 {
+        plain(&app, id).await.unwrap();
+        plain(&app, id).await.unwrap();
+    }
+    change(&app, 0).await;
+    let load = || async { Ok::<_, &str>(1) };
+    other.get_or_load("a\\b\"c{},d=e:1", load).await.unwrap();
+    let text = prometheus_text([&one.stats(), &other.stats()]);
+    if let Some(file) = std::env::var_os("CACHE_TEST_METRICS_TO") {
+        std::fs::write(file, &text).unwrap();
+    }
+    let metrics = parsed(&text);
+    metrics.iter().for_each(holds_by_the_rules);
+    let (_, calls) = &metrics["cache_calls_total"];
+    let of = |cache: &str, prefix: &str, result: &str| {
+        let labels = [("cache", cache), ("prefix", prefix), ("result", result)];
+        let labels: BTreeMap<String, String> = labels.map(|(name, is)| (name.to_owned(), is.to_owned())).into();
+        calls.iter().find(|line| line.labels == labels).map(|line| line.value)
+    };
+    assert_eq!(of(store.namespace(), "plain", "miss"), Some(3.0));
+    assert_eq!(of(store.namespace(), "plain", "hit"), Some(3.0));
+    assert_eq!(of("other", "a\\b\"c{},d=e", "miss"), Some(1.0), "{calls:?}");
+    assert_eq!(metrics.contains_key("cache_connections"), store.kind().is_some());
+}
+}
+
+#[tokio::test]
+async fn the_page_names_each_metric_and_no_other() {
+    let page = include_str!("../../cache-core/docs/metrics.md");
+    let quoted = page.split('`').skip(1).step_by(2).filter(|word| word.starts_with("cache_"));
+    let named: BTreeSet<&str> = quoted.collect();
+    let embedded = Cache::in_memory().stats().metrics();
+    let server = Cache::open("redis://127.0.0.1:1").unwrap().stats().metrics();
+    let there: BTreeSet<&str> = embedded.iter().chain(&server).map(|metric| metric.name).collect();
+    assert_eq!(named, there);
 }

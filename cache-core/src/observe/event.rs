@@ -112,13 +112,7 @@ impl Counters {
             }
             Event::Bypass => self.bypasses(1),
             Event::BadEntry => self.bad_entries(1),
-            Event::StoreAnswer { operation, took, failed } => {
-                self.store_time(took);
-                if failed {
-                    self.errors(1);
-                }
-                self.whole.store_answered(operation, took, failed);
-            }
+            Event::StoreAnswer { operation, took, failed } => self.note_answer(operation, took, failed),
             Event::InvalidationAnswer { operation, took, failed } => {
                 self.whole.store_answered(operation, took, failed);
             }
@@ -154,12 +148,7 @@ impl Counters {
             Event::NotClosed { by, error } => self.note_not_closed(by, error),
             Event::WritesLost { clears } => say_writes_lost(clears),
             Event::InvalidationsMadeGood(removed) => tracing::info!(removed, "failed invalidations were made good"),
-            Event::InvalidName { by, error } => {
-                self.failed_invalidations(1);
-                if let Some(count) = self.pace.due(Line::InvalidName, by, 1) {
-                    tracing::error!(by, count, %error, "a function invalidates something that can never name an entry");
-                }
-            }
+            Event::InvalidName { by, error } => self.note_invalid_name(by, error),
             Event::PrefixContested { first, second } => self.report_clash(first, second),
             Event::ClassUnknown { class, default_ttl } => {
                 tracing::warn!(class, ?default_ttl, "no such TTL class: using the default; said once");
@@ -169,6 +158,21 @@ impl Counters {
                     tracing::warn!(of, count, error, "warming failed; the others go on");
                 }
             }
+        }
+    }
+
+    fn note_answer(&self, operation: StoreOperation, took: Duration, failed: bool) {
+        self.store_time(took);
+        self.whole.store_answered(operation, took, failed);
+        if failed {
+            self.errors(1);
+        }
+    }
+
+    fn note_invalid_name(&self, by: &str, error: &dyn std::error::Error) {
+        self.failed_invalidations(1);
+        if let Some(count) = self.pace.due(Line::InvalidName, by, 1) {
+            tracing::error!(by, count, %error, "a function invalidates something that can never name an entry");
         }
     }
 

@@ -4,9 +4,9 @@ use super::whole::labels;
 
 labels! {
     /// Why a value that was loaded or written is not in the store.
-    NotStored {
-        /// It is not meant to be: an `Err`, a `None` without `negative_ttl`, a TTL of zero, or `when`
-        /// said no.
+    enum NotStored {
+        /// It is not meant to be: an `Err`, a `None` without `negative_ttl`, a TTL of zero, or
+        /// `when` said no.
         NotWanted = "not_wanted",
         /// No clock reading proves the value current: the store failed, or the cache was bypassed.
         NoReading = "no_reading",
@@ -31,8 +31,8 @@ labels! {
         OfAnotherCache = "of_another_cache",
         /// It was made from a value past its TTL that stood in for a load that failed.
         MadeFromStale = "made_from_stale",
-        /// A written value was made from the entry that it replaces: nothing tells a read before the
-        /// write from one after it.
+        /// A written value was made from the entry that it replaces: nothing tells a read before
+        /// the write from one after it.
         MadeFromItself = "made_from_itself",
         /// Its key, a tag or a dependency was invalidated while it was loaded.
         Invalidated = "invalidated",

@@ -5,7 +5,7 @@ use super::whole::labels;
 labels! {
     /// How a call's wait for a load of the same key ended. The first ones are waits for a load of
     /// this process, the last three for a lease of another one.
-    WaitEnd {
+    enum WaitEnd {
         /// The call takes the value.
         Value = "value",
         /// The value is stored by now, or another process loads it.

@@ -8,7 +8,7 @@ use super::striped::Striped;
 
 /// Names the variants of an enum once for each, in the order of their discriminants.
 macro_rules! labels {
-    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $label:literal,)* }) => {
+    ($(#[$doc:meta])* enum $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $label:literal,)* }) => {
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub(crate) enum $name {
@@ -25,7 +25,7 @@ pub(super) use labels;
 
 labels! {
     /// What a store is asked for.
-    StoreOperation {
+    enum StoreOperation {
         Get = "get",
         GetMany = "get_many",
         TakeLease = "take_lease",
@@ -43,7 +43,7 @@ labels! {
 
 labels! {
     /// What an invalidation names, and what it does to the names beside.
-    InvalidationKind {
+    enum InvalidationKind {
         Names = "names",
         Pattern = "pattern",
         Clear = "clear",
