@@ -359,6 +359,9 @@ pub(crate) const BREAKER_PROBE_DELAY_MAX: Duration = Duration::from_secs(5);
 pub(crate) const BREAKER_PROBE_LEASE: Duration = Duration::from_secs(5);
 /// Prefixes that the statistics count apart; further prefixes share one line.
 pub(crate) const STATS_PREFIXES_MAX: usize = 1_024;
+/// Calls of one observed future that are written down; further ones are counted. More than a page
+/// shows, and little memory.
+pub(crate) const OBSERVED_CALLS_MAX: usize = 1_000;
 /// Memory that a thread keeps for the text of its next key or tag.
 pub(crate) const SPARE_TEXT_BYTES_MAX: usize = 1_024;
 /// Caches whose counters a function remembers; calls with further ones look for them under a lock.

@@ -144,9 +144,10 @@ pub use invalidation::{CollectInvalidations, Invalidated, Invalidation};
 pub use key::{IntoKey, Key};
 pub use name::{IntoKeyName, IntoTag, Tag, TextKey, escape_glob, unescape_part};
 pub use observe::{
-    Health, MemoryUse, Metric, MetricKind, MetricSample, MetricValue, PrefixStats, Stats, StatsIter, prometheus_text,
+    CallLog, CallRecord, CallResult, Health, MemoryUse, Metric, MetricKind, MetricSample, MetricValue, PrefixStats,
+    Stats, StatsIter, prometheus_text,
 };
-pub use runtime::provenance::in_current_load;
+pub use runtime::provenance::{in_current_load, observe};
 
 pub use paths::closing::Closing;
 pub use paths::explain::{

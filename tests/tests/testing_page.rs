@@ -3,7 +3,7 @@
 use std::sync::Mutex;
 use std::time::Duration;
 
-use cache_core::{Cache, cached, in_current_load, invalidates};
+use cache_core::{Cache, cached, in_current_load, invalidates, observe};
 
 type Db = Mutex<u32>; // imagine a pool of connections
 
@@ -81,6 +81,16 @@ async fn after_a_minute_the_database_is_asked_again() {
         assert_eq!(free_seats(&db, 42).await, 2);
     };
     cache.scope(test).await;
+}
+
+#[tokio::test]
+async fn the_second_call_is_a_hit() {
+    let (cache, db) = (Cache::in_memory(), Db::new(3));
+    let (_, calls) = observe(cache.scope(free_seats(&db, 42))).await;
+    calls.assert_miss(free_seats::key(&42));
+    let (_, calls) = observe(cache.scope(free_seats(&db, 42))).await;
+    calls.assert_hit(free_seats::key(&42));
+    assert_eq!(calls.calls().len(), 1);
 }
 
 #[tokio::test]

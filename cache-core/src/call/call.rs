@@ -95,7 +95,7 @@ impl<T> Call<T> {
         let key = self.key.entry();
         if let (None, Some(absence)) = (&key, Absence::without_a_key()) {
             let counters = counters_of(&self.runtime, &self.policy);
-            return Step::Load(Load::uncached(UncachedLoad::new(counters, absence), coding));
+            return Step::Load(Load::uncached(UncachedLoad::new(counters, &self.policy.prefix, absence), coding));
         }
         let fingerprint = (coding.fingerprint)(self.policy.version, self.policy.shape);
         let subject = Subject::new(&self.runtime, key, self.policy, fingerprint);

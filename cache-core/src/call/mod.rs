@@ -6,6 +6,7 @@ mod copying;
 mod finish;
 mod invalidating;
 mod many;
+mod observing;
 mod payload;
 mod refreshing;
 mod start;

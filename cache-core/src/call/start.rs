@@ -49,7 +49,7 @@ impl<T> Start<T> {
         // It loads anyway; and a call of another cache inside the body is not to.
         takes_refresh();
         let counters = function.counters.of(&runtime.counted, prefix);
-        Self::Load(Load::uncached(UncachedLoad::new(counters, absence), coding))
+        Self::Load(Load::uncached(UncachedLoad::new(counters, prefix, absence), coding))
     }
 }
 

@@ -1,6 +1,7 @@
 //! Counts and reports: knows nothing of what it counts.
 
 mod cache_state;
+mod calls;
 mod event;
 mod health;
 mod histogram;
@@ -20,6 +21,8 @@ mod waits;
 mod whole;
 
 pub(crate) use cache_state::{CacheState, StoreLinks};
+pub use calls::{CallLog, CallRecord, CallResult};
+pub(crate) use calls::{CallMark, CallObserver};
 pub(crate) use event::{Event, PANICKED, TOOK_TOO_LONG};
 pub use health::Health;
 pub(crate) use memo::{CountersMemo, SharedCounters};

@@ -12,7 +12,7 @@ use crate::clock;
 use crate::entry::codec::Encoding;
 use crate::entry::{Entry, Version};
 use crate::name::Names;
-use crate::observe::{Event, NotStored, SharedCounters, StoreOperation};
+use crate::observe::{CallMark, Event, NotStored, SharedCounters, StoreOperation};
 use crate::runtime::budget::Budget;
 use crate::runtime::provenance::{self, Inside, Scope};
 use crate::runtime::single_flight::{Beside, End, Leader};
@@ -38,6 +38,8 @@ pub(crate) struct Loading {
     late: Option<clock::Instant>,
     /// What was stored under the key when the call decided to load.
     replaces: Replaces,
+    /// The call, if somebody observes it.
+    mark: Option<CallMark>,
 }
 
 /// Makes the bytes of a value.
@@ -146,12 +148,19 @@ impl Loading {
             // The store failed, or an invalidation is owed: nothing of the load reaches the store.
             None => Replaces::Nothing,
         };
-        Box::new(Self { subject, rights, budget, scope, declared, cost, if_failed, caller: None, late: None, replaces })
+        let (caller, late, mark) = (None, None, None);
+        Box::new(Self { subject, rights, budget, scope, declared, cost, if_failed, caller, late, replaces, mark })
     }
 
     /// The caller is served what may stand in for this load at this time.
     pub(crate) fn late_at(mut self: Box<Self>, late: Option<clock::Instant>) -> Box<Self> {
         self.late = late;
+        self
+    }
+
+    /// The call that it loads for, if somebody observes that.
+    pub(crate) fn marked(mut self: Box<Self>, mark: Option<CallMark>) -> Box<Self> {
+        self.mark = mark;
         self
     }
 
@@ -182,6 +191,7 @@ impl Loading {
     /// The body has run.
     pub(crate) fn end(&mut self, running: LoadRun) {
         self.cost = running.ended();
+        self.mark.iter().for_each(|mark| mark.loaded(self.cost));
         self.budget.has_lost(self.scope.lost());
     }
 
@@ -225,7 +235,7 @@ impl Loading {
     pub(crate) fn end_failed_or_stand_in(mut self, error: &str) -> Option<Entry> {
         let if_failed = std::mem::replace(&mut self.if_failed, IfFailed::Return);
         let is_abandoned = self.caller.take().is_some_and(|caller| caller.strong_count() == 0);
-        let subject = self.subject.clone();
+        let (subject, mark) = (self.subject.clone(), self.mark.take());
         self.end_failed();
         match if_failed {
             _ if is_abandoned => {
@@ -240,6 +250,7 @@ impl Loading {
             IfFailed::Serve(entry) => {
                 let entry = stand_in(&subject, entry)?;
                 subject.note(Event::FailureHidden { error });
+                mark.iter().for_each(CallMark::stands_in);
                 Some(entry)
             }
         }

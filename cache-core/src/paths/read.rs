@@ -13,7 +13,7 @@ use crate::config::DURATION_MAX;
 use crate::entry::{self, Entry};
 use crate::error::Error;
 use crate::freshness::{Decision, Reason};
-use crate::observe::{Counters, Event, StoreOperation, WaitEnd};
+use crate::observe::{CallResult, Counters, Event, StoreOperation, WaitEnd};
 use crate::runtime::budget::Budget;
 use crate::runtime::debts::Outset;
 use crate::runtime::provenance;
@@ -234,12 +234,14 @@ impl Read {
     /// Counts a value that was decoded and goes to the caller. Returns the refresh that is due, if
     /// any.
     pub(crate) fn served(&self, found: Hit) -> Option<Box<Due>> {
-        self.subject.note(match found.kind {
-            HitKind::Fresh => Event::Hit,
-            HitKind::Stale => Event::StaleHit,
-            HitKind::Shared => Event::SharedMiss,
-            HitKind::StandIn => Event::StandInMiss,
-        });
+        let (event, result) = match found.kind {
+            HitKind::Fresh => (Event::Hit, CallResult::Hit),
+            HitKind::Stale => (Event::StaleHit, CallResult::Stale),
+            HitKind::Shared => (Event::SharedMiss, CallResult::Shared),
+            HitKind::StandIn => (Event::StandInMiss, CallResult::StandIn),
+        };
+        self.subject.note(event);
+        self.subject.record(result);
         found.due
     }
 

@@ -6,7 +6,7 @@ use super::recovery;
 use crate::entry::Fingerprint;
 use crate::key::{EntryKey, Policy};
 use crate::name::Name;
-use crate::observe::{Event, SharedCounters};
+use crate::observe::{CallMark, CallResult, Event, SharedCounters};
 use crate::runtime::debts::Outset;
 use crate::runtime::{Clash, Runtime, provenance};
 use crate::store::{Recall, Store};
@@ -105,6 +105,11 @@ impl Subject {
     /// What a clock reading for a load or a write of this entry has to bring with it.
     pub(crate) fn recall(&self) -> Recall {
         if self.policy.adaptive.is_some() { Recall::Learned } else { Recall::Nothing }
+    }
+
+    /// Tells whoever observes this task what the call was.
+    pub(crate) fn record(&self, result: CallResult) -> Option<CallMark> {
+        provenance::record(result, &self.policy.prefix, self.called().map(|key| &**key))
     }
 
     pub(crate) fn note(&self, event: Event<'_>) {

@@ -15,7 +15,8 @@ use self::table::Table;
 use crate::clock::{self, stamp, stamps};
 use crate::config::{COPY_OF_STORE_LIVES, Config};
 use crate::key::NearPlace;
-use crate::observe::{Event, SharedCounters};
+use crate::name::prefix_of;
+use crate::observe::{CallObserver, CallResult, Event, SharedCounters};
 use crate::store::{CopyKeeper, Remains, Voucher};
 
 mod board;
@@ -108,7 +109,7 @@ impl Near {
     /// # Cost
     /// The look-up under the read lock of one of the table's parts, and one look at the clock. The
     /// value is cloned outside of the lock: a `Clone` is the user's code.
-    pub(crate) fn get<T: Clone + 'static>(&self, place: &NearPlace) -> Option<T> {
+    pub(crate) fn get<T: Clone + 'static>(&self, place: &NearPlace, observer: Option<&Arc<CallObserver>>) -> Option<T> {
         let copy = self.table.get(place.bytes())?;
         // A clock that somebody advances would stand still with whoever advances it.
         let now = stamp(clock::now());
@@ -123,6 +124,11 @@ impl Near {
         match copy.lifespan {
             Lifespan::Near(_) => copy.counters.near_hit(),
             Lifespan::OfStore(_) => copy.counters.note(Event::Hit),
+        }
+        if let Some(observer) = observer {
+            let is_near = matches!(copy.lifespan, Lifespan::Near(_));
+            let result = if is_near { CallResult::NearHit } else { CallResult::Hit };
+            observer.record(result, prefix_of(&copy.key), Some(&copy.key));
         }
         Some(value)
     }

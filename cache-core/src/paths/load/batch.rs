@@ -83,6 +83,7 @@ impl BatchLoading {
         self.collected = self.scope.take();
         // Each entry is charged its share: with the cost of the whole load, each would look worth
         // an early refresh.
+        self.loads.iter().filter_map(|(_, loading)| loading.mark.as_ref()).for_each(|mark| mark.loaded(took));
         let share = took / u32::try_from(self.loads.len()).unwrap_or(u32::MAX).max(1);
         self.loads.iter_mut().for_each(|(_, loading)| loading.cost = share);
     }

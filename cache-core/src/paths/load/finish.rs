@@ -14,7 +14,7 @@ use tracing::Instrument;
 use super::{IfFailed, Loading, Subject, stand_in_if_stored};
 use crate::clock::{self, timers};
 use crate::entry::Entry;
-use crate::observe::{Event, PANICKED, TOOK_TOO_LONG};
+use crate::observe::{CallMark, Event, PANICKED, TOOK_TOO_LONG};
 use crate::paths::panics::unless_it_panics;
 use crate::runtime::provenance;
 
@@ -48,7 +48,7 @@ impl Loading {
         let (Ok(runtime), Some(place)) = (timers(), place) else {
             return Finish::Ended(run(self).await);
         };
-        let late = self.late.zip(self.kept());
+        let (late, mark) = (self.late.zip(self.kept()), self.mark.clone());
         let (mut sender, mut receiver) = oneshot::channel();
         // Dropped with the caller.
         let caller = Arc::new(());
@@ -73,6 +73,7 @@ impl Loading {
                     let entry = stand_in_if_stored(&subject, &kept).await;
                     if let Some(value) = entry.and_then(|entry| read(&entry)) {
                         subject.note(Event::LateLoad);
+                        mark.iter().for_each(CallMark::stands_in);
                         return Finish::Late(value);
                     }
                     receiver.await

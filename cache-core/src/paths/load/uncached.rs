@@ -1,13 +1,15 @@
 //! A load that has nothing to do with the store: it is counted, and that is all.
 
 use super::LoadRun;
-use crate::observe::{Event, NotStored, SharedCounters};
+use crate::observe::{CallMark, CallResult, Event, NotStored, SharedCounters};
 use crate::runtime::{Runtime, provenance};
 
 /// A load that has no entry, no lease and no followers, outside of any other load. Its body runs as
 /// it would without a cache.
 pub(crate) struct UncachedLoad {
     counters: SharedCounters,
+    /// The call, if somebody observes it.
+    mark: Option<CallMark>,
 }
 
 /// What is absent, so that a load has nothing to do with the store.
@@ -41,7 +43,8 @@ impl Absence {
 }
 
 impl UncachedLoad {
-    pub(crate) fn new(counters: SharedCounters, absence: Absence) -> Self {
+    pub(crate) fn new(counters: SharedCounters, prefix: &str, absence: Absence) -> Self {
+        let result = if absence == Absence::Answer { CallResult::Miss } else { CallResult::Bypass };
         match absence {
             Absence::Store => {}
             Absence::Answer => {
@@ -53,7 +56,7 @@ impl UncachedLoad {
                 counters.note(Event::NotStored(NotStored::KeyUnspelled));
             }
         }
-        Self { counters }
+        Self { counters, mark: provenance::record(result, prefix, None) }
     }
 
     /// The body is about to run.
@@ -63,7 +66,8 @@ impl UncachedLoad {
 
     /// The body has run.
     pub(crate) fn end(&self, running: LoadRun) {
-        running.ended();
+        let took = running.ended();
+        self.mark.iter().for_each(|mark| mark.loaded(took));
     }
 
     /// The body failed.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{Miss, Read, Source, Way};
 use crate::clock::{self, Instant, can_wait};
 use crate::config::{Config, DURATION_MAX};
-use crate::observe::{Event, StoreOperation, WaitEnd};
+use crate::observe::{CallResult, Event, StoreOperation, WaitEnd};
 use crate::paths::lease::{self, Lease};
 use crate::paths::load::{IfFailed, Loading, Rights};
 use crate::paths::subject::Subject;
@@ -192,12 +192,13 @@ impl Read {
         if !bypasses {
             self.subject.note(Event::Miss);
         }
+        let mark = self.subject.record(if bypasses { CallResult::Bypass } else { CallResult::Miss });
         // A call that bypasses the cache because of a failed invalidation must not be served a
         // stored value, not even if its load fails.
         let kept = self.seen.kept.take().filter(|_| !bypasses);
         let if_failed = kept.map_or(IfFailed::Return, IfFailed::Serve);
         let replaces = self.seen.if_present.into();
         let loading = Loading::new(self.subject.clone(), rights, self.budget, if_failed, replaces);
-        Miss::Load(loading.late_at(self.late))
+        Miss::Load(loading.late_at(self.late).marked(mark))
     }
 }

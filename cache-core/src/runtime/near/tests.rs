@@ -48,12 +48,12 @@ fn a_copy_is_served_until_its_entry_changes() {
     let near = near(10, 1 << 20);
     keep(&near, 1);
     keep(&near, 2);
-    assert_eq!((near.get::<u64>(&place(1)), near.get::<u64>(&place(3))), (Some(1), None));
-    assert_eq!(near.get::<u32>(&place(1)), None, "of another type");
+    assert_eq!((near.get::<u64>(&place(1), None), near.get::<u64>(&place(3), None)), (Some(1), None));
+    assert_eq!(near.get::<u32>(&place(1), None), None, "of another type");
     drop(near.changed("function:1"));
-    assert_eq!((near.get::<u64>(&place(1)), near.get::<u64>(&place(2))), (None, Some(2)));
+    assert_eq!((near.get::<u64>(&place(1), None), near.get::<u64>(&place(2), None)), (None, Some(2)));
     drop(near.lost());
-    assert_eq!(near.get::<u64>(&place(2)), None);
+    assert_eq!(near.get::<u64>(&place(2), None), None);
     near.check();
     assert!(near.board().is_empty() && near.table.len() == 0);
 }
@@ -66,9 +66,9 @@ fn a_read_that_began_before_a_change_makes_no_copy() {
         drop(change(&near));
         let later = near.expect(&key(1)).unwrap();
         keep_as(placeholder, 1, &voucher, 1);
-        assert_eq!(near.get::<u64>(&place(1)), None);
+        assert_eq!(near.get::<u64>(&place(1), None), None);
         keep_as(later, 1, &voucher, 2);
-        assert_eq!(near.get::<u64>(&place(1)), Some(2));
+        assert_eq!(near.get::<u64>(&place(1), None), Some(2));
     }
     near.check();
 }
@@ -79,10 +79,10 @@ fn a_connection_that_has_ended_makes_no_copy_and_vouches_for_none() {
     voucher.answered(clock::now());
     let (before, after) = (near.expect(&key(1)).unwrap(), near.expect(&key(2)).unwrap());
     keep_as(before, 1, &voucher, 1);
-    assert_eq!(near.get::<u64>(&place(1)), Some(1));
+    assert_eq!(near.get::<u64>(&place(1), None), Some(1));
     voucher.revoke();
     keep_as(after, 2, &voucher, 2);
-    assert_eq!((near.get::<u64>(&place(1)), near.get::<u64>(&place(2))), (None, None));
+    assert_eq!((near.get::<u64>(&place(1), None), near.get::<u64>(&place(2), None)), (None, None));
     assert_eq!(near.table.len(), 1);
 }
 
@@ -91,11 +91,11 @@ fn after_a_change_of_this_process_a_later_answer_is_needed() {
     let (near, voucher) = (near(10, 1 << 20), Voucher::of_connection());
     voucher.answered(clock::now());
     keep_as(near.expect(&key(1)).unwrap(), 1, &voucher, 1);
-    assert_eq!(near.get::<u64>(&place(1)), Some(1));
+    assert_eq!(near.get::<u64>(&place(1), None), Some(1));
     near.doubt();
-    assert_eq!(near.get::<u64>(&place(1)), None);
+    assert_eq!(near.get::<u64>(&place(1), None), None);
     voucher.answered(clock::now());
-    assert_eq!(near.get::<u64>(&place(1)), Some(1));
+    assert_eq!(near.get::<u64>(&place(1), None), Some(1));
 }
 
 #[tokio::test(start_paused = true)]
@@ -105,22 +105,22 @@ async fn a_copy_ends_with_its_lifetime_or_with_the_silence_of_its_connection() {
     keep_as(near.expect(&key(1)).unwrap(), 1, &voucher, 1);
     keep_as(near.expect(&key(2)).unwrap(), 2, &Voucher::for_good(), 2);
     tokio::time::advance(Duration::from_secs(1)).await;
-    assert_eq!((near.get(&place(1)), near.get(&place(2))), (Some(1_u64), Some(2_u64)));
+    assert_eq!((near.get(&place(1), None), near.get(&place(2), None)), (Some(1_u64), Some(2_u64)));
     tokio::time::advance(Duration::from_millis(1)).await;
-    assert_eq!((near.get::<u64>(&place(1)), near.get(&place(2))), (None, Some(2_u64)));
+    assert_eq!((near.get::<u64>(&place(1), None), near.get(&place(2), None)), (None, Some(2_u64)));
     tokio::time::advance(Duration::from_millis(3_998)).await;
-    assert_eq!(near.get(&place(2)), Some(2_u64));
+    assert_eq!(near.get(&place(2), None), Some(2_u64));
     tokio::time::advance(Duration::from_millis(1)).await;
-    assert_eq!(near.get::<u64>(&place(2)), None);
+    assert_eq!(near.get::<u64>(&place(2), None), None);
 }
 
 #[test]
 fn the_copies_that_are_not_used_give_way_by_number_and_by_size() {
     for near in [near(3, 1 << 20), near(100, 3 * 400 + 399)] {
         (0..3).for_each(|id| keep(&near, id));
-        assert_eq!((near.get(&place(0)), near.get(&place(2))), (Some(0_u64), Some(2_u64)));
+        assert_eq!((near.get(&place(0), None), near.get(&place(2), None)), (Some(0_u64), Some(2_u64)));
         keep(&near, 3);
-        let kept: Vec<u64> = (0..4).filter_map(|id| near.get(&place(id))).collect();
+        let kept: Vec<u64> = (0..4).filter_map(|id| near.get(&place(id), None)).collect();
         assert_eq!(kept, [0, 2, 3]);
         near.check();
         assert_eq!(near.table.len(), 3);
@@ -132,7 +132,7 @@ fn one_place_holds_one_copy() {
     let (near, voucher) = (near(10, 1 << 20), Voucher::for_good());
     for value in 0..3 {
         keep_as(near.expect(&key(1)).unwrap(), 1, &voucher, value);
-        assert_eq!(near.get(&place(1)), Some(value));
+        assert_eq!(near.get(&place(1), None), Some(value));
     }
     near.check();
     assert_eq!(near.table.len(), 1);
@@ -168,7 +168,7 @@ fn whatever_happens_table_and_board_agree() {
             7 if random.u8(..50) == 0 => drop(near.lost()),
             7 => drop(expected.pop()),
             8 => drop(near.changed(&key(id))),
-            _ => assert!(near.get::<u64>(&place(id)).is_none_or(|value| value == id)),
+            _ => assert!(near.get::<u64>(&place(id), None).is_none_or(|value| value == id)),
         }
         near.check();
         assert!(expected.len() < 2_000);
