@@ -71,7 +71,8 @@ macro_rules! settings {
             /// least recently used copies give way. 0: none are kept.
             NEAR_ENTRIES_MAX near_entries_max: usize = 10000,
             /// The largest size of these copies together. A copy counts as the bytes of its entry,
-            /// which are about what its value takes in memory, and some 300 bytes of bookkeeping.
+            /// which are about what its value takes in memory, those of the call's arguments, and
+            /// some 300 bytes of bookkeeping.
             NEAR_BYTES_MAX near_bytes_max: usize = 64 MiB,
         }
     };
@@ -143,9 +144,12 @@ pub(crate) const COPY_OF_STORE_LIVES: Duration = Duration::from_secs(1);
 pub(crate) const NEAR_READS_MAX: usize = 4_096;
 /// Parts of the table of copies, each with a lock of its own. Two threads rarely meet in one.
 pub(crate) const NEAR_SHARDS: usize = 64;
-/// Accounted for one copy beside the bytes of its entry: the places in three tables, and two
-/// copies of its key.
+/// Accounted for one copy beside the bytes of its entry and of its place: what three tables take
+/// for it, and its key.
 pub(crate) const NEAR_COPY_BYTES: usize = 300;
+/// The arguments of a call, in bytes, of which there may be a copy. Long arguments are compared
+/// and kept whole, which costs more than a copy saves.
+pub(crate) const NEAR_PLACE_BYTES_MAX: usize = 4 << 10;
 /// Lines of one counter that threads share out among themselves, so that no two cores write the
 /// same one.
 pub(crate) const COUNTER_LINES: usize = 16;

@@ -7,6 +7,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::LazyLock;
 
 use super::CachedFunction;
+use crate::config::NEAR_PLACE_BYTES_MAX;
 use crate::name::{KeyPart, Part, type_part};
 
 /// A place in the table of copies: a hash, the function, and its arguments in their canonical
@@ -20,8 +21,6 @@ pub struct NearPlace {
 
 /// The hash stands in front.
 const HASH_BYTES: usize = size_of::<u64>();
-/// A larger buffer is not used again.
-const SPARE_BYTES_MAX: usize = 4 << 10;
 
 thread_local! {
     /// The buffer of the last place, so that a call allocates none.
@@ -95,9 +94,9 @@ impl NearPlace {
         self
     }
 
-    /// The place, with its hash. `None`: the call is not cached.
+    /// The place, with its hash. `None`: there is no copy of such a call.
     pub(crate) fn finish(mut self) -> Option<Self> {
-        if self.is_nowhere {
+        if self.is_nowhere || self.bytes.len() > NEAR_PLACE_BYTES_MAX {
             return None;
         }
         let hash = hash(&self.bytes[HASH_BYTES..]);
@@ -112,7 +111,8 @@ impl NearPlace {
 
 impl Drop for NearPlace {
     fn drop(&mut self) {
-        if self.bytes.capacity() > SPARE_BYTES_MAX {
+        // A larger buffer is not used again.
+        if self.bytes.capacity() > NEAR_PLACE_BYTES_MAX {
             return;
         }
         let bytes = std::mem::take(&mut self.bytes);
@@ -187,6 +187,14 @@ mod tests {
     fn what_cannot_be_a_key_has_no_place() {
         assert!(NearPlace::new(&ONE).part(&f64::NAN).finish().is_none());
         assert!(NearPlace::new(&ONE).part(&0.5).finish().is_some());
+    }
+
+    /// A copy holds its place, so arguments of a megabyte would be a megabyte for each copy.
+    #[test]
+    fn what_is_long_has_no_place() {
+        let place = |bytes: usize| NearPlace::new(&ONE).part(&*"x".repeat(bytes)).finish();
+        let most = NEAR_PLACE_BYTES_MAX - place(0).unwrap().bytes().len();
+        assert!(place(most).is_some() && place(most + 1).is_none());
     }
 
     #[test]

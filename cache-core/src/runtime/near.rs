@@ -235,7 +235,7 @@ impl Placeholder {
 impl Near {
     fn keep(&self, copy: Arc<AnyCopy>) {
         let mut board = self.board();
-        if !board.is_expected(&copy.key, copy.number) || copy.voucher.is_revoked() {
+        if !board.is_expected(&copy.key, copy.number) || copy.voucher.is_revoked() || !board.could_hold(&copy) {
             return;
         }
         // Dropped after the guard: see `Unlinked`.

@@ -57,7 +57,7 @@ impl Notes {
 }
 
 fn weight(copy: &AnyCopy) -> usize {
-    copy.bytes + NEAR_COPY_BYTES
+    copy.bytes + copy.place.len() + NEAR_COPY_BYTES
 }
 
 impl Board {
@@ -96,6 +96,11 @@ impl Board {
         if notes.is_empty() {
             self.by_key.remove(key);
         }
+    }
+
+    /// Whether there would be room for this copy if it were the only one.
+    pub(super) fn could_hold(&self, copy: &AnyCopy) -> bool {
+        weight(copy) <= self.bytes_max
     }
 
     pub(super) fn add(&mut self, copy: &Arc<AnyCopy>) {

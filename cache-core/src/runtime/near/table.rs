@@ -3,8 +3,9 @@
 //! In parts, each under a lock of its own that readers share: without `unsafe`, a table without
 //! locks would be another crate. A part is aligned so that no two locks share a cache line.
 
-use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
+use std::borrow::Borrow;
+use std::collections::HashSet;
+use std::hash::{BuildHasherDefault, Hash, Hasher};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use super::AnyCopy;
@@ -17,7 +18,30 @@ pub(super) struct Table(Box<[Shard]>);
 #[derive(Default)]
 struct Shard(RwLock<Copies>);
 
-type Copies = HashMap<Box<[u8]>, Arc<AnyCopy>, BuildHasherDefault<HashInFront>>;
+type Copies = HashSet<ByPlace, BuildHasherDefault<HashInFront>>;
+
+/// A copy, found by the place in it.
+struct ByPlace(Arc<AnyCopy>);
+
+impl Borrow<[u8]> for ByPlace {
+    fn borrow(&self) -> &[u8] {
+        &self.0.place
+    }
+}
+
+impl Hash for ByPlace {
+    fn hash<H: Hasher>(&self, hasher: &mut H) {
+        self.0.place.hash(hasher);
+    }
+}
+
+impl PartialEq for ByPlace {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.place == other.0.place
+    }
+}
+
+impl Eq for ByPlace {}
 
 /// A place begins with its hash.
 #[derive(Default)]
@@ -42,20 +66,21 @@ impl Table {
     }
 
     pub(super) fn get(&self, place: &[u8]) -> Option<Arc<AnyCopy>> {
-        self.shard(place).0.read().unwrap_or_else(PoisonError::into_inner).get(place).cloned()
+        let shard = self.shard(place).0.read().unwrap_or_else(PoisonError::into_inner);
+        shard.get(place).map(|ByPlace(copy)| copy.clone())
     }
 
     /// Returns the copy that it replaces.
     pub(super) fn insert(&self, copy: &Arc<AnyCopy>) -> Option<Arc<AnyCopy>> {
         let mut shard = self.shard(&copy.place).0.write().unwrap_or_else(PoisonError::into_inner);
-        shard.insert(copy.place.clone(), copy.clone())
+        shard.replace(ByPlace(copy.clone())).map(|ByPlace(replaced)| replaced)
     }
 
     /// Another copy at the same place stays.
     pub(super) fn remove(&self, copy: &AnyCopy) {
         let mut shard = self.shard(&copy.place).0.write().unwrap_or_else(PoisonError::into_inner);
-        if shard.get(&copy.place).is_some_and(|there| there.number == copy.number) {
-            shard.remove(&copy.place);
+        if shard.get(&*copy.place).is_some_and(|ByPlace(there)| there.number == copy.number) {
+            shard.remove(&*copy.place);
         }
     }
 

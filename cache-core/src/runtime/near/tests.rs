@@ -22,10 +22,14 @@ fn key(id: u64) -> Arc<str> {
 }
 
 fn keep_as(placeholder: Placeholder, id: u64, voucher: &Arc<Voucher>, value: u64) {
+    keep_at(&place(id), 100, placeholder, voucher, value);
+}
+
+fn keep_at(place: &NearPlace, bytes: usize, placeholder: Placeholder, voucher: &Arc<Voucher>, value: u64) {
     placeholder.keep(NewCopy {
-        place: &place(id),
+        place,
         lifespan: Lifespan::Near(Duration::from_secs(5)),
-        bytes: 100,
+        bytes,
         voucher: voucher.clone(),
         counters: SharedCounters::Looked(CounterTable::default().prefix("function")),
         value,
@@ -116,7 +120,7 @@ async fn a_copy_ends_with_its_lifetime_or_with_the_silence_of_its_connection() {
 
 #[test]
 fn the_copies_that_are_not_used_give_way_by_number_and_by_size() {
-    for near in [near(3, 1 << 20), near(100, 3 * 400 + 399)] {
+    for near in [near(3, 1 << 20), near(100, 3 * 424 + 423)] {
         (0..3).for_each(|id| keep(&near, id));
         assert_eq!((near.get(&place(0), None), near.get(&place(2), None)), (Some(0_u64), Some(2_u64)));
         keep(&near, 3);
@@ -125,6 +129,30 @@ fn the_copies_that_are_not_used_give_way_by_number_and_by_size() {
         near.check();
         assert_eq!(near.table.len(), 3);
     }
+}
+
+/// The arguments are a part of the copy.
+#[test]
+fn long_arguments_count() {
+    let (near, argument) = (near(100, 10_000), "x".repeat(3_000));
+    let place = |id: u64| NearPlace::new(&FUNCTION).part(&id).part(&*argument).finish().unwrap();
+    for id in 0..10 {
+        keep_at(&place(id), 100, near.expect(&key(id)).unwrap(), &Voucher::for_good(), id);
+    }
+    let kept: Vec<u64> = (0..10).filter_map(|id| near.get(&place(id))).collect();
+    assert_eq!(kept.len(), 2, "of 3.4 KB each, 10 KB hold two");
+    near.check();
+}
+
+/// It would push out the others first.
+#[test]
+fn a_copy_that_is_larger_than_all_may_be_is_not_taken_in() {
+    let near = near(100, 10_000);
+    (0..3).for_each(|id| keep(&near, id));
+    keep_at(&place(3), 9_800, near.expect(&key(3)).unwrap(), &Voucher::for_good(), 3);
+    let kept: Vec<u64> = (0..4).filter_map(|id| near.get(&place(id))).collect();
+    assert_eq!(kept, [0, 1, 2]);
+    near.check();
 }
 
 #[test]
