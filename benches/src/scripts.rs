@@ -78,7 +78,7 @@ impl Call {
             match self {
                 Hit => drop(load(cache, &key("hit", id, 0)).await),
                 Refresh => drop(refreshed(cache, id / SHARED, id % SHARED).await.expect("infallible")),
-                Put(names) => drop(load(cache, &key("old", id, names)).await),
+                Put(names) => drop(load(cache, &key(&format!("old{names}"), id, names)).await),
                 Invalidation(names) => drop(load(cache, &key("gone", id, names)).await),
                 InvalidationWithDependent => {
                     let (effect, cause) = (key("effect", id, 0), key("cause", id, 0));
@@ -109,7 +109,10 @@ impl Call {
             Miss(names) => drop(load(cache, &key(&format!("new{names}"), id, names)).await),
             Refresh => drop(refreshed::refresh(cache, id / SHARED, id % SHARED).await.expect("infallible")),
             Put(names) => {
-                _ = cache.put(&key("old", id, names), &"x".repeat(200)).await.expect("the server answers");
+                _ = cache
+                    .put(&key(&format!("old{names}"), id, names), &"x".repeat(200))
+                    .await
+                    .expect("the server answers");
             }
             Del => assert_eq!(raw.command::<u64>("DEL", &[&format!("raw:{id}")]).await, 1),
             ScriptedDel => {

@@ -210,7 +210,7 @@ pub(crate) const SHAPE_DEPTH_MAX: usize = 32;
 pub(crate) const SHAPE_STEPS_MAX: usize = 20_000;
 /// Names sent in one invalidation chunk.
 pub(crate) const INVALIDATE_NAMES_PER_CHUNK: usize = 256;
-/// Members one invalidation script visits: about 5 µs each, so a chunk stays below 2 ms. What an
+/// Members one invalidation script visits: about 3 µs each, so a chunk stays below 2 ms. What an
 /// entry weighs beside the visit is said in `cascade.lua`. The scripts have the number too
 /// (`time.lua`).
 pub(crate) const INVALIDATE_MEMBERS_PER_CHUNK: usize = 300;

@@ -14,7 +14,7 @@ const PAGE: &str = "cache-core/docs/performance.md";
 const COMMAND: &str = "<!-- cargo xtask bench ";
 const END: &str = "<!-- end -->";
 /// What is made without names: the others take minutes each.
-const SHORT: [&str; 8] = ["hit", "in-process", "server-time", "batch", "memory", "large", "wake", "cascade"];
+const SHORT: [&str; 9] = ["hit", "in-process", "server-time", "scripts", "batch", "memory", "large", "wake", "cascade"];
 const USAGE: &str = "cargo xtask bench [all | names] [--quick] [--write]";
 /// The packages in `benches/` are a workspace of their own, so that users never build the peers.
 const WORKSPACE: [&str; 5] = ["--release", "--manifest-path", "benches/Cargo.toml", "--target-dir", "target/benches"];
@@ -122,7 +122,10 @@ fn printed(mut command: Command) -> Result<Option<String>, String> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::{commands, read_page, replace};
+    use crate::steps::workspace;
 
     #[test]
     fn a_run_replaces_its_own_tables_and_no_others() {
@@ -141,5 +144,18 @@ mod tests {
             assert!(command == "all" || commands(&page).any(|place| place == command), "no place for {command}");
         }
         assert!(commands(&page).count() > 10);
+    }
+
+    #[test]
+    fn the_page_has_what_the_program_can_compare() {
+        let (page, program) = (read_page().expect("the page"), workspace().join("benches/src/main.rs"));
+        let program = fs::read_to_string(program).expect("the program");
+        let arms = program.lines().filter_map(|line| line.trim().strip_prefix('"')?.split_once("\" => "));
+        let names: Vec<&str> = arms.map(|(name, _)| name).collect();
+        assert!(names.len() > 10, "{names:?}");
+        // The soak compares nothing.
+        for name in names.into_iter().filter(|name| *name != "soak") {
+            assert!(commands(&page).any(|place| place == name), "no place for {name}");
+        }
     }
 }

@@ -9,7 +9,7 @@
 -- ~leaving  set of what removed entries have left to leave: key "\n" name "\n" name … "\n"
 local leaving_key = root .. '~leaving'
 
--- The budget is in visits, about 5 µs each: of a member, of so many bytes of names that are read,
+-- The budget is in visits, about 3 µs each: of a member, of so many bytes of names that are read,
 -- of so many indexes that are left, of so many bytes of a value that are freed (Redis 7.0 takes 1.5
 -- ms for 8 MiB).
 local read_per_visit, left_per_visit, freed_per_visit = 2048, 3, 32768
