@@ -32,10 +32,10 @@ pub(crate) async fn preview(runtime: &Runtime, targets: &Targets) -> Result<Prev
     if targets.is_empty() || runtime.store.is_none() {
         return Ok(Preview::default());
     }
-    Walk::new(runtime, BOUNDS).all(targets).await
+    PreviewWalk::new(runtime, BOUNDS).all(targets).await
 }
 
-struct Walk<'a> {
+struct PreviewWalk<'a> {
     runtime: &'a Runtime,
     bounds: PreviewBounds,
     /// Why each key falls: the first cause that was found.
@@ -48,7 +48,7 @@ struct Walk<'a> {
     stop: Option<PreviewStop>,
 }
 
-impl<'a> Walk<'a> {
+impl<'a> PreviewWalk<'a> {
     fn new(runtime: &'a Runtime, bounds: PreviewBounds) -> Self {
         Self {
             runtime,

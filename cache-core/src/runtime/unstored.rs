@@ -13,11 +13,11 @@ use crate::observe::NotStored;
 #[derive(Default)]
 pub(crate) struct UnstoredKeys {
     is_used: AtomicBool,
-    table: Mutex<Table>,
+    table: Mutex<UnstoredTable>,
 }
 
 #[derive(Default)]
-struct Table {
+struct UnstoredTable {
     by_key: HashMap<Arc<str>, (NotStored, Instant)>,
     /// The keys, each once, in the order in which they came.
     order: VecDeque<Arc<str>>,
@@ -54,7 +54,7 @@ impl UnstoredKeys {
         self.lock().by_key.get(key).copied()
     }
 
-    fn lock(&self) -> MutexGuard<'_, Table> {
+    fn lock(&self) -> MutexGuard<'_, UnstoredTable> {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -10,6 +10,7 @@ mod preview;
 #[cfg(feature = "redis")]
 pub(crate) mod redis;
 mod scheme;
+mod scope;
 mod store;
 mod watches;
 
@@ -18,13 +19,14 @@ pub(crate) use copies::{CopyKeeper, CopyKeepers, Remains, Voucher};
 pub(crate) use facts::{KeyFacts, LeaseFacts, NameFacts};
 pub(crate) use preview::{Look, Sight};
 pub(crate) use scheme::Scheme;
+pub(crate) use scope::SweepScope;
 #[cfg(feature = "redis")]
 pub(crate) use store::LossListener;
 #[cfg(any(feature = "redis", test))]
 pub(crate) use store::StoreHealth;
 pub(crate) use store::{
     ClockReading, Fill, FillReply, IfHeld, IfPresent, LeaseReply, LeaseRequest, Recall, Refusal, Removal, Store,
-    StoreFuture, StoreLoss, SweepReply, SweepScope, Token, WriteReply,
+    StoreFuture, StoreLoss, SweepReply, Token, WriteReply,
 };
 #[cfg(any(feature = "redis", test))]
 pub(crate) use watches::Watches;

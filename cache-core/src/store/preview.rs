@@ -1,6 +1,6 @@
 //! What a preview of an invalidation asks of a store, and what it is told.
 
-use super::SweepScope;
+use super::scope::SweepScope;
 use crate::name::Name;
 
 /// One look at what an invalidation would reach. It visits about as much as one chunk of the
@@ -13,7 +13,8 @@ pub(crate) enum Look<'a> {
     Given(&'a [Name]),
     /// The members of these names: those of the first one from this place on.
     Members { names: &'a [Name], from: u64 },
-    /// One page of a pattern walk; `pattern` and `cursor` as in [`Store::sweep`](super::Store::sweep).
+    /// One page of a pattern walk; `pattern` and `cursor` as in
+    /// [`Store::sweep`](super::Store::sweep).
     Page { pattern: &'a str, scope: SweepScope, cursor: u64 },
 }
 

@@ -27,7 +27,7 @@ async fn family() -> Cache {
 
 async fn within(bounds: PreviewBounds, invalidation: Invalidation) -> Preview {
     let cache = family().await;
-    Walk::new(&cache.runtime, bounds).all(&invalidation.into_parts().0).await.unwrap()
+    PreviewWalk::new(&cache.runtime, bounds).all(&invalidation.into_parts().0).await.unwrap()
 }
 
 fn tag() -> Invalidation {

@@ -8,7 +8,7 @@
 --       'members'   4 place of the first member  5… names
 --       'values' or 'indexes'   4 physical glob  5 cursor  6 keys per page
 -- Reply { { key that falls, place of its name, … }, { name that has members, … },
---         place of the name to go on with, or -1, place of its member, or the cursor ('0': the end),
+--         place of the name to go on with, or -1, place of its member, or the cursor,
 --         1 if members were lost }
 -- Cost  O(names + visits): weighed as in cascade.lua. SCAN, never KEYS. Atomic: one look.
 local falling, leads, lost_members = {}, {}, 0
