@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::cache::Cache;
+use crate::config::Config;
 use crate::freshness::TtlClasses;
 use crate::invalidation::Invalidation;
 use crate::store::ClosingId;
@@ -15,7 +16,8 @@ on_every_server! {
 }
 
 async fn previewed(rig: &Rig, tag: &str) -> usize {
-    let cache = Cache::new(Some(rig.store.clone()), Default::default(), TtlClasses::default());
+    let config = Config { operation_deadline: Duration::from_secs(10), ..Config::default() };
+    let cache = Cache::new(Some(rig.store.clone()), config, TtlClasses::default());
     let preview = cache.preview(Invalidation::new().tag(tag)).await.unwrap();
     assert_eq!(preview.stop, None);
     preview.entries.len()
