@@ -144,11 +144,6 @@ impl Scope {
         })
     }
 
-    /// Who is told of the calls inside.
-    pub(crate) fn observer(&self) -> Option<&Arc<CallObserver>> {
-        self.observer.as_ref()
-    }
-
     /// Notes the time that the outermost call has already lost when its load begins.
     pub(crate) fn after(self: Arc<Self>, lost: Duration) -> Arc<Self> {
         if !self.parent.as_ref().is_some_and(|parent| parent.is_load) {

@@ -139,7 +139,7 @@ fn long_arguments_count() {
     for id in 0..10 {
         keep_at(&place(id), 100, near.expect(&key(id)).unwrap(), &Voucher::for_good(), id);
     }
-    let kept: Vec<u64> = (0..10).filter_map(|id| near.get(&place(id))).collect();
+    let kept: Vec<u64> = (0..10).filter_map(|id| near.get(&place(id), None)).collect();
     assert_eq!(kept.len(), 2, "of 3.4 KB each, 10 KB hold two");
     near.check();
 }
@@ -150,7 +150,7 @@ fn a_copy_that_is_larger_than_all_may_be_is_not_taken_in() {
     let near = near(100, 10_000);
     (0..3).for_each(|id| keep(&near, id));
     keep_at(&place(3), 9_800, near.expect(&key(3)).unwrap(), &Voucher::for_good(), 3);
-    let kept: Vec<u64> = (0..4).filter_map(|id| near.get(&place(id))).collect();
+    let kept: Vec<u64> = (0..4).filter_map(|id| near.get(&place(id), None)).collect();
     assert_eq!(kept, [0, 1, 2]);
     near.check();
 }
