@@ -14,6 +14,7 @@ const TRUST: Duration = Duration::from_secs(1);
 struct App {
     cache: Cache,
     data: Data,
+    _proxy: Option<Arc<FaultProxy>>,
 }
 
 impl App {
@@ -21,10 +22,18 @@ impl App {
         Self::with(store.cache().await)
     }
 
+    /// As in another process than the caches that are opened at the store's own address: two that
+    /// are opened at one address tell each other what they change.
+    async fn apart(store: &TestStore) -> Self {
+        let proxy = FaultProxy::start(address(store)).await;
+        let app = Self::with(ready(store.builder().url(proxy.url())).await);
+        Self { _proxy: Some(Arc::new(proxy)), ..app }
+    }
+
     fn with(cache: Cache) -> Self {
         let data = Data::new();
         data.set("row", "old");
-        Self { cache, data }
+        Self { cache, data, _proxy: None }
     }
 
     fn near_hits(&self) -> u64 {
@@ -116,7 +125,7 @@ each_server! {
 
     /// Of reads that begin later than a second after the change, none is served the old value.
     async fn a_change_of_another_process_is_seen_within_a_second(store: TestStore) {
-        let (app, other) = (App::new(&store).await, store.another_process().await);
+        let (app, other) = (App::apart(&store).await, store.cache().await);
         for how in CHANGES {
             app.is_near().await;
             change(&app, &other, how, how).await;
@@ -184,7 +193,7 @@ each_server! {
             Arc::new(Bomb(id))
         }
 
-        let (app, other) = (App::new(&store).await, store.another_process().await);
+        let (app, other) = (App::apart(&store).await, store.cache().await);
         let ids = [0; 3].map(|_| fastrand::u64(..));
         for id in ids {
             let before = app.near_hits();

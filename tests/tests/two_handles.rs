@@ -4,7 +4,7 @@
 use std::convert::Infallible;
 
 use cache_core::{Cache, CacheContext, IntoKey, Invalidation, Key, cached, invalidates};
-use cache_tests::{Data, TestStore, each_server, ready};
+use cache_tests::{Data, TestStore, each_server, ready, until};
 
 #[derive(Clone, CacheContext)]
 struct App {
@@ -14,6 +14,11 @@ struct App {
 
 #[cached(prefix = "row", ttl = "60s", context = app, tags = ["rows"])]
 async fn row(app: &App) -> String {
+    app.data.read("row").await
+}
+
+#[cached(prefix = "near_row", ttl = "60s", near = "30s", context = app, tags = ["rows"])]
+async fn near_row(app: &App) -> String {
     app.data.read("row").await
 }
 
@@ -95,9 +100,33 @@ each_server! {
     /// A wait for the load that waits would end with the lease.
     async fn a_call_inside_the_load_of_its_own_key_does_not_wait_for_itself(store: TestStore) {
         let app = App::new(&store).await;
-        let (one, other) = (store.cache().await, store.another_process().await);
+        let (one, other) = (store.cache().await, ready(store.builder()).await);
         let inner = async || load(&other, key("recursive"), async || app.data.read("row").await).await;
         assert_eq!(load(&one, key("recursive"), async || inner().await).await, "old");
+    }
+
+    /// The server's message may come after the invalidation has returned.
+    async fn no_copy_of_one_handle_is_served_after_a_change_through_the_other(store: TestStore) {
+        let app = App::new(&store).await;
+        let other = app.other(&store).await;
+        let there = App { cache: other.clone(), ..app.clone() };
+        for round in 0..100 {
+            let before = app.cache.stats().total().near_hits;
+            until(async || {
+                near_row(&app).await;
+                app.cache.stats().total().near_hits > before
+            })
+            .await;
+            let name = round.to_string();
+            app.data.set("row", &name);
+            match round % 4 {
+                0 => drop(other.invalidate_key(near_row::key()).await.unwrap()),
+                1 => drop(other.invalidate_tag("rows").await.unwrap()),
+                2 => drop(other.put(near_row::key(), &name).await.unwrap()),
+                _ => drop(near_row::refresh(&there).await),
+            }
+            assert_eq!(near_row(&app).await, name);
+        }
     }
 
     async fn names_closed_through_one_handle_are_opened_by_it_alone(store: TestStore) {

@@ -16,7 +16,7 @@ use crate::observe::{CallMark, Event, NotStored, SharedCounters, StoreOperation}
 use crate::runtime::budget::Budget;
 use crate::runtime::provenance::{self, Inside, Scope};
 use crate::runtime::single_flight::{Beside, End, Leader};
-use crate::store::{ClockReading, CopyKeeper, FillReply, IfPresent, Refusal, Token};
+use crate::store::{ClockReading, FillReply, IfPresent, Refusal, Token};
 
 pub(crate) mod batch;
 pub(crate) mod finish;
@@ -343,7 +343,7 @@ impl Filling {
                 })
                 .await;
             rights.settle_lease(discarded.is_ok());
-            drop(subject.runtime.near.changed(&key.text));
+            subject.drop_copies();
             return discarded.is_ok();
         };
         let fill = prepared.fill(&key.text, token);
@@ -352,8 +352,8 @@ impl Filling {
         rights.settle_lease(is_answered);
         // Whoever is told of this load is not served the value before it. The push may come later.
         match reply {
-            Ok(FillReply::Refused(Refusal::ForeignIncarnation)) => drop(subject.runtime.near.lost()),
-            _ => drop(subject.runtime.near.changed(&key.text)),
+            Ok(FillReply::Refused(Refusal::ForeignIncarnation)) => subject.runtime.near.forget_all(),
+            _ => subject.drop_copies(),
         }
         subject.note_fill(match reply {
             Ok(reply) => prepared.outcome(&subject, reply),

@@ -67,6 +67,13 @@ impl Subject {
         self.beside.as_ref().or(self.key.as_ref()).map(|key| &key.text)
     }
 
+    /// After a load that replaces what the call was served before: drops the copies of that.
+    pub(crate) fn drop_copies(&self) {
+        if let Some(key) = &self.key {
+            self.runtime.near.forget(&key.text);
+        }
+    }
+
     /// The name of the entry that it stands beside.
     pub(crate) fn stands_beside(&self) -> Option<Name> {
         self.beside.as_ref().map(EntryKey::name)

@@ -6,20 +6,22 @@
 //! [`model`] shows what each rule is for.
 
 use std::any::Any;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use self::board::{Board, Unlinked};
+use self::kin::Kin;
 use self::table::Table;
 use crate::clock::{self, stamp, stamps};
 use crate::config::{COPY_OF_STORE_LIVES, Config};
 use crate::key::NearPlace;
 use crate::name::prefix_of;
 use crate::observe::{CallObserver, CallResult, Event, SharedCounters};
-use crate::store::{CopyKeeper, Remains, Voucher};
+use crate::store::{CopyKeeper, Remains, Store, Voucher};
 
 mod board;
+mod kin;
 #[cfg(test)]
 mod model;
 mod table;
@@ -83,8 +85,9 @@ impl Lifespan {
 pub(crate) struct Near {
     table: Table,
     board: Mutex<Board>,
-    /// The stamp of this process's last change: what was answered before it proves nothing.
-    doubted: AtomicU64,
+    kin: Arc<Kin>,
+    /// Holds the entries.
+    store: Option<Arc<dyn Store>>,
     is_on: bool,
     of_store: Option<Lifespan>,
     /// Whether there has ever been a read for a copy.
@@ -92,16 +95,24 @@ pub(crate) struct Near {
 }
 
 impl Near {
-    /// `tells_at_once`: the store drops a copy before a change of its entry can be seen.
-    pub(crate) fn new(config: &Config, tells_at_once: bool) -> Self {
-        Self {
+    /// Of the entries of `store`, which tells of their changes. `id` is that of the cache.
+    pub(crate) fn new(id: u128, config: &Config, store: Option<Arc<dyn Store>>) -> Arc<Self> {
+        let tells_at_once = store.as_ref().is_some_and(|store| store.tells_at_once());
+        let near = Arc::new(Self {
             table: Table::new(),
             board: Mutex::new(Board::new(config.near_entries_max, config.near_bytes_max)),
-            doubted: AtomicU64::new(0),
+            kin: Kin::of(id),
+            store,
             is_on: config.near_entries_max > 0,
             of_store: tells_at_once.then_some(Lifespan::OfStore(COPY_OF_STORE_LIVES)),
             is_used: AtomicBool::new(false),
+        });
+        near.kin.join(&near);
+        if let Some(store) = &near.store {
+            let keeper: Weak<dyn CopyKeeper> = Arc::downgrade(&(near.clone() as Arc<dyn CopyKeeper>));
+            store.keep_copies(keeper);
         }
+        near
     }
 
     /// The copy at this place, if it may be served now.
@@ -113,7 +124,7 @@ impl Near {
         let copy = self.table.get(place.bytes())?;
         // A clock that somebody advances would stand still with whoever advances it.
         let now = stamp(clock::now());
-        if copy.expires <= now || !copy.voucher.vouches(now, self.doubted.load(Ordering::Acquire)) {
+        if copy.expires <= now || !copy.voucher.vouches(now, self.kin.doubted()) {
             return None;
         }
         let value = copy.value.downcast_ref::<T>()?.clone();
@@ -148,10 +159,29 @@ impl Near {
 
     /// After every change that this process has made: a copy may be older than the change until its
     /// connection has answered a later question. A push may come after the reply to who has made
-    /// the change. `true`: there may be such copies.
-    pub(crate) fn doubt(&self) -> bool {
-        self.doubted.fetch_max(stamp(clock::now()), Ordering::AcqRel);
-        self.is_used()
+    /// the change. That question is sent at once.
+    pub(crate) fn doubt(&self) {
+        self.kin.doubt();
+        self.confirm();
+        self.kin.others(self).iter().for_each(|near| near.confirm());
+    }
+
+    fn confirm(&self) {
+        if let Some(store) = self.store.as_ref().filter(|_| self.is_used()) {
+            store.confirm_copies();
+        }
+    }
+
+    /// This process has stored a value under this key, or removed it. The push may come later.
+    pub(crate) fn forget(&self, key: &str) {
+        drop(self.changed(key));
+        self.kin.others(self).iter().for_each(|near| drop(near.changed(key)));
+    }
+
+    /// As [`forget`](Self::forget), for all keys.
+    pub(crate) fn forget_all(&self) {
+        drop(self.lost());
+        self.kin.others(self).iter().for_each(|near| drop(near.lost()));
     }
 
     /// How copies are kept of what no function or type wants kept.

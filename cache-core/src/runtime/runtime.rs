@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use super::debts::Debts;
 use super::load_tasks::LoadTasks;
@@ -17,7 +17,7 @@ use crate::config::Config;
 use crate::error::{Error, ErrorKind};
 use crate::freshness::TtlClasses;
 use crate::observe::CounterTable;
-use crate::store::{CopyKeeper, Store};
+use crate::store::Store;
 
 /// A store, and everything that this process knows about the store.
 pub(crate) struct Runtime {
@@ -78,21 +78,13 @@ impl Drop for ChangeUnderWay<'_> {
         // A later call must not join a load that began meanwhile, nor be served a copy that is as
         // old.
         runtime.flights.close_epoch();
-        if runtime.near.doubt()
-            && let Some(store) = &runtime.store
-        {
-            store.confirm_copies();
-        }
+        runtime.near.doubt();
     }
 }
 
 impl Runtime {
     pub(crate) fn new(id: u128, store: Option<Arc<dyn Store>>, config: Config, classes: TtlClasses) -> Self {
-        let near = Arc::new(Near::new(&config, store.as_ref().is_some_and(|store| store.tells_at_once())));
-        if let Some(store) = &store {
-            let keeper: Weak<dyn CopyKeeper> = Arc::downgrade(&(near.clone() as Arc<dyn CopyKeeper>));
-            store.keep_copies(keeper);
-        }
+        let near = Near::new(id, &config, store.clone());
         Self {
             id,
             handles: AtomicUsize::new(0),

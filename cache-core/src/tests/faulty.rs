@@ -68,6 +68,7 @@ struct Plan {
     mute: bool,
     sweeps: Vec<SweepScope>,
     ttls: Vec<Duration>,
+    confirmed: usize,
 }
 
 impl Faulty {
@@ -130,6 +131,11 @@ impl Faulty {
         let gate = Gate::default();
         self.plan(|plan| plan.after.entry(op).or_default().push_back(gate.clone()));
         gate
+    }
+
+    /// How often what vouches for copies was to do so anew.
+    pub(super) fn confirmed(&self) -> usize {
+        self.plan(|plan| plan.confirmed)
     }
 
     /// Whoever watches hears nothing: every push is lost.
@@ -270,6 +276,10 @@ impl Store for Faulty {
 
     fn keep_copies(&self, keeper: Weak<dyn CopyKeeper>) {
         self.0.store.keep_copies(keeper);
+    }
+
+    fn confirm_copies(&self) {
+        self.plan(|plan| plan.confirmed += 1);
     }
 
     fn get_many<'a>(&'a self, keys: &'a [Arc<str>], until: Instant) -> StoreFuture<'a, Vec<Option<Bytes>>> {

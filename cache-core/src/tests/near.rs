@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 
 use super::*;
+use crate::clock;
 use crate::key::{CachedFunction, NearPlace, Policy};
 use crate::observe::{PrefixStats, SharedCounters};
 use crate::private::{Start, Step, coding, copying};
@@ -12,6 +13,8 @@ use crate::runtime::near::{Lifespan, NewCopy};
 use crate::store::Voucher;
 
 const NEAR: Duration = Duration::from_secs(5);
+
+static FAREWELL: CachedFunction = CachedFunction::of_one("farewell", ":{}");
 
 /// A call of a function with `near`, which loads `value`.
 async fn call(cache: &Cache, value: u32) -> u32 {
@@ -22,7 +25,7 @@ async fn call(cache: &Cache, value: u32) -> u32 {
         Start::Load(load) => load,
         Start::Look(home) => {
             let policy = Policy::new("k").ttl(Duration::from_secs(60));
-            match home.call(tagged("k:1", &[]), policy, coding()).lookup().await {
+            match home.call(TextKey::literal("k:1").unwrap().typed(), policy, coding()).lookup().await {
                 Step::Return(value) | Step::ReturnAndRefresh(value, _) => return value,
                 Step::Load(load) => load,
             }
@@ -125,6 +128,57 @@ async fn no_copy_is_kept_where_none_are_wanted() {
     assert_eq!((counted(&cache).hits, counted(&cache).near_hits), (4, 0));
 }
 
+/// Without it, copies would not be served for the rest of the interval of the questions.
+#[tokio::test(start_paused = true)]
+async fn what_vouches_for_copies_is_asked_at_once_after_each_change() {
+    let (cache, store) = rig();
+    cache.invalidate_key("k:1").await.unwrap();
+    assert_eq!(store.confirmed(), 0, "there are no copies");
+    copied(&cache, 1).await;
+    cache.invalidate_key("k:1").await.unwrap();
+    assert_eq!(store.confirmed(), 1);
+    cache.put("k:1", &2).await.unwrap();
+    assert_eq!(store.confirmed(), 2);
+}
+
+/// Each on a store with connections of its own.
+#[tokio::test(start_paused = true)]
+async fn a_change_through_one_handle_counts_for_the_copies_of_the_others() {
+    let (id, stores) = (fastrand::u128(..), [Faulty::new(), Faulty::new()]);
+    let [one, other] = stores.each_ref().map(|store| {
+        let store: Option<Arc<dyn crate::store::Store>> = Some(Arc::new(store.clone()));
+        Arc::new(Runtime::new(id, store, Config::default(), TtlClasses::default()))
+    });
+    let (voucher, place) = (Voucher::of_connection(), NearPlace::new(&FAREWELL).finish().unwrap());
+    let keep = |runtime: &Runtime| {
+        runtime.near.expect(&"k:1".into()).unwrap().keep(NewCopy {
+            place: &place,
+            lifespan: Lifespan::Near(NEAR),
+            bytes: 100,
+            voucher: voucher.clone(),
+            counters: SharedCounters::Looked(runtime.counted.prefix("k")),
+            value: 1_u8,
+        });
+    };
+    keep(&one);
+    voucher.answered(clock::now());
+    assert_eq!(one.near.get(&place), Some(1_u8));
+    drop(other.change());
+    assert_eq!(one.near.get::<u8>(&place), None);
+    assert_eq!(stores.each_ref().map(Faulty::confirmed), [1, 0], "where there are copies");
+    tokio::time::advance(Duration::from_millis(1)).await;
+    voucher.answered(clock::now());
+    assert_eq!(one.near.get(&place), Some(1_u8));
+    other.near.forget("k:1");
+    assert_eq!(one.near.get::<u8>(&place), None);
+    keep(&one);
+    other.near.forget_all();
+    assert_eq!(one.near.get::<u8>(&place), None);
+    drop(one);
+    drop(other.change());
+    assert_eq!(stores[0].confirmed(), 1);
+}
+
 /// A value whose `Drop` does what a user's may do.
 struct Farewell(Arc<dyn Fn() + Send + Sync>);
 
@@ -136,10 +190,9 @@ impl Drop for Farewell {
 
 /// Makes a copy of this value, as of the entry of `key`.
 fn keep_copy(cache: &Cache, key: &str, id: u64, value: Farewell) {
-    static FUNCTION: CachedFunction = CachedFunction::of_one("farewell", ":{}");
     let Runtime { near, counted, .. } = &*cache.runtime;
     near.expect(&key.into()).unwrap().keep(NewCopy {
-        place: &NearPlace::new(&FUNCTION).part(&id).finish().unwrap(),
+        place: &NearPlace::new(&FAREWELL).part(&id).finish().unwrap(),
         lifespan: Lifespan::OfStore(NEAR),
         bytes: 100,
         voucher: Voucher::for_good(),

@@ -7,10 +7,8 @@ use crate::observe::CounterTable;
 static FUNCTION: CachedFunction = CachedFunction::of_one("function", ":{}");
 
 fn near(entries_max: usize, bytes_max: usize) -> Arc<Near> {
-    Arc::new(Near::new(
-        &Config { near_entries_max: entries_max, near_bytes_max: bytes_max, ..Config::default() },
-        false,
-    ))
+    let config = Config { near_entries_max: entries_max, near_bytes_max: bytes_max, ..Config::default() };
+    Near::new(fastrand::u128(..), &config, None)
 }
 
 fn place(id: u64) -> NearPlace {
