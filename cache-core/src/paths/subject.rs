@@ -67,11 +67,13 @@ impl Subject {
         self.beside.as_ref().or(self.key.as_ref()).map(|key| &key.text)
     }
 
-    /// After a load that replaces what the call was served before: drops the copies of that.
+    /// After a load that replaces what the call was served before: drops the copies of that, of the
+    /// key that the caller has named as well as of the entry beside it.
     pub(crate) fn drop_copies(&self) {
-        if let Some(key) = &self.key {
-            self.runtime.near.forget(&key.text);
-        }
+        let near = &self.runtime.near;
+        let Some(called) = self.beside.as_ref().or(self.key.as_ref()).filter(|_| near.is_used_by_kin()) else { return };
+        near.forget(&called.text);
+        near.forget(&called.of_type(&self.fingerprint).text);
     }
 
     /// The name of the entry that it stands beside.

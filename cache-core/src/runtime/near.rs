@@ -194,6 +194,11 @@ impl Near {
         self.is_on
     }
 
+    /// Whether a cache that was opened at the same place may have copies.
+    pub(crate) fn is_used_by_kin(&self) -> bool {
+        self.is_used() || self.kin.others(self).iter().any(|near| near.is_used())
+    }
+
     pub(crate) fn is_used(&self) -> bool {
         self.is_used.load(Ordering::Relaxed)
     }

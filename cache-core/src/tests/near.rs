@@ -3,6 +3,9 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
 use super::*;
 use crate::clock;
 use crate::key::{CachedFunction, NearPlace, Policy};
@@ -18,8 +21,13 @@ static FAREWELL: CachedFunction = CachedFunction::of_one("farewell", ":{}");
 
 /// A call of a function with `near`, which loads `value`.
 async fn call(cache: &Cache, value: u32) -> u32 {
+    call_of(cache, value).await
+}
+
+/// Of whatever type the value is in this version of the program.
+async fn call_of<T: Clone + Serialize + DeserializeOwned + Send + Sync + 'static>(cache: &Cache, value: T) -> T {
     static FUNCTION: CachedFunction = CachedFunction::of_one("near", ":{}");
-    let start = Start::<u32>::new(Some(cache), &FUNCTION, "k", coding(), copying(NEAR), |place| place.part(&1));
+    let start = Start::<T>::new(Some(cache), &FUNCTION, "k", coding(), copying(NEAR), |place| place.part(&1));
     let mut load = match start {
         Start::Return(value) => return value,
         Start::Load(load) => load,
@@ -113,6 +121,16 @@ async fn a_read_that_a_change_overtakes_makes_no_copy() {
 #[tokio::test(start_paused = true)]
 async fn a_load_drops_the_copy_of_what_it_replaces() {
     let (cache, _) = rig();
+    copied(&cache, 1).await;
+    assert_eq!(crate::private::refresh(call(&cache, 2)).await, 2);
+    assert_eq!(call(&cache, 3).await, 2);
+}
+
+/// The entry of the version that came second; the refresh stores over that of the first one.
+#[tokio::test(start_paused = true)]
+async fn a_refresh_drops_the_copy_of_the_entry_beside_as_well() {
+    let (cache, _) = rig();
+    call_of(&cache, "of another version".to_owned()).await;
     copied(&cache, 1).await;
     assert_eq!(crate::private::refresh(call(&cache, 2)).await, 2);
     assert_eq!(call(&cache, 3).await, 2);
