@@ -38,7 +38,6 @@ pub struct Closing {
 
 /// What has to be opened.
 struct Closed {
-    by: ClosingId,
     obligation: Obligation,
     /// Renews the marks while this process lives.
     renewal: Option<JoinHandle<()>>,
@@ -83,7 +82,8 @@ impl Closing {
     pub(crate) fn into_write(mut self) -> Option<(Obligation, ClosingId)> {
         let mut closed = self.closed.take()?;
         closed.end_renewal();
-        Some((closed.obligation, closed.by))
+        let by = closed.obligation.by();
+        Some((closed.obligation, by))
     }
 }
 
@@ -104,8 +104,7 @@ impl fmt::Debug for Closing {
 impl Closed {
     fn open(mut self) -> impl Future<Output = Result<Invalidated, Error>> + Send + use<> {
         self.end_renewal();
-        let Self { by, obligation, .. } = self;
-        obligation.open(by)
+        self.obligation.open()
     }
 
     fn open_and_report(self, function: Cow<'static, str>) -> impl Future<Output = ()> + Send + use<> {
@@ -143,24 +142,24 @@ pub(crate) async fn close(
     if targets.names.is_empty() || runtime.store.is_none() {
         return Ok(Closing { closed: None, function });
     }
-    let (by, lifetime) = (ClosingId::new(), runtime.config.closing_lifetime);
+    let lifetime = runtime.config.closing_lifetime;
     let obligation = Obligation::new(runtime, targets);
     let close = async move {
-        if let Err(error) = obligation.close(by, lifetime).await {
+        if let Err(error) = obligation.close(lifetime).await {
             // The change is not made: nothing is owed. What may be closed opens by itself.
             obligation.fulfilled();
             return Err(error);
         }
-        let renewal = renew(&obligation, by, lifetime);
-        Ok(Closing { closed: Some(Closed { by, obligation, renewal }), function })
+        let renewal = renew(&obligation, lifetime);
+        Ok(Closing { closed: Some(Closed { obligation, renewal }), function })
     };
     to_the_end(close).await
 }
 
 /// Renews the marks until it is ended. What was lost meanwhile, with the clock for example, is
 /// closed again. `None` on a runtime without timers: then the marks end with their lifetime.
-fn renew(obligation: &Obligation, by: ClosingId, lifetime: Duration) -> Option<JoinHandle<()>> {
-    let (runtime, targets) = (obligation.runtime().clone(), obligation.targets().clone());
+fn renew(obligation: &Obligation, lifetime: Duration) -> Option<JoinHandle<()>> {
+    let (runtime, targets, by) = (obligation.runtime().clone(), obligation.targets().clone(), obligation.by());
     let pause = (lifetime / RENEWALS_PER_LIFETIME).max(DURATION_MIN);
     let renewals = async move {
         loop {

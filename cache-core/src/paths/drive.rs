@@ -18,18 +18,19 @@ pub(crate) enum Marking {
     Keep,
     /// They are closed, or nothing is done.
     Close { by: ClosingId, lasts: Duration },
-    /// They are invalidated, and closed if there is room.
+    /// They are invalidated, and closed if there is room for all of them.
     Hold { by: ClosingId, lasts: Duration },
     /// They are opened.
     Open { by: ClosingId },
 }
 
 /// Sends all targets and goes on until nothing is pending. Returns the number of live entries
-/// removed.
-pub(crate) async fn drive(runtime: &Runtime, targets: &Targets) -> Result<u64, Error> {
+/// removed. `by` is who holds them, if they are to be held: with the same one again, a retry needs
+/// no room beside what it has closed before.
+pub(crate) async fn drive(runtime: &Runtime, targets: &Targets, by: ClosingId) -> Result<u64, Error> {
     let marking = match targets.hold {
         Duration::ZERO => Marking::Keep,
-        lasts => Marking::Hold { by: ClosingId::new(), lasts },
+        lasts => Marking::Hold { by, lasts },
     };
     drive_marking(runtime, targets, marking).await
 }
@@ -96,11 +97,14 @@ impl<'a> Drive<'a> {
     }
 
     async fn all(mut self, targets: &Targets, marking: Marking) -> Result<u64, Error> {
-        let mut pending = false;
-        for chunk in targets.names.chunks(INVALIDATE_NAMES_PER_CHUNK) {
-            let drained = self.chunk(chunk, marking).await?;
-            pending = self.count(&drained);
-        }
+        let pending = match (self.names(&targets.names, marking).await, marking) {
+            (Err(error), Marking::Hold { by, .. }) if error.kind() == ErrorKind::Limit => {
+                self.not_held = Some(error);
+                // What is held already would take the room from others, and from the next attempt.
+                self.names(&targets.names, Marking::Open { by }).await?
+            }
+            (pending, _) => pending?,
+        };
         if pending {
             self.drain().await?;
         }
@@ -116,6 +120,16 @@ impl<'a> Drive<'a> {
         }
         self.recover().await?;
         self.not_held.map_or(Ok(self.removed), Err)
+    }
+
+    /// Whether something is pending then.
+    async fn names(&mut self, names: &[Name], marking: Marking) -> Result<bool, Error> {
+        let mut pending = false;
+        for chunk in names.chunks(INVALIDATE_NAMES_PER_CHUNK) {
+            let drained = self.chunk(chunk, marking).await?;
+            pending = self.count(&drained);
+        }
+        Ok(pending)
     }
 
     async fn clear(&mut self) -> Result<(), Error> {
@@ -165,21 +179,12 @@ impl<'a> Drive<'a> {
     async fn chunk(&mut self, names: &[Name], marking: Marking) -> Result<Removal, Error> {
         self.check_time()?;
         let store = self.runtime.store()?;
-        let (by, lasts) = match marking {
-            Marking::Keep => {
-                return self.ask(StoreOperation::Invalidate, |until| store.invalidate(names, until)).await;
+        match marking {
+            Marking::Keep => self.ask(StoreOperation::Invalidate, |until| store.invalidate(names, until)).await,
+            Marking::Close { by, lasts } | Marking::Hold { by, lasts } => {
+                self.ask(StoreOperation::Close, |until| store.close(names, by, lasts, until)).await
             }
-            Marking::Open { by } => {
-                return self.ask(StoreOperation::Open, |until| store.open(names, by, until)).await;
-            }
-            Marking::Close { by, lasts } | Marking::Hold { by, lasts } => (by, lasts),
-        };
-        match self.ask(StoreOperation::Close, |until| store.close(names, by, lasts, until)).await {
-            Err(error) if error.kind() == ErrorKind::Limit && matches!(marking, Marking::Hold { .. }) => {
-                self.not_held = Some(error);
-                self.ask(StoreOperation::Invalidate, |until| store.invalidate(names, until)).await
-            }
-            closed => closed,
+            Marking::Open { by } => self.ask(StoreOperation::Open, |until| store.open(names, by, until)).await,
         }
     }
 

@@ -23,6 +23,8 @@ pub(crate) struct Obligation {
     targets: Arc<Targets>,
     /// Its number among those under way.
     number: u64,
+    /// Who closes or holds its names, also when it is retried.
+    by: ClosingId,
     is_fulfilled: bool,
 }
 
@@ -31,24 +33,25 @@ impl Obligation {
         provenance::invalidates(runtime.id, &targets.names, targets.clear || !targets.patterns.is_empty());
         let targets = Arc::new(targets);
         let number = runtime.debts.begin(targets.clone());
-        Self { runtime: runtime.clone(), targets, number, is_fulfilled: false }
+        Self { runtime: runtime.clone(), targets, number, by: ClosingId::new(), is_fulfilled: false }
     }
 
     /// Removes the targets. If that fails, they are owed.
     pub(crate) async fn drive(self) -> Result<Invalidated, Error> {
-        let entries = drive(&self.runtime, &self.targets).await?;
+        let entries = drive(&self.runtime, &self.targets, self.by).await?;
         self.fulfilled();
         Ok(Invalidated { entries })
     }
 
     /// Removes the targets and closes their names.
-    pub(crate) async fn close(&self, by: ClosingId, lasts: Duration) -> Result<(), Error> {
-        drive_marking(&self.runtime, &self.targets, Marking::Close { by, lasts }).await.map(drop)
+    pub(crate) async fn close(&self, lasts: Duration) -> Result<(), Error> {
+        drive_marking(&self.runtime, &self.targets, Marking::Close { by: self.by, lasts }).await.map(drop)
     }
 
     /// Removes the targets and opens their names, now or when they have been held for long enough.
     /// If that fails, they are owed.
-    pub(crate) async fn open(self, by: ClosingId) -> Result<Invalidated, Error> {
+    pub(crate) async fn open(self) -> Result<Invalidated, Error> {
+        let by = self.by;
         let marking = match self.targets.hold {
             Duration::ZERO => Marking::Open { by },
             lasts => Marking::Hold { by, lasts },
@@ -60,6 +63,10 @@ impl Obligation {
 
     pub(crate) fn runtime(&self) -> &Arc<Runtime> {
         &self.runtime
+    }
+
+    pub(crate) fn by(&self) -> ClosingId {
+        self.by
     }
 
     pub(crate) fn targets(&self) -> &Arc<Targets> {
@@ -76,7 +83,7 @@ impl Drop for Obligation {
     fn drop(&mut self) {
         if !self.is_fulfilled {
             self.runtime.counted.unprefixed.note(Event::InvalidationOwed);
-            recovery::owe(&self.runtime, Targets::clone(&self.targets));
+            recovery::owe(&self.runtime, Targets::clone(&self.targets), self.by);
         }
         // In this order: it is in one of the two lists at any time.
         self.runtime.debts.end(self.number);

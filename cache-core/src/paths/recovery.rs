@@ -14,10 +14,11 @@ use crate::error::Error;
 use crate::invalidation::Targets;
 use crate::observe::Event;
 use crate::runtime::Runtime;
+use crate::store::ClosingId;
 
-/// Takes over a failed invalidation.
-pub(crate) fn owe(runtime: &Arc<Runtime>, targets: Targets) {
-    runtime.debts.incur(targets);
+/// Takes over a failed invalidation, whose names `by` holds if they are to be held.
+pub(crate) fn owe(runtime: &Arc<Runtime>, targets: Targets, by: ClosingId) {
+    runtime.debts.incur(targets, by);
     keep_worker_alive(runtime);
 }
 
@@ -41,7 +42,7 @@ pub(crate) fn heed_losses(runtime: &Arc<Runtime>) {
         let clears = runtime.config.lost_writes == LostWrites::Clear;
         runtime.counted.unprefixed.note(Event::WritesLost { clears });
         if clears {
-            owe(&runtime, Targets { clear: true, ..Targets::default() });
+            owe(&runtime, Targets { clear: true, ..Targets::default() }, ClosingId::new());
         }
         true
     }));
@@ -86,9 +87,9 @@ async fn retry(runtime: Arc<Runtime>, id: u64) {
 
 /// One attempt at all that is owed now.
 async fn attempt(runtime: &Runtime) -> Result<(), Error> {
-    let (targets, until) = runtime.debts.owed();
+    let (targets, by, until) = runtime.debts.owed();
     let loss = runtime.store.as_ref().filter(|_| targets.clear).and_then(|store| store.loss());
-    let removed = drive(runtime, &targets).await?;
+    let removed = drive(runtime, &targets, by).await?;
     if let (Some(store), Some(loss)) = (&runtime.store, loss) {
         // Without an answer other processes clear as well.
         let _ = store.make_good(&loss, clock::now() + runtime.config.operation_deadline).await;

@@ -12,6 +12,7 @@ use crate::clock::{self, Instant};
 use crate::config::RECOVERY_PAUSE_MAX;
 use crate::invalidation::Targets;
 use crate::name::{Glob, Name};
+use crate::store::ClosingId;
 
 /// The invalidations that this process still owes the store.
 pub(crate) struct Debts {
@@ -43,6 +44,8 @@ struct Ledger {
     clear: Option<u64>,
     /// The longest time for which names that are owed are to stay closed.
     hold: Duration,
+    /// Who holds them: of the invalidations that are owed, the first one to be held.
+    held_by: Option<ClosingId>,
     worker: Option<Worker>,
     under_way: HashMap<u64, Arc<Targets>>,
 }
@@ -92,15 +95,18 @@ impl Debts {
         }
     }
 
-    /// Takes over a failed invalidation.
-    pub(crate) fn incur(&self, targets: Targets) {
+    /// Takes over a failed invalidation, whose names `by` holds if they are to be held.
+    pub(crate) fn incur(&self, targets: Targets, by: ClosingId) {
         let mut ledger = self.lock();
         ledger.last += 1;
         let at = ledger.last;
         if targets.clear {
             ledger.clear = Some(at);
         }
-        ledger.hold = ledger.hold.max(targets.hold);
+        if !targets.hold.is_zero() {
+            ledger.hold = ledger.hold.max(targets.hold);
+            ledger.held_by.get_or_insert(by);
+        }
         ledger.names.extend(targets.names.into_iter().map(|name| (name, at)));
         let patterns = targets.patterns.into_iter();
         ledger.patterns.extend(patterns.map(|pattern| (pattern.as_str().into(), (Glob::new(&pattern), at))));
@@ -141,8 +147,8 @@ impl Debts {
         names.into_iter().any(|name| ledger.affects(name))
     }
 
-    /// All that is owed, and the number under which it is to be settled.
-    pub(crate) fn owed(&self) -> (Targets, u64) {
+    /// All that is owed, who holds it, and the number under which it is to be settled.
+    pub(crate) fn owed(&self) -> (Targets, ClosingId, u64) {
         let ledger = self.lock();
         let targets = Targets {
             names: ledger.names.keys().cloned().collect(),
@@ -150,7 +156,7 @@ impl Debts {
             clear: ledger.clear.is_some(),
             hold: ledger.hold,
         };
-        (targets, ledger.last)
+        (targets, ledger.held_by.unwrap_or_else(ClosingId::new), ledger.last)
     }
 
     /// The number of names and patterns that are owed; a clear counts as one.
@@ -161,7 +167,7 @@ impl Debts {
 
     /// All that is owed or under way.
     pub(crate) fn unsent(&self) -> Targets {
-        let (mut targets, _) = self.owed();
+        let (mut targets, ..) = self.owed();
         for under_way in self.lock().under_way.values() {
             targets.extend(under_way);
         }
@@ -176,7 +182,7 @@ impl Debts {
         ledger.patterns.retain(|_, (_, at)| *at > until);
         ledger.clear = ledger.clear.filter(|at| *at > until);
         if ledger.names.is_empty() {
-            ledger.hold = Duration::ZERO;
+            (ledger.hold, ledger.held_by) = (Duration::ZERO, None);
         }
         self.owing.store(ledger.owes(), Ordering::SeqCst);
     }

@@ -429,3 +429,31 @@ async fn names_for_which_there_is_no_room_are_invalidated_and_held_when_there_is
     call(&cache, 2).await;
     assert_eq!(stored(&cache, "k").await, None, "held by now");
 }
+
+fn names_to_hold(count: usize) -> Invalidation {
+    Invalidation::new().tags((0..count).map(|number| format!("held:{number}"))).hold("60s")
+}
+
+/// ★ Whoever closes next needs the room.
+#[tokio::test(start_paused = true)]
+async fn names_that_do_not_all_fit_are_not_held_in_part() {
+    let (cache, _) = rig();
+    let others = (0..100).map(|number| number.to_string());
+    let closing = cache.close(Invalidation::new().tags(others)).await.unwrap();
+    let full = cache.invalidate(names_to_hold(CLOSED_NAMES_MAX)).await.unwrap_err();
+    assert_eq!(full.kind(), ErrorKind::Limit);
+    close(&cache, "t").await.open().await.expect("there is room");
+    closing.open().await.unwrap();
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    assert!(!cache.health().owes_invalidations, "held by now");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_held_again_after_a_failure_needs_no_more_room() {
+    let (cache, store) = rig();
+    store.fail_after(20, Op::Close);
+    cache.invalidate(names_to_hold(CLOSED_NAMES_MAX)).await.unwrap_err();
+    store.heal(Op::Close);
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    assert!(!cache.health().owes_invalidations);
+}

@@ -30,7 +30,10 @@ async fn a_call_that_began_before_a_debt_is_not_served_after_it() {
     let looking = store.hold(Op::Get);
     let call = spawn(&cache, "k", async { 2 });
     looking.reached().await;
-    cache.runtime.debts.incur(crate::invalidation::Targets { clear: true, ..Default::default() });
+    cache
+        .runtime
+        .debts
+        .incur(crate::invalidation::Targets { clear: true, ..Default::default() }, crate::store::ClosingId::new());
     looking.open();
     assert_eq!(call.await.unwrap(), 2);
 }

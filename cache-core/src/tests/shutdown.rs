@@ -174,7 +174,10 @@ async fn it_waits_until_what_runs_has_ended() {
 fn the_embedded_store_needs_no_runtime_for_it() {
     let (cache, store) = (Cache::in_memory(), Cache::disabled());
     let mut both = std::pin::pin!(async {
-        cache.runtime.debts.incur(crate::invalidation::Targets::of(crate::name::Name::key("k").unwrap()));
+        cache.runtime.debts.incur(
+            crate::invalidation::Targets::of(crate::name::Name::key("k").unwrap()),
+            crate::store::ClosingId::new(),
+        );
         cache.shutdown(TIME).await.is_empty() && store.shutdown(TIME).await.is_empty()
     });
     let mut context = std::task::Context::from_waker(std::task::Waker::noop());
