@@ -56,6 +56,7 @@ on_every_store! {
     a_fill_that_began_after_the_invalidation_is_stored
     a_removed_leaf_is_fenced
     a_membership_counts_when_its_entry_is_gone
+    a_tag_that_nobody_has_leaves_the_key_that_is_spelled_like_it
     an_entry_that_left_a_tag_stays_when_the_tag_falls
     an_entry_that_left_a_tag_still_leads_to_what_was_made_from_it
     a_cascade_follows_cycles_and_counts_each_entry_once
@@ -140,6 +141,12 @@ async fn a_membership_counts_when_its_entry_is_gone(rig: Rig) {
     rig.lose_entry("m").await;
     assert_eq!(rig.invalidate(&["tT"]).await, 1);
     assert_eq!(rig.get("D").await, None);
+}
+
+async fn a_tag_that_nobody_has_leaves_the_key_that_is_spelled_like_it(rig: Rig) {
+    rig.fill("T", &[]).await;
+    assert_eq!(rig.invalidate(&["tT"]).await, 0);
+    assert!(rig.get("T").await.is_some());
 }
 
 async fn an_entry_that_left_a_tag_stays_when_the_tag_falls(rig: Rig) {

@@ -27,6 +27,7 @@ mod foreign;
 mod looking;
 mod losses;
 mod reaping;
+mod removing;
 mod writing;
 
 on_every_server! {
@@ -45,6 +46,37 @@ on_every_server! {
     what_was_learned_has_the_ttl_that_it_is_given
     scripts_survive_a_flush
     fences_beyond_the_limit_are_dropped_into_the_floor
+}
+
+/// Two times at which a clock may be that was set back, in µs: a little ahead of now, within the
+/// time in which no script looks for fences that are old, and far ahead.
+async fn clocks_ahead(rig: &Rig) -> [u128; 2] {
+    rig.reading("a").await;
+    let now_us = || std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_micros();
+    let step_us = rig.retention().as_micros() / 256;
+    let begun = now_us() / step_us;
+    while now_us() / step_us == begun {
+        rig.wait_a_tick().await;
+    }
+    [(begun + 2) * step_us - 1, 9_000_000_000_000_000]
+}
+
+async fn set_clock(rig: &Rig, seq_us: u128) {
+    rig.raw_command(&["ZADD", "~clock", &seq_us.to_string(), "!seq"]).await;
+}
+
+async fn fences(rig: &Rig) -> usize {
+    let ::redis::Value::Int(members) = rig.raw_command(&["ZCARD", "~clock"]).await else { panic!() };
+    members as usize
+}
+
+/// How many are left after a script that has dropped some.
+async fn more_fences_than_may_be(rig: &Rig) -> usize {
+    let over = crate::config::FENCES_MAX + 2_000;
+    let seq = rig.reading("a").await.seq;
+    rig.add_fences(over, seq - over as u64).await;
+    rig.invalidate(&["tT"]).await;
+    fences(rig).await
 }
 
 /// ★ Incarnations alone tell: the lost clock's sequence was far ahead of the new one's.

@@ -10,7 +10,7 @@
 -- when it finds out that more is needed is gone on with by invalidate.lua.
 local retention_ms, shown = tonumber(ARGV[3]), redis.pcall('ZMSCORE', clock_key, '!seq', '!lost')
 local clock_was, removed, left_block = tonumber(shown[1] or 0), nil, nil
-if #ARGV == 4 and string.sub(ARGV[4], 1, 1) == 'k' and clock_was > 0 and clock_was < now_us and not shown[2]
+if #ARGV == 4 and string.sub(ARGV[4], 1, 1) == 'k' and clock_was < now_us and not shown[2]
   and redis.call('EXISTS', pending_key, index_prefix .. ARGV[4]) == 0 then
   local key = string.sub(ARGV[4], 2)
   local value_key, block = root .. key, nil

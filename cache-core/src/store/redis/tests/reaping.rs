@@ -19,6 +19,7 @@ on_every_server! {
     members_that_have_to_stay_do_not_keep_others
     a_member_that_has_just_died_stays
     a_short_lived_member_does_not_shorten_anothers_stay
+    a_long_lived_member_does_not_put_off_when_an_index_is_due
     a_fill_reaps_more_than_it_adds
     a_fill_reaps_no_more_than_its_share
     what_no_fill_reaps_is_reaped_in_the_background
@@ -176,6 +177,13 @@ async fn a_short_lived_member_does_not_shorten_anothers_stay(rig: Rig) {
     let score = rig.raw_command(&["ZSCORE", "~index:tT", "m"]).await;
     rig.fill_for("m", &["tT"], Duration::from_millis(1)).await;
     assert_eq!(rig.raw_command(&["ZSCORE", "~index:tT", "m"]).await, score);
+}
+
+async fn a_long_lived_member_does_not_put_off_when_an_index_is_due(rig: Rig) {
+    rig.fill_for("m", &["tT"], Duration::from_secs(1)).await;
+    let due = rig.raw_command(&["ZSCORE", "~due", "tT"]).await;
+    rig.fill("n", &["tT"]).await;
+    assert_eq!(rig.raw_command(&["ZSCORE", "~due", "tT"]).await, due);
 }
 
 /// Fresh names, long dead, and due.

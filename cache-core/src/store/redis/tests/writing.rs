@@ -77,26 +77,14 @@ async fn a_write_tells_of_lost_members(rig: Rig) {
     assert_eq!(begins_and_writes(&rig, &[]).await.drained.lost, lost);
 }
 
-/// ★ A fence of the time that it is now would refuse nobody. By a little, within the time in which
-/// no fence is looked for that is old.
+/// ★ A fence of the time that it is now would refuse nobody.
 async fn a_write_fences_by_a_clock_that_was_set_back(rig: Rig) {
-    begin(&rig).await;
-    let step_us = rig.retention().as_micros() as u64 / 256;
-    let now_us = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_micros() as u64;
-    for ahead in [(now_us / step_us + 2) * step_us - 1, 9_000_000_000_000_000] {
-        rig.raw_command(&["ZADD", "~clock", &ahead.to_string(), "!seq"]).await;
-        while std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_micros() as u64 / step_us <= now_us / step_us {
-            rig.wait_a_tick().await;
-        }
+    for ahead in clocks_ahead(&rig).await {
+        set_clock(&rig, ahead).await;
         let load = rig.reading("a").await;
         begins_and_writes(&rig, &[]).await;
         assert_eq!(rig.try_fill("a", &[], &load).await, FillReply::Refused(Refusal::Fenced));
     }
-}
-
-async fn fences(rig: &Rig) -> usize {
-    let ::redis::Value::Int(members) = rig.raw_command(&["ZCARD", "~clock"]).await else { panic!() };
-    members as usize
 }
 
 /// As often as the clock moves over a part of the retention: here with each write.
@@ -113,11 +101,7 @@ async fn a_write_drops_fences_that_are_old(rig: Rig) {
 }
 
 async fn a_write_drops_fences_beyond_the_limit(rig: Rig) {
-    let over = crate::config::FENCES_MAX + 2_000;
-    let first = begin(&rig).await.seq - over as u64;
-    rig.add_fences(over, first).await;
-    rig.invalidate(&["tT"]).await;
-    let before = fences(&rig).await;
+    let before = more_fences_than_may_be(&rig).await;
     begins_and_writes(&rig, &[]).await;
     assert!(fences(&rig).await < before);
 }
