@@ -1,6 +1,6 @@
 //! Wrong settings are told at once, clearly, and without a credential.
 
-use cache_core::{Cache, ErrorKind, cached};
+use cache_core::{Cache, ErrorKind, Invalidation, cached};
 use cache_tests::{Log, PATIENCE, Server, ServerOptions, TestStore, each_server, ready};
 
 /// What the README tells users to allow.
@@ -97,6 +97,12 @@ each_server! {
         cache.get_or_load("a:1", load).await.unwrap();
         assert_eq!(cache.peek::<String>("a:1").await.unwrap().map(|text| text.len()), Some(100_000));
         cache.put("a:2", &2u32).await.unwrap();
+        let explained = cache.explain("a:1").await.unwrap();
+        assert_eq!(explained.physical_key.as_deref(), Some("shop:a:1"));
+        assert_eq!(explained.entry.map(|entry| entry.payload_bytes), Some(100_002));
+        for named in [Invalidation::new().pattern("a:*"), Invalidation::new().key("a:1").key("a:2")] {
+            assert_eq!(cache.preview(named).await.unwrap().entries.len(), 2);
+        }
         assert_eq!(cache.invalidate_pattern("a:*").await.unwrap().entries, 2);
         for shorter in [false, true] {
             assert_eq!(adaptive(&cache, 1).await, 1);
