@@ -84,7 +84,7 @@ fn tours(tally: &mut Tally, servers: [&Server; 2]) {
 
 /// Checks that every feature only adds, and that users without `redis` build nothing of sockets.
 fn features(tally: &mut Tally) {
-    for features in ["", "macros", "redis", "tls"] {
+    for features in ["", "macros", "redis", "tls", "metrics"] {
         let package = ["check", "--package", "cache-core", "--no-default-features"];
         tally.command(cargo(&[&package[..], &["--features", features]].concat()));
     }
@@ -93,6 +93,7 @@ fn features(tally: &mut Tally) {
         tally.command(cargo(&[&package[..], &["--features", features]].concat()));
     }
     tally.tests(cargo(&["test", "--package", "cache-core", "--features", "tls", "--lib", "redis::connect"]));
+    tally.tests(cargo(&["test", "--package", "cache-core", "--features", "metrics", "--lib", "facade"]));
     let features = ["--package", "cache-core", "--no-default-features", "--features", "macros"];
     let tree = cargo(&[&["tree"], &features[..], &["--edges", "normal", "--prefix", "none"]].concat());
     tally.check(output(tree).and_then(|tree| {

@@ -3,6 +3,8 @@
 mod cache_state;
 mod calls;
 mod event;
+#[cfg(feature = "metrics")]
+mod facade;
 mod health;
 mod histogram;
 mod memo;
