@@ -366,6 +366,9 @@ pub(crate) const STATS_PREFIXES_MAX: usize = 1_024;
 /// Calls of one observed future that are written down; further ones are counted. More than a page
 /// shows, and little memory.
 pub(crate) const OBSERVED_CALLS_MAX: usize = 1_000;
+/// An answer of the store that a call has waited for as long as this is said at INFO: far above
+/// what any command takes a server that is well, and well below the deadline.
+pub(crate) const SLOW_STORE_CALL: Duration = Duration::from_millis(100);
 /// Memory that a thread keeps for the text of its next key or tag.
 pub(crate) const SPARE_TEXT_BYTES_MAX: usize = 1_024;
 /// Caches whose counters a function remembers; calls with further ones look for them under a lock.

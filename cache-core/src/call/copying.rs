@@ -6,18 +6,17 @@ use std::time::Duration;
 use super::refreshing::is_to_refresh;
 use crate::entry::Entry;
 use crate::key::NearPlace;
-use crate::observe::CallObserver;
+use crate::observe::TellCall;
 use crate::paths::read::CopyRight;
 use crate::paths::subject::Subject;
 use crate::runtime::near::Lifespan;
-use crate::runtime::provenance::Surroundings;
 use crate::runtime::{Runtime, provenance};
 
 /// How values of a type become copies. It is made where the bounds are checked.
 pub struct Copying<T> {
     /// For how long, if the function or its type says so; else the store does.
     longest: Option<Duration>,
-    get: fn(&Runtime, &NearPlace, Option<&Arc<CallObserver>>) -> Option<T>,
+    get: fn(&Runtime, &NearPlace, Option<TellCall>) -> Option<T>,
     keep: fn(CopyRight, &Subject, &Entry, &NearPlace, Lifespan, &T),
 }
 
@@ -27,7 +26,7 @@ impl<T: Clone + Send + Sync + 'static> Copying<T> {
     pub(crate) fn within(longest: Option<Duration>) -> Self {
         Self {
             longest,
-            get: |runtime, place, observer| runtime.near.get(place, observer),
+            get: |runtime, place, tell| runtime.near.get(place, tell),
             keep: |right, subject, entry, place, lifespan, value| {
                 right.keep(subject, entry, place, lifespan, value.clone());
             },
@@ -66,10 +65,12 @@ impl<T> Nearby<T> {
     pub(super) fn look(runtime: &Arc<Runtime>, copying: Copying<T>, place: impl FnOnce() -> NearPlace) -> Self {
         let lifespan = copying.longest.map(Lifespan::Near).or(runtime.near.of_store());
         let Some(lifespan) = lifespan else { return Self::None(None) };
-        let Surroundings { in_load, observer } = provenance::surroundings();
-        let may_serve = runtime.near.is_on() && !runtime.debts.is_owing() && !in_load && !is_to_refresh();
+        let is_alone = provenance::is_alone();
+        let may_be_old = is_alone || !provenance::in_load();
+        let may_serve = runtime.near.is_on() && !runtime.debts.is_owing() && may_be_old && !is_to_refresh();
         let Some(place) = may_serve.then(place).and_then(NearPlace::finish) else { return Self::None(None) };
-        match (copying.get)(runtime, &place, observer.as_ref()) {
+        let tell = if is_alone { None } else { Some(provenance::record as TellCall) };
+        match (copying.get)(runtime, &place, tell) {
             Some(value) => Self::Copy(value),
             None => Self::None(Some(CopyPlan { place, copying, lifespan })),
         }

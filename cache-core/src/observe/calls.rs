@@ -81,6 +81,9 @@ impl CallLog {
     }
 }
 
+/// Tells whoever observes the task of a call: what it was, its prefix, its key.
+pub(crate) type TellCall = fn(CallResult, &str, Option<&str>) -> Option<CallMark>;
+
 /// Writes the calls of one future down.
 #[derive(Default)]
 pub(crate) struct CallObserver {

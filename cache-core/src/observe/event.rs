@@ -8,6 +8,7 @@ use super::pace::Line;
 use super::stats::Counters;
 use super::waits::WaitEnd;
 use super::whole::{InvalidationKind, StoreOperation};
+use crate::config::SLOW_STORE_CALL;
 
 /// Something that happened under one prefix.
 #[derive(Clone, Copy, Debug)]
@@ -166,6 +167,25 @@ impl Counters {
         self.whole.store_answered(operation, took, failed);
         if failed {
             self.errors(1);
+        }
+        if took >= SLOW_STORE_CALL {
+            self.say_slow(StoreOperation::LABELS[operation as usize], took, failed);
+        }
+    }
+
+    /// In the terms of OpenTelemetry's conventions for databases. The embedded store is never slow.
+    fn say_slow(&self, operation: &'static str, took: Duration, failed: bool) {
+        if let Some(count) = self.pace.due(Line::SlowStore, operation, 1) {
+            tracing::info!(
+                target: "cache_core::spans",
+                prefix = self.prefix(),
+                db.system.name = "redis",
+                db.operation.name = operation,
+                took_ms = took.as_millis() as u64,
+                failed,
+                count,
+                "a call waited for the store"
+            );
         }
     }
 

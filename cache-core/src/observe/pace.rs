@@ -16,6 +16,7 @@ pub(super) enum Line {
     InvalidName,
     Closing,
     Warming,
+    SlowStore,
 }
 
 /// When there was a line of each kind about each function, and what has come since.

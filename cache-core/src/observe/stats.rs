@@ -214,6 +214,11 @@ impl Counters {
         self.by_thread.mine().hits.fetch_add(count, Ordering::Relaxed);
     }
 
+    /// A call was served a stored value. Apart from [`note`](Self::note), for it takes some ns.
+    pub(crate) fn hit(&self) {
+        self.hits(1);
+    }
+
     /// A call was served a copy. It takes some ns, and so must this.
     pub(crate) fn near_hit(&self) {
         self.by_thread.mine().near_hits.fetch_add(1, Ordering::Relaxed);

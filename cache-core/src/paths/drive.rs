@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
+use tracing::Instrument;
+
 use crate::clock::{self, Instant};
 use crate::config::{INVALIDATE_DEADLINE, INVALIDATE_NAMES_PER_CHUNK};
 use crate::error::{Error, ErrorKind};
 use crate::invalidation::Targets;
 use crate::name::Name;
-use crate::observe::{Event, InvalidationKind, StoreOperation};
+use crate::observe::{Event, InvalidationKind, StoreOperation, invalidation_span};
 use crate::runtime::Runtime;
 use crate::store::{ClosingId, Removal, StoreFuture, StoreLoss, SweepScope};
 
@@ -39,8 +41,12 @@ pub(crate) async fn drive(runtime: &Runtime, targets: &Targets, by: ClosingId) -
 pub(crate) async fn drive_marking(runtime: &Runtime, targets: &Targets, marking: Marking) -> Result<u64, Error> {
     let _under_way = runtime.change();
     let begun = clock::now();
-    let driven = Drive::new(runtime).all(targets, marking).await;
-    note_ended(runtime, kind_of(targets, marking), begun, driven.as_ref().ok().copied());
+    let kind = kind_of(targets, marking);
+    let span = invalidation_span(&runtime.config.namespace, kind, targets.names.len() + targets.patterns.len());
+    let driven = Drive::new(runtime).all(targets, marking).instrument(span.clone()).await;
+    let removed = driven.as_ref().ok().copied();
+    span.record("entries", removed);
+    note_ended(runtime, kind, begun, removed);
     driven
 }
 

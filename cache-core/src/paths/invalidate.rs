@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
+use tracing::Instrument;
 
 use super::drive::{Marking, drive, drive_marking};
 use super::recovery;
@@ -140,7 +141,7 @@ pub(crate) fn to_the_end<T: Send + 'static>(
     work: impl Future<Output = Result<T, Error>> + Send + 'static,
 ) -> impl Future<Output = Result<T, Error>> + Send {
     let task = match Handle::try_current() {
-        Ok(handle) => Ok(handle.spawn(work)),
+        Ok(handle) => Ok(handle.spawn(work.in_current_span())),
         // Boxed for the rare case: else the future of every caller had room for the work.
         Err(_) => Err(Box::pin(work)),
     };

@@ -12,7 +12,7 @@ use crate::clock;
 use crate::entry::codec::Encoding;
 use crate::entry::{Entry, Version};
 use crate::name::Names;
-use crate::observe::{CallMark, Event, NotStored, SharedCounters, StoreOperation};
+use crate::observe::{CallMark, Event, LoadSpan, NotStored, SharedCounters, StoreOperation};
 use crate::runtime::budget::Budget;
 use crate::runtime::provenance::{self, Inside, Scope};
 use crate::runtime::single_flight::{Beside, End, Leader};
@@ -185,7 +185,8 @@ impl Loading {
 
     /// The body, to be run between [`begin`](Self::begin) and [`end`](Self::end).
     pub(crate) fn body<F: Future>(&self, body: F) -> Inside<F> {
-        self.scope.clone().around(body)
+        let Subject { runtime, counters, .. } = &*self.subject;
+        self.scope.clone().around(body).spanned(LoadSpan::new(&runtime.config.namespace, counters, 1))
     }
 
     /// The body has run.

@@ -10,6 +10,7 @@ use std::future::Future;
 use std::sync::Arc;
 
 use tokio::runtime::Handle;
+use tracing::Instrument;
 
 use super::lease::{self, Lease};
 use super::load::{IfFailed, Loading, Replaces, Rights};
@@ -17,7 +18,7 @@ use super::panics::unless_it_panics;
 use super::subject::Subject;
 use crate::config::REFRESH_RETRY_PAUSE;
 use crate::entry::Version;
-use crate::observe::{Event, PANICKED, TOOK_TOO_LONG};
+use crate::observe::{Event, PANICKED, TOOK_TOO_LONG, refresh_span};
 use crate::runtime::budget::Budget;
 use crate::runtime::{Reservation, scoped};
 use crate::store::{IfHeld, IfPresent, LeaseReply};
@@ -66,8 +67,10 @@ impl Due {
     /// cannot fill, so it is ended: it would go on holding a place, and the lease that keeps other
     /// processes from refreshing.
     async fn run(&self, reload: impl Future<Output = bool>) -> bool {
-        let limit = self.subject.runtime.config.fence_retention;
-        let error = match tokio::time::timeout(limit, unless_it_panics(reload)).await {
+        let Subject { runtime, counters, .. } = &*self.subject;
+        let limit = runtime.config.fence_retention;
+        let span = refresh_span(&runtime.config.namespace, counters);
+        let error = match tokio::time::timeout(limit, unless_it_panics(reload).instrument(span)).await {
             Ok(Ok(succeeded)) => return succeeded,
             // Counted and followed by a pause like any other failure: it must not end the task.
             Ok(Err(_)) => PANICKED,

@@ -17,7 +17,7 @@ use crate::clock::{self, stamp, stamps};
 use crate::config::{COPY_OF_STORE_LIVES, Config};
 use crate::key::NearPlace;
 use crate::name::prefix_of;
-use crate::observe::{CallObserver, CallResult, Event, SharedCounters};
+use crate::observe::{CallResult, SharedCounters, TellCall};
 use crate::store::{CopyKeeper, Remains, Store, Voucher};
 
 mod board;
@@ -120,7 +120,7 @@ impl Near {
     /// # Cost
     /// The look-up under the read lock of one of the table's parts, and one look at the clock. The
     /// value is cloned outside of the lock: a `Clone` is the user's code.
-    pub(crate) fn get<T: Clone + 'static>(&self, place: &NearPlace, observer: Option<&Arc<CallObserver>>) -> Option<T> {
+    pub(crate) fn get<T: Clone + 'static>(&self, place: &NearPlace, tell: Option<TellCall>) -> Option<T> {
         let copy = self.table.get(place.bytes())?;
         // A clock that somebody advances would stand still with whoever advances it.
         let now = stamp(clock::now());
@@ -134,12 +134,12 @@ impl Near {
         }
         match copy.lifespan {
             Lifespan::Near(_) => copy.counters.near_hit(),
-            Lifespan::OfStore(_) => copy.counters.note(Event::Hit),
+            Lifespan::OfStore(_) => copy.counters.hit(),
         }
-        if let Some(observer) = observer {
+        if let Some(tell) = tell {
             let is_near = matches!(copy.lifespan, Lifespan::Near(_));
             let result = if is_near { CallResult::NearHit } else { CallResult::Hit };
-            observer.record(result, prefix_of(&copy.key), Some(&copy.key));
+            tell(result, prefix_of(&copy.key), Some(&copy.key));
         }
         Some(value)
     }

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use super::scoped;
 use crate::name::Name;
-use crate::observe::{CallLog, CallMark, CallObserver, CallResult, NotStored};
+use crate::observe::{CallLog, CallMark, CallObserver, CallResult, LoadSpan, NotStored};
 
 tokio::task_local! {
     static CURRENT: Arc<Scope>;
@@ -46,6 +46,7 @@ pub(crate) struct Scope {
 pub struct Inside<F> {
     /// `None`: the load collects no names.
     scope: Option<Arc<Scope>>,
+    span: LoadSpan,
     // Boxed: the body is as large as the user makes it, and a hit does not run it.
     body: Pin<Box<F>>,
 }
@@ -54,7 +55,8 @@ impl<F: Future> Future for Inside<F> {
     type Output = F::Output;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
-        let Self { scope, body } = &mut *self;
+        let Self { scope, span, body } = &mut *self;
+        let _entered = span.enter();
         match scope {
             Some(scope) => CURRENT.sync_scope(scope.clone(), || body.as_mut().poll(context)),
             None => body.as_mut().poll(context),
@@ -65,7 +67,11 @@ impl<F: Future> Future for Inside<F> {
 impl<F> Inside<F> {
     /// A load that collects no names.
     pub(crate) fn nothing(body: F) -> Self {
-        Self { scope: None, body: Box::pin(body) }
+        Self { scope: None, span: LoadSpan::default(), body: Box::pin(body) }
+    }
+
+    pub(crate) fn spanned(self, span: LoadSpan) -> Self {
+        Self { span, ..self }
     }
 }
 
@@ -164,7 +170,7 @@ impl Scope {
     /// A load's body: the cached calls in it hand their names to this scope and to all enclosing
     /// scopes.
     pub(crate) fn around<F: Future>(self: Arc<Self>, body: F) -> Inside<F> {
-        Inside { scope: Some(self), body: Box::pin(body) }
+        Inside { scope: Some(self), span: LoadSpan::default(), body: Box::pin(body) }
     }
 
     /// Adds all that the load of a batch has collected, for the load of one of the batch's keys.
@@ -295,16 +301,9 @@ pub(crate) fn in_load() -> bool {
     CURRENT.try_with(|scope| scope.is_load).unwrap_or(false)
 }
 
-/// Where a call is made.
-#[derive(Default)]
-pub(crate) struct Surroundings {
-    pub(crate) in_load: bool,
-    pub(crate) observer: Option<Arc<CallObserver>>,
-}
-
-pub(crate) fn surroundings() -> Surroundings {
-    let of = |scope: &Arc<Scope>| Surroundings { in_load: scope.is_load, observer: scope.observer.clone() };
-    CURRENT.try_with(of).unwrap_or_default()
+/// Whether this task is in no load, and nobody observes it.
+pub(crate) fn is_alone() -> bool {
+    CURRENT.try_with(|_| ()).is_err()
 }
 
 /// Tells whoever observes this task of a call.

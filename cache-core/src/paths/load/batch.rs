@@ -11,7 +11,7 @@ use super::{Filling, LoadRun, Loading};
 use crate::config::{BATCH_BYTES, BATCH_WINDOW};
 use crate::entry::codec::Encoding;
 use crate::name::Names;
-use crate::observe::{Event, NotStored, SharedCounters};
+use crate::observe::{Event, LoadSpan, NotStored, SharedCounters};
 use crate::paths::lease::Renewal;
 use crate::paths::subject::Subject;
 use crate::runtime::Runtime;
@@ -73,7 +73,8 @@ impl BatchLoading {
 
     /// The body, to be run between [`begin`](Self::begin) and [`end`](Self::end).
     pub(crate) fn body<F: Future>(&self, body: F) -> Inside<F> {
-        self.scope.clone().around(body)
+        let span = LoadSpan::new(&self.runtime.config.namespace, &self.counters, self.loads.len());
+        self.scope.clone().around(body).spanned(span)
     }
 
     /// The body has run.
