@@ -18,7 +18,7 @@ impl Stats {
     /// # async fn main() {
     /// # let cache = cache_core::Cache::builder().namespace("shop").build().unwrap();
     /// # let load = || async { Ok::<_, std::convert::Infallible>(42) };
-    /// # cache.get_or_load(cache_core::key!("answer", 7), load).await.unwrap();
+    /// # cache.get_or_load("answer:7", load).await.unwrap();
     /// let text = cache.stats().to_prometheus();
     /// let misses = r#"cache_calls_total{cache="shop",prefix="answer",result="miss"} 1"#;
     /// assert!(text.contains(misses), "{text}");
