@@ -64,6 +64,9 @@ pub fn observe(meter: &Meter, cache: &Cache) {
     }
 }
 
+/// Values of a counter, each with its bound if it is that of a bucket.
+type Counts = Vec<(Option<String>, u64)>;
+
 /// What one collection reads.
 struct Snapshots {
     cache: Cache,
@@ -102,7 +105,7 @@ impl Instrument<'_> {
     }
 
     /// A counter that each sample has some values for, each with its bound.
-    fn counter(&self, suffix: &str, values: fn(&MetricValue) -> Vec<(Option<String>, u64)>) {
+    fn counter(&self, suffix: &str, values: fn(&MetricValue) -> Counts) {
         let ((name, unit), metric, snapshots) = (self.name(suffix), self.metric, self.snapshots.clone());
         let counter = self.meter.u64_observable_counter(name).with_unit(unit).with_description(self.help);
         counter
