@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
 use super::drive::{Marking, drive_marking};
 use super::invalidate::{Obligation, report, to_the_end};
@@ -18,7 +19,6 @@ use crate::error::{Error, ErrorKind};
 use crate::invalidation::{Invalidated, Targets};
 use crate::observe::Event;
 use crate::runtime::Runtime;
-use crate::store::ClosingId;
 
 /// A mark is renewed so many times in its lifetime: one renewal may fail.
 const RENEWALS_PER_LIFETIME: u32 = 3;
@@ -78,12 +78,12 @@ impl Closing {
         }
     }
 
-    /// Hands over what has to be opened to a write that opens it. `None`: nothing is closed.
-    pub(crate) fn into_write(mut self) -> Option<(Obligation, ClosingId)> {
+    /// Hands over what has to be opened to a write that opens it after the end of the renewal.
+    /// `None`: nothing is closed.
+    pub(crate) fn into_write(mut self) -> Option<(Obligation, Option<JoinHandle<()>>)> {
         let mut closed = self.closed.take()?;
-        closed.end_renewal();
-        let by = closed.obligation.by();
-        Some((closed.obligation, by))
+        let renewal = closed.end_renewal();
+        Some((closed.obligation, renewal))
     }
 }
 
@@ -103,8 +103,12 @@ impl fmt::Debug for Closing {
 
 impl Closed {
     fn open(mut self) -> impl Future<Output = Result<Invalidated, Error>> + Send + use<> {
-        self.end_renewal();
-        self.obligation.open()
+        let renewal = self.end_renewal();
+        let obligation = self.obligation;
+        async move {
+            end_of(renewal, obligation.runtime()).await;
+            obligation.open().await
+        }
     }
 
     fn open_and_report(self, function: Cow<'static, str>) -> impl Future<Output = ()> + Send + use<> {
@@ -115,10 +119,20 @@ impl Closed {
         report(self.open(), say)
     }
 
-    fn end_renewal(&mut self) {
-        if let Some(renewal) = take(&mut self.renewal) {
-            renewal.abort();
-        }
+    /// Returns it while it may still be under way.
+    fn end_renewal(&mut self) -> Option<JoinHandle<()>> {
+        let renewal = take(&mut self.renewal)?;
+        renewal.abort();
+        Some(renewal)
+    }
+}
+
+/// Waits for a renewal that was told to end: one that is under way would close the names again
+/// after they are opened. On a runtime that stands still it does not end, so it is waited for as
+/// long as its command may take.
+pub(crate) async fn end_of(renewal: Option<JoinHandle<()>>, runtime: &Runtime) {
+    if let (Some(renewal), Ok(_)) = (renewal, timers()) {
+        _ = timeout(runtime.config.operation_deadline, renewal).await;
     }
 }
 

@@ -63,12 +63,16 @@ pub(crate) fn write(
     prepared: Prepared,
     closing: Option<Closing>,
 ) -> impl Future<Output = Result<Put, Error>> + Send + use<> {
-    let (obligation, opens) = match closing.and_then(Closing::into_write) {
-        Some((obligation, by)) => (obligation, Some(by)),
-        None => (removal(&subject), None),
+    let (obligation, opens, renewal) = match closing.and_then(Closing::into_write) {
+        Some((obligation, renewal)) => {
+            let by = obligation.by();
+            (obligation, Some(by), renewal)
+        }
+        None => (removal(&subject), None, None),
     };
     async move {
         let (Some((key, store)), runtime) = (subject.place(), &subject.runtime) else { return Ok(Put::default()) };
+        closing::end_of(renewal, runtime).await;
         let mut budget = Budget::new(runtime.config.operation_deadline);
         let (_under_way, begun) = (runtime.change(), clock::now());
         let fill = prepared.fill(&key.text, Token::new());

@@ -81,6 +81,43 @@ async fn marks_are_renewed_while_the_closing_is_held_and_not_longer() {
     assert_eq!(store.calls(Op::Close) - 1, renewals);
 }
 
+/// ★ It would close the names again, and nobody opens them then.
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn no_renewal_overtakes_the_opening() {
+    for writes in [false, true] {
+        let store = Faulty::new();
+        let cache = with(&store, |config| {
+            (config.closing_lifetime, config.operation_deadline) =
+                (Duration::from_millis(1_500), Duration::from_secs(60));
+        });
+        let (gate, cached) = (Gate::default(), cache.clone());
+        let body = gate.body(1);
+        let mut change = tokio::spawn(async move {
+            if writes {
+                write(&cached, body).await;
+            } else {
+                let closing = cached.close(Invalidation::new().key("k")).await.unwrap();
+                body.await;
+                closing.open().await.unwrap();
+            }
+        });
+        gate.reached().await;
+        let renewal = store.block(Op::Close);
+        let meet = || {
+            let renewal = renewal.clone();
+            tokio::task::spawn_blocking(move || _ = renewal.wait())
+        };
+        meet().await.unwrap();
+        gate.open();
+        let overtaken = tokio::time::timeout(Duration::from_millis(200), &mut change).await;
+        meet().await.unwrap();
+        assert!(overtaken.is_err(), "opened while a renewal was under way");
+        change.await.unwrap();
+        call(&cache, 2).await;
+        assert_eq!(stored(&cache, "k").await, Some(2), "nothing is closed");
+    }
+}
+
 /// As when its process is gone, or cannot reach the store.
 #[tokio::test(start_paused = true)]
 async fn marks_that_nobody_renews_end_with_their_lifetime() {

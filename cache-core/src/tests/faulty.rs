@@ -2,7 +2,7 @@
 //! they take effect.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Barrier, Mutex, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -63,6 +63,7 @@ struct Plan {
     looks: Vec<usize>,
     before: HashMap<Op, VecDeque<Gate>>,
     after: HashMap<Op, VecDeque<Gate>>,
+    blocking: HashMap<Op, Arc<Barrier>>,
     never_done: bool,
     breaker_open: bool,
     mute: bool,
@@ -136,6 +137,13 @@ impl Faulty {
     /// How often what vouches for copies was to do so anew.
     pub(super) fn confirmed(&self) -> usize {
         self.plan(|plan| plan.confirmed)
+    }
+
+    /// The next call blocks its thread before it takes effect, from one wait of two to the next.
+    pub(super) fn block(&self, op: Op) -> Arc<Barrier> {
+        let barrier = Arc::new(Barrier::new(2));
+        self.plan(|plan| plan.blocking.insert(op, barrier.clone()));
+        barrier
     }
 
     /// Whoever watches hears nothing: every push is lost.
@@ -220,6 +228,10 @@ impl Faulty {
         }
         if !latency.is_zero() {
             tokio::time::sleep(latency).await;
+        }
+        if let Some(barrier) = self.plan(|plan| plan.blocking.remove(&op)) {
+            barrier.wait();
+            barrier.wait();
         }
         let answer = operation.await;
         if let Some(gate) = self.plan(|plan| plan.after.get_mut(&op).and_then(VecDeque::pop_front)) {
