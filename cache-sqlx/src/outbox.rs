@@ -127,7 +127,14 @@ impl<DB: Dialect> Outbox<DB> {
                 }
             }
         }
-        cache.invalidate(untrue).await?;
+        if let Err(error) = cache.invalidate(untrue).await {
+            // Given back now. A claim that is dropped keeps its rows from other relays until the
+            // pool has ended it.
+            if let Some(claim) = claim {
+                claim.rollback().await?;
+            }
+            return Err(error.into());
+        }
         match claim {
             Some(mut claim) => {
                 DB::strike(&mut claim, &ids).await?;
