@@ -108,7 +108,27 @@ impl<DB: Dialect> Outbox<DB> {
         relayed: &mut Relayed,
     ) -> Result<Option<i64>, Error> {
         let mut claim = if DB::CLAIMS { Some(self.pool.begin().await?) } else { None };
-        let rows = match &mut claim {
+        let last = self.relay_claimed(&mut claim, cache, which, after, relayed).await;
+        // Ended now, either way. A claim that is dropped keeps its rows from other relays until the
+        // pool has ended it.
+        match (claim, &last) {
+            (Some(claim), Ok(_)) => claim.commit().await?,
+            // If that fails, the connection is gone, and the claim with it.
+            (Some(claim), Err(_)) => _ = claim.rollback().await,
+            (None, _) => {}
+        }
+        last
+    }
+
+    async fn relay_claimed(
+        &self,
+        claim: &mut Option<sqlx::Transaction<'static, DB>>,
+        cache: &Cache,
+        which: Which,
+        after: i64,
+        relayed: &mut Relayed,
+    ) -> Result<Option<i64>, Error> {
+        let rows = match claim {
             Some(claim) => DB::page(claim, after, which).await?,
             None => DB::page(&mut *self.pool.acquire().await?, after, which).await?,
         };
@@ -127,19 +147,9 @@ impl<DB: Dialect> Outbox<DB> {
                 }
             }
         }
-        if let Err(error) = cache.invalidate(untrue).await {
-            // Given back now. A claim that is dropped keeps its rows from other relays until the
-            // pool has ended it.
-            if let Some(claim) = claim {
-                claim.rollback().await?;
-            }
-            return Err(error.into());
-        }
+        cache.invalidate(untrue).await?;
         match claim {
-            Some(mut claim) => {
-                DB::strike(&mut claim, &ids).await?;
-                claim.commit().await?;
-            }
+            Some(claim) => DB::strike(claim, &ids).await?,
             None => DB::strike(&mut *self.pool.acquire().await?, &ids).await?,
         }
         relayed.done += ids.len() as u64;
