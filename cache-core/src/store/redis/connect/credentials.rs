@@ -46,6 +46,11 @@ impl Credentials {
         Self { user: Some(user.into()), password: password.into(), valid_for: None }
     }
 
+    /// Those in a URL. A user without a password is nobody.
+    pub(super) fn in_url(user: Option<&String>, password: Option<&String>) -> Option<Self> {
+        Some(Self { user: user.cloned(), password: password?.clone(), valid_for: None })
+    }
+
     /// The password of the server's default user.
     pub fn of_default_user(password: impl Into<String>) -> Self {
         Self { user: None, password: password.into(), valid_for: None }
@@ -58,6 +63,20 @@ impl Credentials {
     pub fn valid_for(mut self, time: Duration) -> Self {
         self.valid_for = Some(time);
         self
+    }
+
+    /// The arguments of `AUTH`, alone or in `HELLO`. `HELLO` always names the user.
+    pub(super) fn add_to(&self, command: Command) -> Command {
+        command.arg(self.user.as_deref().unwrap_or("default")).arg(&self.password)
+    }
+}
+
+/// The first command on a connection: asks for RESP3, and logs in.
+pub(super) fn hello(credentials: Option<&Credentials>) -> Command {
+    let hello = Command::new("HELLO").arg("3");
+    match credentials {
+        Some(credentials) => credentials.add_to(hello.arg("AUTH")),
+        None => hello,
     }
 }
 
@@ -98,11 +117,7 @@ impl Logins {
     /// `Config`: the URL has credentials, and the builder a provider.
     pub(super) fn of(target: &ServerUrl, provider: Option<&CredentialsProvider>) -> Result<Self, Fault> {
         match (&target.password, provider) {
-            (_, None) => Ok(Self::Fixed(target.password.as_ref().map(|password| Credentials {
-                user: target.user.clone(),
-                password: password.clone(),
-                valid_for: None,
-            }))),
+            (_, None) => Ok(Self::Fixed(Credentials::in_url(target.user.as_ref(), target.password.as_ref()))),
             (None, Some(provider)) if target.user.is_none() => Ok(Self::Provided(provider.clone())),
             _ => Err(Fault::config("the URL has credentials, and the builder a provider of others: leave one out")),
         }
@@ -125,17 +140,11 @@ impl Logins {
 
 /// Credentials, and when they were asked for.
 pub(super) struct Login {
-    credentials: Credentials,
+    pub(super) credentials: Credentials,
     asked_at: Instant,
 }
 
 impl Login {
-    /// The arguments of `AUTH`, alone or in `HELLO`. `HELLO` always names the user.
-    pub(super) fn add_to(&self, command: Command) -> Command {
-        let user = self.credentials.user.as_deref().unwrap_or("default");
-        command.arg(user).arg(&self.credentials.password)
-    }
-
     /// How long this login lasts; `None`: as long as the connection.
     pub(super) fn validity(&self) -> Option<Validity> {
         let lifetime = self.credentials.valid_for?;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::connection::Connection;
-use super::credentials::{Login, Validity};
+use super::credentials::{Login, Validity, hello};
 use super::fault::Fault;
 use super::primary::{Hello, Primary};
 use super::shared::Shared;
@@ -73,11 +73,7 @@ pub(super) async fn handshake(
 /// Says hello, in a round trip of its own: Redis closes the connection of a user that is unknown
 /// yet and sends as much as the scripts are.
 async fn log_in(connection: &Connection, login: Option<&Login>) -> Result<Reply, Fault> {
-    let mut hello = Command::new("HELLO").arg("3");
-    if let Some(login) = login {
-        hello = login.add_to(hello.arg("AUTH"));
-    }
-    match connection.send_all(&[hello]).await?.pop() {
+    match connection.send_all(&[hello(login.map(|login| &login.credentials))]).await?.pop() {
         Some(Reply::Error(error)) => Err(Fault::of_reply(&error)),
         reply => reply.ok_or_else(Fault::connection_lost),
     }

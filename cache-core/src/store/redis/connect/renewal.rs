@@ -48,6 +48,6 @@ pub(super) async fn renew(
 
 async fn log_in_again(connection: &Connection, logins: &Logins) -> Result<Option<Validity>, Fault> {
     let Some(login) = logins.next().await? else { return Ok(None) };
-    connection.send(&Invocation::command(login.add_to(Command::new("AUTH"))), None).await?;
+    connection.send(&Invocation::command(login.credentials.add_to(Command::new("AUTH"))), None).await?;
     Ok(login.validity())
 }

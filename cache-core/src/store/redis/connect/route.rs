@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::access::Access;
+use super::credentials::Credentials;
 use super::dial::{Dialer, Transport, unix};
 use super::fault::Fault;
 use super::sentinel::Sentinels;
@@ -47,7 +48,8 @@ pub(super) fn to(target: &ServerUrl, access: &Access, patience: Duration) -> Res
             Box::pin(async move { Ok(Route::fixed(unix(&path).await?)) })
         }),
         Address::Sentinel { sentinels, primary, .. } => {
-            let login = target.sentinel_login.clone();
+            let (user, password) = &target.sentinel_login;
+            let login = Credentials::in_url(user.as_ref(), password.as_ref());
             let sentinels = Arc::new(Sentinels::new(sentinels, primary, login, dialer.clone(), patience));
             Box::new(move || {
                 let (dialer, sentinels) = (dialer.clone(), sentinels.clone());

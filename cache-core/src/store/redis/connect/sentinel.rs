@@ -9,6 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{sleep, timeout};
 
 use super::backoff::Backoff;
+use super::credentials::{Credentials, hello};
 use super::dial::{Dialer, Transport};
 use super::fault::Fault;
 use super::url::HostPort;
@@ -23,8 +24,7 @@ const SWITCH: &str = "+switch-master";
 pub(super) struct Sentinels {
     places: Vec<HostPort>,
     primary: String,
-    /// User and password.
-    login: (Option<String>, Option<String>),
+    login: Option<Credentials>,
     dialer: Dialer,
     /// How long one of them may take to answer.
     patience: Duration,
@@ -36,7 +36,7 @@ impl Sentinels {
     pub(super) fn new(
         places: Vec<HostPort>,
         primary: String,
-        login: (Option<String>, Option<String>),
+        login: Option<Credentials>,
         dialer: Dialer,
         patience: Duration,
     ) -> Self {
@@ -117,7 +117,7 @@ impl Dialogue {
         let stream = sentinels.dialer.open(place).await?;
         let mut dialogue = Self { stream, reader: Reader::default(), switched_to: None };
         let to = |fault: Fault| fault.of_sentinel(place);
-        dialogue.log_in(&sentinels.login).await.map_err(to)?;
+        dialogue.log_in(sentinels.login.as_ref()).await.map_err(to)?;
         // First: nothing is missed between the answer and the subscription.
         dialogue.subscribe(&sentinels.primary).await.map_err(to)?;
         match dialogue.ask(&sentinels.primary).await.map_err(to)? {
@@ -129,12 +129,8 @@ impl Dialogue {
         }
     }
 
-    async fn log_in(&mut self, (user, password): &(Option<String>, Option<String>)) -> Result<(), Fault> {
-        let mut hello = Command::new("HELLO").arg("3");
-        if let Some(password) = password {
-            hello = hello.arg("AUTH").arg(user.as_deref().unwrap_or("default")).arg(password);
-        }
-        self.send(&hello).await?;
+    async fn log_in(&mut self, login: Option<&Credentials>) -> Result<(), Fault> {
+        self.send(&hello(login)).await?;
         self.reply(None).await.map(drop)
     }
 
