@@ -13,7 +13,6 @@ mod metrics;
 mod not_stored;
 mod pace;
 mod prometheus;
-mod reason;
 mod relapses;
 mod spans;
 mod stats;
