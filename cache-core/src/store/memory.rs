@@ -46,6 +46,9 @@ mod model;
 #[cfg(test)]
 mod tests;
 
+#[cfg(test)]
+pub(crate) use model::unwind;
+
 /// Lives as long as its last handle. Nothing is written to disk, and no other process sees it.
 ///
 /// # Limits

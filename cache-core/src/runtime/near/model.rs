@@ -6,6 +6,8 @@
 
 use std::collections::{BTreeSet, HashSet, VecDeque};
 
+use crate::store::memory::unwind;
+
 /// How long an answer counts from the moment of its question, in ticks.
 const TRUST: u8 = 1;
 
@@ -394,22 +396,12 @@ fn explore(scene: &Scene, off: Option<Rule>) -> Explored {
             trace.push((reached_by, what.to_owned()));
             if let Some(stale) = next.stale_hit(off) {
                 trace.push((trace.len() - 1, stale));
-                return Explored { states: seen.len(), stale: Some(unwound(&trace)) };
+                return Explored { states: seen.len(), stale: Some(unwind(&trace)) };
             }
             left.push((next, trace.len() - 1));
         }
     }
     Explored { states: seen.len(), stale: None }
-}
-
-fn unwound(trace: &[(usize, String)]) -> Vec<String> {
-    let (mut steps, mut at) = (Vec::new(), trace.len() - 1);
-    while at > 0 {
-        steps.push(trace[at].1.clone());
-        at = trace[at].0;
-    }
-    steps.reverse();
-    steps
 }
 
 #[test]

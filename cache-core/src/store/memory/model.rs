@@ -105,7 +105,8 @@ fn explore(program: &'static Program, rules: Rules) -> Explored {
     explored
 }
 
-fn unwind(trace: &[(usize, String)]) -> Vec<String> {
+/// The steps that led to the last state: each state is noted with the number of the one before.
+pub(crate) fn unwind(trace: &[(usize, String)]) -> Vec<String> {
     let mut steps = Vec::new();
     let mut at = trace.len() - 1;
     while at > 0 {
