@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::{Gate, Probe};
+use crate::{Gate, Probe, Source};
 
 /// A little database: rows of text, a count of reads, and a gate in front of any one read's return.
 #[derive(Clone, Debug, Default)]
@@ -58,6 +58,16 @@ impl Data {
     }
 
     // A test that panics while it reads leaves the rows as they are.
+    /// For loads of a [`World`](crate::World): rows named by number, each with a number in it, or
+    /// 0. Pauses are rows, too.
+    pub fn source(&self) -> Source {
+        let data = self.clone();
+        Arc::new(move |datum| {
+            let data = data.clone();
+            Box::pin(async move { data.read(&datum.to_string()).await.parse().unwrap_or(0) })
+        })
+    }
+
     fn rows(&self) -> MutexGuard<'_, BTreeMap<String, Row>> {
         self.rows.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -6,7 +6,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 
 use cache_core::{Cache, CacheContext, Closing, IntoKey, Invalidation, Key, cached, invalidates, write_through};
-use cache_tests::{COMMIT, COMMITTED, Data, Source, TestStore, Worker, each_server, each_store, ready, until};
+use cache_tests::{COMMIT, COMMITTED, Data, TestStore, Worker, each_server, each_store, ready, until};
 use tokio::task::JoinHandle;
 
 #[derive(Clone, CacheContext)]
@@ -212,14 +212,7 @@ struct Processes {
 impl Processes {
     async fn start(store: &TestStore) -> Self {
         let data = Data::new();
-        let rows: Source = {
-            let data = data.clone();
-            Arc::new(move |datum| {
-                let data = data.clone();
-                Box::pin(async move { data.read(&datum.to_string()).await.parse().unwrap_or(0) })
-            })
-        };
-        let start = || Worker::start(PROGRAM, store.url(), store.namespace(), rows.clone());
+        let start = || Worker::start(PROGRAM, store.url(), store.namespace(), data.source());
         let (reader, writer) = (Arc::new(start().await), start().await);
         Self { data, reader, writer }
     }

@@ -3,18 +3,9 @@
 
 use std::sync::Arc;
 
-use cache_tests::{Data, PAUSE, Source, TestStore, Worker, each_server};
+use cache_tests::{Data, PAUSE, TestStore, Worker, each_server};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_cache-test-worker");
-
-/// Loads of a worker read rows named by number; pauses are rows, too.
-fn rows(data: &Data) -> Source {
-    let data = data.clone();
-    Arc::new(move |datum| {
-        let data = data.clone();
-        Box::pin(async move { data.read(&datum.to_string()).await.parse().unwrap_or(0) })
-    })
-}
 
 struct Processes {
     data: Data,
@@ -25,7 +16,7 @@ struct Processes {
 impl Processes {
     async fn start(store: &TestStore) -> Self {
         let data = Data::new();
-        let start = || Worker::start(PROGRAM, store.url(), store.namespace(), rows(&data));
+        let start = || Worker::start(PROGRAM, store.url(), store.namespace(), data.source());
         let (reader, writer) = (Arc::new(start().await), start().await);
         Self { data, reader, writer }
     }
