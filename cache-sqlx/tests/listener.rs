@@ -6,9 +6,10 @@ use std::time::{Duration, Instant};
 
 use cache_core::{Cache, key};
 use cache_sqlx::limits::RELAY_INTERVAL;
-use cache_sqlx::{Outbox, Triggers};
+use cache_sqlx::{ErrorKind, Outbox, Triggers};
 use cache_tests::until;
-use sqlx::{AssertSqlSafe, PgPool, Postgres};
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool, Postgres};
 use tokio::task::JoinHandle;
 
 /// A listener on flights that change.
@@ -171,4 +172,27 @@ fn a_relay_leaves_the_rows_of_another_one_alone() {
         claim.rollback().await.unwrap();
         assert_eq!(listening.outbox.relay(&listening.cache).await.unwrap().done, 1);
     });
+}
+
+/// Even while nothing runs that the pool has begun.
+#[test]
+fn the_rows_of_a_relay_that_failed_are_free_at_once() {
+    cache_tests::run(0, async {
+        let mut listening = Listening::start().await;
+        listening.task.abort();
+        let _ = (&mut listening.task).await;
+        listening.change(1).await;
+        let away = Cache::open("redis://127.0.0.1:1").unwrap();
+        assert_eq!(listening.outbox.relay(&away).await.unwrap_err().kind(), ErrorKind::Cache);
+        let options = (*listening.pool.connect_options()).clone();
+        // This thread stands still meanwhile.
+        let free = std::thread::spawn(|| tokio::runtime::Runtime::new().unwrap().block_on(free_rows(options)));
+        assert_eq!(free.join().unwrap(), 1);
+    });
+}
+
+async fn free_rows(options: PgConnectOptions) -> usize {
+    let mut connection = PgConnection::connect_with(&options).await.unwrap();
+    let free = sqlx::query("SELECT FROM cache_outbox FOR UPDATE SKIP LOCKED").fetch_all(&mut connection).await;
+    free.unwrap().len()
 }
