@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use tokio::time::timeout;
+
 use crate::{Raw, Server, ServerKind, ServerOptions, until};
 
 /// The name by which the sentinels know the primary.
@@ -11,6 +13,9 @@ pub const PRIMARY: &str = "main";
 const USER: &str = "watcher";
 /// How long a primary is silent before the sentinels replace it.
 pub const DOWN_AFTER: Duration = Duration::from_millis(500);
+
+/// How long a failover may take that is not given up.
+const FAILOVER_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Two servers, one the replica of the other, and three sentinels. Dropping it kills all of them.
 #[derive(Debug)]
@@ -81,13 +86,16 @@ impl SentinelSet {
     /// Has the sentinels make the replica the primary; returns when they have agreed.
     pub async fn fail_over(&self) {
         let before = self.primary().await;
-        until(async || {
-            // Refused or given up while they are busy with the one before.
+        let agreed = || until(async || self.primary().await != before);
+        loop {
+            // Refused while one is under way, which may be given up.
             let mut raw = self.raw_sentinel().await;
             let _ = redis::cmd("SENTINEL").arg("FAILOVER").arg(PRIMARY).exec_async(raw.connection()).await;
-            self.primary().await != before
-        })
-        .await;
+            // Asked for again too soon, they would go on to make the first one the primary again.
+            if timeout(FAILOVER_PATIENCE, agreed()).await.is_ok() {
+                return;
+            }
+        }
     }
 
     async fn raw_sentinel(&self) -> Raw {

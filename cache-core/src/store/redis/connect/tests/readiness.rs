@@ -49,8 +49,9 @@ async fn ready_waits_for_an_answer_and_tries_ever_more_rarely() {
         fake.set_role("master");
     });
     assert!((healed..=healed + RECONNECT_DELAY_MAX).contains(&took), "ready after {took:?}");
+    // Some ninety, and chance decides. Tries that did not grow rarer would be 400.
     let asked = fake.asked();
-    assert!((10..100).contains(&asked), "{asked} tries");
+    assert!((10..200).contains(&asked), "{asked} tries");
 }
 
 #[tokio::test(start_paused = true)]
