@@ -16,6 +16,7 @@ mod in_process;
 mod large;
 mod memory;
 mod million;
+mod near;
 mod rounds;
 mod scale;
 mod scripts;
@@ -28,9 +29,14 @@ const WORKERS: usize = 2;
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    if let Some(("crowd", rest)) = arguments.split_first().map(|(first, rest)| (first.as_str(), rest)) {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        return runtime.expect("a tokio runtime").block_on(cache_tests::crowd_main(rest));
+    if let Some((first, rest)) = arguments.split_first() {
+        let alone = || tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a tokio runtime");
+        if first == "crowd" {
+            return alone().block_on(cache_tests::crowd_main(rest));
+        }
+        if first == "near-crowd" {
+            return alone().block_on(cache_tests::near_main(rest));
+        }
     }
     let quick = arguments.iter().any(|argument| argument == "--quick");
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build();
@@ -54,6 +60,7 @@ async fn compare(name: &str, quick: bool) {
         "memory" => memory::run(&server).await,
         "large" => large::run(&server, rounds, slice(300, 1_000)).await,
         "wake" => wake::run(rounds).await,
+        "near" => near::run(&server, if quick { 100_000 } else { 1_000_000 }).await,
         "cascade" => cascade::run(&server, rounds).await,
         "scale" => scale::run(&server, rounds, slice(200, 700), if quick { 100_000 } else { 1_000_000 }).await,
         "million" => million::run(&server, if quick { 100_000 } else { 1_000_000 }).await,

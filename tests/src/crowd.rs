@@ -170,7 +170,7 @@ fn parse(line: &str) -> Message {
     }
 }
 
-fn wall_us() -> u64 {
+pub(crate) fn wall_us() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros() as u64)
 }
 

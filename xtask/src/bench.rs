@@ -14,7 +14,8 @@ const PAGE: &str = "cache-core/docs/performance.md";
 const COMMAND: &str = "<!-- cargo xtask bench ";
 const END: &str = "<!-- end -->";
 /// What is made without names: the others take minutes each.
-const SHORT: [&str; 9] = ["hit", "in-process", "server-time", "scripts", "batch", "memory", "large", "wake", "cascade"];
+const SHORT: [&str; 10] =
+    ["hit", "in-process", "near", "server-time", "scripts", "batch", "memory", "large", "wake", "cascade"];
 const USAGE: &str = "cargo xtask bench [all | names] [--quick] [--write]";
 /// The packages in `benches/` are a workspace of their own, so that users never build the peers.
 const WORKSPACE: [&str; 5] = ["--release", "--manifest-path", "benches/Cargo.toml", "--target-dir", "target/benches"];
