@@ -17,7 +17,7 @@ use crate::store::far;
 use crate::store::memory::MemoryStore;
 use crate::store::{
     ClockReading, ClosingId, CopyKeeper, Fill, FillReply, IfPresent, KeyFacts, LeaseReply, LeaseRequest, Look, Recall,
-    Removal, Sight, Store, StoreFuture, StoreHealth, SweepReply, SweepScope, Token, Voucher, Watch, Watches,
+    Refusal, Removal, Sight, Store, StoreFuture, StoreHealth, SweepReply, SweepScope, Token, Voucher, Watch, Watches,
     WriteReply,
 };
 
@@ -70,6 +70,7 @@ struct Plan {
     sweeps: Vec<SweepScope>,
     ttls: Vec<Duration>,
     confirmed: usize,
+    clock_lost: bool,
 }
 
 impl Faulty {
@@ -158,6 +159,11 @@ impl Faulty {
     /// The breaker is open from now on, whatever the store answers if it is asked all the same.
     pub(super) fn break_open(&self) {
         self.plan(|plan| plan.breaker_open = true);
+    }
+
+    /// The next fill finds another clock than its reading was taken from.
+    pub(super) fn lose_clock(&self) {
+        self.plan(|plan| plan.clock_lost = true);
     }
 
     /// Something always stays pending.
@@ -350,6 +356,10 @@ impl Store for Faulty {
 
     fn fill<'a>(&'a self, fill: Fill<'a>, until: Instant) -> StoreFuture<'a, FillReply> {
         self.plan(|plan| plan.ttls.push(fill.ttl));
+        if self.plan(|plan| std::mem::take(&mut plan.clock_lost)) {
+            let refused = async { Ok(FillReply::Refused(Refusal::ForeignIncarnation)) };
+            return self.through(Op::Fill, until, Box::pin(refused));
+        }
         self.through(Op::Fill, until, Box::pin(async move { self.0.store.fill(fill, until).await }))
     }
 

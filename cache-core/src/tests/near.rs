@@ -126,6 +126,23 @@ async fn a_load_drops_the_copy_of_what_it_replaces() {
     assert_eq!(call(&cache, 3).await, 2);
 }
 
+/// With the clock its fences are lost, and whatever they stood for.
+#[tokio::test(start_paused = true)]
+async fn a_fill_that_finds_another_clock_drops_all_copies() {
+    let (cache, store) = rig();
+    for (is_lost, served) in [(false, (0, 1)), (true, (1, 0))] {
+        copied(&cache, 1).await;
+        if is_lost {
+            store.lose_clock();
+        }
+        get(&cache, &format!("other:{is_lost}"), 1).await;
+        let before = counted(&cache);
+        assert_eq!(call(&cache, 1).await, 1);
+        let after = counted(&cache);
+        assert_eq!((after.hits - before.hits, after.near_hits - before.near_hits), served);
+    }
+}
+
 /// The entry of the version that came second; the refresh stores over that of the first one.
 #[tokio::test(start_paused = true)]
 async fn a_refresh_drops_the_copy_of_the_entry_beside_as_well() {

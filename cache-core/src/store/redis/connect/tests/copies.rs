@@ -117,6 +117,25 @@ async fn a_server_that_became_a_replica_vouches_for_nothing() {
     assert!(voucher.is_revoked());
 }
 
+/// Whichever connection has met it: the one for copies may still stand, and vouch for them.
+#[tokio::test(start_paused = true)]
+async fn that_all_may_have_changed_is_told_once_another_primary_is_known() {
+    let fake = Fake::new();
+    let (pool, told) = telling_pool(&fake);
+    let in_time = Duration::from_secs(1);
+    for (run_id, expected) in [("b", &["*"][..]), ("b", &[]), ("c", &["*"])] {
+        pool.ready(in_time).await.unwrap();
+        told.lock().unwrap().clear();
+        fake.become_primary(run_id);
+        fake.on("GET", Answer::Cut(Vec::new()));
+        get(&pool, "k").await.unwrap_err();
+        fake.on("GET", Answer::Echo);
+        pool.ready(in_time).await.unwrap();
+        get(&pool, "k").await.unwrap();
+        assert_eq!(*told.lock().unwrap(), expected, "{run_id}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn without_tracking_there_are_no_copies_and_reads_go_on() {
     let fake = Fake::new();
