@@ -216,6 +216,9 @@ pub(crate) const INVALIDATE_NAMES_PER_CHUNK: usize = 256;
 pub(crate) const INVALIDATE_MEMBERS_PER_CHUNK: usize = 300;
 /// Keys one pattern page looks at.
 pub(crate) const SWEEP_KEYS_PER_PAGE: usize = 300;
+/// Keys of the database that one page of a listing looks at: well below a millisecond, for nothing
+/// is done with them.
+pub(crate) const LIST_KEYS_PER_PAGE: usize = 1_000;
 /// Names and dependents that an explanation tells of: what a person reads. More are counted.
 pub(crate) const EXPLAIN_NAMES_MAX: usize = 256;
 pub(crate) const EXPLAIN_DEPENDENTS_MAX: usize = 50;

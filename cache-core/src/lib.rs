@@ -154,6 +154,7 @@ pub use paths::explain::{
     AdaptiveExplanation, DependentExplanation, EntryExplanation, Explanation, LeaseExplanation, NameExplanation,
     NameKind, UnstoredExplanation,
 };
+pub use paths::listing::{Listing, ListingCursor};
 pub use paths::preview::{Cause, Preview, PreviewEntry, PreviewLimit, PreviewStop};
 pub use paths::write_through::Put;
 #[cfg(feature = "redis")]

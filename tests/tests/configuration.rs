@@ -103,6 +103,7 @@ each_server! {
         for named in [Invalidation::new().pattern("a:*"), Invalidation::new().key("a:1").key("a:2")] {
             assert_eq!(cache.preview(named).await.unwrap().entries.len(), 2);
         }
+        assert!(cache.keys("a:*").next_page().await.is_ok_and(|page| page.is_some()));
         assert_eq!(cache.invalidate_pattern("a:*").await.unwrap().entries, 2);
         for shorter in [false, true] {
             assert_eq!(adaptive(&cache, 1).await, 1);

@@ -5,7 +5,9 @@ use crate::error::{Error, ErrorKind};
 use crate::invalidation::Invalidation;
 use crate::name::IntoKeyName;
 use crate::paths::explain::{self, Explanation};
+use crate::paths::listing::Listing;
 use crate::paths::preview::{self, Preview};
+use crate::store::Catalogue;
 
 impl Cache {
     /// What is known of a key: its entry without the value, its names and their last invalidations,
@@ -85,5 +87,26 @@ impl Cache {
             (_, Some(error)) => Err(error),
             (targets, None) => preview::preview(&self.runtime, &targets).await,
         }
+    }
+
+    /// The logical keys of live entries that match a pattern (`*` any text, `?` one byte, `[ab]`
+    /// one of these; [`escape_glob`](crate::escape_glob) takes text literally), page by page.
+    ///
+    /// Nothing is held between two pages. An entry that is there from the first page to the last is
+    /// told, perhaps on two pages; one that comes or goes meanwhile may or may not be told. A key
+    /// that ends in `~` and eight hex digits is the entry of another version of the program, beside
+    /// that of the key before the `~`.
+    ///
+    /// # Cost
+    /// See [`Listing::next_page`]: one round trip for each 1,000 keys of the database, by `SCAN`.
+    /// It writes nothing.
+    pub fn keys(&self, pattern: impl Into<String>) -> Listing {
+        Listing::new(self.runtime.clone(), Catalogue::Keys, pattern.into())
+    }
+
+    /// The tags that match a pattern and lead to something, page by page: those of live entries,
+    /// and for a while those of entries that have expired. Else as [`keys`](Self::keys).
+    pub fn tags(&self, pattern: impl Into<String>) -> Listing {
+        Listing::new(self.runtime.clone(), Catalogue::Tags, pattern.into())
     }
 }

@@ -5,6 +5,7 @@ mod drive;
 pub(crate) mod explain;
 pub(crate) mod invalidate;
 pub(crate) mod lease;
+pub(crate) mod listing;
 pub(crate) mod load;
 mod panics;
 pub(crate) mod preview;

@@ -14,9 +14,9 @@ use self::rules::Rules;
 use self::state::State;
 use super::watches::{Change, Watch, Watches};
 use super::{
-    ClockReading, ClosingId, CopyKeeper, CopyKeepers, Fill, FillReply, IfPresent, KeyFacts, LeaseReply, LeaseRequest,
-    Look, Recall, Remains, Removal, Sight, Store, StoreFuture, SweepReply, SweepScope, Token, Voucher, WriteReply,
-    too_many_closed,
+    Catalogue, CataloguePage, ClockReading, ClosingId, CopyKeeper, CopyKeepers, Fill, FillReply, IfPresent, KeyFacts,
+    LeaseReply, LeaseRequest, Look, Recall, Remains, Removal, Sight, Store, StoreFuture, SweepReply, SweepScope, Token,
+    Voucher, WriteReply, too_many_closed,
 };
 use crate::clock::{self, Instant};
 use crate::config::{Config, INVALIDATE_NAMES_PER_CHUNK};
@@ -298,6 +298,21 @@ impl Store for MemoryStore {
             match self.state.read() {
                 Ok(state) => Ok(state.look(look, self.now())),
                 Err(_) => Ok(Sight::default()), // see `write_state`
+            }
+        })
+    }
+
+    fn list<'a>(
+        &'a self,
+        catalogue: Catalogue,
+        pattern: &'a str,
+        cursor: u64,
+        _: Instant,
+    ) -> StoreFuture<'a, CataloguePage> {
+        Box::pin(async move {
+            match self.state.read() {
+                Ok(state) => Ok(state.list(catalogue, pattern, cursor, self.now())),
+                Err(_) => Ok(CataloguePage::default()), // see `write_state`
             }
         })
     }

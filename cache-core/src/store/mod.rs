@@ -1,5 +1,6 @@
 //! Where entries live, a method a round trip: nothing of types, freshness, flights and functions.
 
+mod catalogue;
 mod closing;
 #[cfg(test)]
 mod conformance;
@@ -14,6 +15,7 @@ mod scope;
 mod store;
 mod watches;
 
+pub(crate) use catalogue::{Catalogue, CataloguePage};
 pub(crate) use closing::{ClosingId, too_many_closed};
 pub(crate) use copies::{CopyKeeper, CopyKeepers, Remains, Voucher};
 pub(crate) use facts::{KeyFacts, LeaseFacts, NameFacts};

@@ -14,9 +14,9 @@ use crate::error::{Error, ErrorKind};
 use crate::name::Name;
 use crate::observe::StoreLinks;
 use crate::store::{
-    Change, ClockReading, ClosingId, CopyKeeper, CopyKeepers, Fill, FillReply, IfHeld, IfPresent, KeyFacts, LeaseReply,
-    LeaseRequest, Look, LossListener, Recall, Refusal, Removal, Sight, Store, StoreFuture, StoreHealth, StoreLoss,
-    SweepReply, SweepScope, Token, Voucher, Watch, WriteReply,
+    Catalogue, CataloguePage, Change, ClockReading, ClosingId, CopyKeeper, CopyKeepers, Fill, FillReply, IfHeld,
+    IfPresent, KeyFacts, LeaseReply, LeaseRequest, Look, LossListener, Recall, Refusal, Removal, Sight, Store,
+    StoreFuture, StoreHealth, StoreLoss, SweepReply, SweepScope, Token, Voucher, Watch, WriteReply,
 };
 
 mod connect;
@@ -351,6 +351,16 @@ impl Store for RedisStore {
 
     fn look<'a>(&'a self, look: Look<'a>, until: Instant) -> StoreFuture<'a, Sight> {
         Box::pin(self.look(look, until))
+    }
+
+    fn list<'a>(
+        &'a self,
+        catalogue: Catalogue,
+        pattern: &'a str,
+        cursor: u64,
+        until: Instant,
+    ) -> StoreFuture<'a, CataloguePage> {
+        Box::pin(self.list(catalogue, pattern, cursor, until))
     }
 
     fn ready(&self, timeout: Duration) -> StoreFuture<'_, ()> {

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::catalogue::{Catalogue, CataloguePage};
 use super::closing::ClosingId;
 use super::copies::{CopyKeeper, Voucher};
 use super::facts::KeyFacts;
@@ -394,6 +395,19 @@ pub(crate) trait Store: Send + Sync + 'static {
 
     /// Looks at what an invalidation would reach, and changes nothing.
     fn look<'a>(&'a self, look: Look<'a>, until: Instant) -> StoreFuture<'a, Sight>;
+
+    /// One page of the names that match `pattern`, of about [`LIST_KEYS_PER_PAGE`] names looked at.
+    /// A cursor of 0 begins. A name that is there from the first page to the last is on one of
+    /// them. Changes nothing.
+    ///
+    /// [`LIST_KEYS_PER_PAGE`]: crate::config::LIST_KEYS_PER_PAGE
+    fn list<'a>(
+        &'a self,
+        catalogue: Catalogue,
+        pattern: &'a str,
+        cursor: u64,
+        until: Instant,
+    ) -> StoreFuture<'a, CataloguePage>;
 
     /// Succeeds when the store answers and is usable, within `timeout`. A fault that waiting cannot
     /// cure (credentials, permissions, database) is a configuration error at once.

@@ -16,9 +16,9 @@ use crate::name::Name;
 use crate::store::far;
 use crate::store::memory::MemoryStore;
 use crate::store::{
-    ClockReading, ClosingId, CopyKeeper, Fill, FillReply, IfPresent, KeyFacts, LeaseReply, LeaseRequest, Look, Recall,
-    Refusal, Removal, Sight, Store, StoreFuture, StoreHealth, SweepReply, SweepScope, Token, Voucher, Watch, Watches,
-    WriteReply,
+    Catalogue, CataloguePage, ClockReading, ClosingId, CopyKeeper, Fill, FillReply, IfPresent, KeyFacts, LeaseReply,
+    LeaseRequest, Look, Recall, Refusal, Removal, Sight, Store, StoreFuture, StoreHealth, SweepReply, SweepScope,
+    Token, Voucher, Watch, Watches, WriteReply,
 };
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -38,6 +38,7 @@ pub(super) enum Op {
     Open,
     Sweep,
     Look,
+    List,
     Facts,
     Ready,
 }
@@ -399,6 +400,20 @@ impl Store for Faulty {
 
     fn look<'a>(&'a self, look: Look<'a>, until: Instant) -> StoreFuture<'a, Sight> {
         self.through(Op::Look, until, Box::pin(async move { self.0.store.look(look, until).await }))
+    }
+
+    fn list<'a>(
+        &'a self,
+        catalogue: Catalogue,
+        pattern: &'a str,
+        cursor: u64,
+        until: Instant,
+    ) -> StoreFuture<'a, CataloguePage> {
+        self.through(
+            Op::List,
+            until,
+            Box::pin(async move { self.0.store.list(catalogue, pattern, cursor, until).await }),
+        )
     }
 
     fn sweep<'a>(

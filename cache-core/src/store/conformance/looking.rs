@@ -4,9 +4,11 @@ use std::collections::BTreeSet;
 
 use super::*;
 use crate::cache::Cache;
-use crate::config::{EXPLAIN_DEPENDENTS_MAX, EXPLAIN_NAMES_MAX, INVALIDATE_NAMES_PER_CHUNK};
+use crate::config::{EXPLAIN_DEPENDENTS_MAX, EXPLAIN_NAMES_MAX, INVALIDATE_NAMES_PER_CHUNK, LIST_KEYS_PER_PAGE};
+use crate::error::ErrorKind;
 use crate::freshness::TtlClasses;
 use crate::invalidation::Invalidation;
+use crate::paths::listing::{Listing, ListingCursor};
 use crate::store::{ClosingId, KeyFacts, Look};
 use rig::parse;
 
@@ -20,6 +22,10 @@ on_every_store! {
     the_facts_tell_who_has_the_lease
     the_facts_tell_how_many_operations_have_closed_a_name
     the_facts_are_bounded
+    a_listing_has_every_key_and_no_bookkeeping
+    a_listing_has_the_tags_that_lead_to_something
+    a_listing_goes_page_by_page_and_can_be_resumed
+    a_listing_tells_of_no_entry_that_is_gone
 }
 
 const KEYS: [&str; 12] = ["a:0", "a:1", "a:2", "a:3", "a:4", "a:5", "b:0", "b:1", "b:2", "b:3", "b:4", "c"];
@@ -234,4 +240,65 @@ async fn the_facts_are_bounded(rig: Rig) {
     let known = facts(&rig, "a").await;
     assert_eq!((known.names.len(), known.entry_names), (1 + EXPLAIN_NAMES_MAX, 600));
     assert_eq!((known.first_dependents.len(), known.dependents), (EXPLAIN_DEPENDENTS_MAX, 55));
+}
+
+async fn all_of(mut listing: Listing) -> Vec<String> {
+    let mut names = BTreeSet::new();
+    while let Some(page) = listing.next_page().await.unwrap() {
+        assert!(page.is_sorted_by(|one, next| one < next), "{page:?}");
+        names.extend(page);
+    }
+    assert_eq!((listing.cursor(), listing.next_page().await.unwrap()), (None, None));
+    names.into_iter().collect()
+}
+
+async fn a_listing_has_every_key_and_no_bookkeeping(rig: Rig) {
+    rig.fill("flight:1", &["tT", "kb"]).await;
+    rig.fill("flight:2", &["kflight:1"]).await;
+    rig.fill("board", &[]).await;
+    rig.reading("leased").await;
+    rig.invalidate(&["kgone"]).await;
+    let cache = rig.cache();
+    assert_eq!(all_of(cache.keys("*")).await, ["board", "flight:1", "flight:2"]);
+    assert_eq!(all_of(cache.keys("flight:*")).await, ["flight:1", "flight:2"]);
+    assert_eq!(all_of(cache.keys("flight:[2-9]")).await, ["flight:2"]);
+    assert_eq!(all_of(cache.keys("T")).await, [""; 0]);
+    for bad in ["", "~index:*", "a\nb"] {
+        assert_eq!(cache.keys(bad).next_page().await.unwrap_err().kind(), ErrorKind::Config, "{bad:?}");
+    }
+}
+
+async fn a_listing_has_the_tags_that_lead_to_something(rig: Rig) {
+    rig.fill("a", &["tx:1", "tx:2", "kb"]).await;
+    rig.fill("b", &["tx:2", "ty"]).await;
+    let cache = rig.cache();
+    assert_eq!(all_of(cache.tags("*")).await, ["x:1", "x:2", "y"]);
+    assert_eq!(all_of(cache.tags("x:*")).await, ["x:1", "x:2"]);
+    rig.invalidate(&["tx:1"]).await;
+    assert_eq!(all_of(cache.tags("*")).await, ["x:2", "y"]);
+}
+
+async fn a_listing_goes_page_by_page_and_can_be_resumed(rig: Rig) {
+    rig.fill_many(2 * LIST_KEYS_PER_PAGE + 50, &["tT"]).await;
+    let cache = rig.cache();
+    let (mut seen, mut pages, mut listing) = (BTreeSet::new(), 0, cache.keys("m:*"));
+    while let Some(page) = listing.next_page().await.unwrap() {
+        // What a server returns beside the count that was asked for is the rest of a bucket.
+        assert!(page.len() <= LIST_KEYS_PER_PAGE + 100, "{}", page.len());
+        seen.extend(page);
+        pages += 1;
+        let Some(cursor) = listing.cursor() else { break };
+        listing = cache.keys("m:*").resume_at(cursor.to_string().parse::<ListingCursor>().unwrap());
+    }
+    assert_eq!(seen, (0..2 * LIST_KEYS_PER_PAGE + 50).map(|at| format!("m:{at}")).collect());
+    assert!(pages >= 3, "{pages}");
+}
+
+async fn a_listing_tells_of_no_entry_that_is_gone(rig: Rig) {
+    rig.fill_living("a", &["tT"], Duration::from_millis(1)).await;
+    rig.fill("b", &["tT"]).await;
+    while rig.get("a").await.is_some() {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(all_of(rig.cache().keys("*")).await, ["b"]);
 }

@@ -3,9 +3,9 @@
 use super::moment::Now;
 use super::state::State;
 use crate::clock::millis;
-use crate::config::{EXPLAIN_DEPENDENTS_MAX, EXPLAIN_NAMES_MAX, PREVIEW_PENDING_MAX};
+use crate::config::{EXPLAIN_DEPENDENTS_MAX, EXPLAIN_NAMES_MAX, LIST_KEYS_PER_PAGE, PREVIEW_PENDING_MAX};
 use crate::name::{Glob, Name};
-use crate::store::{KeyFacts, LeaseFacts, Look, NameFacts, Sight, SweepScope};
+use crate::store::{Catalogue, CataloguePage, KeyFacts, LeaseFacts, Look, NameFacts, Sight, SweepScope};
 
 impl State {
     pub(super) fn facts(&self, key: &Name, now: Now) -> KeyFacts {
@@ -66,6 +66,21 @@ impl State {
             }
         }
         sight
+    }
+
+    pub(super) fn list(&self, catalogue: Catalogue, pattern: &str, cursor: u64, now: Now) -> CataloguePage {
+        let page = match catalogue {
+            Catalogue::Keys => self.entries.page(cursor, LIST_KEYS_PER_PAGE),
+            Catalogue::Tags => self.indexes.page(cursor, LIST_KEYS_PER_PAGE),
+        };
+        let next = page.last().filter(|_| page.len() == LIST_KEYS_PER_PAGE).map(|(position, _)| *position);
+        let glob = Glob::new(pattern);
+        let is_meant = |name: &Name| match catalogue {
+            Catalogue::Keys => self.entries.get(name).is_some_and(|entry| entry.is_live(now.at)),
+            Catalogue::Tags => name.as_key().is_none(),
+        };
+        let names = page.iter().map(|(_, name)| name).filter(|name| glob.matches(name.text()) && is_meant(name));
+        CataloguePage { names: names.map(|name| name.text().into()).collect(), next }
     }
 
     fn look_at_members(&self, sight: &mut Sight, names: &[Name], from: u64, now: Now) {

@@ -78,6 +78,16 @@ impl Layout {
         [&escape_glob(&self.root), "~index:k", pattern].concat()
     }
 
+    /// A glob that matches the indexes of tags that match `pattern`.
+    pub(in crate::store::redis) fn tags_matching(&self, pattern: &str) -> String {
+        [&escape_glob(&self.root), "~index:t", pattern].concat()
+    }
+
+    /// The tag of an index.
+    pub(in crate::store::redis) fn tag<'a>(&self, index: &'a [u8]) -> Option<&'a str> {
+        self.logical(index)?.strip_prefix("~index:t")
+    }
+
     /// A glob that matches every index.
     pub(in crate::store::redis) fn all_indexes(&self) -> String {
         [&escape_glob(&self.root), "~index:*"].concat()
@@ -99,6 +109,9 @@ mod tests {
         assert_eq!(layout.learned("flight:42"), "shop:~learned:flight:42");
         assert_eq!(layout.staging(Token(255)), "shop:~staging:000000000000000000000000000000ff");
         assert_eq!(layout.dependents_matching("flight:*"), "shop:~index:kflight:*");
+        assert_eq!(layout.tags_matching("airport:*"), "shop:~index:tairport:*");
+        assert_eq!(layout.tag(b"shop:~index:tairport:DFW"), Some("airport:DFW"));
+        assert_eq!(layout.tag(b"shop:~index:kflight:42"), None);
     }
 
     #[test]

@@ -1,13 +1,14 @@
 //! Looks that change nothing: at what an invalidation would reach.
 
-use super::{RedisStore, StripeKey, reply, scripts};
+use super::{Command, RedisStore, StripeKey, reply, scripts};
 use crate::clock::Instant;
 use crate::config::{
-    EXPLAIN_DEPENDENTS_MAX, EXPLAIN_NAMES_MAX, LEARNED_BYTES_MAX, PREVIEW_PENDING_MAX, SWEEP_KEYS_PER_PAGE,
+    EXPLAIN_DEPENDENTS_MAX, EXPLAIN_NAMES_MAX, LEARNED_BYTES_MAX, LIST_KEYS_PER_PAGE, PREVIEW_PENDING_MAX,
+    SWEEP_KEYS_PER_PAGE,
 };
 use crate::error::Error;
 use crate::name::Name;
-use crate::store::{KeyFacts, Look, Sight, SweepScope};
+use crate::store::{Catalogue, CataloguePage, KeyFacts, Look, Sight, SweepScope};
 
 impl RedisStore {
     pub(super) async fn look(&self, look: Look<'_>, until: Instant) -> Result<Sight, Error> {
@@ -26,6 +27,27 @@ impl RedisStore {
         let args = [self.layout.root(), "", key, &limits[0], &limits[1], &limits[2]].map(str::as_bytes);
         let reply = self.pool.run(&scripts::EXPLAIN, self.stripe(key), &keys.map(String::as_str), &args, until).await?;
         Ok(KeyFacts { physical_key: Some(physical_key), ..reply::facts(&reply)? })
+    }
+
+    /// A plain `SCAN`: who lists need not know more of a key than its name.
+    pub(super) async fn list(
+        &self,
+        catalogue: Catalogue,
+        pattern: &str,
+        cursor: u64,
+        until: Instant,
+    ) -> Result<CataloguePage, Error> {
+        let glob = match catalogue {
+            Catalogue::Keys => self.layout.values_matching(pattern),
+            Catalogue::Tags => self.layout.tags_matching(pattern),
+        };
+        let scan = Command::new("SCAN").number(cursor).arg("MATCH").arg(glob);
+        let scan = scan.arg("COUNT").number(LIST_KEYS_PER_PAGE as u64);
+        let page = self.pool.command(StripeKey::new(&self.layout.clock()), scan, until).await?;
+        reply::catalogue(&page, |physical| match catalogue {
+            Catalogue::Keys => self.layout.logical(physical).filter(|key| !key.starts_with('~')),
+            Catalogue::Tags => self.layout.tag(physical),
+        })
     }
 
     /// What `preview.lua` is told behind root and nonce.

@@ -11,8 +11,8 @@ use crate::error::{Error, ErrorKind};
 use crate::name::Name;
 use crate::store::redis::resp::Reply;
 use crate::store::{
-    ClockReading, FillReply, KeyFacts, LeaseFacts, LeaseReply, NameFacts, Refusal, Removal, Sight, SweepReply,
-    WriteReply,
+    CataloguePage, ClockReading, FillReply, KeyFacts, LeaseFacts, LeaseReply, NameFacts, Refusal, Removal, Sight,
+    SweepReply, WriteReply,
 };
 
 pub(super) fn value(reply: Reply) -> Result<Option<Bytes>, Error> {
@@ -131,6 +131,18 @@ pub(super) fn sweep(reply: &Reply) -> Result<SweepReply, Error> {
     let [cursor, drained @ ..] = array(reply)? else { return Err(unexpected()) };
     let cursor: u64 = text(Some(cursor))?.parse().map_err(|_| unexpected())?;
     Ok(SweepReply { next: (cursor != 0).then_some(cursor), drained: removal(drained)? })
+}
+
+/// The answer to `SCAN`; `name` reads a physical key.
+pub(super) fn catalogue<'a>(
+    reply: &'a Reply,
+    name: impl Fn(&'a [u8]) -> Option<&'a str>,
+) -> Result<CataloguePage, Error> {
+    let [cursor, found] = array(reply)? else { return Err(unexpected()) };
+    let cursor: u64 = text(Some(cursor))?.parse().map_err(|_| unexpected())?;
+    // A key that is no text is none of ours.
+    let names = array(found)?.iter().filter_map(|key| name(key.text()?.as_bytes()).map(Box::from));
+    Ok(CataloguePage { names: names.collect(), next: (cursor != 0).then_some(cursor) })
 }
 
 /// See `preview.lua`.
@@ -342,6 +354,7 @@ mod tests {
                 drained(&reply).map(|_| ()),
                 sweep(&reply).map(|_| ()),
                 sight(&reply).map(|_| ()),
+                catalogue(&reply, |_| None).map(|_| ()),
                 facts(&reply).map(|_| ()),
                 on_record(&reply).map(|_| ()),
                 inheritance(&reply).map(|_| ()),
