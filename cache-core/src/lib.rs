@@ -157,6 +157,7 @@ pub use paths::explain::{
 pub use paths::listing::{Listing, ListingCursor};
 pub use paths::preview::{Cause, Preview, PreviewEntry, PreviewLimit, PreviewStop};
 pub use paths::write_through::Put;
+pub use store::StoreKey;
 #[cfg(feature = "redis")]
 pub use store::redis::Credentials;
 #[cfg(feature = "tls")]

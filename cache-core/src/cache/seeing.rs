@@ -7,7 +7,7 @@ use crate::name::IntoKeyName;
 use crate::paths::explain::{self, Explanation};
 use crate::paths::listing::Listing;
 use crate::paths::preview::{self, Preview};
-use crate::store::Catalogue;
+use crate::store::{Catalogue, StoreKey};
 
 impl Cache {
     /// What is known of a key: its entry without the value, its names and their last invalidations,
@@ -108,5 +108,20 @@ impl Cache {
     /// and for a while those of entries that have expired. Else as [`keys`](Self::keys).
     pub fn tags(&self, pattern: impl Into<String>) -> Listing {
         Listing::new(self.runtime.clone(), Catalogue::Tags, pattern.into())
+    }
+
+    /// The key of the server under which this lies, for programs that look at the server
+    /// themselves: how much memory an entry takes, how long an index is. `None`: there is no
+    /// server.
+    ///
+    /// # Example
+    /// ```
+    /// # use cache_core::{Cache, StoreKey};
+    /// let cache = Cache::builder().url("redis://127.0.0.1").namespace("shop").build()?;
+    /// assert_eq!(cache.physical_key(StoreKey::Value("flight:42")).as_deref(), Some("shop:flight:42"));
+    /// # Ok::<(), cache_core::Error>(())
+    /// ```
+    pub fn physical_key(&self, of: StoreKey<'_>) -> Option<String> {
+        self.runtime.store.as_ref()?.physical_key(of)
     }
 }

@@ -7,6 +7,7 @@ mod conformance;
 mod copies;
 mod facts;
 pub(crate) mod memory;
+mod place;
 mod preview;
 #[cfg(feature = "redis")]
 pub(crate) mod redis;
@@ -19,6 +20,7 @@ pub(crate) use catalogue::{Catalogue, CataloguePage};
 pub(crate) use closing::{ClosingId, too_many_closed};
 pub(crate) use copies::{CopyKeeper, CopyKeepers, Remains, Voucher};
 pub(crate) use facts::{KeyFacts, LeaseFacts, NameFacts};
+pub use place::StoreKey;
 pub(crate) use preview::{Look, Sight};
 pub(crate) use scheme::Scheme;
 pub(crate) use scope::SweepScope;

@@ -16,7 +16,7 @@ use crate::observe::StoreLinks;
 use crate::store::{
     Catalogue, CataloguePage, Change, ClockReading, ClosingId, CopyKeeper, CopyKeepers, Fill, FillReply, IfHeld,
     IfPresent, KeyFacts, LeaseReply, LeaseRequest, Look, LossListener, Recall, Refusal, Removal, Sight, Store,
-    StoreFuture, StoreHealth, StoreLoss, SweepReply, SweepScope, Token, Voucher, Watch, WriteReply,
+    StoreFuture, StoreHealth, StoreKey, StoreLoss, SweepReply, SweepScope, Token, Voucher, Watch, WriteReply,
 };
 
 mod connect;
@@ -115,6 +115,10 @@ impl RedisStore {
 impl Store for RedisStore {
     fn identity(&self) -> Option<u128> {
         Some(self.identity)
+    }
+
+    fn physical_key(&self, of: StoreKey<'_>) -> Option<String> {
+        Some(self.layout.key_of(of))
     }
 
     fn refuses(&self) -> bool {

@@ -12,6 +12,7 @@ use super::catalogue::{Catalogue, CataloguePage};
 use super::closing::ClosingId;
 use super::copies::{CopyKeeper, Voucher};
 use super::facts::KeyFacts;
+use super::place::StoreKey;
 use super::preview::{Look, Sight};
 use super::scope::SweepScope;
 use super::watches::Watch;
@@ -264,6 +265,11 @@ pub(crate) enum StoreLoss {
 pub(crate) trait Store: Send + Sync + 'static {
     /// The same for all stores of this process that reach the same entries; `None`: no other does.
     fn identity(&self) -> Option<u128> {
+        None
+    }
+
+    /// The key of a server under which this lies; `None`: there is no server.
+    fn physical_key(&self, _: StoreKey<'_>) -> Option<String> {
         None
     }
 

@@ -15,7 +15,7 @@
 //! | `<root>~trial` | any | what a new connection tries | gone when its script ends |
 
 use crate::name::escape_glob;
-use crate::store::Token;
+use crate::store::{StoreKey, Token};
 
 /// The keys of one partition. Standalone Redis has one partition; its root is the namespace and a
 /// colon.
@@ -68,6 +68,18 @@ impl Layout {
         [&self.root, "~trial"].concat()
     }
 
+    /// For programs that look at the server themselves.
+    pub(in crate::store::redis) fn key_of(&self, of: StoreKey<'_>) -> String {
+        let root = &*self.root;
+        match of {
+            StoreKey::Value(key) => self.value(key),
+            StoreKey::Dependents(key) => [root, "~index:k", key].concat(),
+            StoreKey::Tagged(tag) => [root, "~index:t", tag].concat(),
+            StoreKey::Clock => self.clock(),
+            StoreKey::Due => [root, "~due"].concat(),
+        }
+    }
+
     /// A glob over physical keys that matches the values whose logical key matches `pattern`.
     pub(in crate::store::redis) fn values_matching(&self, pattern: &str) -> String {
         [&escape_glob(&self.root), pattern].concat()
@@ -110,6 +122,10 @@ mod tests {
         assert_eq!(layout.staging(Token(255)), "shop:~staging:000000000000000000000000000000ff");
         assert_eq!(layout.dependents_matching("flight:*"), "shop:~index:kflight:*");
         assert_eq!(layout.tags_matching("airport:*"), "shop:~index:tairport:*");
+        let keys =
+            [StoreKey::Value("x"), StoreKey::Dependents("x"), StoreKey::Tagged("x"), StoreKey::Clock, StoreKey::Due];
+        let documented = ["shop:x", "shop:~index:kx", "shop:~index:tx", "shop:~clock", "shop:~due"];
+        assert_eq!(keys.map(|of| layout.key_of(of)), documented);
         assert_eq!(layout.tag(b"shop:~index:tairport:DFW"), Some("airport:DFW"));
         assert_eq!(layout.tag(b"shop:~index:kflight:42"), None);
     }
