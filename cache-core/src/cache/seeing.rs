@@ -118,7 +118,8 @@ impl Cache {
     /// ```
     /// # use cache_core::{Cache, StoreKey};
     /// let cache = Cache::builder().url("redis://127.0.0.1").namespace("shop").build()?;
-    /// assert_eq!(cache.physical_key(StoreKey::Value("flight:42")).as_deref(), Some("shop:flight:42"));
+    /// let physical_key = cache.physical_key(StoreKey::Value("flight:42"));
+    /// assert_eq!(physical_key.as_deref(), Some("shop:flight:42"));
     /// # Ok::<(), cache_core::Error>(())
     /// ```
     pub fn physical_key(&self, of: StoreKey<'_>) -> Option<String> {
