@@ -225,6 +225,11 @@ pub(crate) const EXPLAIN_DEPENDENTS_MAX: usize = 50;
 /// Keys of which a process remembers why the last value was not stored. Beyond that number the
 /// oldest is forgotten.
 pub(crate) const UNSTORED_KEYS_MAX: usize = 1_024;
+/// Invalidations that a listener of the feed may be behind by, and then loses: a burst of a second.
+/// Shared by all listeners of a cache.
+pub(crate) const FEED_RECORDS_MAX: usize = 256;
+/// Names that the feed tells of one invalidation: what a person reads. All are counted.
+pub(crate) const FEED_NAMES_MAX: usize = 64;
 /// Entries that a preview names: more than anybody reads, and enough for a page that counts them.
 pub(crate) const PREVIEW_KEYS_MAX: usize = 10_000;
 /// Names that a preview goes through, which it has to remember: some ten MiB.

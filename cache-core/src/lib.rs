@@ -140,13 +140,14 @@ pub use context::CacheContext;
 pub use error::{Error, ErrorKind};
 
 pub use freshness::{IntoDuration, Ttl, TtlClasses};
-pub use invalidation::{CollectInvalidations, Invalidated, Invalidation};
+pub use invalidation::{Cause, CollectInvalidations, Invalidated, Invalidation};
 pub use key::{IntoKey, Key};
 pub use name::{IntoKeyName, IntoTag, Tag, TextKey, escape_glob, unescape_part};
 pub use observe::{
     CallLog, CallRecord, CallResult, Health, MemoryUse, Metric, MetricKind, MetricSample, MetricValue, PrefixStats,
-    Stats, StatsIter, prometheus_text,
+    Stats, StatsIter, UnstoredReason, prometheus_text,
 };
+pub use runtime::feed::{InvalidationFeed, InvalidationRecord};
 pub use runtime::provenance::{in_current_load, observe};
 
 pub use paths::closing::Closing;
@@ -156,6 +157,7 @@ pub use paths::explain::{
 };
 pub use paths::listing::{Listing, ListingCursor};
 pub use paths::preview::{Cause, Preview, PreviewEntry, PreviewLimit, PreviewStop};
+pub use paths::preview::{Preview, PreviewEntry, PreviewLimit, PreviewStop};
 pub use paths::write_through::Put;
 pub use store::StoreKey;
 #[cfg(feature = "redis")]

@@ -6,6 +6,7 @@ mod closing;
 mod explaining;
 mod failing;
 mod faulty;
+mod feed;
 mod finish;
 mod freshness;
 mod guard;

@@ -1,4 +1,4 @@
-//! What a cache tells of its entries, and changes nothing.
+//! What a cache tells of its entries and of what becomes of them, and changes nothing.
 
 use super::Cache;
 use crate::error::{Error, ErrorKind};
@@ -7,6 +7,7 @@ use crate::name::IntoKeyName;
 use crate::paths::explain::{self, Explanation};
 use crate::paths::listing::Listing;
 use crate::paths::preview::{self, Preview};
+use crate::runtime::feed::InvalidationFeed;
 use crate::store::{Catalogue, StoreKey};
 
 impl Cache {
@@ -124,5 +125,37 @@ impl Cache {
     /// ```
     pub fn physical_key(&self, of: StoreKey<'_>) -> Option<String> {
         self.runtime.store.as_ref()?.physical_key(of)
+    }
+
+    /// The invalidations and writes of this cache in this process from now on, each when it has
+    /// ended: what it named, what it removed, how long it took, why it failed. Those of other
+    /// processes are told there; those of [peers](Self::peer) by the peer.
+    ///
+    /// Dropped, the feed ends. It does not keep the cache alive.
+    ///
+    /// # Limits
+    /// A listener that is more than 256 records behind [loses](InvalidationFeed::lost) the oldest.
+    /// Of one invalidation 64 names and 32 prefixes are told, and all are counted.
+    ///
+    /// # Cost
+    /// No round trip. While somebody listens, each invalidation copies the names that it tells;
+    /// else it reads one number more. Nobody is waited for.
+    ///
+    /// # Example
+    /// ```
+    /// # use cache_core::Cache;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), cache_core::Error> {
+    /// # let cache = Cache::in_memory();
+    /// cache.put("flight:42", &"DFW to BOS".to_owned()).await?;
+    /// let mut feed = cache.subscribe_invalidations();
+    /// cache.invalidate_key("flight:42").await?;
+    /// let record = feed.next().await.expect("the cache is there");
+    /// assert_eq!((record.kind, record.removed, record.removed_by_prefix["flight"]), ("names", 1, 1));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn subscribe_invalidations(&self) -> InvalidationFeed {
+        self.runtime.feed.subscribe()
     }
 }

@@ -27,7 +27,11 @@ impl Targets {
         self.hold = self.hold.max(other.hold);
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.names.len() + self.patterns.len() + usize::from(self.clear)
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
-        self.names.is_empty() && self.patterns.is_empty() && !self.clear
+        self.len() == 0
     }
 }

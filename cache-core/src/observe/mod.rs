@@ -31,6 +31,7 @@ pub(crate) use memo::{CountersMemo, SharedCounters};
 pub use memory_use::MemoryUse;
 pub use metrics::{Metric, MetricKind, MetricSample, MetricValue};
 pub(crate) use not_stored::NotStored;
+pub use not_stored::UnstoredReason;
 pub use prometheus::prometheus_text;
 pub(crate) use spans::{LoadSpan, invalidation_span, refresh_span};
 pub(crate) use stats::{CounterTable, Counters};

@@ -53,6 +53,21 @@ labels! {
     }
 }
 
+/// How often a reason has kept values from being stored. Made by
+/// [`PrefixStats::unstored_by_reason`](crate::PrefixStats::unstored_by_reason).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct UnstoredReason {
+    /// The reason as the metric `cache_fills_total` calls it: `invalidated`.
+    pub reason: &'static str,
+    /// What happened to the value, in words.
+    pub words: &'static str,
+    /// What to do about it; `None`: it is no mistake.
+    pub way_out: Option<&'static str>,
+    /// How many values it was.
+    pub count: u64,
+}
+
 const WHAT_JSON_LOSES: &str = "give the part that JSON does not hold a type of its own: see docs/what-json-loses.md";
 
 impl NotStored {
@@ -89,6 +104,17 @@ impl NotStored {
         })
     }
 
+    /// All reasons that came up, each with how often.
+    pub(super) fn counted(counts: &[u64; Self::LABELS.len()]) -> impl Iterator<Item = UnstoredReason> + use<> {
+        let counts = Self::EACH.into_iter().zip(*counts).filter(|(_, count)| *count > 0);
+        counts.map(|(reason, count)| UnstoredReason {
+            reason: reason.label(),
+            words: reason.words(),
+            way_out: reason.way_out(),
+            count,
+        })
+    }
+
     /// What happened to the value, for who asks about its key.
     pub(crate) fn words(self) -> &'static str {
         match self {
@@ -119,5 +145,21 @@ impl NotStored {
     /// What to do about it; `None`: it is no mistake.
     pub(crate) fn way_out(self) -> Option<&'static str> {
         self.advice().map(|(_, way_out)| way_out)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reasons_that_came_up_are_told_with_what_to_do_about_them() {
+        let mut counts = [0; NotStored::LABELS.len()];
+        counts[NotStored::Invalidated as usize] = 3;
+        counts[NotStored::TooLarge as usize] = 1;
+        let [large, invalidated] = NotStored::counted(&counts).collect::<Vec<_>>()[..] else { panic!("two reasons") };
+        assert_eq!((large.reason, large.count, large.way_out.is_some()), ("too_large", 1, true));
+        assert_eq!((invalidated.reason, invalidated.count, invalidated.way_out), ("invalidated", 3, None));
+        assert_eq!(invalidated.words, NotStored::Invalidated.words());
     }
 }

@@ -9,7 +9,7 @@ use serde::ser::{Serialize, SerializeStruct, Serializer};
 
 use super::cache_state::CacheState;
 use super::histogram::{HistogramCounter, HistogramCounts};
-use super::not_stored::NotStored;
+use super::not_stored::{NotStored, UnstoredReason};
 use super::pace::Pace;
 use super::relapses::Relapses;
 use super::striped::Striped;
@@ -268,6 +268,12 @@ impl PrefixStats {
             0 => 0.0,
             calls => hits as f64 / calls as f64,
         }
+    }
+
+    /// Why values were not stored, the refused ones included: each reason that came up, with how
+    /// often and what to do about it.
+    pub fn unstored_by_reason(&self) -> impl Iterator<Item = UnstoredReason> + use<> {
+        NotStored::counted(&self.details.not_stored)
     }
 
     /// The time that the hits have spared, near ones included, if each would have taken as long as

@@ -15,9 +15,17 @@ macro_rules! labels {
             $($(#[$variant_doc])* $variant,)*
         }
 
+        #[allow(dead_code, reason = "not every list is asked in every way")]
         impl $name {
             /// What each is called in metrics.
             pub(super) const LABELS: [&'static str; [$($label),*].len()] = [$($label),*];
+
+            /// In the same order.
+            pub(super) const EACH: [Self; Self::LABELS.len()] = [$(Self::$variant),*];
+
+            pub(crate) fn label(self) -> &'static str {
+                Self::LABELS[self as usize]
+            }
         }
     };
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tracing::Instrument;
 
+use super::ending::{Ending, RemovalTally};
 use crate::clock::{self, Instant};
 use crate::config::{INVALIDATE_DEADLINE, INVALIDATE_NAMES_PER_CHUNK};
 use crate::error::{Error, ErrorKind};
@@ -43,10 +44,12 @@ pub(crate) async fn drive_marking(runtime: &Runtime, targets: &Targets, marking:
     let begun = clock::now();
     let kind = kind_of(targets, marking);
     let span = invalidation_span(&runtime.config.namespace, kind, targets.names.len() + targets.patterns.len());
-    let driven = Drive::new(runtime).all(targets, marking).instrument(span.clone()).await;
-    let removed = driven.as_ref().ok().copied();
-    span.record("entries", removed);
-    note_ended(runtime, kind, begun, removed);
+    let mut drive = Drive::new(runtime);
+    let driven = drive.all(targets, marking).instrument(span.clone()).await;
+    let removed = drive.removed;
+    let driven = driven.map(|()| removed.entries);
+    span.record("entries", driven.as_ref().ok().copied());
+    Ending { kind, begun, targets, removed, error: driven.as_ref().err() }.note(runtime);
     driven
 }
 
@@ -61,36 +64,24 @@ fn kind_of(targets: &Targets, marking: Marking) -> InvalidationKind {
     }
 }
 
-/// Counts an invalidation that began then. `removed`: the entries; `None`: it failed.
-pub(crate) fn note_ended(runtime: &Runtime, kind: InvalidationKind, begun: Instant, removed: Option<u64>) {
-    let took = clock::since(begun);
-    runtime.counted.unprefixed.note(Event::InvalidationEnded { kind, took, removed });
-}
-
-/// Counts what one chunk removed, each entry for the prefix of its key.
-pub(crate) fn note_removed(runtime: &Runtime, drained: &Removal) {
-    let mut others = drained.removed;
-    for (prefix, removed) in &drained.by_prefix {
-        runtime.counted.prefix(prefix).note(Event::Removed(*removed));
-        others = others.saturating_sub(*removed);
-    }
-    runtime.counted.unprefixed.note(Event::Removed(others));
-}
-
-/// Goes on from a removal until nothing is pending. Returns the number of live entries removed.
-pub(crate) async fn finish(runtime: &Runtime, removal: Removal) -> Result<u64, Error> {
+/// Goes on from a removal until nothing is pending, and adds what is removed to `removed`.
+pub(super) async fn finish(runtime: &Runtime, removal: Removal, removed: &mut RemovalTally) -> Result<(), Error> {
     let mut drive = Drive::new(runtime);
-    if drive.count(&removal) {
-        drive.drain().await?;
-    }
-    drive.recover().await?;
-    Ok(drive.removed)
+    let finished = async {
+        if drive.count(&removal) {
+            drive.drain().await?;
+        }
+        drive.recover().await
+    };
+    let finished = finished.await;
+    *removed = drive.removed;
+    finished
 }
 
 struct Drive<'a> {
     runtime: &'a Runtime,
     until: Instant,
-    removed: u64,
+    removed: RemovalTally,
     /// The highest mark of lost members that a reply told of.
     lost: u64,
     /// Why names were not closed that were to be held.
@@ -99,10 +90,16 @@ struct Drive<'a> {
 
 impl<'a> Drive<'a> {
     fn new(runtime: &'a Runtime) -> Self {
-        Self { runtime, until: clock::now() + INVALIDATE_DEADLINE, removed: 0, lost: 0, not_held: None }
+        Self {
+            runtime,
+            until: clock::now() + INVALIDATE_DEADLINE,
+            removed: RemovalTally::default(),
+            lost: 0,
+            not_held: None,
+        }
     }
 
-    async fn all(mut self, targets: &Targets, marking: Marking) -> Result<u64, Error> {
+    async fn all(&mut self, targets: &Targets, marking: Marking) -> Result<(), Error> {
         let pending = match (self.names(&targets.names, marking).await, marking) {
             (Err(error), Marking::Hold { by, .. }) if error.kind() == ErrorKind::Limit => {
                 self.not_held = Some(error);
@@ -125,7 +122,7 @@ impl<'a> Drive<'a> {
             }
         }
         self.recover().await?;
-        self.not_held.map_or(Ok(self.removed), Err)
+        self.not_held.take().map_or(Ok(()), Err)
     }
 
     /// Whether something is pending then.
@@ -212,8 +209,7 @@ impl<'a> Drive<'a> {
 
     /// Whether something is still pending.
     fn count(&mut self, drained: &Removal) -> bool {
-        note_removed(self.runtime, drained);
-        self.removed += drained.removed;
+        self.removed.count(self.runtime, drained);
         self.lost = self.lost.max(drained.lost);
         drained.pending > 0
     }

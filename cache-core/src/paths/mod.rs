@@ -2,6 +2,7 @@
 
 pub(crate) mod closing;
 mod drive;
+mod ending;
 pub(crate) mod explain;
 pub(crate) mod invalidate;
 pub(crate) mod lease;

@@ -7,12 +7,12 @@ mod report;
 
 use std::collections::{BTreeMap, HashSet};
 
-pub use report::{Cause, Preview, PreviewEntry, PreviewLimit, PreviewStop};
+pub use report::{Preview, PreviewEntry, PreviewLimit, PreviewStop};
 
 use crate::clock;
 use crate::config::{INVALIDATE_NAMES_PER_CHUNK, PREVIEW_KEYS_MAX, PREVIEW_LOOKS_MAX, PREVIEW_NAMES_MAX};
 use crate::error::Error;
-use crate::invalidation::Targets;
+use crate::invalidation::{Cause, Targets};
 use crate::name::Name;
 use crate::runtime::Runtime;
 use crate::store::{Look, Sight, SweepScope};

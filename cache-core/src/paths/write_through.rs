@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::closing::{self, Closing};
-use super::drive::{finish, note_ended};
+use super::drive::finish;
+use super::ending::{Ending, RemovalTally};
 use super::invalidate::{self, Obligation};
 use super::stamp::{Origin, Prepared};
 use super::subject::Subject;
@@ -76,17 +77,22 @@ pub(crate) fn write(
         let mut budget = Budget::new(runtime.config.operation_deadline);
         let (_under_way, begun) = (runtime.change(), clock::now());
         let fill = prepared.fill(&key.text, Token::new());
-        let written =
-            budget.ask(&subject.counters, StoreOperation::Write, |until| store.write(fill, opens, until)).await;
-        let written = written.inspect_err(|_| note_ended(runtime, InvalidationKind::Write, begun, None))?;
-        // If members were lost, everything is removed after it.
-        let is_kept = written.drained.lost == 0;
-        let finished = finish(runtime, written.drained).await;
-        note_ended(runtime, InvalidationKind::Write, begun, finished.as_ref().ok().copied());
-        let entries = finished?;
-        subject.note_fill(prepared.outcome(&subject, written.fill));
+        let mut removed = RemovalTally::default();
+        let written = async {
+            let written =
+                budget.ask(&subject.counters, StoreOperation::Write, |until| store.write(fill, opens, until)).await?;
+            // If members were lost, everything is removed after it.
+            let is_kept = written.drained.lost == 0;
+            finish(runtime, written.drained, &mut removed).await?;
+            Ok((written.fill, is_kept))
+        };
+        let written: Result<_, Error> = written.await;
+        let (kind, entries) = (InvalidationKind::Write, removed.entries);
+        Ending { kind, begun, targets: obligation.targets(), removed, error: written.as_ref().err() }.note(runtime);
+        let (reply, is_kept) = written?;
+        subject.note_fill(prepared.outcome(&subject, reply));
         obligation.fulfilled();
-        Ok(Put { stored: written.fill == FillReply::Stored && is_kept, entries })
+        Ok(Put { stored: reply == FillReply::Stored && is_kept, entries })
     }
 }
 

@@ -2,6 +2,7 @@
 
 pub(crate) mod budget;
 pub(crate) mod debts;
+pub(crate) mod feed;
 mod load_tasks;
 pub(crate) mod near;
 mod owners;

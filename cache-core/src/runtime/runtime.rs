@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use super::debts::Debts;
+use super::feed::Feed;
 use super::load_tasks::LoadTasks;
 use super::near::Near;
 use super::owners::Owners;
@@ -36,6 +37,7 @@ pub(crate) struct Runtime {
     pub(crate) schedules: Schedules,
     pub(crate) debts: Debts,
     pub(crate) owners: Owners,
+    pub(crate) feed: Feed,
     pub(crate) unstored: UnstoredKeys,
     pub(crate) counted: CounterTable,
     pub(crate) classes: RwLock<TtlClasses>,
@@ -96,6 +98,7 @@ impl Runtime {
             schedules: Schedules::default(),
             debts: Debts::new(config.recovery_names_max),
             owners: Owners::new(),
+            feed: Feed::default(),
             unstored: UnstoredKeys::default(),
             counted: CounterTable::default(),
             classes: RwLock::new(classes),

@@ -1,7 +1,9 @@
+use std::sync::Mutex;
+
 use tokio::time::Instant;
 
 use super::*;
-use crate::warm::{Warmed, Warmer};
+use crate::warm::{WarmProgress, Warmed, Warmer};
 
 const WAIT: Duration = Duration::from_secs(3);
 
@@ -61,4 +63,31 @@ async fn a_store_that_answers_holds_nothing_up() {
     let (warmed, took) = timed(&items(&cache)).await;
     assert_eq!((warmed.done, warmed.failed, took), (10, 0, Duration::ZERO));
     assert_eq!(store.calls(Op::Ready), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_is_watched_through_its_handle_alone_and_the_observer_of_all_runs_sees_both() {
+    let (cache, _) = rig();
+    let (all, watched) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Mutex::new(Vec::new())));
+    let note = |list: &Arc<Mutex<Vec<_>>>| {
+        let list = list.clone();
+        move |at: WarmProgress| list.lock().unwrap().push((at.total, at.done))
+    };
+    let warmer = items(&cache).on_progress(note(&all));
+    warmer.watched(note(&watched)).warm_keys(["item:1", "item:2"]).await;
+    assert_eq!(*watched.lock().unwrap(), [(2, 0), (2, 1), (2, 2)]);
+    warmer.warm_keys(["item:3"]).await;
+    assert_eq!(watched.lock().unwrap().len(), 3);
+    assert_eq!(all.lock().unwrap().len(), 5);
+}
+
+#[tokio::test]
+async fn what_is_registered_is_told() {
+    let (cache, _) = rig();
+    let warmer = items(&cache).loader("board", |_| async { Ok::<_, Infallible>(()) });
+    let warmer = warmer.register("w", || async { Ok::<_, Infallible>(()) });
+    assert_eq!(
+        (warmer.names(), warmer.prefixes()),
+        (vec!["w".to_owned()], vec!["board".to_owned(), "item".to_owned()])
+    );
 }

@@ -10,7 +10,7 @@ use tokio::time::timeout;
 
 use super::keys::{clipped, read};
 use super::outcome::Warmed;
-use super::registry::{Batches, BoxError, Job, Registrations};
+use super::registry::{Batches, BoxError, Job, Observer, Registrations};
 use crate::cache::Cache;
 use crate::clock;
 use crate::config::WARM_KEYS_MAX;
@@ -28,6 +28,8 @@ const UNKNOWN_WARMER: &str = "no warmer of this name is registered";
 pub(super) struct Run {
     cache: Cache,
     registry: Registrations,
+    /// Who looks at this run alone.
+    watcher: Option<Observer>,
     permits: Arc<Semaphore>,
     waiting: VecDeque<Job>,
     running: JoinSet<Result<Vec<String>, BoxError>>,
@@ -40,7 +42,7 @@ pub(super) struct Run {
 }
 
 impl Run {
-    pub(super) fn new(cache: Cache, registry: Registrations) -> Self {
+    pub(super) fn new(cache: Cache, registry: Registrations, watcher: Option<Observer>) -> Self {
         // A warmer that warms keys holds a permit already. If its keys waited for another permit,
         // it could wait for itself. So its keys are loaded one by one under the permit that it
         // has.
@@ -52,6 +54,7 @@ impl Run {
         Self {
             cache,
             registry,
+            watcher,
             permits,
             waiting: VecDeque::new(),
             running: JoinSet::new(),
@@ -232,7 +235,7 @@ impl Run {
     }
 
     fn observe(&self) {
-        if let Some(observer) = &self.registry.observer {
+        for observer in [&self.registry.observer, &self.watcher].into_iter().flatten() {
             observer(self.warmed.progress());
         }
     }

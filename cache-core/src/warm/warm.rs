@@ -10,7 +10,7 @@ use tokio::sync::Semaphore;
 
 use super::batch;
 use super::outcome::{WarmProgress, Warmed};
-use super::registry::{BoxError, Loader, Registrations, Task, Work, nothing_further};
+use super::registry::{BoxError, Loader, Observer, Registrations, Task, Work, nothing_further};
 use super::run::Run;
 use super::schedule::WarmSchedule;
 use crate::cache::Cache;
@@ -21,6 +21,8 @@ use crate::config::{WARM_CONCURRENCY, WARM_STORE_WAIT, WARM_TIME_LIMIT};
 pub struct Warmer {
     cache: Cache,
     registry: Arc<Mutex<Registrations>>,
+    /// Of the runs that begin through this handle.
+    watcher: Option<Observer>,
 }
 
 impl Warmer {
@@ -35,7 +37,7 @@ impl Warmer {
             store_wait: WARM_STORE_WAIT,
             observer: None,
         };
-        Self { cache: cache.clone(), registry: Arc::new(Mutex::new(registry)) }
+        Self { cache: cache.clone(), registry: Arc::new(Mutex::new(registry)), watcher: None }
     }
 
     /// Registers a warmer: a future that calls cached functions, made anew for each run. A warmer
@@ -137,6 +139,24 @@ impl Warmer {
         self.clone()
     }
 
+    /// The same warmer, whose runs have `observe` called as well, in the same way: for whoever
+    /// begins a run and shows its progress. Runs that begin through other handles do not call it.
+    pub fn watched(&self, observe: impl Fn(WarmProgress) + Send + Sync + 'static) -> Self {
+        Self { watcher: Some(Arc::new(observe)), ..self.clone() }
+    }
+
+    /// The names of the registered warmers, in the order in which they begin.
+    pub fn names(&self) -> Vec<String> {
+        self.lock().warmers.iter().map(|(name, _)| name.clone()).collect()
+    }
+
+    /// The prefixes that have a loader, in order.
+    pub fn prefixes(&self) -> Vec<String> {
+        let mut prefixes: Vec<_> = self.lock().loaders.keys().cloned().collect();
+        prefixes.sort();
+        prefixes
+    }
+
     /// Runs every registered warmer. Cancel safe: if the future is dropped, everything that the run
     /// began is stopped.
     ///
@@ -171,7 +191,7 @@ impl Warmer {
     }
 
     fn begin(&self, add: impl FnOnce(&mut Run)) -> Run {
-        let mut run = Run::new(self.cache.clone(), self.lock().clone());
+        let mut run = Run::new(self.cache.clone(), self.lock().clone(), self.watcher.clone());
         add(&mut run);
         run
     }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::name::Name;
+use crate::invalidation::Cause;
 
 /// What an invalidation would remove. Made by [`Cache::preview`](crate::Cache::preview).
 ///
@@ -26,35 +26,6 @@ pub struct PreviewEntry {
     pub key: String,
     /// Why it would be removed. Of several causes, the first that was found.
     pub cause: Cause,
-}
-
-/// Why an entry would be removed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum Cause {
-    /// It has this logical key, or depends on the entry of this key, which may be gone itself.
-    Key(String),
-    /// It has this tag.
-    Tag(String),
-    /// Its key matches this pattern.
-    Pattern(String),
-    /// Everything would be removed.
-    Everything,
-}
-
-impl Cause {
-    pub(super) fn of(name: &Name) -> Self {
-        match name.as_key() {
-            Some(key) => Self::Key(key.to_owned()),
-            None => Self::Tag(name.text().to_owned()),
-        }
-    }
-
-    /// The name at this place.
-    pub(super) fn at(names: &[Name], place: usize) -> Self {
-        names.get(place).map_or(Self::Everything, Self::of)
-    }
 }
 
 /// Where a preview stopped, and why.
@@ -97,16 +68,5 @@ impl fmt::Display for Preview {
             write!(f, "\nstopped at {at}: {most}")?;
         }
         Ok(())
-    }
-}
-
-impl fmt::Display for Cause {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Key(key) => write!(f, "key {key}"),
-            Self::Tag(tag) => write!(f, "tag {tag}"),
-            Self::Pattern(pattern) => write!(f, "pattern {pattern}"),
-            Self::Everything => f.write_str("everything"),
-        }
     }
 }
