@@ -151,7 +151,8 @@ impl Cache {
     /// let mut feed = cache.subscribe_invalidations();
     /// cache.invalidate_key("flight:42").await?;
     /// let record = feed.next().await.expect("the cache is there");
-    /// assert_eq!((record.kind, record.removed, record.removed_by_prefix["flight"]), ("names", 1, 1));
+    /// let flights = record.removed_by_prefix["flight"];
+    /// assert_eq!((record.kind, record.removed, flights), ("names", 1, 1));
     /// # Ok(())
     /// # }
     /// ```
