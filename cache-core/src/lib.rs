@@ -156,7 +156,6 @@ pub use paths::explain::{
     NameKind, UnstoredExplanation,
 };
 pub use paths::listing::{Listing, ListingCursor};
-pub use paths::preview::{Cause, Preview, PreviewEntry, PreviewLimit, PreviewStop};
 pub use paths::preview::{Preview, PreviewEntry, PreviewLimit, PreviewStop};
 pub use paths::write_through::Put;
 pub use store::StoreKey;
