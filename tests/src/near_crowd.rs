@@ -249,7 +249,9 @@ impl NearWorld {
             _ => cache.invalidate_key(part::key(&datum)).await.map(drop),
         };
         // One that has failed may still reach the server, and it has not returned.
-        while change().await.is_err() {}
+        while change().await.is_err() {
+            tokio::task::yield_now().await;
+        }
         self.truth.set_returned(datum, version);
     }
 

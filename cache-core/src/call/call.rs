@@ -18,8 +18,8 @@ use crate::paths::load::{Encode, LoadRun, Loading};
 use crate::paths::read::{Miss, Read, Terms};
 use crate::paths::refresh::Due;
 use crate::paths::subject::{Subject, counters_of};
-use crate::runtime::Runtime;
 use crate::runtime::provenance::Inside;
+use crate::runtime::{Runtime, Turn};
 
 /// One call of a cached function.
 #[must_use]
@@ -257,6 +257,7 @@ where
 {
     let call = Call::of(runtime.clone(), key.clone(), key.policy(), Coding::of_type());
     async move {
+        Turn.await;
         let mut loading = match call.lookup().await {
             Step::Return(value) | Step::ReturnAndRefresh(value, _) => return Ok(value),
             Step::Load(loading) => loading,
@@ -279,6 +280,7 @@ where
 /// The function's fingerprint is made with its version and the declared fields. A key given as text
 /// knows neither, so for it any value that decodes is taken.
 pub(crate) async fn peek<T: DeserializeOwned>(runtime: &Arc<Runtime>, key: Key<T>) -> Result<Option<T>, Error> {
+    Turn.await;
     let policy = key.policy();
     let terms = Terms { any_type: key.recipe().is_none(), ..Terms::default() };
     let fingerprint = fingerprint::<T>(policy.version, policy.shape);

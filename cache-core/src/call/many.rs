@@ -13,8 +13,8 @@ use crate::paths::load::LoadRun;
 use crate::paths::load::batch::BatchLoading;
 use crate::paths::read::Hit;
 use crate::paths::read::batch::Batch;
-use crate::runtime::Runtime;
 use crate::runtime::provenance::Inside;
+use crate::runtime::{Runtime, Turn};
 
 /// What a batch function returns: a map from ids to values.
 #[diagnostic::on_unimplemented(
@@ -155,6 +155,7 @@ impl<M, K, V> ManyCall<M, K, V> {
 
 /// Takes the stored values, and is told which ids to load. Without ids nothing is asked.
 pub async fn lookup_many<M, K, V>(call: ManyCall<M, K, V>) -> ManyStep<M, K, V> {
+    Turn.await;
     let ManyCall { runtime, ids, keys, policy, coding, mapping } = call;
     let refresh = takes_refresh();
     let fingerprint = (coding.fingerprint)(policy.version, policy.shape);

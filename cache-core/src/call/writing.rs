@@ -14,8 +14,8 @@ use crate::observe::{Event, NotStored};
 use crate::paths::invalidate::to_the_end;
 use crate::paths::subject::Subject;
 use crate::paths::write_through::{Put, Writer, prepare, read_clock, removal, write};
-use crate::runtime::Runtime;
 use crate::runtime::provenance::{Inside, Lineage};
+use crate::runtime::{Runtime, Turn};
 
 /// The body of a function that writes through. [`finish`](Self::finish) or [`disarm`](Self::disarm)
 /// ends it. If it is dropped before, nobody knows whether it wrote, and the entry is removed.
@@ -29,6 +29,7 @@ pub struct Writing<T> {
 
 /// Before the body.
 pub(crate) async fn writing<T>(runtime: Arc<Runtime>, key: Key<T>, coding: Coding<T>, around: bool) -> Writing<T> {
+    Turn.await;
     let writer = Box::new(Writer::begin(subject_of(&runtime, &key, coding), around).await);
     Writing { writer, key, coding }
 }
@@ -80,6 +81,7 @@ pub(crate) async fn put<T: Serialize + DeserializeOwned>(
     key: Result<Key<T>, Error>,
     value: &T,
 ) -> Result<Put, Error> {
+    Turn.await;
     if runtime.store.is_none() {
         return Ok(Put::default());
     }

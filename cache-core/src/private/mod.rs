@@ -30,6 +30,7 @@ pub use crate::freshness::Ttl;
 pub use crate::invalidation::Invalidation;
 pub use crate::key::{CachedFunction, Captured, Key, KeyText, NearPlace, Owner, Policy, WalkStep};
 pub use crate::name::{KeyPart, Names, Part, Tag, Template, TextKey, part, tag_part};
+pub use crate::runtime::Turn;
 
 pub use self::bounds::*;
 pub use self::collect::*;

@@ -12,9 +12,11 @@ mod runtime;
 mod schedules;
 pub(crate) mod scoped;
 pub(crate) mod single_flight;
+mod turn;
 mod unstored;
 
 pub(crate) use owners::Clash;
 pub(crate) use refreshes::Reservation;
 pub(crate) use runtime::{Handle, Runtime};
 pub(crate) use schedules::Term;
+pub use turn::Turn;

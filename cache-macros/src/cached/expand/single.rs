@@ -41,6 +41,7 @@ pub(super) fn start(generator: &Generator<'_>, looked: &TokenStream) -> TokenStr
     let start = wrapper::with_cache(generator.plan.options.cache.as_ref(), private, &new);
     quote_spanned! { Span::mixed_site() =>
         #checks
+        #private::Turn.await;
         let __started = {
             let __coding = #coding;
             let __function = #function;
