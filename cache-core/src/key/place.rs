@@ -143,11 +143,9 @@ fn hash(bytes: &[u8]) -> u64 {
         word.copy_from_slice(chunk);
         hash = folded(hash ^ u64::from_le_bytes(word), factor);
     }
-    let rest = chunks.remainder();
-    if !rest.is_empty() {
-        let mut word = [0; 8];
-        word[..rest.len()].copy_from_slice(rest);
-        hash = folded(hash ^ u64::from_le_bytes(word), factor);
+    // The last 8 once more, for the rest: a copy of a known length is no call.
+    if let (false, Some(last)) = (chunks.remainder().is_empty(), bytes.last_chunk()) {
+        hash = folded(hash ^ u64::from_le_bytes(*last), factor);
     }
     folded(hash, seed | 1)
 }

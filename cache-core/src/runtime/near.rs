@@ -13,7 +13,7 @@ use std::time::Duration;
 use self::board::{Board, Unlinked};
 use self::kin::Kin;
 use self::table::Table;
-use crate::clock::{self, stamp, stamps};
+use crate::clock::{self, Instant};
 use crate::config::{COPY_OF_STORE_LIVES, Config};
 use crate::key::NearPlace;
 use crate::name::prefix_of;
@@ -35,8 +35,7 @@ struct NearCopy<V: ?Sized> {
     /// The order in which copies were made.
     number: u64,
     bytes: usize,
-    /// A stamp.
-    expires: u64,
+    expires: Instant,
     lifespan: Lifespan,
     voucher: Arc<Voucher>,
     counters: SharedCounters,
@@ -123,7 +122,7 @@ impl Near {
     pub(crate) fn get<T: Clone + 'static>(&self, place: &NearPlace, tell: Option<TellCall>) -> Option<T> {
         let copy = self.table.get(place.bytes())?;
         // A clock that somebody advances would stand still with whoever advances it.
-        let now = stamp(clock::now());
+        let now = clock::now();
         if copy.expires <= now || !copy.voucher.vouches(now, self.kin.doubted()) {
             return None;
         }
@@ -250,7 +249,7 @@ impl Placeholder {
     /// read was sent.
     pub(crate) fn keep<T: Send + Sync + 'static>(self, new: NewCopy<'_, T>) {
         let NewCopy { place, lifespan, bytes, voucher, counters, value } = new;
-        let expires = stamp(clock::now()).saturating_add(stamps(lifespan.lives()));
+        let expires = clock::now() + lifespan.lives();
         let copy = Arc::new(NearCopy {
             place: place.bytes().into(),
             key: self.key.clone(),
@@ -278,7 +277,7 @@ impl Near {
         replaced.0.extend(self.table.insert(&copy));
         replaced.0.iter().for_each(|replaced| board.forget(replaced));
         board.add(&copy);
-        let evicted = board.evicted(stamp(clock::now()));
+        let evicted = board.evicted(clock::now());
         self.unlink(&evicted);
         drop(board);
     }

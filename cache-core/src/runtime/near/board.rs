@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::AnyCopy;
+use crate::clock::Instant;
 use crate::config::{NEAR_COPY_BYTES, NEAR_READS_MAX};
 
 /// Copies that are on the board no more.
@@ -140,7 +141,7 @@ impl Board {
     }
 
     /// Forgets some that have expired, and as many as are too many.
-    pub(super) fn evicted(&mut self, now: u64) -> Unlinked {
+    pub(super) fn evicted(&mut self, now: Instant) -> Unlinked {
         let mut evicted = Unlinked::default();
         for _ in 0..EXPIRED_LOOKED_AT {
             let oldest = self.in_order.first_key_value().map(|(_, copy)| copy.clone());
