@@ -304,9 +304,9 @@ impl Setting for usize {
 
 impl Setting for f64 {
     fn checked(self, name: &str) -> Result<Self, Error> {
-        match (0.0..1.0).contains(&self) {
+        match (0.0..=1.0).contains(&self) {
             true => Ok(self),
-            false => Err(refusal(format!("{name} is a share of the lifetime: from 0 to below 1"))),
+            false => Err(refusal(format!("{name} is a share, from 0 to 1"))),
         }
     }
 }
@@ -327,7 +327,7 @@ settings!(each_checked);
 
 fn checked(config: Config) -> Result<Config, Error> {
     let config = each_checked(config)?;
-    let Config { namespace, connections, breaker_failures, lease, lease_wait, .. } = &config;
+    let Config { namespace, connections, breaker_failures, lease, lease_wait, jitter, .. } = &config;
     let allowed = |c: char| c.is_ascii_alphanumeric() || "-_./".contains(c);
     if namespace.is_empty() || !namespace.chars().all(allowed) {
         return Err(refusal("a namespace is made of letters, digits, `-`, `_`, `.` and `/`, at least one"));
@@ -340,6 +340,9 @@ fn checked(config: Config) -> Result<Config, Error> {
     }
     if *breaker_failures == 0 {
         return Err(refusal("breaker_failures is at least 1"));
+    }
+    if *jitter >= 1.0 {
+        return Err(refusal("jitter is a share of the lifetime, below 1: nothing would be left of some"));
     }
     if lease_wait < lease {
         let message = "lease_wait is at least the lease, or waiters give up before they can take over";

@@ -34,6 +34,12 @@ pub trait Cacheable {
         None
     }
 
+    /// The share of hits that are verified, from 0 to 1, if the type says it: see `verify` of
+    /// [`#[cached]`](macro@crate::cached).
+    fn verify() -> Option<f64> {
+        None
+    }
+
     /// The fields of the type, for the fingerprint; the derive writes them.
     #[doc(hidden)]
     fn shape(shape: &mut Shape) {
@@ -58,6 +64,10 @@ macro_rules! pass_on {
 
             fn near() -> Option<Duration> {
                 T::near()
+            }
+
+            fn verify() -> Option<f64> {
+                T::verify()
             }
 
             fn shape(shape: &mut Shape) {

@@ -74,6 +74,16 @@ macro_rules! settings {
             /// which are about what its value takes in memory, those of the call's arguments, and
             /// some 300 bytes of bookkeeping.
             NEAR_BYTES_MAX near_bytes_max: usize = 64 MiB,
+            /// An answer of the store that a call has waited for as long as this is said at INFO:
+            /// far above what any command takes a server that is well, and well below the
+            /// [`operation_deadline`](Self::operation_deadline), after which a call no longer
+            /// waits. See [the guide](crate::guide::metrics#traces).
+            SLOW_STORE_CALL slow_store_call: Duration = 100 ms,
+            /// The share of hits, from 0 (none) to 1 (all), that are loaded again in the background
+            /// and compared, to find what was changed and not invalidated. It counts for functions
+            /// with `verify`, `stale_while_revalidate` or `early_refresh` that name no share of
+            /// their own. 0.001 is a good start. See [the guide](crate::guide::verify).
+            VERIFY verify: f64 = 0.0,
         }
     };
 }
@@ -374,9 +384,25 @@ pub(crate) const STATS_PREFIXES_MAX: usize = 1_024;
 /// Calls of one observed future that are written down; further ones are counted. More than a page
 /// shows, and little memory.
 pub(crate) const OBSERVED_CALLS_MAX: usize = 1_000;
-/// An answer of the store that a call has waited for as long as this is said at INFO: far above
-/// what any command takes a server that is well, and well below the deadline.
-pub(crate) const SLOW_STORE_CALL: Duration = Duration::from_millis(100);
+/// When an entry that differs from its source is looked at again, after the first look. A program
+/// that works invalidates within a moment of its COMMIT; one whose invalidation failed retries it
+/// every few seconds. What still differs after a minute was forgotten.
+pub(crate) const VERIFY_LOOKS: [Duration; 3] =
+    [Duration::from_secs(1), Duration::from_secs(10), Duration::from_secs(60)];
+/// Entries of one cache that are being verified. Most of them wait for their next look.
+pub(crate) const VERIFICATIONS_MAX: usize = 256;
+/// Loads of one cache at once that verify: each may hold a connection to a database, and nobody
+/// waits for them.
+pub(crate) const VERIFY_LOADS_MAX: usize = 4;
+/// Loads that may verify a prefix, as a share of all its loads, and beside that for each second: so
+/// that a high share of hits does not become more load than the misses are, and a prefix without
+/// misses is verified all the same.
+pub(crate) const VERIFY_LOADS_SHARE: f64 = 0.1;
+pub(crate) const VERIFY_LOADS_PER_SECOND: f64 = 1.0;
+/// What may be saved up of these.
+pub(crate) const VERIFY_LOADS_SAVED_MAX: f64 = 100.0;
+/// Pause between two reports of inconsistent entries of one prefix: somebody has to read each.
+pub(crate) const VERIFY_REPORT_PAUSE: Duration = Duration::from_secs(60);
 /// Memory that a thread keeps for the text of its next key or tag.
 pub(crate) const SPARE_TEXT_BYTES_MAX: usize = 1_024;
 /// Caches whose counters a function remembers; calls with further ones look for them under a lock.

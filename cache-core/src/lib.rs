@@ -43,11 +43,15 @@ mod round_trips {}
 #[doc = include_str!("../docs/explain.md")]
 mod explain {}
 
+#[cfg(doctest)]
+#[doc = include_str!("../docs/verify.md")]
+mod verify {}
+
 /// Pages about more than one item. Documentation alone: no program sees this module.
 // Their code is tested elsewhere: that of `first_app` is the crate `examples/first-app`, that of
 // `outbox` stands at `Invalidation::to_json`, that of `transactions` at `Cache::close`, that of
-// `testing` in `tests/tests/testing_page.rs`, and that of `round_trips`, `explain` and
-// `what_json_loses` above.
+// `testing` in `tests/tests/testing_page.rs`, and that of `round_trips`, `explain`,
+// `verify` and `what_json_loses` above.
 #[cfg(all(doc, not(doctest)))]
 pub mod guide {
     #[cfg(feature = "macros")]
@@ -85,6 +89,9 @@ pub mod guide {
 
     #[doc = include_str!("../docs/explain.md")]
     pub mod explain {}
+
+    #[doc = include_str!("../docs/verify.md")]
+    pub mod verify {}
 
     #[doc = include_str!("../docs/metrics.md")]
     pub mod metrics {}

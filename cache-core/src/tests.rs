@@ -26,13 +26,14 @@ mod shutdown;
 mod standing_in;
 mod unkept;
 mod values;
+mod verifying;
 mod waking;
 mod warming;
 mod writing;
 
 use std::convert::Infallible;
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -40,6 +41,7 @@ use tokio::task::JoinHandle;
 
 use self::faulty::{Faulty, Op};
 use crate::cache::Cache;
+use crate::call::{Load, Refresh};
 use crate::config::Config;
 use crate::freshness::TtlClasses;
 use crate::key::Key;
@@ -96,6 +98,19 @@ async fn idle() {
     }
 }
 
+impl<T> Refresh<T> {
+    /// Of a load that is a refresh, which is made once.
+    fn spawn_once<R, F>(self, reload: R)
+    where
+        R: FnOnce(Load<T>) -> F + Send + 'static,
+        F: Future<Output = bool> + Send + 'static,
+        T: 'static,
+    {
+        let reload = Mutex::new(Some(reload));
+        self.spawn(move |load| reload.lock().unwrap().take().expect("one load")(load));
+    }
+}
+
 /// A place where somebody waits, and that the test waits for somebody to reach.
 #[derive(Clone, Default)]
 struct Gate(Arc<(Notify, Notify)>);
@@ -115,7 +130,7 @@ impl Gate {
     }
 
     /// A load that waits here.
-    fn body(&self, value: u32) -> impl Future<Output = u32> + Send + 'static {
+    fn body(&self, value: u32) -> impl Future<Output = u32> + Send + use<> {
         let gate = self.clone();
         async move {
             gate.pass().await;

@@ -106,6 +106,25 @@ pub(crate) fn version(name: &Ident, input: ParseStream<'_>) -> syn::Result<u32> 
         .ok_or_else(|| syn::Error::new_spanned(&expr, format!("`{name}` is an integer that fits `u32`: `{name} = 2`")))
 }
 
+/// `= 0.01`.
+pub(crate) fn share_of_hits(name: &Ident, input: ParseStream<'_>) -> syn::Result<f64> {
+    let value: Expr = value(name, input)?;
+    let share = number(&value).filter(|share| (0.0..=1.0).contains(share));
+    share.ok_or_else(|| {
+        let message = format!("`{name}` is a share of hits, from 0 to 1: `{name} = 0.01`");
+        syn::Error::new_spanned(&value, message)
+    })
+}
+
+/// A number as written, if it is one.
+pub(crate) fn number(value: &Expr) -> Option<f64> {
+    match peel(value) {
+        Expr::Lit(ExprLit { lit: Lit::Float(number), .. }) => number.base10_parse().ok(),
+        Expr::Lit(ExprLit { lit: Lit::Int(number), .. }) => number.base10_parse().ok(),
+        _ => None,
+    }
+}
+
 /// The expression inside the invisible group in which `macro_rules` hands fragments over, and
 /// inside parentheses.
 pub(crate) fn peel(expr: &Expr) -> &Expr {

@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use super::coding::Coding;
 use super::copying::CopyPlan;
 use super::refreshing::takes_refresh;
-use crate::entry::{codec, fingerprint};
+use crate::entry::{Entry, codec, fingerprint};
 use crate::error::Error;
 use crate::key::{Key, Policy};
 use crate::name::Names;
@@ -18,6 +18,8 @@ use crate::paths::load::{Encode, LoadRun, Loading};
 use crate::paths::read::{Miss, Read, Terms};
 use crate::paths::refresh::Due;
 use crate::paths::subject::{Subject, counters_of};
+use crate::paths::verify::{Reload, Verification};
+use crate::runtime::Runtime;
 use crate::runtime::provenance::Inside;
 use crate::runtime::{Runtime, Turn};
 
@@ -29,6 +31,8 @@ pub struct Call<T> {
     policy: Policy,
     coding: Coding<T>,
     background: bool,
+    /// A hit is to be verified.
+    verified: bool,
     copy: Option<CopyPlan<T>>,
 }
 
@@ -36,18 +40,24 @@ pub struct Call<T> {
 pub enum Step<T> {
     /// The value is here.
     Return(T),
-    /// The value is here, and a refresh of it is due. Only for calls
-    /// [`in_background`](Call::in_background).
+    /// The value is here, and a load in the background is due: a refresh, or one that verifies the
+    /// value. Only for calls [`in_background`](Call::in_background).
     ReturnAndRefresh(T, Refresh<T>),
     /// The body has to run.
     Load(Load<T>),
 }
 
-/// A refresh that is due. If it is dropped, it is left to another call.
+/// Loads in the background that are due. If it is dropped, they are left to another call.
 #[must_use]
 pub struct Refresh<T> {
-    due: Box<Due>,
+    due: DueLoads,
     coding: Coding<T>,
+}
+
+/// What is loaded in the background, and why.
+enum DueLoads {
+    Refresh(Box<Due>),
+    Verify(Box<Verification>),
 }
 
 /// The body of a cached function, about to run. [`fill`](Self::fill), [`unstored`](Self::unstored)
@@ -67,12 +77,14 @@ pub(super) enum LoadWay {
     Through(Box<Loading>),
     /// Nothing, but that it is counted.
     Past(UncachedLoad),
+    /// Its value is compared with one that was served, and not stored.
+    Verify(Box<Reload>),
 }
 
 impl<T> Call<T> {
     /// A call of a function that stores as `policy` says.
     pub(crate) fn of(runtime: Arc<Runtime>, key: Key<T>, policy: Policy, coding: Coding<T>) -> Self {
-        Self { runtime, key, policy, coding, background: false, copy: None }
+        Self { runtime, key, policy, coding, background: false, verified: false, copy: None }
     }
 
     /// The caller can spawn refreshes. So a stale value is served at once, if its policy allows
@@ -80,6 +92,11 @@ impl<T> Call<T> {
     pub fn in_background(mut self) -> Self {
         self.background = true;
         self
+    }
+
+    /// Whether a hit is to be verified.
+    pub(crate) fn verified(self, verified: bool) -> Self {
+        Self { verified, ..self }
     }
 
     /// Keeps a copy of a stored value.
@@ -108,7 +125,14 @@ impl<T> Call<T> {
                         if let (Some(copy), Some(right)) = (copy, found.take_copy()) {
                             copy.keep(*right, read.subject(), &found.entry, &value);
                         }
-                        return match read.served(found) {
+                        let verified = found.entry_if_fresh().filter(|_| self.verified && self.background).cloned();
+                        let due = match read.served(found) {
+                            Some(due) => Some(DueLoads::Refresh(due)),
+                            None => verified
+                                .and_then(|entry| Verification::new(read.subject(), entry))
+                                .map(DueLoads::Verify),
+                        };
+                        return match due {
                             None => Step::Return(value),
                             Some(due) => Step::ReturnAndRefresh(value, Refresh { due, coding }),
                         };
@@ -130,16 +154,19 @@ impl<T> Call<T> {
 }
 
 impl<T> Refresh<T> {
-    /// Runs `reload` in a task of its own, unless another process refreshes. `reload` says whether
-    /// the body succeeded.
+    /// Runs `reload` in a task of its own: once for a refresh, unless another process refreshes,
+    /// and a few times to verify. `reload` says whether the body succeeded.
     pub fn spawn<R, F>(self, reload: R)
     where
-        R: FnOnce(Load<T>) -> F + Send + 'static,
+        R: Fn(Load<T>) -> F + Send + 'static,
         F: Future<Output = bool> + Send + 'static,
         T: 'static,
     {
         let Self { due, coding } = self;
-        due.spawn(move |loading| reload(Load::through(loading, coding)));
+        match due {
+            DueLoads::Refresh(due) => due.spawn(move |loading| reload(Load::through(loading, coding))),
+            DueLoads::Verify(due) => due.spawn(move |load| reload(Load { way: LoadWay::Verify(load), coding })),
+        }
     }
 }
 
@@ -155,7 +182,7 @@ impl<T> Load<T> {
     /// Whether the cache asks for the names and the value. If not, the body runs as it is, and
     /// [`fill`](Self::fill) need not be called.
     pub fn fills(&self) -> bool {
-        matches!(self.way, LoadWay::Through(_))
+        !matches!(self.way, LoadWay::Past(_))
     }
 
     /// Adds names of the entry that are known before the body runs. The enclosing load inherits
@@ -172,6 +199,7 @@ impl<T> Load<T> {
         match &mut self.way {
             LoadWay::Through(loading) => loading.begin(),
             LoadWay::Past(load) => load.begin(),
+            LoadWay::Verify(load) => load.begin(),
         }
     }
 
@@ -180,6 +208,7 @@ impl<T> Load<T> {
         match &self.way {
             LoadWay::Through(loading) => loading.body(body),
             LoadWay::Past(_) => Inside::nothing(body),
+            LoadWay::Verify(load) => load.body(body),
         }
     }
 
@@ -188,6 +217,7 @@ impl<T> Load<T> {
         match &mut self.way {
             LoadWay::Through(loading) => loading.end(running),
             LoadWay::Past(load) => load.end(running),
+            LoadWay::Verify(load) => load.end(running),
         }
     }
 
@@ -210,6 +240,10 @@ impl<T> Load<T> {
     pub fn fill(self, value: Option<&T>, declared: Names) -> impl Future<Output = ()> + Send + use<T> {
         let filling = match (self.way, value) {
             (LoadWay::Past(_), _) => None,
+            (LoadWay::Verify(load), value) => {
+                load.compare(value.map(|value| move |entry: &Entry| (self.coding.is_held)(entry, value)));
+                None
+            }
             (LoadWay::Through(loading), value) => {
                 let encode = value.map(|value| move |subject: &Subject| (self.coding.encode)(subject, value));
                 loading.filled(declared, encode.as_ref().map(|encode| encode as &Encode<'_>))
@@ -227,6 +261,7 @@ impl<T> Load<T> {
         match self.way {
             LoadWay::Through(loading) => loading.end_failed(),
             LoadWay::Past(load) => load.failed(),
+            LoadWay::Verify(load) => load.failed(),
         }
     }
 
@@ -235,6 +270,10 @@ impl<T> Load<T> {
         match self.way {
             LoadWay::Through(loading) => (self.coding.decode)(&loading.end_failed_or_stand_in(error)?).ok(),
             LoadWay::Past(load) => {
+                load.failed();
+                None
+            }
+            LoadWay::Verify(load) => {
                 load.failed();
                 None
             }

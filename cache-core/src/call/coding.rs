@@ -18,6 +18,8 @@ pub struct Coding<T> {
     /// An entry of a batch may be a `None`.
     pub(super) encode_option: fn(&Subject, Option<&T>) -> Result<Encoding, NotStored>,
     pub(super) decode_option: fn(&Entry) -> Result<Option<T>, Error>,
+    /// Whether an entry holds this value; an error: it cannot be compared.
+    pub(super) is_held: fn(&Entry, &T) -> Result<bool, Error>,
     pub(super) fingerprint: fn(u32, Declared) -> Fingerprint,
 }
 
@@ -31,6 +33,7 @@ impl<T: Serialize + DeserializeOwned> Coding<T> {
             decode: codec::decode,
             encode_option: |subject, value| payload::encode::<Option<T>>(subject, &value),
             decode_option: codec::decode,
+            is_held: |entry, value| codec::holds::<T>(entry, &codec::encode(value)?),
             fingerprint: fingerprint::<T>,
         }
     }

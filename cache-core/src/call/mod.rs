@@ -9,6 +9,7 @@ mod many;
 mod observing;
 mod payload;
 mod refreshing;
+mod sampling;
 mod start;
 mod writing;
 
@@ -20,6 +21,7 @@ pub use finish::Handover;
 pub use invalidating::{Invalidating, Mode};
 pub use many::{BatchMap, ManyCall, ManyLoad, ManyStep, Mapping, fill_many, lookup_many};
 pub use refreshing::refresh;
+pub use sampling::Sampling;
 pub use start::{Home, Start};
 pub use writing::Writing;
 

@@ -7,6 +7,7 @@ use super::call::{Call, Load};
 use super::coding::Coding;
 use super::copying::{CopyPlan, Copying, Nearby};
 use super::refreshing::takes_refresh;
+use super::sampling::Sampling;
 use crate::key::{CachedFunction, Key, NearPlace, Policy};
 use crate::paths::load::uncached::{Absence, UncachedLoad};
 use crate::runtime::Runtime;
@@ -26,6 +27,7 @@ pub enum Start<T> {
 pub struct Home<T> {
     runtime: Arc<Runtime>,
     copy: Option<CopyPlan<T>>,
+    verified: bool,
 }
 
 impl<T> Start<T> {
@@ -36,15 +38,19 @@ impl<T> Start<T> {
         prefix: &str,
         coding: Coding<T>,
         copying: Option<Copying<T>>,
+        sampling: Sampling,
         place: impl Fn(NearPlace) -> NearPlace,
     ) -> Self {
+        // A copy is verified as what it is a copy of: the call is served that.
+        let verified = sampling.draws(runtime);
+        let copying = copying.filter(|_| !verified);
         let copy = match copying.map(|copying| Nearby::look(runtime, copying, || place(NearPlace::new(function)))) {
             Some(Nearby::Copy(value)) => return Self::Return(value),
             Some(Nearby::None(copy)) => copy,
             None => None,
         };
         let Some(absence) = Absence::before_the_key(runtime) else {
-            return Self::Look(Home { runtime: runtime.clone(), copy });
+            return Self::Look(Home { runtime: runtime.clone(), copy, verified });
         };
         // It loads anyway; and a call of another cache inside the body is not to.
         takes_refresh();
@@ -56,6 +62,6 @@ impl<T> Start<T> {
 impl<T> Home<T> {
     /// The call, for the entry of `key`.
     pub fn call(self, key: Key<T>, policy: Policy, coding: Coding<T>) -> Call<T> {
-        Call::of(self.runtime, key, policy, coding).copied(self.copy)
+        Call::of(self.runtime, key, policy, coding).verified(self.verified).copied(self.copy)
     }
 }

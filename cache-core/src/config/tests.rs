@@ -3,12 +3,13 @@
 use super::*;
 
 const README: &str = include_str!("../../README.md");
-const PAGES: [&str; 7] = [
+const PAGES: [&str; 8] = [
     include_str!("../../docs/cached.md"),
     include_str!("../../docs/freshness.md"),
     include_str!("../../docs/invalidates.md"),
     include_str!("../../docs/outbox.md"),
     include_str!("../../docs/transactions.md"),
+    include_str!("../../docs/verify.md"),
     include_str!("../../docs/warming.md"),
     include_str!("../../docs/write_through.md"),
 ];

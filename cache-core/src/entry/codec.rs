@@ -70,6 +70,20 @@ fn decode_payload<T: DeserializeOwned>(payload: &[u8]) -> Result<T, Error> {
     Ok(value)
 }
 
+/// Whether the value of an entry is one that is encoded like this. Bytes that differ may hold the
+/// same value, such as a map whose entries stand in another order, so then both are decoded and
+/// compared as serde shows them.
+pub(crate) fn holds<T: Serialize + DeserializeOwned>(entry: &Entry, encoded: &Encoding) -> Result<bool, Error> {
+    match (encoded, entry.header().negative) {
+        (Encoding::Value(payload), false) if **payload == *entry.payload() => Ok(true),
+        (Encoding::Value(payload), false) => {
+            Ok(!differ(&decode_payload::<T>(payload)?, &decode_payload::<T>(&entry.payload())?))
+        }
+        (Encoding::None, negative) => Ok(negative),
+        (Encoding::Value(_), true) | (Encoding::Err, _) => Ok(false),
+    }
+}
+
 fn undecodable() -> Error {
     Error::new(ErrorKind::Encode, "the stored value could not be decoded")
 }

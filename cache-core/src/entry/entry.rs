@@ -207,6 +207,11 @@ pub(crate) fn is_of(bytes: &[u8], fingerprint: &Fingerprint) -> bool {
 }
 
 impl Entry {
+    /// Whether these are its bytes.
+    pub(crate) fn is(&self, stored: &[u8]) -> bool {
+        *self.bytes == *stored
+    }
+
     /// The number of its bytes.
     pub(crate) fn size(&self) -> usize {
         self.bytes.len()

@@ -6,9 +6,9 @@ use std::time::Duration;
 use super::not_stored::NotStored;
 use super::pace::Line;
 use super::stats::Counters;
+use super::verified::VerificationEnd;
 use super::waits::WaitEnd;
 use super::whole::{InvalidationKind, StoreOperation};
-use crate::config::SLOW_STORE_CALL;
 
 /// Something that happened under one prefix.
 #[derive(Clone, Copy, Debug)]
@@ -48,6 +48,13 @@ pub(crate) enum Event<'a> {
     RefreshBegan,
     /// A background refresh failed.
     RefreshFailed { error: &'a str },
+    /// A hit is loaded again, to be compared.
+    VerificationBegan,
+    /// The verification of a hit ended.
+    VerificationEnded(VerificationEnd),
+    /// An entry of this age is not what its load returns, and nothing has invalidated it. `known`
+    /// is what is known of it, its key and names included.
+    Inconsistent { age: Duration, known: &'a str },
     /// A load failed whose callers are gone (`finish`).
     AbandonedFailure { error: &'a str },
     /// A load failed, and its caller was served the value it had read before (`stale_if_error`).
@@ -127,6 +134,9 @@ impl Counters {
             Event::RefreshFailed { error } => {
                 self.note_hidden(Line::Refresh, error, "a refresh in the background failed");
             }
+            Event::VerificationBegan => self.verifying_loads(1),
+            Event::VerificationEnded(end) => self.verified.ended(end),
+            Event::Inconsistent { age, known } => self.note_inconsistent(age, known),
             Event::AbandonedFailure { error } => {
                 self.note_hidden(Line::AbandonedFailure, error, "a load failed after its callers had gone");
             }
@@ -168,7 +178,7 @@ impl Counters {
         if failed {
             self.errors(1);
         }
-        if took >= SLOW_STORE_CALL {
+        if took >= self.whole.slow_store_call {
             self.say_slow(StoreOperation::LABELS[operation as usize], took, failed);
         }
     }
@@ -200,6 +210,17 @@ impl Counters {
         self.hidden_failures(1);
         if let Some(count) = self.pace.due(line, "", 1) {
             tracing::warn!(prefix = self.prefix(), count, error, "{what}");
+        }
+    }
+
+    /// The one line that says a key: who sets `verify` asks for it.
+    fn note_inconsistent(&self, age: Duration, known: &str) {
+        self.inconsistencies(1);
+        self.verified.found(age);
+        if let Some(count) = self.pace.due(Line::Inconsistency, "", 1) {
+            let (age_ms, prefix) = (age.as_millis() as u64, self.prefix());
+            let message = "an entry is not what its load returns, and nothing has invalidated it";
+            tracing::warn!(prefix, count, age_ms, "{message}: {known}");
         }
     }
 

@@ -11,6 +11,8 @@ pub(super) const TIME_BOUNDS_US: [u64; 16] = [
 ];
 /// Upper bounds of numbers of entries that one invalidation removed.
 pub(super) const ENTRY_BOUNDS: [u64; 8] = [0, 1, 10, 100, 1_000, 10_000, 100_000, 1_000_000];
+/// Upper bounds of ages of entries, in ms: a second, ten, a minute, ten, an hour, a day, a week.
+pub(super) const AGE_BOUNDS_MS: [u64; 7] = [1_000, 10_000, 60_000, 600_000, 3_600_000, 86_400_000, 604_800_000];
 
 /// One bucket more than the most bounds: for what lies beyond them.
 const BUCKETS: usize = TIME_BOUNDS_US.len() + 1;

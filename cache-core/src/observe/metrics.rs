@@ -3,9 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use super::histogram::{ENTRY_BOUNDS, HistogramCounts, TIME_BOUNDS_US};
+use super::histogram::{AGE_BOUNDS_MS, ENTRY_BOUNDS, HistogramCounts, TIME_BOUNDS_US};
 use super::not_stored::NotStored;
 use super::stats::{OTHER_PREFIXES, PrefixStats, Stats};
+use super::verified::VerificationEnd;
 use super::waits::WaitEnd;
 use super::whole::{InvalidationKind, StoreOperation};
 
@@ -160,6 +161,7 @@ impl Stats {
         metrics.loads(&prefixes);
         metrics.fills(&prefixes);
         metrics.invalidations(self, &prefixes);
+        metrics.verifications(&prefixes);
         metrics.store(self, &prefixes);
         metrics.memory(self);
         metrics.metrics
@@ -261,6 +263,19 @@ impl Metrics<'_> {
         let help = "Invalidations that failed, and were retried in the background.";
         self.begin(MetricKind::Counter, "cache_owed_invalidations_total", help);
         self.count(&[], stats.total().failed_invalidations);
+    }
+
+    fn verifications(&mut self, prefixes: &BTreeMap<&str, PrefixStats>) {
+        let help = "Hits that were chosen to be loaded again and compared, by how that ended.";
+        self.begin(MetricKind::Counter, "cache_verifications_total", help);
+        for (prefix, stats) in prefixes {
+            self.happened(prefix, "ended", VerificationEnd::LABELS.iter().zip(stats.details.verified.ends));
+        }
+        let help = "Ages of entries that were not what their loads return, though nothing had invalidated them.";
+        self.begin(MetricKind::Histogram, "cache_inconsistent_entry_age_seconds", help);
+        for (prefix, stats) in prefixes.iter().filter(|(_, stats)| stats.verifying_loads > 0) {
+            self.histogram(&[("prefix", prefix)], &stats.details.verified.ages, &AGE_BOUNDS_MS, 1e3);
+        }
     }
 
     fn store(&mut self, stats: &Stats, prefixes: &BTreeMap<&str, PrefixStats>) {

@@ -19,6 +19,7 @@ mod stats;
 mod striped;
 mod table;
 mod trust;
+mod verified;
 mod waits;
 mod whole;
 
@@ -33,8 +34,9 @@ pub use metrics::{Metric, MetricKind, MetricSample, MetricValue};
 pub(crate) use not_stored::NotStored;
 pub use not_stored::UnstoredReason;
 pub use prometheus::prometheus_text;
-pub(crate) use spans::{LoadSpan, invalidation_span, refresh_span};
+pub(crate) use spans::{LoadSpan, invalidation_span, refresh_span, verification_span};
 pub(crate) use stats::{CounterTable, Counters};
 pub use stats::{PrefixStats, Stats, StatsIter};
+pub(crate) use verified::VerificationEnd;
 pub(crate) use waits::WaitEnd;
 pub(crate) use whole::{InvalidationKind, StoreOperation};

@@ -2,9 +2,10 @@
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use crate::clock::{self, Instant};
-use crate::config::{LOG_PAUSE, LOG_PLACES_MAX};
+use crate::config::{LOG_PAUSE, LOG_PLACES_MAX, VERIFY_REPORT_PAUSE};
 
 /// What a line is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -17,6 +18,13 @@ pub(super) enum Line {
     Closing,
     Warming,
     SlowStore,
+    Inconsistency,
+}
+
+impl Line {
+    fn pause(self) -> Duration {
+        if self == Self::Inconsistency { VERIFY_REPORT_PAUSE } else { LOG_PAUSE }
+    }
 }
 
 /// When there was a line of each kind about each function, and what has come since.
@@ -37,7 +45,7 @@ impl Pace {
         let is_known = lines.len() < LOG_PLACES_MAX || lines.contains_key(&(line, place.into()));
         let since = lines.entry((line, if is_known { place.into() } else { "".into() })).or_default();
         since.unsaid += count;
-        if since.line.is_some_and(|line| clock::since(line) < LOG_PAUSE) {
+        if since.line.is_some_and(|at| clock::since(at) < line.pause()) {
             return None;
         }
         since.line = Some(clock::now());
@@ -47,8 +55,6 @@ impl Pace {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[tokio::test(start_paused = true)]

@@ -37,6 +37,12 @@ pub(crate) fn refresh_span(cache: &str, counters: &Counters) -> Span {
     span
 }
 
+/// The span of one load that verifies a hit, in a trace of its own.
+pub(crate) fn verification_span(cache: &str, counters: &Counters) -> Span {
+    let prefix = counters.prefix();
+    tracing::info_span!(target: "cache_core::spans", parent: None, "cache verification", cache, prefix)
+}
+
 /// The span of an invalidation that names so many keys, tags and patterns.
 pub(crate) fn invalidation_span(cache: &str, kind: InvalidationKind, names: usize) -> Span {
     let kind = InvalidationKind::LABELS[kind as usize];

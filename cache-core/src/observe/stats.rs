@@ -14,9 +14,10 @@ use super::pace::Pace;
 use super::relapses::Relapses;
 use super::striped::Striped;
 use super::trust::Trust;
+use super::verified::{VerifiedCounters, VerifiedCounts};
 use super::waits::WaitEnd;
 use super::whole::{WholeCounters, WholeCounts};
-use crate::config::STATS_PREFIXES_MAX;
+use crate::config::{SLOW_STORE_CALL, STATS_PREFIXES_MAX};
 
 /// The line that the prefixes beyond [`STATS_PREFIXES_MAX`] share. No prefix looks like this: `~`
 /// is reserved.
@@ -48,6 +49,7 @@ macro_rules! counters {
             load_times: HistogramCounter,
             not_stored: [AtomicU64; NotStored::LABELS.len()],
             waits: [AtomicU64; WaitEnd::LABELS.len()],
+            pub(super) verified: VerifiedCounters,
             /// Those of the cache that these belong to.
             pub(super) whole: Arc<WholeCounters>,
             /// The expected bytes of one stored value; 0: none was seen. Not a statistic: batches
@@ -117,6 +119,7 @@ pub(super) struct Details {
     pub(super) load_times: HistogramCounts,
     pub(super) not_stored: [u64; NotStored::LABELS.len()],
     pub(super) waits: [u64; WaitEnd::LABELS.len()],
+    pub(super) verified: VerifiedCounts,
     /// The prefix is no whole key.
     pub(super) is_spoken: bool,
 }
@@ -126,6 +129,7 @@ impl Details {
         self.load_times.add(&other.load_times);
         self.not_stored.iter_mut().zip(other.not_stored).for_each(|(sum, more)| *sum += more);
         self.waits.iter_mut().zip(other.waits).for_each(|(sum, more)| *sum += more);
+        self.verified.add(&other.verified);
     }
 }
 
@@ -172,6 +176,11 @@ counters! {
     invalidated,
     /// Invalidations that failed, and were retried in the background.
     failed_invalidations,
+    /// Loads of the `loads` that were made to verify hits.
+    verifying_loads,
+    /// Entries that were found inconsistent (`verify`): served, and not what their loads returned
+    /// for a minute, though nothing had invalidated them. One counts again with each finding.
+    inconsistencies,
 }
 
 impl Counters {
@@ -184,6 +193,7 @@ impl Counters {
             load_times: self.load_times.counts(),
             not_stored: std::array::from_fn(|reason| self.not_stored[reason].load(Ordering::Relaxed)),
             waits: std::array::from_fn(|end| self.waits[end].load(Ordering::Relaxed)),
+            verified: self.verified.counts(),
             is_spoken: self.is_spoken.load(Ordering::Relaxed),
         }
     }
@@ -257,6 +267,11 @@ impl Counters {
     pub(crate) fn value_bytes(&self) -> Option<usize> {
         Some(self.value_bytes.load(Ordering::Relaxed)).filter(|bytes| *bytes > 0)
     }
+
+    /// Whether one more load may verify a hit.
+    pub(crate) fn may_verify(&self) -> bool {
+        self.verified.may_load(self.loads.load(Ordering::Relaxed))
+    }
 }
 
 impl PrefixStats {
@@ -298,14 +313,19 @@ pub(crate) struct CounterTable {
 
 impl Default for CounterTable {
     fn default() -> Self {
-        static NEXT: AtomicU64 = AtomicU64::new(0);
-        let id = NEXT.fetch_add(1, Ordering::Relaxed);
-        let whole = Arc::<WholeCounters>::default();
-        Self { id, by_prefix: RwLock::default(), unprefixed: Counters::new("", whole.clone()), whole }
+        Self::new(SLOW_STORE_CALL)
     }
 }
 
 impl CounterTable {
+    /// From this time on an answer of the store is said to be slow.
+    pub(crate) fn new(slow_store_call: Duration) -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let id = NEXT.fetch_add(1, Ordering::Relaxed);
+        let whole = Arc::new(WholeCounters::new(slow_store_call));
+        Self { id, by_prefix: RwLock::default(), unprefixed: Counters::new("", whole.clone()), whole }
+    }
+
     pub(crate) fn prefix(&self, prefix: &str) -> Arc<Counters> {
         if let Some(counters) = self.by_prefix.read().unwrap_or_else(PoisonError::into_inner).get(prefix) {
             return counters.clone();
@@ -420,77 +440,4 @@ impl Serialize for PrefixStats {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn hit_rate_is_the_share_of_hits() {
-        let counted = CounterTable::default();
-        counted.prefix("flight").hits(3);
-        counted.prefix("flight").misses(1);
-        let stats = counted.snapshot();
-        assert_eq!(stats.prefix("flight").hit_rate(), 0.75);
-        assert_eq!(stats.hit_rate(), 0.75);
-        assert_eq!(stats.prefix("unused").hit_rate(), 0.0);
-    }
-
-    #[test]
-    fn the_table_of_prefixes_is_bounded() {
-        let counted = CounterTable::default();
-        for prefix in 0..STATS_PREFIXES_MAX + 10 {
-            counted.prefix(&format!("p{prefix}")).hits(1);
-        }
-        let stats = counted.snapshot();
-        assert_eq!(stats.prefixes().count(), STATS_PREFIXES_MAX + 1);
-        assert_eq!(stats.prefix(OTHER_PREFIXES).hits, 10);
-        assert_eq!(stats.total().hits, STATS_PREFIXES_MAX as u64 + 10);
-    }
-
-    #[test]
-    fn values_are_expected_to_be_large_at_once_and_small_after_a_while() {
-        let counters = Counters::default();
-        counters.values_seen(0, 0);
-        assert_eq!(counters.value_bytes(), None);
-        counters.values_seen(10, 1_000);
-        assert_eq!(counters.value_bytes(), Some(100));
-        counters.values_seen(1, 4_000);
-        assert_eq!(counters.value_bytes(), Some(4_000));
-        counters.values_seen(100, 10_000);
-        assert_eq!(counters.value_bytes(), Some(3_025));
-        (0..20).for_each(|_| counters.values_seen(100, 10_000));
-        assert!(counters.value_bytes().is_some_and(|bytes| bytes < 150));
-    }
-
-    #[test]
-    fn it_is_serialized_with_every_counter_by_its_name() {
-        let counted = CounterTable::default();
-        counted.prefix("flight").hits(2);
-        counted.prefix("flight").load_time(Duration::from_millis(3));
-        counted.unprefixed.invalidated(1);
-        let json = serde_json::to_value(counted.snapshot()).unwrap();
-        let flight = &json["prefixes"]["flight"];
-        assert_eq!(
-            (&flight["hits"], &flight["load_time_us"], &flight["invalidated"]),
-            (&2.into(), &3_000.into(), &0.into())
-        );
-        assert_eq!((&json["total"]["hits"], &json["total"]["invalidated"]), (&2.into(), &1.into()));
-        let names = counted.snapshot().total().counters().map(|(name, _)| name);
-        assert!(names.chain(["load_time_us", "store_time_us"]).all(|name| flight[name].is_u64()), "{flight}");
-        assert_eq!(flight.as_object().unwrap().len(), counted.snapshot().total().counters().count() + 2);
-    }
-
-    #[test]
-    fn it_is_iterated_by_prefix_in_order() {
-        let counted = CounterTable::default();
-        for (hits, prefix) in ["b", "a"].into_iter().enumerate() {
-            counted.prefix(prefix).hits(hits as u64);
-        }
-        let stats = counted.snapshot();
-        let mut seen = Vec::new();
-        for (prefix, counters) in &stats {
-            seen.push((prefix, counters.hits));
-        }
-        assert_eq!(seen, [("a", 1), ("b", 0)]);
-        assert_eq!((&stats).into_iter().len(), 2);
-    }
-}
+mod tests;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::histogram::{ENTRY_BOUNDS, HistogramCounter, HistogramCounts};
 use super::striped::Striped;
+use crate::config::SLOW_STORE_CALL;
 
 /// Names the variants of an enum once for each, in the order of their discriminants.
 macro_rules! labels {
@@ -63,12 +64,19 @@ labels! {
 }
 
 /// The live counters.
-#[derive(Default)]
 pub(super) struct WholeCounters {
+    /// From this time on an answer of the store is slow.
+    pub(super) slow_store_call: Duration,
     store: Striped<[StoreOperationCounter; StoreOperation::LABELS.len()]>,
     invalidations: [[AtomicU64; 2]; InvalidationKind::LABELS.len()],
     invalidation_times: HistogramCounter,
     cascades: HistogramCounter,
+}
+
+impl Default for WholeCounters {
+    fn default() -> Self {
+        Self::new(SLOW_STORE_CALL)
+    }
 }
 
 #[derive(Default)]
@@ -96,6 +104,16 @@ pub(crate) struct StoreOperationCounts {
 }
 
 impl WholeCounters {
+    pub(super) fn new(slow_store_call: Duration) -> Self {
+        Self {
+            slow_store_call,
+            store: Striped::default(),
+            invalidations: Default::default(),
+            invalidation_times: HistogramCounter::default(),
+            cascades: HistogramCounter::default(),
+        }
+    }
+
     pub(super) fn store_answered(&self, operation: StoreOperation, took: Duration, failed: bool) {
         let counter = &self.store.mine()[operation as usize];
         counter.times.add_time(took);

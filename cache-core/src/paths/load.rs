@@ -99,12 +99,12 @@ impl LoadRun {
     }
 
     /// Of a load without a lease.
-    fn unrenewed(counters: &SharedCounters) -> Self {
+    pub(crate) fn unrenewed(counters: &SharedCounters) -> Self {
         Self::begin(counters, Duration::ZERO, Renewal::default())
     }
 
     /// The body has run; for how long.
-    fn ended(mut self) -> Duration {
+    pub(crate) fn ended(mut self) -> Duration {
         let took = clock::since(self.begun);
         if let Some(counters) = self.counters.take() {
             counters.note(Event::LoadEnded(took));

@@ -15,6 +15,7 @@ pub(crate) mod recovery;
 pub(crate) mod refresh;
 pub(crate) mod stamp;
 pub(crate) mod subject;
+pub(crate) mod verify;
 pub(crate) mod wait;
 pub(crate) mod window;
 pub(crate) mod write_through;

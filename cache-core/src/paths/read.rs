@@ -144,6 +144,11 @@ impl Hit {
         Self { copy, ..self }
     }
 
+    /// The entry, if it was served within its TTL, from the store.
+    pub(crate) fn entry_if_fresh(&self) -> Option<&Entry> {
+        (self.kind == HitKind::Fresh).then_some(&self.entry)
+    }
+
     /// The right to keep a copy of the value.
     pub(crate) fn take_copy(&mut self) -> Option<Box<CopyRight>> {
         self.copy.take()
@@ -256,7 +261,7 @@ impl Read {
         }
     }
 
-    pub(crate) fn subject(&self) -> &Subject {
+    pub(crate) fn subject(&self) -> &Arc<Subject> {
         &self.subject
     }
 

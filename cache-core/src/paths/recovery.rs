@@ -108,8 +108,14 @@ pub(crate) async fn settle_within(runtime: &Arc<Runtime>, limit: Duration) {
         }
         return;
     }
-    let ended =
-        async { tokio::join!(settle(runtime), runtime.refreshes.none_under_way(), runtime.schedules.none_under_way()) };
+    let ended = async {
+        tokio::join!(
+            settle(runtime),
+            runtime.refreshes.none_under_way(),
+            runtime.verifications.none_under_way(),
+            runtime.schedules.none_under_way()
+        )
+    };
     let _ = timeout(limit, ended).await;
 }
 

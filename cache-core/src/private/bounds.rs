@@ -118,6 +118,11 @@ pub fn owned<T: Carried<Copy: TakenAlong> + ?Sized>(borrowed: &T) -> T::Copy {
     borrowed.carried()
 }
 
+/// One more copy of what a background load has taken along.
+pub fn owned_again<T: Carried + ?Sized>(owned: &T) -> T::Copy {
+    owned.carried()
+}
+
 /// An argument that a background load takes along.
 pub fn moved<T: TakenAlong>(argument: T) -> T {
     argument

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use crate::cache::Cache;
-use crate::call::{Coding, Copying, Invalidating, ManyCall, Mapping, Mode, Start};
+use crate::call::{Coding, Copying, Invalidating, ManyCall, Mapping, Mode, Sampling, Start};
 use crate::key::{CachedFunction, Key, NearPlace, Policy};
 use crate::runtime::Runtime;
 
@@ -37,9 +37,10 @@ impl<T> Start<T> {
         prefix: &str,
         coding: Coding<T>,
         copying: Option<Copying<T>>,
+        sampling: Sampling,
         place: impl Fn(NearPlace) -> NearPlace,
     ) -> Self {
-        with_runtime_of(cache, |runtime| Self::of(runtime, function, prefix, coding, copying, &place))
+        with_runtime_of(cache, |runtime| Self::of(runtime, function, prefix, coding, copying, sampling, &place))
     }
 }
 

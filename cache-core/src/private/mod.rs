@@ -22,7 +22,7 @@ pub use crate::cache::Cache;
 pub use crate::cacheable::Cacheable;
 pub use crate::call::{
     BatchMap, Call, Coding, Copying, Finish, Handover, Home, Invalidating, Load, ManyCall, ManyLoad, ManyStep, Mapping,
-    Mode, Refresh, Start, Step, Writing, fill_many, lookup_many, refresh,
+    Mode, Refresh, Sampling, Start, Step, Writing, fill_many, lookup_many, refresh,
 };
 pub use crate::context::CacheContext;
 pub use crate::entry::{OpaqueField, Shape, ShapeOf};

@@ -9,7 +9,7 @@ use std::marker::PhantomData;
 use std::time::Duration;
 
 use crate::cacheable::Cacheable;
-use crate::call::Copying;
+use crate::call::{Copying, Sampling};
 use crate::entry::Shape;
 use crate::key::Policy;
 use crate::name::{KeyPart, Names};
@@ -150,6 +150,11 @@ impl IsCacheable {
         T::near()
     }
 
+    /// Which hits of functions that return the type are verified.
+    pub fn sampling<T: Cacheable>(self) -> Sampling {
+        Sampling::of_type(T::verify())
+    }
+
     /// Adds the fields of the type to the fingerprint.
     pub fn complete<T: Cacheable>(self, policy: Policy) -> Policy {
         policy.shape(versioned_shape::<T>)
@@ -163,6 +168,11 @@ fn versioned_shape<T: Cacheable>(shape: &mut Shape) {
 impl NotCacheable {
     /// Adds nothing.
     pub fn own_names<T>(self, _: &T, _: &mut Names) {}
+
+    /// Those that the cache says.
+    pub fn sampling<T>(self) -> Sampling {
+        Sampling::OfCache
+    }
 
     /// Nothing is said of copies.
     pub fn near<T>(self) -> Option<Duration> {

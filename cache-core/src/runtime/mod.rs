@@ -14,6 +14,7 @@ pub(crate) mod scoped;
 pub(crate) mod single_flight;
 mod turn;
 mod unstored;
+mod verifications;
 
 pub(crate) use owners::Clash;
 pub(crate) use refreshes::Reservation;

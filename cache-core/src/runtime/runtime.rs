@@ -13,6 +13,7 @@ use super::refreshes::Refreshes;
 use super::schedules::Schedules;
 use super::single_flight::Flights;
 use super::unstored::UnstoredKeys;
+use super::verifications::Verifications;
 use crate::clock;
 use crate::config::Config;
 use crate::error::{Error, ErrorKind};
@@ -33,6 +34,7 @@ pub(crate) struct Runtime {
     pub(crate) flights: Arc<Flights>,
     pub(crate) near: Arc<Near>,
     pub(crate) refreshes: Arc<Refreshes>,
+    pub(crate) verifications: Verifications,
     pub(crate) load_tasks: LoadTasks,
     pub(crate) schedules: Schedules,
     pub(crate) debts: Debts,
@@ -94,13 +96,14 @@ impl Runtime {
             flights: Arc::default(),
             near,
             refreshes: Arc::default(),
+            verifications: Verifications::default(),
             load_tasks: LoadTasks::default(),
             schedules: Schedules::default(),
             debts: Debts::new(config.recovery_names_max),
             owners: Owners::new(),
             feed: Feed::default(),
             unstored: UnstoredKeys::default(),
-            counted: CounterTable::default(),
+            counted: CounterTable::new(config.slow_store_call),
             classes: RwLock::new(classes),
             warned_of_classes: Mutex::default(),
             config,
@@ -121,6 +124,7 @@ impl Runtime {
     /// Ends what runs without a caller, and lets nothing of the kind begin from now on.
     pub(crate) fn end_background(&self) {
         self.refreshes.close();
+        self.verifications.close();
         self.load_tasks.close();
     }
 

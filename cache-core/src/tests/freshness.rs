@@ -30,7 +30,7 @@ where
     let load = match Call::new(Some(cache), key, policy, coding()).in_background().lookup().await {
         Step::Return(value) => return Ok(value),
         Step::ReturnAndRefresh(value, refresh) => {
-            refresh.spawn(|load| async move { run(load, body).await.is_ok() });
+            refresh.spawn_once(|load| async move { run(load, body).await.is_ok() });
             return Ok(value);
         }
         Step::Load(load) => load,

@@ -88,7 +88,7 @@ async fn a_peer_goes_on_refreshing_when_the_cache_it_was_made_from_is_dropped() 
     tokio::time::advance(minute).await;
     let Step::ReturnAndRefresh(1, refresh) = call().await else { panic!("not stale") };
     let body = gate.body(2);
-    refresh.spawn(|mut load| async move {
+    refresh.spawn_once(|mut load| async move {
         let value = load.run(body).await;
         load.fill(Some(&value), Default::default()).await;
         true

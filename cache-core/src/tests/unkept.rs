@@ -50,7 +50,7 @@ impl<T: Serialize + DeserializeOwned + Clone + Send + Sync + 'static> Function<T
             Step::Return(value) => value,
             Step::ReturnAndRefresh(value, refresh) => {
                 let function = self.clone();
-                refresh.spawn(|load| async move {
+                refresh.spawn_once(|load| async move {
                     function.run(load).await;
                     true
                 });

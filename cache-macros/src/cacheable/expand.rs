@@ -24,6 +24,13 @@ pub(crate) fn expand(input: &DeriveInput, options: &CacheableOptions) -> TokenSt
             }
         }
     });
+    let verify = options.verify.map(|share| {
+        quote_spanned! { Span::mixed_site() =>
+            fn verify() -> ::core::option::Option<f64> {
+                ::core::option::Option::Some(#share)
+            }
+        }
+    });
     let items: Vec<_> = options.tags.iter().map(|item| (Kind::Tag, item)).collect();
     let tags = Ident::new("__tags", Span::mixed_site());
     let statements = Evaluator::of_type(&private).before(&tags, &items);
@@ -47,6 +54,8 @@ pub(crate) fn expand(input: &DeriveInput, options: &CacheableOptions) -> TokenSt
             }
 
             #near
+
+            #verify
 
             #[allow(unused_variables)]
             fn shape(__shape: &mut #private::Shape) {

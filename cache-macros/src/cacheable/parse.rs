@@ -9,7 +9,7 @@ use crate::errors::Errors;
 use crate::names::{Item, Kind, read_items};
 use crate::options;
 
-const KNOWN: &[&str] = &["ttl", "tags", "near", "version", "crate"];
+const KNOWN: &[&str] = &["ttl", "tags", "near", "verify", "version", "crate"];
 
 #[derive(Default)]
 pub(crate) struct CacheableOptions {
@@ -18,6 +18,7 @@ pub(crate) struct CacheableOptions {
     pub(crate) ttl_was_wrong: bool,
     pub(crate) tags: Vec<Item>,
     pub(crate) near: Option<Lifetime>,
+    pub(crate) verify: Option<f64>,
     pub(crate) version: u32,
     pub(crate) krate: Option<Path>,
 }
@@ -44,6 +45,7 @@ impl CacheableOptions {
                 }
                 "tags" => found.tags = read_items(name, Kind::Tag, input, errors)?,
                 "near" => found.near = Some(Lifetime::read(name, input, NEAR_OF_ZERO)?),
+                "verify" => found.verify = Some(options::share_of_hits(name, input)?),
                 "version" => found.version = options::version(name, input)?,
                 _ => found.krate = Some(options::value(name, input)?),
             }

@@ -109,7 +109,9 @@ fn check_policy(function: &Function, options: &CachedOptions, errors: &mut Error
     check_near(options, errors);
     if options.each.is_some() {
         let near = options.near.iter().map(|near| &near.name);
-        for name in options.settings(Role::Age).map(|setting| &setting.name).chain(&options.finish).chain(near) {
+        let verify = options.verify.iter().map(|verify| &verify.name);
+        let of_one = options.settings(Role::Age).map(|setting| &setting.name);
+        for name in of_one.chain(&options.finish).chain(near).chain(verify) {
             let message = format!(
                 "`{name}` is for one key at a time: remove it, or write it on the function of one id that \
                  shares the prefix"

@@ -226,6 +226,19 @@ impl Generator<'_> {
         } }
     }
 
+    /// Which hits are verified: a `Sampling`.
+    pub(crate) fn sampling(&self, value_type: &TokenStream) -> TokenStream {
+        let (private, options) = (&self.private, &self.plan.options);
+        if options.refreshes().is_none() {
+            return quote!(#private::Sampling::Never);
+        }
+        if let Some(share) = options.verify.as_ref().and_then(|verify| verify.share) {
+            return quote!(#private::Sampling::Share(#share));
+        }
+        let cacheability = wrapper::cacheability(value_type, private);
+        quote_spanned!(Span::mixed_site() => #cacheability.sampling::<#value_type>())
+    }
+
     /// Whether the value is certain to be `'static`, without a bound. The compiler cannot be asked
     /// as it is asked for a trait: it chooses by traits, and complains of lifetimes after that.
     /// What is generic about the type of a method is not seen here.

@@ -34,6 +34,8 @@ pub(crate) struct CachedOptions {
     pub(crate) each: Option<Ident>,
     /// For how long copies are kept in the process.
     pub(crate) near: Option<Near>,
+    /// Which share of hits is verified.
+    pub(crate) verify: Option<Verify>,
     /// The flag, as written.
     pub(crate) finish: Option<Ident>,
     pub(crate) krate: Option<Path>,
@@ -45,6 +47,13 @@ pub(crate) struct CachedOptions {
 pub(crate) struct Near {
     pub(crate) name: Ident,
     pub(crate) lifetime: Lifetime,
+}
+
+/// The option `verify`.
+pub(crate) struct Verify {
+    pub(crate) name: Ident,
+    /// `None`: the cache says it.
+    pub(crate) share: Option<f64>,
 }
 
 /// Where `key` and `refresh` live.
@@ -93,6 +102,7 @@ const OPTIONS: &[(&str, Destination)] = &[
     ("wait", Policy(policy::wait, &[])),
     ("finish", Field),
     ("near", Field),
+    ("verify", Field),
     ("load_timeout", Policy(policy::load_timeout, &[Age, OwnTask])),
     ("crate", Field),
 ];
@@ -138,6 +148,11 @@ impl CachedOptions {
             "context" => self.context = Some(context::read(name, input)?),
             "each" => self.each = Some(read_each(name, input)?),
             "near" => self.near = Some(Near { name: name.clone(), lifetime: policy::near(name, input)? }),
+            "verify" => {
+                let has_share = input.peek(Token![=]);
+                let share = has_share.then(|| options::share_of_hits(name, input)).transpose()?;
+                self.verify = Some(Verify { name: name.clone(), share });
+            }
             "finish" => self.finish = Some(options::flag(name, input)?),
             _ => self.krate = Some(options::value(name, input)?),
         }
@@ -154,9 +169,11 @@ impl CachedOptions {
         self.policy.iter().filter(move |setting| setting.roles.contains(&role))
     }
 
-    /// The first option that has values refreshed in the background, as written.
+    /// The first option that has values loaded anew in the background, as written: to refresh, or
+    /// to verify them.
     pub(crate) fn refreshes(&self) -> Option<&Ident> {
-        self.settings(Background).next().map(|setting| &setting.name)
+        let verify = self.verify.as_ref().map(|verify| &verify.name);
+        self.settings(Background).next().map(|setting| &setting.name).or(verify)
     }
 
     /// The option that gives every load a task of its own, as written.

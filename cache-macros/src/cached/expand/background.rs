@@ -134,7 +134,8 @@ fn body_function(generator: &Generator<'_>, name: &Ident) -> TokenStream {
     }
 }
 
-/// Copies first, then the task. Errors are at the option: it is what asks for the copies.
+/// Copies first, then the task, which copies them once more for each load: to verify a value may
+/// take several. Errors are at the option: it is what asks for the copies.
 fn refresh(generator: &Generator<'_>, option: &Ident, path: &TokenStream) -> TokenStream {
     let (copies, call) = own_call(generator, path, Values::Copied);
     let succeeded = match generator.plan.function.returns_result() {
@@ -142,7 +143,8 @@ fn refresh(generator: &Generator<'_>, option: &Ident, path: &TokenStream) -> Tok
         false => quote_spanned!(Span::mixed_site() => { let _ = #call.await; true }),
     };
     let at_option = Span::mixed_site().located_at(option.span());
-    let task = quote_spanned!(at_option => __refresh.spawn(move |__load| async move { #succeeded }););
+    let again = again(generator);
+    let task = quote_spanned!(at_option => __refresh.spawn(move |__load| { #again async move { #succeeded } }););
     quote!(#copies #task)
 }
 
@@ -199,6 +201,30 @@ fn own_call(generator: &Generator<'_>, path: &TokenStream, values: Values) -> (T
     }
     let receiver = receiver.into_iter();
     (copies, quote_spanned!(Span::mixed_site() => #path(#(#receiver,)* __load, #(#args),*)))
+}
+
+/// The task's arguments, copied once more. At the types, as the first copies: one error for both.
+fn again(generator: &Generator<'_>) -> TokenStream {
+    let Generator { plan, private } = generator;
+    let function = &plan.function;
+    let this = Ident::new("__this", Span::mixed_site());
+    let mut copies = TokenStream::new();
+    if let Some(receiver) = function.receiver() {
+        let copy = quote_spanned!(receiver.self_token.span => #private::owned_again(&#this));
+        copies.extend(quote_spanned!(Span::mixed_site() => let #this = #copy;));
+    }
+    for param in &function.params {
+        let Some(name) = param.name() else { continue };
+        let copy = match peel_type(&param.ty) {
+            Type::Reference(reference) if is_static(reference) => continue,
+            _ => {
+                let located = wrapper::located(private, param.ty.span());
+                quote_spanned!(Span::mixed_site().located_at(param.ty.span()) => #located::owned_again(&#name))
+            }
+        };
+        copies.extend(wrapper::rebound(&param.cfgs, &quote!(#name), &copy));
+    }
+    copies
 }
 
 fn is_static(reference: &TypeReference) -> bool {

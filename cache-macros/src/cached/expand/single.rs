@@ -34,9 +34,10 @@ pub(super) fn start(generator: &Generator<'_>, looked: &TokenStream) -> TokenStr
     let (prefix, function, key) = (generator.prefix(), generator.function(), generator.key(Bindings::Owned));
     let policy = generator.policy(&quote_spanned!(Span::mixed_site() => __prefix), &value_type);
     let (coding, copying, place) = (generator.coding(&value_type), generator.copying(&value_type), generator.place());
+    let sampling = generator.sampling(&value_type);
     let copied = returned(generator, &quote_spanned!(Span::mixed_site() => __copied));
     let new = quote_spanned! { Span::mixed_site() =>
-        #private::Start::<#value_type>::new(__cache, __function, &__prefix, __coding, #copying, #place)
+        #private::Start::<#value_type>::new(__cache, __function, &__prefix, __coding, #copying, #sampling, #place)
     };
     let start = wrapper::with_cache(generator.plan.options.cache.as_ref(), private, &new);
     quote_spanned! { Span::mixed_site() =>

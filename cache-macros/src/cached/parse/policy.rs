@@ -3,10 +3,10 @@
 use proc_macro2::TokenStream;
 use quote::{ToTokens, quote};
 use syn::parse::ParseStream;
-use syn::{Expr, ExprLit, Ident, Lit, LitStr, Token};
+use syn::{Expr, Ident, LitStr, Token};
 
 use crate::duration::{self, Lifetime};
-use crate::options::{self, peel};
+use crate::options::{self, number};
 
 /// An option as written.
 pub(crate) struct PolicySetting {
@@ -130,12 +130,4 @@ pub(crate) fn jitter(name: &Ident, input: ParseStream<'_>) -> syn::Result<Policy
             "`jitter` is the share of the ttl that chance may take off, from 0.0 to below 1.0: `jitter = 0.1`",
         )
     })
-}
-
-fn number(value: &Expr) -> Option<f64> {
-    match peel(value) {
-        Expr::Lit(ExprLit { lit: Lit::Float(number), .. }) => number.base10_parse().ok(),
-        Expr::Lit(ExprLit { lit: Lit::Int(number), .. }) => number.base10_parse().ok(),
-        _ => None,
-    }
 }
