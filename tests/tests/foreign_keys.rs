@@ -180,6 +180,8 @@ each_server! {
             plant(&mut raw, &format!("{}:{key}", store.namespace()), if own == "set" { "list" } else { "string" }).await;
             cache.clear().await.unwrap();
             assert!(cache.health().overwritten_bookkeeping, "{key}");
+            let told = format!("cache_overwritten_bookkeeping{{cache=\"{}\"}} 1\n", store.namespace());
+            assert!(cache.stats().to_prometheus().contains(&told), "{key}");
         }
     }
 }

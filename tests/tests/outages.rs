@@ -439,10 +439,14 @@ each_server! {
 
     async fn eviction_of_bookkeeping_is_reported(store: TestStore) {
         let server = Server::with(store.kind().unwrap(), ServerOptions::new().memory(64 << 20, "allkeys-lru"));
-        assert!(ready(store.builder().url(server.url())).await.health().evicts_bookkeeping);
+        let cache = ready(store.builder().url(server.url())).await;
+        assert!(cache.health().evicts_bookkeeping);
+        let told = |evicts: u8| format!("cache_evicts_bookkeeping{{cache=\"{}\"}} {evicts}\n", store.namespace());
+        assert!(cache.stats().to_prometheus().contains(&told(1)));
         let server = Server::with(store.kind().unwrap(), ServerOptions::new().memory(64 << 20, "volatile-lru"));
         let cache = ready(store.builder().url(server.url())).await;
         assert!(cache.health().is_good(), "{:?}", cache.health());
+        assert!(cache.stats().to_prometheus().contains(&told(0)));
     }
 }
 

@@ -13,11 +13,15 @@ pub(crate) struct CacheState {
     pub(crate) memory: Option<MemoryUse>,
 }
 
-/// The connections of a store.
+/// The connections of a store, and what was learned over them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct StoreLinks {
     /// Those that stand, of every runtime.
     pub(crate) standing: u64,
     /// How many times one was made anew after it had been lost.
     pub(crate) remade: u64,
+    /// As in [`Health`](super::Health).
+    pub(crate) evicts_bookkeeping: bool,
+    /// As in [`Health`](super::Health).
+    pub(crate) overwritten_bookkeeping: bool,
 }

@@ -301,6 +301,10 @@ impl Metrics<'_> {
             let help = "Connections that were made anew after they had been lost.";
             self.begin(MetricKind::Counter, "cache_reconnects_total", help);
             self.count(&[], links.remade);
+            let help = "1 if the server's eviction policy may drop an index and keep what it leads to.";
+            self.gauge("cache_evicts_bookkeeping", help, f64::from(u8::from(links.evicts_bookkeeping)));
+            let help = "1 since another program has overwritten a key of the cache's bookkeeping.";
+            self.gauge("cache_overwritten_bookkeeping", help, f64::from(u8::from(links.overwritten_bookkeeping)));
         }
     }
 

@@ -399,7 +399,13 @@ impl Store for RedisStore {
     }
 
     fn links(&self) -> Option<StoreLinks> {
-        Some(self.pool.links())
+        let (standing, remade) = self.pool.links();
+        Some(StoreLinks {
+            standing,
+            remade,
+            evicts_bookkeeping: self.pool.evicts_any_key(),
+            overwritten_bookkeeping: self.losses.any_replaced(),
+        })
     }
 
     fn is_breaker_open(&self) -> bool {

@@ -21,7 +21,6 @@ use super::scripts::Script;
 use crate::clock;
 use crate::config::{Config, RECONNECT_DELAY_MAX, RECONNECT_DELAY_MIN};
 use crate::error::{Error, ErrorKind};
-use crate::observe::StoreLinks;
 use crate::store::{Voucher, Watch};
 
 mod access;
@@ -319,14 +318,14 @@ impl Pool {
         stripes.each.iter().any(|stripe| stripe.is_live())
     }
 
-    /// The connections of every runtime.
-    pub(crate) fn links(&self) -> StoreLinks {
+    /// How many connections stand, of every runtime, and how many were made anew.
+    pub(crate) fn links(&self) -> (u64, u64) {
         let mut standing = 0;
         self.runtimes.any(|stripe| {
             standing += u64::from(stripe.is_live());
             false
         });
-        StoreLinks { standing, remade: self.shared.connections_remade() }
+        (standing, self.shared.connections_remade())
     }
 
     /// Whether the server may evict keys that have no TTL (`allkeys-*`), the protocol's clock and
@@ -340,7 +339,6 @@ impl Pool {
         clock::now() + self.shared.operation_deadline
     }
 
-    /// Whether calls are refused because the server failed too often.
     /// Whether the breaker would refuse a call now.
     pub(crate) fn refuses(&self) -> bool {
         self.shared.breaker.is_open() && self.shared.breaker.refuses(clock::now())
