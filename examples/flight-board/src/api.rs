@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{Request, State};
-use axum::http::{HeaderValue, Method, StatusCode};
+use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::middleware::{self, Next};
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
 use axum::{Json, Router};
 use cache_core::{Cache, Invalidation, Stats, WarmError, Warmed};
@@ -66,6 +66,7 @@ pub fn router(app: App) -> Router {
         .route("/admin/invalidate", post(invalidate))
         .route("/admin/warm", post(warm_now))
         .route("/admin/stats", get(stats))
+        .route("/metrics", get(metrics))
         .fallback(async || Refusal(StatusCode::NOT_FOUND, "no such path".to_owned()))
         .method_not_allowed_fallback(async || {
             Refusal(StatusCode::METHOD_NOT_ALLOWED, "this path has no such method".to_owned())
@@ -260,4 +261,10 @@ async fn warm_now(State(app): State<App>, wanted: Result<Option<Json<WarmRequest
 
 async fn stats(State(app): State<App>) -> Json<Stats> {
     Json(app.cache.stats())
+}
+
+/// What Prometheus scrapes.
+async fn metrics(State(app): State<App>) -> impl IntoResponse {
+    let format = [(header::CONTENT_TYPE, "text/plain; version=0.0.4")];
+    (format, app.cache.stats().to_prometheus())
 }

@@ -1,9 +1,11 @@
 //! What is asked, what is changed, and what bad input gets. What the
 //! tour claims is tested by the tour.
 
-use axum::http::Method;
+use axum::body::{Body, to_bytes};
+use axum::http::{Method, Request, header};
 use cache_tests::until;
 use serde_json::{Value, json};
+use tower::ServiceExt;
 
 use crate::board::{BOARD, Board, ask};
 
@@ -73,6 +75,16 @@ async fn stats_count_hits_and_misses_of_each_class() {
     let after = board.get("/admin/stats").await.body["prefixes"]["flight"].clone();
     let more = |counter: &str| after[counter].as_u64().unwrap() - before[counter].as_u64().unwrap_or(0);
     assert_eq!((more("hits"), more("misses"), more("loads"), more("fills")), (3, 1, 1, 1));
+}
+
+#[tokio::test]
+async fn prometheus_is_told_what_was_counted() {
+    let board = Board::new().await;
+    board.get("/flights/8").await;
+    let answer = board.router.clone().oneshot(Request::get("/metrics").body(Body::empty()).unwrap()).await.unwrap();
+    assert_eq!(answer.headers()[header::CONTENT_TYPE], "text/plain; version=0.0.4");
+    let text = to_bytes(answer.into_body(), usize::MAX).await.unwrap();
+    assert_eq!(std::str::from_utf8(&text).unwrap(), board.cache.stats().to_prometheus());
 }
 
 #[tokio::test]
