@@ -121,7 +121,16 @@ pub mod __freshness {
 /// promised.
 #[doc(hidden)]
 pub mod __entry {
-    pub use crate::entry::alone::{is_readable, sample};
+    pub use crate::entry::alone::{is_readable, outline_of, sample, sealed};
+}
+
+/// What reads the bytes and texts of others, alone, for the fuzzing of this repository. No
+/// stability is promised.
+#[doc(hidden)]
+pub mod __readers {
+    pub use crate::name::glob_matches;
+    #[cfg(feature = "redis")]
+    pub use crate::store::redis::resp::alone::frames;
 }
 
 pub use builder::Builder;

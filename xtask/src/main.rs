@@ -5,6 +5,7 @@ use std::process::ExitCode;
 mod bench;
 mod build_times;
 mod deny;
+mod fuzz;
 mod install;
 mod instructions;
 mod server;
@@ -15,6 +16,8 @@ const USAGE: &str = "\
 cargo xtask test [cargo test arguments]   start Redis, Valkey and databases and run everything, or only the tests asked for
 cargo xtask deny [checks]                 hold what the workspace is built from against deny.toml
 cargo xtask instructions [--bless]        count instructions and allocations of the hot paths, and compare
+cargo xtask fuzz [targets] [--seconds N] [--seed N]
+                                          throw bytes and texts at whatever reads those of others
 cargo xtask bench [all | names] [--quick] [--write]
                                           measure beside raw redis-rs, other libraries and the naive way";
 
@@ -25,6 +28,7 @@ fn main() -> ExitCode {
     let outcome = match command.as_deref() {
         Some("test") => test::run(&rest),
         Some("deny") => deny::run(&rest),
+        Some("fuzz") => fuzz::run(&rest),
         Some("instructions") => instructions::run(&rest),
         Some("bench") => bench::run(&rest),
         _ => Err(USAGE.to_owned()),

@@ -1,8 +1,10 @@
-//! Entries by themselves, without a store: for counting what reading a header costs.
+//! Entries by themselves, without a store: for counting what reading a header costs, and for
+//! whoever throws bytes at it.
 
 use bytes::Bytes;
 
-use crate::entry::{Entry, Fingerprint, Header, encode};
+use crate::entry::entry::BadEntry;
+use crate::entry::{Entry, Fingerprint, Header, encode, outline};
 
 /// An entry with this payload and no names.
 pub fn sample(payload: &[u8]) -> Bytes {
@@ -21,4 +23,20 @@ pub fn sample(payload: &[u8]) -> Bytes {
 /// Whether layout and checksum are those of an entry: what a hit asks of the bytes that it gets.
 pub fn is_readable(entry: &Bytes) -> bool {
     Entry::decode(entry.clone()).is_ok()
+}
+
+/// Bytes with the checksum that an entry of them would have.
+pub fn sealed(bytes: &[u8]) -> Bytes {
+    [bytes, &crc32fast::hash(bytes).to_le_bytes()].concat().into()
+}
+
+/// How many names these bytes have as an entry, and how long their payload is; or what is wrong.
+pub fn outline_of(entry: &Bytes) -> Result<(usize, usize), String> {
+    let read = || {
+        let decoded = Entry::decode(entry.clone())?;
+        let (names, payload) = (decoded.names()?, decoded.payload());
+        assert_eq!(outline(entry)?.payload_bytes, payload.len() as u64);
+        Ok((names.len(), payload.len()))
+    };
+    read().map_err(|error: BadEntry| error.to_string())
 }

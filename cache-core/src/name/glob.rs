@@ -10,6 +10,11 @@
 /// recursion that makes the original exponential.
 pub(crate) struct Glob(Vec<Piece>);
 
+/// Whether a text is of a pattern.
+pub fn matches(pattern: &str, text: &str) -> bool {
+    Glob::new(pattern).matches(text)
+}
+
 enum Piece {
     AnyText,
     AnyByte,

@@ -16,6 +16,7 @@ mod unencodable;
 pub(crate) use self::canonical::differ;
 pub use self::escape::{escape_glob, unescape_part};
 pub(crate) use self::glob::Glob;
+pub use self::glob::matches as glob_matches;
 pub(crate) use self::name::{Name, check_name_text, prefix_of};
 pub use self::names::Names;
 pub(crate) use self::sealed::Sealed;

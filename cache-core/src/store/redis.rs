@@ -29,7 +29,7 @@ mod losses;
 mod reaper;
 mod removal;
 mod reply;
-mod resp;
+pub(crate) mod resp;
 mod scripts;
 #[cfg(test)]
 mod sent_by_hand;

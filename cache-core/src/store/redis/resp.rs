@@ -5,6 +5,7 @@
 
 use bytes::Bytes;
 
+pub(crate) mod alone;
 mod command;
 mod reader;
 #[cfg(test)]

@@ -1,0 +1,56 @@
+//! `fuzz [targets] [--seconds N] [--seed N]`: throws inputs at targets, for so long at each. What
+//! breaks one is kept in `fuzz/corpus`, and ends the run. Run by `cargo xtask fuzz`.
+
+use std::collections::HashSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use fuzz::{Mutator, TARGETS, Target, keep};
+
+/// Inputs that came to something new, of one target.
+const KEPT_MAX: usize = 20_000;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let number = |flag: &str| -> Option<u64> {
+        let at = arguments.iter().position(|argument| argument == flag)?;
+        Some(arguments.get(at + 1).and_then(|number| number.parse().ok()).unwrap_or_else(|| panic!("{flag} N")))
+    };
+    let (seconds, seed) = (number("--seconds").unwrap_or(60), number("--seed").unwrap_or_else(|| fastrand::u64(..)));
+    let is_named = |target: &&Target| arguments.iter().any(|argument| argument == target.name);
+    let named: Vec<&Target> = TARGETS.iter().filter(is_named).collect();
+    let targets = if named.is_empty() { TARGETS.iter().collect() } else { named };
+    let share = Duration::from_secs(seconds) / targets.len() as u32;
+    println!("seed {seed}");
+    for target in targets {
+        if !run(target, share, seed) {
+            return ExitCode::FAILURE;
+        }
+    }
+    ExitCode::SUCCESS
+}
+
+/// False if the target broke.
+fn run(target: &Target, lasts: Duration, seed: u64) -> bool {
+    let (begun, mut mutator) = (Instant::now(), Mutator::new(seed));
+    let (mut inputs, mut outcomes, mut kept) = (0_u64, HashSet::new(), target.seeds());
+    let mut next = kept.clone();
+    while begun.elapsed() < lasts {
+        let input = next.pop().unwrap_or_else(|| {
+            let (one, other) = (mutator.pick(&kept).to_vec(), mutator.pick(&kept));
+            mutator.mutate(&one, other, target.pieces())
+        });
+        inputs += 1;
+        let Ok(outcome) = catch_unwind(AssertUnwindSafe(|| target.read(&input))) else {
+            println!("{}: broken by {}", target.name, keep(target.name, &input).display());
+            return false;
+        };
+        if outcomes.insert(outcome) && kept.len() < KEPT_MAX {
+            kept.push(input);
+        }
+    }
+    let seconds = begun.elapsed().as_secs_f64();
+    println!("{}: {inputs} inputs in {seconds:.1} s, {} kinds of outcome", target.name, outcomes.len());
+    true
+}
