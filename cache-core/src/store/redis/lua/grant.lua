@@ -16,7 +16,9 @@ if ARGV[7] ~= 'ignore' then
   end
 end
 
--- Most often nobody has the lease, and there is nothing to learn from.
+-- Most often nobody has the lease, and there is nothing to learn from. The incarnation that the
+-- process saw last, as an argument, would spare the ZRANGE: 6 % of the instructions of this script,
+-- 3 % of a miss (callgrind), for something more that each process keeps, and another way through.
 if not KEYS[4] then
   local first = redis.pcall('ZRANGE', clock_key, '0', '0')[1]
   local at_seq = redis.pcall('ZMSCORE', clock_key, '!seq')[1]
