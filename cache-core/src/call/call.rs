@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use super::coding::Coding;
 use super::copying::CopyPlan;
 use super::refreshing::takes_refresh;
-use crate::entry::{Entry, codec, fingerprint};
+use crate::entry::{codec, fingerprint};
 use crate::error::Error;
 use crate::key::{Key, Policy};
 use crate::name::Names;
@@ -18,7 +18,7 @@ use crate::paths::load::{Encode, LoadRun, Loading};
 use crate::paths::read::{Miss, Read, Terms};
 use crate::paths::refresh::Due;
 use crate::paths::subject::{Subject, counters_of};
-use crate::paths::verify::{Reload, Verification};
+use crate::paths::verify::Verification;
 use crate::runtime::Runtime;
 use crate::runtime::Turn;
 use crate::runtime::provenance::Inside;
@@ -77,8 +77,6 @@ pub(super) enum LoadWay {
     Through(Box<Loading>),
     /// Nothing, but that it is counted.
     Past(UncachedLoad),
-    /// Its value is compared with one that was served, and not stored.
-    Verify(Box<Reload>),
 }
 
 impl<T> Call<T> {
@@ -165,7 +163,7 @@ impl<T> Refresh<T> {
         let Self { due, coding } = self;
         match due {
             DueLoads::Refresh(due) => due.spawn(move |loading| reload(Load::through(loading, coding))),
-            DueLoads::Verify(due) => due.spawn(move |load| reload(Load { way: LoadWay::Verify(load), coding })),
+            DueLoads::Verify(due) => due.spawn(move |loading| reload(Load::through(loading, coding))),
         }
     }
 }
@@ -182,7 +180,7 @@ impl<T> Load<T> {
     /// Whether the cache asks for the names and the value. If not, the body runs as it is, and
     /// [`fill`](Self::fill) need not be called.
     pub fn fills(&self) -> bool {
-        !matches!(self.way, LoadWay::Past(_))
+        matches!(self.way, LoadWay::Through(_))
     }
 
     /// Adds names of the entry that are known before the body runs. The enclosing load inherits
@@ -199,7 +197,6 @@ impl<T> Load<T> {
         match &mut self.way {
             LoadWay::Through(loading) => loading.begin(),
             LoadWay::Past(load) => load.begin(),
-            LoadWay::Verify(load) => load.begin(),
         }
     }
 
@@ -208,7 +205,6 @@ impl<T> Load<T> {
         match &self.way {
             LoadWay::Through(loading) => loading.body(body),
             LoadWay::Past(_) => Inside::nothing(body),
-            LoadWay::Verify(load) => load.body(body),
         }
     }
 
@@ -217,7 +213,6 @@ impl<T> Load<T> {
         match &mut self.way {
             LoadWay::Through(loading) => loading.end(running),
             LoadWay::Past(load) => load.end(running),
-            LoadWay::Verify(load) => load.end(running),
         }
     }
 
@@ -240,8 +235,8 @@ impl<T> Load<T> {
     pub fn fill(self, value: Option<&T>, declared: Names) -> impl Future<Output = ()> + Send + use<T> {
         let filling = match (self.way, value) {
             (LoadWay::Past(_), _) => None,
-            (LoadWay::Verify(load), value) => {
-                load.compare(value.map(|value| move |entry: &Entry| (self.coding.is_held)(entry, value)));
+            (LoadWay::Through(loading), value) if loading.is_compared() => {
+                loading.compare(|entry| value.map_or(Ok(false), |value| (self.coding.is_held)(entry, value)));
                 None
             }
             (LoadWay::Through(loading), value) => {
@@ -261,7 +256,6 @@ impl<T> Load<T> {
         match self.way {
             LoadWay::Through(loading) => loading.end_failed(),
             LoadWay::Past(load) => load.failed(),
-            LoadWay::Verify(load) => load.failed(),
         }
     }
 
@@ -270,10 +264,6 @@ impl<T> Load<T> {
         match self.way {
             LoadWay::Through(loading) => (self.coding.decode)(&loading.end_failed_or_stand_in(error)?).ok(),
             LoadWay::Past(load) => {
-                load.failed();
-                None
-            }
-            LoadWay::Verify(load) => {
                 load.failed();
                 None
             }

@@ -41,11 +41,6 @@ impl<T> Load<T> {
                 let run = run(Self::uncached(load, coding));
                 Box::pin(async move { Finish::Ended(run.await) })
             }
-            // It runs in a task already.
-            LoadWay::Verify(load) => {
-                let run = run(Self { way: LoadWay::Verify(load), coding });
-                Box::pin(async move { Finish::Ended(run.await) })
-            }
         }
     }
 }

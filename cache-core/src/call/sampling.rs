@@ -6,8 +6,6 @@ use crate::runtime::Runtime;
 /// Whose share of the hits of a function is verified.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Sampling {
-    /// None are: its body cannot run without its caller.
-    Never,
     /// Those that the cache says.
     OfCache,
     /// Of the function, or of the type that it returns.
@@ -21,9 +19,8 @@ impl Sampling {
     }
 
     /// Whether the hit of a call that begins now is to be verified.
-    pub(super) fn draws(self, runtime: &Runtime) -> bool {
+    pub(crate) fn draws(self, runtime: &Runtime) -> bool {
         let share = match self {
-            Self::Never => return false,
             Self::OfCache => runtime.config.verify,
             Self::Share(share) => share,
         };

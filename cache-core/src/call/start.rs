@@ -7,7 +7,6 @@ use super::call::{Call, Load};
 use super::coding::Coding;
 use super::copying::{CopyPlan, Copying, Nearby};
 use super::refreshing::takes_refresh;
-use super::sampling::Sampling;
 use crate::key::{CachedFunction, Key, NearPlace, Policy};
 use crate::paths::load::uncached::{Absence, UncachedLoad};
 use crate::runtime::Runtime;
@@ -31,18 +30,18 @@ pub struct Home<T> {
 }
 
 impl<T> Start<T> {
-    /// A call of `function`, whose entries have this prefix.
+    /// A call of `function`, whose entries have this prefix. If it is `verified`, a hit of it is to
+    /// be loaded again and compared.
     pub(crate) fn of(
         runtime: &Arc<Runtime>,
         function: &'static CachedFunction,
         prefix: &str,
         coding: Coding<T>,
         copying: Option<Copying<T>>,
-        sampling: Sampling,
+        verified: bool,
         place: impl Fn(NearPlace) -> NearPlace,
     ) -> Self {
         // A copy is verified as what it is a copy of: the call is served that.
-        let verified = sampling.draws(runtime);
         let copying = copying.filter(|_| !verified);
         let copy = match copying.map(|copying| Nearby::look(runtime, copying, || place(NearPlace::new(function)))) {
             Some(Nearby::Copy(value)) => return Self::Return(value),

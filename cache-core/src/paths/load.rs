@@ -5,12 +5,14 @@ use std::pin::Pin;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use super::comparison::Comparison;
 use super::lease::{Lease, Renewal};
 use super::stamp::{Origin, Prepared};
 use super::subject::Subject;
 use crate::clock;
 use crate::entry::codec::Encoding;
 use crate::entry::{Entry, Version};
+use crate::error::Error;
 use crate::name::Names;
 use crate::observe::{CallMark, Event, LoadSpan, NotStored, SharedCounters, StoreOperation};
 use crate::runtime::budget::Budget;
@@ -40,6 +42,8 @@ pub(crate) struct Loading {
     replaces: Replaces,
     /// The call, if somebody observes it.
     mark: Option<CallMark>,
+    /// Of a load that verifies a hit: its value is compared, and not stored.
+    comparison: Option<Comparison>,
 }
 
 /// Makes the bytes of a value.
@@ -99,12 +103,12 @@ impl LoadRun {
     }
 
     /// Of a load without a lease.
-    pub(crate) fn unrenewed(counters: &SharedCounters) -> Self {
+    fn unrenewed(counters: &SharedCounters) -> Self {
         Self::begin(counters, Duration::ZERO, Renewal::default())
     }
 
     /// The body has run; for how long.
-    pub(crate) fn ended(mut self) -> Duration {
+    fn ended(mut self) -> Duration {
         let took = clock::since(self.begun);
         if let Some(counters) = self.counters.take() {
             counters.note(Event::LoadEnded(took));
@@ -148,8 +152,21 @@ impl Loading {
             // The store failed, or an invalidation is owed: nothing of the load reaches the store.
             None => Replaces::Nothing,
         };
-        let (caller, late, mark) = (None, None, None);
-        Box::new(Self { subject, rights, budget, scope, declared, cost, if_failed, caller, late, replaces, mark })
+        let (caller, late, mark, comparison) = (None, None, None, None);
+        Box::new(Self {
+            subject,
+            rights,
+            budget,
+            scope,
+            declared,
+            cost,
+            if_failed,
+            caller,
+            late,
+            replaces,
+            mark,
+            comparison,
+        })
     }
 
     /// The caller is served what may stand in for this load at this time.
@@ -162,6 +179,29 @@ impl Loading {
     pub(crate) fn marked(mut self: Box<Self>, mark: Option<CallMark>) -> Box<Self> {
         self.mark = mark;
         self
+    }
+
+    /// A load that verifies a hit. It has no rights, and its value is not stored.
+    pub(crate) fn to_compare(subject: &Arc<Subject>, comparison: Comparison) -> Box<Self> {
+        let budget = Budget::new(subject.runtime.config.operation_deadline);
+        let (rights, replaces) = (Rights::default(), Replaces::Nothing);
+        let mut loading = Self::new(subject.clone(), rights, budget, IfFailed::Return, replaces);
+        loading.comparison = Some(comparison);
+        loading
+    }
+
+    /// Whether its value is to be compared, and not to be stored.
+    pub(crate) fn is_compared(&self) -> bool {
+        self.comparison.is_some()
+    }
+
+    /// Ends a load that verifies a hit and has succeeded. `is_held` says whether an entry holds its
+    /// value.
+    pub(crate) fn compare(self, is_held: impl FnOnce(&Entry) -> Result<bool, Error>) {
+        // A value that may not be stored, such as one made from a stale one, is no answer.
+        if let (Some(comparison), None) = (self.comparison, self.scope.take().untraceable) {
+            comparison.end(is_held);
+        }
     }
 
     /// Adds names that the entry is declared to belong to. The enclosing loads inherit them

@@ -1,6 +1,7 @@
 //! Ways through the cache, bytes in and bytes out: no type of a user's, and nothing of Redis.
 
 pub(crate) mod closing;
+mod comparison;
 mod drive;
 mod ending;
 pub(crate) mod explain;

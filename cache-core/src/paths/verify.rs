@@ -42,18 +42,19 @@ use std::time::Duration;
 use tokio::sync::OwnedSemaphorePermit;
 use tracing::Instrument;
 
+use super::comparison::Comparison;
 use super::explain::explain;
-use super::load::LoadRun;
+use super::load::Loading;
 use super::panics::unless_it_panics;
 use super::subject::Subject;
 use crate::clock::{self, timers};
 use crate::config::VERIFY_LOOKS;
 use crate::entry::Entry;
 use crate::error::Error;
-use crate::observe::{Event, LoadSpan, StoreOperation, VerificationEnd, verification_span};
+use crate::observe::{Event, StoreOperation, VerificationEnd, verification_span};
 use crate::runtime::budget::Budget;
 use crate::runtime::debts::Outset;
-use crate::runtime::provenance::{self, Inside, Scope};
+use crate::runtime::provenance;
 use crate::runtime::{Reservation, scoped};
 use crate::store::{ClockReading, KeyFacts, NameFacts, Recall};
 
@@ -66,15 +67,6 @@ pub(crate) struct Verification {
     outset: Outset,
     reservation: Reservation,
     load: OwnedSemaphorePermit,
-}
-
-/// One load of a verification. It ends in a comparison, and not in a fill.
-pub(crate) struct Reload {
-    subject: Arc<Subject>,
-    entry: Entry,
-    scope: Arc<Scope>,
-    /// Whether the entry holds what was loaded; empty: no value came that can be compared.
-    is_held: Arc<OnceLock<bool>>,
 }
 
 impl Verification {
@@ -91,11 +83,10 @@ impl Verification {
         Some(Box::new(Self { subject: subject.clone(), entry, outset, reservation, load }))
     }
 
-    /// Verifies in a task of its own. `reload` runs the body, and hands its value to the
-    /// [`Reload`].
+    /// Verifies in a task of its own. `reload` runs the body, and compares its value.
     pub(crate) fn spawn<R, F>(self: Box<Self>, reload: R)
     where
-        R: Fn(Box<Reload>) -> F + Send + 'static,
+        R: Fn(Box<Loading>) -> F + Send + 'static,
         F: Future<Output = bool> + Send + 'static,
     {
         let Ok(handle) = timers() else { return };
@@ -124,7 +115,7 @@ struct ServedHit {
 impl ServedHit {
     async fn verify<R, F>(&self, load: OwnedSemaphorePermit, reload: R) -> VerificationEnd
     where
-        R: Fn(Box<Reload>) -> F + Send,
+        R: Fn(Box<Loading>) -> F + Send,
         F: Future<Output = bool> + Send,
     {
         let begun = clock::now();
@@ -183,17 +174,17 @@ impl ServedHit {
     /// the entry holds what it returned; `None`: no value came that can be compared.
     fn load<R, F>(&self, reload: &R) -> impl Future<Output = Option<bool>> + Send + use<R, F>
     where
-        R: Fn(Box<Reload>) -> F,
+        R: Fn(Box<Loading>) -> F,
         F: Future<Output = bool> + Send,
     {
         let Subject { runtime, counters, .. } = &*self.subject;
         let is_held = Arc::<OnceLock<bool>>::default();
-        let scope = Scope::new(runtime.id, self.subject.called().cloned(), runtime.config.names_max);
-        let (subject, entry) = (self.subject.clone(), self.entry.clone());
-        let load = reload(Box::new(Reload { subject, entry, scope, is_held: is_held.clone() }));
+        let comparison = Comparison::with(self.entry.clone(), is_held.clone());
+        let load = reload(Loading::to_compare(&self.subject, comparison));
         let load = unless_it_panics(load).instrument(verification_span(&runtime.config.namespace, counters));
-        let limit = runtime.config.fence_retention;
+        let (limit, counters) = (runtime.config.fence_retention, counters.clone());
         async move {
+            counters.note(Event::VerificationBegan);
             // Whether it ended by itself is seen by what it has left there.
             _ = tokio::time::timeout(limit, load).await;
             is_held.get().copied()
@@ -234,42 +225,6 @@ impl ServedHit {
             Ok(known) => self.subject.note(Event::Inconsistent { age, known: &known.to_string() }),
             Err(error) => self.subject.note(Event::Inconsistent { age, known: &error.to_string() }),
         }
-    }
-}
-
-impl Reload {
-    /// The body is about to run.
-    pub(crate) fn begin(&self) -> LoadRun {
-        self.subject.note(Event::VerificationBegan);
-        LoadRun::unrenewed(&self.subject.counters)
-    }
-
-    pub(crate) fn body<F: Future>(&self, body: F) -> Inside<F> {
-        let Subject { runtime, counters, .. } = &*self.subject;
-        self.scope.clone().around(body).spanned(LoadSpan::new(&runtime.config.namespace, counters, 1))
-    }
-
-    /// The body has run.
-    pub(crate) fn end(&self, running: LoadRun) {
-        _ = running.ended();
-    }
-
-    /// The body has returned a value; `is_held` says whether an entry holds that. `None`: it is not
-    /// to be stored.
-    pub(crate) fn compare(&self, is_held: Option<impl FnOnce(&Entry) -> Result<bool, Error>>) {
-        // A value that may not be stored, such as one that was made from a stale one, is no answer.
-        let is_an_answer = self.scope.take().untraceable.is_none();
-        let is_held = is_held.map_or(Ok(false), |is_held| is_held(&self.entry));
-        if let Ok(is_held) = is_held
-            && is_an_answer
-        {
-            _ = self.is_held.set(is_held);
-        }
-    }
-
-    /// The body failed.
-    pub(crate) fn failed(&self) {
-        self.subject.note(Event::LoadFailed);
     }
 }
 

@@ -37,10 +37,25 @@ impl<T> Start<T> {
         prefix: &str,
         coding: Coding<T>,
         copying: Option<Copying<T>>,
-        sampling: Sampling,
         place: impl Fn(NearPlace) -> NearPlace,
     ) -> Self {
-        with_runtime_of(cache, |runtime| Self::of(runtime, function, prefix, coding, copying, sampling, &place))
+        with_runtime_of(cache, |runtime| Self::of(runtime, function, prefix, coding, copying, false, &place))
+    }
+
+    /// The same of a function whose hits can be verified. Apart from it, so that a function whose
+    /// hits cannot does not pay for the question.
+    pub fn sampled(
+        sampling: Sampling,
+        cache: Option<&Cache>,
+        function: &'static CachedFunction,
+        prefix: &str,
+        coding: Coding<T>,
+        copying: Option<Copying<T>>,
+        place: impl Fn(NearPlace) -> NearPlace,
+    ) -> Self {
+        with_runtime_of(cache, |runtime| {
+            Self::of(runtime, function, prefix, coding, copying, sampling.draws(runtime), &place)
+        })
     }
 }
 

@@ -10,7 +10,7 @@ use super::*;
 use crate::clock;
 use crate::key::{CachedFunction, NearPlace, Policy};
 use crate::observe::{PrefixStats, SharedCounters};
-use crate::private::{Sampling, Start, Step, coding, copying};
+use crate::private::{Start, Step, coding, copying};
 use crate::runtime::Runtime;
 use crate::runtime::near::{Lifespan, NewCopy};
 use crate::store::Voucher;
@@ -27,8 +27,7 @@ async fn call(cache: &Cache, value: u32) -> u32 {
 /// Of whatever type the value is in this version of the program.
 async fn call_of<T: Clone + Serialize + DeserializeOwned + Send + Sync + 'static>(cache: &Cache, value: T) -> T {
     static FUNCTION: CachedFunction = CachedFunction::of_one("near", ":{}");
-    let start =
-        Start::<T>::new(Some(cache), &FUNCTION, "k", coding(), copying(NEAR), Sampling::Never, |place| place.part(&1));
+    let start = Start::<T>::new(Some(cache), &FUNCTION, "k", coding(), copying(NEAR), |place| place.part(&1));
     let mut load = match start {
         Start::Return(value) => return value,
         Start::Load(load) => load,

@@ -2,7 +2,7 @@ use tokio::time::Instant;
 
 use super::*;
 use crate::key::CachedFunction;
-use crate::private::{Sampling, Start, coding};
+use crate::private::{Start, coding};
 
 #[tokio::test(start_paused = true)]
 async fn a_failing_get_costs_nothing_but_the_load() {
@@ -126,10 +126,7 @@ async fn a_hanging_renewal_or_release_delays_nobody() {
 /// Whether a call of a function finds out, before it has a key, that the store is of no use.
 fn goes_past(cache: &Cache) -> bool {
     static FUNCTION: CachedFunction = CachedFunction::of_one("outage", ":{}");
-    matches!(
-        Start::<u32>::new(Some(cache), &FUNCTION, "k", coding(), None, Sampling::Never, |place| place),
-        Start::Load(_)
-    )
+    matches!(Start::<u32>::new(Some(cache), &FUNCTION, "k", coding(), None, |place| place), Start::Load(_))
 }
 
 #[tokio::test(start_paused = true)]

@@ -226,17 +226,15 @@ impl Generator<'_> {
         } }
     }
 
-    /// Which hits are verified: a `Sampling`.
-    pub(crate) fn sampling(&self, value_type: &TokenStream) -> TokenStream {
+    /// Which hits are verified, as a `Sampling`; `None`: none can be.
+    pub(crate) fn sampling(&self, value_type: &TokenStream) -> Option<TokenStream> {
         let (private, options) = (&self.private, &self.plan.options);
-        if options.refreshes().is_none() {
-            return quote!(#private::Sampling::Never);
-        }
+        options.refreshes()?;
         if let Some(share) = options.verify.as_ref().and_then(|verify| verify.share) {
-            return quote!(#private::Sampling::Share(#share));
+            return Some(quote!(#private::Sampling::Share(#share)));
         }
         let cacheability = wrapper::cacheability(value_type, private);
-        quote_spanned!(Span::mixed_site() => #cacheability.sampling::<#value_type>())
+        Some(quote_spanned!(Span::mixed_site() => #cacheability.sampling::<#value_type>()))
     }
 
     /// Whether the value is certain to be `'static`, without a bound. The compiler cannot be asked

@@ -1,7 +1,7 @@
 //! The wrapper of a function of one key: look up, or load and fill.
 
 use proc_macro2::{Span, TokenStream};
-use quote::quote_spanned;
+use quote::{quote, quote_spanned};
 
 use super::phases::EntryNames;
 use crate::cached::generator::{Bindings, Generator};
@@ -34,10 +34,13 @@ pub(super) fn start(generator: &Generator<'_>, looked: &TokenStream) -> TokenStr
     let (prefix, function, key) = (generator.prefix(), generator.function(), generator.key(Bindings::Owned));
     let policy = generator.policy(&quote_spanned!(Span::mixed_site() => __prefix), &value_type);
     let (coding, copying, place) = (generator.coding(&value_type), generator.copying(&value_type), generator.place());
-    let sampling = generator.sampling(&value_type);
     let copied = returned(generator, &quote_spanned!(Span::mixed_site() => __copied));
+    let (new, sampling) = match generator.sampling(&value_type) {
+        None => (quote!(new), None),
+        Some(sampling) => (quote!(sampled), Some(quote!(#sampling,))),
+    };
     let new = quote_spanned! { Span::mixed_site() =>
-        #private::Start::<#value_type>::new(__cache, __function, &__prefix, __coding, #copying, #sampling, #place)
+        #private::Start::<#value_type>::#new(#sampling __cache, __function, &__prefix, __coding, #copying, #place)
     };
     let start = wrapper::with_cache(generator.plan.options.cache.as_ref(), private, &new);
     quote_spanned! { Span::mixed_site() =>
