@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use super::histogram::{AGE_BOUNDS_MS, ENTRY_BOUNDS, HistogramCounts, TIME_BOUNDS_US};
 use super::not_stored::NotStored;
-use super::stats::{OTHER_PREFIXES, PrefixStats, Stats};
+use super::stats::{PrefixStats, Stats};
 use super::verified::VerificationEnd;
 use super::waits::WaitEnd;
 use super::whole::{InvalidationKind, StoreOperation};
@@ -165,16 +165,6 @@ impl Stats {
         metrics.store(self, &prefixes);
         metrics.memory(self);
         metrics.metrics
-    }
-
-    /// The prefixes that may be said.
-    fn spoken(&self) -> BTreeMap<&str, PrefixStats> {
-        let mut spoken = BTreeMap::<&str, PrefixStats>::new();
-        for (prefix, stats) in self {
-            let prefix = if stats.details.is_spoken { prefix } else { OTHER_PREFIXES };
-            spoken.entry(prefix).or_default().add(stats);
-        }
-        spoken
     }
 }
 

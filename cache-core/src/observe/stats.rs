@@ -1,6 +1,7 @@
 //! What the cache did, counted per prefix.
 
 use std::collections::{BTreeMap, HashMap, btree_map};
+use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -351,12 +352,15 @@ impl CounterTable {
 /// What a cache did since it was made, in this process. Prints as a table, and iterates over its
 /// prefixes.
 ///
+/// A prefix that is the whole of a key given as text is not said by the table, by JSON or by
+/// `Debug`: it counts there as `~other`. The iterator and [`prefix`](Self::prefix) have it.
+///
 /// As JSON: `{"total": {…}, "prefixes": {"flight": {"hits": 2, …}}}`, where each counter has its
 /// name, and the two times are `load_time_us` and `store_time_us`. Later versions may add counters.
 ///
 /// Counters are read one by one: calls that run meanwhile may count in some of them and not yet in
 /// others.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Stats {
     pub(super) by_prefix: BTreeMap<String, PrefixStats>,
     total: PrefixStats,
@@ -392,6 +396,22 @@ impl Stats {
     pub fn hit_rate(&self) -> f64 {
         self.total.hit_rate()
     }
+
+    /// The prefixes that may be said: none that is the whole of a key given as text.
+    pub(super) fn spoken(&self) -> BTreeMap<&str, PrefixStats> {
+        let mut spoken = BTreeMap::<&str, PrefixStats>::new();
+        for (prefix, stats) in self {
+            let prefix = if stats.details.is_spoken { prefix } else { OTHER_PREFIXES };
+            spoken.entry(prefix).or_default().add(stats);
+        }
+        spoken
+    }
+}
+
+impl fmt::Debug for Stats {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Stats").field("total", &self.total).field("prefixes", &self.spoken()).finish_non_exhaustive()
+    }
 }
 
 impl<'a> IntoIterator for &'a Stats {
@@ -426,7 +446,7 @@ impl Serialize for Stats {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut stats = serializer.serialize_struct("Stats", 2)?;
         stats.serialize_field("total", &self.total)?;
-        stats.serialize_field("prefixes", &self.by_prefix)?;
+        stats.serialize_field("prefixes", &self.spoken())?;
         stats.end()
     }
 }

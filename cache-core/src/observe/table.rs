@@ -29,7 +29,9 @@ impl fmt::Display for Stats {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let head = std::iter::once("prefix").chain(COLUMNS.map(|(title, _)| title)).map(str::to_owned).collect();
         let mut table: Vec<Vec<String>> = vec![head];
-        for (prefix, line) in self.into_iter().chain(std::iter::once(("total", self.total()))) {
+        let spoken = self.spoken();
+        let prefixes = spoken.iter().map(|(prefix, line)| (*prefix, line));
+        for (prefix, line) in prefixes.chain(std::iter::once(("total", self.total()))) {
             table.push(std::iter::once(prefix.to_owned()).chain(COLUMNS.map(|(_, cell)| cell(line))).collect());
         }
         let widths: Vec<usize> = (0..=COLUMNS.len())
@@ -78,11 +80,15 @@ mod tests {
         }
         (0..2).for_each(|_| airport.near_hit());
         counted.prefix("flüge").misses(2);
+        // A key that was given as text is not said.
+        counted.prefix("ann@example.com").misses(1);
+        ["airport", "flüge"].iter().for_each(|prefix| counted.prefix(prefix).may_be_said());
         let expected = "\
 prefix   hits  near  stale  misses  shared   rate  loads  fills  refused  unstored  bad  errors  bypasses  invalidated  hidden
 airport    10     2     11      12      13  50.0%     14     15       16        17   18      19        20           21      22
 flüge       0     0      0       2       0   0.0%      0      0        0         0    0       0         0            0       0
-total      10     2     11      14      13  46.2%     14     15       16        17   18      19        20           21      22";
+~other      0     0      0       1       0   0.0%      0      0        0         0    0       0         0            0       0
+total      10     2     11      15      13  44.4%     14     15       16        17   18      19        20           21      22";
         assert_eq!(counted.snapshot().to_string(), expected);
     }
 }

@@ -45,6 +45,7 @@ fn it_is_serialized_with_every_counter_by_its_name() {
     let counted = CounterTable::default();
     counted.prefix("flight").hits(2);
     counted.prefix("flight").load_time(Duration::from_millis(3));
+    counted.prefix("flight").may_be_said();
     counted.unprefixed.invalidated(1);
     let json = serde_json::to_value(counted.snapshot()).unwrap();
     let flight = &json["prefixes"]["flight"];
