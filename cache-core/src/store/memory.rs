@@ -44,6 +44,8 @@ mod tidy;
 #[cfg(test)]
 mod model;
 #[cfg(test)]
+mod partitions;
+#[cfg(test)]
 mod tests;
 
 #[cfg(test)]
