@@ -1,5 +1,4 @@
-//! What changes something. Refused, unless the program allows it and the request cannot have come
-//! from another site.
+//! What changes something: refused, unless the program allows it and it comes from no other site.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -19,9 +18,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::{OwnedSemaphorePermit, watch};
 
-use crate::admin::Desk;
 use crate::answer::{Answer, Failure, Parameters};
 use crate::cost::Cost;
+use crate::desk::Desk;
 use crate::limits::NAMES_MAX;
 use crate::looking::named;
 

@@ -11,17 +11,14 @@ use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{get, post};
 use cache_core::{Cache, Warmer};
 use futures_util::FutureExt;
-use futures_util::future::Shared;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
-use crate::answer::{Failure, Parameters};
+use crate::answer::Failure;
 use crate::cost::{self, Cost};
+use crate::desk::{Desk, End, Watched};
 use crate::limits::{BODY_BYTES_MAX, PREVIEWS_MAX, STREAMS_MAX, WARM_RUNS_MAX};
 use crate::{actions, events, health, looking, page, stats};
-
-/// When event streams end.
-pub(crate) type End = Shared<Pin<Box<dyn Future<Output = ()> + Send>>>;
 
 /// The page and its interface, for one cache or several.
 ///
@@ -37,25 +34,6 @@ pub struct Admin {
     caches: Vec<Watched>,
     allows_actions: bool,
     end: End,
-}
-
-/// One cache, as operators call it.
-#[derive(Clone)]
-pub(crate) struct Watched {
-    pub(crate) name: String,
-    pub(crate) cache: Cache,
-    pub(crate) warmer: Option<Warmer>,
-}
-
-/// What the handlers share.
-pub(crate) struct Desk {
-    pub(crate) caches: Vec<Watched>,
-    pub(crate) allows_actions: bool,
-    pub(crate) end: End,
-    pub(crate) cost: Arc<Cost>,
-    pub(crate) streams: Arc<Semaphore>,
-    pub(crate) previews: Semaphore,
-    pub(crate) warm_runs: Arc<Semaphore>,
 }
 
 impl Admin {
@@ -135,17 +113,6 @@ impl std::fmt::Debug for Admin {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let names: Vec<_> = self.caches.iter().map(|watched| &watched.name).collect();
         f.debug_struct("Admin").field("caches", &names).finish_non_exhaustive()
-    }
-}
-
-impl Desk {
-    /// The cache that a request means.
-    pub(crate) fn of(&self, parameters: &Parameters) -> Result<&Watched, Failure> {
-        let found = match parameters.one("cache") {
-            None => self.caches.first(),
-            Some(name) => self.caches.iter().find(|watched| watched.name == name),
-        };
-        found.ok_or_else(|| Failure::not_found("there is no such cache"))
     }
 }
 

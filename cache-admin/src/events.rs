@@ -18,9 +18,9 @@ use serde_json::{Value, json};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 
-use crate::admin::{Desk, End};
 use crate::answer::{Failure, Parameters};
 use crate::cost::Cost;
+use crate::desk::{Desk, End};
 use crate::limits::STREAM_PAUSE_MAX;
 use crate::stats::wall_ms;
 
@@ -138,4 +138,38 @@ fn frame(event: &str, data: &Value) -> String {
 
 fn comment() -> Option<String> {
     Some(":\n\n".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use cache_core::Cache;
+    use futures_util::FutureExt;
+    use tokio::sync::Semaphore;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_is_too_slow_is_told_how_many_it_has_lost_and_a_silent_stream_sends_comments() {
+        let cache = Cache::in_memory();
+        let never: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(pending());
+        let channel = Channel { cache: "c".to_owned(), feed: Some(cache.subscribe_invalidations()), lost: 0 };
+        let mut listener = Listener {
+            feeds: vec![channel],
+            ready: VecDeque::new(),
+            end: never.shared(),
+            cost: Arc::default(),
+            _turn: Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap(),
+        };
+        for key in 0..260 {
+            cache.invalidate_key(format!("k:{key}")).await.unwrap();
+        }
+        assert_eq!(listener.next().await.unwrap(), frame("lost", &json!({ "cache": "c", "count": 4 })));
+        for key in 4..260 {
+            let told = listener.next().await.unwrap();
+            assert!(told.starts_with("event: invalidation\n") && told.contains(&format!("\"k:{key}\"")), "{told}");
+        }
+        assert_eq!(listener.next().await, comment());
+        drop(cache);
+        assert_eq!(listener.next().await, comment(), "it goes on for the other caches");
+    }
 }

@@ -8,8 +8,8 @@ use cache_core::{ErrorKind, Health, MetricValue, PrefixStats, Stats};
 use serde::Serialize;
 use serde_json::json;
 
-use crate::admin::{Desk, Watched};
 use crate::answer::{Answer, Parameters};
+use crate::desk::{Desk, Watched};
 use crate::limits::READY_WAIT;
 
 /// A prefix whose calls are hits less often than this is worth a look, once it has had so many.

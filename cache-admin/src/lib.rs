@@ -28,6 +28,7 @@ mod actions;
 mod admin;
 mod answer;
 mod cost;
+mod desk;
 mod events;
 mod health;
 mod limits;

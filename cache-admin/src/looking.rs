@@ -8,8 +8,8 @@ use axum::extract::State;
 use cache_core::{Invalidation, Listing, escape_glob};
 use serde_json::{Value, json};
 
-use crate::admin::Desk;
 use crate::answer::{Answer, Failure, Parameters};
+use crate::desk::Desk;
 use crate::limits::{LISTED, LISTED_MAX, LISTED_PAGES_MAX, NAMES_MAX, PREVIEW_ENTRIES_MAX};
 
 pub(crate) async fn explain(State(desk): State<Arc<Desk>>, parameters: Parameters) -> Answer {

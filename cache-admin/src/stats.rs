@@ -9,8 +9,8 @@ use axum::extract::State;
 use cache_core::{MemoryUse, Metric, MetricKind, MetricSample, MetricValue, Stats};
 use serde_json::{Map, Value, json};
 
-use crate::admin::Desk;
 use crate::answer::{Answer, Parameters};
+use crate::desk::Desk;
 use crate::limits::STREAMS_MAX;
 
 pub(crate) async fn stats(State(desk): State<Arc<Desk>>, parameters: Parameters) -> Answer {

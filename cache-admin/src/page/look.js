@@ -115,20 +115,19 @@ export class Look {
     ];
   }
 
-  async invalidate(mode, name, told) {
-    const dialog = $('#confirm');
+  /** Asks back, and invalidates if the answer is yes. */
+  invalidate(mode, name, told) {
     say($('#confirm-title'), `Invalidate this ${mode}?`);
-    say($('#confirm-text'), `${name}: ${told.stop ? 'at least ' : ''}${count(told.total)} entries are removed, and loaded again when they are asked for.`);
-    dialog.returnValue = 'no';
-    dialog.showModal();
-    await new Promise((resolve) => dialog.addEventListener('close', resolve, { once: true }));
-    if (dialog.returnValue !== 'yes') return;
-    try {
-      const { removed } = await (await post('invalidate', this.cache, { [`${mode}s`]: [name] })).json();
-      replace($('#found'), h('p', { class: 'headline', role: 'status' }, `${count(removed)} ${removed === 1 ? 'entry was' : 'entries were'} removed`));
-    } catch (error) {
-      replace($('#found'), h('p', { class: 'error', role: 'alert' }, error.message));
-    }
+    say($('#confirm-text'), `${name}: ${told.stop ? 'at least ' : ''}${count(told.total)} ${told.total === 1 ? 'entry is' : 'entries are'} removed, and loaded again when asked for.`);
+    $('#confirm [value=yes]').onclick = async () => {
+      try {
+        const { removed } = await (await post('invalidate', this.cache, { [`${mode}s`]: [name] })).json();
+        replace($('#found'), h('p', { class: 'headline', role: 'status' }, `${count(removed)} ${removed === 1 ? 'entry was' : 'entries were'} removed`));
+      } catch (error) {
+        replace($('#found'), h('p', { class: 'error', role: 'alert' }, error.message));
+      }
+    };
+    $('#confirm').showModal();
   }
 
   complete() {

@@ -21,14 +21,14 @@ const PATIENCE: Duration = Duration::from_secs(60);
 type Waiting = Arc<Mutex<HashMap<u64, oneshot::Sender<Value>>>>;
 
 /// The browser. Dropped, it ends.
-pub struct Browser {
+pub(crate) struct Browser {
     _process: Child,
     _profile: TempDir,
     pipe: Pipe,
 }
 
 /// One tab.
-pub struct Tab {
+pub(crate) struct Tab {
     pipe: Pipe,
     session: String,
     target: String,
@@ -46,7 +46,7 @@ impl Browser {
     ///
     /// # Panics
     /// If it did not say where, or the program does not start.
-    pub fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let program = std::env::var("CACHE_TEST_CHROMIUM_BIN").map(PathBuf::from).unwrap_or_else(|_| {
             panic!("CACHE_TEST_CHROMIUM_BIN is not set: run the tests with `cargo xtask test`, which finds a Chromium")
         });
@@ -55,7 +55,7 @@ impl Browser {
         let mut command = Command::new("sh");
         command.args(["-c", "exec \"$0\" \"$@\" 3<&0 4>&1 </dev/null >&2"]).arg(program);
         command.args(["--headless=new", "--remote-debugging-pipe", "--no-first-run", "--disable-gpu"]);
-        // A container's root has no sandbox, and its /dev/shm is small. Only our own page is opened.
+        // Root in a container has no sandbox, and a small /dev/shm. Only our own page is opened.
         command.args(["--no-sandbox", "--disable-dev-shm-usage", "--hide-scrollbars", "--force-color-profile=srgb"]);
         command.arg(format!("--user-data-dir={}", profile.path().display())).arg("about:blank");
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true);
@@ -67,7 +67,7 @@ impl Browser {
     }
 
     /// Opens a page in a new tab, which is in front then, and waits until it is loaded.
-    pub async fn open(&self, url: &str, width: u32, height: u32) -> Tab {
+    pub(crate) async fn open(&self, url: &str, width: u32, height: u32) -> Tab {
         let made = self.pipe.ask("Target.createTarget", json!({ "url": "about:blank" }), None).await;
         let target = text(&made["targetId"]);
         let attached =
@@ -83,7 +83,7 @@ impl Browser {
 
 impl Tab {
     /// The value of an expression in the page, awaited if it is a promise.
-    pub async fn eval(&self, expression: &str) -> Value {
+    pub(crate) async fn eval(&self, expression: &str) -> Value {
         let parameters = json!({ "expression": expression, "returnByValue": true, "awaitPromise": true });
         let mut told = self.ask("Runtime.evaluate", parameters).await;
         assert!(told.get("exceptionDetails").is_none(), "{expression} fails: {told}");
@@ -91,7 +91,7 @@ impl Tab {
     }
 
     /// Waits until an expression is true.
-    pub async fn until(&self, expression: &str) {
+    pub(crate) async fn until(&self, expression: &str) {
         let asking = async {
             while self.eval(&format!("Boolean({expression})")).await != true {
                 tokio::time::sleep(Duration::from_millis(20)).await;
@@ -103,19 +103,19 @@ impl Tab {
         }
     }
 
-    pub async fn resize(&self, width: u32, height: u32) {
+    pub(crate) async fn resize(&self, width: u32, height: u32) {
         let metrics = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500 });
         self.ask("Emulation.setDeviceMetricsOverride", metrics).await;
     }
 
     /// Has the page believe that the system is dark, or light.
-    pub async fn scheme(&self, scheme: &str) {
+    pub(crate) async fn scheme(&self, scheme: &str) {
         let features = json!({ "features": [{ "name": "prefers-color-scheme", "value": scheme }] });
         self.ask("Emulation.setEmulatedMedia", features).await;
     }
 
     /// Presses a key: a character, or a name such as `ArrowDown`.
-    pub async fn press(&self, key: &str) {
+    pub(crate) async fn press(&self, key: &str) {
         let code = match key {
             "Enter" => 13,
             "Escape" => 27,
@@ -134,21 +134,21 @@ impl Tab {
         self.ask("Input.dispatchKeyEvent", json!({ "type": "keyUp", "key": key, "windowsVirtualKeyCode": code })).await;
     }
 
-    pub async fn type_text(&self, text: &str) {
+    pub(crate) async fn type_text(&self, text: &str) {
         self.ask("Input.insertText", json!({ "text": text })).await;
     }
 
     /// Brings this tab to the front: the others are hidden then.
-    pub async fn to_front(&self) {
+    pub(crate) async fn to_front(&self) {
         self.ask("Page.bringToFront", json!({})).await;
     }
 
     /// A PNG of what is seen, in base64.
-    pub async fn screenshot(&self) -> String {
+    pub(crate) async fn screenshot(&self) -> String {
         text(&self.ask("Page.captureScreenshot", json!({ "format": "png", "optimizeForSpeed": false })).await["data"])
     }
 
-    pub async fn close(self) {
+    pub(crate) async fn close(self) {
         self.pipe.ask("Target.closeTarget", json!({ "targetId": self.target }), None).await;
     }
 

@@ -72,6 +72,10 @@ impl House {
     pub(crate) fn macros(&self) -> Crate<'_> {
         Crate::new("cache-macros/src", &self.files)
     }
+
+    pub(crate) fn admin(&self) -> Crate<'_> {
+        Crate::new("cache-admin/src", &self.files)
+    }
 }
 
 /// Every Rust and Lua file below `folder` that is not a build product.

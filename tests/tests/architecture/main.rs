@@ -56,6 +56,15 @@ const MACROS: Table = Table {
 /// The modules of `cache-macros/src/cached`, likewise.
 const CACHED: Table = Table { parent: "cached", rows: &["parse", "plan", "check", "generator", "expand"] };
 
+/// The modules of `cache-admin/src`, likewise.
+const ADMIN: Table = Table {
+    parent: "",
+    rows: &["limits", "answer cost", "desk page", "health looking stats", "actions events", "admin"],
+};
+
+/// The crates that stand on the public face of the core alone.
+const BESIDE_THE_CORE: [&str; 3] = ["cache-admin/src", "cache-otel/src", "cache-sqlx/src"];
+
 /// Read once for all tests.
 fn house() -> &'static House {
     static HOUSE: LazyLock<House> = LazyLock::new(House::standing);
@@ -77,14 +86,25 @@ fn a_module_of_the_macros_imports_from_the_rows_above_it() {
 }
 
 #[test]
+fn a_module_of_the_admin_page_imports_from_the_rows_above_it() {
+    println!("{}", ADMIN.printed(&house().admin()));
+    holds(ADMIN.broken(&house().admin()));
+}
+
+#[test]
+fn the_crates_beside_the_core_stand_on_its_public_face_alone() {
+    holds(BESIDE_THE_CORE.into_iter().flat_map(|folder| rules::hidden_faces(house(), folder)));
+}
+
+#[test]
 fn no_two_modules_side_by_side_need_each_other() {
-    holds([house().core(), house().macros()].iter().flat_map(rules::circles));
+    holds([house().core(), house().macros(), house().admin()].iter().flat_map(rules::circles));
 }
 
 #[test]
 fn a_room_begins_with_its_law() {
     let macros = [MACROS, CACHED].into_iter().flat_map(|table| table.lawless(&house().macros()));
-    holds(CORE.lawless(&house().core()).into_iter().chain(macros));
+    holds(CORE.lawless(&house().core()).into_iter().chain(macros).chain(ADMIN.lawless(&house().admin())));
 }
 
 #[test]
@@ -125,14 +145,14 @@ fn no_type_name_is_taken_twice() {
 /// Otherwise the other tests would prove nothing.
 #[test]
 fn every_file_is_read() {
-    for (tree, files, steps) in [(house().core(), 80, 400), (house().macros(), 20, 80)] {
+    for (tree, files, steps) in [(house().core(), 80, 400), (house().macros(), 20, 80), (house().admin(), 8, 20)] {
         holds(rules::undeclared(house(), &tree));
         let read = (tree.homes().count(), tree.steps().len());
         assert!(read.0 >= files && read.1 >= steps, "{}: {read:?} files and paths are too few", tree.source);
     }
-    for folder in
-        ["cache-core/src/store/redis/lua", "xtask", "tests/src", "tests/tests", "tests/ui", "examples", "benches"]
-    {
+    let others =
+        ["cache-core/src/store/redis/lua", "xtask", "tests/src", "tests/tests", "tests/ui", "examples", "benches"];
+    for folder in others.into_iter().chain(BESIDE_THE_CORE) {
         assert!(house().files.keys().any(|file| file.starts_with(folder)), "nothing of {folder}");
     }
 }

@@ -195,6 +195,23 @@ fn the_driver_and_sockets_are_found_outside_of_their_place() {
 }
 
 #[test]
+fn a_hidden_face_of_the_core_is_found_in_a_crate_beside_it() {
+    let beside = |text: &str| House::of([("cache-admin/src/lib.rs", text)]);
+    for text in [
+        "use cache_core::__private::Mode;",
+        "use cache_core::{Cache, __entry::sample};",
+        "fn f() { ::cache_core::__freshness::Times::new() }",
+    ] {
+        assert_eq!(
+            places(rules::hidden_faces(&beside(text), "cache-admin/src")),
+            ["cache-admin/src/lib.rs:1"],
+            "{text}"
+        );
+    }
+    holds(rules::hidden_faces(&beside("use cache_core::Cache; mod __own; use __own::f;"), "cache-admin/src"));
+}
+
+#[test]
 fn the_room_of_the_name_of_the_driver_is_not_the_driver() {
     let store = |text: &str| house(&[("store/mod.rs", &format!("mod redis; {text}"))]);
     holds(rules::redis(&store("use redis::Store; fn f() { redis::open() }").core()));

@@ -51,6 +51,22 @@ pub(crate) fn redis(tree: &Crate<'_>) -> Vec<Violation> {
     sorted(found)
 }
 
+/// What the core shows to generated code and to the tools of this repository is nobody else's.
+pub(crate) fn hidden_faces(house: &House, folder: &str) -> Vec<Violation> {
+    let mut found = Vec::new();
+    for file in house.files.values().filter(|file| file.name.starts_with(&format!("{folder}/"))) {
+        let hidden = |path: &&Path| {
+            let mut segments = path.segments.iter().map(String::as_str).skip_while(|segment| segment.is_empty());
+            segments.next() == Some("cache_core") && segments.any(|segment| segment.starts_with("__"))
+        };
+        for path in file.facts.paths.iter().filter(hidden) {
+            let what = format!("`{}`: this crate stands on the public face of the core", path.segments.join("::"));
+            found.push(at(&file.name, path.line, what));
+        }
+    }
+    sorted(found)
+}
+
 pub(crate) fn time(tree: &Crate<'_>) -> Vec<Violation> {
     let clock = |module: &Module| module.first().is_some_and(|room| room == "clock");
     let mut found = Vec::new();
