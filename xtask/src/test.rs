@@ -9,6 +9,9 @@ use crate::steps::{Tally, announce, cargo};
 /// The packages whose tests use databases. Other tests do not wait until databases are there.
 const DATABASE_PACKAGES: [&str; 3] = ["cache-sqlx", "orders", "--workspace"];
 
+/// Those whose tests drive a browser.
+const BROWSER_PACKAGES: [&str; 2] = ["cache-admin", "--workspace"];
+
 /// Runs everything, or with `arguments` only `cargo test` with them. False if something failed.
 pub(crate) fn run(arguments: &[String]) -> Result<bool, String> {
     let (redis, valkey) = (install::redis()?, install::valkey()?);
@@ -16,11 +19,13 @@ pub(crate) fn run(arguments: &[String]) -> Result<bool, String> {
         println!("{}: {}", program.display(), install::version(program).unwrap_or_default());
     }
     let (redis_server, valkey_server) = (Server::redis(&redis)?, Server::redis(&valkey)?);
-    let databases = if arguments.is_empty() || arguments.iter().any(|word| DATABASE_PACKAGES.contains(&word.as_str())) {
-        Some(Databases::start()?)
-    } else {
-        None
-    };
+    let wants =
+        |packages: &[&str]| arguments.is_empty() || arguments.iter().any(|word| packages.contains(&word.as_str()));
+    let databases = if wants(&DATABASE_PACKAGES) { Some(Databases::start()?) } else { None };
+    let chromium = if wants(&BROWSER_PACKAGES) { Some(install::chromium()?) } else { None };
+    if let Some(chromium) = &chromium {
+        println!("{}: {}", chromium.display(), install::version(chromium).unwrap_or_default());
+    }
     let with_servers = |mut command: Command| {
         command
             .env("CACHE_TEST_REDIS_BIN", &redis)
@@ -29,6 +34,9 @@ pub(crate) fn run(arguments: &[String]) -> Result<bool, String> {
             .env("CACHE_TEST_VALKEY_URL", valkey_server.url());
         if let Some(databases) = &databases {
             databases.name_to(&mut command);
+        }
+        if let Some(chromium) = &chromium {
+            command.env("CACHE_TEST_CHROMIUM_BIN", chromium);
         }
         command
     };
@@ -105,7 +113,7 @@ fn features(tally: &mut Tally) {
 /// Checks that a published crate holds what its users must be given, and builds alone: it is all
 /// that they have of this repository.
 fn packages(tally: &mut Tally) {
-    let published = ["cache-macros", "cache-core", "cache-sqlx", "cache-otel"];
+    let published = ["cache-macros", "cache-core", "cache-sqlx", "cache-otel", "cache-admin"];
     let package = ["package", "--allow-dirty", "--quiet"];
     for name in published {
         let list = cargo(&[&package[..], &["--list", "--package", name]].concat());
