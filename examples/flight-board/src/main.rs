@@ -96,6 +96,7 @@ async fn serve(listen: SocketAddr, database: Option<PathBuf>) -> Result<(), Box<
     let address = listener.local_addr()?;
     println!("flight board on http://{address}, cached in {store}; try:");
     println!("  curl -i 'http://{address}/airports/DFW/departures?day=2001-03-09'");
+    println!("what the cache does: http://{address}/cache");
     let app = App::new(db.clone(), cache.clone());
     let mut background = JoinSet::new(); // dropped, it stops
     background.spawn(outbox::relay_forever(db, cache.clone()));

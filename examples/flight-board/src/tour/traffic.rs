@@ -53,6 +53,11 @@ pub(super) async fn run(tour: &mut Tour) -> Outcome {
         "the cache never failed, and was never bypassed",
         stats["total"]["errors"] == 0 && stats["total"]["bypasses"] == 0,
     );
+    let page = tour.client.ask(Method::GET, "/cache/api/stats", None).await?.body;
+    let now = tour.client.ask(Method::GET, "/admin/stats", None).await?.body;
+    tour.claim("the page at /cache shows these counts", page["stats"] == now && page["cache"] == "flights");
+    let health = tour.client.ask(Method::GET, "/cache/api/health", None).await?.body;
+    tour.claim("and finds that all is well", health["good"] == true && health["findings"] == json!([]));
     Ok(())
 }
 

@@ -156,6 +156,25 @@ impl Serving {
         Answer { is_cached: head.contains("x-served-from: cache"), body: serde_json::from_str(body).unwrap() }
     }
 
+    /// Asks for what has no end, and returns when it has begun.
+    pub(crate) async fn open(&self, path: &str) -> TcpStream {
+        let mut stream = TcpStream::connect(&self.address).await.unwrap();
+        stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: board\r\n\r\n").as_bytes()).await.unwrap();
+        let mut begun = String::new();
+        while !begun.contains("event: hello") {
+            begun.push(char::from(stream.read_u8().await.unwrap()));
+        }
+        stream
+    }
+
+    /// SIGTERM: it ends by itself.
+    pub(crate) async fn ends_when_told(&mut self) {
+        let id = self.process.child.id().unwrap().to_string();
+        assert!(Command::new("kill").args(["-TERM", &id]).status().await.unwrap().success());
+        let ended = tokio::time::timeout(PATIENCE, self.process.child.wait()).await;
+        assert!(ended.expect("it ends").unwrap().success());
+    }
+
     /// Whether an answer comes from the cache. A store that a busy machine kept from answering
     /// before the board's own deadline is no proof of the contrary.
     pub(crate) async fn serves_from_cache(&self, path: &str) -> bool {

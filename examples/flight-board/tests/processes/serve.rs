@@ -37,4 +37,16 @@ each_server! {
         let is_shared = again.serves_from_cache("/flights/1").await || one_board.errors().await > 0;
         assert!(is_shared, "processes of one file do");
     }
+
+    async fn the_page_at_cache_shows_the_counts_and_does_not_keep_the_board_from_ending(store: TestStore) {
+        let server = Server::start(store.kind().unwrap());
+        let mut board = Serving::start(&File::new().path, &server.url()).await;
+        board.says("busiest boards are warm").await;
+        assert!(board.get("/cache/api/caches").await.body["caches"][0]["warm"]["prefixes"].is_array());
+        let page = board.get("/cache/api/stats?metrics=false").await.body;
+        assert_eq!(page["stats"], board.get("/admin/stats").await.body);
+        let events = board.open("/cache/api/events").await;
+        board.ends_when_told().await;
+        drop(events);
+    }
 }
