@@ -114,7 +114,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     tokio::spawn(changes(cache));
 
     let browser = browser::Browser::start();
-    let tab = browser.open(&url, 1280, 900).await;
+    let tab = browser.open(&url, 1240, 820).await;
     let seconds = std::env::args().nth(2).and_then(|seconds| seconds.parse().ok()).unwrap_or(180);
     sleep(Duration::from_secs(seconds)).await;
     tab.eval("document.querySelector('[data-prefix=board] button').click()").await;
@@ -123,7 +123,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     tab.press("Enter").await;
     tab.until("document.querySelector('#found svg')").await;
     for (name, scheme, width, height) in
-        [("light", "light", 1280, 900), ("dark", "dark", 1280, 900), ("phone", "light", 390, 844)]
+        [("light", "light", 1240, 820), ("dark", "dark", 1240, 820), ("phone", "light", 390, 844)]
     {
         tab.scheme(scheme).await;
         tab.resize(width, height).await;
@@ -131,7 +131,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         sleep(Duration::from_millis(2_500)).await;
         save(&folder, name, &tab.screenshot().await)?;
     }
-    tab.resize(1280, 900).await;
+    tab.resize(1240, 820).await;
     tab.eval("window.scrollTo(0, document.querySelector('#look').offsetTop - 60)").await;
     sleep(Duration::from_millis(300)).await;
     save(&folder, "cascade", &tab.screenshot().await)?;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use axum::http::{HeaderValue, Method};
 use cache_admin::Admin;
 use cache_core::{Cache, Invalidation, Warmer, cached};
-use cache_tests::{TestStore, each_server, each_store, run};
+use cache_tests::{Server, TestStore, each_server, each_store, ready, run};
 use serde_json::{Value, json};
 use tokio::sync::{Notify, oneshot};
 
@@ -106,19 +106,6 @@ each_store! {
         assert_eq!(cache.peek::<String>("flight:4").await.unwrap().as_deref(), Some("DFW"));
     }
 
-    async fn names_are_completed(store: TestStore) {
-        let (site, cache) = site(&store).await;
-        filled(&cache).await;
-        cache.put("flight*:1", &1).await.unwrap();
-        let told = site.told("api/keys?text=flight").await;
-        assert_eq!(texts(&told["keys"]), ["flight*:1", "flight:2", "flight:3", "flight:4", "flight:6"]);
-        assert_eq!(texts(&site.told("api/keys?text=airport").await["tags"]), ["airport:BOS", "airport:DFW"]);
-        // What is typed is taken literally.
-        assert_eq!(texts(&site.told("api/keys?text=flight*").await["keys"]), ["flight*:1"]);
-        let first = site.told("api/keys?text=flight:&limit=2").await;
-        assert_eq!((texts(&first["keys"]).len(), &first["complete"]), (2, &json!(false)));
-    }
-
     async fn an_invalidation_is_told_when_it_has_ended(store: TestStore) {
         let (site, cache) = site(&store).await;
         filled(&cache).await;
@@ -177,6 +164,33 @@ each_server! {
         let removed = site.act("api/invalidate", r#"{"keys": ["flight:7"]}"#).await.json().await;
         assert_eq!(removed["removed"], 1);
     }
+}
+
+/// On a server of its own: a completion looks at 20,000 keys, and the shared one may have more.
+async fn names_are_completed(cache: Cache) {
+    let site = Site::of(Admin::new("flights", &cache)).await;
+    filled(&cache).await;
+    cache.put("flight*:1", &1).await.unwrap();
+    let told = site.told("api/keys?text=flight").await;
+    assert_eq!(texts(&told["keys"]), ["flight*:1", "flight:2", "flight:3", "flight:4", "flight:6"]);
+    assert_eq!(told["complete"], true);
+    assert_eq!(texts(&site.told("api/keys?text=airport").await["tags"]), ["airport:BOS", "airport:DFW"]);
+    // What is typed is taken literally.
+    assert_eq!(texts(&site.told("api/keys?text=flight*").await["keys"]), ["flight*:1"]);
+    let first = site.told("api/keys?text=flight:&limit=2").await;
+    assert_eq!((texts(&first["keys"]).len(), &first["complete"]), (2, &json!(false)));
+}
+
+each_server! {
+    async fn names_on_a_server_are_completed(store: TestStore) {
+        let server = Server::start(store.kind().unwrap());
+        names_are_completed(ready(Cache::builder().url(server.url())).await).await;
+    }
+}
+
+#[test]
+fn names_in_memory_are_completed() {
+    run(0, names_are_completed(Cache::in_memory()));
 }
 
 #[test]

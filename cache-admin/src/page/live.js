@@ -163,7 +163,6 @@ export class Live {
     const loads = times(before.loads, mine.loads) ?? mine.loads;
     const mean = mine.raw.loads ? mine.raw.load_time_us / 1e6 / mine.raw.loads : null;
     say(cells.loads, loads ? `${rank(loads, 0.5)}, ${rank(loads, 0.95)}` : span(mean));
-    cells.refused.classList.toggle('refused', mine.refused > 0);
     replace(cells.refused, h(mine.refused ? 'b' : 'span', { class: mine.refused ? '' : 'zero' }, count(mine.refused)));
     if (!detail.hidden) details(detail.firstChild, name, mine.raw, told);
   }
