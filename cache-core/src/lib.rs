@@ -96,6 +96,9 @@ pub mod guide {
     #[doc = include_str!("../docs/metrics.md")]
     pub mod metrics {}
 
+    #[doc = include_str!("../docs/operating.md")]
+    pub mod operating {}
+
     #[doc = include_str!("../docs/performance.md")]
     pub mod performance {}
 

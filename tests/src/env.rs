@@ -47,6 +47,14 @@ impl ServerKind {
     }
 }
 
+/// Prometheus. `promtool` lies beside it.
+///
+/// # Panics
+/// If `cargo xtask test` did not say where it is.
+pub fn prometheus() -> PathBuf {
+    require("CACHE_TEST_PROMETHEUS_BIN").into()
+}
+
 fn require(variable: &str) -> String {
     std::env::var(variable).unwrap_or_else(|_| {
         panic!("{variable} is not set: run the tests with `cargo xtask test`, which starts the servers")

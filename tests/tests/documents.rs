@@ -92,6 +92,24 @@ fn every_page_is_part_of_the_documentation() {
     }
 }
 
+#[test]
+fn each_alert_has_its_section_and_each_section_its_alert() {
+    let (rules, page) = (read("dashboards/rules.yml"), read("cache-core/docs/operating.md"));
+    let after = |text: &str, mark: &str| -> Vec<String> {
+        text.lines().filter_map(|line| line.trim_start().strip_prefix(mark)).map(ToOwned::to_owned).collect()
+    };
+    let alerts = after(&rules, "- alert: ");
+    assert!(alerts.len() > 10, "only {alerts:?}");
+    assert_eq!(alerts, after(section(&page, "# Alerts"), "## "), "in this order");
+    let home = "https://docs.rs/cache-core/latest/cache_core/guide/operating/index.html";
+    let runbooks: Vec<String> = alerts.iter().map(|alert| format!("{home}#{}", alert.to_lowercase())).collect();
+    assert_eq!(after(&rules, "runbook_url: "), runbooks);
+    for (alert, severity) in alerts.iter().zip(after(&rules, "labels: { severity: ")) {
+        let severity = severity.trim_end_matches(" }");
+        assert!(section(&page, &format!("## {alert}")).starts_with(&format!("*{severity}.*")), "{alert} is {severity}");
+    }
+}
+
 fn documents() -> Vec<PathBuf> {
     let mut documents = Vec::new();
     for folder in ["", ".github", "cache-core/docs", "examples/flight-board", "examples/flight-board/data"] {

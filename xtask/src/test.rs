@@ -8,6 +8,8 @@ use crate::steps::{Tally, announce, cargo};
 
 /// The packages whose tests use databases. Other tests do not wait until databases are there.
 const DATABASE_PACKAGES: [&str; 3] = ["cache-sqlx", "orders", "--workspace"];
+/// Likewise, those whose tests use Prometheus.
+const PROMETHEUS_PACKAGES: [&str; 2] = ["flight-board", "--workspace"];
 
 /// Those whose tests drive a browser.
 const BROWSER_PACKAGES: [&str; 2] = ["cache-admin", "--workspace"];
@@ -26,6 +28,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<bool, String> {
     if let Some(chromium) = &chromium {
         println!("{}: {}", chromium.display(), install::version(chromium).unwrap_or_default());
     }
+    let prometheus = if wants(&PROMETHEUS_PACKAGES) { Some(install::prometheus()?) } else { None };
     let with_servers = |mut command: Command| {
         command
             .env("CACHE_TEST_REDIS_BIN", &redis)
@@ -37,6 +40,9 @@ pub(crate) fn run(arguments: &[String]) -> Result<bool, String> {
         }
         if let Some(chromium) = &chromium {
             command.env("CACHE_TEST_CHROMIUM_BIN", chromium);
+        }
+        if let Some(prometheus) = &prometheus {
+            command.env("CACHE_TEST_PROMETHEUS_BIN", prometheus);
         }
         command
     };

@@ -146,14 +146,15 @@ impl Serving {
         Self { process, address }
     }
 
+    /// Where it serves.
+    pub(crate) fn address(&self) -> &str {
+        &self.address
+    }
+
     pub(crate) async fn get(&self, path: &str) -> Answer {
-        let mut stream = TcpStream::connect(&self.address).await.unwrap();
-        stream.write_all(format!("GET {path} HTTP/1.0\r\n\r\n").as_bytes()).await.unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).await.unwrap();
-        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-        assert!(head.starts_with("HTTP/1.0 200"), "{answer}");
-        Answer { is_cached: head.contains("x-served-from: cache"), body: serde_json::from_str(body).unwrap() }
+        let (head, body) = ask(&self.address, "GET", path, "").await;
+        assert!(head.starts_with("HTTP/1.0 200"), "{head}\n{body}");
+        Answer { is_cached: head.contains("x-served-from: cache"), body: serde_json::from_str(&body).unwrap() }
     }
 
     /// Asks for what has no end, and returns when it has begun.
@@ -190,6 +191,18 @@ impl Serving {
     pub(crate) async fn says(&mut self, what: &str) {
         while !self.process.line().await.contains(what) {}
     }
+}
+
+/// The head and the body of an answer over HTTP. What is sent is JSON, or nothing.
+pub(crate) async fn ask(address: &str, method: &str, path: &str, sent: &str) -> (String, String) {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let head =
+        format!("{method} {path} HTTP/1.0\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n", sent.len());
+    stream.write_all((head + sent).as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    (head.to_owned(), body.to_owned())
 }
 
 /// With status 200.
