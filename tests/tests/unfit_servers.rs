@@ -61,7 +61,8 @@ each_server! {
     async fn a_node_of_a_cluster_is_refused(store: TestStore) {
         let server = Server::with(store.kind().unwrap(), ServerOptions::new().line("cluster-enabled yes"));
         let error = refusal(&server.url()).await;
-        assert!(error.to_string().contains("Redis Cluster"), "{error}");
+        let told = error.to_string();
+        assert!(told.contains("Redis Cluster") && told.contains("a server outside of a cluster"), "{told}");
     }
 
     async fn a_command_that_was_renamed_away_is_named(store: TestStore) {
@@ -111,6 +112,26 @@ each_server! {
         let (log, _listening) = Log::listen();
         check_serves(&open(&user(&server, &[]).await)).await;
         assert!(!log.text().contains(" WARN "), "{}", log.text());
+    }
+
+    /// `CONFIG` is never asked, and missed by nobody.
+    async fn commands_that_were_renamed_away_are_done_without(store: TestStore) {
+        for (commands, missing) in [
+            (&["CONFIG"][..], None),
+            (&["CLIENT"], Some("\"CLIENT TRACKING, CLIENT SETNAME\"")),
+            (&["SCRIPT"], Some("\"SCRIPT LOAD\"")),
+            (&["INFO", "CONFIG"], Some("\"INFO\"")),
+        ] {
+            let rename = |options: ServerOptions, command: &&str| options.line(format!("rename-command {command} \"\""));
+            let options = commands.iter().fold(ServerOptions::new(), rename);
+            let server = Server::with(store.kind().unwrap(), options);
+            let (log, _listening) = Log::listen();
+            check_serves(&open(&server.url())).await;
+            let log = log.text();
+            let warned: Vec<_> = log.lines().filter(|line| line.contains(" WARN ")).collect();
+            assert_eq!(warned.len(), missing.iter().len(), "{commands:?}: {warned:?}");
+            assert!(missing.is_none_or(|missing| warned[0].contains(missing)), "{commands:?}: {warned:?}");
+        }
     }
 
     async fn fewer_connections_than_asked_for_serve_every_key(store: TestStore) {

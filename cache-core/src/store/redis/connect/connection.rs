@@ -64,7 +64,7 @@ impl Connection {
         args: &[&[u8]],
     ) -> impl Future<Output = Result<Reply, Error>> + Send + use<'a> {
         let invocation = Invocation::script(script, keys, args);
-        async move { Ok(self.send(&invocation, None).await?) }
+        async move { Ok(self.send(&invocation, None).await.map_err(|fault| fault.at(&invocation.command))?) }
     }
 
     /// Waits for the reply until the deadline. Dropping the future leaves the command's outcome
@@ -108,9 +108,16 @@ impl Connection {
         Ok(last)
     }
 
-    /// Sends several commands in one write. Every command has its reply, which may be an error.
+    /// Sends several commands of the handshake in one write. Every command has its reply, which may
+    /// be an error. A lost connection says at which command.
     pub(super) async fn send_all(&self, commands: &[Command]) -> Result<Vec<Reply>, Fault> {
-        self.pipeline.send(commands, None)?.replies().await
+        let send = |command| self.pipeline.send(std::slice::from_ref(command), None);
+        let sent = commands.iter().map(send).collect::<Result<Vec<_>, _>>()?;
+        let mut replies = Vec::with_capacity(commands.len());
+        for (command, exchange) in commands.iter().zip(sent) {
+            replies.push(exchange.reply().await.map_err(|fault| fault.at(command))?);
+        }
+        Ok(replies)
     }
 }
 

@@ -6,6 +6,7 @@ use std::fmt;
 use std::io;
 
 use crate::error::{Error, ErrorKind};
+use crate::store::redis::resp::Command;
 
 /// Why a call or a connection failed. Cheap to clone: while a connection is down every call gets a
 /// copy.
@@ -84,6 +85,21 @@ impl Fault {
         }
     }
 
+    /// Adds to a lost connection the command that was to be answered. A proxy ends a connection at a
+    /// command that it does not know, and an operator has to be told of which.
+    pub(super) fn at(self, command: &Command) -> Self {
+        match (self.kind, self.connection_lost) {
+            (ErrorKind::Unavailable, true) => {
+                let message = format!(
+                    "the connection to Redis was lost at {}: a proxy that does not know the command ends it so",
+                    command.name()
+                );
+                Self { message: message.into(), ..self }
+            }
+            _ => self,
+        }
+    }
+
     pub(super) fn code(&self) -> Option<&str> {
         self.code.as_deref()
     }
@@ -100,13 +116,8 @@ impl Fault {
             (code, detail) if is_plain_code(code) => (code, detail),
             _ => ("ERR", &*reply),
         };
-        // Redis 6 reports the error of a command inside a script as
-        // `ERR Error running script … -OOM …`.
         let (kind, message): (ErrorKind, Cow<'static, str>) = match code {
             "OOM" => (ErrorKind::Limit, "Redis is out of memory (OOM)".into()),
-            "ERR" if detail.contains("OOM command not allowed") => {
-                (ErrorKind::Limit, "Redis is out of memory (OOM)".into())
-            }
             "NOAUTH" => (ErrorKind::Config, "it asks for a password (NOAUTH)".into()),
             "WRONGPASS" => (ErrorKind::Config, "the user or password is wrong (WRONGPASS)".into()),
             "NOPERM" if detail.contains("key") => (
@@ -203,8 +214,7 @@ fn tls_reason(_: &io::Error) -> Option<String> {
     None
 }
 
-const NO_RESP3: &str =
-    "RESP3 is needed, which Redis speaks from 6 on, as does Valkey; a proxy in between has to pass HELLO on";
+const NO_RESP3: &str = "RESP3 is needed: of Redis 7.0 or later, or of Valkey; a proxy in between has to pass HELLO on";
 
 /// Whether a server's word can be nothing but a code. Only such a word is shown.
 fn is_plain_code(code: &str) -> bool {

@@ -41,8 +41,8 @@ pub(super) async fn handshake(
     let Hello { is_replica, is_in_cluster } = Hello::parse(&hello)?;
     if is_in_cluster {
         return Err(Fault::config(format!(
-            "{} is a node of a Redis Cluster, which takes the keys of its own slots only: give the URL of a \
-             standalone server",
+            "{} is a node of a Redis Cluster, which takes the keys of its own slots only, and this version of the \
+             library cannot use: give the URL of a server outside of a cluster, or redis-sentinel://",
             shared.target.address
         )));
     }

@@ -19,6 +19,14 @@ pub(super) struct Hello {
     pub(super) is_in_cluster: bool,
 }
 
+/// The first version of Redis whose scripts, replies and permissions the library knows.
+const REDIS_VERSION_MIN: u32 = 7;
+
+/// Whether a version of Redis is known, and known to be too old.
+fn is_too_old(version: &str) -> bool {
+    version.split('.').next().and_then(|major| major.parse().ok()).is_some_and(|major: u32| major < REDIS_VERSION_MIN)
+}
+
 impl Hello {
     pub(super) fn question() -> Invocation<'static> {
         Invocation::command(Command::new("HELLO").arg("3"))
@@ -27,7 +35,8 @@ impl Hello {
     /// Reads the reply.
     ///
     /// # Errors
-    /// The server does not tell its role, so nobody would notice that it was made a replica.
+    /// The server is too old, or is none; or it does not tell its role, so nobody would notice that
+    /// it was made a replica.
     pub(super) fn parse(reply: &Reply) -> Result<Self, Fault> {
         let fields: &[(Reply, Reply)] = if let Reply::Map(fields) = reply { fields } else { &[] };
         let value =
@@ -36,6 +45,14 @@ impl Hello {
             return Err(Fault::config(
                 "the server is a sentinel: redis-sentinel://host:port/primary asks it where the primary is",
             ));
+        }
+        if let (Some("redis"), Some(version)) = (value("server"), value("version"))
+            && is_too_old(version)
+        {
+            return Err(Fault::config(format!(
+                "the server is Redis {}, and Redis {REDIS_VERSION_MIN}.0 or later is needed, or Valkey",
+                version.chars().filter(|c| c.is_ascii_digit() || *c == '.').take(16).collect::<String>()
+            )));
         }
         let role = value("role").ok_or_else(|| Fault::config("the server does not tell its role in reply to HELLO"))?;
         Ok(Self { is_replica: matches!(role, "replica" | "slave"), is_in_cluster: value("mode") == Some("cluster") })

@@ -258,7 +258,6 @@ async fn a_new_connection_lets_the_breaker_try_at_once() {
 async fn error_replies_tell_what_to_do_and_never_repeat_the_server() {
     for (reply, kind, code) in [
         ("-OOM command not allowed: private", ErrorKind::Limit, "OOM"),
-        ("-ERR Error running script: private: -OOM command not allowed", ErrorKind::Limit, "ERR"),
         ("-NOPERM private", ErrorKind::Config, "NOPERM"),
         ("-ERR The user executing the script can't run this command private", ErrorKind::Config, "ERR"),
         ("-ERR ACL failure in script: private", ErrorKind::Config, "ERR"),

@@ -34,6 +34,7 @@ async fn the_handshake_logs_in_and_loads_every_script_before_any_call() {
 async fn a_server_that_refuses_for_good_is_reported_at_once() {
     let garbage = "HTTP/1.1 400 Bad Request\r\nprivate\r\n\r\n";
     let unknown_to_redis_7 = "-ERR unknown command 'HELLO', with args beginning with: '3' 'private' \r\n";
+    let too_old = "%3\r\n+server\r\n+redis\r\n+version\r\n+6.2.14\r\n+role\r\n+master\r\n";
     let in_cluster = "%2\r\n+role\r\n+master\r\n+mode\r\n+cluster\r\n";
     for (command, reply, expected) in [
         ("HELLO", "-WRONGPASS private\r\n", "HELLO: the user or password"),
@@ -47,6 +48,7 @@ async fn a_server_that_refuses_for_good_is_reported_at_once() {
         ("HELLO", "-DENIED private\r\n", "protected mode"),
         ("HELLO", garbage, "not a Redis server"),
         ("HELLO 3", in_cluster, "Redis Cluster"),
+        ("HELLO 3", too_old, "Redis 6.2.14, and Redis 7.0 or later is needed"),
         ("HELLO 3", "%2\r\n+server\r\n+redis\r\n+mode\r\n+sentinel\r\n", "redis-sentinel://"),
         ("HELLO 3", "%1\r\n+server\r\n+redis\r\n", "role"),
         ("HELLO 3", "+OK\r\n", "role"),
@@ -83,12 +85,51 @@ async fn the_last_words_before_a_hang_up_are_heard() {
     assert_eq!(error.kind(), ErrorKind::Config, "{error}");
 }
 
+/// In the words of a server, which are not repeated if they are no version.
+#[tokio::test(start_paused = true)]
+async fn a_version_that_is_new_enough_or_no_version_serves() {
+    for (server, version) in [("redis", "7.0.15"), ("redis", "10.2"), ("redis", "private"), ("valkey", "1.0.0")] {
+        let fake = Fake::new();
+        let hello = format!("%3\r\n+server\r\n+{server}\r\n+version\r\n+{version}\r\n+role\r\n+master\r\n");
+        fake.on("HELLO", Answer::raw(&hello));
+        pool(&fake).ready(LONG).await.unwrap();
+    }
+}
+
+/// twemproxy and its like end a connection at a command that they do not know.
+#[tokio::test(start_paused = true)]
+async fn a_command_at_which_the_connection_ends_is_named() {
+    for (ends_at, expected) in [
+        ("CLIENT SETNAME", "lost at CLIENT:"),
+        ("CLIENT TRACKING", "lost at CLIENT:"),
+        ("INFO memory", "lost at INFO:"),
+        ("SCRIPT LOAD", "lost at SCRIPT:"),
+        ("SELECT", "lost at SELECT:"),
+        ("EVALSHA", "lost at EVALSHA:"),
+    ] {
+        let fake = Fake::new();
+        fake.on("EVALSHA", Answer::raw("*0\r\n"));
+        fake.on(ends_at, Answer::Cut(Vec::new()));
+        let pool = trying(&fake, &config(1));
+        let error = pool.ready(LONG).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unavailable, "it may have ended by chance");
+        assert!(error.to_string().contains(expected), "{ends_at}: {error}");
+        check_discreet(&error);
+        fake.on("", Answer::raw("*0\r\n"));
+        fake.set_role("master");
+        fake.become_primary("a");
+        pool.ready(LONG).await.unwrap();
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_server_that_may_come_round_is_waited_for() {
     for (command, reply, expected) in [
         ("HELLO", "-ERR max number of clients reached\r\n", "maxclients"),
         ("SELECT", "-LOADING private\r\n", "LOADING"),
         ("SCRIPT LOAD", "-LOADING private\r\n", "LOADING"),
+        ("SCRIPT LOAD", "-BUSY private\r\n", "BUSY"),
+        ("INFO", "-CLUSTERDOWN private\r\n", "CLUSTERDOWN"),
         ("HELLO 3", "%1\r\n+role\r\n+replica\r\n", "replica"),
     ] {
         let fake = Fake::new();
