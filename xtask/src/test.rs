@@ -119,7 +119,7 @@ fn features(tally: &mut Tally) {
 /// Checks that a published crate holds what its users must be given, and builds alone: it is all
 /// that they have of this repository.
 fn packages(tally: &mut Tally) {
-    let published = ["cache-macros", "cache-core", "cache-sqlx", "cache-otel", "cache-admin"];
+    let published = ["cache-macros", "cache-core", "cache-sqlx", "cache-otel", "cache-admin", "cache-cli"];
     let package = ["package", "--allow-dirty", "--quiet"];
     for name in published {
         let list = cargo(&[&package[..], &["--list", "--package", name]].concat());

@@ -1,0 +1,7 @@
+//! The built program, run against real servers.
+
+mod doctor;
+mod endings;
+mod invalidating;
+mod looking;
+mod program;
