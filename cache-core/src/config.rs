@@ -403,6 +403,9 @@ pub(crate) const VERIFY_LOADS_PER_SECOND: f64 = 1.0;
 pub(crate) const VERIFY_LOADS_SAVED_MAX: f64 = 100.0;
 /// Pause between two reports of inconsistent entries of one prefix: somebody has to read each.
 pub(crate) const VERIFY_REPORT_PAUSE: Duration = Duration::from_secs(60);
+/// Prefixes that a header `Server-Timing` tells apart; further ones share a metric. A response has
+/// room for so many beside its other headers.
+pub(crate) const SERVER_TIMING_METRICS_MAX: usize = 16;
 /// Memory that a thread keeps for the text of its next key or tag.
 pub(crate) const SPARE_TEXT_BYTES_MAX: usize = 1_024;
 /// Caches whose counters a function remembers; calls with further ones look for them under a lock.

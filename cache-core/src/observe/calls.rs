@@ -26,6 +26,25 @@ pub enum CallResult {
     Bypass,
 }
 
+impl CallResult {
+    /// All of them, from a hit on.
+    pub(super) const ALL: [Self; 7] =
+        [Self::Hit, Self::NearHit, Self::Stale, Self::StandIn, Self::Shared, Self::Miss, Self::Bypass];
+
+    /// What it is called in metrics and headers.
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Hit => "hit",
+            Self::NearHit => "near_hit",
+            Self::Stale => "stale",
+            Self::StandIn => "stand_in",
+            Self::Shared => "shared",
+            Self::Miss => "miss",
+            Self::Bypass => "bypass",
+        }
+    }
+}
+
 /// One cached call of an [observed](crate::observe) future.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]

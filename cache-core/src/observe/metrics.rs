@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use super::calls::CallResult;
 use super::histogram::{AGE_BOUNDS_MS, ENTRY_BOUNDS, HistogramCounts, TIME_BOUNDS_US};
 use super::not_stored::NotStored;
 use super::stats::{PrefixStats, Stats};
@@ -173,15 +174,18 @@ impl Metrics<'_> {
         let about = ("cache_calls_total", "Calls of cached functions, each key of a batch by itself, by result.");
         self.each_with(prefixes, about, "result", |stats| {
             let stale = stats.stale_hits.saturating_sub(stats.stand_ins);
-            [
-                ("hit", stats.hits.saturating_sub(stale)),
-                ("near_hit", stats.near_hits),
-                ("stale", stale),
-                ("stand_in", stats.stand_ins),
-                ("shared", stats.shared),
-                ("miss", stats.misses.saturating_sub(stats.shared + stats.stand_ins)),
-                ("bypass", stats.bypasses),
-            ]
+            CallResult::ALL.map(|result| {
+                let count = match result {
+                    CallResult::Hit => stats.hits.saturating_sub(stale),
+                    CallResult::NearHit => stats.near_hits,
+                    CallResult::Stale => stale,
+                    CallResult::StandIn => stats.stand_ins,
+                    CallResult::Shared => stats.shared,
+                    CallResult::Miss => stats.misses.saturating_sub(stats.shared + stats.stand_ins),
+                    CallResult::Bypass => stats.bypasses,
+                };
+                (result.word(), count)
+            })
         });
         let help = "Waits for another's load of the same key, by how they ended.";
         self.begin(MetricKind::Counter, "cache_waits_total", help);

@@ -5,6 +5,7 @@ mod calls;
 mod event;
 #[cfg(feature = "metrics")]
 mod facade;
+mod headers;
 mod health;
 mod histogram;
 mod memo;

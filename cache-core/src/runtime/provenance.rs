@@ -356,7 +356,8 @@ pub fn in_current_load<F: Future>(future: F) -> impl Future<Output = F::Output> 
 }
 
 /// Runs `future`, and says of each cached call inside what it was: for tests, and for headers such
-/// as `Cache-Status` (RFC 9211) and `Server-Timing`.
+/// as [`Cache-Status`](CallLog::to_cache_status) (RFC 9211) and
+/// [`Server-Timing`](CallLog::to_server_timing).
 ///
 /// Calls of calls are among them, since a load runs inside. A task that is spawned inside is
 /// observed if [`in_current_load`] wraps it. Background refreshes are not. Of observers inside each
