@@ -31,9 +31,14 @@ pub struct Call<T> {
     policy: Policy,
     coding: Coding<T>,
     background: bool,
-    /// A hit is to be verified.
-    verified: bool,
-    copy: Option<CopyPlan<T>>,
+    after_hit: AfterHit<T>,
+}
+
+/// What a hit of a call is followed by.
+pub(super) enum AfterHit<T> {
+    Nothing,
+    Copy(CopyPlan<T>),
+    Verification,
 }
 
 /// How a call goes on.
@@ -82,7 +87,7 @@ pub(super) enum LoadWay {
 impl<T> Call<T> {
     /// A call of a function that stores as `policy` says.
     pub(crate) fn of(runtime: Arc<Runtime>, key: Key<T>, policy: Policy, coding: Coding<T>) -> Self {
-        Self { runtime, key, policy, coding, background: false, verified: false, copy: None }
+        Self { runtime, key, policy, coding, background: false, after_hit: AfterHit::Nothing }
     }
 
     /// The caller can spawn refreshes. So a stale value is served at once, if its policy allows
@@ -92,20 +97,26 @@ impl<T> Call<T> {
         self
     }
 
-    /// Whether a hit is to be verified.
-    pub(crate) fn verified(self, verified: bool) -> Self {
-        Self { verified, ..self }
+    /// What a hit is followed by.
+    pub(super) fn followed_by(self, after_hit: AfterHit<T>) -> Self {
+        Self { after_hit, ..self }
     }
 
-    /// Keeps a copy of a stored value.
-    pub(super) fn copied(self, copy: Option<CopyPlan<T>>) -> Self {
-        Self { copy, ..self }
+    /// A hit is to be verified.
+    #[cfg(test)]
+    pub(crate) fn verified(self) -> Self {
+        self.followed_by(AfterHit::Verification)
     }
 
     /// Takes the stored value, or the value that another call is loading, or is told to load.
     pub async fn lookup(self) -> Step<T> {
         let coding = self.coding;
-        let (refresh, copy) = (takes_refresh(), self.copy);
+        let refresh = takes_refresh();
+        let (copy, is_verified) = match self.after_hit {
+            AfterHit::Nothing => (None, false),
+            AfterHit::Copy(plan) => (Some(plan), false),
+            AfterHit::Verification => (None, self.background),
+        };
         let terms = Terms { refresh, background: self.background, any_type: false, copy: copy.is_some() };
         let key = self.key.entry();
         if let (None, Some(absence)) = (&key, Absence::without_a_key()) {
@@ -123,7 +134,7 @@ impl<T> Call<T> {
                         if let (Some(copy), Some(right)) = (copy, found.take_copy()) {
                             copy.keep(*right, read.subject(), &found.entry, &value);
                         }
-                        let verified = found.entry_if_fresh().filter(|_| self.verified && self.background).cloned();
+                        let verified = found.entry_if_fresh().filter(|_| is_verified).cloned();
                         let due = match read.served(found) {
                             Some(due) => Some(DueLoads::Refresh(due)),
                             None => verified

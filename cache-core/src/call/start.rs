@@ -3,9 +3,9 @@
 
 use std::sync::Arc;
 
-use super::call::{Call, Load};
+use super::call::{AfterHit, Call, Load};
 use super::coding::Coding;
-use super::copying::{CopyPlan, Copying, Nearby};
+use super::copying::{Copying, Nearby};
 use super::refreshing::takes_refresh;
 use crate::key::{CachedFunction, Key, NearPlace, Policy};
 use crate::paths::load::uncached::{Absence, UncachedLoad};
@@ -25,8 +25,7 @@ pub enum Start<T> {
 /// The cache that a call uses.
 pub struct Home<T> {
     runtime: Arc<Runtime>,
-    copy: Option<CopyPlan<T>>,
-    verified: bool,
+    after_hit: AfterHit<T>,
 }
 
 impl<T> Start<T> {
@@ -41,15 +40,18 @@ impl<T> Start<T> {
         verified: bool,
         place: impl Fn(NearPlace) -> NearPlace,
     ) -> Self {
-        // A copy is verified as what it is a copy of: the call is served that.
-        let copying = copying.filter(|_| !verified);
-        let copy = match copying.map(|copying| Nearby::look(runtime, copying, || place(NearPlace::new(function)))) {
-            Some(Nearby::Copy(value)) => return Self::Return(value),
-            Some(Nearby::None(copy)) => copy,
-            None => None,
+        let nearby = |copying| Nearby::look(runtime, copying, || place(NearPlace::new(function)));
+        let after_hit = match copying {
+            // A copy is verified as what it is a copy of: the call is served that.
+            _ if verified => AfterHit::Verification,
+            None => AfterHit::Nothing,
+            Some(copying) => match nearby(copying) {
+                Nearby::Copy(value) => return Self::Return(value),
+                Nearby::None(plan) => plan.map_or(AfterHit::Nothing, AfterHit::Copy),
+            },
         };
         let Some(absence) = Absence::before_the_key(runtime) else {
-            return Self::Look(Home { runtime: runtime.clone(), copy, verified });
+            return Self::Look(Home { runtime: runtime.clone(), after_hit });
         };
         // It loads anyway; and a call of another cache inside the body is not to.
         takes_refresh();
@@ -61,6 +63,6 @@ impl<T> Start<T> {
 impl<T> Home<T> {
     /// The call, for the entry of `key`.
     pub fn call(self, key: Key<T>, policy: Policy, coding: Coding<T>) -> Call<T> {
-        Call::of(self.runtime, key, policy, coding).verified(self.verified).copied(self.copy)
+        Call::of(self.runtime, key, policy, coding).followed_by(self.after_hit)
     }
 }

@@ -7,7 +7,7 @@ use crate::private::{Call, Step, coding};
 /// What a call of `k` that is to be verified comes to.
 async fn looked(cache: &Cache) -> Step<u32> {
     let policy = Policy::new("k").ttl(Duration::from_secs(3_600));
-    Call::new(Some(cache), tagged("k", &[]), policy, coding()).verified(true).in_background().lookup().await
+    Call::new(Some(cache), tagged("k", &[]), policy, coding()).verified().in_background().lookup().await
 }
 
 async fn run(mut load: Load<u32>, body: impl Future<Output = u32>) -> bool {
