@@ -179,6 +179,7 @@ async fn a_server_that_repeats_what_it_was_sent_is_not_quoted() {
         format!("-WRONGPASS {PASSWORD} is wrong\r\n"),
         format!("-{PASSWORD} is wrong\r\n"),
         format!("-NOPERM {USER} may not\r\n"),
+        format!("-ODD {USER} {PASSWORD}\r\n"),
         format!("-MOVED 1 {PASSWORD}\r\n"),
         format!("+{PASSWORD}\r\n"),
         format!("{PASSWORD}\r\n"),
