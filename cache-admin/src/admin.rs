@@ -26,9 +26,9 @@ use crate::{actions, events, health, looking, page, stats};
 /// or until [`Cache::end_refreshes`].
 ///
 /// # Cost
-/// Nothing while nobody looks. An open page asks for the counters every two seconds: some ten
-/// microseconds, and no round trip. The page on [the interface](crate#interface) says what
-/// each request costs the store.
+/// Nothing while nobody looks. An open page asks for the counters every two seconds, without a
+/// round trip, and shows in its footer how much work that is. [The interface](crate#interface)
+/// says what each request costs the store.
 #[must_use = "nothing is served before its router is nested"]
 pub struct Admin {
     caches: Vec<Watched>,

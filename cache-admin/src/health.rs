@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use cache_core::{ErrorKind, Health, MetricValue, PrefixStats, Stats};
+use cache_core::{ErrorKind, Health, Metric, MetricValue, PrefixStats, Stats};
 use serde::Serialize;
 use serde_json::json;
 
 use crate::answer::{Answer, Parameters};
 use crate::desk::{Desk, Watched};
 use crate::limits::READY_WAIT;
+use crate::stats::unstored;
 
 /// A prefix whose calls are hits less often than this is worth a look, once it has had so many.
 const RARE_HITS: f64 = 0.1;
@@ -33,16 +34,17 @@ const NOTE: &str = "note";
 pub(crate) async fn health(State(desk): State<Arc<Desk>>, parameters: Parameters) -> Answer {
     let watched = desk.of(&parameters)?;
     let (health, stats) = (watched.cache.health(), watched.cache.stats());
-    let owed = owed_names(&stats);
+    let metrics = stats.metrics();
+    let owed = owed_names(&metrics);
     let mut findings = Vec::new();
     if health.disconnected || health.breaker_open {
         findings.push(unreachable(watched, health).await);
     }
     findings.extend(of_state(health, owed));
     findings.extend(of_memory(watched));
-    let mut of_prefixes: Vec<_> = stats.prefixes().flat_map(|(prefix, counted)| of_prefix(prefix, counted)).collect();
-    of_prefixes.sort_by_key(|finding| [CRITICAL, WARNING, NOTE].iter().position(|rank| *rank == finding.severity));
-    findings.append(&mut of_prefixes);
+    findings.extend(not_stored(&stats, &metrics));
+    findings.extend(stats.prefixes().filter(|(prefix, _)| may_be_said(prefix, &metrics)).flat_map(of_prefix));
+    findings.sort_by_key(|finding| [CRITICAL, WARNING, NOTE].iter().position(|rank| *rank == finding.severity));
     Ok(Json(json!({
         "cache": watched.name,
         "good": health.is_good(),
@@ -63,8 +65,7 @@ fn finding(id: &str, severity: &'static str, title: &str, detail: String, what_t
     Finding { id: id.to_owned(), severity, title: title.to_owned(), detail, what_to_do: what_to_do.to_owned() }
 }
 
-fn owed_names(stats: &Stats) -> u64 {
-    let metrics = stats.metrics();
+fn owed_names(metrics: &[Metric]) -> u64 {
     let owed = metrics.iter().find(|metric| metric.name == "cache_owed_names");
     match owed.and_then(|metric| metric.samples.first()).map(|sample| &sample.value) {
         Some(MetricValue::Gauge(owed)) => *owed as u64,
@@ -167,20 +168,70 @@ fn of_memory(watched: &Watched) -> Option<Finding> {
 }
 
 /// Only what a person can do something about.
-fn of_prefix(prefix: &str, counted: &PrefixStats) -> Vec<Finding> {
-    let unstored = counted.unstored_by_reason().filter_map(|reason| {
-        let detail =
-            format!("Since the process began it was {} of `{prefix}`. The reason: {}.", reason.count, reason.words);
-        let title = format!("Values of `{prefix}` are not stored");
-        let id = format!("unstored:{}:{prefix}", reason.reason);
-        Some(finding(&id, WARNING, &title, detail, reason.way_out?))
-    });
+fn not_stored(stats: &Stats, metrics: &[Metric]) -> Vec<Finding> {
+    let reasons: Vec<_> = stats.total().unstored_by_reason().collect();
+    let mut findings = Vec::new();
+    for (prefix, counts) in unstored(metrics) {
+        for (name, count) in counts {
+            let Some(reason) = reasons.iter().find(|reason| reason.reason == name) else { continue };
+            let Some(way_out) = reason.way_out else { continue };
+            let (id, title) = (format!("unstored:{name}:{prefix}"), format!("Values of `{prefix}` are not stored"));
+            let detail = format!("Since the process began it was {count} of them. The reason: {}.", reason.words);
+            findings.push(finding(&id, WARNING, &title, detail, way_out));
+        }
+    }
+    findings
+}
+
+/// What is the whole of a key given as text is in no metric.
+fn may_be_said(prefix: &str, metrics: &[Metric]) -> bool {
+    let calls = metrics.iter().find(|metric| metric.name == "cache_calls_total");
+    let mut labels = calls.into_iter().flat_map(|metric| &metric.samples).flat_map(|sample| &sample.labels);
+    labels.any(|(name, value)| *name == "prefix" && value == prefix)
+}
+
+fn of_prefix((prefix, counted): (&str, &PrefixStats)) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    if counted.inconsistencies > 0 {
+        findings.push(finding(
+            &format!("inconsistent:{prefix}"),
+            CRITICAL,
+            &format!("Old values of `{prefix}` are served"),
+            format!(
+                "`verify` has found {} entries that differ from what their loads return, and that nothing has \
+                 invalidated for a minute.",
+                counted.inconsistencies
+            ),
+            "Something changes what they are made from and does not invalidate it: see the log for what is known of \
+             the last one, explain its key, and give the change an invalidation.",
+        ));
+    }
     let calls = counted.hits + counted.near_hits + counted.misses;
-    let is_rare = calls >= CALLS_MIN && counted.hit_rate() < RARE_HITS;
-    let rare = is_rare.then(|| {
+    if calls >= CALLS_MIN && counted.hit_rate() < RARE_HITS {
         let detail = format!("{:.1} % of its {calls} calls since the process began.", counted.hit_rate() * 100.0);
         let way_out = "See whether its TTL is too short, or its key has a part that hardly repeats.";
-        finding(&format!("rarely_hit:{prefix}"), NOTE, &format!("`{prefix}` is rarely a hit"), detail, way_out)
-    });
-    unstored.chain(rare).collect()
+        let title = format!("`{prefix}` is rarely a hit");
+        findings.push(finding(&format!("rarely_hit:{prefix}"), NOTE, &title, detail, way_out));
+    }
+    findings
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ids(counted: &PrefixStats) -> Vec<(String, &'static str)> {
+        of_prefix(("flight", counted)).into_iter().map(|finding| (finding.id, finding.severity)).collect()
+    }
+
+    #[test]
+    fn old_values_are_told_and_so_is_a_prefix_that_is_hardly_ever_a_hit() {
+        let mut counted = PrefixStats::default();
+        (counted.hits, counted.misses) = (99, 901);
+        assert_eq!(ids(&counted), [("rarely_hit:flight".to_owned(), NOTE)]);
+        (counted.hits, counted.misses) = (100, 900);
+        assert_eq!(ids(&counted), []);
+        (counted.hits, counted.misses, counted.inconsistencies) = (0, 999, 1);
+        assert_eq!(ids(&counted), [("inconsistent:flight".to_owned(), CRITICAL)]);
+    }
 }

@@ -55,7 +55,9 @@ each_store! {
         let of_flights = loads["samples"].as_array().unwrap().iter().find(|sample| sample["labels"]["prefix"] == "flight");
         assert_eq!((&loads["kind"], &of_flights.unwrap()["count"]), (&json!("histogram"), &json!(4)));
         assert_eq!(told["memory"].is_null(), store.kind().is_some());
-        assert!(site.told("api/stats?metrics=false").await.get("metrics").is_none());
+        let few = site.told("api/stats?metric=cache_loads_total&metric=cache_owed_invalidations_total").await;
+        let names: Vec<_> = few["metrics"].as_array().unwrap().iter().map(|metric| &metric["name"]).collect();
+        assert_eq!(names, ["cache_loads_total"], "what has counted nothing is left out");
     }
 
     async fn a_refused_fill_is_told_with_its_reason(store: TestStore) {
@@ -321,7 +323,12 @@ fn what_is_wrong_is_found_with_what_to_do_about_it() {
         assert_eq!((&told["good"], &finding["severity"]), (&json!(false), &json!("critical")), "{told}");
         assert!(["disconnected", "breaker_open"].contains(&finding["id"].as_str().unwrap()), "{told}");
         assert!(finding["what_to_do"].as_str().unwrap().contains("loads meanwhile"), "{told}");
-        cache.invalidate_key("k").await.unwrap_err();
+        let mut events = site.get("api/events").await;
+        events.event().await.unwrap();
+        let error = cache.invalidate_key("k").await.unwrap_err();
+        let told = events.event().await.unwrap().1;
+        assert_eq!((&told["outcome"], &told["removed"]), (&json!("failed"), &json!(0)));
+        assert_eq!(told["error"], error.to_string());
         let told = site.told("api/health").await;
         let ids: Vec<_> =
             told["findings"].as_array().unwrap().iter().map(|finding| finding["id"].as_str().unwrap()).collect();
@@ -339,6 +346,21 @@ fn what_is_wrong_is_found_with_what_to_do_about_it() {
             (&json!("unstored:too_large:big"), &json!("warning"), &json!(true))
         );
         assert!(finding["what_to_do"].as_str().unwrap().contains("value_bytes_max"), "{told}");
+    });
+}
+
+/// A key without a `:` is its own prefix, and may be made of anything.
+#[test]
+fn a_prefix_that_is_a_whole_key_is_not_said() {
+    run(0, async {
+        let cache = Cache::builder().value_bytes_max(100).build().unwrap();
+        let long = || async { Ok::<_, Infallible>("x".repeat(200)) };
+        cache.get_or_load("hush", long).await.unwrap();
+        let site = Site::of(Admin::new("c", &cache)).await;
+        for path in ["api/stats", "api/health"] {
+            let text = site.get(path).await.text().await;
+            assert!(text.contains("too_large") && text.contains("~other") && !text.contains("hush"), "{text}");
+        }
     });
 }
 

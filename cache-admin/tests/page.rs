@@ -169,6 +169,12 @@ fn it_is_worked_with_the_keyboard() {
         tab.press("/").await;
         assert_eq!(tab.eval("document.activeElement.id").await, "name");
         // A letter that is typed is no command.
+        tab.press("p").await;
+        assert_eq!(
+            tab.eval("document.activeElement.value + document.querySelector('#pulse').dataset.state").await,
+            "plive"
+        );
+        tab.eval("document.activeElement.select()").await;
         tab.type_text("fli").await;
         tab.until("document.querySelectorAll('#choices li').length === 2").await;
         tab.press("ArrowDown").await;

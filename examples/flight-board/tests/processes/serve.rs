@@ -43,7 +43,7 @@ each_server! {
         let mut board = Serving::start(&File::new().path, &server.url()).await;
         board.says("busiest boards are warm").await;
         assert!(board.get("/cache/api/caches").await.body["caches"][0]["warm"]["prefixes"].is_array());
-        let page = board.get("/cache/api/stats?metrics=false").await.body;
+        let page = board.get("/cache/api/stats").await.body;
         assert_eq!(page["stats"], board.get("/admin/stats").await.body);
         let events = board.open("/cache/api/events").await;
         board.ends_when_told().await;
