@@ -59,7 +59,7 @@ const CACHED: Table = Table { parent: "cached", rows: &["parse", "plan", "check"
 /// The modules of `cache-admin/src`, likewise.
 const ADMIN: Table = Table {
     parent: "",
-    rows: &["limits", "answer cost", "desk page", "health looking stats", "actions events", "admin"],
+    rows: &["limits", "answer cost", "desk page", "looking stats", "actions events health", "admin"],
 };
 
 /// The crates that stand on the public face of the core alone.
