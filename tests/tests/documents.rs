@@ -93,6 +93,15 @@ fn every_page_is_part_of_the_documentation() {
 }
 
 #[test]
+fn the_readme_and_the_page_on_operating_show_the_same_user() {
+    let user = |page: &str| {
+        let rest = page.split("\nredis-cli ACL SETUSER ").nth(1).expect("a user").to_owned();
+        rest.split("\n```").next().map(ToOwned::to_owned)
+    };
+    assert_eq!(user(README), user(&read("cache-core/docs/operating.md")));
+}
+
+#[test]
 fn each_alert_has_its_section_and_each_section_its_alert() {
     let (rules, page) = (read("dashboards/rules.yml"), read("cache-core/docs/operating.md"));
     let after = |text: &str, mark: &str| -> Vec<String> {

@@ -1,6 +1,6 @@
-//! Servers that cannot serve for a while, in their own words: what callers, `ready` and `health` are
-//! told, and that nobody has to do anything once the server is well again. The page on operating has
-//! the same as a table.
+//! Servers that cannot serve for a while, in their own words: what callers, `ready` and `health`
+//! are told, and that nobody has to do anything once the server is well again. The page on
+//! operating has the same as a table.
 
 use std::time::Duration;
 

@@ -85,8 +85,8 @@ impl Fault {
         }
     }
 
-    /// Adds to a lost connection the command that was to be answered. A proxy ends a connection at a
-    /// command that it does not know, and an operator has to be told of which.
+    /// Adds to a lost connection the command that was to be answered. A proxy ends a connection at
+    /// a command that it does not know, and an operator has to be told of which.
     pub(super) fn at(self, command: &Command) -> Self {
         match (self.kind, self.connection_lost) {
             (ErrorKind::Unavailable, true) => {
