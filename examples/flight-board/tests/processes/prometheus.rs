@@ -45,8 +45,9 @@ impl Prometheus {
         let mut log = BufReader::new(guard.stderr.take().unwrap()).lines().map(Result::unwrap);
         let (mut told, mut address) = (Vec::new(), None);
         let is_ready = log.by_ref().any(|line| {
-            let listens = line.split_once("Listening on\" address=").map(|(_, address)| address.trim().to_owned());
-            address = listens.or(address.take());
+            if line.contains("Listening on") {
+                address = line.split_whitespace().find_map(|word| word.strip_prefix("address=")).map(ToOwned::to_owned);
+            }
             let ready = line.contains("Server is ready to receive web requests");
             told.push(line);
             ready
