@@ -8,7 +8,8 @@ use crate::config::{INVALIDATE_MEMBERS_PER_CHUNK, LEARNED_BYTES_MAX};
 use crate::store::conformance::rig::{Rig, parse};
 use crate::store::far;
 use crate::store::{
-    Fill, FillReply, IfPresent, LeaseReply, LeaseRequest, Recall, Refusal, Removal, Store, StoreLoss, SweepScope, Token,
+    ClockReading, Fill, FillReply, IfPresent, LeaseReply, LeaseRequest, Recall, Refusal, Removal, Store, StoreLoss,
+    SweepScope, Token,
 };
 
 macro_rules! on_every_server {

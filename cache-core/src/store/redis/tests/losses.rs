@@ -9,6 +9,10 @@ on_every_server! {
     a_primary_that_does_not_tell_its_reign_is_judged_by_its_clock
     the_clock_of_a_new_primary_passes_all_that_was_seen
     every_reply_that_has_the_sequence_is_seen
+    who_meets_a_primary_first_renews_its_clock_though_it_is_new_itself
+    who_meets_a_primary_later_refuses_no_load_that_began_there
+    who_comes_back_to_a_primary_without_what_it_has_seen_renews_its_clock
+    a_primary_that_does_not_tell_its_reign_is_renewed_by_each_process_but_a_new_one
 }
 
 const WHOLE: &str = "whole";
@@ -91,5 +95,52 @@ async fn every_reply_that_has_the_sequence_is_seen(rig: Rig) {
         assert!(store.losses.highest() > seen, "step {step}");
         seen = store.losses.highest();
         assert_eq!(seen, seq(&rig).await, "step {step}");
+    }
+}
+
+async fn fill_with(rig: &Rig, clock: &ClockReading) -> FillReply {
+    rig.try_fill("a", &[], clock).await
+}
+
+const FOREIGN: FillReply = FillReply::Refused(Refusal::ForeignIncarnation);
+
+/// ★ A process that was started after the failover may be the first to come, and those that come
+/// later rely on it.
+async fn who_meets_a_primary_first_renews_its_clock_though_it_is_new_itself(rig: Rig) {
+    let of_the_old_primary = rig.reading("a").await;
+    assert_eq!(rig.meet("b", 0, true).await, WHOLE);
+    assert_eq!(fill_with(&rig, &of_the_old_primary).await, FOREIGN);
+}
+
+/// A fleet that follows a failover renews the clock once, and not once for each process.
+async fn who_meets_a_primary_later_refuses_no_load_that_began_there(rig: Rig) {
+    let seen = seq(&rig).await;
+    assert_eq!(rig.meet("b", seen, false).await, WHOLE);
+    let clock = rig.reading("a").await;
+    for (seen, is_first) in [(seen, false), (0, true)] {
+        assert_eq!(rig.meet("b", seen, is_first).await, WHOLE);
+    }
+    assert_eq!(fill_with(&rig, &clock).await, FillReply::Stored);
+    assert_eq!(rig.meet("c", clock.seq, false).await, WHOLE);
+    assert_eq!(fill_with(&rig, &clock).await, FOREIGN, "yet another primary");
+    let clock = rig.reading("a").await;
+    assert_eq!(rig.meet("b", clock.seq, false).await, WHOLE);
+    assert_eq!(fill_with(&rig, &clock).await, FOREIGN, "back from another one, whose data it has");
+}
+
+/// ★ It stood beside the other primary meanwhile, and was told nothing of what that one was told.
+async fn who_comes_back_to_a_primary_without_what_it_has_seen_renews_its_clock(rig: Rig) {
+    let seen = seq(&rig).await;
+    assert_eq!(rig.meet("b", seen, false).await, WHOLE);
+    let clock = rig.reading("a").await;
+    assert_eq!(rig.meet("b", clock.seq + 1, false).await, LOST);
+    assert_eq!(fill_with(&rig, &clock).await, FOREIGN);
+}
+
+async fn a_primary_that_does_not_tell_its_reign_is_renewed_by_each_process_but_a_new_one(rig: Rig) {
+    for (is_first, expected) in [(true, FillReply::Stored), (false, FOREIGN), (false, FOREIGN)] {
+        let clock = rig.reading("a").await;
+        assert_eq!(rig.meet("", 0, is_first).await, WHOLE);
+        assert_eq!(fill_with(&rig, &clock).await, expected);
     }
 }
