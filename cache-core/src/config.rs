@@ -273,6 +273,10 @@ pub(crate) const LEARNED_TTL_MAX: Duration = Duration::from_secs(36_525 * 86_400
 /// Names that all operations together may have closed in a namespace, each counted once for each
 /// operation: a hundred operations with a hundred names. A name takes three places in the clock.
 pub(crate) const CLOSED_NAMES_MAX: usize = 10_000;
+/// Beyond so many closed names, what a closing reaches is not closed name by name any more: then
+/// nothing is stored that depends on a key. So there is room for the names of other operations. The
+/// scripts have the number too (`closings.lua`).
+pub(crate) const REACHED_NAMES_MAX: usize = CLOSED_NAMES_MAX / 2;
 /// Names of one closing: as many as one chunk of an invalidation takes, so that they are closed and
 /// opened in one round trip.
 pub(crate) const CLOSING_NAMES_MAX: usize = INVALIDATE_NAMES_PER_CHUNK;

@@ -31,6 +31,11 @@ impl Name {
         Ok(Self(["t", tag].concat().into()))
     }
 
+    /// Stands for every key: whatever depends on one is meant. Before all other names in order.
+    pub(crate) fn any_key() -> Self {
+        Self("*".into())
+    }
+
     /// Reads back what [`as_str`](Self::as_str) wrote.
     pub(crate) fn parse(spelled: &str) -> Option<Self> {
         let text = spelled.strip_prefix(['k', 't'])?;

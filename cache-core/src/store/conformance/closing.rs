@@ -1,7 +1,7 @@
 //! Names that operations have closed.
 
 use super::*;
-use crate::config::{CLOSED_NAMES_MAX, CLOSING_NAMES_MAX};
+use crate::config::{CLOSED_NAMES_MAX, CLOSING_NAMES_MAX, REACHED_NAMES_MAX};
 use crate::error::ErrorKind;
 use crate::store::ClosingId;
 use rig::parse;
@@ -23,6 +23,12 @@ on_every_store! {
     a_write_is_not_stored_over_an_invalidation_while_its_key_is_closed
     the_lease_of_a_closed_key_is_free
     clear_leaves_closed_names_closed
+    what_a_closing_reaches_is_closed_too
+    what_an_expired_entry_leads_to_is_closed_too
+    who_goes_on_with_a_closing_closes_what_it_reaches
+    what_is_reached_stays_closed_as_long_as_its_operation_renews
+    a_write_opens_what_its_own_operation_has_reached
+    what_is_reached_beyond_the_limit_closes_what_depends_on_keys
     what_is_closed_at_once_is_bounded
     many_closed_names_end_a_slice_at_a_time
 }
@@ -223,6 +229,94 @@ async fn a_write_is_not_stored_over_an_invalidation_while_its_key_is_closed(rig:
     let clock = rig.reading("a").await;
     rig.invalidate(&["ka"]).await;
     assert_eq!(rig.write_opening("a", &[], &clock, ONE).await, FENCED);
+}
+
+/// `summary` depends on `order` without having consumed it, and is stored while `order` is away.
+async fn what_a_closing_reaches_is_closed_too(rig: Rig) {
+    rig.fill("order", &["kcustomer"]).await;
+    rig.fill("summary", &["korder"]).await;
+    let before = rig.reading("summary").await;
+    assert_eq!(rig.close(&["kcustomer"], ONE, LONG).await, 2);
+    let within = rig.reading("summary").await;
+    assert_eq!(rig.try_fill("summary", &["korder"], &before).await, FENCED);
+    assert_eq!(rig.begins_and_fills("summary", &["korder"]).await, CLOSED);
+    assert_eq!(rig.begins_and_fills("report", &["ksummary"]).await, CLOSED, "two steps away");
+    rig.close(&["kother"], OTHER, LONG).await;
+    rig.open(&["kother"], OTHER).await;
+    assert_eq!(rig.begins_and_fills("summary", &["korder"]).await, CLOSED, "not the other's to open");
+    rig.open(&["kcustomer"], ONE).await;
+    assert_eq!(rig.try_fill("summary", &["korder"], &within).await, FENCED);
+    assert_eq!(rig.begins_and_fills("summary", &["korder"]).await, FillReply::Stored);
+    assert_eq!(rig.begins_and_fills("report", &["ksummary"]).await, FillReply::Stored);
+}
+
+async fn what_an_expired_entry_leads_to_is_closed_too(rig: Rig) {
+    rig.fill("order", &["kcustomer"]).await;
+    rig.fill("summary", &["korder"]).await;
+    rig.store.discard("order", Token::new(), None, far()).await.unwrap();
+    assert_eq!(rig.close(&["kcustomer"], ONE, LONG).await, 1);
+    assert_eq!(rig.begins_and_fills("summary", &["korder"]).await, CLOSED);
+    rig.open(&["kcustomer"], ONE).await;
+    assert_eq!(rig.begins_and_fills("summary", &["korder"]).await, FillReply::Stored);
+}
+
+async fn who_goes_on_with_a_closing_closes_what_it_reaches(rig: Rig) {
+    const MANY: usize = 400;
+    let orders: Vec<String> = (0..MANY).map(|number| format!("order:{number:03}")).collect();
+    for order in &orders {
+        rig.fill(order, &["kcustomer"]).await;
+    }
+    let first = rig.store.close(&parse(&["kcustomer"]), ONE, LONG, far()).await.unwrap();
+    assert!(first.pending > 0, "there should be more than one chunk");
+    rig.invalidate(&["tsomething else"]).await;
+    for order in &orders {
+        assert_eq!(rig.begins_and_fills("summary", &[&format!("k{order}")]).await, CLOSED);
+    }
+    rig.open(&["kcustomer"], ONE).await;
+    rig.until_opened("summary", &["korder:000"]).await;
+    rig.until_opened("summary", &["korder:399"]).await;
+}
+
+async fn what_is_reached_stays_closed_as_long_as_its_operation_renews(rig: Rig) {
+    rig.fill("order", &["kcustomer"]).await;
+    rig.close(&["kcustomer"], ONE, 100 * SHORT).await;
+    rig.close(&["kcustomer"], ONE, LONG).await;
+    rig.close(&["tS"], OTHER, 200 * SHORT).await;
+    rig.until_opened("b", &["tS"]).await;
+    assert_eq!(rig.begins_and_fills("summary", &["korder"]).await, CLOSED);
+    rig.open(&["kcustomer"], ONE).await;
+    assert_eq!(rig.begins_and_fills("summary", &["korder"]).await, FillReply::Stored);
+    rig.close(&["korder"], ONE, SHORT).await;
+    let within = rig.reading("report").await;
+    rig.until_opened("b", &["korder"]).await;
+    assert_eq!(rig.try_fill("report", &["ksummary"], &within).await, FENCED, "they end with it");
+}
+
+async fn a_write_opens_what_its_own_operation_has_reached(rig: Rig) {
+    rig.fill("order", &["kcustomer"]).await;
+    rig.close(&["kcustomer"], ONE, LONG).await;
+    let clock = rig.reading("customer").await;
+    assert_eq!(rig.write_opening("customer", &["korder"], &clock, ONE).await, FillReply::Stored);
+    assert_eq!(rig.try_fill("summary", &["korder"], &clock).await, FENCED);
+    assert_eq!(rig.begins_and_fills("summary", &["korder"]).await, FillReply::Stored);
+}
+
+async fn what_is_reached_beyond_the_limit_closes_what_depends_on_keys(rig: Rig) {
+    rig.fill("order", &["kcustomer"]).await;
+    let mut closed = 0;
+    while closed < REACHED_NAMES_MAX {
+        let count = CLOSING_NAMES_MAX.min(REACHED_NAMES_MAX - closed);
+        rig.store.close(&many(count, closed), OTHER, LONG, far()).await.unwrap();
+        closed += count;
+    }
+    rig.close(&["kcustomer"], ONE, LONG).await;
+    let within = rig.reading("summary").await;
+    assert_eq!(rig.begins_and_fills("summary", &["korder"]).await, CLOSED);
+    assert_eq!(rig.begins_and_fills("a", &["tT"]).await, FillReply::Stored, "it depends on no key");
+    rig.open(&["kcustomer"], ONE).await;
+    let refused = rig.try_fill("summary", &["korder"], &within).await;
+    assert_eq!(refused, FillReply::Refused(Refusal::BelowFloor));
+    assert_eq!(rig.begins_and_fills("summary", &["korder"]).await, FillReply::Stored);
 }
 
 /// Nobody waits for a load that is not stored.

@@ -16,23 +16,43 @@ impl State {
         if !self.closings.has_room_for(names, by, &self.settings) {
             return None;
         }
-        names.iter().for_each(|name| self.closings.close(name, by, now.at + lasts));
+        self.closings.close(names, by, now.at + lasts);
         Some(self.invalidate(names, now))
     }
 
     pub(super) fn open(&mut self, names: &[Name], by: ClosingId, now: Now) -> Removal {
-        names.iter().for_each(|name| self.closings.open(name, by));
+        self.open_names(names, by, now);
         self.invalidate(if self.rules.keep(Rule::OpeningFences) { names } else { &[] }, now)
     }
 
-    /// Opens what operations have left closed for too long. Nothing with these names was stored
-    /// meanwhile, so there is nothing to remove.
+    /// The operation's own marks of these names end, and those of what it has reached through them.
+    pub(super) fn open_names(&mut self, names: &[Name], by: ClosingId, now: Now) {
+        let reached = self.closings.open(names, by);
+        if self.rules.keep(Rule::ReachedNamesAreFenced) {
+            self.overtake(reached, now);
+        }
+    }
+
+    /// Opens what operations have left closed for too long.
     pub(super) fn end_marks(&mut self, now: Now) {
-        let mut seq = None;
-        while let Some(name) = self.closings.pop_ended(now.at) {
-            let seq = *seq.get_or_insert_with(|| self.fences.advance(now));
-            if self.rules.keep(Rule::EndedMarksFence) {
+        let ended = self.closings.take_ended(now.at);
+        if self.rules.keep(Rule::EndedMarksFence) {
+            self.overtake(ended, now);
+        }
+    }
+
+    /// Loads that began while these names were closed may have read what was there before the
+    /// change. Nothing with these names was stored meanwhile, so there is nothing to remove.
+    fn overtake(&mut self, names: Vec<Name>, now: Now) {
+        if names.is_empty() {
+            return;
+        }
+        let seq = self.fences.advance(now);
+        for name in names {
+            if name != Name::any_key() {
                 self.fences.fence(&name, seq, now);
+            } else if self.rules.keep(Rule::ReachBeyondTheLimitRaisesTheFloor) {
+                self.fences.raise_floor(seq);
             }
         }
     }
@@ -157,6 +177,7 @@ impl State {
         let falls = name == member || entry.is_some_and(|entry| entry.depends_on(name));
         let present = entry.is_some();
         *budget -= 1;
+        self.closings.reach(name, member, &self.settings);
         let removed = falls && self.remove(member, budget, now);
         self.indexes.leave(name, member);
         // Pop before pushing what depends on the last member: in a chain as deep as the store, only

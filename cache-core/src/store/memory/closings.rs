@@ -12,16 +12,27 @@ use crate::name::Name;
 use crate::store::ClosingId;
 
 /// Accounted for one mark beside its text: places in two tables.
-const MARK_BYTES: usize = ordered::<((Name, ClosingId), Instant)>() + ordered::<(Instant, Name, ClosingId)>();
+const MARK_BYTES: usize = ordered::<((Name, ClosingId), Mark)>() + ordered::<(Instant, ClosingId, Name)>();
 
 /// A mark is one name of one operation. A name is closed while it has any mark.
+///
+/// What a closed name leads to is closed as well, for as long: what a cascade removes is not there
+/// to lead on to what is stored meanwhile. If there is no room for that, everything that depends on
+/// a key is closed: the mark is of [`Name::any_key`].
 #[derive(Clone, Default)]
 pub(super) struct Closings {
-    /// When each mark ends, unless it is renewed.
-    ends: BTreeMap<(Name, ClosingId), Instant>,
-    by_end: BTreeSet<(Instant, Name, ClosingId)>,
+    marks: BTreeMap<(Name, ClosingId), Mark>,
+    by_end: BTreeSet<(Instant, ClosingId, Name)>,
     bytes: usize,
     rules: Rules,
+}
+
+#[derive(Clone, Copy)]
+struct Mark {
+    /// Unless it is renewed.
+    ends: Instant,
+    /// The operation was not given the name.
+    is_reached: bool,
 }
 
 impl Closings {
@@ -31,55 +42,109 @@ impl Closings {
 
     /// Whether any name is closed by another operation than `but`.
     pub(super) fn close_any<'a>(&self, mut names: impl Iterator<Item = &'a Name>, but: Option<ClosingId>) -> bool {
-        !self.ends.is_empty()
+        !self.marks.is_empty()
             && self.rules.keep(Rule::ClosedNamesRefuseFills)
-            && names.any(|name| self.marks_of(name).any(|by| Some(by) != but))
+            && names.any(|name| self.marks_of(name).any(|(by, _)| Some(by) != but))
     }
 
-    fn marks_of(&self, name: &Name) -> impl Iterator<Item = ClosingId> {
+    /// Whether everything is closed that depends on a key, and one of these names is a key.
+    pub(super) fn close_dependents(&self, names: &[Name], but: Option<ClosingId>) -> bool {
+        !self.marks.is_empty()
+            && names.iter().any(|name| name.as_key().is_some())
+            && self.close_any(std::iter::once(&Name::any_key()), but)
+    }
+
+    fn marks_of(&self, name: &Name) -> impl Iterator<Item = (ClosingId, Mark)> {
         let marks = (name.clone(), ClosingId::MIN)..=(name.clone(), ClosingId::MAX);
-        self.ends.range(marks).map(|((_, by), _)| *by)
+        self.marks.range(marks).map(|((_, by), mark)| (*by, *mark))
     }
 
     /// How many operations have closed a name, and have still to open it.
     pub(super) fn marks(&self, name: &Name, now: Instant) -> usize {
-        self.marks_of(name).filter(|by| self.ends.get(&(name.clone(), *by)).is_some_and(|ends| *ends > now)).count()
+        self.marks_of(name).filter(|(_, mark)| mark.ends > now).count()
     }
 
     /// Whether an operation may have all these names closed.
     pub(super) fn has_room_for(&self, names: &[Name], by: ClosingId, settings: &Settings) -> bool {
-        let new = names.iter().filter(|name| !self.ends.contains_key(&((*name).clone(), by)));
+        let new = names.iter().filter(|name| !self.marks.contains_key(&((*name).clone(), by)));
         let (count, bytes) = new.fold((0, 0), |(count, bytes), name| (count + 1, bytes + MARK_BYTES + text(name)));
-        self.ends.len() + count <= settings.marks_max
+        self.marks.len() + count <= settings.marks_max
             && self.bytes + bytes <= settings.bytes_max / MEMORY_CLOSINGS_SHARE
     }
 
-    pub(super) fn close(&mut self, name: &Name, by: ClosingId, ends: Instant) {
-        self.take(name, by);
-        self.bytes += MARK_BYTES + text(name);
-        self.ends.insert((name.clone(), by), ends);
-        self.by_end.insert((ends, name.clone(), by));
+    /// What the operation has reached through these names stays closed for as long.
+    pub(super) fn close(&mut self, names: &[Name], by: ClosingId, ends: Instant) {
+        for name in self.reached(names, by) {
+            self.mark(&name, by, Mark { ends, is_reached: true });
+        }
+        names.iter().for_each(|name| self.mark(name, by, Mark { ends, is_reached: false }));
     }
 
-    /// Takes the operation's own mark away, and no other's.
-    pub(super) fn open(&mut self, name: &Name, by: ClosingId) {
-        if self.rules.keep(Rule::MarksHaveAnOwner) {
-            self.take(name, by);
-        } else {
-            self.marks_of(name).collect::<Vec<_>>().into_iter().for_each(|by| self.take(name, by));
+    /// Takes the operation's own marks of these names away, and no other's. Returns what it has
+    /// reached through them, which is open as well.
+    pub(super) fn open(&mut self, names: &[Name], by: ClosingId) -> Vec<Name> {
+        let reached = self.reached(names, by);
+        for name in names.iter().chain(&reached) {
+            if self.rules.keep(Rule::MarksHaveAnOwner) {
+                self.take(name, by);
+            } else {
+                self.marks_of(name).collect::<Vec<_>>().into_iter().for_each(|(by, _)| self.take(name, by));
+            }
+        }
+        reached
+    }
+
+    /// An invalidation, by anyone, has met `member` in the index of `name`.
+    pub(super) fn reach(&mut self, name: &Name, member: &Name, settings: &Settings) {
+        if self.marks.is_empty() || !self.rules.keep(Rule::ReachedNamesAreClosed) {
+            return;
+        }
+        for (by, mark) in self.marks_of(name).collect::<Vec<_>>() {
+            let had = self.marks.get(&(member.clone(), by));
+            let has_room = self.marks.len() < settings.reached_max
+                && self.bytes + MARK_BYTES + text(member) <= settings.bytes_max / MEMORY_CLOSINGS_SHARE / 2;
+            let mark = Mark { is_reached: true, ..mark };
+            if had.is_some_and(|had| !had.is_reached || had.ends >= mark.ends) {
+                continue;
+            } else if had.is_some() || has_room {
+                self.mark(member, by, mark);
+            } else if self.rules.keep(Rule::ReachBeyondTheLimitClosesDependents) {
+                self.mark(&Name::any_key(), by, mark);
+            }
         }
     }
 
-    /// Takes one mark away that has ended without its operation.
-    pub(super) fn pop_ended(&mut self, now: Instant) -> Option<Name> {
-        let (_, name, by) = self.by_end.first().filter(|(ends, ..)| *ends <= now).cloned()?;
-        self.take(&name, by);
-        Some(name)
+    /// What an operation has reached through names that it has closed at once: these marks end at
+    /// the same time.
+    fn reached(&self, names: &[Name], by: ClosingId) -> Vec<Name> {
+        let Some(ends) = names.iter().find_map(|name| Some(self.marks.get(&(name.clone(), by))?.ends)) else {
+            return Vec::new();
+        };
+        let marks = self.by_end.range((ends, by, Name::any_key())..);
+        let marks = marks.take_while(|mark| (mark.0, mark.1) == (ends, by)).map(|(_, _, name)| name);
+        marks.filter(|name| self.marks[&((*name).clone(), by)].is_reached).cloned().collect()
+    }
+
+    /// Takes the marks away that have ended without their operation.
+    pub(super) fn take_ended(&mut self, now: Instant) -> Vec<Name> {
+        let mut ended = Vec::new();
+        while let Some((_, by, name)) = self.by_end.first().filter(|(ends, ..)| *ends <= now).cloned() {
+            self.take(&name, by);
+            ended.push(name);
+        }
+        ended
+    }
+
+    fn mark(&mut self, name: &Name, by: ClosingId, mark: Mark) {
+        self.take(name, by);
+        self.bytes += MARK_BYTES + text(name);
+        self.marks.insert((name.clone(), by), mark);
+        self.by_end.insert((mark.ends, by, name.clone()));
     }
 
     fn take(&mut self, name: &Name, by: ClosingId) {
-        if let Some(ends) = self.ends.remove(&(name.clone(), by)) {
-            self.by_end.remove(&(ends, name.clone(), by));
+        if let Some(mark) = self.marks.remove(&(name.clone(), by)) {
+            self.by_end.remove(&(mark.ends, by, name.clone()));
             self.bytes -= MARK_BYTES + text(name);
         }
     }
@@ -92,18 +157,25 @@ impl Closings {
 #[cfg(test)]
 impl Closings {
     pub(super) fn len(&self) -> usize {
-        assert_eq!(self.ends.len(), self.by_end.len());
-        self.ends.len()
+        self.marks.len()
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = &(Instant, Name, ClosingId)> {
-        self.by_end.iter()
+    /// Each operation may have one mark more, of [`Name::any_key`].
+    pub(super) fn check(&self, settings: &Settings) {
+        assert_eq!(self.marks.len(), self.by_end.len());
+        let named = self.marks.keys().filter(|(name, _)| *name != Name::any_key()).count();
+        assert!(named <= settings.marks_max);
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (Instant, &Name, ClosingId, bool)> {
+        self.marks.iter().map(|((name, by), mark)| (mark.ends, name, *by, mark.is_reached))
     }
 
     /// As if the lifetime of every mark ended now.
     pub(super) fn end_all(&mut self, now: Instant) {
-        for (name, by) in self.ends.keys().cloned().collect::<Vec<_>>() {
-            self.close(&name, by, now);
+        for (name, by) in self.marks.keys().cloned().collect::<Vec<_>>() {
+            let is_reached = self.marks[&(name.clone(), by)].is_reached;
+            self.mark(&name, by, Mark { ends: now, is_reached });
         }
     }
 }

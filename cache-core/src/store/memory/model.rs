@@ -45,6 +45,10 @@ struct Program {
     mark_ends: u8,
     crashes: u8,
     resends: u8,
+    /// What falls through entries that are gone is reached while the marks live, and no longer.
+    rests_on_marks: bool,
+    /// How many closed names leave room for what they reach.
+    reached_max: usize,
     /// How many entries and members one operation collects and reaps.
     reaped_per_operation: usize,
     /// How many of a removed entry's names are left at once.
@@ -66,6 +70,8 @@ const PROGRAM: Program = Program {
     mark_ends: 0,
     crashes: 0,
     resends: 0,
+    rests_on_marks: false,
+    reached_max: 16,
     reaped_per_operation: 16,
     names_left_at_once: 16,
 };
@@ -155,7 +161,11 @@ fn each_rule_is_needed() {
         (EvictedNamesAreFenced, "eviction"),
         (ClosedNamesRefuseFills, "a change around which a tag is closed"),
         (MarksHaveAnOwner, "two changes around which a tag is closed"),
-        (OpeningFences, "a change around which a tag is closed"),
+        (ReachedNamesAreClosed, "a change around which a tag is closed, and what declares what falls with it"),
+        (ReachedNamesAreFenced, "a change around which a tag is closed, and what declares what falls with it"),
+        (ReachBeyondTheLimitClosesDependents, "a change that reaches more than there is room for"),
+        (ReachBeyondTheLimitRaisesTheFloor, "a change that reaches more than there is room for"),
+        (OpeningFences, "a change whose process dies while a tag is closed"),
         (EndedMarksFence, "a change whose process dies while a tag is closed"),
         (WriteChecksClosedNames, "a write of what depends on a closed key"),
         (WriteFencesItsKey, "two writers of a key"),

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::clock::Instant;
 use crate::config::{
     CLOSED_NAMES_MAX, Config, FENCES_MAX, INVALIDATE_MEMBERS_PER_CHUNK, MEMORY_MEMBERSHIPS_PER_VISIT,
-    MEMORY_NAMES_LEFT_AT_ONCE, MEMORY_REAPED_PER_OPERATION, SWEEP_KEYS_PER_PAGE,
+    MEMORY_NAMES_LEFT_AT_ONCE, MEMORY_REAPED_PER_OPERATION, REACHED_NAMES_MAX, SWEEP_KEYS_PER_PAGE,
 };
 
 /// The moment of an operation.
@@ -24,6 +24,7 @@ pub(super) struct Settings {
     pub(super) bytes_max: usize,
     pub(super) fences_max: usize,
     pub(super) marks_max: usize,
+    pub(super) reached_max: usize,
     pub(super) members_per_chunk: usize,
     pub(super) keys_per_page: usize,
     pub(super) reaped_per_operation: usize,
@@ -38,6 +39,7 @@ impl Settings {
             bytes_max: config.memory_bytes_max,
             fences_max: FENCES_MAX,
             marks_max: CLOSED_NAMES_MAX,
+            reached_max: REACHED_NAMES_MAX,
             members_per_chunk: INVALIDATE_MEMBERS_PER_CHUNK,
             keys_per_page: SWEEP_KEYS_PER_PAGE,
             reaped_per_operation: MEMORY_REAPED_PER_OPERATION,

@@ -50,6 +50,15 @@ pub(super) enum Rule {
     EvictedNamesAreFenced,
     /// A fill with a closed name is refused.
     ClosedNamesRefuseFills,
+    /// What a closed name reaches is closed as well: what depends on it without having consumed it
+    /// is not reached any more.
+    ReachedNamesAreClosed,
+    /// What an operation has reached is fenced when it opens.
+    ReachedNamesAreFenced,
+    /// If there is no room to close what is reached, nothing is stored that depends on a key.
+    ReachBeyondTheLimitClosesDependents,
+    /// When such an operation opens, the floor is raised: what it reached is not known.
+    ReachBeyondTheLimitRaisesTheFloor,
     /// Who opens a name takes the own mark away alone: another operation may not have ended.
     MarksHaveAnOwner,
     /// Opening fences: loads that began while the names were closed may have read what was there

@@ -156,7 +156,7 @@ impl State {
         let dependencies = if self.rules.keep(Rule::WriteChecksEveryName) { fill.names } else { &[] };
         let refusal = self.refusal(key, dependencies, fill.clock, opens, now);
         if let Some(by) = opens {
-            self.closings.open(key, by);
+            self.open_names(std::slice::from_ref(key), by, now);
         }
         let seq = self.fences.advance(now);
         if self.rules.keep(Rule::WriteFencesItsKey) {
@@ -192,7 +192,9 @@ impl State {
         let refusal = self.fences.refusal(clock, every_name(), &self.settings, now);
         refusal.or_else(|| {
             let checks = opens.is_none() || self.rules.keep(Rule::WriteChecksClosedNames);
-            (checks && self.closings.close_any(every_name(), opens)).then_some(Refusal::Closed)
+            let is_closed =
+                || self.closings.close_any(every_name(), opens) || self.closings.close_dependents(names, opens);
+            (checks && is_closed()).then_some(Refusal::Closed)
         })
     }
 
@@ -253,7 +255,7 @@ impl State {
         assert_eq!(self.missing_membership(), None, "an entry is not in the index of a name of its own");
         assert!(self.bytes() <= self.settings.bytes_max);
         assert!(self.fences.len() <= self.settings.fences_max);
-        assert!(self.closings.len() <= self.settings.marks_max);
+        self.closings.check(&self.settings);
     }
 
     /// An entry, and a name of it that does not lead to it.

@@ -40,11 +40,11 @@ scripts! {
     MEET = "time" "clock" "meet";
     MAKE_GOOD = "time" "clock" "make_good";
     FILL = "time" "filling" "registering" "fill_new" "clock" "guard" "fences" "indexes" "reaping" "storing" "closings" "fill";
-    WRITE = "time" "opening" "filling" "write_alone" "registering" "write_usual" "clock" "guard" "fences" "indexes" "cascade" "reaping" "storing" "closings" "write";
-    INVALIDATE = "time" "invalidate_key" "clock" "guard" "fences" "indexes" "cascade" "invalidate";
-    CLOSE = "time" "clock" "closings" "close" "invalidate_key" "guard" "fences" "indexes" "cascade" "invalidate";
-    OPEN = "time" "clock" "closings" "open" "invalidate_key" "guard" "fences" "indexes" "cascade" "invalidate";
-    SWEEP = "time" "clock" "guard" "fences" "indexes" "cascade" "sweep";
+    WRITE = "time" "opening" "filling" "write_alone" "registering" "write_usual" "clock" "guard" "fences" "indexes" "closings" "cascade" "reaping" "storing" "write";
+    INVALIDATE = "time" "invalidate_key" "clock" "guard" "fences" "indexes" "closings" "cascade" "invalidate";
+    CLOSE = "time" "clock" "guard" "closings" "close" "invalidate_key" "fences" "indexes" "cascade" "invalidate";
+    OPEN = "time" "clock" "guard" "closings" "open" "invalidate_key" "fences" "indexes" "cascade" "invalidate";
+    SWEEP = "time" "clock" "guard" "fences" "indexes" "closings" "cascade" "sweep";
     EXPLAIN = "time" "indexes" "closings" "explain";
     PREVIEW = "time" "indexes" "preview";
     REAP = "time" "clock" "guard" "fences" "indexes" "reaping" "reap";
@@ -53,12 +53,14 @@ scripts! {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{FENCES_MAX, INVALIDATE_MEMBERS_PER_CHUNK};
+    use crate::config::{FENCES_MAX, INVALIDATE_MEMBERS_PER_CHUNK, REACHED_NAMES_MAX};
 
     /// They are no arguments, because each argument costs a call as much as a small command.
     #[test]
     fn limits_of_the_scripts_are_those_of_the_configuration() {
         let limits = format!("local fences_max, visits_max = {FENCES_MAX}, {INVALIDATE_MEMBERS_PER_CHUNK}\n");
         assert!(INVALIDATE.source.contains(&limits), "{limits}");
+        let reached = format!("local reached_max = {REACHED_NAMES_MAX}\n");
+        assert!(INVALIDATE.source.contains(&reached), "{reached}");
     }
 }

@@ -57,7 +57,9 @@ impl World {
         let what = format!("{what}, {pending} pending");
         closing.stage = match closing.stage {
             Stage::Open { version } | Stage::Opening { version } if pending == 0 => {
-                self.required[0] = self.required[0].max(version);
+                if closing.is_marked || !self.program.rests_on_marks {
+                    self.required[0] = self.required[0].max(version);
+                }
                 return (what, Progress::Done);
             }
             Stage::Open { version } | Stage::Opening { version } => Stage::Opening { version },

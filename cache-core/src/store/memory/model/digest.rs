@@ -90,9 +90,9 @@ impl Digest {
             self.seq(seq);
             self.add(name);
         }
-        for (ends, name, by) in world.state.closings.iter() {
-            self.time(*ends);
-            self.add((name, by));
+        for (ends, name, by, is_reached) in world.state.closings.iter() {
+            self.time(ends);
+            self.add((name, by, is_reached));
         }
         self.add(world.state.closings.len());
         self.add(world.state.leases.len());

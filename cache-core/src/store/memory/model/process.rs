@@ -20,7 +20,8 @@ pub(super) const TTL: Duration = Duration::from_secs(1_000_000);
 
 /// Functions that call each other: `c` → `b` → `a`, `y` → `z`, and `w` → `a`. The leaves `a` and
 /// `z` read the first source and have a tag; `w` reads the second; `b`, `c` and `y` only pass on
-/// what they got.
+/// what they got. `v` reads the first source too, and declares that it depends on `b`; `u` does so
+/// and declares that it depends on `v`.
 #[derive(Clone, Debug)]
 pub(super) enum Process {
     /// Calls a cached function.
@@ -116,8 +117,17 @@ fn callee(logical: &str) -> Option<&'static str> {
 
 fn source(logical: &str) -> Option<usize> {
     match logical {
-        "a" | "z" => Some(0),
+        "a" | "z" | "v" | "u" => Some(0),
         "w" => Some(1),
+        _ => None,
+    }
+}
+
+/// What a function depends on without calling it.
+fn declared(logical: &str) -> Option<&'static str> {
+    match logical {
+        "v" => Some("b"),
+        "u" => Some("v"),
         _ => None,
     }
 }
@@ -289,7 +299,9 @@ impl World {
         let Some(source) = source(frame.key) else { return };
         frame.value[source] = Some(self.versions[source]);
         frame.has_read = true;
-        if callee(frame.key).is_none() {
+        if let Some(declared) = declared(frame.key) {
+            frame.names.insert(key(declared));
+        } else if callee(frame.key).is_none() {
             frame.names.insert(self.tag_of(self.versions[source]));
         }
     }

@@ -204,6 +204,48 @@ pub(super) const PROGRAMS: &[Program] = &[
         mark_ends: 1,
         ..PROGRAM
     },
+    Program {
+        name: "a change around which a tag is closed, and what declares what falls with it",
+        stored: &["b"],
+        processes: &[Call("v"), Call("b"), Around("t")],
+        expiries: 1,
+        rests_on_marks: true,
+        ..PROGRAM
+    },
+    Program {
+        name: "a change around which a tag is closed, and two levels of what declares",
+        stored: &["b", "v"],
+        processes: &[Call("u"), Call("v"), Around("t")],
+        rests_on_marks: true,
+        ..PROGRAM
+    },
+    Program {
+        name: "a change whose process dies, and what declares what falls with it",
+        stored: &["b", "v"],
+        processes: &[Call("u"), Around("t")],
+        expiries: 1,
+        crashes: 1,
+        mark_ends: 1,
+        rests_on_marks: true,
+        ..PROGRAM
+    },
+    Program {
+        name: "a closing that a write of something else goes on with",
+        stored: &["b", "v"],
+        processes: &[Call("u"), Around("t"), Put("w")],
+        rests_on_marks: true,
+        ..PROGRAM
+    },
+    Program {
+        name: "a change that reaches more than there is room for",
+        stored: &["b"],
+        processes: &[Call("v"), Call("b"), Around("t")],
+        crashes: 1,
+        mark_ends: 1,
+        rests_on_marks: true,
+        reached_max: 1,
+        ..PROGRAM
+    },
     Program { name: "clear", stored: &["b"], processes: &[Call("c"), Call("y"), Clear], expiries: 1, ..PROGRAM },
     Program {
         name: "resent commands",

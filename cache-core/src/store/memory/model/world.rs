@@ -12,7 +12,7 @@ use crate::store::memory::state::State;
 pub(super) const SOURCES: usize = 2;
 /// Longer than anything lives.
 const STEP: std::time::Duration = std::time::Duration::from_secs(10_000_000);
-const KEYS: [&str; 6] = ["a", "b", "c", "w", "y", "z"];
+const KEYS: [&str; 8] = ["a", "b", "c", "u", "v", "w", "y", "z"];
 
 #[derive(Clone)]
 pub(super) struct World {
@@ -42,6 +42,7 @@ impl World {
         settings.members_per_chunk = 1;
         settings.keys_per_page = 1;
         settings.reaped_per_operation = program.reaped_per_operation;
+        settings.reached_max = program.reached_max;
         settings.names_left_at_once = program.names_left_at_once;
         settings.memberships_per_visit = program.names_left_at_once;
         let mut world = Self {

@@ -219,6 +219,7 @@ local function drain_slice()
   for _, of_name in ipairs(taken) do
     local name, members = of_name[1], of_name[2]
     local mark, kept, met = '\n' .. name .. '\n', { [name] = true }, 0
+    reach(name, members)
     for at = 1, #members do
       if spent >= visits_max then
         break

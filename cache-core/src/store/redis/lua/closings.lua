@@ -4,10 +4,16 @@
 -- A mark is one name of one operation. Marks are in the clock, so that they are lost with it. Their
 -- scores lie between 0 and 1, where no fence does, and are exact:
 --   !mark:<operation>\n<name>  ms when it ends       !closed:<name>  how many marks it has
+--   !reached:<operation>\n<name>  the same, of a name that the operation was not given: what
+--     invalidations have met in the index of a name that it has closed. That is not there any more
+--     to lead on to what is stored meanwhile. Ends with the mark that it was reached through. If
+--     there is no room for it, `*` stands for all that depends on a key
 --   !closed  how many marks there are
 --
 -- The clock is there when these functions are called.
 local mark_unit = 2 ^ 44
+-- A limit that `config.rs` has as well: closed names beyond which none is added that was reached.
+local reached_max = 5000
 
 local function mark_score(number)
   return string.format('%.17g', number / mark_unit)
@@ -55,6 +61,24 @@ local function count_marks(names, by)
   end
 end
 
+-- Loads that began while these names were closed, 300 at most, are overtaken: they may have read
+-- what was there before the change.
+local function overtake(names)
+  seq = math.max(seq + 1, now_us)
+  local score = string.format('%d', seq)
+  local fences = { score, '!seq' }
+  for _, name in ipairs(names) do
+    if name == '*' then
+      floor = seq
+      redis.call('ZADD', clock_key, -floor, '!floor')
+    else
+      fences[#fences + 1] = score
+      fences[#fences + 1] = name
+    end
+  end
+  redis.call('ZADD', clock_key, unpack(fences))
+end
+
 -- Marks that have ended without their operation, 300 at most, fence their names: a load that began
 -- before may have read what was there before the change. Nothing with these names was stored
 -- meanwhile, so there is nothing to remove. Returns them, as a set.
@@ -65,25 +89,32 @@ local function end_marks()
     return is_ended
   end
   redis.call('ZREM', clock_key, unpack(ended))
-  seq = math.max(seq + 1, now_us)
-  local score = string.format('%d', seq)
-  local fences = { score, '!seq' }
   for at, mark in ipairs(ended) do
     names[at] = string.match(mark, '\n(.*)$')
     is_ended[names[at]] = true
-    fences[#fences + 1] = score
-    fences[#fences + 1] = names[at]
   end
   count_marks(names, -1)
-  redis.call('ZADD', clock_key, unpack(fences))
+  overtake(names)
   return is_ended
+end
+
+-- What an operation has reached through names that it has closed at once, given when these end.
+local function reached_marks(operation, ends)
+  local prefix, reached = '!reached:' .. operation .. '\n', {}
+  for _, mark in ipairs(ends and redis.call('ZRANGEBYSCORE', clock_key, ends, ends) or {}) do
+    if string.sub(mark, 1, #prefix) == prefix then
+      reached[#reached + 1] = mark
+    end
+  end
+  return reached
 end
 
 -- Closes names for an operation, `names_max` by all operations together; false if there is no room.
 local function close_names(operation, names, lasts_ms, names_max)
   end_marks()
-  local marks, unmarked = marks_of(operation, names), {}
+  local marks, unmarked, ended = marks_of(operation, names), {}, nil
   for at, score in ipairs(redis.call('ZMSCORE', clock_key, unpack(marks))) do
+    ended = ended or score
     if not score then
       unmarked[#unmarked + 1] = names[at]
     end
@@ -92,32 +123,103 @@ local function close_names(operation, names, lasts_ms, names_max)
     return false
   end
   local ends, marked = mark_score(now_ms + lasts_ms), {}
+  for _, mark in ipairs(reached_marks(operation, ended)) do
+    marks[#marks + 1] = mark
+  end
   for at, mark in ipairs(marks) do
     marked[2 * at - 1], marked[2 * at] = ends, mark
   end
   -- Lets the rest through when memory is full, as in `advance_clock`.
   redis.call('ZREM', clock_key, '!')
-  redis.call('ZADD', clock_key, unpack(marked))
+  in_slices('ZADD', clock_key, marked)
   count_marks(unmarked, 1)
   return true
 end
 
--- Takes an operation's own marks away, and no other's.
+-- Takes an operation's own marks away, and no other's, with those of what it has reached. Beyond
+-- 300 the latter end by themselves, at once: fills take them away.
 local function open_names(operation, names)
-  local marks, marked = marks_of(operation, names), {}
+  local marks, marked, ends = marks_of(operation, names), {}, nil
   for at, score in ipairs(redis.call('ZMSCORE', clock_key, unpack(marks))) do
+    ends = ends or score
     if score then
       marked[#marked + 1] = names[at]
     end
   end
+  local reached, over, later = {}, {}, {}
+  for at, mark in ipairs(reached_marks(operation, ends)) do
+    if at <= 300 then
+      over[at], reached[at] = mark, string.match(mark, '\n(.*)$')
+    else
+      later[#later + 1] = mark_score(now_ms)
+      later[#later + 1] = mark
+    end
+  end
   redis.call('ZREM', clock_key, unpack(marks))
   count_marks(marked, -1)
+  if #reached > 0 then
+    redis.call('ZREM', clock_key, unpack(over))
+    count_marks(reached, -1)
+    overtake(reached)
+    in_slices('ZADD', clock_key, later)
+  end
+end
+
+-- The marks that there are, with when they end, by their names and operations; once it is asked.
+local marks_by_name
+
+local function find_marks()
+  marks_by_name = {}
+  if not redis.call('ZSCORE', clock_key, '!closed') then
+    return
+  end
+  local found = redis.call('ZRANGEBYSCORE', clock_key, mark_score(1e9), '(1', 'WITHSCORES')
+  for at = 1, #found, 2 do
+    local operation, name = string.match(found[at], '^!%a+:([^\n]*)\n(.*)$')
+    marks_by_name[name] = marks_by_name[name] or {}
+    marks_by_name[name][operation] = found[at + 1]
+  end
+end
+
+-- Members of the index of a name, 100 at most, are met by an invalidation. While the name is closed
+-- they are closed too, for as long.
+local function reach(name, keys)
+  if not marks_by_name then
+    find_marks()
+  end
+  for operation, ends in pairs(marks_by_name[name] or {}) do
+    local room, reached, marked = reached_max - marks_total(), {}, {}
+    for _, key in ipairs(keys) do
+      local own = #reached < room and 'k' .. key or '*'
+      local ends_of = marks_by_name['k' .. key] or {}
+      if ends_of[operation] then
+        -- Of a name that was given, there is no such mark.
+        redis.call('ZADD', clock_key, 'XX', 'GT', ends, '!reached:' .. operation .. '\n' .. 'k' .. key)
+      else
+        ends_of = marks_by_name[own] or {}
+        if not ends_of[operation] then
+          reached[#reached + 1] = own
+          marked[#marked + 1] = ends
+          marked[#marked + 1] = '!reached:' .. operation .. '\n' .. own
+        end
+        marks_by_name[own], ends_of[operation] = ends_of, ends
+      end
+    end
+    in_slices('ZADD', clock_key, marked)
+    count_marks(reached, 1)
+  end
 end
 
 -- Why a value with these names is refused, if it is not for the fences that there were: a name is
 -- closed by another operation than `but` ('': by any), or its mark has just ended.
 local function refusal_of_closed(names, but)
   local is_ended = end_marks()
+  for at = 2, #names do
+    if string.sub(names[at], 1, 1) == 'k' then
+      names[#names + 1] = '*'
+      break
+    end
+  end
   for first = 1, #names, 400 do
     local members = {}
     for at = first, math.min(first + 399, #names) do
@@ -127,8 +229,10 @@ local function refusal_of_closed(names, but)
       local name, marks = names[first + at - 1], (score or 0) * mark_unit
       if is_ended[name] then
         return 'fenced'
-      elseif marks > 0 and but ~= '' and redis.call('ZSCORE', clock_key, marks_of(but, { name })[1]) then
-        marks = marks - 1
+      elseif marks > 0 and but ~= '' then
+        for _, kind in ipairs({ '!mark:', '!reached:' }) do
+          marks = marks - (redis.call('ZSCORE', clock_key, kind .. but .. '\n' .. name) and 1 or 0)
+        end
       end
       if marks > 0 then
         return 'closed'
