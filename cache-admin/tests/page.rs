@@ -181,6 +181,19 @@ fn it_is_worked_with_the_keyboard() {
         tab.press("ArrowDown").await;
         tab.press("Enter").await;
         tab.until("document.querySelector('#found .headline')?.textContent === 'flight:2'").await;
+        // What is told of it, and nothing that is not so.
+        let facts =
+            tab.eval("[...document.querySelectorAll('#found .facts dt')].map((fact) => fact.textContent)").await;
+        let told = [
+            "kept for",
+            "size",
+            "its load took",
+            "stored by text",
+            "codec and format",
+            "version of its type",
+            "no fill of a load that began before",
+        ];
+        assert_eq!(facts, json!(told));
         tab.press("Escape").await;
         tab.press("?").await;
         assert_eq!(tab.eval("document.querySelector('#help').open").await, true);

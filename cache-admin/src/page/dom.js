@@ -47,6 +47,7 @@ export const percent = (share) => `${(share * 100).toFixed(share > 0.999 && shar
 /** Seconds, in the unit that suits them. */
 export function span(seconds) {
   if (seconds == null || !Number.isFinite(seconds)) return '–';
+  if (seconds === 0) return '0 s';
   if (seconds < 0.001) return `${Math.round(seconds * 1e6)} µs`;
   if (seconds < 0.01) return `${(seconds * 1e3).toFixed(1)} ms`;
   if (seconds < 1) return `${Math.round(seconds * 1e3)} ms`;

@@ -68,7 +68,7 @@ export class Look {
     const state = entry
       ? entry.fresh_for_ms > 0 ? `Stored ${ago(entry.age_ms)}, fresh for ${span(entry.fresh_for_ms / 1_000)} more.` : `Stored ${ago(entry.age_ms)}, and no longer fresh.`
       : told.is_foreign ? 'Something is stored here that is no entry of this version: a miss.' : 'Not stored: the next call is a miss.';
-    const fact = (name, value) => value != null && value !== '' && h('div', {}, h('dt', {}, name), h('dd', {}, value));
+    const fact = (name, value) => value != null && value !== false && h('div', {}, h('dt', {}, name), h('dd', {}, value));
     const lease = told.lease && `held for ${span(told.lease.held_ms / 1_000)}, ${told.lease.is_overtaken ? 'overtaken' : `ends in ${span(told.lease.remaining_ms / 1_000)}`}`;
     const why = told.unstored && h('p', { class: 'why', 'data-why': '' }, `The last value was not stored, ${ago(told.unstored.ago_ms)}: ${told.unstored.reason}.`, told.unstored.way_out && ` → ${told.unstored.way_out}`);
     const names = told.names.map((name) => h('li', {}, h('span', { class: 'dim' }, `${name.kind} `), this.link(name.kind, name.text),
@@ -89,7 +89,7 @@ export class Look {
         fact('key on the server', told.physical_key && h('code', {}, told.physical_key)),
         fact('being loaded', lease ?? (told.is_loading_here && 'by this process')),
         fact('adaptive TTL', told.adaptive_ttl && span(told.adaptive_ttl.ttl_ms / 1_000)),
-        fact('pattern or everything invalidated', told.floor_ago_ms > 0 && told.floor > 0 && ago(told.floor_ago_ms))),
+        fact('no fill of a load that began before', told.floor_ago_ms > 0 && told.floor > 0 && ago(told.floor_ago_ms))),
       h('h3', {}, `Falls with (${count(told.entry_names + 1)})`), h('ul', { class: 'entries' }, names),
       told.dependents > 0 && [h('h3', {}, `Takes along (${count(told.dependents)})`), h('ul', { class: 'entries' }, dependents)],
     ];
