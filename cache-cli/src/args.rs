@@ -67,6 +67,18 @@ pub(crate) enum Command {
         #[arg(long, value_name = "USER")]
         of: Option<String>,
     },
+    /// Shows what the prefixes of a process do, as it changes.
+    Top(TopArguments),
+    /// Tells of the invalidations of a process as they happen.
+    Watch {
+        /// The name that the process has given to a cache; all of them without it.
+        #[arg(long)]
+        cache: Option<String>,
+    },
+    /// Has a process load what is not cached yet.
+    Warm(WarmArguments),
+    /// Serves the admin page for the server, on this machine alone.
+    Serve(ServeArguments),
     /// Writes the completions for a shell.
     Completions {
         /// The shell.
@@ -115,4 +127,39 @@ pub(crate) struct ListArguments {
     /// How many there are, by prefix.
     #[arg(long, conflicts_with = "all")]
     pub(crate) count: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct TopArguments {
+    /// The name that the process has given to the cache; the first one without it.
+    #[arg(long)]
+    pub(crate) cache: Option<String>,
+    /// Seconds between two looks.
+    #[arg(long, value_name = "SECONDS", default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..=3_600))]
+    pub(crate) interval: u64,
+    /// Ends after so many looks.
+    #[arg(long, value_name = "NUMBER")]
+    pub(crate) times: Option<u64>,
+}
+
+#[derive(Args)]
+pub(crate) struct WarmArguments {
+    /// What to run, of what the process has registered; everything without names and keys.
+    pub(crate) warmer: Vec<String>,
+    /// A key to load.
+    #[arg(long)]
+    pub(crate) key: Vec<String>,
+    /// The name that the process has given to the cache; the first one without it.
+    #[arg(long)]
+    pub(crate) cache: Option<String>,
+}
+
+#[derive(Args)]
+pub(crate) struct ServeArguments {
+    /// The port of 127.0.0.1; 0 takes a free one.
+    #[arg(long, default_value_t = 7380)]
+    pub(crate) port: u16,
+    /// Whoever reaches the page may invalidate.
+    #[arg(long)]
+    pub(crate) allow_actions: bool,
 }

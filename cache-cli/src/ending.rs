@@ -73,12 +73,13 @@ impl Failure {
         Self::new(Ending::Done, "")
     }
 
-    pub(crate) fn tell(self) -> Ending {
-        if !self.message.is_empty() {
-            let message = self.message.strip_prefix("error: ").unwrap_or(&self.message);
-            eprintln!("error: {}", crate::terminal::printable(message));
-        }
+    pub(crate) fn ending(&self) -> Ending {
         self.ending
+    }
+
+    /// Empty: there is nobody to tell.
+    pub(crate) fn message(&self) -> &str {
+        &self.message
     }
 }
 

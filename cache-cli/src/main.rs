@@ -1,6 +1,7 @@
 //! `cachectl`: looks into a cache, invalidates, and finds what is wrong with its server. See
 //! `README.md`.
 
+mod admin;
 mod args;
 mod commands;
 mod doctor;
@@ -30,7 +31,7 @@ fn main() {
             runtime.shutdown_background();
             ending
         }
-        Err(error) => Failure::unreachable(format!("no runtime: {error}")).tell(),
+        Err(error) => terminal::tell(&Failure::unreachable(format!("no runtime: {error}"))),
     };
     exit(ending.code());
 }
@@ -54,7 +55,7 @@ fn read_arguments() -> Result<Arguments, Ending> {
             _ = error.print();
             Ending::Done
         }
-        _ => Failure::wrong(target::without_passwords(error.to_string().trim_end())).tell(),
+        _ => terminal::tell(&Failure::wrong(target::without_passwords(error.to_string().trim_end()))),
     })
 }
 
@@ -69,7 +70,7 @@ async fn until_interrupted(arguments: Arguments) -> Ending {
             }
             Ending::Interrupted
         }
-        ending = run(arguments) => ending.unwrap_or_else(|failure| failure.tell()),
+        ending = run(arguments) => ending.unwrap_or_else(|failure| terminal::tell(&failure)),
     }
 }
 
@@ -83,6 +84,10 @@ async fn run(Arguments { server, json, command }: Arguments) -> Result<Ending, F
         Command::Keys(listing) => commands::list::keys(&target, &terminal, &listing).await,
         Command::Tags(listing) => commands::list::tags(&target, &terminal, &listing).await,
         Command::Doctor { of } => doctor::run(&target, &terminal, of.as_deref()).await,
+        Command::Top(how) => commands::top::run(&target, &terminal, &how).await,
+        Command::Watch { cache } => commands::watch::run(&target, &terminal, cache.as_deref()).await,
+        Command::Warm(what) => commands::warm::run(&target, &terminal, &what).await,
+        Command::Serve(how) => commands::serve::run(&target, &terminal, &how).await,
         Command::Completions { shell } => commands::completions::run(shell),
     }
 }

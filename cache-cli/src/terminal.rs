@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use crate::ending::Failure;
+use crate::ending::{Ending, Failure};
 
 /// A line of progress is drawn so often at most.
 const PROGRESS_PAUSE: Duration = Duration::from_millis(100);
@@ -65,6 +65,16 @@ fn unwritten(error: io::Error) -> Failure {
     }
 }
 
+/// Says why a run could not go on.
+pub(crate) fn tell(failure: &Failure) -> Ending {
+    // That is how clap begins as well.
+    let message = failure.message().strip_prefix("error: ").unwrap_or(failure.message());
+    if !message.is_empty() {
+        eprintln!("error: {}", printable(message));
+    }
+    failure.ending()
+}
+
 pub(crate) fn warn(text: &str) {
     eprintln!("warning: {}", printable(text));
 }
@@ -121,6 +131,29 @@ impl Drop for Progress {
         if self.drawn.is_some() {
             eprint!("\r\x1b[K");
         }
+    }
+}
+
+/// The whole terminal of a person, given back when it is dropped.
+pub(crate) struct Screen;
+
+impl Screen {
+    /// `None`: the output is for a program or for a file.
+    pub(crate) fn open(terminal: &Terminal) -> Option<Self> {
+        let is_seen = !terminal.json && io::stdout().is_terminal();
+        // The other screen, without the cursor.
+        if is_seen && draw("\x1b[?1049h\x1b[?25l").is_ok() { Some(Self) } else { None }
+    }
+
+    pub(crate) fn draw(&self, text: &str) -> Result<(), Failure> {
+        // A line ends where the terminal is wide enough or not: no line is wrapped.
+        draw(&format!("\x1b[H\x1b[J\x1b[?7l{}\x1b[?7h", printable(text)))
+    }
+}
+
+impl Drop for Screen {
+    fn drop(&mut self) {
+        let _ = draw("\x1b[?25h\x1b[?1049l");
     }
 }
 

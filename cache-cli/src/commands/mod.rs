@@ -5,3 +5,7 @@ pub(crate) mod explain;
 pub(crate) mod invalidate;
 pub(crate) mod list;
 pub(crate) mod preview;
+pub(crate) mod serve;
+pub(crate) mod top;
+pub(crate) mod warm;
+pub(crate) mod watch;

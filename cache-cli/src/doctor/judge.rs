@@ -15,8 +15,8 @@ const SCRIPT_P99_US_MAX: f64 = 10_000.0;
 const SCRIPT_CALLS_MIN: f64 = 10.0;
 const FULL_PERCENT: u64 = 95;
 const CLIENTS_PERCENT: u64 = 90;
-/// The oldest server with every command that is needed.
-const VERSION_MIN: (u64, u64) = (6, 2);
+/// The oldest server that the cache uses.
+const VERSION_MIN: (u64, u64) = (7, 0);
 
 pub(crate) fn findings(facts: &Facts) -> Vec<Finding> {
     let found = [
@@ -41,8 +41,8 @@ fn version(facts: &Facts) -> Option<Finding> {
             "version",
             Severity::Critical,
             format!("the server is Redis {}.{}", version.0, version.1),
-            "it lacks commands that the cache needs: every call loads",
-            "use Redis 6.2 or later, or Valkey",
+            "the cache does not use it: every call loads",
+            "use Redis 7.0 or later, or Valkey",
         )
     })
 }
@@ -181,7 +181,7 @@ mod tests {
                      cmdstat_evalsha:calls=10,usec_per_call=2000\nlatency_percentiles_usec_evalsha:p99=10000";
         assert_eq!(ids(&facts(sound)), [""; 0]);
         for (was, is, id) in [
-            ("7.0.15", "6.0.9", "version"),
+            ("7.0.15", "6.2.14", "version"),
             ("standalone", "cluster", "cluster"),
             ("role:master", "role:slave", "replica"),
             ("volatile-lru", "allkeys-lfu", "eviction_policy"),

@@ -12,8 +12,8 @@ use super::server::{Answer, Info, Refusal, Server};
 const TABLE_FULL_PERCENT: u64 = 90;
 const KEY_LIVES_MS: &str = "1000";
 
-/// Reads a key, changes it over another connection, and waits for the push. `false`: it could not be
-/// changed, so nothing is known.
+/// Reads a key, changes it over another connection, and waits for the push. `false`: it could not
+/// be changed, so nothing is known.
 pub(crate) async fn look(server: &Server, key: &str, timeout: Duration) -> Answer<bool> {
     let (pushes, pushed) = unbounded_channel();
     let tracked = server.with_pushes(pushes).await?;

@@ -177,7 +177,7 @@ impl Rights {
         if !self.unknown.is_empty() {
             let title = format!("the server has no {}", self.unknown.join(", "));
             let means = "the server is too old, or the commands were renamed: the cache does not work with it";
-            let to_do = "use Redis 6.2 or later, or Valkey, and take away `rename-command`";
+            let to_do = "use Redis 7.0 or later, or Valkey, and take away `rename-command`";
             findings.push(Finding::new("commands", Severity::Critical, title, means, to_do));
         }
         findings

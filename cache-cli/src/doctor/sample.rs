@@ -126,9 +126,7 @@ async fn measure(prefix: &mut PrefixSample, cache: &Cache, server: &Server) {
             prefix.measured_bytes += bytes;
         }
     }
-    if prefix.measured > 0 {
-        prefix.estimated_bytes = Some(prefix.measured_bytes * prefix.keys / prefix.measured);
-    }
+    prefix.estimated_bytes = (prefix.measured_bytes * prefix.keys).checked_div(prefix.measured);
 }
 
 async fn measure_indexes(indexes: &[String], server: &Server, now_ms: u64) -> Answer<IndexSample> {

@@ -1,27 +1,21 @@
 //! `invalidate` asks a person, and refuses where there is none.
 
-use std::fs::File;
 use std::io::{Read, Write};
 use std::process::{ChildStderr, Command, Stdio};
 
 use cache_tests::{TestStore, each_server};
-use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use serde_json::json;
 
-use crate::program::{Said, at, command};
+use crate::program::{Said, at, command, terminal};
 
 /// A run on a terminal, at which a person answers the first question.
 fn answered(store: &TestStore, arguments: &[&str], answer: &str) -> Said {
-    let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
-    grantpt(&master).unwrap();
-    unlockpt(&master).unwrap();
-    let name = ptsname(&master, Vec::new()).unwrap().into_string().unwrap();
-    let terminal = File::options().read(true).write(true).open(name).unwrap();
+    let (mut person, terminal) = terminal();
     let mut asked = Command::new(env!("CARGO_BIN_EXE_cachectl"));
     asked.env("CACHE_URL", store.url()).env("CACHE_NAMESPACE", store.namespace()).args(arguments);
     let mut child = asked.stdin(terminal).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let asked = question(child.stderr.as_mut().unwrap());
-    File::from(master.try_clone().unwrap()).write_all(format!("{answer}\n").as_bytes()).unwrap();
+    person.write_all(format!("{answer}\n").as_bytes()).unwrap();
     let said = Said::of(&child.wait_with_output().unwrap());
     Said { err: asked + &said.err, ..said }
 }

@@ -1,5 +1,6 @@
 //! The built program, run against real servers.
 
+mod admin;
 mod doctor;
 mod endings;
 mod invalidating;

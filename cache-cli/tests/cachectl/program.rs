@@ -1,7 +1,9 @@
 //! Runs the built program.
 
+use std::fs::File;
 use std::process::{Output, Stdio};
 
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use serde_json::Value;
 use tokio::process::Command;
 
@@ -50,4 +52,13 @@ pub(crate) async fn at(url: &str, namespace: &str, arguments: &[&str]) -> Said {
     let mut command = command(arguments);
     command.env("CACHE_URL", url).env("CACHE_NAMESPACE", namespace);
     run(command).await
+}
+
+/// A terminal: the side of the person, and that of the program.
+pub(crate) fn terminal() -> (File, File) {
+    let person = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+    grantpt(&person).unwrap();
+    unlockpt(&person).unwrap();
+    let name = ptsname(&person, Vec::new()).unwrap().into_string().unwrap();
+    (File::from(person), File::options().read(true).write(true).open(name).unwrap())
 }

@@ -76,6 +76,10 @@ impl House {
     pub(crate) fn admin(&self) -> Crate<'_> {
         Crate::new("cache-admin/src", &self.files)
     }
+
+    pub(crate) fn cli(&self) -> Crate<'_> {
+        Crate::new("cache-cli/src", &self.files)
+    }
 }
 
 /// Every Rust and Lua file below `folder` that is not a build product.

@@ -33,7 +33,9 @@ pub(crate) struct Step<'a> {
 impl<'a> Crate<'a> {
     pub(crate) fn new(source: &'static str, files: &'a BTreeMap<String, File>) -> Self {
         let mut tree = Self { source, files, modules: BTreeMap::new(), declared: BTreeSet::new() };
-        tree.add(Vec::new(), format!("{source}/lib.rs"), source.to_owned(), false);
+        let program = format!("{source}/main.rs");
+        let root = if files.contains_key(&program) { program } else { format!("{source}/lib.rs") };
+        tree.add(Vec::new(), root, source.to_owned(), false);
         tree
     }
 
