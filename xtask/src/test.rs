@@ -131,12 +131,13 @@ fn packages(tally: &mut Tally) {
             }
         }));
     }
-    // Each by itself, the runtime beside the macros as they are here: packaged together, it would
-    // be built with the macros of an earlier run, which cargo keeps by their version.
-    let macros = "patch.crates-io.cache-macros.path='cache-macros'";
-    let core = "patch.crates-io.cache-core.path='cache-core'";
+    // Each by itself, beside the others as they are here: packaged together, one would be built
+    // with the others of an earlier run, which cargo keeps by their version.
+    let beside = ["cache-macros", "cache-core", "cache-admin"];
+    let beside = beside.map(|name| format!("patch.crates-io.{name}.path='{name}'"));
+    let beside: Vec<&str> = beside.iter().flat_map(|patch| ["--config", patch]).collect();
     for name in published {
-        tally.command(cargo(&[&package[..], &["--package", name, "--config", macros, "--config", core]].concat()));
+        tally.command(cargo(&[&package[..], &["--package", name], &beside].concat()));
     }
 }
 
