@@ -96,7 +96,7 @@ pub(crate) struct NameArguments {
     /// The entries that have this tag, and what depends on them.
     #[arg(long, value_name = "TAG")]
     pub(crate) tag: Vec<String>,
-    /// The entries whose keys match, and what depends on them: * any text, ? one byte, [ab].
+    /// The entries whose keys match, and what depends on them: `*`, `?`, `[ab]`.
     #[arg(long, value_name = "PATTERN")]
     pub(crate) pattern: Vec<String>,
     /// Every entry of the namespace.
@@ -115,7 +115,7 @@ pub(crate) struct InvalidateArguments {
 
 #[derive(Args)]
 pub(crate) struct ListArguments {
-    /// Which: * any text, ? one byte, [ab] one of these.
+    /// Which: `*` any text, `?` one byte, `[ab]` one of these.
     #[arg(default_value = "*")]
     pub(crate) pattern: String,
     /// How many at most.

@@ -19,8 +19,23 @@ fn ids(report: &Value) -> Vec<&str> {
     report["findings"].as_array().unwrap().iter().map(|finding| finding["id"].as_str().unwrap()).collect()
 }
 
-/// What is found at this server, and how the run ends.
-async fn found(url: &str) -> (i32, Vec<String>) {
+/// On a machine that is busy with other tests a script may really have been held up. The few of one
+/// run tell nothing.
+async fn forget_scripts(server: &Server) {
+    server.raw().await.command::<()>("CONFIG", &["RESETSTAT"]).await;
+}
+
+/// What is found at this server as this user, and how the run ends.
+async fn found_as(server: &Server, url: &str) -> (i32, Vec<String>) {
+    forget_scripts(server).await;
+    told(url).await
+}
+
+async fn found(server: &Server) -> (i32, Vec<String>) {
+    found_as(server, &server.url()).await
+}
+
+async fn told(url: &str) -> (i32, Vec<String>) {
     let said = doctor(url, &[]).await;
     (said.code, ids(&said.any_json()).into_iter().map(str::to_owned).collect())
 }
@@ -57,12 +72,14 @@ each_server! {
             cache.put(format!("flight:{id}").as_str(), &"x".repeat(1_000)).await.unwrap();
         }
         cache.put("board", &1).await.unwrap();
+        forget_scripts(&server).await;
+        cache.put("board", &2).await.unwrap();
         let report = doctor(&server.url(), &[]).await.json();
         assert_eq!(report["findings"], json!([]));
         let product = if store.kind() == Some(ServerKind::Valkey) { "Valkey" } else { "Redis" };
         assert_eq!((&report["server"]["product"], &report["server"]["role"]), (&json!(product), &json!("master")));
         assert_eq!((&report["tracking"]["pushes"], &report["memory"]["policy"]), (&json!(true), &json!("volatile-lru")));
-        assert!(report["scripts"]["calls"].as_u64() > Some(100), "{report}");
+        assert!(report["scripts"]["calls"].as_u64().is_some_and(|calls| (1..10).contains(&calls)), "{report}");
         let flights = &report["sample"]["prefixes"]["flight"];
         assert_eq!((&flights["keys"], &flights["measured"], &report["sample"]["keys"]), (&json!(150), &json!(100), &json!(151)));
         // What the server takes for a key of a kilobyte.
@@ -76,19 +93,19 @@ each_server! {
 
     async fn a_policy_that_evicts_indexes_is_critical(store: TestStore) {
         let server = Server::with(store.kind().unwrap(), ServerOptions::new().memory(200 << 20, "allkeys-lru"));
-        assert_eq!(found(&server.url()).await, (5, vec!["eviction_policy".to_owned()]));
+        assert_eq!(found(&server).await, (5, vec!["eviction_policy".to_owned()]));
         let words = at(&server.url(), "shop", &["doctor"]).await;
         assert!(words.out.contains("CRITICAL: ") && words.out.contains("what to do:    CONFIG SET"), "{words:?}");
     }
 
     async fn a_missing_memory_limit_is_a_note(store: TestStore) {
         let server = Server::start(store.kind().unwrap());
-        assert_eq!(found(&server.url()).await, (0, vec!["no_memory_limit".to_owned()]));
+        assert_eq!(found(&server).await, (0, vec!["no_memory_limit".to_owned()]));
     }
 
     async fn a_full_memory_is_a_warning(store: TestStore) {
         let server = Server::with(store.kind().unwrap(), ServerOptions::new().memory(1, "noeviction"));
-        assert_eq!(found(&server.url()).await, (1, vec!["memory_full".to_owned()]));
+        assert_eq!(found(&server).await, (1, vec!["memory_full".to_owned()]));
     }
 
     async fn what_a_user_lacks_is_said_as_the_rule_to_add(store: TestStore) {
@@ -111,7 +128,7 @@ each_server! {
                 assert_eq!(finding["what_to_do"], format!("ACL SETUSER {name} {}", missing.join(" ")));
             }
             server.raw().await.command::<()>("ACL", &[&["SETUSER", &name], missing].concat()).await;
-            assert_eq!(found(&url).await, (0, vec![]), "with what was said to be missing, it has all");
+            assert_eq!(found_as(&server, &url).await, (0, vec![]), "with what was said to be missing, it has all");
         }
     }
 
@@ -120,6 +137,7 @@ each_server! {
         let documented = documented_rights();
         let documented: Vec<&str> = documented.iter().map(String::as_str).collect();
         let (_, url) = user(&server, &[&documented[..], &["-client|tracking", "-client|caching"]].concat()).await;
+        forget_scripts(&server).await;
         let said = doctor(&url, &[]).await;
         let report = said.any_json();
         assert_eq!((said.code, ids(&report)), (1, vec!["rights", "pushes"]), "{report}");
@@ -128,6 +146,7 @@ each_server! {
 
     async fn what_a_user_may_do_is_not_known_to_everybody(store: TestStore) {
         let server = server(&store, |options| options);
+        forget_scripts(&server).await;
         let said = doctor(&server.url(), &["--of", "nobody"]).await;
         assert_eq!((said.code, ids(&said.any_json())), (1, vec!["unknown_rights"]), "{said:?}");
     }
@@ -144,10 +163,10 @@ each_server! {
         let primary = server(&store, |options| options);
         let address = primary.address();
         let replica = server(&store, |options| options.line(format!("replicaof {} {}", address.ip(), address.port())));
-        let (code, ids) = found(&replica.url()).await;
+        let (code, ids) = found(&replica).await;
         assert!(code == 5 && ids.contains(&"replica".to_owned()) && ids.contains(&"not_ready".to_owned()), "{ids:?}");
         let node = server(&store, |options| options.line("cluster-enabled yes"));
-        let (code, ids) = found(&node.url()).await;
+        let (code, ids) = found(&node).await;
         assert!(code == 5 && ids.contains(&"cluster".to_owned()), "{ids:?}");
     }
 
@@ -155,7 +174,7 @@ each_server! {
         let server = server(&store, |options| options);
         let clock = cache(&server.url()).physical_key(StoreKey::Clock).unwrap();
         server.raw().await.command::<u64>("RPUSH", &[&clock, "x"]).await;
-        let (code, ids) = found(&server.url()).await;
+        let (code, ids) = found(&server).await;
         assert_eq!((code, ids), (5, vec!["bookkeeping".to_owned()]));
     }
 
@@ -168,7 +187,7 @@ each_server! {
         for _ in 0..20 {
             raw.command::<()>("EVALSHA", &[&sha, "0"]).await;
         }
-        assert_eq!(found(&server.url()).await, (1, vec!["slow_scripts".to_owned()]));
+        assert_eq!(told(&server.url()).await, (1, vec!["slow_scripts".to_owned()]));
     }
 
     async fn members_that_outlive_their_entries_are_a_warning(store: TestStore) {
@@ -176,9 +195,9 @@ each_server! {
         let cache = ready(Cache::builder().url(server.url()).namespace("shop")).await;
         let index = cache.physical_key(StoreKey::Tagged("airport:DFW")).unwrap();
         bury(&mut server.raw().await, &index, 99).await;
-        assert_eq!(found(&server.url()).await, (0, vec![]), "a few are nobody's concern");
+        assert_eq!(found(&server).await, (0, vec![]), "a few are nobody's concern");
         bury(&mut server.raw().await, &index, 100).await;
-        assert_eq!(found(&server.url()).await, (1, vec!["dead_members".to_owned()]));
+        assert_eq!(found(&server).await, (1, vec!["dead_members".to_owned()]));
     }
 }
 
