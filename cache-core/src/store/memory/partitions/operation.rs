@@ -70,7 +70,8 @@ impl Operation {
     /// Notes the reply of a visit, and what it adds to the list.
     pub(super) fn take_in(&mut self, partition: usize, names: Names, visit: &Visit, world: &World) {
         let reading = Reading { incarnation: visit.incarnation, seq: visit.seq };
-        visit.drained.iter().for_each(|name| self.visited[name.at()] = Some(reading));
+        let at_home = visit.drained.iter().filter(|name| world.home(*name) == partition);
+        at_home.for_each(|name| self.visited[name.at()] = Some(reading));
         self.kept[partition] = self.kept[partition].without(names).with(visit.kept);
         if visit.is_cut_short {
             self.todo.extend(names.iter().map(|name| (partition, name)));
@@ -116,6 +117,11 @@ impl World {
         }
     }
 
+    fn homes_of(&self, names: Names) -> BTreeSet<(usize, Name)> {
+        let homes = |name| self.scenario.layout.homes(name, self.rules).map(move |home| (home, name));
+        names.iter().flat_map(homes).collect()
+    }
+
     fn homes_to_settle(&self, operation: &Operation) -> BTreeSet<usize> {
         let met = NAMES.into_iter().filter(|name| operation.to_settle[name.at()].iter().any(Option::is_some));
         if self.scenario.settles { met.map(|name| self.home(name)).collect() } else { BTreeSet::new() }
@@ -131,7 +137,7 @@ impl World {
         }
         (operation.has_begun, operation.is_open) = (true, false);
         operation.began = self.readings().map(|reading| reading.incarnation);
-        operation.todo = operation.names.iter().map(|name| (self.home(name), name)).collect();
+        operation.todo = self.homes_of(operation.names);
         self.processes[process] = Process::Operating(operation);
     }
 
@@ -190,7 +196,7 @@ impl World {
         }
         let began = self.readings().map(|reading| reading.incarnation);
         let mut opening = Operation::new(names, Purpose::Open, self.data, began);
-        opening.todo = names.iter().map(|name| (self.home(name), name)).collect();
+        opening.todo = self.homes_of(names);
         self.processes[process] = Process::Operating(Box::new(opening));
     }
 

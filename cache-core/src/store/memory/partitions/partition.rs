@@ -10,11 +10,14 @@ pub(super) const PARTITIONS_MAX: usize = 4;
 /// Something for each partition.
 pub(super) type ByPartition<T> = [T; PARTITIONS_MAX];
 
-/// Where names are at home. A key is stored at its home.
+/// Where names are at home. A key is stored at its home. A spread tag is at home everywhere: it has
+/// no marks, and is not registered.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Layout {
     pub(super) partitions: usize,
+    /// Of a spread tag: one of its homes.
     pub(super) homes: ByName<usize>,
+    pub(super) spread: Names,
 }
 
 impl Layout {
@@ -23,7 +26,18 @@ impl Layout {
     }
 
     pub(super) fn at_home(&self, names: Names, partition: usize) -> Names {
-        names.iter().filter(|name| self.home(*name) == partition).collect()
+        names.iter().filter(|name| self.is_home(*name, partition)).collect()
+    }
+
+    pub(super) fn is_home(&self, name: Name, partition: usize) -> bool {
+        self.home(name) == partition || self.spread.contains(name)
+    }
+
+    /// Where an operation on a name begins: at all of its homes.
+    pub(super) fn homes(&self, name: Name, rules: Rules) -> impl Iterator<Item = usize> {
+        let is_spread = self.spread.contains(name) && rules.keep(Rule::SpreadNamesBeginEverywhere);
+        let home = self.home(name);
+        (0..self.partitions).filter(move |partition| is_spread || *partition == home)
     }
 }
 
@@ -227,7 +241,7 @@ impl Partition {
             ..Visit::default()
         };
         for name in names.iter() {
-            let is_here = site.layout.home(name) == self.number;
+            let is_here = site.layout.is_home(name, self.number);
             let rule = if is_here { Rule::HomesAreFenced } else { Rule::VisitedPartitionsAreFenced };
             if is_fencing && site.rules.keep(rule) {
                 self.fences[name.at()] = self.seq;
@@ -246,7 +260,7 @@ impl Partition {
 
     /// Removes what is in an index, each after what depends on it.
     fn drain(&mut self, name: Name, site: &Site<'_>, visit: &mut Visit) {
-        if site.layout.home(name) == self.number {
+        if site.layout.is_home(name, self.number) {
             visit.drained.insert(name);
             let marks = self.marks[name.at()].iter().enumerate();
             visit.met.extend(marks.filter_map(|(of, stamp)| Some((name, of, (*stamp)?))));
@@ -349,7 +363,8 @@ impl Partition {
     /// The names at home in `home` of which this partition holds members, dead or alive.
     pub(super) fn list(&self, home: usize, layout: &Layout) -> Names {
         let held = NAMES.into_iter().filter(|name| !self.members[name.at()].is_empty());
-        layout.at_home(held.collect(), home)
+        let held: Names = held.collect();
+        layout.at_home(held.without(layout.at_home(held, self.number)), home)
     }
 
     pub(super) fn note_listed(&mut self, names: Names, of: usize, incarnation: u8, rules: Rules) -> bool {

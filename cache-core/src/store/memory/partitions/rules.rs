@@ -78,6 +78,9 @@ pub(super) enum Rule {
     WritesReadFirst,
     /// A registration with a closed name is refused, and so is a fill at the name's home.
     ClosedNamesRefuse,
+    /// An operation on a spread name begins in every partition: it invalidates it, closes it and
+    /// opens it there.
+    SpreadNamesBeginEverywhere,
     /// Who opens a name takes the own mark of closing away alone.
     ClosersOpenTheirOwn,
     /// Opening fences.

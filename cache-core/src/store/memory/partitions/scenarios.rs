@@ -9,7 +9,7 @@ use super::world::Task::{Around, Call, Invalidate, Put, ReapMark, Reconcile, Ref
 
 /// The homes of `A`, `B`, `C`, `Z` and `T`.
 const fn layout(partitions: usize, homes: [usize; 5]) -> Layout {
-    Layout { partitions, homes }
+    Layout { partitions, homes, spread: Names::of(&[]) }
 }
 
 const ONE: Layout = layout(1, [0; 5]);
@@ -20,6 +20,9 @@ const THREE: Layout = layout(3, [1, 2, 1, 2, 0]);
 /// The tag, its members and what was made from one of them in one partition, the rest in another.
 const NEAR: Layout = layout(2, [0, 0, 1, 0, 0]);
 const FOUR: Layout = layout(4, [1, 2, 3, 2, 0]);
+/// As `TWO` and `THREE`, with a tag that is at home everywhere.
+const SPREAD_TWO: Layout = Layout { spread: TAG, ..TWO };
+const SPREAD_THREE: Layout = Layout { spread: TAG, ..THREE };
 
 const TAG: Names = Names::of(&[T]);
 const KEY: Names = Names::of(&[A]);
@@ -291,6 +294,38 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         stored: &[A],
         tasks: &[Call(A), Around(TAG)],
         misfortunes: Misfortunes { renewals: 1, crashes: 1, ..QUIET },
+        ..SCENARIO
+    },
+    Scenario {
+        name: "a spread tag",
+        layout: SPREAD_TWO,
+        tasks: &[Call(B), Call(A), Invalidate(TAG), Invalidate(TAG)],
+        misfortunes: Misfortunes { expiries: 1, ..QUIET },
+        ..SCENARIO
+    },
+    Scenario {
+        name: "a spread tag and a cascade through keys",
+        layout: SPREAD_THREE,
+        stored: &[B],
+        tasks: &[Call(C), Invalidate(TAG)],
+        misfortunes: Misfortunes { expiries: 2, crashes: 1, ..QUIET },
+        inherits: false,
+        ..SCENARIO
+    },
+    Scenario {
+        name: "a spread tag, and a loss",
+        layout: SPREAD_TWO,
+        stored: &[B],
+        tasks: &[Call(B), Invalidate(TAG), Reconcile],
+        misfortunes: Misfortunes { losses: 1, ..QUIET },
+        ..SCENARIO
+    },
+    Scenario {
+        name: "a change around which a spread tag is closed",
+        layout: SPREAD_TWO,
+        stored: &[B],
+        tasks: &[Call(B), Call(A), Around(TAG)],
+        misfortunes: Misfortunes { expiries: 1, closing_ends: 1, ..QUIET },
         ..SCENARIO
     },
 ];

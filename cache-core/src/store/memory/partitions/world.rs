@@ -165,7 +165,7 @@ impl World {
             }
             for name in entry.names.iter() {
                 let home = &self.partitions[self.home(name)];
-                let is_listed = home.number == partition.number
+                let is_listed = self.scenario.layout.is_home(name, partition.number)
                     || home.marks[name.at()][partition.number].is_some()
                     || !home.is_complete;
                 if !is_listed || !partition.members[name.at()].contains(key) {
@@ -332,6 +332,10 @@ impl World {
 
 /// Puts the rank of each number in its place, from `first` on. A 0 that stands for none stays one.
 fn rank(numbers: &mut [&mut u8], first: u8) {
+    if let [only] = numbers {
+        **only = (**only).min(first);
+        return;
+    }
     let mut ranks: Vec<u8> = numbers.iter().map(|number| **number).filter(|number| *number >= first).collect();
     ranks.sort_unstable();
     ranks.dedup();
