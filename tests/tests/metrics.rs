@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use cache_core::{Cache, MetricValue, Stats, cached, invalidates, prometheus_text};
+use cache_core::{Cache, Invalidation, MetricValue, Stats, cached, invalidates, prometheus_text};
 use cache_tests::{TestStore, each_store, until};
 use serde::{Serialize, Serializer};
 
@@ -181,7 +181,12 @@ async fn what_an_invalidation_removes_is_counted_by_kind_and_size(store: TestSto
     assert_eq!(sum_of(&stats, "cache_invalidations_total", &[]), 3);
     assert_eq!(sum_of(&stats, "cache_invalidated_entries_total", &[("prefix", "plain")]), 3);
     assert_eq!(sum_of(&stats, "cache_invalidation_entries", &[]), 3);
-    for (operation, asked) in [("get", 3), ("take_lease", 3), ("fill", 3), ("write", 0)] {
+    app.cache.explain(plain::key(&1)).await.unwrap();
+    app.cache.preview(Invalidation::new().key(plain::key(&1))).await.unwrap();
+    let stats = app.cache.stats();
+    for (operation, asked) in
+        [("get", 3), ("take_lease", 3), ("fill", 3), ("write", 0), ("release_lease", 0), ("explain", 1), ("preview", 2)]
+    {
         let labels = [("operation", operation)];
         assert_eq!(sum_of(&stats, "cache_store_operation_duration_seconds", &labels), asked, "{operation}");
     }

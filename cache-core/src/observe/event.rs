@@ -30,8 +30,8 @@ pub(crate) enum Event<'a> {
     BadEntry,
     /// The store answered a call, or failed to answer it, after `took`.
     StoreAnswer { operation: StoreOperation, took: Duration, failed: bool },
-    /// The same, of an invalidation, which is no call.
-    InvalidationAnswer { operation: StoreOperation, took: Duration, failed: bool },
+    /// The same, of what no call waits for, such as an invalidation.
+    OtherAnswer { operation: StoreOperation, took: Duration, failed: bool },
     /// The store was not asked, for it would have refused the call at once.
     StoreRefusal,
     /// The wrapped function began to run.
@@ -121,7 +121,7 @@ impl Counters {
             Event::Bypass => self.bypasses(1),
             Event::BadEntry => self.bad_entries(1),
             Event::StoreAnswer { operation, took, failed } => self.note_answer(operation, took, failed),
-            Event::InvalidationAnswer { operation, took, failed } => {
+            Event::OtherAnswer { operation, took, failed } => {
                 self.whole.store_answered(operation, took, failed);
             }
             Event::StoreRefusal => self.errors(1),

@@ -38,6 +38,8 @@ labels! {
         Get = "get",
         GetMany = "get_many",
         TakeLease = "take_lease",
+        RenewLease = "renew_lease",
+        ReleaseLease = "release_lease",
         ReadClock = "read_clock",
         Fill = "fill",
         Discard = "discard",
@@ -47,6 +49,8 @@ labels! {
         Close = "close",
         Open = "open",
         Sweep = "sweep",
+        Explain = "explain",
+        Preview = "preview",
     }
 }
 

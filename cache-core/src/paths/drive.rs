@@ -12,7 +12,8 @@ use crate::invalidation::Targets;
 use crate::name::Name;
 use crate::observe::{Event, InvalidationKind, StoreOperation, invalidation_span};
 use crate::runtime::Runtime;
-use crate::store::{ClosingId, Removal, StoreFuture, StoreLoss, SweepScope};
+use crate::runtime::budget::ask_aside;
+use crate::store::{ClosingId, Removal, StoreLoss, SweepScope};
 
 /// What becomes of the given names beside their invalidation.
 #[derive(Clone, Copy, Debug)]
@@ -158,7 +159,8 @@ impl<'a> Drive<'a> {
         while let Some(at) = cursor {
             self.check_time()?;
             let store = self.runtime.store()?;
-            let page = self.ask(StoreOperation::Sweep, |until| store.sweep(pattern, scope, at, until)).await?;
+            let page =
+                ask_aside(self.runtime, StoreOperation::Sweep, |until| store.sweep(pattern, scope, at, until)).await?;
             if self.count(&page.drained) {
                 self.drain().await?;
             }
@@ -183,24 +185,16 @@ impl<'a> Drive<'a> {
         self.check_time()?;
         let store = self.runtime.store()?;
         match marking {
-            Marking::Keep => self.ask(StoreOperation::Invalidate, |until| store.invalidate(names, until)).await,
-            Marking::Close { by, lasts } | Marking::Hold { by, lasts } => {
-                self.ask(StoreOperation::Close, |until| store.close(names, by, lasts, until)).await
+            Marking::Keep => {
+                ask_aside(self.runtime, StoreOperation::Invalidate, |until| store.invalidate(names, until)).await
             }
-            Marking::Open { by } => self.ask(StoreOperation::Open, |until| store.open(names, by, until)).await,
+            Marking::Close { by, lasts } | Marking::Hold { by, lasts } => {
+                ask_aside(self.runtime, StoreOperation::Close, |until| store.close(names, by, lasts, until)).await
+            }
+            Marking::Open { by } => {
+                ask_aside(self.runtime, StoreOperation::Open, |until| store.open(names, by, until)).await
+            }
         }
-    }
-
-    async fn ask<'s, T>(
-        &self,
-        operation: StoreOperation,
-        ask: impl FnOnce(Instant) -> StoreFuture<'s, T>,
-    ) -> Result<T, Error> {
-        let begun = clock::now();
-        let answer = ask(begun + self.runtime.config.operation_deadline).await;
-        let (took, failed) = (clock::since(begun), answer.is_err());
-        self.runtime.counted.unprefixed.note(Event::InvalidationAnswer { operation, took, failed });
-        answer
     }
 
     fn operation_ends(&self) -> Instant {

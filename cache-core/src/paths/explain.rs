@@ -13,12 +13,14 @@ use crate::entry::outline;
 use crate::error::Error;
 use crate::freshness::Learned;
 use crate::name::prefix_of;
+use crate::observe::StoreOperation;
 use crate::runtime::Runtime;
+use crate::runtime::budget::ask_aside;
 use crate::store::{KeyFacts, LeaseFacts, NameFacts};
 
 pub(crate) async fn explain(runtime: &Runtime, key: &str) -> Result<Explanation, Error> {
     let facts = match &runtime.store {
-        Some(store) => store.facts(key, clock::now() + runtime.config.operation_deadline).await?,
+        Some(store) => ask_aside(runtime, StoreOperation::Explain, |until| store.facts(key, until)).await?,
         None => KeyFacts::default(),
     };
     let KeyFacts { physical_key, now_ms, head, kept_ms, floor, names, .. } = facts;

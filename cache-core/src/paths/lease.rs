@@ -11,12 +11,12 @@ use tokio::task::AbortHandle;
 
 use super::subject::Subject;
 use super::window::{self, Boxed};
-use crate::clock::{self, timers};
+use crate::clock::timers;
 use crate::config::BATCH_WINDOW;
 use crate::error::Error;
 use crate::observe::StoreOperation;
 use crate::runtime::Runtime;
-use crate::runtime::budget::Budget;
+use crate::runtime::budget::{Budget, ask_aside};
 use crate::runtime::single_flight::{FlightCloser, Leader};
 use crate::store::{IfHeld, IfPresent, LeaseReply, LeaseRequest, Token};
 
@@ -113,8 +113,9 @@ async fn renew(runtime: Arc<Runtime>, mut leases: Vec<RenewedLease>) {
         tokio::time::sleep(runtime.config.lease / 3).await;
         let mut lost = HashSet::new();
         let renewals = leases.iter().map(|RenewedLease { key, token, flight }| -> Boxed<'_, Option<u128>> {
-            let until = clock::now() + runtime.config.operation_deadline;
-            let renewal = store.renew_lease(key, *token, runtime.config.lease, until);
+            let lasts = runtime.config.lease;
+            let renew = move |until| store.renew_lease(key, *token, lasts, until);
+            let renewal = ask_aside(&runtime, StoreOperation::RenewLease, renew);
             Box::pin(async {
                 // The lease is kept after a failed renewal: the next attempt comes before it runs
                 // out.
@@ -135,9 +136,9 @@ async fn renew(runtime: Arc<Runtime>, mut leases: Vec<RenewedLease>) {
 fn release(runtime: Arc<Runtime>, key: Arc<str>, token: Token) {
     let mut release: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(async move {
         if let Ok(store) = runtime.store() {
-            let until = clock::now() + runtime.config.operation_deadline;
+            let release = |until| store.release_lease(&key, token, until);
             // If this fails, the lease runs out by itself.
-            _ = store.release_lease(&key, token, until).await;
+            _ = ask_aside(&runtime, StoreOperation::ReleaseLease, release).await;
         }
     });
     // The embedded store answers at the first poll, so the next call of this task does not meet the

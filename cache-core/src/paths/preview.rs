@@ -9,12 +9,13 @@ use std::collections::{BTreeMap, HashSet};
 
 pub use report::{Preview, PreviewEntry, PreviewLimit, PreviewStop};
 
-use crate::clock;
 use crate::config::{INVALIDATE_NAMES_PER_CHUNK, PREVIEW_KEYS_MAX, PREVIEW_LOOKS_MAX, PREVIEW_NAMES_MAX};
 use crate::error::Error;
 use crate::invalidation::{Cause, Targets};
 use crate::name::Name;
+use crate::observe::StoreOperation;
 use crate::runtime::Runtime;
+use crate::runtime::budget::ask_aside;
 use crate::store::{Look, Sight, SweepScope};
 
 /// How far a preview goes.
@@ -126,8 +127,8 @@ impl<'a> PreviewWalk<'a> {
 
     async fn look(&mut self, look: Look<'_>) -> Result<Sight, Error> {
         self.looks += 1;
-        let until = clock::now() + self.runtime.config.operation_deadline;
-        let sight = self.runtime.store()?.look(look, until).await?;
+        let (runtime, store) = (self.runtime, self.runtime.store()?);
+        let sight = ask_aside(runtime, StoreOperation::Preview, |until| store.look(look, until)).await?;
         // The embedded store never yields: let other tasks run between two looks.
         tokio::task::yield_now().await;
         Ok(sight)

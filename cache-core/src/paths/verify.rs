@@ -52,7 +52,7 @@ use crate::config::VERIFY_LOOKS;
 use crate::entry::Entry;
 use crate::error::Error;
 use crate::observe::{Event, StoreOperation, VerificationEnd, verification_span};
-use crate::runtime::budget::Budget;
+use crate::runtime::budget::{Budget, ask_aside};
 use crate::runtime::debts::Outset;
 use crate::runtime::provenance;
 use crate::runtime::{Reservation, scoped};
@@ -201,7 +201,7 @@ impl ServedHit {
         if !stored.is_some_and(|stored| self.entry.is(&stored)) {
             return Ok(None);
         }
-        store.facts(key, clock::now() + runtime.config.operation_deadline).await.map(Some)
+        ask_aside(runtime, StoreOperation::Explain, |until| store.facts(key, until)).await.map(Some)
     }
 
     /// Whether something explains that the load returned another value than what is still stored.

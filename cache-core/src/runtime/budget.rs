@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::provenance;
+use super::runtime::Runtime;
 use crate::clock::{self, Instant};
 use crate::error::{Error, ErrorKind};
 use crate::observe::{Counters, Event, StoreOperation};
@@ -74,4 +75,18 @@ impl Budget {
         counters.note(Event::StoreAnswer { operation, took, failed: answer.is_err() });
         answer
     }
+}
+
+/// Asks the store for what no call waits for, or what is no call: each answer has one operation
+/// deadline.
+pub(crate) async fn ask_aside<'a, T>(
+    runtime: &Runtime,
+    operation: StoreOperation,
+    ask: impl FnOnce(Instant) -> StoreFuture<'a, T>,
+) -> Result<T, Error> {
+    let begun = clock::now();
+    let answer = ask(begun + runtime.config.operation_deadline).await;
+    let (took, failed) = (clock::since(begun), answer.is_err());
+    runtime.counted.unprefixed.note(Event::OtherAnswer { operation, took, failed });
+    answer
 }
