@@ -277,9 +277,9 @@ pub(crate) const CLOSED_NAMES_MAX: usize = 10_000;
 /// nothing is stored that depends on a key. So there is room for the names of other operations. The
 /// scripts have the number too (`closings.lua`).
 pub(crate) const REACHED_NAMES_MAX: usize = CLOSED_NAMES_MAX / 2;
-/// Names of one closing: as many as one chunk of an invalidation takes, so that they are closed and
+/// Names of one closing, so that two of them find room: 16 chunks, each of which is closed and
 /// opened in one round trip.
-pub(crate) const CLOSING_NAMES_MAX: usize = INVALIDATE_NAMES_PER_CHUNK;
+pub(crate) const CLOSING_NAMES_MAX: usize = 16 * INVALIDATE_NAMES_PER_CHUNK;
 /// Longest time for which an invalidation keeps its names closed: far above what a replica lags
 /// that is still read from.
 pub(crate) const HOLD_MAX: Duration = Duration::from_secs(3_600);

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::future::Future;
 use std::mem::take;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::task::JoinHandle;
@@ -13,8 +13,8 @@ use tokio::time::timeout;
 
 use super::drive::{Marking, drive_marking};
 use super::invalidate::{Obligation, report, to_the_end};
-use crate::clock::timers;
-use crate::config::{CLOSING_NAMES_MAX, DURATION_MIN};
+use crate::clock::{self, Instant, timers};
+use crate::config::{CLOSING_NAMES_MAX, DURATION_MIN, INVALIDATE_NAMES_PER_CHUNK};
 use crate::error::{Error, ErrorKind};
 use crate::invalidation::{Invalidated, Targets};
 use crate::observe::Event;
@@ -39,11 +39,51 @@ pub struct Closing {
 /// What has to be opened.
 struct Closed {
     obligation: Obligation,
+    closed_at: ClosedAt,
     /// Renews the marks while this process lives.
     renewal: Option<JoinHandle<()>>,
 }
 
+/// From when on the marks have their whole lifetime before them.
+#[derive(Clone)]
+struct ClosedAt(Arc<Mutex<Instant>>);
+
+impl ClosedAt {
+    fn new(at: Instant) -> Self {
+        Self(Arc::new(Mutex::new(at)))
+    }
+
+    fn set(&self, at: Instant) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = at;
+    }
+
+    fn get(&self) -> Instant {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 impl Closing {
+    /// The names have been closed without a gap since [`Cache::close`](crate::Cache::close). Ask
+    /// right before the `COMMIT`: a process that stood still in between, or was cut off from the
+    /// store, has renewed nothing.
+    ///
+    /// After `Ok` they stay closed for half of
+    /// [`closing_lifetime`](crate::Builder::closing_lifetime) at least.
+    ///
+    /// # Cost
+    /// None, unless half of the lifetime has passed since the last renewal: then that of a renewal.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Timeout`] if the lifetime has passed: values that were loaded before the change
+    /// may have been stored. Roll back, or commit, and [`open`](Self::open) invalidates what is
+    /// reached then. As [`Cache::close`](crate::Cache::close) if the store does not answer.
+    pub async fn confirm(&self) -> Result<(), Error> {
+        match &self.closed {
+            Some(closed) => closed.confirm().await,
+            None => Ok(()),
+        }
+    }
+
     /// The change is made, or will not be: opens the names, and removes what they reach once more.
     ///
     /// # Consistency
@@ -102,6 +142,22 @@ impl fmt::Debug for Closing {
 }
 
 impl Closed {
+    async fn confirm(&self) -> Result<(), Error> {
+        let lifetime = self.obligation.runtime().config.closing_lifetime;
+        let closed_at = self.closed_at.get();
+        if clock::since(closed_at) < lifetime / 2 {
+            return Ok(());
+        }
+        let begun = clock::now();
+        self.obligation.close(lifetime).await?;
+        if clock::since(closed_at) >= lifetime {
+            let message = format!("closed names were not renewed for {lifetime:?}, so they were open for a while");
+            return Err(Error::new(ErrorKind::Timeout, message));
+        }
+        self.closed_at.set(begun);
+        Ok(())
+    }
+
     fn open(mut self) -> impl Future<Output = Result<Invalidated, Error>> + Send + use<> {
         let renewal = self.end_renewal();
         let obligation = self.obligation;
@@ -159,27 +215,40 @@ pub(crate) async fn close(
     let lifetime = runtime.config.closing_lifetime;
     let obligation = Obligation::new(runtime, targets);
     let close = async move {
+        let begun = clock::now();
         if let Err(error) = obligation.close(lifetime).await {
+            // Of many names, some may be closed before there is no room any more.
+            if error.kind() == ErrorKind::Limit && obligation.targets().names.len() > INVALIDATE_NAMES_PER_CHUNK {
+                let open = Marking::Open { by: obligation.by() };
+                _ = drive_marking(obligation.runtime(), obligation.targets(), open).await;
+            }
             // The change is not made: nothing is owed. What may be closed opens by itself.
             obligation.fulfilled();
             return Err(error);
         }
-        let renewal = renew(&obligation, lifetime);
-        Ok(Closing { closed: Some(Closed { obligation, renewal }), function })
+        let closed_at = ClosedAt::new(begun);
+        let renewal = renew(&obligation, &closed_at, lifetime);
+        Ok(Closing { closed: Some(Closed { obligation, closed_at, renewal }), function })
     };
     to_the_end(close).await
 }
 
 /// Renews the marks until it is ended. What was lost meanwhile, with the clock for example, is
 /// closed again. `None` on a runtime without timers: then the marks end with their lifetime.
-fn renew(obligation: &Obligation, lifetime: Duration) -> Option<JoinHandle<()>> {
+fn renew(obligation: &Obligation, closed_at: &ClosedAt, lifetime: Duration) -> Option<JoinHandle<()>> {
     let (runtime, targets, by) = (obligation.runtime().clone(), obligation.targets().clone(), obligation.by());
+    let closed_at = closed_at.clone();
     let pause = (lifetime / RENEWALS_PER_LIFETIME).max(DURATION_MIN);
     let renewals = async move {
         loop {
             tokio::time::sleep(pause).await;
-            // If it fails, the next renewal may still be in time.
-            _ = drive_marking(&runtime, &targets, Marking::Close { by, lasts: lifetime }).await;
+            let begun = clock::now();
+            // If it fails, the next renewal may still be in time. What comes too late does not make
+            // up for the gap.
+            let renewed = drive_marking(&runtime, &targets, Marking::Close { by, lasts: lifetime }).await;
+            if renewed.is_ok() && clock::since(closed_at.get()) < lifetime {
+                closed_at.set(begun);
+            }
         }
     };
     Some(timers().ok()?.spawn(renewals))

@@ -1,7 +1,7 @@
 //! Names that operations have closed.
 
 use super::*;
-use crate::config::{CLOSED_NAMES_MAX, CLOSING_NAMES_MAX, REACHED_NAMES_MAX};
+use crate::config::{CLOSED_NAMES_MAX, INVALIDATE_NAMES_PER_CHUNK, REACHED_NAMES_MAX};
 use crate::error::ErrorKind;
 use crate::store::ClosingId;
 use rig::parse;
@@ -305,7 +305,7 @@ async fn what_is_reached_beyond_the_limit_closes_what_depends_on_keys(rig: Rig) 
     rig.fill("order", &["kcustomer"]).await;
     let mut closed = 0;
     while closed < REACHED_NAMES_MAX {
-        let count = CLOSING_NAMES_MAX.min(REACHED_NAMES_MAX - closed);
+        let count = INVALIDATE_NAMES_PER_CHUNK.min(REACHED_NAMES_MAX - closed);
         rig.store.close(&many(count, closed), OTHER, LONG, far()).await.unwrap();
         closed += count;
     }
@@ -342,7 +342,7 @@ fn many(count: usize, first: usize) -> Vec<Name> {
 async fn what_is_closed_at_once_is_bounded(rig: Rig) {
     let mut closed = 0;
     while closed < CLOSED_NAMES_MAX {
-        let count = CLOSING_NAMES_MAX.min(CLOSED_NAMES_MAX - closed);
+        let count = INVALIDATE_NAMES_PER_CHUNK.min(CLOSED_NAMES_MAX - closed);
         rig.store.close(&many(count, closed), ONE, LONG, far()).await.unwrap();
         closed += count;
     }
@@ -358,7 +358,7 @@ async fn what_is_closed_at_once_is_bounded(rig: Rig) {
 
 async fn many_closed_names_end_a_slice_at_a_time(rig: Rig) {
     for by in 0..6 {
-        rig.store.close(&many(CLOSING_NAMES_MAX, 0), ClosingId(by), SHORT, far()).await.unwrap();
+        rig.store.close(&many(INVALIDATE_NAMES_PER_CHUNK, 0), ClosingId(by), SHORT, far()).await.unwrap();
     }
     let clock = rig.reading("a").await;
     rig.until_opened("b", &["t0", "t255"]).await;
