@@ -48,11 +48,21 @@ impl Pending {
         }
     }
 
-    /// Commits, and opens: also if the `COMMIT` failed, for its outcome may be unknown.
+    /// Commits if the names were closed all the time, and opens: also if the `COMMIT` failed, for its outcome may be unknown.
     pub(crate) async fn around(
         self,
+        if_unclosed: IfUnclosed,
         commit: impl Future<Output = Result<(), sqlx::Error>>,
     ) -> Result<Committed, Error> {
+        // This process may have stood still since it closed the names.
+        if let Self::Closed(closing) = &self
+            && let Err(error) = closing.confirm().await
+        {
+            match if_unclosed {
+                IfUnclosed::RollBack => return Err(error.into()),
+                IfUnclosed::Commit => tracing::warn!(%error, "a transaction commits although its names were open"),
+            }
+        }
         let committed = commit.await;
         let invalidation = self.finish().await;
         committed?;
@@ -100,5 +110,47 @@ impl Drop for Owed {
             // Its failure is retried, and said, by the cache.
             runtime.spawn(async move { cache.invalidate(invalidation).await });
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::time::Duration;
+
+    use super::*;
+
+    /// A runtime that has ended renews nothing, as a process that stands still.
+    fn close_and_stand_still(cache: &Cache, if_unclosed: IfUnclosed) -> Pending {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(Pending::close(cache, Invalidation::new().tag("t"), if_unclosed)).unwrap()
+    }
+
+    async fn commit_after(stands_still: Duration, if_unclosed: IfUnclosed) -> (Result<Committed, Error>, bool) {
+        let cache = Cache::in_memory();
+        let pending = tokio::task::spawn_blocking({
+            let cache = cache.clone();
+            move || close_and_stand_still(&cache, if_unclosed)
+        });
+        let pending = pending.await.unwrap();
+        tokio::time::advance(stands_still).await;
+        let is_committed = AtomicBool::new(false);
+        let commit = async {
+            is_committed.store(true, Ordering::Relaxed);
+            Ok(())
+        };
+        let outcome = pending.around(if_unclosed, commit).await;
+        (outcome, is_committed.load(Ordering::Relaxed))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_process_that_stood_still_for_too_long_does_not_commit() {
+        let (outcome, is_committed) = commit_after(Duration::from_secs(20), IfUnclosed::RollBack).await;
+        assert!(outcome.is_ok() && is_committed, "the marks are renewed");
+        let (outcome, is_committed) = commit_after(Duration::from_secs(31), IfUnclosed::RollBack).await;
+        assert_eq!(outcome.unwrap_err().kind(), crate::ErrorKind::Cache);
+        assert!(!is_committed);
+        let (outcome, is_committed) = commit_after(Duration::from_secs(31), IfUnclosed::Commit).await;
+        assert!(outcome.is_ok() && is_committed);
     }
 }

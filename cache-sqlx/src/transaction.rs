@@ -125,8 +125,10 @@ impl<'c, DB: Dialect> Transaction<'c, DB> {
     /// what triggers wrote: it reads the outbox, which is small unless relays lag behind.
     ///
     /// # Errors
-    /// [`ErrorKind::Cache`](crate::ErrorKind::Cache): the names could not be closed, and the
-    /// transaction was rolled back. A pattern cannot be closed.
+    /// [`ErrorKind::Cache`](crate::ErrorKind::Cache): the names could not be closed, or this
+    /// process stood still for so long that they did not stay closed, and the transaction was
+    /// rolled back. A pattern cannot be closed, nor can more than 4,096 names: a tag can stand for
+    /// them.
     /// [`ErrorKind::Database`](crate::ErrorKind::Database): the `COMMIT` failed or its outcome is
     /// unknown; the names are opened as if it was done.
     pub async fn commit(self) -> Result<Committed, Error> {
@@ -165,11 +167,14 @@ impl<'c, DB: Dialect> Transaction<'c, DB> {
                 Ok(Committed::of_nothing())
             }
             Level::Outermost { cache, outbox: None } => {
-                Pending::close(&cache, self.collected, if_unclosed).await?.around(self.begun.commit()).await
+                Pending::close(&cache, self.collected, if_unclosed)
+                    .await?
+                    .around(if_unclosed, self.begun.commit())
+                    .await
             }
             Level::Outermost { cache, outbox: Some(outbox) } => {
                 let (pending, ids) = note::<DB>(&mut self.begun, &cache, self.collected, if_unclosed).await?;
-                let committed = pending.around(self.begun.commit()).await?;
+                let committed = pending.around(if_unclosed, self.begun.commit()).await?;
                 outbox.strike_if_done(&ids, &committed).await;
                 Ok(committed)
             }
