@@ -48,7 +48,8 @@ impl Pending {
         }
     }
 
-    /// Commits if the names were closed all the time, and opens: also if the `COMMIT` failed, for its outcome may be unknown.
+    /// Commits if the names were closed all the time, and opens: also if the `COMMIT` failed, for its
+    /// outcome may be unknown.
     pub(crate) async fn around(
         self,
         if_unclosed: IfUnclosed,

@@ -10,7 +10,7 @@ use crate::config::{INVALIDATE_DEADLINE, INVALIDATE_NAMES_PER_CHUNK};
 use crate::error::{Error, ErrorKind};
 use crate::invalidation::Targets;
 use crate::name::Name;
-use crate::observe::{Event, InvalidationKind, StoreOperation, invalidation_span};
+use crate::observe::{InvalidationKind, StoreOperation, invalidation_span};
 use crate::runtime::Runtime;
 use crate::runtime::budget::ask_aside;
 use crate::store::{ClosingId, Removal, StoreLoss, SweepScope};
