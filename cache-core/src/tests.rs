@@ -10,6 +10,7 @@ mod feed;
 mod finish;
 mod freshness;
 mod guard;
+mod holding;
 mod invalidation;
 mod limits;
 mod lineage;

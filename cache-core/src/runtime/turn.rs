@@ -14,7 +14,7 @@ use tokio::task::coop;
 /// socket or a channel does. Outside of tokio there is no budget, and no wait.
 ///
 /// A type of its own, and not an `async fn`: see
-/// [`Inside`](crate::runtime::provenance::Inside).
+/// `Inside`.
 #[must_use]
 pub struct Turn;
 
