@@ -51,6 +51,16 @@ pub(crate) fn read_options(
     }
 }
 
+/// Whether an option of this name is given.
+pub(crate) fn give(options: &TokenStream, option: &str) -> bool {
+    let mut is_first = true;
+    options.clone().into_iter().any(|token| {
+        let is_it = is_first && matches!(&token, TokenTree::Ident(name) if name == option);
+        is_first = matches!(&token, TokenTree::Punct(mark) if mark.as_char() == ',');
+        is_it
+    })
+}
+
 fn unknown_option(name: &Ident, known: &[&str]) -> String {
     match nearest(&name.to_string(), known.iter().copied()) {
         Some(meant) => format!("unknown option `{name}`: did you mean `{meant}`?"),

@@ -48,7 +48,7 @@ impl Pending {
         }
     }
 
-    /// Commits if the names were closed all the time, and opens: also if the `COMMIT` failed, for its
+    /// Commits if the names have stayed closed, and opens: also if the `COMMIT` failed, for its
     /// outcome may be unknown.
     pub(crate) async fn around(
         self,

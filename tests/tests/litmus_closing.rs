@@ -162,6 +162,22 @@ async fn invalidate_after(app: &App, meanwhile: impl AsyncFnOnce()) {
     change(app, meanwhile).await;
 }
 
+#[cached(prefix = "customer", ttl = "60s", context = app)]
+async fn customer(app: &App) -> String {
+    app.data.read("row").await
+}
+
+#[cached(prefix = "order", ttl = "60s", context = app)]
+async fn order(app: &App) -> String {
+    customer(app).await
+}
+
+/// Reads what the customer is made from by itself.
+#[cached(prefix = "summary", ttl = "60s", context = app, depends_on = [order()])]
+async fn summary(app: &App) -> String {
+    app.data.read("row").await
+}
+
 /// A row is read in the middle of a function that changes it, after the COMMIT; who reads?
 async fn read_by_another(app: &App) -> String {
     let other = app.clone();
@@ -183,6 +199,52 @@ each_store! {
         assert_eq!(row(&app).await, "old");
         invalidate_around(&app, async || assert_eq!(read_by_another(&app).await, "new")).await;
         assert_eq!(row(&app).await, "new");
+    }
+
+    /// To close the customer removes the order, through which alone the summary falls with it.
+    async fn what_declares_an_entry_that_a_closing_removed_is_not_stored_before_the_commit(store: TestStore) {
+        let app = App::new(&store).await;
+        for had in [false, true] {
+            app.data.set("row", "old");
+            app.cache.clear().await.unwrap();
+            assert_eq!(order(&app).await, "old");
+            if had {
+                assert_eq!(summary(&app).await, "old");
+            }
+            let closing = app.cache.close(Invalidation::new().key(customer::key())).await.unwrap();
+            assert_eq!(summary(&app).await, "old", "before the COMMIT");
+            app.data.set("row", "new");
+            assert_eq!(summary(&app).await, "new", "from the COMMIT on");
+            closing.open().await.unwrap();
+            assert_eq!((summary(&app).await.as_str(), order(&app).await.as_str()), ("new", "new"));
+            let reads = app.data.reads("row");
+            assert_eq!((summary(&app).await.as_str(), app.data.reads("row")), ("new", reads), "it is cached again");
+        }
+    }
+
+    /// A runtime that has ended renews nothing, as a process that stands still.
+    async fn a_process_that_stood_still_is_told_that_its_names_were_open(store: TestStore) {
+        let app = App::new(&store).await;
+        let builder = store.impatient().closing_lifetime(std::time::Duration::from_millis(200));
+        let close = move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async {
+                let cache = ready(builder).await;
+                (cache.close(Invalidation::new().tag("rows")).await.unwrap(), cache)
+            })
+        };
+        let (closing, cache) = tokio::task::spawn_blocking(close).await.unwrap();
+        let app = App { cache, ..app };
+        // Until the marks have ended, each call loads.
+        until(async || {
+            row(&app).await;
+            app.cache.peek::<String>("row").await.unwrap().is_some()
+        })
+        .await;
+        let error = closing.confirm().await.unwrap_err();
+        assert!(error.to_string().contains("open for a while"), "{error}");
+        assert_eq!(app.cache.peek::<String>("row").await.unwrap(), None, "they were closed again");
+        closing.open().await.unwrap();
     }
 
     async fn a_writer_that_closes_around_its_body_stores_its_value(store: TestStore) {

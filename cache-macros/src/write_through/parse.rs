@@ -47,11 +47,19 @@ impl WriteThroughOptions {
         };
         let Some((target, rest)) = errors.keep(split.parse2(tokens)) else { return found };
         found.target = errors.keep(read_target(&target));
-        options::read_options(rest, KNOWN, errors, |name, input, _| {
+        let with_after = [KNOWN, &["after"]].concat();
+        let known = if options::give(&rest, "after") { &with_after } else { KNOWN };
+        options::read_options(rest, known, errors, |name, input, _| {
             match name.to_string().as_str() {
                 "around" => {
                     options::flag(name, input)?;
                     found.around = true;
+                }
+                "after" => {
+                    let message = "a value is written when it is committed, and this function leaves the commit to \
+                                   its caller: use `#[invalidates(keys = [get_flight(id)], after = tx)]` here, or \
+                                   `#[write_through(get_flight(id), around)]` on the function that commits";
+                    return Err(syn::Error::new_spanned(name, message));
                 }
                 "cache" => found.cache = Some(options::value(name, input)?),
                 "context" => found.context = Some(context::read(name, input)?),
