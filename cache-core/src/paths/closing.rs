@@ -74,9 +74,10 @@ impl Closing {
     /// None, unless half of the lifetime has passed since the last renewal: then that of a renewal.
     ///
     /// # Errors
-    /// [`ErrorKind::Timeout`] if the lifetime has passed: values that were loaded before the change
-    /// may have been stored. Roll back, or commit, and [`open`](Self::open) invalidates what is
-    /// reached then. As [`Cache::close`](crate::Cache::close) if the store does not answer.
+    /// [`ErrorKind::Timeout`](crate::ErrorKind::Timeout) if the lifetime has passed: values that
+    /// were loaded before the change may have been stored. Roll back, or commit, and
+    /// [`open`](Self::open) invalidates what is reached then. As
+    /// [`Cache::close`](crate::Cache::close) if the store does not answer.
     pub async fn confirm(&self) -> Result<(), Error> {
         match &self.closed {
             Some(closed) => closed.confirm().await,
