@@ -84,7 +84,9 @@ async fn serve(listen: SocketAddr, database: Option<PathBuf>) -> Result<(), Box<
         Some(file) => Db::open(file)?,
         None => Db::in_memory()?,
     };
-    let (cache, store) = setup::install_cache(Cache::builder().namespace(db.namespace()))?;
+    // Some hits are loaded again and compared: a change that forgets to invalidate would show.
+    let settings = Cache::builder().namespace(db.namespace()).verify(0.05);
+    let (cache, store) = setup::install_cache(settings)?;
     match cache.ready(Duration::from_secs(2)).await {
         Err(error) if error.kind() == ErrorKind::Config => return Err(error.into()),
         Err(error) => eprintln!("flight-board: {error}; the board does without the cache until it is there"),
