@@ -24,11 +24,15 @@ on_every_store! {
     the_lease_of_a_closed_key_is_free
     clear_leaves_closed_names_closed
     what_a_closing_reaches_is_closed_too
+    what_is_reached_in_a_circle_is_closed_too
     what_an_expired_entry_leads_to_is_closed_too
     who_goes_on_with_a_closing_closes_what_it_reaches
     what_is_reached_stays_closed_as_long_as_its_operation_renews
     a_write_opens_what_its_own_operation_has_reached
     what_is_reached_beyond_the_limit_closes_what_depends_on_keys
+    who_closes_a_closed_name_closes_what_it_had_led_to
+    who_closes_a_reached_name_closes_what_it_had_led_to
+    who_closes_a_closed_name_takes_over_that_all_dependents_are_closed
     what_is_closed_at_once_is_bounded
     many_closed_names_end_a_slice_at_a_time
 }
@@ -43,6 +47,13 @@ impl Rig {
     pub(in crate::store) async fn close(&self, names: &[&str], by: ClosingId, lasts: Duration) -> u64 {
         let first = self.store.close(&parse(names), by, lasts, far()).await.unwrap();
         first.removed + self.drain(first).await
+    }
+
+    async fn close_many(&self, count: usize, by: ClosingId) {
+        for first in (0..count).step_by(INVALIDATE_NAMES_PER_CHUNK) {
+            let names = many(INVALIDATE_NAMES_PER_CHUNK.min(count - first), first);
+            self.store.close(&names, by, LONG, far()).await.unwrap();
+        }
     }
 
     pub(in crate::store) async fn open(&self, names: &[&str], by: ClosingId) -> u64 {
@@ -250,6 +261,20 @@ async fn what_a_closing_reaches_is_closed_too(rig: Rig) {
     assert_eq!(rig.begins_and_fills("report", &["ksummary"]).await, FillReply::Stored);
 }
 
+async fn what_is_reached_in_a_circle_is_closed_too(rig: Rig) {
+    rig.fill("a", &["tT"]).await;
+    rig.fill("b", &["ka"]).await;
+    rig.fill("c", &["kb"]).await;
+    rig.fill("a", &["kc", "tT"]).await;
+    rig.close(&["tT"], ONE, LONG).await;
+    for name in ["ka", "kb", "kc"] {
+        assert_eq!(rig.begins_and_fills("summary", &[name]).await, CLOSED, "{name}");
+    }
+    rig.open(&["tT"], ONE).await;
+    assert_eq!(rig.begins_and_fills("summary", &["ka", "kb", "kc"]).await, FillReply::Stored);
+    assert_eq!(rig.bookkeeping().await, 3, "the indexes of what is stored");
+}
+
 async fn what_an_expired_entry_leads_to_is_closed_too(rig: Rig) {
     rig.fill("order", &["kcustomer"]).await;
     rig.fill("summary", &["korder"]).await;
@@ -303,12 +328,7 @@ async fn a_write_opens_what_its_own_operation_has_reached(rig: Rig) {
 
 async fn what_is_reached_beyond_the_limit_closes_what_depends_on_keys(rig: Rig) {
     rig.fill("order", &["kcustomer"]).await;
-    let mut closed = 0;
-    while closed < REACHED_NAMES_MAX {
-        let count = INVALIDATE_NAMES_PER_CHUNK.min(REACHED_NAMES_MAX - closed);
-        rig.store.close(&many(count, closed), OTHER, LONG, far()).await.unwrap();
-        closed += count;
-    }
+    rig.close_many(REACHED_NAMES_MAX, OTHER).await;
     rig.close(&["kcustomer"], ONE, LONG).await;
     let within = rig.reading("summary").await;
     assert_eq!(rig.begins_and_fills("summary", &["korder"]).await, CLOSED);
@@ -316,6 +336,44 @@ async fn what_is_reached_beyond_the_limit_closes_what_depends_on_keys(rig: Rig) 
     rig.open(&["kcustomer"], ONE).await;
     let refused = rig.try_fill("summary", &["korder"], &within).await;
     assert_eq!(refused, FillReply::Refused(Refusal::BelowFloor));
+    assert_eq!(rig.begins_and_fills("summary", &["korder"]).await, FillReply::Stored);
+}
+
+async fn who_closes_a_closed_name_closes_what_it_had_led_to(rig: Rig) {
+    rig.fill("order", &["kcustomer"]).await;
+    rig.fill("total", &["korder"]).await;
+    rig.close(&["kcustomer"], ONE, LONG).await;
+    rig.close(&["tT", "kcustomer"], OTHER, LONG).await;
+    rig.open(&["kcustomer"], ONE).await;
+    let within = rig.reading("summary").await;
+    assert_eq!(rig.begins_and_fills("summary", &["korder"]).await, CLOSED);
+    assert_eq!(rig.begins_and_fills("summary", &["ktotal"]).await, CLOSED, "two steps away");
+    rig.open(&["tT", "kcustomer"], OTHER).await;
+    assert_eq!(rig.try_fill("summary", &["korder"], &within).await, FENCED);
+    assert_eq!(rig.begins_and_fills("summary", &["korder", "ktotal"]).await, FillReply::Stored);
+}
+
+async fn who_closes_a_reached_name_closes_what_it_had_led_to(rig: Rig) {
+    rig.fill("customer", &["tT"]).await;
+    rig.fill("order", &["kcustomer"]).await;
+    rig.close(&["tT"], ONE, LONG).await;
+    rig.close(&["kcustomer"], OTHER, LONG).await;
+    rig.open(&["tT"], ONE).await;
+    rig.close(&["kcustomer"], OTHER, 2 * LONG).await;
+    assert_eq!(rig.begins_and_fills("summary", &["korder"]).await, CLOSED);
+    rig.open(&["kcustomer"], OTHER).await;
+    assert_eq!(rig.begins_and_fills("summary", &["korder"]).await, FillReply::Stored);
+    assert_eq!(rig.begins_and_fills("customer", &["tT"]).await, FillReply::Stored);
+}
+
+async fn who_closes_a_closed_name_takes_over_that_all_dependents_are_closed(rig: Rig) {
+    rig.fill("order", &["kcustomer"]).await;
+    rig.close_many(REACHED_NAMES_MAX, ClosingId(3)).await;
+    rig.close(&["kcustomer"], ONE, LONG).await;
+    rig.close(&["kcustomer"], OTHER, LONG).await;
+    rig.open(&["kcustomer"], ONE).await;
+    assert_eq!(rig.begins_and_fills("summary", &["korder"]).await, CLOSED);
+    rig.open(&["kcustomer"], OTHER).await;
     assert_eq!(rig.begins_and_fills("summary", &["korder"]).await, FillReply::Stored);
 }
 
@@ -340,12 +398,7 @@ fn many(count: usize, first: usize) -> Vec<Name> {
 }
 
 async fn what_is_closed_at_once_is_bounded(rig: Rig) {
-    let mut closed = 0;
-    while closed < CLOSED_NAMES_MAX {
-        let count = INVALIDATE_NAMES_PER_CHUNK.min(CLOSED_NAMES_MAX - closed);
-        rig.store.close(&many(count, closed), ONE, LONG, far()).await.unwrap();
-        closed += count;
-    }
+    rig.close_many(CLOSED_NAMES_MAX, ONE).await;
     rig.fill("a", &["tT"]).await;
     let error = rig.store.close(&parse(&["tT"]), ONE, LONG, far()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Limit);

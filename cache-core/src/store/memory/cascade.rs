@@ -16,7 +16,7 @@ impl State {
         if !self.closings.has_room_for(names, by, &self.settings) {
             return None;
         }
-        self.closings.close(names, by, now.at + lasts);
+        self.closings.close(names, by, now.at + lasts, &self.settings);
         Some(self.invalidate(names, now))
     }
 

@@ -72,12 +72,18 @@ impl Closings {
             && self.bytes + bytes <= settings.bytes_max / MEMORY_CLOSINGS_SHARE
     }
 
-    /// What the operation has reached through these names stays closed for as long.
-    pub(super) fn close(&mut self, names: &[Name], by: ClosingId, ends: Instant) {
+    /// What the operation has reached through these names stays closed for as long. So does what
+    /// others that have closed them have reached: these names do not lead there any more.
+    pub(super) fn close(&mut self, names: &[Name], by: ClosingId, ends: Instant, settings: &Settings) {
         for name in self.reached(names, by) {
             self.mark(&name, by, Mark { ends, is_reached: true });
         }
         names.iter().for_each(|name| self.mark(name, by, Mark { ends, is_reached: false }));
+        if self.rules.keep(Rule::ClosingsShareWhatTheyReach) {
+            for name in self.reached_by_others(names, by) {
+                self.mark_reached(&name, by, ends, settings);
+            }
+        }
     }
 
     /// Takes the operation's own marks of these names away, and no other's. Returns what it has
@@ -100,18 +106,34 @@ impl Closings {
             return;
         }
         for (by, mark) in self.marks_of(name).collect::<Vec<_>>() {
-            let had = self.marks.get(&(member.clone(), by));
-            let has_room = self.marks.len() < settings.reached_max
-                && self.bytes + MARK_BYTES + text(member) <= settings.bytes_max / MEMORY_CLOSINGS_SHARE / 2;
-            let mark = Mark { is_reached: true, ..mark };
-            if had.is_some_and(|had| !had.is_reached || had.ends >= mark.ends) {
-                continue;
-            } else if had.is_some() || has_room {
-                self.mark(member, by, mark);
-            } else if self.rules.keep(Rule::ReachBeyondTheLimitClosesDependents) {
-                self.mark(&Name::any_key(), by, mark);
-            }
+            self.mark_reached(member, by, mark.ends, settings);
         }
+    }
+
+    fn mark_reached(&mut self, name: &Name, by: ClosingId, ends: Instant, settings: &Settings) {
+        let had = self.marks.get(&(name.clone(), by));
+        let has_room = self.marks.len() < settings.reached_max
+            && self.bytes + MARK_BYTES + text(name) <= settings.bytes_max / MEMORY_CLOSINGS_SHARE / 2;
+        let mark = Mark { ends, is_reached: true };
+        if had.is_some_and(|had| !had.is_reached || had.ends >= ends) {
+            // It is closed for as long.
+        } else if had.is_some() || has_room {
+            self.mark(name, by, mark);
+        } else if self.rules.keep(Rule::ReachBeyondTheLimitClosesDependents) {
+            self.mark(&Name::any_key(), by, mark);
+        }
+    }
+
+    /// All that other operations have reached that have closed any of these names, for it is not
+    /// known through which.
+    fn reached_by_others(&self, names: &[Name], by: ClosingId) -> Vec<Name> {
+        let closers = names.iter().flat_map(|name| self.marks_of(name)).map(|(closer, _)| closer);
+        let others: BTreeSet<ClosingId> = closers.filter(|closer| *closer != by).collect();
+        if others.is_empty() {
+            return Vec::new();
+        }
+        let marks = self.marks.iter().filter(|((_, of), mark)| mark.is_reached && others.contains(of));
+        marks.map(|((name, _), _)| name.clone()).collect()
     }
 
     /// What an operation has reached through names that it has closed at once: these marks end at

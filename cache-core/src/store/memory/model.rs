@@ -163,6 +163,7 @@ fn each_rule_is_needed() {
         (MarksHaveAnOwner, "two changes around which a tag is closed"),
         (ReachedNamesAreClosed, "a change around which a tag is closed, and what declares what falls with it"),
         (ReachedNamesAreFenced, "a change around which a tag is closed, and what declares what falls with it"),
+        (ClosingsShareWhatTheyReach, "two changes around which a key is closed, and what declares what falls with it"),
         (ReachBeyondTheLimitClosesDependents, "a change that reaches more than there is room for"),
         (ReachBeyondTheLimitRaisesTheFloor, "a change that reaches more than there is room for"),
         (OpeningFences, "a change whose process dies while a tag is closed"),

@@ -53,6 +53,9 @@ pub(super) enum Rule {
     /// What a closed name reaches is closed as well: what depends on it without having consumed it
     /// is not reached any more.
     ReachedNamesAreClosed,
+    /// An operation that closes what another has closed closes what that has reached: its names do
+    /// not lead there any more.
+    ClosingsShareWhatTheyReach,
     /// What an operation has reached is fenced when it opens.
     ReachedNamesAreFenced,
     /// If there is no room to close what is reached, nothing is stored that depends on a key.

@@ -14,6 +14,9 @@ pub(super) struct Closing {
     /// The marks are there, as far as the process knows. Then nothing old is read from the COMMIT
     /// on, whatever becomes of the process.
     pub(super) is_marked: bool,
+    /// It begins only if another operation has something closed. What a finished one has removed
+    /// leads to nothing.
+    overlaps: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -27,7 +30,11 @@ enum Stage {
 
 impl Closing {
     pub(super) fn new(names: Vec<Name>, by: ClosingId) -> Self {
-        Self { names, by, stage: Stage::Close, is_marked: false }
+        Self { names, by, stage: Stage::Close, is_marked: false, overlaps: false }
+    }
+
+    pub(super) fn overlapping(names: Vec<Name>, by: ClosingId) -> Self {
+        Self { overlaps: true, ..Self::new(names, by) }
     }
 
     /// Whether a crash now makes a difference.
@@ -39,6 +46,9 @@ impl Closing {
 impl World {
     pub(super) fn step_closing(&mut self, mut closing: Closing) -> (String, Progress) {
         let (what, pending) = match closing.stage {
+            Stage::Close if closing.overlaps && self.state.closings.len() == 0 => {
+                return ("has nothing to overlap with".to_owned(), Progress::Done);
+            }
             Stage::Close => {
                 closing.is_marked = true;
                 let closed = self.state.close(&closing.names, closing.by, TTL, self.now).expect("room");

@@ -39,6 +39,8 @@ pub(super) enum Process {
     Put(&'static str),
     /// Changes the first source while what `Invalidate` would name is closed.
     Around(&'static str),
+    /// As `Around`, if it begins while another operation has something closed.
+    Overlap(&'static str),
     /// As `Put`, while the key is closed.
     PutAround(&'static str),
 }
@@ -195,6 +197,7 @@ impl Process {
             Self::Refresh(key) => Progress::Loading(vec![Frame::new(key, IfPresent::Ignore, token)]),
             Self::Invalidate(names) => Progress::Invalidating { names: named(names), began: None, walk: None },
             Self::Around(names) => Progress::Closing(Closing::new(named(names), ClosingId(token.0))),
+            Self::Overlap(names) => Progress::Closing(Closing::overlapping(named(names), ClosingId(token.0))),
             Self::PutAround(key) => {
                 let closes = Some(ClosingId(token.0));
                 Progress::Writing(Frame { closes, ..Frame::new(key, IfPresent::Ignore, token) })

@@ -1,6 +1,6 @@
 //! The programs. Kept small: what matters is who overtakes whom, not how many.
 
-use super::process::Process::{Around, Call, Clear, Invalidate, Put, PutAround, Refresh, Sweep};
+use super::process::Process::{Around, Call, Clear, Invalidate, Overlap, Put, PutAround, Refresh, Sweep};
 use super::{PROGRAM, Program};
 
 pub(super) const PROGRAMS: &[Program] = &[
@@ -244,6 +244,19 @@ pub(super) const PROGRAMS: &[Program] = &[
         mark_ends: 1,
         rests_on_marks: true,
         reached_max: 1,
+        ..PROGRAM
+    },
+    Program {
+        name: "two changes around which a key is closed, and what declares what falls with it",
+        stored: &["b"],
+        processes: &[Call("v"), Around("k"), Overlap("k")],
+        ..PROGRAM
+    },
+    Program {
+        name: "two changes of which the second closes what the first has reached",
+        stored: &["b"],
+        processes: &[Call("v"), Around("t"), Overlap("k")],
+        reached_max: 3,
         ..PROGRAM
     },
     Program { name: "clear", stored: &["b"], processes: &[Call("c"), Call("y"), Clear], expiries: 1, ..PROGRAM },

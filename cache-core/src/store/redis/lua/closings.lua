@@ -109,6 +109,88 @@ local function reached_marks(operation, ends)
   return reached
 end
 
+-- The marks that there are, with when they end, by their names and operations, and the names that
+-- operations have reached; once it is asked.
+local marks_by_name, reached_by
+
+local function find_marks()
+  marks_by_name, reached_by = {}, {}
+  if not redis.call('ZSCORE', clock_key, '!closed') then
+    return
+  end
+  local found = redis.call('ZRANGEBYSCORE', clock_key, mark_score(1e9), '(1', 'WITHSCORES')
+  for at = 1, #found, 2 do
+    local kind, operation, name = string.match(found[at], '^!(%a+):([^\n]*)\n(.*)$')
+    marks_by_name[name] = marks_by_name[name] or {}
+    marks_by_name[name][operation] = found[at + 1]
+    if kind == 'reached' then
+      reached_by[operation] = reached_by[operation] or {}
+      table.insert(reached_by[operation], name)
+    end
+  end
+end
+
+-- Closes names that an operation has reached, 100 at most, as far as there is room.
+local function close_reached(operation, names, ends)
+  local room, reached, marked = reached_max - marks_total(), {}, {}
+  for _, name in ipairs(names) do
+    local ends_of = marks_by_name[name] or {}
+    if ends_of[operation] then
+      -- Of a name that was given, there is no such mark.
+      redis.call('ZADD', clock_key, 'XX', 'GT', ends, '!reached:' .. operation .. '\n' .. name)
+    else
+      local own = #reached < room and name or '*'
+      ends_of = marks_by_name[own] or {}
+      if not ends_of[operation] then
+        reached[#reached + 1] = own
+        marked[#marked + 1] = ends
+        marked[#marked + 1] = '!reached:' .. operation .. '\n' .. own
+      end
+      marks_by_name[own], ends_of[operation] = ends_of, ends
+    end
+  end
+  in_slices('ZADD', clock_key, marked)
+  count_marks(reached, 1)
+end
+
+-- Members of the index of a name, 100 at most, are met by an invalidation. While the name is closed
+-- they are closed too, for as long.
+local function reach(name, keys)
+  if not marks_by_name then
+    find_marks()
+  end
+  local reached = {}
+  for at, key in ipairs(marks_by_name[name] and keys or {}) do
+    reached[at] = 'k' .. key
+  end
+  for operation, ends in pairs(marks_by_name[name] or {}) do
+    close_reached(operation, reached, ends)
+  end
+end
+
+-- All that other operations have reached that have closed any of these names, too, is closed for
+-- this one: the names do not lead there any more, and it is not known which did.
+local function take_over(operation, names, ends)
+  local members, is_taken = {}, { [operation] = true }
+  for at, name in ipairs(names) do
+    members[at] = '!closed:' .. name
+  end
+  for at, marks in ipairs(redis.call('ZMSCORE', clock_key, unpack(members))) do
+    if marks * mark_unit > 1 then
+      if not marks_by_name then
+        find_marks()
+      end
+      for other in pairs(marks_by_name[names[at]] or {}) do
+        local reached = not is_taken[other] and reached_by[other] or {}
+        is_taken[other] = true
+        for first = 1, #reached, 100 do
+          close_reached(operation, { unpack(reached, first, math.min(first + 99, #reached)) }, ends)
+        end
+      end
+    end
+  end
+end
+
 -- Closes names for an operation, `names_max` by all operations together; false if there is no room.
 local function close_names(operation, names, lasts_ms, names_max)
   end_marks()
@@ -133,6 +215,7 @@ local function close_names(operation, names, lasts_ms, names_max)
   redis.call('ZREM', clock_key, '!')
   in_slices('ZADD', clock_key, marked)
   count_marks(unmarked, 1)
+  take_over(operation, names, ends)
   return true
 end
 
@@ -162,51 +245,6 @@ local function open_names(operation, names)
     count_marks(reached, -1)
     overtake(reached)
     in_slices('ZADD', clock_key, later)
-  end
-end
-
--- The marks that there are, with when they end, by their names and operations; once it is asked.
-local marks_by_name
-
-local function find_marks()
-  marks_by_name = {}
-  if not redis.call('ZSCORE', clock_key, '!closed') then
-    return
-  end
-  local found = redis.call('ZRANGEBYSCORE', clock_key, mark_score(1e9), '(1', 'WITHSCORES')
-  for at = 1, #found, 2 do
-    local operation, name = string.match(found[at], '^!%a+:([^\n]*)\n(.*)$')
-    marks_by_name[name] = marks_by_name[name] or {}
-    marks_by_name[name][operation] = found[at + 1]
-  end
-end
-
--- Members of the index of a name, 100 at most, are met by an invalidation. While the name is closed
--- they are closed too, for as long.
-local function reach(name, keys)
-  if not marks_by_name then
-    find_marks()
-  end
-  for operation, ends in pairs(marks_by_name[name] or {}) do
-    local room, reached, marked = reached_max - marks_total(), {}, {}
-    for _, key in ipairs(keys) do
-      local own = #reached < room and 'k' .. key or '*'
-      local ends_of = marks_by_name['k' .. key] or {}
-      if ends_of[operation] then
-        -- Of a name that was given, there is no such mark.
-        redis.call('ZADD', clock_key, 'XX', 'GT', ends, '!reached:' .. operation .. '\n' .. 'k' .. key)
-      else
-        ends_of = marks_by_name[own] or {}
-        if not ends_of[operation] then
-          reached[#reached + 1] = own
-          marked[#marked + 1] = ends
-          marked[#marked + 1] = '!reached:' .. operation .. '\n' .. own
-        end
-        marks_by_name[own], ends_of[operation] = ends_of, ends
-      end
-    end
-    in_slices('ZADD', clock_key, marked)
-    count_marks(reached, 1)
   end
 end
 
