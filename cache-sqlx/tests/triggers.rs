@@ -290,7 +290,7 @@ async fn what_a_transaction_has_taken_and_not_done_falls_due() {
 async fn more_than_a_transaction_can_close_is_left_to_the_relays() {
     let (pool, outbox) = installed().await;
     let cache = Cache::in_memory();
-    for change in ["INSERT INTO flights SELECT i, 'DFW' FROM generate_series(10, 900) AS i", "TRUNCATE flights"] {
+    for change in ["INSERT INTO flights SELECT i, 'DFW' FROM generate_series(10, 9000) AS i", "TRUNCATE flights"] {
         cached(&cache, &[1, 500]).await;
         let mut tx = outbox.begin(&cache).await.unwrap();
         sqlx::query(change).execute(&mut *tx).await.unwrap();
