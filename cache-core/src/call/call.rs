@@ -19,9 +19,8 @@ use crate::paths::read::{Miss, Read, Terms};
 use crate::paths::refresh::Due;
 use crate::paths::subject::{Subject, counters_of};
 use crate::paths::verify::Verification;
-use crate::runtime::Runtime;
-use crate::runtime::Turn;
 use crate::runtime::provenance::Inside;
+use crate::runtime::{Runtime, Turn};
 
 /// One call of a cached function.
 #[must_use]
