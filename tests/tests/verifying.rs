@@ -42,6 +42,15 @@ impl App {
         Ok(self.rows.lock().unwrap().get(&id).copied().unwrap_or_default())
     }
 
+    /// A hit whose verification waits in its load, as later loads do.
+    async fn hit_that_waits(&self, id: u64) -> Gate {
+        let gate = Gate::new();
+        *self.gate.lock().unwrap() = Some(gate.clone());
+        row(self.clone(), id).await.unwrap();
+        gate.reached().await;
+        gate
+    }
+
     fn loads(&self) -> u64 {
         self.loads.load(Ordering::SeqCst)
     }
@@ -105,10 +114,7 @@ async fn an_invalidation_that_comes_during_the_load_explains_a_difference(store:
         (3, Invalidation::new().pattern("row:3*")),
     ] {
         row(app.clone(), id).await.unwrap();
-        let gate = Gate::new();
-        *app.gate.lock().unwrap() = Some(gate.clone());
-        row(app.clone(), id).await.unwrap();
-        gate.reached().await;
+        let gate = app.hit_that_waits(id).await;
         app.set(id, 100 + id);
         app.cache.invalidate(invalidation).await.unwrap();
         *app.gate.lock().unwrap() = None;
@@ -121,10 +127,7 @@ async fn an_invalidation_that_comes_during_the_load_explains_a_difference(store:
 async fn a_difference_under_a_closed_name_is_not_looked_at(store: TestStore) {
     let app = App::new(store.cache().await);
     row(app.clone(), 1).await.unwrap();
-    let gate = Gate::new();
-    *app.gate.lock().unwrap() = Some(gate.clone());
-    row(app.clone(), 1).await.unwrap();
-    gate.reached().await;
+    let gate = app.hit_that_waits(1).await;
     let closing = app.cache.close(Invalidation::new().tag("rows")).await.unwrap();
     app.set(1, 11);
     gate.open_for_good();
@@ -135,10 +138,7 @@ async fn a_difference_under_a_closed_name_is_not_looked_at(store: TestStore) {
 async fn a_value_that_was_loaded_anew_meanwhile_is_not_compared_any_more(store: TestStore) {
     let app = App::new(store.cache().await);
     row(app.clone(), 1).await.unwrap();
-    let gate = Gate::new();
-    *app.gate.lock().unwrap() = Some(gate.clone());
-    row(app.clone(), 1).await.unwrap();
-    gate.reached().await;
+    let gate = app.hit_that_waits(1).await;
     *app.gate.lock().unwrap() = None;
     app.set(1, 11);
     row::refresh(app.clone(), 1).await.unwrap();

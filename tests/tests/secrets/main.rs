@@ -4,7 +4,7 @@
 mod app;
 mod ear;
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use cache_core::{Cache, Credentials, Error, Invalidation};
@@ -17,15 +17,20 @@ use self::ear::{
     HEARD, PASSWORD, SECRETS, SPELLED, USER, VALUE, VERIFIED, holds_none, nothing_was_heard_of_secrets, words_of,
 };
 
+/// Neither what was said nor what is told to who asks. The latter may spell a key.
+async fn says_no_secret(app: &Arc<App>, said: &str) {
+    holds_none(said, &SECRETS);
+    holds_none(said, &[SPELLED]);
+    holds_none(&asked_for(app).await, &SECRETS);
+}
+
 each_store! {
 async fn a_store_that_works_says_no_secret(store: TestStore) {
     LazyLock::force(&HEARD);
     let app = small(Cache::builder().url(store.url()).namespace(store.namespace()));
     everything(&app).await;
     let text = said_of(&app.cache) + &errors_of(&app).await;
-    holds_none(&text, &SECRETS);
-    holds_none(&text, &[SPELLED]);
-    holds_none(&asked_for(&app).await, &SECRETS);
+    says_no_secret(&app, &text).await;
     nothing_was_heard_of_secrets("cache load");
     nothing_was_heard_of_secrets("values are not stored");
 }
@@ -53,9 +58,7 @@ async fn bytes_of_others_are_not_repeated(store: TestStore) {
     raw.command::<()>("RPUSH", &[&entry, VALUE]).await;
     everything(&app).await;
     let text = said_of(&app.cache) + &errors_of(&app).await;
-    holds_none(&text, &SECRETS);
-    holds_none(&text, &[SPELLED]);
-    holds_none(&asked_for(&app).await, &SECRETS);
+    says_no_secret(&app, &text).await;
     nothing_was_heard_of_secrets("cache load");
 }
 
@@ -81,9 +84,7 @@ async fn a_server_that_goes_away_is_told_of_without_secrets(store: TestStore) {
     let owed = app.cache.shutdown(Duration::from_millis(10)).await;
     assert!(!owed.is_empty());
     holds_none(&format!("{owed:?} {:?}", owed.to_json()), &SECRETS);
-    holds_none(&text, &SECRETS);
-    holds_none(&text, &[SPELLED]);
-    holds_none(&asked_for(&app).await, &SECRETS);
+    says_no_secret(&app, &text).await;
     raw.command::<()>("ACL", &["DELUSER", USER]).await;
     for about in ["an invalidation failed", "waited for the store", "Redis connection down"] {
         nothing_was_heard_of_secrets(about);
