@@ -39,6 +39,10 @@ mod what_json_loses {}
 #[doc = include_str!("../docs/round-trips.md")]
 mod round_trips {}
 
+#[cfg(all(doctest, feature = "macros"))]
+#[doc = include_str!("../docs/recipes.md")]
+mod recipes {}
+
 #[cfg(doctest)]
 #[doc = include_str!("../docs/explain.md")]
 mod explain {}
@@ -50,13 +54,25 @@ mod verify {}
 /// Pages about more than one item. Documentation alone: no program sees this module.
 // Their code is tested elsewhere: that of `first_app` is the crate `examples/first-app`, that of
 // `outbox` stands at `Invalidation::to_json`, that of `transactions` at `Cache::close`, that of
-// `testing` in `tests/tests/testing_page.rs`, and that of `round_trips`, `explain`,
+// `testing` in `tests/tests/testing_page.rs`, and that of `recipes`, `round_trips`, `explain`,
 // `verify` and `what_json_loses` above.
 #[cfg(all(doc, not(doctest)))]
 pub mod guide {
     #[cfg(feature = "macros")]
     #[doc = include_str!("../docs/first-app.md")]
     pub mod first_app {}
+
+    #[cfg(feature = "macros")]
+    #[doc = include_str!("../docs/how-it-works.md")]
+    #[doc = include_str!("../docs/plots/way-of-a-call.svg")]
+    #[doc = include_str!("../docs/plots/stale-fill.svg")]
+    #[doc = include_str!("../docs/plots/cascade.svg")]
+    #[doc = include_str!("../docs/plots/one-load.svg")]
+    pub mod how_it_works {}
+
+    #[cfg(feature = "macros")]
+    #[doc = include_str!("../docs/recipes.md")]
+    pub mod recipes {}
 
     #[doc = include_str!("../docs/freshness.md")]
     #[doc = include_str!("../docs/plots/early-refresh.svg")]
