@@ -118,6 +118,9 @@ pub mod guide {
     #[doc = include_str!("../docs/performance.md")]
     pub mod performance {}
 
+    #[doc = include_str!("../docs/litmus.md")]
+    pub mod litmus {}
+
     #[doc = include_str!("../docs/story.md")]
     #[doc = include_str!("../docs/plots/story.svg")]
     pub mod story {}

@@ -8,6 +8,7 @@ mod deny;
 mod fuzz;
 mod install;
 mod instructions;
+mod litmus;
 mod server;
 mod site;
 mod steps;
@@ -20,6 +21,7 @@ cargo xtask instructions [--bless]        count instructions and allocations of 
 cargo xtask fuzz [targets] [--seconds N] [--seed N]
                                           throw bytes and texts at whatever reads those of others
 cargo xtask site                          build the documentation as a book, and follow its links
+cargo xtask litmus [--write]              ask other libraries what they return after an invalidation
 cargo xtask bench [all | names] [--quick] [--write]
                                           measure beside raw redis-rs, other libraries and the naive way";
 
@@ -33,6 +35,7 @@ fn main() -> ExitCode {
         Some("fuzz") => fuzz::run(&rest),
         Some("instructions") => instructions::run(&rest),
         Some("site") => site::run(&rest),
+        Some("litmus") => litmus::run(&rest),
         Some("bench") => bench::run(&rest),
         _ => Err(USAGE.to_owned()),
     };
