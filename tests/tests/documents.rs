@@ -221,3 +221,23 @@ fn what_the_architecture_names_in_a_file_is_defined_there() {
     }
     assert!(checked > 20, "only {checked} names were found");
 }
+
+/// What is needed to be found on crates.io, and may be there: five keywords of 20 characters.
+#[test]
+fn every_published_crate_says_what_it_is() {
+    let crates = ["cache-core", "cache-macros", "cache-sqlx", "cache-otel", "cache-admin", "cache-cli"];
+    for name in crates {
+        let manifest = read(Path::new(name).join("Cargo.toml"));
+        let list = |key: &str| -> Vec<String> {
+            let line = manifest.lines().find_map(|line| line.strip_prefix(&format!("{key} = [")));
+            let line = line.unwrap_or_else(|| panic!("{name} has no {key}")).trim_end_matches(']');
+            line.split(", ").map(|word| word.trim_matches('"').to_owned()).collect()
+        };
+        let (keywords, categories) = (list("keywords"), list("categories"));
+        assert!(keywords.len() <= 5 && keywords.iter().all(|word| word.len() <= 20), "{name}: {keywords:?}");
+        assert!(categories.len() <= 5 && categories.contains(&"caching".to_owned()), "{name}: {categories:?}");
+        assert!(manifest.contains("\ndescription = \""), "{name} has no description");
+        let has_features = manifest.contains("\n[features]\n");
+        assert_eq!(manifest.contains("\n[package.metadata.docs.rs]\nall-features = true"), has_features, "{name}");
+    }
+}

@@ -9,6 +9,8 @@ mod fuzz;
 mod install;
 mod instructions;
 mod litmus;
+mod minimal_versions;
+mod semver;
 mod server;
 mod site;
 mod steps;
@@ -21,6 +23,8 @@ cargo xtask instructions [--bless]        count instructions and allocations of 
 cargo xtask fuzz [targets] [--seconds N] [--seed N]
                                           throw bytes and texts at whatever reads those of others
 cargo xtask site                          build the documentation as a book, and follow its links
+cargo xtask minimal-versions              build the libraries with the oldest dependencies that they say they take
+cargo xtask semver                        compare the public API with the last release (needs cargo-semver-checks)
 cargo xtask litmus [--write]              ask other libraries what they return after an invalidation
 cargo xtask bench [all | names] [--quick] [--write]
                                           measure beside raw redis-rs, other libraries and the naive way";
@@ -36,6 +40,8 @@ fn main() -> ExitCode {
         Some("instructions") => instructions::run(&rest),
         Some("site") => site::run(&rest),
         Some("litmus") => litmus::run(&rest),
+        Some("minimal-versions") => minimal_versions::run(&rest),
+        Some("semver") => semver::run(&rest),
         Some("bench") => bench::run(&rest),
         _ => Err(USAGE.to_owned()),
     };

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::install;
-use crate::steps::{announce, cargo, workspace};
+use crate::steps::{announce, cargo, copy, copy_all, workspace};
 
 mod items;
 mod links;
@@ -100,18 +100,4 @@ fn write(path: &Path, text: &str) -> Result<(), String> {
     let folder = path.parent().unwrap_or(Path::new("."));
     let written = fs::create_dir_all(folder).and_then(|()| fs::write(path, text));
     written.map_err(|error| format!("{}: {error}", path.display()))
-}
-
-fn copy(from: &Path, to: &Path) -> Result<(), String> {
-    let folder = to.parent().unwrap_or(Path::new("."));
-    let copied = fs::create_dir_all(folder).and_then(|()| fs::copy(from, to));
-    copied.map(|_| ()).map_err(|error| format!("{}: {error}", from.display()))
-}
-
-fn copy_all(from: &Path, to: &Path) -> Result<(), String> {
-    for entry in fs::read_dir(from).map_err(|error| format!("{}: {error}", from.display()))?.flatten() {
-        let (path, target) = (entry.path(), to.join(entry.file_name()));
-        if path.is_dir() { copy_all(&path, &target)? } else { copy(&path, &target)? }
-    }
-    Ok(())
 }

@@ -1,5 +1,6 @@
 //! Runs cargo and counts what passed.
 
+use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -14,6 +15,22 @@ pub(crate) fn cargo(arguments: &[&str]) -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.args(arguments).current_dir(workspace()).stdin(Stdio::null());
     command
+}
+
+/// Copies a file, and creates the folder that it goes to.
+pub(crate) fn copy(from: &Path, to: &Path) -> Result<(), String> {
+    let folder = to.parent().unwrap_or(Path::new("."));
+    let copied = fs::create_dir_all(folder).and_then(|()| fs::copy(from, to));
+    copied.map(|_| ()).map_err(|error| format!("{}: {error}", from.display()))
+}
+
+/// Copies a folder with all that is in it; what links lead to is copied as well.
+pub(crate) fn copy_all(from: &Path, to: &Path) -> Result<(), String> {
+    for entry in fs::read_dir(from).map_err(|error| format!("{}: {error}", from.display()))?.flatten() {
+        let (path, target) = (entry.path(), to.join(entry.file_name()));
+        if path.is_dir() { copy_all(&path, &target)? } else { copy(&path, &target)? }
+    }
+    Ok(())
 }
 
 /// The count of what was run so far.
