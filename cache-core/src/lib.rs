@@ -43,6 +43,18 @@ mod round_trips {}
 #[doc = include_str!("../docs/recipes.md")]
 mod recipes {}
 
+#[cfg(all(doctest, feature = "macros"))]
+#[doc = include_str!("../docs/coming-from-fastapi.md")]
+mod coming_from_fastapi {}
+
+#[cfg(all(doctest, feature = "macros"))]
+#[doc = include_str!("../docs/coming-from.md")]
+mod coming_from {}
+
+#[cfg(all(doctest, feature = "macros"))]
+#[doc = include_str!("../docs/assistants.md")]
+mod assistants {}
+
 #[cfg(doctest)]
 #[doc = include_str!("../docs/explain.md")]
 mod explain {}
@@ -54,8 +66,7 @@ mod verify {}
 /// Pages about more than one item. Documentation alone: no program sees this module.
 // Their code is tested elsewhere: that of `first_app` is the crate `examples/first-app`, that of
 // `outbox` stands at `Invalidation::to_json`, that of `transactions` at `Cache::close`, that of
-// `testing` in `tests/tests/testing_page.rs`, and that of `recipes`, `round_trips`, `explain`,
-// `verify` and `what_json_loses` above.
+// `testing` in `tests/tests/testing_page.rs`, and that of the others above.
 #[cfg(all(doc, not(doctest)))]
 pub mod guide {
     #[cfg(feature = "macros")]
@@ -73,6 +84,26 @@ pub mod guide {
     #[cfg(feature = "macros")]
     #[doc = include_str!("../docs/recipes.md")]
     pub mod recipes {}
+
+    #[cfg(feature = "macros")]
+    #[doc = include_str!("../docs/coming-from-fastapi.md")]
+    pub mod coming_from_fastapi {}
+
+    #[cfg(feature = "macros")]
+    #[doc = include_str!("../docs/coming-from.md")]
+    pub mod coming_from {}
+
+    #[cfg(feature = "macros")]
+    #[doc = include_str!("../docs/comparison.md")]
+    pub mod comparison {}
+
+    #[cfg(feature = "macros")]
+    #[doc = include_str!("../docs/faq.md")]
+    pub mod faq {}
+
+    #[cfg(feature = "macros")]
+    #[doc = include_str!("../docs/assistants.md")]
+    pub mod assistants {}
 
     #[doc = include_str!("../docs/freshness.md")]
     #[doc = include_str!("../docs/plots/early-refresh.svg")]

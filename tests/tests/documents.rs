@@ -241,3 +241,84 @@ fn every_published_crate_says_what_it_is() {
         assert_eq!(manifest.contains("\n[package.metadata.docs.rs]\nall-features = true"), has_features, "{name}");
     }
 }
+
+/// The rows of a page's tables without their heads, each with the head of its table.
+fn rows(page: &str) -> Vec<(Vec<&str>, Vec<&str>)> {
+    let mut rows = Vec::new();
+    let mut head = None;
+    for line in page.lines() {
+        let Some(line) = line.strip_prefix("| ").and_then(|line| line.strip_suffix(" |")) else {
+            head = if line.starts_with("|---") { head } else { None };
+            continue;
+        };
+        let cells: Vec<&str> = line.split(" | ").collect();
+        match &head {
+            None => head = Some(cells),
+            Some(head) => rows.push((head.clone(), cells)),
+        }
+    }
+    rows
+}
+
+fn sources(folder: &str, text: &mut String) {
+    for file in fs::read_dir(workspace().join(folder)).expect("a folder of sources").flatten() {
+        let name = format!("{folder}/{}", file.file_name().to_string_lossy());
+        if file.path().is_dir() {
+            sources(&name, text);
+        } else if name.ends_with(".rs") {
+            *text += &read(&name);
+        }
+    }
+}
+
+#[test]
+fn each_cell_of_the_comparison_names_a_test_or_a_source() {
+    let page = read("cache-core/docs/comparison.md");
+    let mut tests = String::new();
+    for folder in ["tests/tests", "cache-core/src"] {
+        sources(folder, &mut tests);
+    }
+    let rows = rows(&page);
+    assert!(rows.len() > 25, "only {} rows", rows.len());
+    for (head, cells) in rows {
+        assert_eq!(head.len(), cells.len(), "{cells:?}");
+        let own = quoted(cells[1]);
+        assert!(!own.is_empty(), "{}: no test is named", cells[0]);
+        for (name, _) in own {
+            let is_ui = workspace().join(format!("tests/ui/{name}.rs")).exists();
+            assert!(is_ui || tests.contains(&format!("fn {name}(")), "{}: there is no test {name}", cells[0]);
+        }
+        for (library, cell) in head.iter().zip(&cells).skip(2) {
+            assert!(library.contains(|c: char| c.is_ascii_digit()), "{library} has no version");
+            let source = ["README", "docs", "examples/"].iter().any(|source| cell.contains(source));
+            assert!(*cell == "–" || source, "{}: {library} has no source", cells[0]);
+        }
+    }
+}
+
+#[test]
+fn the_page_for_assistants_has_every_option() {
+    let page = read("cache-core/docs/assistants.md");
+    let words = |text: &str| -> BTreeSet<String> {
+        text.split('"').skip(1).step_by(2).filter(|word| !word.contains(' ')).map(ToOwned::to_owned).collect()
+    };
+    let cached = read("cache-macros/src/cached/parse.rs");
+    let (_, table) = cached.split_once("const OPTIONS: ").expect("the table of options");
+    let known = |file: &str| {
+        let source = read(format!("cache-macros/src/{file}/parse.rs"));
+        let (_, list) = source.split_once("const KNOWN: ").expect("the list of options");
+        words(list.split(';').next().unwrap_or_default())
+    };
+    let options = [
+        ("#[cached(…)]", words(table.split("];").next().unwrap_or_default())),
+        ("#[invalidates(…)]", known("invalidates")),
+        ("#[write_through(call, …)]", known("write_through")),
+        ("#[cacheable(…)]", known("cacheable")),
+    ];
+    for (attribute, options) in options {
+        let row = page.lines().find_map(|line| line.strip_prefix(&format!("| `{attribute}` | ")));
+        let row = row.unwrap_or_else(|| panic!("no row for {attribute}"));
+        let told: BTreeSet<String> = quoted(row).into_iter().map(|(option, _)| option.to_owned()).collect();
+        assert!(options.len() > 3 && told == options, "{attribute}: {told:?} and {options:?}");
+    }
+}
