@@ -46,14 +46,17 @@ pub(crate) fn run(arguments: &[String]) -> Result<bool, String> {
             copy(&workspace().join(&image), &site.join("src").join(page::image(&image)))?;
         }
         write(&site.join("src").join(&chapter.name), &translated.text)?;
+        if chapter.source == ASSISTANTS {
+            // Beside the book, which copies it: nobody turns its links to chapters into others.
+            write(&site.join("src/llms.txt"), &translated.text.replace(".md)", ".html)"))?;
+        }
     }
     write(&site.join("src/SUMMARY.md"), &summary.text)?;
-    copy(&workspace().join("site/book.toml"), &site.join("book.toml"))?;
+    for file in ["book.toml", "book.css"] {
+        copy(&workspace().join("site").join(file), &site.join(file))?;
+    }
     build(&mdbook, &site)?;
     let book = site.join("book");
-    if summary.chapters.iter().any(|chapter| chapter.source == ASSISTANTS) {
-        copy(&workspace().join(ASSISTANTS), &book.join("llms.txt"))?;
-    }
     copy_all(&api, &book.join("api"))?;
     let followed = links::check(&book, &mut faults)?;
     for fault in &faults {
