@@ -7,6 +7,7 @@ import { createCache } from "cache-manager";
 import { Cacheable } from "cacheable";
 import { Keyv } from "keyv";
 
+const AGE = 50; // milliseconds: for longer than what is to be refreshed is fresh
 const TURNS = 200; // of the event loop, after which everything waits for the gate or has ended
 
 const manifest = JSON.parse(readFileSync(new URL("package.json", import.meta.url)));
@@ -20,15 +21,16 @@ async function settle() {
 }
 
 // Some libraries compare times: what is stored in the millisecond of an invalidation counts as from before it.
-async function nextMilliseconds() {
+async function passTime(milliseconds) {
   const start = Date.now();
-  while (Date.now() < start + 2) await new Promise(setImmediate);
+  while (Date.now() < start + milliseconds) await new Promise(setImmediate);
 }
 
 // A load reads, the data change, the invalidation returns, the load ends: what does a later call return?
 async function overtaken(library, experiment, make) {
   let value = "old";
   let loads = 0;
+  const held = experiment === "refresh" ? 2 : 1;
   let reach;
   let open;
   const reached = new Promise((resolve) => (reach = resolve));
@@ -36,18 +38,22 @@ async function overtaken(library, experiment, make) {
   const load = async () => {
     loads += 1;
     const read = value;
-    if (loads === 1) {
+    if (loads === held) {
       reach();
       await gate;
     }
     return read;
   };
   const { get, invalidate } = make(load);
+  if (experiment === "refresh") {
+    await get();
+    await passTime(AGE);
+  }
   const loading = get();
   await reached;
   value = "new";
   await invalidate();
-  await nextMilliseconds();
+  await passTime(2);
   let later;
   if (experiment === "joined") {
     later = get();
@@ -63,10 +69,11 @@ const ways = (how, all) => ({ invalidate: all[how] ?? all.key });
 
 function bentocache(how) {
   return (load) => {
+    const ages = how === "refresh" ? { ttl: "10ms", grace: "1m", timeout: 0 } : { ttl: "1m" };
     const store = bentostore().useL1Layer(memoryDriver({ maxSize: "1mb" }));
     const cache = new BentoCache({ default: "memory", stores: { memory: store } });
     return {
-      get: () => cache.getOrSet({ key: "item", ttl: "1m", tags: ["items"], factory: load }),
+      get: () => cache.getOrSet({ key: "item", tags: ["items"], factory: load, ...ages }),
       ...ways(how, {
         key: () => cache.delete({ key: "item" }),
         tag: () => cache.deleteByTag({ tags: ["items"] }),
@@ -80,7 +87,7 @@ function cacheManager(how) {
   return (load) => {
     const cache = createCache();
     return {
-      get: () => cache.wrap("item", load, 60_000),
+      get: () => cache.wrap("item", load, 60_000, how === "refresh" ? 59_990 : undefined),
       ...ways(how, { key: () => cache.del("item"), everything: () => cache.clear() }),
     };
   };
@@ -117,7 +124,7 @@ function keyv(how) {
   };
 }
 
-for (const how of ["key", "tag", "everything", "joined"]) await overtaken("bentocache", how, bentocache(how));
-for (const how of ["key", "everything", "joined"]) await overtaken("cache-manager", how, cacheManager(how));
+for (const how of ["key", "tag", "everything", "joined", "refresh"]) await overtaken("bentocache", how, bentocache(how));
+for (const how of ["key", "everything", "joined", "refresh"]) await overtaken("cache-manager", how, cacheManager(how));
 for (const how of ["key", "tag", "everything", "joined"]) await overtaken("cacheable", how, cacheable(how));
 for (const how of ["key", "everything"]) await overtaken("keyv", how, keyv(how));

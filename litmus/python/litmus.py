@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import datetime
 import threading
 import time
 from importlib.metadata import version
@@ -10,19 +11,20 @@ import aiocache
 import cashews
 from dogpile.cache import make_region
 
+AGE = 0.05  # seconds: for longer than what is to be refreshed is fresh
 TURNS = 200  # of the event loop, after which every task waits for a gate or has ended
 
 
 class Source:
-    """What is cached. Its first load reads, and then stands at a gate."""
+    """What is cached. One load, the first if nothing else is said, reads, and then stands at a gate."""
 
-    def __init__(self, event):
-        self.value, self.loads = "old", 0
+    def __init__(self, event, held=1):
+        self.value, self.loads, self.held = "old", 0, held
         self.reached, self.gate = event(), event()
 
     def read(self):
         self.loads += 1
-        return self.value, self.loads == 1
+        return self.value, self.loads == self.held
 
 
 def report(library, experiment, answer):
@@ -34,30 +36,33 @@ async def settle():
         await asyncio.sleep(0)
 
 
-def next_milliseconds():
+def pass_time(seconds=0.002):
     """Some libraries compare times: what is stored in the millisecond of an invalidation counts as from before it."""
     start = time.time()
-    while time.time() < start + 0.002:
+    while time.time() < start + seconds:
         pass
 
 
 async def overtaken(library, experiment, make):
     """A load reads, the data change, the invalidation returns, the load ends: what does a later call return?"""
-    source = Source(asyncio.Event)
+    source = Source(asyncio.Event, held=2 if experiment == "refresh" else 1)
 
     async def load():
-        value, first = source.read()
-        if first:
+        value, is_held = source.read()
+        if is_held:
             source.reached.set()
             await source.gate.wait()
         return value
 
     async with make(load) as (get, invalidate):
+        if experiment == "refresh":
+            await get()
+            pass_time(AGE)
         loading = asyncio.create_task(get())
         await source.reached.wait()
         source.value = "new"
         await invalidate()
-        next_milliseconds()
+        pass_time()
         later = None
         if experiment == "joined":
             later = asyncio.create_task(get())
@@ -73,7 +78,11 @@ async def with_cashews(load, how):
     cache = cashews.Cache()
     cache.setup("mem://")
 
-    @cache(ttl="1m", key="item", tags=["items"])
+    decorator = cache(ttl="1m", key="item", tags=["items"])
+    if how == "refresh":
+        decorator = cache.early(ttl="1m", early_ttl=datetime.timedelta(milliseconds=10), key="item")
+
+    @decorator
     async def get():
         return await load()
 
@@ -100,8 +109,8 @@ def with_dogpile(how):
     source = Source(threading.Event)
 
     def load():
-        value, first = source.read()
-        if first:
+        value, is_held = source.read()
+        if is_held:
             source.reached.set()
             source.gate.wait()
         return value
@@ -115,7 +124,7 @@ def with_dogpile(how):
     source.reached.wait()
     source.value = "new"
     region.invalidate(hard=True) if how == "everything" else region.delete("item")
-    next_milliseconds()
+    pass_time()
     later = threading.Thread(target=get, args=(second,))
     if how == "joined":
         later.start()
@@ -128,7 +137,7 @@ def with_dogpile(how):
 
 
 async def main():
-    for how in ["key", "tag", "everything", "joined"]:
+    for how in ["key", "tag", "everything", "joined", "refresh"]:
         await overtaken("cashews", how, lambda load: with_cashews(load, how))
     for how in ["key", "everything", "joined"]:
         await overtaken("aiocache", how, lambda load: with_aiocache(load, how))

@@ -11,11 +11,12 @@ const PAGE: &str = "cache-core/docs/litmus.md";
 const BEGIN: &str = "<!-- cargo xtask litmus -->\n";
 const END: &str = "<!-- end -->";
 /// What is done while a load is under way, as the programs call it and as the page does.
-const EXPERIMENTS: [(&str, &str); 4] = [
+const EXPERIMENTS: [(&str, &str); 5] = [
     ("key", "its key is deleted"),
     ("tag", "its tag"),
     ("everything", "everything"),
     ("joined", "its key; a call that begins then"),
+    ("refresh", "its key, during a refresh"),
 ];
 
 /// Asks all libraries and prints the table. With `--write` it replaces the one on the page.
@@ -131,8 +132,8 @@ mod tests {
     #[test]
     fn what_is_printed_becomes_a_table() {
         let answers = "cache-core\t0.1.0\tkey\tnew\nother\t2.0\tkey\told\ncache-core\t0.1.0\ttag\tnew\n";
-        let head = "| library | its key is deleted | its tag | everything | its key; a call that begins then |\n";
-        let rows = "|---|---|---|---|---|\n| cache-core | new | new | – | – |\n| other 2.0 | **old** | – | – | – |\n";
+        let head = "| library | its key is deleted | its tag | everything | its key; a call that begins then | its key, during a refresh |\n";
+        let rows = "|---|---|---|---|---|---|\n| cache-core | new | new | – | – | – |\n| other 2.0 | **old** | – | – | – | – |\n";
         assert_eq!(table(answers), Ok(format!("{head}{rows}")));
         assert!(table("other\t2.0\tkey\tneither").is_err());
         assert!(table("other\t2.0\tunknown\tnew").is_err());

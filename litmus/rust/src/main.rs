@@ -16,23 +16,27 @@ use tokio::task::LocalSet;
 /// Turns of the runtime, after which every task waits for the gate or has ended.
 const TURNS: usize = 200;
 
-/// What is cached. Its first load reads, and then stands at a gate.
+/// For longer than what is to be refreshed is fresh.
+const AGE: Duration = Duration::from_millis(50);
+
+/// What is cached. One load reads, and then stands at a gate.
 struct Source {
     is_new: AtomicBool,
     loads: AtomicU64,
+    held: AtomicU64,
     reached: Notify,
     gate: Notify,
 }
 
 impl Source {
     const fn new() -> Self {
-        let (is_new, loads) = (AtomicBool::new(false), AtomicU64::new(0));
-        Self { is_new, loads, reached: Notify::const_new(), gate: Notify::const_new() }
+        let (is_new, loads, held) = (AtomicBool::new(false), AtomicU64::new(0), AtomicU64::new(0));
+        Self { is_new, loads, held, reached: Notify::const_new(), gate: Notify::const_new() }
     }
 
     async fn load(&self) -> String {
         let read = if self.is_new.load(Ordering::SeqCst) { "new" } else { "old" };
-        if self.loads.fetch_add(1, Ordering::SeqCst) == 0 {
+        if self.loads.fetch_add(1, Ordering::SeqCst) == self.held.load(Ordering::SeqCst) {
             self.reached.notify_one();
             self.gate.notified().await;
         }
@@ -46,10 +50,9 @@ async fn settle() {
     }
 }
 
-/// Libraries that compare times may have a clock of milliseconds.
-fn next_milliseconds() {
+fn pass_time(time: Duration) {
     let start = Instant::now();
-    while start.elapsed() < Duration::from_millis(2) {
+    while start.elapsed() < time {
         std::hint::spin_loop();
     }
 }
@@ -65,11 +68,16 @@ async fn overtaken<G>(
 ) where
     G: Future<Output = String> + 'static,
 {
+    if experiment == "refresh" {
+        source.held.store(1, Ordering::SeqCst);
+        get().await;
+        pass_time(AGE);
+    }
     let loading = tokio::task::spawn_local(get());
     source.reached.notified().await;
     source.is_new.store(true, Ordering::SeqCst);
     invalidate.await;
-    next_milliseconds();
+    pass_time(Duration::from_millis(2)); // libraries that compare times may have a clock of milliseconds
     let later = (experiment == "joined").then(|| tokio::task::spawn_local(get()));
     settle().await;
     source.gate.notify_one();
@@ -96,6 +104,20 @@ mod ours {
     pub(super) async fn item(cache: cache_core::Cache, source: &'static Source) -> String {
         source.load().await
     }
+
+    #[derive(Clone, Copy)]
+    pub(super) struct At(pub(super) &'static Source);
+
+    #[cache_core::cached(
+        prefix = "aging",
+        ttl = "10ms",
+        stale_while_revalidate = "60s",
+        skip(cache, at),
+        cache = cache
+    )]
+    pub(super) async fn aging(cache: cache_core::Cache, at: At) -> String {
+        at.0.load().await
+    }
 }
 
 async fn cache_core() {
@@ -114,6 +136,10 @@ async fn cache_core() {
         };
         overtaken(NAME, experiment, source, || ours::item(cache.clone(), source), invalidate).await;
     }
+    let (cache, source) = (cache_core::Cache::in_memory(), source!());
+    let invalidate =
+        async { assert_eq!(cache.invalidate_key(ours::aging::key()).await.map(|done| done.entries).ok(), Some(1)) };
+    overtaken(NAME, "refresh", source, || ours::aging(cache.clone(), ours::At(source)), invalidate).await;
 }
 
 mod peer {
