@@ -93,6 +93,20 @@ fn every_page_is_part_of_the_documentation() {
 }
 
 #[test]
+fn every_page_is_a_chapter_of_the_book() {
+    let summary = read("site/SUMMARY.md");
+    for page in documents() {
+        let page = page.strip_prefix(workspace()).expect("a document of the workspace").to_string_lossy().into_owned();
+        // The root page of rustdoc is the introduction there; here the README is.
+        let is_for_readers = page.starts_with("cache-core/docs/") && !page.ends_with("/crate.md");
+        assert!(
+            !is_for_readers || summary.contains(&format!("](../{page})")),
+            "`site/SUMMARY.md` does not name {page}"
+        );
+    }
+}
+
+#[test]
 fn the_readme_and_the_page_on_operating_show_the_same_user() {
     let user = |page: &str| {
         let rest = page.split("\nredis-cli ACL SETUSER ").nth(1).expect("a user").to_owned();
