@@ -55,6 +55,18 @@ mod coming_from {}
 #[doc = include_str!("../docs/assistants.md")]
 mod assistants {}
 
+#[cfg(all(doctest, feature = "macros"))]
+#[doc = include_str!("../docs/dependencies.md")]
+mod dependencies {}
+
+#[cfg(all(doctest, feature = "macros"))]
+#[doc = include_str!("../docs/one-load.md")]
+mod one_load {}
+
+#[cfg(all(doctest, feature = "macros"))]
+#[doc = include_str!("../docs/near.md")]
+mod near {}
+
 #[cfg(doctest)]
 #[doc = include_str!("../docs/explain.md")]
 mod explain {}
@@ -104,6 +116,18 @@ pub mod guide {
     #[cfg(feature = "macros")]
     #[doc = include_str!("../docs/assistants.md")]
     pub mod assistants {}
+
+    #[cfg(feature = "macros")]
+    #[doc = include_str!("../docs/dependencies.md")]
+    pub mod dependencies {}
+
+    #[cfg(feature = "macros")]
+    #[doc = include_str!("../docs/one-load.md")]
+    pub mod one_load {}
+
+    #[cfg(feature = "macros")]
+    #[doc = include_str!("../docs/near.md")]
+    pub mod near {}
 
     #[doc = include_str!("../docs/freshness.md")]
     #[doc = include_str!("../docs/plots/early-refresh.svg")]
