@@ -286,6 +286,9 @@ pub(crate) const HOLD_MAX: Duration = Duration::from_secs(3_600);
 /// Most fences of a store. Beyond that the oldest fences are dropped into the floor. The scripts
 /// have the number too (`time.lua`).
 pub(crate) const FENCES_MAX: usize = 100_000;
+/// Names that one look at what was invalidated tells. Of more it says everything: what is kept
+/// outside is then thrown away whole, which is cheaper than so many names one by one.
+pub(crate) const TRAIL_NAMES_MAX: usize = 2_000;
 /// The embedded store's fences may take one part in so many of its size: what is invalidated must
 /// not push out what is read.
 pub(crate) const MEMORY_FENCES_SHARE: usize = 4;

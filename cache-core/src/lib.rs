@@ -242,6 +242,7 @@ pub use observe::{
 };
 pub use runtime::feed::{InvalidationFeed, InvalidationRecord};
 pub use runtime::provenance::{in_current_load, observe};
+pub use runtime::trace::Trace;
 
 pub use paths::closing::Closing;
 pub use paths::explain::{
@@ -250,6 +251,7 @@ pub use paths::explain::{
 };
 pub use paths::listing::{Listing, ListingCursor};
 pub use paths::preview::{Preview, PreviewEntry, PreviewLimit, PreviewStop};
+pub use paths::trail::{InvalidationTrail, TrailStep};
 pub use paths::write_through::Put;
 pub use store::StoreKey;
 #[cfg(feature = "redis")]

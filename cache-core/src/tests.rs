@@ -25,6 +25,7 @@ mod round_trips;
 mod sharing;
 mod shutdown;
 mod standing_in;
+mod tracing;
 mod unkept;
 mod values;
 mod verifying;

@@ -1,5 +1,7 @@
 //! What a cache tells of its entries and of what becomes of them, and changes nothing.
 
+use std::future::Future;
+
 use super::Cache;
 use crate::error::{Error, ErrorKind};
 use crate::invalidation::Invalidation;
@@ -7,7 +9,10 @@ use crate::name::IntoKeyName;
 use crate::paths::explain::{self, Explanation};
 use crate::paths::listing::Listing;
 use crate::paths::preview::{self, Preview};
+use crate::paths::trail::InvalidationTrail;
 use crate::runtime::feed::InvalidationFeed;
+use crate::runtime::provenance;
+use crate::runtime::trace::Trace;
 use crate::store::{Catalogue, StoreKey};
 
 impl Cache {
@@ -125,6 +130,57 @@ impl Cache {
     /// ```
     pub fn physical_key(&self, of: StoreKey<'_>) -> Option<String> {
         self.runtime.store.as_ref()?.physical_key(of)
+    }
+
+    /// What every process invalidates on this store from the first look on, to be asked look by
+    /// look: for whoever keeps outside what was made from cached values. The crate `cache-http`
+    /// purges a CDN by it.
+    ///
+    /// # Example
+    /// ```
+    /// # use cache_core::{Cache, Cause};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), cache_core::Error> {
+    /// # let cache = Cache::in_memory();
+    /// let mut trail = cache.follow_invalidations();
+    /// assert!(trail.look().await?.is_everything(), "nothing is known of what was before");
+    /// cache.peer().invalidate_tag("airport:DFW").await?;
+    /// assert_eq!(trail.look().await?.names(), [Cause::Tag("airport:DFW".to_owned())]);
+    /// assert!(trail.look().await?.is_empty());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn follow_invalidations(&self) -> InvalidationTrail {
+        InvalidationTrail::new(self.runtime.clone())
+    }
+
+    /// Runs `future`, and says what its output was made from: the names of every cached call
+    /// inside, and for how long all of it is fresh. For whoever keeps the output outside of this
+    /// cache, as a CDN keeps a response.
+    ///
+    /// The calls are those of a load: none is served a stale value, a copy (`near`) or a hit that
+    /// is verified. A task that is spawned inside is traced if [`in_current_load`] wraps it.
+    ///
+    /// [`in_current_load`]: crate::in_current_load
+    ///
+    /// # Cost
+    /// That of a call inside a load: the names of every hit are read.
+    ///
+    /// # Example
+    /// ```
+    /// # use cache_core::{Cache, Cause};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// # let cache = Cache::in_memory();
+    /// let load = || async { Ok::<_, std::convert::Infallible>(42) };
+    /// let (answer, trace) = cache.trace(cache.get_or_load("answer", load)).await;
+    /// assert_eq!(answer, Ok(42));
+    /// assert_eq!(trace.names(), [Cause::Key("answer".to_owned())]);
+    /// assert!(trace.fresh_for().is_some_and(|left| !left.is_zero()));
+    /// # }
+    /// ```
+    pub fn trace<F: Future>(&self, future: F) -> impl Future<Output = (F::Output, Trace)> + use<F> {
+        provenance::trace(self.runtime.id, self.runtime.config.names_max, future)
     }
 
     /// The invalidations and writes of this cache in this process from now on, each when it has

@@ -396,6 +396,9 @@ impl Filling {
             Ok(FillReply::Refused(Refusal::ForeignIncarnation)) => subject.runtime.near.forget_all(),
             _ => subject.drop_copies(),
         }
+        if let Ok(FillReply::Stored) = reply {
+            subject.lasts(|| prepared.fresh_for);
+        }
         subject.note_fill(match reply {
             Ok(reply) => prepared.outcome(&subject, reply),
             Err(_) => Event::NotStored(NotStored::Unanswered),

@@ -16,6 +16,7 @@ pub(crate) mod recovery;
 pub(crate) mod refresh;
 pub(crate) mod stamp;
 pub(crate) mod subject;
+pub(crate) mod trail;
 pub(crate) mod verify;
 pub(crate) mod wait;
 pub(crate) mod window;

@@ -2,6 +2,7 @@
 //! then load. Nothing in it is generic, so it is compiled once.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -247,6 +248,12 @@ impl Read {
         };
         self.subject.note(event);
         self.subject.record(result);
+        // What stands in for a load is not fresh, and has no lifetime.
+        if found.kind != HitKind::StandIn {
+            let fresh_until_ms = found.entry.header().soft_expires_at_ms;
+            let left_ms = || fresh_until_ms.saturating_sub(self.subject.runtime.wall_ms());
+            self.subject.lasts(|| Duration::from_millis(left_ms()));
+        }
         found.due
     }
 

@@ -35,6 +35,8 @@ pub(crate) struct Prepared {
     pub(crate) value: Bytes,
     /// The names that the entry belongs to, sorted, without its own key.
     names: Vec<Name>,
+    /// How long it is fresh.
+    pub(crate) fresh_for: Duration,
     /// How long the store keeps the entry, stale windows included.
     ttl: Duration,
     clock: ClockReading,
@@ -74,11 +76,11 @@ impl Prepared {
             }
             Encoding::Err => return Err(NotStored::NotWanted),
         };
-        let (value, ttl) = stamp(subject, &names, payload, (ttl, freshness), origin.cost)?;
+        let (value, fresh_for, ttl) = stamp(subject, &names, payload, (ttl, freshness), origin.cost)?;
         let learned = learned.zip(policy.adaptive.as_ref()).map(|(learned, adaptive)| {
             (Bytes::copy_from_slice(&learned.entry_lives(ttl).encode()), Learned::kept_for(adaptive, ttl))
         });
-        Ok(Self { value, names, ttl, clock: origin.clock, learned, overtaking })
+        Ok(Self { value, names, fresh_for, ttl, clock: origin.clock, learned, overtaking })
     }
 
     /// What has become of it.
@@ -103,7 +105,7 @@ impl Prepared {
 
     /// The command to send. Writes, and loads without a lease, pass a token that holds no lease.
     pub(crate) fn fill<'a>(&'a self, key: &'a str, token: Token) -> Fill<'a> {
-        let Self { value, names, ttl, clock, learned, overtaking: _ } = self;
+        let Self { value, names, ttl, clock, learned, .. } = self;
         Fill { key, value: value.clone(), names, ttl: *ttl, clock, token, learned: learned.clone() }
     }
 }
@@ -132,15 +134,15 @@ fn names(subject: &Subject, declared: Names, mut inherited: Lineage) -> Result<(
     Ok((names.into_iter().collect(), overtaking))
 }
 
-/// Adds the header. A `payload` of `None` makes a negative entry. Also returns how long the store
-/// is to keep the entry.
+/// Adds the header. A `payload` of `None` makes a negative entry. Also returns how long the entry
+/// is fresh, and how long the store is to keep it.
 fn stamp(
     subject: &Subject,
     names: &[Name],
     payload: Option<Vec<u8>>,
     (ttl, freshness): (Duration, Freshness),
     cost: Duration,
-) -> Result<(Bytes, Duration), NotStored> {
+) -> Result<(Bytes, Duration, Duration), NotStored> {
     let Subject { runtime, policy, fingerprint, .. } = subject;
     let jitter = policy.jitter.unwrap_or(runtime.config.jitter);
     let lifetime = freshness.lifetime(ttl, jitter, fastrand::f64());
@@ -162,7 +164,7 @@ fn stamp(
     if value.len() > runtime.config.value_bytes_max {
         return Err(NotStored::TooLarge);
     }
-    Ok((value, Duration::from_millis(hard_ms)))
+    Ok((value, Duration::from_millis(soft_ms), Duration::from_millis(hard_ms)))
 }
 
 fn learn(adaptive: &AdaptiveTtl, origin: &Origin, payload: &[u8]) -> Learned {

@@ -1,6 +1,7 @@
 //! What a call is about.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::recovery;
 use crate::entry::Fingerprint;
@@ -8,6 +9,7 @@ use crate::key::{EntryKey, Policy};
 use crate::name::Name;
 use crate::observe::{CallMark, CallResult, Event, SharedCounters};
 use crate::runtime::debts::Outset;
+use crate::runtime::trace::TracedLifetime;
 use crate::runtime::{Clash, Runtime, provenance};
 use crate::store::{Recall, Store};
 
@@ -121,6 +123,14 @@ impl Subject {
         provenance::record(result, &self.policy.prefix, self.called().map(|key| &**key))
     }
 
+    /// Tells whoever traces this task how long the value lasts that the call is served.
+    pub(crate) fn lasts(&self, fresh_for: impl FnOnce() -> Duration) {
+        provenance::lasts(|| {
+            let stale_while_revalidate = self.policy.freshness.stale_while_revalidate;
+            TracedLifetime { fresh_for: fresh_for(), stale_while_revalidate }
+        });
+    }
+
     pub(crate) fn note(&self, event: Event<'_>) {
         self.counters.note(event);
     }
@@ -141,6 +151,7 @@ impl Subject {
     pub(crate) fn hand_over(&self) {
         if provenance::in_load() {
             provenance::hand_over(self.runtime.id, self.name().as_ref());
+            provenance::call_begins();
         }
     }
 }

@@ -12,6 +12,7 @@ mod runtime;
 mod schedules;
 pub(crate) mod scoped;
 pub(crate) mod single_flight;
+pub(crate) mod trace;
 mod turn;
 mod unstored;
 mod verifications;

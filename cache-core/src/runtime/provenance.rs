@@ -15,6 +15,8 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use super::scoped;
+use super::trace::{LifetimeTracer, Trace, TracedLifetime};
+use crate::invalidation::Cause;
 use crate::name::Name;
 use crate::observe::{CallLog, CallMark, CallObserver, CallResult, LoadSpan, NotStored};
 
@@ -35,6 +37,8 @@ pub(crate) struct Scope {
     is_load: bool,
     /// Who is told of the calls inside.
     observer: Option<Arc<CallObserver>>,
+    /// Of a traced future: is told how long what its own calls are served lasts.
+    tracer: Option<Arc<LifetimeTracer>>,
     collected: Mutex<Lineage>,
     /// The time that the outermost call has lost so far to a store that did not answer, in µs.
     lost_us: Arc<AtomicU64>,
@@ -106,6 +110,12 @@ impl Lineage {
         let fenced = !self.invalidated.is_empty() && names.any(|name| self.invalidated.contains(name.borrow()));
         Overtaking { fenced, swept: self.swept }
     }
+
+    fn trace(&self, lifetime: Option<TracedLifetime>) -> Trace {
+        let is_current = self.untraceable.is_none() && self.overtakes(&self.names) == Overtaking::default();
+        let names = self.names.iter().map(Cause::of).collect();
+        Trace::new(names, !self.overflowed, lifetime.filter(|_| is_current))
+    }
 }
 
 impl Scope {
@@ -129,14 +139,15 @@ impl Scope {
         let outer = parent.as_ref().filter(|parent| parent.is_load);
         let lost_us = outer.map(|outer| outer.lost_us.clone()).unwrap_or_default();
         let observer = parent.as_ref().and_then(|parent| parent.observer.clone());
-        let collected = Mutex::default();
-        Arc::new(Self { cache_id, key, keys, names_max, parent, is_load: true, observer, collected, lost_us })
+        let (tracer, collected) = (None, Mutex::default());
+        Arc::new(Self { cache_id, key, keys, names_max, parent, is_load: true, observer, tracer, collected, lost_us })
     }
 
     /// A future that is observed. It is in the loads that it was in before, and in no other.
     fn observed(parent: Option<Arc<Scope>>, observer: Arc<CallObserver>) -> Arc<Self> {
         let is_load = parent.as_ref().is_some_and(|parent| parent.is_load);
         let lost_us = parent.as_ref().map(|parent| parent.lost_us.clone()).unwrap_or_default();
+        let tracer = parent.as_ref().and_then(|parent| parent.tracer.clone());
         Arc::new(Self {
             cache_id: u128::MAX,
             key: None,
@@ -145,9 +156,20 @@ impl Scope {
             parent,
             is_load,
             observer: Some(observer),
+            tracer,
             collected: Mutex::default(),
             lost_us,
         })
+    }
+
+    /// A future that is traced: its calls are those of a load that has no entry.
+    fn traced(cache_id: u128, names_max: usize) -> (Arc<Self>, Arc<LifetimeTracer>) {
+        let tracer = Arc::<LifetimeTracer>::default();
+        let mut scope = Self::new(cache_id, None, names_max);
+        if let Some(scope) = Arc::get_mut(&mut scope) {
+            scope.tracer = Some(tracer.clone());
+        }
+        (scope, tracer)
     }
 
     /// Notes the time that the outermost call has already lost when its load begins.
@@ -311,6 +333,20 @@ pub(crate) fn record(result: CallResult, prefix: &str, key: Option<&str>) -> Opt
     CURRENT.try_with(|scope| scope.observer.as_ref()?.record(result, prefix, key)).ok().flatten()
 }
 
+/// A call begins. Whoever traces it learns of its end by [`lasts`].
+pub(crate) fn call_begins() {
+    let _ = CURRENT.try_with(|scope| scope.tracer.iter().for_each(|tracer| tracer.begun()));
+}
+
+/// What a call is served lasts for so long. Asked only if somebody traces the call.
+pub(crate) fn lasts(lifetime: impl FnOnce() -> TracedLifetime) {
+    let _ = CURRENT.try_with(|scope| {
+        if let Some(tracer) = &scope.tracer {
+            tracer.served(lifetime());
+        }
+    });
+}
+
 /// Whether this task is loading `key` already: a wait for that load would be a wait for itself.
 pub(crate) fn is_loading(cache_id: u128, key: &str) -> bool {
     CURRENT
@@ -353,6 +389,22 @@ pub fn in_current_load<F: Future>(future: F) -> impl Future<Output = F::Output> 
     // Outside a load the scope belongs to no cache, and hands its names to nobody.
     let scope = current().unwrap_or_else(|| Scope::new(u128::MAX, None, 0));
     scoped::within(scoped::current(), CURRENT.scope(scope, future))
+}
+
+/// See [`Cache::trace`](crate::Cache::trace).
+pub(crate) fn trace<F: Future>(
+    cache_id: u128,
+    names_max: usize,
+    future: F,
+) -> impl Future<Output = (F::Output, Trace)> {
+    let (scope, tracer) = Scope::traced(cache_id, names_max);
+    // Boxed: an async block holds what it awaits twice.
+    let traced = Box::pin(CURRENT.scope(scope.clone(), future));
+    async move {
+        let output = traced.await;
+        let trace = scope.take().trace(tracer.lifetime());
+        (output, trace)
+    }
 }
 
 /// Runs `future`, and says of each cached call inside what it was: for tests, and for headers such

@@ -42,6 +42,7 @@ macro_rules! on_every_store {
 
 mod closing;
 mod counting;
+mod following;
 mod learned;
 mod leaving;
 mod looking;

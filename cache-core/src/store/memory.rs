@@ -16,7 +16,7 @@ use super::watches::{Change, Watch, Watches};
 use super::{
     Catalogue, CataloguePage, ClockReading, ClosingId, CopyKeeper, CopyKeepers, Fill, FillReply, IfPresent, KeyFacts,
     LeaseReply, LeaseRequest, Look, Recall, Remains, Removal, Sight, Store, StoreFuture, SweepReply, SweepScope, Token,
-    Voucher, WriteReply, too_many_closed,
+    TrailPage, Voucher, WriteReply, too_many_closed,
 };
 use crate::clock::{self, Instant};
 use crate::config::{Config, INVALIDATE_NAMES_PER_CHUNK};
@@ -293,6 +293,10 @@ impl Store for MemoryStore {
                 Err(_) => Ok(KeyFacts::default()), // see `write_state`
             }
         })
+    }
+
+    fn fenced_since(&self, seq: u64, _: Instant) -> StoreFuture<'_, TrailPage> {
+        self.run(move |state, _| state.fences.since(seq))
     }
 
     fn look<'a>(&'a self, look: Look<'a>, _: Instant) -> StoreFuture<'a, Sight> {

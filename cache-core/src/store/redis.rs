@@ -16,7 +16,8 @@ use crate::observe::StoreLinks;
 use crate::store::{
     Catalogue, CataloguePage, Change, ClockReading, ClosingId, CopyKeeper, CopyKeepers, Fill, FillReply, IfHeld,
     IfPresent, KeyFacts, LeaseReply, LeaseRequest, Look, LossListener, Recall, Refusal, Removal, Sight, Store,
-    StoreFuture, StoreHealth, StoreKey, StoreLoss, SweepReply, SweepScope, Token, Voucher, Watch, WriteReply,
+    StoreFuture, StoreHealth, StoreKey, StoreLoss, SweepReply, SweepScope, Token, TrailPage, Voucher, Watch,
+    WriteReply,
 };
 
 mod connect;
@@ -351,6 +352,10 @@ impl Store for RedisStore {
 
     fn facts<'a>(&'a self, key: &'a str, until: Instant) -> StoreFuture<'a, KeyFacts> {
         Box::pin(self.facts(key, until))
+    }
+
+    fn fenced_since(&self, seq: u64, until: Instant) -> StoreFuture<'_, TrailPage> {
+        Box::pin(self.fenced_since(seq, until))
     }
 
     fn look<'a>(&'a self, look: Look<'a>, until: Instant) -> StoreFuture<'a, Sight> {

@@ -12,6 +12,7 @@ use super::catalogue::{Catalogue, CataloguePage};
 use super::closing::ClosingId;
 use super::copies::{CopyKeeper, Voucher};
 use super::facts::KeyFacts;
+use super::fence_trail::TrailPage;
 use super::place::StoreKey;
 use super::preview::{Look, Sight};
 use super::scope::SweepScope;
@@ -398,6 +399,10 @@ pub(crate) trait Store: Send + Sync + 'static {
 
     /// What is known of a key. Changes nothing.
     fn facts<'a>(&'a self, key: &'a str, until: Instant) -> StoreFuture<'a, KeyFacts>;
+
+    /// The names that were fenced after this sequence number, and what the clock shows now. Changes
+    /// nothing.
+    fn fenced_since(&self, seq: u64, until: Instant) -> StoreFuture<'_, TrailPage>;
 
     /// Looks at what an invalidation would reach, and changes nothing.
     fn look<'a>(&'a self, look: Look<'a>, until: Instant) -> StoreFuture<'a, Sight>;

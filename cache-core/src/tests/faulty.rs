@@ -18,7 +18,7 @@ use crate::store::memory::MemoryStore;
 use crate::store::{
     Catalogue, CataloguePage, ClockReading, ClosingId, CopyKeeper, Fill, FillReply, IfPresent, KeyFacts, LeaseReply,
     LeaseRequest, Look, Recall, Refusal, Removal, Sight, Store, StoreFuture, StoreHealth, SweepReply, SweepScope,
-    Token, Voucher, Watch, Watches, WriteReply,
+    Token, TrailPage, Voucher, Watch, Watches, WriteReply,
 };
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -400,6 +400,10 @@ impl Store for Faulty {
 
     fn look<'a>(&'a self, look: Look<'a>, until: Instant) -> StoreFuture<'a, Sight> {
         self.through(Op::Look, until, Box::pin(async move { self.0.store.look(look, until).await }))
+    }
+
+    fn fenced_since(&self, seq: u64, until: Instant) -> StoreFuture<'_, TrailPage> {
+        self.through(Op::Look, until, Box::pin(async move { self.0.store.fenced_since(seq, until).await }))
     }
 
     fn list<'a>(

@@ -7,9 +7,9 @@ use tokio::time::Instant;
 use super::moment::{Now, Settings};
 use super::rules::{Rule, Rules};
 use super::size::{ordered, slot, text};
-use crate::config::MEMORY_FENCES_SHARE;
+use crate::config::{MEMORY_FENCES_SHARE, TRAIL_NAMES_MAX};
 use crate::name::Name;
-use crate::store::{ClockReading, Refusal};
+use crate::store::{ClockReading, Refusal, TrailPage, TrailPosition};
 
 /// Accounted for one fence beside its text: places in two tables.
 const FENCE_BYTES: usize = slot::<(Name, Fence)>() + ordered::<(u64, Name)>();
@@ -139,6 +139,14 @@ impl Fences {
                 self.drop_fence(&name);
             }
         }
+    }
+
+    /// The names that were fenced after `seq`.
+    pub(super) fn since(&self, seq: u64) -> TrailPage {
+        let mut after = self.by_age.iter().rev().take_while(|(fence, _)| *fence > seq).map(|(_, name)| name.clone());
+        let names: Vec<Name> = after.by_ref().take(TRAIL_NAMES_MAX).collect();
+        let position = TrailPosition { incarnation: self.incarnation.clone(), seq: self.seq };
+        TrailPage { position, floor: self.floor, has_more: after.next().is_some(), names }
     }
 
     pub(super) fn floor(&self) -> u64 {

@@ -4,11 +4,11 @@ use super::{Command, RedisStore, StripeKey, reply, scripts};
 use crate::clock::Instant;
 use crate::config::{
     EXPLAIN_DEPENDENTS_MAX, EXPLAIN_NAMES_MAX, LEARNED_BYTES_MAX, LIST_KEYS_PER_PAGE, PREVIEW_PENDING_MAX,
-    SWEEP_KEYS_PER_PAGE,
+    SWEEP_KEYS_PER_PAGE, TRAIL_NAMES_MAX,
 };
 use crate::error::Error;
 use crate::name::Name;
-use crate::store::{Catalogue, CataloguePage, KeyFacts, Look, Sight, SweepScope};
+use crate::store::{Catalogue, CataloguePage, KeyFacts, Look, Sight, SweepScope, TrailPage};
 
 impl RedisStore {
     pub(super) async fn look(&self, look: Look<'_>, until: Instant) -> Result<Sight, Error> {
@@ -27,6 +27,15 @@ impl RedisStore {
         let args = [self.layout.root(), "", key, &limits[0], &limits[1], &limits[2]].map(str::as_bytes);
         let reply = self.pool.run(&scripts::EXPLAIN, self.stripe(key), &keys.map(String::as_str), &args, until).await?;
         Ok(KeyFacts { physical_key: Some(physical_key), ..reply::facts(&reply)? })
+    }
+
+    pub(super) async fn fenced_since(&self, seq: u64, until: Instant) -> Result<TrailPage, Error> {
+        let (clock, seq, most) = (self.layout.clock(), seq.max(1).to_string(), TRAIL_NAMES_MAX.to_string());
+        let args = [seq.as_bytes(), most.as_bytes()];
+        let reply = self.pool.run(&scripts::FOLLOWED, StripeKey::new(&clock), &[&clock], &args, until).await?;
+        let page = reply::trail(&reply)?;
+        self.losses.saw(page.position.seq);
+        Ok(page)
     }
 
     /// A plain `SCAN`: who lists need not know more of a key than its name.

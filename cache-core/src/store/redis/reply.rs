@@ -12,7 +12,7 @@ use crate::name::Name;
 use crate::store::redis::resp::Reply;
 use crate::store::{
     CataloguePage, ClockReading, FillReply, KeyFacts, LeaseFacts, LeaseReply, NameFacts, Refusal, Removal, Sight,
-    SweepReply, WriteReply,
+    SweepReply, TrailPage, TrailPosition, WriteReply,
 };
 
 pub(super) fn value(reply: Reply) -> Result<Option<Bytes>, Error> {
@@ -164,6 +164,16 @@ pub(super) fn sight(reply: &Reply) -> Result<Sight, Error> {
         next,
         has_lost: integer(lost)? > 0,
     })
+}
+
+/// See `followed.lua`.
+pub(super) fn trail(reply: &Reply) -> Result<TrailPage, Error> {
+    let [incarnation, seq, floor, more, names @ ..] = array(reply)? else { return Err(unexpected()) };
+    let position = TrailPosition { incarnation: text(Some(incarnation))?.into(), seq: number(text(Some(seq))?)? };
+    let parsed: Vec<Name> = names.iter().filter_map(|name| Name::parse(name.text()?)).collect();
+    // A name that cannot be read is one that is not told.
+    let has_more = integer(more)? > 0 || parsed.len() < names.len();
+    Ok(TrailPage { position, floor: number(text(Some(floor))?)?, names: parsed, has_more })
 }
 
 /// See `explain.lua`.

@@ -47,6 +47,7 @@ scripts! {
     SWEEP = "time" "clock" "guard" "fences" "indexes" "closings" "cascade" "sweep";
     EXPLAIN = "time" "indexes" "closings" "explain";
     PREVIEW = "time" "indexes" "preview";
+    FOLLOWED = "followed";
     REAP = "time" "clock" "guard" "fences" "indexes" "reaping" "reap";
 }
 

@@ -1,0 +1,90 @@
+//! What every process has invalidated, in the order of the store's clock.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::clock;
+use crate::error::Error;
+use crate::invalidation::Cause;
+use crate::runtime::Runtime;
+use crate::store::TrailPosition;
+
+/// What any process invalidates, look by look: for whoever has made something from cached values
+/// and keeps it outside, as a CDN keeps responses. Made by
+/// [`Cache::follow_invalidations`](crate::Cache::follow_invalidations).
+///
+/// It is read from the fences of the store, so nothing is lost with the process that invalidated,
+/// and what a cascade reached is among the names: every entry that an invalidation meets is told
+/// by its key.
+pub struct InvalidationTrail {
+    runtime: Arc<Runtime>,
+    /// `None`: nothing was looked at so far.
+    position: Option<TrailPosition>,
+}
+
+/// What was invalidated between two looks of an [`InvalidationTrail`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TrailStep {
+    names: Vec<Cause>,
+    is_everything: bool,
+}
+
+impl TrailStep {
+    /// The keys and tags that were invalidated, and the keys that this led to, each once.
+    pub fn names(&self) -> &[Cause] {
+        &self.names
+    }
+
+    /// Whether anything may have been invalidated beside these names: a pattern was, or everything,
+    /// or too much to be told apart, or the last look is too long ago.
+    pub fn is_everything(&self) -> bool {
+        self.is_everything
+    }
+
+    /// Whether nothing was invalidated.
+    pub fn is_empty(&self) -> bool {
+        self.names.is_empty() && !self.is_everything
+    }
+}
+
+impl InvalidationTrail {
+    pub(crate) fn new(runtime: Arc<Runtime>) -> Self {
+        Self { runtime, position: None }
+    }
+
+    /// What was invalidated since the last look. The first look knows of nothing before it, so it
+    /// says everything.
+    ///
+    /// Whatever returned before this is called is among it: an invalidation, or a write, of any
+    /// process on the same server.
+    ///
+    /// # Limits
+    /// Of more than 2,000 names since the last look, or if that is further back than
+    /// `fence_retention`, it says everything.
+    ///
+    /// # Cancel safety
+    /// A call that is dropped has seen nothing: the next one returns the same and more.
+    ///
+    /// # Cost
+    /// One round trip: O(log n) of the server's time, and what the names take.
+    ///
+    /// # Errors
+    /// If the store could not be reached or did not answer. The next look tells all that this one
+    /// would have told.
+    pub async fn look(&mut self) -> Result<TrailStep, Error> {
+        let Some(store) = &self.runtime.store else { return Ok(TrailStep::default()) };
+        let until = clock::now() + self.runtime.config.operation_deadline;
+        let seq = self.position.as_ref().map_or(u64::MAX, |position| position.seq);
+        let page = store.fenced_since(seq, until).await?;
+        let is_everything = self.position.as_ref().is_none_or(|position| !page.tells_all_since(position));
+        self.position = Some(page.position);
+        let names = if is_everything { Vec::new() } else { page.names.iter().map(Cause::of).collect() };
+        Ok(TrailStep { names, is_everything })
+    }
+}
+
+impl fmt::Debug for InvalidationTrail {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("InvalidationTrail").field("position", &self.position).finish_non_exhaustive()
+    }
+}
