@@ -55,6 +55,14 @@ pub fn prometheus() -> PathBuf {
     require("CACHE_TEST_PROMETHEUS_BIN").into()
 }
 
+/// Varnish, with `vmod_xkey`.
+///
+/// # Panics
+/// If `cargo xtask test` did not say where it is.
+pub fn varnish() -> PathBuf {
+    require("CACHE_TEST_VARNISH_BIN").into()
+}
+
 fn require(variable: &str) -> String {
     std::env::var(variable).unwrap_or_else(|_| {
         panic!("{variable} is not set: run the tests with `cargo xtask test`, which starts the servers")

@@ -21,7 +21,7 @@ mod world;
 
 pub use crowd::{Crowd, Message, Tally, crowd_main};
 pub use data::Data;
-pub use env::{FOREVER, PATIENCE, ServerKind, prometheus, run, until};
+pub use env::{FOREVER, PATIENCE, ServerKind, prometheus, run, until, varnish};
 pub use fault_proxy::{Fault, FaultProxy};
 pub use gate::Gate;
 pub use log::{Log, LogGuard};

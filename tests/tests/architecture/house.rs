@@ -77,6 +77,10 @@ impl House {
         Crate::new("cache-admin/src", &self.files)
     }
 
+    pub(crate) fn http(&self) -> Crate<'_> {
+        Crate::new("cache-http/src", &self.files)
+    }
+
     pub(crate) fn cli(&self) -> Crate<'_> {
         Crate::new("cache-cli/src", &self.files)
     }

@@ -62,11 +62,18 @@ const ADMIN: Table = Table {
     rows: &["limits", "answer cost", "desk page", "looking stats", "actions events health", "admin"],
 };
 
+/// The modules of `cache-http/src`, likewise.
+const HTTP: Table = Table {
+    parent: "",
+    rows: &["limits", "body directives queue", "cdn request", "purger", "headers", "stored", "responses"],
+};
+
 /// The modules of `cache-cli/src`, likewise.
 const CLI: Table = Table { parent: "", rows: &["ending", "args terminal", "target", "admin doctor", "commands"] };
 
 /// The crates that stand on the public face of the core alone.
-const BESIDE_THE_CORE: [&str; 4] = ["cache-admin/src", "cache-cli/src", "cache-otel/src", "cache-sqlx/src"];
+const BESIDE_THE_CORE: [&str; 5] =
+    ["cache-admin/src", "cache-cli/src", "cache-http/src", "cache-otel/src", "cache-sqlx/src"];
 
 /// Read once for all tests.
 fn house() -> &'static House {
@@ -95,6 +102,12 @@ fn a_module_of_the_admin_page_imports_from_the_rows_above_it() {
 }
 
 #[test]
+fn a_module_of_the_responses_imports_from_the_rows_above_it() {
+    println!("{}", HTTP.printed(&house().http()));
+    holds(HTTP.broken(&house().http()));
+}
+
+#[test]
 fn a_module_of_the_command_line_imports_from_the_rows_above_it() {
     println!("{}", CLI.printed(&house().cli()));
     holds(CLI.broken(&house().cli()));
@@ -107,13 +120,18 @@ fn the_crates_beside_the_core_stand_on_its_public_face_alone() {
 
 #[test]
 fn no_two_modules_side_by_side_need_each_other() {
-    holds([house().core(), house().macros(), house().admin(), house().cli()].iter().flat_map(rules::circles));
+    holds(
+        [house().core(), house().macros(), house().admin(), house().http(), house().cli()]
+            .iter()
+            .flat_map(rules::circles),
+    );
 }
 
 #[test]
 fn a_room_begins_with_its_law() {
     let macros = [MACROS, CACHED].into_iter().flat_map(|table| table.lawless(&house().macros()));
     let beside = ADMIN.lawless(&house().admin()).into_iter().chain(CLI.lawless(&house().cli()));
+    let beside = beside.chain(HTTP.lawless(&house().http()));
     holds(CORE.lawless(&house().core()).into_iter().chain(macros).chain(beside));
 }
 
@@ -155,9 +173,13 @@ fn no_type_name_is_taken_twice() {
 /// Otherwise the other tests would prove nothing.
 #[test]
 fn every_file_is_read() {
-    for (tree, files, steps) in
-        [(house().core(), 80, 400), (house().macros(), 20, 80), (house().admin(), 8, 20), (house().cli(), 20, 40)]
-    {
+    for (tree, files, steps) in [
+        (house().core(), 80, 400),
+        (house().macros(), 20, 80),
+        (house().admin(), 8, 20),
+        (house().http(), 8, 20),
+        (house().cli(), 20, 40),
+    ] {
         holds(rules::undeclared(house(), &tree));
         let read = (tree.homes().count(), tree.steps().len());
         assert!(read.0 >= files && read.1 >= steps, "{}: {read:?} files and paths are too few", tree.source);
