@@ -209,7 +209,9 @@ impl Settings {
         let varies = parts.headers.get_all(VARY).iter().any(|names| names.as_bytes().contains(&b'*'));
         let is_late = self.cdn.as_ref().is_some_and(|cdn| begun.elapsed() > cdn.flight / 2);
         let is_overtaken = || self.purger.as_ref().is_some_and(|purger| purger.overtook(trace, begun));
-        if !said.may_share() || !is_whole || varies || !may_be_kept(parts.status) || is_late || is_overtaken() {
+        // 304 says that what was kept is what would be sent.
+        let is_meant = may_be_kept(parts.status) || parts.status == StatusCode::NOT_MODIFIED;
+        if !said.may_share() || !is_whole || varies || !is_meant || is_late || is_overtaken() {
             return Verdict::NotKept;
         }
         let age = age_of(&parts.headers);

@@ -281,6 +281,10 @@ each_store! {
         let keys = stored.header("surrogate-key").unwrap();
         assert!(keys.contains(" shop/k:city:dallas ") && keys.ends_with(" shop/t:state:TX"), "{keys}");
         assert_eq!(made.header("surrogate-key"), Some(keys));
+        // A CDN that asks anew goes on keeping what it has.
+        let same = visitor.ask(Method::GET, "/page/dallas", &[("if-none-match", "\"1\"")]).await;
+        assert_eq!((same.status, same.header("surrogate-key")), (StatusCode::NOT_MODIFIED, Some(keys)));
+        assert!(same.seconds("surrogate-control", "max-age=").is_some(), "{same:?}");
     }
 }
 
