@@ -248,12 +248,9 @@ impl Read {
         };
         self.subject.note(event);
         self.subject.record(result);
-        // What stands in for a load is not fresh, and has no lifetime.
-        if found.kind != HitKind::StandIn {
-            let fresh_until_ms = found.entry.header().soft_expires_at_ms;
-            let left_ms = || fresh_until_ms.saturating_sub(self.subject.runtime.wall_ms());
-            self.subject.lasts(|| Duration::from_millis(left_ms()));
-        }
+        let fresh_until_ms = found.entry.header().soft_expires_at_ms;
+        let left_ms = || fresh_until_ms.saturating_sub(self.subject.runtime.wall_ms());
+        self.subject.lasts(|| Duration::from_millis(left_ms()));
         found.due
     }
 

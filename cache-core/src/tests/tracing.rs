@@ -74,7 +74,9 @@ async fn what_was_made_of_no_call_has_no_lifetime() {
 async fn what_was_made_of_a_refused_load_has_no_lifetime() {
     let (cache, _) = rig();
     let body = async {
-        cache.peer().invalidate_tag("t").await.unwrap();
+        // In a task of its own, the load does not know of it.
+        let peer = cache.peer();
+        tokio::spawn(async move { peer.invalidate_tag("t").await }).await.unwrap().unwrap();
         1
     };
     let trace = trace_of(&cache, call(&cache, "overtaken", TTL, TTL, body)).await;
@@ -97,8 +99,9 @@ async fn what_invalidates_what_it_has_read_has_no_lifetime() {
 async fn what_was_made_of_a_failure_has_no_lifetime_and_its_names() {
     let (cache, _) = rig();
     let failing = cache.get_or_load(tagged("failing", &[]), || async { Err::<u32, _>("no such row") });
-    let trace = trace_of(&cache, async { failing.await.unwrap_or_default() }).await;
-    assert_eq!((trace.names(), trace.fresh_for()), (&[key("failing")][..], None));
+    // Another call that succeeds does not speak for it.
+    let trace = trace_of(&cache, async { failing.await.unwrap_or_default() + get(&cache, "good", 1).await }).await;
+    assert_eq!((trace.names(), trace.fresh_for()), (&[key("failing"), key("good")][..], None));
 }
 
 #[tokio::test(start_paused = true)]
@@ -126,6 +129,18 @@ async fn no_call_that_is_traced_is_served_a_stale_value() {
     tokio::time::advance(TTL + TTL / 2).await;
     let (value, trace) = cache.trace(call(&cache, "old", TTL, TTL, async { 2 })).await;
     assert_eq!((value, trace.fresh_for()), (2, Some(TTL)));
+}
+
+/// ★ Nor is what stands in for a load that failed.
+#[tokio::test(start_paused = true)]
+async fn what_stands_in_for_a_load_has_no_lifetime() {
+    let (cache, _) = rig();
+    let policy = || Policy::new("k").ttl(TTL).stale_if_error(TTL);
+    let call = |outcome| freshness::call(&cache, tagged("k", &[]), policy(), move || async move { outcome });
+    assert_eq!(call(Ok(1)).await, Ok(1));
+    tokio::time::advance(TTL + TTL / 2).await;
+    let (served, trace) = cache.trace(call(Err("down"))).await;
+    assert_eq!((served, trace.fresh_for()), (Ok(1), None));
 }
 
 #[tokio::test(start_paused = true)]
