@@ -159,9 +159,12 @@ impl Cache {
     /// cache, as a CDN keeps a response.
     ///
     /// The calls are those of a load: none is served a stale value, a copy (`near`) or a hit that
-    /// is verified. A task that is spawned inside is traced if [`in_current_load`] wraps it.
+    /// is verified. A task that is spawned inside is traced if [`in_current_load`] wraps it. What
+    /// [`observe`] is given counts if `observe` is called inside:
+    /// `cache.trace(async { observe(page()).await })`.
     ///
     /// [`in_current_load`]: crate::in_current_load
+    /// [`observe`]: crate::observe
     ///
     /// # Cost
     /// That of a call inside a load: the names of every hit are read.
