@@ -91,7 +91,8 @@ impl Cache {
     /// # Cost
     /// A call of a cached function runs the body where it stands, reads the clock before and after
     /// it, and counts. No key is spelled, and nothing is allocated, but for the box of a body that
-    /// may run in the background. Inside a load of another cache the call costs what a miss costs
+    /// may run in the background. A call for many ids (`each`) runs the body once, for all of them:
+    /// it lists them, and boxes the body. Inside a load of another cache the call costs what a miss costs
     /// without the store.
     pub fn disabled() -> Self {
         Self::new(None, Config::default(), TtlClasses::default())

@@ -5,6 +5,7 @@
 //! `instructions list` names the paths. `instructions PATH ITERATIONS` runs one; the server of
 //! those that need one is `CACHE_URL`.
 
+use std::collections::HashMap;
 use std::convert::Infallible;
 use std::hint::black_box;
 use std::sync::Arc;
@@ -78,6 +79,14 @@ async fn near_seat(cache: &Cache, row: &str, id: u64) -> Result<Arc<Flight>, Inf
     Ok(Arc::new(Flight::new(id)))
 }
 
+/// As many ids as a page of a list has.
+const IDS: std::ops::Range<u64> = 0..20;
+
+#[cached(prefix = "flight", ttl = "1h", skip(cache), cache = cache, each = ids)]
+async fn flights_of(cache: &Cache, ids: &[u64]) -> Result<HashMap<u64, Flight>, Infallible> {
+    Ok(ids.iter().map(|id| (*id, Flight::new(*id))).collect())
+}
+
 /// An argument that refuses to be encoded, so the call goes past the cache.
 struct Unfit;
 
@@ -121,6 +130,19 @@ const PATHS: &[Path] = &[
         },
     },
     Path { name: "disabled", run: |runtime, loops| numbers(runtime, &Cache::disabled(), loops) },
+    Path {
+        name: "disabled-for-20-ids",
+        run: |runtime, loops| {
+            let (cache, ids) = (Cache::disabled(), Vec::from_iter(IDS));
+            loops.run(&mut |iterations| {
+                runtime.block_on(async {
+                    for _ in 0..iterations {
+                        black_box(flights_of(&cache, black_box(&ids)).await.expect("infallible"));
+                    }
+                });
+            });
+        },
+    },
     Path {
         name: "argument-that-is-refused",
         run: |runtime, loops| {

@@ -11,8 +11,10 @@ use crate::key::{Key, Policy};
 use crate::name::Names;
 use crate::paths::load::LoadRun;
 use crate::paths::load::batch::BatchLoading;
+use crate::paths::load::uncached::{Absence, UncachedLoad};
 use crate::paths::read::Hit;
 use crate::paths::read::batch::Batch;
+use crate::paths::subject::counters_of;
 use crate::runtime::provenance::Inside;
 use crate::runtime::{Runtime, Turn};
 
@@ -104,7 +106,8 @@ impl<M, K, V> Copy for Mapping<M, K, V> {}
 pub struct ManyCall<M, K, V> {
     runtime: Arc<Runtime>,
     ids: Vec<K>,
-    keys: Vec<Key<V>>,
+    /// `None`: the cache is disabled, so no key was spelled.
+    keys: Option<Vec<Key<V>>>,
     policy: Policy,
     coding: Coding<V>,
     mapping: Mapping<M, K, V>,
@@ -122,10 +125,15 @@ pub enum ManyStep<M, K, V> {
 /// it is dropped before `fill_many` or [`failed`](Self::failed), its call was cancelled or
 /// panicked, and followers take over.
 #[must_use]
-pub struct ManyLoad<M, K, V> {
+pub struct ManyLoad<M, K, V>(ManyLoadWay<M, K, V>);
+
+/// What a load has to do with the cache.
+enum ManyLoadWay<M, K, V> {
+    /// What it has to do with any load.
     // Boxed: rare, and large.
-    many: Box<Many<M, K, V>>,
-    loading: Box<BatchLoading>,
+    Through { many: Box<Many<M, K, V>>, loading: Box<BatchLoading> },
+    /// Nothing, but that it is counted.
+    Past { ids: Vec<K>, load: UncachedLoad, mapping: Mapping<M, K, V> },
 }
 
 struct Many<M, K, V> {
@@ -148,7 +156,8 @@ impl<M, K, V> ManyCall<M, K, V> {
         mapping: Mapping<M, K, V>,
     ) -> Self {
         let ids = (mapping.distinct)(ids);
-        let keys = ids.iter().map(key).collect();
+        let is_past = !ids.is_empty() && Absence::before_the_key(&runtime) == Some(Absence::Store);
+        let keys = (!is_past).then(|| ids.iter().map(key).collect());
         Self { runtime, ids, keys, policy, coding, mapping }
     }
 }
@@ -158,6 +167,10 @@ pub async fn lookup_many<M, K, V>(call: ManyCall<M, K, V>) -> ManyStep<M, K, V> 
     Turn.await;
     let ManyCall { runtime, ids, keys, policy, coding, mapping } = call;
     let refresh = takes_refresh();
+    let Some(keys) = keys else {
+        let load = UncachedLoad::of_many(counters_of(&runtime, &policy), &policy.prefix, ids.len());
+        return ManyStep::Load(ManyLoad(ManyLoadWay::Past { ids, load, mapping }));
+    };
     let fingerprint = (coding.fingerprint)(policy.version, policy.shape);
     let keys = keys.into_iter().map(|key| key.entry());
     let batch = Batch::begin(&runtime, keys, &policy, fingerprint, refresh);
@@ -197,7 +210,7 @@ impl<M, K, V> Many<M, K, V> {
             self.take(gathered.found);
             if !gathered.loads.is_empty() {
                 let loading = Box::new(BatchLoading::new(&self.runtime, gathered.loads, self.batch.lost()));
-                return ManyStep::Load(ManyLoad { many: Box::new(self), loading });
+                return ManyStep::Load(ManyLoad(ManyLoadWay::Through { many: Box::new(self), loading }));
             }
         }
         ManyStep::Return(self.found)
@@ -207,32 +220,80 @@ impl<M, K, V> Many<M, K, V> {
 impl<M, K, V> ManyLoad<M, K, V> {
     /// The ids to load, each once, in the order of the input.
     pub fn missing(&self) -> Vec<K> {
-        self.loading.places().map(|at| (self.many.mapping.copy)(&self.many.ids[at])).collect()
+        match &self.0 {
+            ManyLoadWay::Through { many, loading } => {
+                loading.places().map(|at| (many.mapping.copy)(&many.ids[at])).collect()
+            }
+            ManyLoadWay::Past { ids, mapping, .. } => ids.iter().map(mapping.copy).collect(),
+        }
     }
 
     /// Adds the names of each entry that are known before the body runs.
     pub fn known(&mut self, mut names: impl FnMut(&K) -> Names) {
-        self.loading.declare(|at| names(&self.many.ids[at]));
+        if let ManyLoadWay::Through { many, loading } = &mut self.0 {
+            loading.declare(|at| names(&many.ids[at]));
+        }
     }
 
     /// The body is about to run.
     pub fn begin(&mut self) -> LoadRun {
-        self.loading.begin()
+        match &mut self.0 {
+            ManyLoadWay::Through { loading, .. } => loading.begin(),
+            ManyLoadWay::Past { load, .. } => load.begin(),
+        }
     }
 
     /// The body, to be awaited. Cached calls inside hand their names to every entry.
     pub fn body<F: Future>(&self, body: F) -> Inside<F> {
-        self.loading.body(body)
+        match &self.0 {
+            ManyLoadWay::Through { loading, .. } => loading.body(body),
+            ManyLoadWay::Past { .. } => Inside::nothing(body),
+        }
     }
 
     /// The body has run.
     pub fn end(&mut self, running: LoadRun) {
-        self.loading.end(running);
+        match &mut self.0 {
+            ManyLoadWay::Through { loading, .. } => loading.end(running),
+            ManyLoadWay::Past { load, .. } => load.end(running),
+        }
     }
 
     /// The body failed: nothing is stored.
     pub fn failed(self) {
-        self.loading.end_failed();
+        match self.0 {
+            ManyLoadWay::Through { loading, .. } => loading.end_failed(),
+            ManyLoadWay::Past { load, .. } => load.failed(),
+        }
+    }
+}
+
+/// Values that were loaded, on their way to the store.
+struct ManyFilling<M, K, V> {
+    many: Box<Many<M, K, V>>,
+    loading: Box<BatchLoading>,
+    loaded: M,
+    /// The names of each entry, and whether its value is to be stored.
+    declared: std::vec::IntoIter<(Names, bool)>,
+}
+
+impl<M, K, V> ManyFilling<M, K, V> {
+    async fn send(self) -> ManyStep<M, K, V> {
+        let Self { mut many, mut loading, loaded, mut declared } = self;
+        let value_of = many.mapping.value;
+        // No reference to a value lives across an await: values need not be `Sync`.
+        while let Some(fillings) = loading.encode_some(|at| {
+            let (names, is_wanted) = declared.next().unwrap_or_else(|| (Names::new(), false));
+            let (coding, id, loaded) = (many.coding, &many.ids[at], &loaded);
+            (names, is_wanted.then_some(move |subject: &_| (coding.encode_option)(subject, value_of(loaded, id))))
+        }) {
+            if !many.batch.fill(fillings).await {
+                // As for one key: a store that does not answer is not waited for again.
+                break;
+            }
+        }
+        (many.mapping.merge)(&mut many.found, loaded);
+        many.step().await
     }
 }
 
@@ -244,29 +305,20 @@ pub fn fill_many<M, K, V>(
     loaded: M,
     mut declared: impl FnMut(&K, Option<&V>) -> (Names, bool),
 ) -> impl Future<Output = ManyStep<M, K, V>> {
-    let ManyLoad { mut many, mut loading } = load;
-    let value_of = many.mapping.value;
-    let names: Vec<_> = loading
-        .places()
-        .map(|at| {
-            let id = &many.ids[at];
-            declared(id, value_of(&loaded, id))
-        })
-        .collect();
-    many.batch.charge(loading.lost());
-    async move {
-        let mut names = names.into_iter();
-        // No reference to a value lives across an await: values need not be `Sync`.
-        while let Some(fillings) = loading.encode_some(|subject, at| {
-            let (names, is_wanted) = names.next().unwrap_or_else(|| (Names::new(), false));
-            (names, is_wanted.then(|| (many.coding.encode_option)(subject, value_of(&loaded, &many.ids[at]))))
-        }) {
-            if !many.batch.fill(fillings).await {
-                // As for one key: a store that does not answer is not waited for again.
-                break;
-            }
+    let way = match load.0 {
+        ManyLoadWay::Past { .. } => Err(loaded),
+        ManyLoadWay::Through { mut many, loading } => {
+            let value_of = many.mapping.value;
+            let declared = loading.places().map(|at| declared(&many.ids[at], value_of(&loaded, &many.ids[at])));
+            let declared = declared.collect::<Vec<_>>().into_iter();
+            many.batch.charge(loading.lost());
+            Ok(ManyFilling { many, loading, loaded, declared })
         }
-        (many.mapping.merge)(&mut many.found, loaded);
-        many.step().await
+    };
+    async move {
+        match way {
+            Ok(filling) => filling.send().await,
+            Err(loaded) => ManyStep::Return(loaded),
+        }
     }
 }

@@ -96,12 +96,12 @@ impl BatchLoading {
     }
 
     /// Encodes the next entries, as many as may be on their way to the store at the same time;
-    /// `None`: no entry is left. For each key, `value` returns further names, and the value, unless
-    /// it is not to be stored.
-    pub(crate) fn encode_some(
-        &mut self,
-        mut value: impl FnMut(&Subject, usize) -> (Names, Option<Result<Encoding, NotStored>>),
-    ) -> Option<Vec<Filling>> {
+    /// `None`: no entry is left. For each key, `value` returns further names, and what encodes the
+    /// value, unless it is not to be stored.
+    pub(crate) fn encode_some<E>(&mut self, mut value: impl FnMut(usize) -> (Names, Option<E>)) -> Option<Vec<Filling>>
+    where
+        E: FnOnce(&Subject) -> Result<Encoding, NotStored>,
+    {
         if self.loads.is_empty() {
             return None;
         }
@@ -111,11 +111,11 @@ impl BatchLoading {
                 break;
             }
             let Some((at, mut loading)) = self.loads.pop_front() else { break };
-            let (names, encoded) = value(&loading.subject, at);
+            let (names, encode) = value(at);
             loading.declare(names);
             loading.scope.inherit(&self.collected);
-            let filling = match encoded {
-                Some(encoded) => loading.fill_with(|_| encoded),
+            let filling = match encode {
+                Some(encode) => loading.fill_with(encode),
                 None => loading.unkept(NotStored::NotWanted),
             };
             bytes += filling.as_ref().map_or(0, Filling::bytes);

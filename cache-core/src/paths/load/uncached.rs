@@ -8,8 +8,8 @@ use crate::runtime::{Runtime, provenance};
 /// it would without a cache.
 pub(crate) struct UncachedLoad {
     counters: SharedCounters,
-    /// The call, if somebody observes it.
-    mark: Option<CallMark>,
+    /// The call, if somebody observes it; one for each key of a call for many.
+    marks: Vec<CallMark>,
 }
 
 /// What is absent, so that a load has nothing to do with the store.
@@ -56,7 +56,13 @@ impl UncachedLoad {
                 counters.note(Event::NotStored(NotStored::KeyUnspelled));
             }
         }
-        Self { counters, mark: provenance::record(result, prefix, None) }
+        Self { counters, marks: provenance::record(result, prefix, None).into_iter().collect() }
+    }
+
+    /// A load of so many keys, of a cache that is disabled.
+    pub(crate) fn of_many(counters: SharedCounters, prefix: &str, keys: usize) -> Self {
+        let marks = (0..keys).filter_map(|_| provenance::record(CallResult::Bypass, prefix, None)).collect();
+        Self { counters, marks }
     }
 
     /// The body is about to run.
@@ -67,7 +73,7 @@ impl UncachedLoad {
     /// The body has run.
     pub(crate) fn end(&self, running: LoadRun) {
         let took = running.ended();
-        self.mark.iter().for_each(|mark| mark.loaded(took));
+        self.marks.iter().for_each(|mark| mark.loaded(took));
     }
 
     /// The body failed.
