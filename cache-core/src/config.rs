@@ -160,8 +160,8 @@ pub(crate) const NEAR_COPY_BYTES: usize = 300;
 /// The arguments of a call, in bytes, of which there may be a copy. Long arguments are compared
 /// and kept whole, which costs more than a copy saves.
 pub(crate) const NEAR_PLACE_BYTES_MAX: usize = 4 << 10;
-/// Lines of one counter that threads share out among themselves, so that no two cores write the
-/// same one.
+/// Lines of one counter, each of one thread while that runs. Further threads share one more line,
+/// and count more slowly.
 pub(crate) const COUNTER_LINES: usize = 16;
 
 /// Shortest duration that may be set: the unit of stored times, of leases and of timers.

@@ -34,10 +34,6 @@ pub(crate) enum Event<'a> {
     OtherAnswer { operation: StoreOperation, took: Duration, failed: bool },
     /// The store was not asked, for it would have refused the call at once.
     StoreRefusal,
-    /// The wrapped function began to run.
-    LoadBegan,
-    /// The wrapped function ended after this time.
-    LoadEnded(Duration),
     /// The wrapped function has ended with an error.
     LoadFailed,
     /// The wrapped function was dropped before its end, or panicked.
@@ -125,8 +121,6 @@ impl Counters {
                 self.whole.store_answered(operation, took, failed);
             }
             Event::StoreRefusal => self.errors(1),
-            Event::LoadBegan => self.loads(1),
-            Event::LoadEnded(took) => self.load_time(took),
             Event::LoadFailed => self.failed_loads(1),
             Event::LoadCancelled => self.cancelled_loads(1),
             Event::WaitEnded(end) => self.wait_ended(end),

@@ -3,6 +3,8 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use super::striped::Adding;
+
 /// Upper bounds of times, in µs: from an answer of the embedded store to a load that nobody should
 /// wait for.
 pub(super) const TIME_BOUNDS_US: [u64; 16] = [
@@ -33,16 +35,17 @@ pub(crate) struct HistogramCounts {
 }
 
 impl HistogramCounter {
-    pub(super) fn add_time(&self, time: Duration) {
+    pub(super) fn add_time(&self, time: Duration, adding: Adding) {
         // Not through `as_micros`, which counts in 128 bits.
-        self.add(&TIME_BOUNDS_US, time.as_secs().saturating_mul(1_000_000) + u64::from(time.subsec_micros()));
+        let micros = time.as_secs().saturating_mul(1_000_000) + u64::from(time.subsec_micros());
+        self.add(&TIME_BOUNDS_US, micros, adding);
     }
 
-    pub(super) fn add(&self, bounds: &[u64], value: u64) {
+    pub(super) fn add(&self, bounds: &[u64], value: u64, adding: Adding) {
         // What is usual ends at one of the first bounds.
         let bucket = bounds.iter().position(|bound| value <= *bound).unwrap_or(bounds.len());
-        self.buckets[bucket].fetch_add(1, Ordering::Relaxed);
-        self.sum.fetch_add(value, Ordering::Relaxed);
+        adding.to(&self.buckets[bucket], 1);
+        adding.to(&self.sum, value);
     }
 
     pub(super) fn counts(&self) -> HistogramCounts {
@@ -79,7 +82,7 @@ mod tests {
     fn a_value_counts_for_each_bound_that_it_does_not_exceed() {
         let histogram = HistogramCounter::default();
         for time in [0, 100, 101, 59_999_999, 60_000_001] {
-            histogram.add_time(Duration::from_micros(time));
+            histogram.add_time(Duration::from_micros(time), Adding::Shared);
         }
         let counts = histogram.counts();
         let up_to: Vec<(u64, u64)> = counts.up_to(&TIME_BOUNDS_US).collect();
@@ -90,7 +93,7 @@ mod tests {
     #[test]
     fn numbers_of_entries_have_bounds_of_their_own() {
         let histogram = HistogramCounter::default();
-        [0, 1, 2, 2_000_000].into_iter().for_each(|entries| histogram.add(&ENTRY_BOUNDS, entries));
+        [0, 1, 2, 2_000_000].into_iter().for_each(|entries| histogram.add(&ENTRY_BOUNDS, entries, Adding::Shared));
         let counts = histogram.counts();
         let up_to: Vec<u64> = counts.up_to(&ENTRY_BOUNDS).map(|(_, count)| count).collect();
         assert_eq!((up_to, counts.count()), (vec![1, 2, 3, 3, 3, 3, 3, 3], 4));

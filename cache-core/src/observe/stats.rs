@@ -36,6 +36,8 @@ macro_rules! counters {
             /// Calls that were served a copy in this process (`near`), without asking the store.
             /// They are not among the `hits`.
             pub near_hits: u64,
+            /// Times the wrapped function ran, for whatever reason.
+            pub loads: u64,
             /// Time spent in loads, summed.
             pub load_time: Duration,
             /// Time spent waiting for the store, summed.
@@ -46,8 +48,7 @@ macro_rules! counters {
         #[derive(Default)]
         pub(crate) struct Counters {
             $($name: AtomicU64,)*
-            by_thread: Striped<HitCounters>,
-            load_times: HistogramCounter,
+            by_thread: Striped<ThreadCounters>,
             not_stored: [AtomicU64; NotStored::LABELS.len()],
             waits: [AtomicU64; WaitEnd::LABELS.len()],
             pub(super) verified: VerifiedCounters,
@@ -68,16 +69,14 @@ macro_rules! counters {
 
         impl Counters {
             fn snapshot(&self) -> PrefixStats {
-                let sum = |read: fn(&HitCounters) -> &AtomicU64| {
-                    self.by_thread.each().map(|line| read(line).load(Ordering::Relaxed)).sum::<u64>()
-                };
                 let details = self.details();
                 PrefixStats {
-                    hits: sum(|line| &line.hits),
+                    hits: self.sum(|line| &line.hits),
                     $($name: self.$name.load(Ordering::Relaxed),)*
-                    near_hits: sum(|line| &line.near_hits),
+                    near_hits: self.sum(|line| &line.near_hits),
+                    loads: self.sum(|line| &line.loads),
                     load_time: Duration::from_micros(details.load_times.sum),
-                    store_time: Duration::from_micros(sum(|line| &line.store_time_us)),
+                    store_time: Duration::from_micros(self.sum(|line| &line.store_time_us)),
                     details,
                 }
             }
@@ -91,13 +90,15 @@ macro_rules! counters {
             /// Every counter with its name, for an exporter of metrics. The two times are not among
             /// them.
             pub fn counters(&self) -> impl Iterator<Item = (&'static str, u64)> + use<> {
-                [("hits", self.hits), $((stringify!($name), self.$name),)* ("near_hits", self.near_hits)].into_iter()
+                let by_thread = [("near_hits", self.near_hits), ("loads", self.loads)];
+                [("hits", self.hits), $((stringify!($name), self.$name),)*].into_iter().chain(by_thread)
             }
 
             pub(super) fn add(&mut self, other: &Self) {
                 self.hits += other.hits;
                 $(self.$name += other.$name;)*
                 self.near_hits += other.near_hits;
+                self.loads += other.loads;
                 self.load_time += other.load_time;
                 self.store_time += other.store_time;
                 self.details.add(&other.details);
@@ -106,12 +107,14 @@ macro_rules! counters {
     };
 }
 
-/// What each hit counts.
+/// What each hit counts, and each load: a load may be of a disabled cache.
 #[derive(Default)]
-struct HitCounters {
+struct ThreadCounters {
     hits: AtomicU64,
     near_hits: AtomicU64,
     store_time_us: AtomicU64,
+    loads: AtomicU64,
+    load_times: HistogramCounter,
 }
 
 /// What metrics say of a prefix beside its counters.
@@ -150,8 +153,6 @@ counters! {
     /// Loads whose failure no caller saw: background refreshes, loads with `finish` whose callers
     /// were gone, and loads for which `stale_if_error` served an older value.
     hidden_failures,
-    /// Times the wrapped function ran, for whatever reason.
-    loads,
     /// Of the loads, those that ended with an error.
     failed_loads,
     /// Of the loads, those that were dropped before their end, or panicked.
@@ -191,7 +192,7 @@ impl Counters {
 
     fn details(&self) -> Details {
         Details {
-            load_times: self.load_times.counts(),
+            load_times: self.load_times(),
             not_stored: std::array::from_fn(|reason| self.not_stored[reason].load(Ordering::Relaxed)),
             waits: std::array::from_fn(|end| self.waits[end].load(Ordering::Relaxed)),
             verified: self.verified.counts(),
@@ -221,8 +222,19 @@ impl Counters {
         self.said.fetch_or(bit, Ordering::Relaxed) & bit == 0
     }
 
+    fn sum(&self, read: fn(&ThreadCounters) -> &AtomicU64) -> u64 {
+        self.by_thread.each().map(|line| read(line).load(Ordering::Relaxed)).sum()
+    }
+
+    fn load_times(&self) -> HistogramCounts {
+        let mut times = HistogramCounts::default();
+        self.by_thread.each().for_each(|line| times.add(&line.load_times.counts()));
+        times
+    }
+
     pub(super) fn hits(&self, count: u64) {
-        self.by_thread.mine().hits.fetch_add(count, Ordering::Relaxed);
+        let (mine, adding) = self.by_thread.mine();
+        adding.to(&mine.hits, count);
     }
 
     /// A call was served a stored value. Apart from [`note`](Self::note), for it takes some ns.
@@ -232,16 +244,30 @@ impl Counters {
 
     /// A call was served a copy. It takes some ns, and so must this.
     pub(crate) fn near_hit(&self) {
-        self.by_thread.mine().near_hits.fetch_add(1, Ordering::Relaxed);
+        let (mine, adding) = self.by_thread.mine();
+        adding.to(&mine.near_hits, 1);
     }
 
-    pub(super) fn load_time(&self, time: Duration) {
-        self.load_times.add_time(time);
+    pub(super) fn loads(&self, count: u64) {
+        let (mine, adding) = self.by_thread.mine();
+        adding.to(&mine.loads, count);
+    }
+
+    /// The wrapped function began to run. Apart, as well: a disabled cache does nothing else.
+    pub(crate) fn load_began(&self) {
+        self.loads(1);
+    }
+
+    /// The wrapped function ended after this time.
+    pub(crate) fn load_ended(&self, took: Duration) {
+        let (mine, adding) = self.by_thread.mine();
+        mine.load_times.add_time(took, adding);
     }
 
     pub(super) fn store_time(&self, time: Duration) {
         let micros = time.as_secs() * 1_000_000 + u64::from(time.subsec_micros());
-        self.by_thread.mine().store_time_us.fetch_add(micros, Ordering::Relaxed);
+        let (mine, adding) = self.by_thread.mine();
+        adding.to(&mine.store_time_us, micros);
     }
 
     pub(super) fn count_not_stored(&self, reason: NotStored) {
@@ -271,7 +297,7 @@ impl Counters {
 
     /// Whether one more load may verify a hit.
     pub(crate) fn may_verify(&self) -> bool {
-        self.verified.may_load(self.loads.load(Ordering::Relaxed))
+        self.verified.may_load(self.sum(|line| &line.loads))
     }
 }
 

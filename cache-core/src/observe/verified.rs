@@ -5,6 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use super::histogram::{AGE_BOUNDS_MS, HistogramCounter, HistogramCounts};
+use super::striped::Adding;
 use super::whole::labels;
 use crate::clock::{self, Instant};
 use crate::config::{VERIFY_LOADS_PER_SECOND, VERIFY_LOADS_SAVED_MAX, VERIFY_LOADS_SHARE};
@@ -53,7 +54,7 @@ impl VerifiedCounters {
     }
 
     pub(super) fn found(&self, age: Duration) {
-        self.ages.add(&AGE_BOUNDS_MS, clock::millis(age));
+        self.ages.add(&AGE_BOUNDS_MS, clock::millis(age), Adding::Shared);
     }
 
     /// Whether one more load may verify, of a prefix that has loaded so often.

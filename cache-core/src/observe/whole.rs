@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::histogram::{ENTRY_BOUNDS, HistogramCounter, HistogramCounts};
-use super::striped::Striped;
+use super::striped::{Adding, Striped};
 use crate::config::SLOW_STORE_CALL;
 
 /// Names the variants of an enum once for each, in the order of their discriminants.
@@ -119,19 +119,20 @@ impl WholeCounters {
     }
 
     pub(super) fn store_answered(&self, operation: StoreOperation, took: Duration, failed: bool) {
-        let counter = &self.store.mine()[operation as usize];
-        counter.times.add_time(took);
+        let (counters, adding) = self.store.mine();
+        let counter = &counters[operation as usize];
+        counter.times.add_time(took, adding);
         if failed {
-            counter.failed.fetch_add(1, Ordering::Relaxed);
+            adding.to(&counter.failed, 1);
         }
     }
 
     /// `removed`: the entries; `None`: it failed.
     pub(super) fn invalidation_ended(&self, kind: InvalidationKind, took: Duration, removed: Option<u64>) {
         self.invalidations[kind as usize][usize::from(removed.is_none())].fetch_add(1, Ordering::Relaxed);
-        self.invalidation_times.add_time(took);
+        self.invalidation_times.add_time(took, Adding::Shared);
         if let Some(entries) = removed {
-            self.cascades.add(&ENTRY_BOUNDS, entries);
+            self.cascades.add(&ENTRY_BOUNDS, entries, Adding::Shared);
         }
     }
 

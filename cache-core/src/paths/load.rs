@@ -98,7 +98,7 @@ pub struct LoadRun {
 
 impl LoadRun {
     fn begin(counters: &SharedCounters, lost: Duration, renewal: Renewal) -> Self {
-        counters.note(Event::LoadBegan);
+        counters.load_began();
         Self { begun: clock::now(), counters: Some(counters.clone()), lost, _renewal: renewal }
     }
 
@@ -111,7 +111,7 @@ impl LoadRun {
     fn ended(mut self) -> Duration {
         let took = clock::since(self.begun);
         if let Some(counters) = self.counters.take() {
-            counters.note(Event::LoadEnded(took));
+            counters.load_ended(took);
         }
         took
     }
