@@ -32,6 +32,18 @@ impl<T: Clone + Send + Sync + 'static> Copying<T> {
             },
         }
     }
+
+    /// The `Clone` of `T` is no user's code, if it `is_shared`: it is an `Arc`.
+    pub fn shared(self, is_shared: bool) -> Self {
+        if !is_shared {
+            return self;
+        }
+        let get = |runtime: &Runtime, place: &NearPlace, tell: Option<TellCall>| match tell {
+            None => runtime.near.get_shared(place),
+            Some(_) => runtime.near.get(place, tell),
+        };
+        Self { get, ..self }
+    }
 }
 
 impl<T> Clone for Copying<T> {

@@ -2,7 +2,7 @@
 //! is spelled for it.
 
 use std::any::type_name;
-use std::cell::RefCell;
+use std::cell::Cell;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::LazyLock;
 
@@ -24,17 +24,13 @@ const HASH_BYTES: usize = size_of::<u64>();
 
 thread_local! {
     /// The buffer of the last place, so that a call allocates none.
-    static SPARE: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+    static SPARE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
 impl NearPlace {
     /// The place of a call without arguments.
     pub fn new(function: &'static CachedFunction) -> Self {
-        let mut bytes = SPARE.try_with(|spare| spare.try_borrow_mut().map(|mut spare| std::mem::take(&mut *spare)));
-        let mut bytes = match &mut bytes {
-            Ok(Ok(spare)) => std::mem::take(spare),
-            _ => Vec::new(),
-        };
+        let mut bytes = SPARE.try_with(Cell::take).unwrap_or_default();
         bytes.clear();
         // One piece of a known length: the compiler writes it without a call.
         let mut start = [0; HASH_BYTES + size_of::<usize>()];
@@ -117,11 +113,7 @@ impl Drop for NearPlace {
         }
         let bytes = std::mem::take(&mut self.bytes);
         // A thread that ends has none.
-        let _ = SPARE.try_with(|spare| {
-            if let Ok(mut spare) = spare.try_borrow_mut() {
-                *spare = bytes;
-            }
-        });
+        let _ = SPARE.try_with(|spare| spare.set(bytes));
     }
 }
 

@@ -43,8 +43,8 @@ impl<T: Clone + Send + Sync + 'static> Copyable for T {}
 
 /// How copies of a value are kept, for this long at most. Generated code names no other item with
 /// this bound.
-pub fn copying<T: Copyable>(longest: Duration) -> Option<Copying<T>> {
-    Some(Copying::within(Some(longest)))
+pub fn copying<T: Copyable>(longest: Duration, is_shared: bool) -> Option<Copying<T>> {
+    Some(Copying::within(Some(longest)).shared(is_shared))
 }
 
 /// What a batch function does with the map that it returns. Generated code names no other item with

@@ -6,6 +6,7 @@
 //! ordinary function and not behind the probe, so that errors read like ordinary errors.
 
 use std::marker::PhantomData;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::cacheable::Cacheable;
@@ -187,22 +188,39 @@ impl NotCacheable {
 
 impl<T: Clone + Send + Sync + 'static> Probe<T> {
     /// How copies of values are kept, if the type or the store says that they are.
-    pub fn copying(&self, longest: Option<Duration>) -> Option<Copying<T>> {
-        Some(Copying::within(longest))
+    pub fn copying(&self, longest: Option<Duration>, is_shared: bool) -> Option<Copying<T>> {
+        Some(Copying::within(longest).shared(is_shared))
     }
 }
 
 /// A type of which no copy can be kept, or of which that is not known.
 pub trait NotCopyableKind<T> {
     /// No copies are kept.
-    fn copying(&self, longest: Option<Duration>) -> Option<Copying<T>>;
+    fn copying(&self, longest: Option<Duration>, is_shared: bool) -> Option<Copying<T>>;
 }
 
 impl<T> NotCopyableKind<T> for Probe<T> {
-    fn copying(&self, _: Option<Duration>) -> Option<Copying<T>> {
+    fn copying(&self, _: Option<Duration>, _: bool) -> Option<Copying<T>> {
         None
     }
 }
+
+impl<T: ?Sized> Probe<Arc<T>> {
+    /// It is shared by its clones.
+    pub fn is_shared(&self) -> bool {
+        true
+    }
+}
+
+/// A type whose `Clone` may be the user's code.
+pub trait NotSharedKind {
+    /// Nothing is known of its clones.
+    fn is_shared(&self) -> bool {
+        false
+    }
+}
+
+impl<T> NotSharedKind for Probe<T> {}
 
 /// A parameter on its way into the place of a copy.
 pub struct PlacePart<'a, T: ?Sized>(&'a T);

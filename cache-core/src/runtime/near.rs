@@ -120,9 +120,26 @@ impl Near {
     /// The look-up under the read lock of one of the table's parts, and one look at the clock. The
     /// value is cloned outside of the lock: a `Clone` is the user's code.
     pub(crate) fn get<T: Clone + 'static>(&self, place: &NearPlace, tell: Option<TellCall>) -> Option<T> {
-        let copy = self.table.get(place.bytes())?;
-        // A clock that somebody advances would stand still with whoever advances it.
+        let copy = self.table.get(place.bytes(), Arc::clone)?;
+        let value = self.served(&copy, clock::now())?;
+        if let Some(tell) = tell {
+            let is_near = matches!(copy.lifespan, Lifespan::Near(_));
+            let result = if is_near { CallResult::NearHit } else { CallResult::Hit };
+            tell(result, prefix_of(&copy.key), Some(&copy.key));
+        }
+        Some(value)
+    }
+
+    /// As [`get`](Self::get), for values whose `Clone` is no user's code: they are cloned under the
+    /// lock, and nobody has to count who holds the copy.
+    pub(crate) fn get_shared<T: Clone + 'static>(&self, place: &NearPlace) -> Option<T> {
         let now = clock::now();
+        self.table.get(place.bytes(), |copy| self.served(copy, now)).flatten()
+    }
+
+    /// The value, counted, if it may be served at `now`: by a clock that somebody advances, too,
+    /// which would stand still with whoever advances it.
+    fn served<T: Clone + 'static>(&self, copy: &AnyCopy, now: Instant) -> Option<T> {
         if copy.expires <= now || !copy.voucher.vouches(now, self.kin.doubted()) {
             return None;
         }
@@ -134,11 +151,6 @@ impl Near {
         match copy.lifespan {
             Lifespan::Near(_) => copy.counters.near_hit(),
             Lifespan::OfStore(_) => copy.counters.hit(),
-        }
-        if let Some(tell) = tell {
-            let is_near = matches!(copy.lifespan, Lifespan::Near(_));
-            let result = if is_near { CallResult::NearHit } else { CallResult::Hit };
-            tell(result, prefix_of(&copy.key), Some(&copy.key));
         }
         Some(value)
     }

@@ -27,7 +27,7 @@ async fn call(cache: &Cache, value: u32) -> u32 {
 /// Of whatever type the value is in this version of the program.
 async fn call_of<T: Clone + Serialize + DeserializeOwned + Send + Sync + 'static>(cache: &Cache, value: T) -> T {
     static FUNCTION: CachedFunction = CachedFunction::of_one("near", ":{}");
-    let start = Start::<T>::new(Some(cache), &FUNCTION, "k", coding(), copying(NEAR), |place| place.part(&1));
+    let start = Start::<T>::new(Some(cache), &FUNCTION, "k", coding(), copying(NEAR, false), |place| place.part(&1));
     let mut load = match start {
         Start::Return(value) => return value,
         Start::Load(load) => load,
@@ -302,4 +302,16 @@ fn the_end_of_a_cache_survives_values_whose_drop_panics() {
         keep_copy(&cache, "k:1", id, Farewell(Arc::new(|| panic!("of a user's drop"))));
     }
     drop(cache);
+}
+
+/// The `Clone` of another type may call the cache, so it is not called under a lock.
+#[test]
+fn of_types_an_arc_alone_is_cloned_where_it_is_found() {
+    use crate::private::{NotSharedKind as _, Probe};
+    #[derive(Clone)]
+    struct Arc<T>(T);
+    assert!(Probe::<std::sync::Arc<Arc<u64>>>::new().is_shared());
+    assert!(!Probe::<Arc<std::sync::Arc<u64>>>::new().is_shared());
+    assert!(!Probe::<u64>::new().is_shared());
+    assert_eq!(Arc(1).clone().0, 1);
 }

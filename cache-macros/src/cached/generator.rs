@@ -208,11 +208,16 @@ impl Generator<'_> {
     /// How copies of values are kept in the process, as an `Option<Copying>`.
     pub(crate) fn copying(&self, value_type: &TokenStream) -> TokenStream {
         let (private, options) = (&self.private, &self.plan.options);
+        let is_shared = quote_spanned! { Span::mixed_site() => {
+            #[allow(unused_imports)]
+            use #private::NotSharedKind as _;
+            #private::Probe::<#value_type>::new().is_shared()
+        } };
         if let Some(near) = &options.near {
             let private = wrapper::located(private, value_type.span());
             let at_type = Span::mixed_site().located_at(value_type.span());
             let longest = near.lifetime.tokens(&self.private);
-            return quote_spanned!(at_type => #private::copying::<#value_type>(#longest));
+            return quote_spanned!(at_type => #private::copying::<#value_type>(#longest, #is_shared));
         }
         // With `early_refresh` each call is to take its chance.
         if options.setting("early_refresh").is_some() || !self.is_owned_for_good(value_type) {
@@ -222,7 +227,7 @@ impl Generator<'_> {
         quote_spanned! { Span::mixed_site() => {
             #[allow(unused_imports)]
             use #private::NotCopyableKind as _;
-            #private::Probe::<#value_type>::new().copying(#cacheability.near::<#value_type>())
+            #private::Probe::<#value_type>::new().copying(#cacheability.near::<#value_type>(), #is_shared)
         } }
     }
 

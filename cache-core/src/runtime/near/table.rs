@@ -12,7 +12,7 @@ use super::AnyCopy;
 use crate::config::NEAR_SHARDS;
 use crate::key::hash_of;
 
-pub(super) struct Table(Box<[Shard]>);
+pub(super) struct Table(Box<[Shard; NEAR_SHARDS]>);
 
 #[repr(align(128))]
 #[derive(Default)]
@@ -62,12 +62,13 @@ impl Hasher for HashInFront {
 
 impl Table {
     pub(super) fn new() -> Self {
-        Self(std::iter::repeat_with(Shard::default).take(NEAR_SHARDS).collect())
+        Self(Box::new(std::array::from_fn(|_| Shard::default())))
     }
 
-    pub(super) fn get(&self, place: &[u8]) -> Option<Arc<AnyCopy>> {
+    /// What `find` makes of the copy at this place. It runs under a lock, so it is no user's code.
+    pub(super) fn get<R>(&self, place: &[u8], find: impl FnOnce(&Arc<AnyCopy>) -> R) -> Option<R> {
         let shard = self.shard(place).0.read().unwrap_or_else(PoisonError::into_inner);
-        shard.get(place).map(|ByPlace(copy)| copy.clone())
+        shard.get(place).map(|ByPlace(copy)| find(copy))
     }
 
     /// Returns the copy that it replaces.
@@ -91,6 +92,6 @@ impl Table {
 
     fn shard(&self, place: &[u8]) -> &Shard {
         // The table within a part goes by the low bits and by the highest ones.
-        &self.0[(hash_of(place) >> 32) as usize % self.0.len()]
+        &self.0[(hash_of(place) >> 32) as usize % NEAR_SHARDS]
     }
 }
