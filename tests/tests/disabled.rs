@@ -99,7 +99,7 @@ async fn many_ids_of_a_disabled_cache_are_loaded_once_and_nothing_is_encoded() {
     assert!(log.calls().iter().all(|call| call.result == CallResult::Bypass && call.load_time.is_some()), "{log:?}");
     let stats = cache.stats();
     let counted: Vec<_> = stats.total().counters().filter(|(_, count)| *count > 0).collect();
-    assert_eq!(counted, [("loads", 2), ("failed_loads", 1)]);
+    assert_eq!(counted, [("failed_loads", 1), ("loads", 2)]);
     assert_eq!(stats.total().unstored_by_reason().count(), 0);
 }
 
@@ -117,4 +117,20 @@ async fn many_ids_of_a_disabled_cache_taint_the_load_around_them() {
         assert_eq!(on.get_or_load("around", load).await.unwrap().len(), 1);
     }
     assert_eq!((on.stats().total().loads, on.stats().total().fills), (2, 0));
+}
+
+#[tokio::test]
+async fn loads_of_a_disabled_cache_are_told_by_outcome_although_they_are_not_timed() {
+    let cache = Cache::disabled();
+    many(&cache, &[1]).await.unwrap();
+    let _ = cache.get_or_load("key", async || Err::<u64, _>("none")).await;
+    let two = Two { on: Cache::in_memory(), off: cache.clone() };
+    uncached(&two, 1).await;
+    let text = cache.stats().to_prometheus();
+    let told = |outcome: &str| {
+        let is_it = |line: &&str| line.starts_with("cache_loads_total{") && line.contains(outcome);
+        let counts = text.lines().filter(is_it).filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok());
+        counts.sum::<u64>()
+    };
+    assert_eq!((told("\"ok\""), told("\"failed\""), told("\"cancelled\"")), (2, 1, 0), "{text}");
 }

@@ -115,7 +115,7 @@ mod tests {
         let counters = counted.prefix("flight");
         counters.may_be_said();
         counters.note(Event::Hit);
-        counters.load_ended(Duration::from_millis(2));
+        counters.load_ended(Some(Duration::from_millis(2)));
         let recorder = LastValues::default();
         metrics::with_local_recorder(&recorder, || {
             counted.snapshot().publish();

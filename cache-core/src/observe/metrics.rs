@@ -202,7 +202,7 @@ impl Metrics<'_> {
     fn loads(&mut self, prefixes: &BTreeMap<&str, PrefixStats>) {
         let about = ("cache_loads_total", "Runs of the wrapped functions that have ended, by outcome.");
         self.each_with(prefixes, about, "outcome", |stats| {
-            let ended = stats.details.load_times.count();
+            let ended = stats.details.load_times.count() + stats.details.untimed_loads;
             [
                 ("ok", ended.saturating_sub(stats.failed_loads)),
                 ("failed", stats.failed_loads),

@@ -38,7 +38,8 @@ macro_rules! counters {
             pub near_hits: u64,
             /// Times the wrapped function ran, for whatever reason.
             pub loads: u64,
-            /// Time spent in loads, summed.
+            /// Time spent in loads, summed. A disabled cache times those alone that are
+            /// [observed](crate::observe).
             pub load_time: Duration,
             /// Time spent waiting for the store, summed.
             pub store_time: Duration,
@@ -115,12 +116,15 @@ struct ThreadCounters {
     store_time_us: AtomicU64,
     loads: AtomicU64,
     load_times: HistogramCounter,
+    untimed_loads: AtomicU64,
 }
 
 /// What metrics say of a prefix beside its counters.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Details {
     pub(super) load_times: HistogramCounts,
+    /// Loads that have ended and were not timed.
+    pub(super) untimed_loads: u64,
     pub(super) not_stored: [u64; NotStored::LABELS.len()],
     pub(super) waits: [u64; WaitEnd::LABELS.len()],
     pub(super) verified: VerifiedCounts,
@@ -131,6 +135,7 @@ pub(super) struct Details {
 impl Details {
     fn add(&mut self, other: &Self) {
         self.load_times.add(&other.load_times);
+        self.untimed_loads += other.untimed_loads;
         self.not_stored.iter_mut().zip(other.not_stored).for_each(|(sum, more)| *sum += more);
         self.waits.iter_mut().zip(other.waits).for_each(|(sum, more)| *sum += more);
         self.verified.add(&other.verified);
@@ -193,6 +198,7 @@ impl Counters {
     fn details(&self) -> Details {
         Details {
             load_times: self.load_times(),
+            untimed_loads: self.sum(|line| &line.untimed_loads),
             not_stored: std::array::from_fn(|reason| self.not_stored[reason].load(Ordering::Relaxed)),
             waits: std::array::from_fn(|end| self.waits[end].load(Ordering::Relaxed)),
             verified: self.verified.counts(),
@@ -258,10 +264,13 @@ impl Counters {
         self.loads(1);
     }
 
-    /// The wrapped function ended after this time.
-    pub(crate) fn load_ended(&self, took: Duration) {
+    /// The wrapped function ended, after this time if it was timed.
+    pub(crate) fn load_ended(&self, took: Option<Duration>) {
         let (mine, adding) = self.by_thread.mine();
-        mine.load_times.add_time(took, adding);
+        match took {
+            Some(took) => mine.load_times.add_time(took, adding),
+            None => adding.to(&mine.untimed_loads, 1),
+        }
     }
 
     pub(super) fn store_time(&self, time: Duration) {

@@ -88,7 +88,8 @@ pub(crate) struct Rights {
 /// A load whose body runs and whose leases are renewed. Dropped, it was cancelled.
 #[must_use]
 pub struct LoadRun {
-    begun: clock::Instant,
+    /// `None`: it is not timed.
+    begun: Option<clock::Instant>,
     /// Of a load that has not ended: its counters.
     counters: Option<SharedCounters>,
     /// What the store had cost the calls inside this load before the body began.
@@ -99,21 +100,23 @@ pub struct LoadRun {
 impl LoadRun {
     fn begin(counters: &SharedCounters, lost: Duration, renewal: Renewal) -> Self {
         counters.load_began();
-        Self { begun: clock::now(), counters: Some(counters.clone()), lost, _renewal: renewal }
+        Self { begun: Some(clock::now()), counters: Some(counters.clone()), lost, _renewal: renewal }
     }
 
     /// Of a load without a lease.
-    fn unrenewed(counters: &SharedCounters) -> Self {
-        Self::begin(counters, Duration::ZERO, Renewal::default())
+    fn unrenewed(counters: &SharedCounters, is_timed: bool) -> Self {
+        counters.load_began();
+        let (begun, counters) = (is_timed.then(clock::now), Some(counters.clone()));
+        Self { begun, counters, lost: Duration::ZERO, _renewal: Renewal::default() }
     }
 
-    /// The body has run; for how long.
+    /// The body has run; for how long, if it was timed.
     fn ended(mut self) -> Duration {
-        let took = clock::since(self.begun);
+        let took = self.begun.map(clock::since);
         if let Some(counters) = self.counters.take() {
             counters.load_ended(took);
         }
-        took
+        took.unwrap_or_default()
     }
 }
 

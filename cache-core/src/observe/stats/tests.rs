@@ -44,7 +44,7 @@ fn values_are_expected_to_be_large_at_once_and_small_after_a_while() {
 fn it_is_serialized_with_every_counter_by_its_name() {
     let counted = CounterTable::default();
     counted.prefix("flight").hits(2);
-    counted.prefix("flight").load_ended(Duration::from_millis(3));
+    counted.prefix("flight").load_ended(Some(Duration::from_millis(3)));
     counted.prefix("flight").may_be_said();
     counted.unprefixed.invalidated(1);
     let json = serde_json::to_value(counted.snapshot()).unwrap();

@@ -9,7 +9,8 @@ use crate::runtime::{Runtime, provenance};
 pub(crate) struct UncachedLoad {
     counters: SharedCounters,
     /// The call, if somebody observes it; one for each key of a call for many.
-    marks: Vec<CallMark>,
+    marks: Option<Box<[CallMark]>>,
+    is_timed: bool,
 }
 
 /// What is absent, so that a load has nothing to do with the store.
@@ -56,28 +57,38 @@ impl UncachedLoad {
                 counters.note(Event::NotStored(NotStored::KeyUnspelled));
             }
         }
-        Self { counters, marks: provenance::record(result, prefix, None).into_iter().collect() }
+        let marks = marks(result, prefix, 1);
+        // The two looks at the clock take longer than all the rest of a call of a disabled cache.
+        Self { counters, is_timed: marks.is_some() || absence != Absence::Store, marks }
     }
 
     /// A load of so many keys, of a cache that is disabled.
     pub(crate) fn of_many(counters: SharedCounters, prefix: &str, keys: usize) -> Self {
-        let marks = (0..keys).filter_map(|_| provenance::record(CallResult::Bypass, prefix, None)).collect();
-        Self { counters, marks }
+        let marks = marks(CallResult::Bypass, prefix, keys);
+        Self { counters, is_timed: marks.is_some(), marks }
     }
 
     /// The body is about to run.
     pub(crate) fn begin(&self) -> LoadRun {
-        LoadRun::unrenewed(&self.counters)
+        LoadRun::unrenewed(&self.counters, self.is_timed)
     }
 
     /// The body has run.
     pub(crate) fn end(&self, running: LoadRun) {
         let took = running.ended();
-        self.marks.iter().for_each(|mark| mark.loaded(took));
+        self.marks.iter().flatten().for_each(|mark| mark.loaded(took));
     }
 
     /// The body failed.
     pub(crate) fn failed(&self) {
         self.counters.note(Event::LoadFailed);
     }
+}
+
+/// Tells whoever observes this task of so many calls.
+fn marks(result: CallResult, prefix: &str, calls: usize) -> Option<Box<[CallMark]>> {
+    if provenance::is_alone() {
+        return None;
+    }
+    Some((0..calls).filter_map(|_| provenance::record(result, prefix, None)).collect())
 }
