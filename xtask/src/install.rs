@@ -181,6 +181,17 @@ pub(crate) fn valgrind() -> Result<PathBuf, String> {
     })
 }
 
+/// spin, the model checker: the installed one, else Debian's.
+pub(crate) fn spin() -> Result<PathBuf, String> {
+    let installed = || resolve("spin");
+    if installed().is_none() {
+        apt_install(&["spin"]);
+    }
+    installed().ok_or_else(|| {
+        "no spin, the model checker: install it (Debian: `apt-get install spin`, macOS: `brew install spin`)".to_owned()
+    })
+}
+
 /// The output of a program about its version.
 pub(crate) fn version(program: &Path) -> Option<String> {
     let output = Command::new(program).arg("--version").stdin(Stdio::null()).output().ok()?;

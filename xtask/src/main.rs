@@ -10,6 +10,7 @@ mod install;
 mod instructions;
 mod litmus;
 mod minimal_versions;
+mod model;
 mod semver;
 mod server;
 mod site;
@@ -20,6 +21,7 @@ const USAGE: &str = "\
 cargo xtask test [cargo test arguments]   start Redis, Valkey and databases and run everything, or only the tests asked for
 cargo xtask deny [checks]                 hold what the workspace is built from against deny.toml
 cargo xtask instructions [--bless]        count instructions and allocations of the hot paths, and compare
+cargo xtask model [part of a name]        give the second model of the protocol to spin, with and without each rule
 cargo xtask fuzz [targets] [--seconds N] [--seed N]
                                           throw bytes and texts at whatever reads those of others
 cargo xtask site                          build the documentation as a book, and follow its links
@@ -42,6 +44,7 @@ fn main() -> ExitCode {
         Some("litmus") => litmus::run(&rest),
         Some("minimal-versions") => minimal_versions::run(&rest),
         Some("semver") => semver::run(&rest),
+        Some("model") => model::run(&rest),
         Some("bench") => bench::run(&rest),
         _ => Err(USAGE.to_owned()),
     };
