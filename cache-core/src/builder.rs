@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::cache::Cache;
+use crate::codec::{Compression, Format, Seal};
 use crate::config::{CONNECTIONS_MAX, Config, DURATION_MAX, DURATION_MIN, LostWrites, NAME_BYTES_MAX, settings};
 use crate::error::{Error, ErrorKind};
 use crate::freshness::TtlClasses;
@@ -146,6 +147,38 @@ impl Builder {
     /// them ended with the server, or have only had hits since.
     pub fn on_lost_writes(mut self, then: LostWrites) -> Self {
         self.config.lost_writes = then;
+        self
+    }
+
+    /// How values are encoded whose function and type say no `codec`: [`Format::Json`] unless this
+    /// says another one. What is stored already is read as it was written. See
+    /// [the guide](crate::guide::codecs).
+    pub fn codec(mut self, codec: Format) -> Self {
+        self.config.storage.format = codec;
+        self
+    }
+
+    /// How values of [`compress_bytes_min`](Self::compress_bytes_min) and more are compressed whose
+    /// function and type say no `compress`: not at all, unless this says so.
+    pub fn compress(mut self, compression: Compression) -> Self {
+        self.config.storage.compression = compression;
+        self
+    }
+
+    /// A codec of your own that no function names any more, or not in this program: so that the
+    /// entries that it wrote are read until their TTL ends.
+    #[cfg(feature = "codec")]
+    pub fn read_codec(mut self, codec: &'static dyn crate::codec::Codec) -> Self {
+        self.config.storage.read.push(Format::Own(codec));
+        self
+    }
+
+    /// Seals every value, and serves nothing that is not sealed: see [`Seal`].
+    ///
+    /// Processes with and without a seal have entries beside each other while both run, as two
+    /// versions of a type have.
+    pub fn seal(mut self, seal: impl Seal) -> Self {
+        self.config.storage.seal = Some(Arc::new(seal));
         self
     }
 
@@ -318,7 +351,8 @@ macro_rules! each_checked {
     )*) => {
         fn each_checked(config: Config) -> Result<Config, Error> {
             $(let $name = config.$name.checked(stringify!($name))?;)*
-            Ok(Config { namespace: config.namespace, lost_writes: config.lost_writes, $($name,)* })
+            let Config { namespace, lost_writes, storage, .. } = config;
+            Ok(Config { namespace, lost_writes, storage, $($name,)* })
         }
     };
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::codec::{Compression, Format};
 use crate::entry::Shape;
 use crate::name::Tag;
 
@@ -40,6 +41,18 @@ pub trait Cacheable {
         None
     }
 
+    /// How values are encoded, if the type says it: see `codec` of
+    /// [`#[cached]`](macro@crate::cached).
+    fn codec() -> Option<Format> {
+        None
+    }
+
+    /// How large values are compressed, if the type says it: see `compress` of
+    /// [`#[cached]`](macro@crate::cached).
+    fn compression() -> Option<Compression> {
+        None
+    }
+
     /// The fields of the type, for the fingerprint; the derive writes them.
     #[doc(hidden)]
     fn shape(shape: &mut Shape) {
@@ -68,6 +81,14 @@ macro_rules! pass_on {
 
             fn verify() -> Option<f64> {
                 T::verify()
+            }
+
+            fn codec() -> Option<Format> {
+                T::codec()
+            }
+
+            fn compression() -> Option<Compression> {
+                T::compression()
             }
 
             fn shape(shape: &mut Shape) {

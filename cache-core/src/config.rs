@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::codec::Storage;
+
 /// What a user may set, a row each: the reason, the constant, the setting, its type, its default.
 /// The reason is also the documentation of the setter. `settings!(receiver)` hands the rows to a
 /// macro.
@@ -42,6 +44,11 @@ macro_rules! settings {
             /// The largest stored value, header included. A larger value is returned and not
             /// stored. One reply of 8 MiB delays everything behind it by a few milliseconds.
             VALUE_BYTES_MAX value_bytes_max: usize = 8 MiB,
+            /// The smallest value that `compress` compresses, in bytes: less fits a few packets.
+            COMPRESS_BYTES_MIN compress_bytes_min: usize = 4096,
+            /// The most that a compressed value inflates to. A larger one is not compressed; an
+            /// entry that says it is larger is a miss: nobody has a process allocate more.
+            INFLATED_BYTES_MAX inflated_bytes_max: usize = 32 MiB,
             /// The most names of one entry: tags and dependencies, its own, those of the items of a
             /// list, and inherited ones. A value with more names is not stored, and that is said
             /// once at WARN. A name takes about 100 bytes in the entry and in an index, so 4,096 of
@@ -116,12 +123,14 @@ macro_rules! config {
         pub(crate) struct Config {
             pub(crate) namespace: String,
             pub(crate) lost_writes: LostWrites,
+            pub(crate) storage: Storage,
             $(pub(crate) $name: $type,)*
         }
 
         impl Default for Config {
             fn default() -> Self {
-                Self { namespace: "cache".to_owned(), lost_writes: LostWrites::Clear, $($name: $default,)* }
+                let (namespace, storage) = ("cache".to_owned(), Storage::default());
+                Self { namespace, lost_writes: LostWrites::Clear, storage, $($name: $default,)* }
             }
         }
     };
@@ -232,9 +241,9 @@ pub(crate) const LIST_KEYS_PER_PAGE: usize = 1_000;
 /// Names and dependents that an explanation tells of: what a person reads. More are counted.
 pub(crate) const EXPLAIN_NAMES_MAX: usize = 256;
 pub(crate) const EXPLAIN_DEPENDENTS_MAX: usize = 50;
-/// Keys of which a process remembers why the last value was not stored. Beyond that number the
-/// oldest is forgotten.
-pub(crate) const UNSTORED_KEYS_MAX: usize = 1_024;
+/// Keys of which a process remembers why the last value was not stored, and as many of which why
+/// it was not served. The oldest is forgotten.
+pub(crate) const REASONS_REMEMBERED_MAX: usize = 1_024;
 /// Invalidations that a listener of the feed may be behind by, and then loses: a burst of a second.
 /// Shared by all listeners of a cache.
 pub(crate) const FEED_RECORDS_MAX: usize = 256;

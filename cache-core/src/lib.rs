@@ -7,6 +7,7 @@ mod cache;
 mod cacheable;
 mod call;
 mod clock;
+mod codec;
 #[cfg_attr(not(feature = "redis"), expect(dead_code, reason = "limits of the Redis store"))]
 mod config;
 mod context;
@@ -78,7 +79,8 @@ mod verify {}
 /// Pages about more than one item. Documentation alone: no program sees this module.
 // Their code is tested elsewhere: that of `first_app` is the crate `examples/first-app`, that of
 // `outbox` stands at `Invalidation::to_json`, that of `transactions` at `Cache::close`, that of
-// `testing` in `tests/tests/testing_page.rs`, and that of the others above.
+// `testing` in `tests/tests/testing_page.rs`, that of `codecs` in `tests/tests/codecs_page.rs`,
+// and that of the others above.
 #[cfg(all(doc, not(doctest)))]
 pub mod guide {
     #[cfg(feature = "macros")]
@@ -150,6 +152,9 @@ pub mod guide {
 
     #[doc = include_str!("../docs/outbox.md")]
     pub mod outbox {}
+
+    #[doc = include_str!("../docs/codecs.md")]
+    pub mod codecs {}
 
     #[doc = include_str!("../docs/what-json-loses.md")]
     pub mod what_json_loses {}
@@ -228,8 +233,13 @@ pub use cache_macros::invalidates;
 #[doc = include_str!("../docs/write_through.md")]
 pub use cache_macros::write_through;
 pub use cacheable::Cacheable;
+#[cfg(feature = "codec")]
+pub use codec::{Codec, CodecId, TakeDecoded};
+pub use codec::{CodecError, Compression, Format, OpenError, Seal, SealedValue};
 pub use config::LostWrites;
 pub use context::CacheContext;
+#[cfg(feature = "codec")]
+pub use erased_serde;
 pub use error::{Error, ErrorKind};
 
 pub use freshness::{IntoDuration, Ttl, TtlClasses};
@@ -237,8 +247,8 @@ pub use invalidation::{Cause, CollectInvalidations, Invalidated, Invalidation};
 pub use key::{IntoKey, Key};
 pub use name::{IntoKeyName, IntoTag, Tag, TextKey, escape_glob, unescape_part};
 pub use observe::{
-    CallLog, CallRecord, CallResult, Health, MemoryUse, Metric, MetricKind, MetricSample, MetricValue, PrefixStats,
-    Stats, StatsIter, UnstoredReason, prometheus_text,
+    BadEntryReason, CallLog, CallRecord, CallResult, Health, MemoryUse, Metric, MetricKind, MetricSample, MetricValue,
+    PrefixStats, Stats, StatsIter, UnstoredReason, prometheus_text,
 };
 pub use runtime::feed::{InvalidationFeed, InvalidationRecord};
 pub use runtime::provenance::{in_current_load, observe};
@@ -247,7 +257,7 @@ pub use runtime::trace::Trace;
 pub use paths::closing::Closing;
 pub use paths::explain::{
     AdaptiveExplanation, DependentExplanation, EntryExplanation, Explanation, LeaseExplanation, NameExplanation,
-    NameKind, UnstoredExplanation,
+    NameKind, UnreadableExplanation, UnstoredExplanation,
 };
 pub use paths::listing::{Listing, ListingCursor};
 pub use paths::preview::{Preview, PreviewEntry, PreviewLimit, PreviewStop};

@@ -17,6 +17,7 @@ mod mentions;
 mod names;
 mod options;
 mod outcome;
+mod packing;
 mod runtime_path;
 mod signature;
 mod template;

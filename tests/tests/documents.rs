@@ -51,12 +51,16 @@ fn the_readme_and_the_crate_show_the_same_example() {
 }
 
 #[test]
-fn the_page_on_tests_shows_tests_that_run() {
-    let (page, tests) = (read("cache-core/docs/testing.md"), read("tests/tests/testing_page.rs"));
-    let shown: Vec<&str> = page.split("\n```rust\n").skip(1).filter_map(|rest| rest.split("\n```\n").next()).collect();
-    assert!(shown.len() > 5, "only {shown:?}");
-    for code in shown {
-        assert!(tests.contains(code), "`testing_page.rs` does not have\n{code}");
+fn the_pages_on_tests_and_codecs_show_code_that_runs() {
+    for (page, least) in [("testing", 6), ("codecs", 3)] {
+        let tests = read(format!("tests/tests/{page}_page.rs"));
+        let page = read(format!("cache-core/docs/{page}.md"));
+        let shown: Vec<&str> =
+            page.split("\n```rust\n").skip(1).filter_map(|rest| rest.split("\n```\n").next()).collect();
+        assert!(shown.len() >= least, "only {shown:?}");
+        for code in shown {
+            assert!(tests.contains(code), "the tests of the page do not have\n{code}");
+        }
     }
 }
 

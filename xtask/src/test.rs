@@ -105,7 +105,7 @@ fn tours(tally: &mut Tally, servers: [&Server; 2]) {
 
 /// Checks that every feature only adds, and that users without `redis` build nothing of sockets.
 fn features(tally: &mut Tally) {
-    for features in ["", "macros", "redis", "tls", "metrics"] {
+    for features in ["", "macros", "redis", "tls", "metrics", "postcard", "rmp", "lz4", "zstd", "codec"] {
         let package = ["check", "--package", "cache-core", "--no-default-features"];
         tally.command(cargo(&[&package[..], &["--features", features]].concat()));
     }
@@ -115,6 +115,8 @@ fn features(tally: &mut Tally) {
     }
     tally.tests(cargo(&["test", "--package", "cache-core", "--features", "tls", "--lib", "redis::connect"]));
     tally.tests(cargo(&["test", "--package", "cache-core", "--features", "metrics", "--lib", "facade"]));
+    let all_codecs = ["--features", "postcard,rmp,lz4,zstd,codec", "--lib", "entry::"];
+    tally.tests(cargo(&[&["test", "--package", "cache-core"], &all_codecs[..]].concat()));
     let features = ["--package", "cache-core", "--no-default-features", "--features", "macros"];
     let tree = cargo(&[&["tree"], &features[..], &["--edges", "normal", "--prefix", "none"]].concat());
     tally.check(output(tree).and_then(|tree| {

@@ -33,7 +33,7 @@ impl<T: Serialize + DeserializeOwned> Coding<T> {
             decode: codec::decode,
             encode_option: |subject, value| payload::encode::<Option<T>>(subject, &value),
             decode_option: codec::decode,
-            is_held: |entry, value| codec::holds::<T>(entry, &codec::encode(value)?),
+            is_held: codec::holds::<T>,
             fingerprint: fingerprint::<T>,
         }
     }

@@ -4,7 +4,7 @@
 use bytes::Bytes;
 
 use crate::entry::entry::BadEntry;
-use crate::entry::{Entry, Fingerprint, Header, encode, outline};
+use crate::entry::{Entry, Fingerprint, Header, Packing, encode, outline};
 
 /// An entry with this payload and no names.
 pub fn sample(payload: &[u8]) -> Bytes {
@@ -12,6 +12,7 @@ pub fn sample(payload: &[u8]) -> Bytes {
         fingerprint: Fingerprint([7; 16]),
         negative: false,
         by_text: false,
+        packing: Packing::PLAIN,
         stored_at_ms: 1_000,
         soft_expires_at_ms: 2_000,
         hard_expires_at_ms: 3_000,

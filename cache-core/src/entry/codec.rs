@@ -1,11 +1,16 @@
-//! Turns values into payloads and back. The payload is JSON. `Some(x)` is stored as `x`, and `None`
-//! as a flag in the header, so that a function that returns `Option<T>` and one that returns `T`
-//! can share entries.
+//! Turns values into payloads and back, by the codec that is asked for. `Some(x)` is stored as `x`,
+//! and `None` as a flag in the header, so that a function that returns `Option<T>` and one that
+//! returns `T` can share entries.
 
+#[cfg(test)]
+mod format_tests;
 #[cfg(test)]
 mod loss_tests;
 #[cfg(test)]
 mod tests;
+
+mod formats;
+mod omission;
 
 use std::fmt;
 
@@ -14,6 +19,8 @@ use serde::de::{DeserializeOwned, Deserializer, Visitor};
 use serde::forward_to_deserialize_any;
 use serde::ser::{Serialize, Serializer};
 
+use super::fingerprint::{LayoutDigest, layout_of};
+use crate::codec::Format;
 use crate::entry::Entry;
 use crate::error::{Error, ErrorKind};
 use crate::name::differ;
@@ -30,32 +37,52 @@ pub(crate) enum Encoding {
     Err,
 }
 
-/// Encodes a value to be stored.
+/// Encodes a value to be stored, which is read back as a `T`.
 ///
 /// # Errors
-/// `Encode`: the value's own `Serialize` failed, or it has no JSON (a map whose keys are not
-/// scalars).
-pub(crate) fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Encoding, Error> {
-    match value.serialize(OuterLayer) {
+/// `Encode`: the value's own `Serialize` failed, or the codec has no form for it.
+pub(crate) fn encode_as<T: DeserializeOwned>(
+    value: &(impl Serialize + ?Sized),
+    format: Format,
+) -> Result<Encoding, Error> {
+    // Asked for only where it is needed: a walk over the type, the first time.
+    let layout = if format.is_self_describing() { None } else { Some(layout_of::<T>().ok_or_else(unencodable)?) };
+    let way = Encoder { format, layout };
+    match value.serialize(OuterLayer(way)) {
         Ok(encoded) => Ok(encoded),
-        Err(NoAnswer::Plain) => to_json(value).map(Encoding::Value),
+        Err(NoAnswer::Plain) => way.write(value).map(Encoding::Value),
         Err(NoAnswer::Failed(error)) => Err(error),
     }
 }
 
-// serde_json's own message may quote the value, so it is not kept.
-fn to_json<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, Error> {
-    serde_json::to_vec(value).map_err(|_| Error::new(ErrorKind::Encode, "the value could not be encoded as JSON"))
+/// How a payload is written.
+#[derive(Clone, Copy)]
+struct Encoder {
+    format: Format,
+    /// What stands before a payload that does not say itself what it holds.
+    layout: Option<LayoutDigest>,
+}
+
+impl Encoder {
+    fn write<T: Serialize + ?Sized>(self, value: &T) -> Result<Vec<u8>, Error> {
+        let Some(layout) = self.layout else { return formats::write(self.format, value) };
+        if omission::leaves_out(value) {
+            return Err(unencodable());
+        }
+        let payload = formats::write(self.format, value)?;
+        Ok([&layout[..], &payload].concat())
+    }
 }
 
 /// Decodes a stored value. Compare the fingerprint first.
 ///
 /// # Errors
-/// `Encode`: the payload is not the JSON of a `T`, or the entry is negative and `T` has no `None`.
+/// `Encode`: the payload is not that of a `T`, or the entry is negative and `T` has no `None`.
 pub(crate) fn decode<T: DeserializeOwned>(entry: &Entry) -> Result<T, Error> {
-    match entry.header().negative {
-        true => decode_none(),
-        false => decode_payload(&entry.payload()),
+    match (entry.header().negative, &entry.opened) {
+        (true, _) => decode_none(),
+        (false, None) => decode_payload(&entry.payload(), Format::Json),
+        (false, Some(opened)) => decode_payload(&opened.payload, opened.format),
     }
 }
 
@@ -63,25 +90,39 @@ fn decode_none<T: DeserializeOwned>() -> Result<T, Error> {
     T::deserialize(Negative).map_err(|_| undecodable())
 }
 
-fn decode_payload<T: DeserializeOwned>(payload: &[u8]) -> Result<T, Error> {
-    let mut json = serde_json::Deserializer::from_slice(payload);
-    let value = T::deserialize(Peeled(&mut json)).map_err(|_| undecodable())?;
-    json.end().map_err(|_| undecodable())?;
-    Ok(value)
+fn decode_payload<T: DeserializeOwned>(payload: &[u8], format: Format) -> Result<T, Error> {
+    if format.is_self_describing() {
+        return formats::read(format, payload);
+    }
+    // Fields in another order, or another type, would be read as if they were what is wanted.
+    let (layout, payload) = payload.split_first_chunk().ok_or_else(undecodable)?;
+    if layout_of::<T>().as_ref() != Some(layout) {
+        return Err(undecodable());
+    }
+    formats::read(format, payload)
 }
 
-/// Whether the value of an entry is one that is encoded like this. Bytes that differ may hold the
-/// same value, such as a map whose entries stand in another order, so then both are decoded and
+/// Whether an entry holds this value; an error: it cannot be compared. Bytes that differ may hold
+/// the same value, such as a map whose entries stand in another order, so then both are decoded and
 /// compared as serde shows them.
-pub(crate) fn holds<T: Serialize + DeserializeOwned>(entry: &Entry, encoded: &Encoding) -> Result<bool, Error> {
-    match (encoded, entry.header().negative) {
-        (Encoding::Value(payload), false) if **payload == *entry.payload() => Ok(true),
+pub(crate) fn holds<T: Serialize + DeserializeOwned>(entry: &Entry, value: &T) -> Result<bool, Error> {
+    let (format, stored) = match &entry.opened {
+        None => (Format::Json, entry.payload()),
+        Some(opened) => (opened.format, opened.payload.clone()),
+    };
+    match (encode_as::<T>(value, format)?, entry.header().negative) {
+        (Encoding::Value(payload), false) if *payload == *stored => Ok(true),
         (Encoding::Value(payload), false) => {
-            Ok(!differ(&decode_payload::<T>(payload)?, &decode_payload::<T>(&entry.payload())?))
+            Ok(!differ(&decode_payload::<T>(&payload, format)?, &decode_payload::<T>(&stored, format)?))
         }
         (Encoding::None, negative) => Ok(negative),
         (Encoding::Value(_), true) | (Encoding::Err, _) => Ok(false),
     }
+}
+
+fn unencodable() -> Error {
+    // The codec's own message may quote the value, so it is not kept.
+    Error::new(ErrorKind::Encode, "the value could not be encoded")
 }
 
 fn undecodable() -> Error {
@@ -103,9 +144,13 @@ pub(crate) enum Loss {
 ///
 /// # Cost
 /// That of a hit, and of serializing both values once more: a few times what encoding cost.
-pub(crate) fn check<T: Serialize + DeserializeOwned>(value: &impl Serialize, encoded: &Encoding) -> Result<(), Loss> {
+pub(crate) fn check<T: Serialize + DeserializeOwned>(
+    value: &impl Serialize,
+    encoded: &Encoding,
+    format: Format,
+) -> Result<(), Loss> {
     let came_back = match encoded {
-        Encoding::Value(payload) => decode_payload::<T>(payload),
+        Encoding::Value(payload) => decode_payload::<T>(payload, format),
         Encoding::None => decode_none(),
         // Never stored.
         Encoding::Err => return Ok(()),
@@ -196,7 +241,7 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for Peeled<D> {
 }
 
 /// Looks only at the outermost layer of a value, and answers before anything is written.
-struct OuterLayer;
+struct OuterLayer(Encoder);
 
 /// Why the probe has no answer.
 #[derive(Debug)]
@@ -231,7 +276,7 @@ impl Serializer for OuterLayer {
     }
 
     fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<Encoding, NoAnswer> {
-        to_json(value).map(Encoding::Value).map_err(NoAnswer::Failed)
+        self.0.write(value).map(Encoding::Value).map_err(NoAnswer::Failed)
     }
 
     fn serialize_newtype_variant<T: Serialize + ?Sized>(

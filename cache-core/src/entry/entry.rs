@@ -6,9 +6,9 @@
 //! | bytes | what |
 //! |---|---|
 //! | 0 | format version, 2 |
-//! | 1 | codec, 1 = JSON |
-//! | 2 | flags: bit 0 = negative (`None`, no payload), bit 1 = by text ([`Header::by_text`]) |
-//! | 3 | reserved, 0 |
+//! | 1 | codec: 1 = JSON, 2 = postcard, 3 = MessagePack, 128 and more = users' own |
+//! | 2 | flags, from bit 0: negative (`None`, no payload), by text ([`Header::by_text`]), sealed |
+//! | 3 | compression: 0 = none, 1 = LZ4, 2 = Zstandard |
 //! | 4..20 | type fingerprint |
 //! | 20..28 | stored at, ms since the epoch |
 //! | 28..36 | soft expiry, ms since the epoch |
@@ -19,6 +19,11 @@
 //! | 56.. | names: nothing, or `\n` name `\n` name … `\n` |
 //! | then | payload |
 //! | last 4 | CRC-32 (IEEE) of everything before it |
+//!
+//! A payload that is sealed begins with the id of the key, 4 bytes, and one that is compressed with
+//! the length that it has inflated, 4 bytes. It is compressed first, and then sealed. To a version
+//! of the library that knew JSON alone, an entry with another codec, compressed or sealed, is
+//! [`Foreign`](BadEntry::Foreign).
 //!
 //! The checksum finds bits that flipped in memory or on a wire. Without it such a value would be
 //! served: a changed digit still parses. A CRC notices every flip of a single bit, and of any bits
@@ -36,6 +41,7 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
+use crate::codec::{Format, JSON, Seal};
 use crate::entry::Fingerprint;
 use crate::freshness::Times;
 use crate::name::Name;
@@ -43,11 +49,13 @@ use crate::name::Name;
 const FORMAT_VERSION: u8 = 2;
 /// The format without the checksum.
 const FORMAT_UNCHECKED: u8 = 1;
-const CODEC_JSON: u8 = 1;
 const FLAG_NEGATIVE: u8 = 1;
 const FLAG_BY_TEXT: u8 = 2;
+const FLAG_SEALED: u8 = 4;
 const HEADER_BYTES: usize = 56;
 const CHECKSUM_BYTES: usize = 4;
+/// What a seal binds a payload to, beside the names: all of the header but its two lengths.
+const BOUND_BYTES: usize = 48;
 /// Position of the times in the header.
 const TIMES: Range<usize> = 20..44;
 
@@ -63,6 +71,20 @@ impl Version {
     }
 }
 
+/// How the payload of an entry is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Packing {
+    pub(crate) codec: u8,
+    /// 0: none.
+    pub(crate) compression: u8,
+    pub(crate) is_sealed: bool,
+}
+
+impl Packing {
+    /// JSON as it is.
+    pub(crate) const PLAIN: Self = Self { codec: JSON, compression: 0, is_sealed: false };
+}
+
 /// Everything about an entry except its names and its payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Header {
@@ -73,6 +95,7 @@ pub(crate) struct Header {
     /// function declares. A call of the function must not be served such an entry: an invalidation
     /// by one of these tags would not reach it.
     pub(crate) by_text: bool,
+    pub(crate) packing: Packing,
     pub(crate) stored_at_ms: u64,
     pub(crate) soft_expires_at_ms: u64,
     pub(crate) hard_expires_at_ms: u64,
@@ -95,7 +118,7 @@ impl Header {
 pub(crate) enum BadEntry {
     /// Shorter than a header, or not as long as the header says.
     Truncated,
-    /// Written by another version of the format, or with a codec or flags that are unknown here.
+    /// Written by another version of the format, or with flags that are unknown here.
     Foreign,
     /// Contradicts itself, or does not match its checksum.
     Corrupt,
@@ -116,22 +139,62 @@ impl std::error::Error for BadEntry {}
 /// Writes an entry; `None` if the payload or the names do not fit their 32-bit lengths, which are
 /// far beyond every limit.
 pub(crate) fn encode(header: &Header, names: &[Name], payload: &[u8]) -> Option<Bytes> {
-    let names_bytes = match names {
-        [] => 0,
-        names => 1 + names.iter().map(|name| name.as_str().len() + 1).sum::<usize>(),
-    };
-    let payload = if header.negative { &[] } else { payload };
+    let names_bytes = names_bytes(names);
+    let Header { packing, .. } = header;
+    let payload = if header.negative && !packing.is_sealed { &[] } else { payload };
     let mut out = Vec::with_capacity(HEADER_BYTES + names_bytes + payload.len() + CHECKSUM_BYTES);
+    push_bound(&mut out, header);
+    out.extend_from_slice(&u32::try_from(payload.len()).ok()?.to_le_bytes());
+    out.extend_from_slice(&u32::try_from(names_bytes).ok()?.to_le_bytes());
+    push_names(&mut out, names);
+    out.extend_from_slice(payload);
+    out.extend_from_slice(&crc32fast::hash(&out).to_le_bytes());
+    Some(out.into())
+}
+
+/// Writes an entry whose payload is sealed, bound to its place and to all that the entry says of
+/// itself. `None`: the seal failed, or a length does not fit.
+pub(crate) fn encode_sealed(
+    header: &Header,
+    names: &[Name],
+    payload: &[u8],
+    (seal, place): (&dyn Seal, &str),
+) -> Option<Bytes> {
+    let header = Header { packing: Packing { is_sealed: true, ..header.packing }, ..*header };
+    let (mut bound, mut names_block) = (Vec::new(), Vec::new());
+    push_bound(&mut bound, &header);
+    push_names(&mut names_block, names);
+    let sealed = seal.seal(payload, &bound_to(place, &bound, &names_block)).ok()?;
+    encode(&header, names, &[&sealed.key_id.to_le_bytes()[..], &sealed.bytes].concat())
+}
+
+/// What the payload of an entry is bound to by its seal. No two entries have the same.
+fn bound_to(place: &str, header: &[u8], names: &[u8]) -> Vec<u8> {
+    [&(place.len() as u64).to_le_bytes()[..], place.as_bytes(), header, names].concat()
+}
+
+/// The first [`BOUND_BYTES`] of the header.
+fn push_bound(out: &mut Vec<u8>, header: &Header) {
+    let Packing { codec, compression, is_sealed } = header.packing;
     let flag = |is_set: bool, flag: u8| if is_set { flag } else { 0 };
-    let flags = flag(header.negative, FLAG_NEGATIVE) | flag(header.by_text, FLAG_BY_TEXT);
-    out.extend_from_slice(&[FORMAT_VERSION, CODEC_JSON, flags, 0]);
+    let flags =
+        flag(header.negative, FLAG_NEGATIVE) | flag(header.by_text, FLAG_BY_TEXT) | flag(is_sealed, FLAG_SEALED);
+    out.extend_from_slice(&[FORMAT_VERSION, codec, flags, compression]);
     out.extend_from_slice(&header.fingerprint.0);
     out.extend_from_slice(&header.stored_at_ms.to_le_bytes());
     out.extend_from_slice(&header.soft_expires_at_ms.to_le_bytes());
     out.extend_from_slice(&header.hard_expires_at_ms.to_le_bytes());
     out.extend_from_slice(&header.load_cost_us.to_le_bytes());
-    out.extend_from_slice(&u32::try_from(payload.len()).ok()?.to_le_bytes());
-    out.extend_from_slice(&u32::try_from(names_bytes).ok()?.to_le_bytes());
+}
+
+fn names_bytes(names: &[Name]) -> usize {
+    match names {
+        [] => 0,
+        names => 1 + names.iter().map(|name| name.as_str().len() + 1).sum::<usize>(),
+    }
+}
+
+fn push_names(out: &mut Vec<u8>, names: &[Name]) {
     for name in names {
         out.push(b'\n');
         out.extend_from_slice(name.as_str().as_bytes());
@@ -139,9 +202,6 @@ pub(crate) fn encode(header: &Header, names: &[Name], payload: &[u8]) -> Option<
     if !names.is_empty() {
         out.push(b'\n');
     }
-    out.extend_from_slice(payload);
-    out.extend_from_slice(&crc32fast::hash(&out).to_le_bytes());
-    Some(out.into())
 }
 
 /// What the header of an entry says of the entry.
@@ -158,12 +218,9 @@ pub(crate) struct Outline {
 /// Reads a header alone; what follows it is not looked at.
 #[inline]
 pub(crate) fn outline(bytes: &[u8]) -> Result<Outline, BadEntry> {
-    let (&[version, codec, flags, reserved], rest) = split::<4>(bytes)?;
-    if !matches!(version, FORMAT_VERSION | FORMAT_UNCHECKED)
-        || codec != CODEC_JSON
-        || flags & !(FLAG_NEGATIVE | FLAG_BY_TEXT) != 0
-        || reserved != 0
-    {
+    let (&[version, codec, flags, compression], rest) = split::<4>(bytes)?;
+    let is_known = matches!(version, FORMAT_VERSION | FORMAT_UNCHECKED);
+    if !is_known || flags & !(FLAG_NEGATIVE | FLAG_BY_TEXT | FLAG_SEALED) != 0 {
         return Err(BadEntry::Foreign);
     }
     let (fingerprint, rest) = split::<16>(rest)?;
@@ -178,6 +235,7 @@ pub(crate) fn outline(bytes: &[u8]) -> Result<Outline, BadEntry> {
         fingerprint: Fingerprint(*fingerprint),
         negative: flags & FLAG_NEGATIVE != 0,
         by_text: flags & FLAG_BY_TEXT != 0,
+        packing: Packing { codec, compression, is_sealed: flags & FLAG_SEALED != 0 },
         stored_at_ms: u64::from_le_bytes(*stored_at),
         soft_expires_at_ms: u64::from_le_bytes(*soft_expires_at),
         hard_expires_at_ms: u64::from_le_bytes(*hard_expires_at),
@@ -193,12 +251,22 @@ fn checksum_bytes(format: u8) -> usize {
     if format == FORMAT_UNCHECKED { 0 } else { CHECKSUM_BYTES }
 }
 
+/// A payload that was written in any other way than as plain JSON, with all that undone.
+#[derive(Clone, Debug)]
+pub(super) struct Opened {
+    pub(super) format: Format,
+    pub(super) payload: Bytes,
+}
+
 /// Stored bytes whose layout and checksum were checked.
 #[derive(Clone, Debug)]
 pub(crate) struct Entry {
     header: Header,
     bytes: Bytes,
     payload: Range<usize>,
+    /// What [`Packing`] says was done to the payload, undone; `None`: nothing was.
+    // Boxed: without it a hit on plain JSON would carry the room along.
+    pub(super) opened: Option<Box<Opened>>,
 }
 
 /// Whether bytes say that they are of this type, whatever else they are.
@@ -229,11 +297,11 @@ impl Entry {
         let (checked, checksum) = bytes.split_at(bytes.len() - checksum_bytes(format));
         let is_damaged = !checksum.is_empty() && checksum != crc32fast::hash(checked).to_le_bytes();
         let out_of_order = header.soft_expires_at_ms > header.hard_expires_at_ms;
-        if is_damaged || out_of_order || (header.negative && payload_bytes > 0) {
+        if is_damaged || out_of_order || (header.negative && !header.packing.is_sealed && payload_bytes > 0) {
             return Err(BadEntry::Corrupt);
         }
         let payload = checked.len() - payload_bytes as usize..checked.len();
-        Ok(Self { header, bytes, payload })
+        Ok(Self { header, bytes, payload, opened: None })
     }
 
     pub(crate) fn header(&self) -> &Header {
@@ -260,9 +328,14 @@ impl Entry {
         inner.split('\n').map(|name| Name::parse(name).ok_or(BadEntry::Corrupt)).collect()
     }
 
-    /// The encoded value; shares the stored bytes.
+    /// The payload as stored; shares the stored bytes.
     pub(crate) fn payload(&self) -> Bytes {
         self.bytes.slice(self.payload.clone())
+    }
+
+    /// What its seal binds the payload to, under a place.
+    pub(super) fn bound_to(&self, place: &str) -> Vec<u8> {
+        bound_to(place, &self.bytes[..BOUND_BYTES], self.names_block())
     }
 }
 
@@ -281,6 +354,7 @@ mod tests {
             fingerprint: Fingerprint(*b"0123456789abcdef"),
             negative: false,
             by_text: false,
+            packing: Packing::PLAIN,
             stored_at_ms: 1_700_000_000_000,
             soft_expires_at_ms: 1_700_000_030_000,
             hard_expires_at_ms: 1_700_000_060_000,

@@ -4,6 +4,7 @@
 //! `Deserialize` asks for, and of the fields that a `Cacheable` type declares. Type names are no
 //! part of it: moving a type to another module must not empty the cache.
 
+mod layout;
 mod record;
 mod shape;
 #[cfg(test)]
@@ -15,6 +16,7 @@ use std::sync::{OnceLock, PoisonError, RwLock};
 
 use serde::de::DeserializeOwned;
 
+pub(super) use self::layout::{LayoutDigest, layout_of};
 pub use self::shape::{OpaqueField, Shape, ShapeOf};
 
 /// 128 bits of blake3 over the shape.
@@ -22,6 +24,13 @@ pub use self::shape::{OpaqueField, Shape, ShapeOf};
 pub(crate) struct Fingerprint(pub(crate) [u8; 16]);
 
 impl Fingerprint {
+    /// That of the same type where values are sealed. Processes with and without a seal then have
+    /// entries beside each other, where they would store over each other's call by call.
+    pub(crate) fn sealed(mut self) -> Self {
+        self.0[0] ^= 1;
+        self
+    }
+
     /// Enough of it to tell the types of a few entries apart. A mistake costs a load.
     pub(crate) fn short(&self) -> String {
         self.0[..4].iter().map(|byte| format!("{byte:02x}")).collect()

@@ -6,6 +6,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::Owner;
+use crate::codec::{Compression, Format};
 use crate::entry::Shape;
 use crate::freshness::Ttl;
 use crate::freshness::{AdaptiveTtl, Freshness};
@@ -25,6 +26,10 @@ pub struct Policy {
     pub(crate) version: u32,
     pub(crate) jitter: Option<f64>,
     pub(crate) shape: Option<fn(&mut Shape)>,
+    /// `None`: that of the cache.
+    pub(crate) format: Option<Format>,
+    /// `None`: that of the cache.
+    pub(crate) compression: Option<Compression>,
     pub(crate) freshness: Freshness,
     /// If set, it replaces `ttl`.
     pub(crate) adaptive: Option<AdaptiveTtl>,
@@ -46,6 +51,8 @@ impl Policy {
             version: 0,
             jitter: None,
             shape: None,
+            format: None,
+            compression: None,
             freshness: Freshness::default(),
             adaptive: None,
             wait: None,
@@ -91,6 +98,25 @@ impl Policy {
     /// The share by which the TTL is shortened at random, instead of the cache's own.
     pub fn jitter(mut self, share: f64) -> Self {
         self.jitter = Some(share);
+        self
+    }
+
+    /// How values are encoded, instead of the cache's own way.
+    pub fn codec(mut self, format: Format) -> Self {
+        self.format = Some(format);
+        self
+    }
+
+    /// How large values are compressed, instead of the cache's own way.
+    pub fn compress(mut self, compression: Compression) -> Self {
+        self.compression = Some(compression);
+        self
+    }
+
+    /// What the type says, where the function says nothing.
+    pub(crate) fn of_type(mut self, format: Option<Format>, compression: Option<Compression>) -> Self {
+        self.format = self.format.or(format);
+        self.compression = self.compression.or(compression);
         self
     }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::not_stored::NotStored;
 use super::pace::Line;
 use super::stats::Counters;
+use super::unreadable::Unreadable;
 use super::verified::VerificationEnd;
 use super::waits::WaitEnd;
 use super::whole::{InvalidationKind, StoreOperation};
@@ -27,7 +28,7 @@ pub(crate) enum Event<'a> {
     /// A call left the cache alone.
     Bypass,
     /// Stored bytes could not be used.
-    BadEntry,
+    BadEntry(Unreadable),
     /// The store answered a call, or failed to answer it, after `took`.
     StoreAnswer { operation: StoreOperation, took: Duration, failed: bool },
     /// The same, of what no call waits for, such as an invalidation.
@@ -115,7 +116,7 @@ impl Counters {
                 self.stands_in();
             }
             Event::Bypass => self.bypasses(1),
-            Event::BadEntry => self.bad_entries(1),
+            Event::BadEntry(reason) => self.count_unreadable(reason),
             Event::StoreAnswer { operation, took, failed } => self.note_answer(operation, took, failed),
             Event::OtherAnswer { operation, took, failed } => {
                 self.whole.store_answered(operation, took, failed);

@@ -7,6 +7,7 @@ use super::calls::CallResult;
 use super::histogram::{AGE_BOUNDS_MS, ENTRY_BOUNDS, HistogramCounts, TIME_BOUNDS_US};
 use super::not_stored::NotStored;
 use super::stats::{PrefixStats, Stats};
+use super::unreadable::Unreadable;
 use super::verified::VerificationEnd;
 use super::waits::WaitEnd;
 use super::whole::{InvalidationKind, StoreOperation};
@@ -230,8 +231,11 @@ impl Metrics<'_> {
             self.count(&[("prefix", prefix), ("outcome", "stored")], stats.fills);
             self.happened(prefix, "outcome", NotStored::LABELS.iter().zip(stats.details.not_stored));
         }
-        let about = ("cache_bad_entries_total", "Stored bytes that could not be used.");
-        self.each(prefixes, about, |stats| stats.bad_entries);
+        let help = "Stored bytes that could not be used, by the reason.";
+        self.begin(MetricKind::Counter, "cache_bad_entries_total", help);
+        for (prefix, stats) in prefixes {
+            self.happened(prefix, "reason", Unreadable::LABELS.iter().zip(stats.details.unreadable));
+        }
     }
 
     fn invalidations(&mut self, stats: &Stats, prefixes: &BTreeMap<&str, PrefixStats>) {

@@ -12,6 +12,8 @@ labels! {
         NoReading = "no_reading",
         /// It cannot be encoded.
         Unencodable = "unencodable",
+        /// Its seal failed.
+        Unsealable = "unsealable",
         /// Its bytes cannot be decoded.
         Undecodable = "undecodable",
         /// Its bytes decode to another value.
@@ -68,15 +70,19 @@ pub struct UnstoredReason {
     pub count: u64,
 }
 
-const WHAT_JSON_LOSES: &str = "give the part that JSON does not hold a type of its own: see docs/what-json-loses.md";
+const WHAT_IS_LOST: &str = "give the part that its codec does not hold a type of its own: see docs/what-json-loses.md";
 
 impl NotStored {
     /// The reason to log, and the way out; `None`: it is no mistake.
     pub(super) fn advice(self) -> Option<(&'static str, &'static str)> {
         Some(match self {
-            Self::Unencodable => ("they cannot be encoded", "see whether their `Serialize` fails"),
-            Self::Undecodable => ("their JSON cannot be read back", WHAT_JSON_LOSES),
-            Self::Changed => ("their JSON reads back as other values", WHAT_JSON_LOSES),
+            Self::Unencodable => (
+                "they cannot be encoded",
+                "see whether their `Serialize` fails, and what their codec refuses: docs/codecs.md",
+            ),
+            Self::Unsealable => ("their seal fails", "see why the `seal` of your `Seal` fails"),
+            Self::Undecodable => ("their bytes cannot be read back", WHAT_IS_LOST),
+            Self::Changed => ("their bytes read back as other values", WHAT_IS_LOST),
             Self::TooLarge => ("they are too large", "raise `value_bytes_max`, or cache their parts"),
             Self::NameUnspelled => (
                 "a tag or a dependency of theirs cannot be spelled, or leads to too many others",
@@ -121,8 +127,9 @@ impl NotStored {
             Self::NotWanted => "it is not meant to be: an Err, a None without negative_ttl, a TTL of zero, or `when`",
             Self::NoReading => "nothing proved it current: the store failed, or the cache was bypassed",
             Self::Unencodable => "it cannot be encoded",
-            Self::Undecodable => "its JSON cannot be read back",
-            Self::Changed => "its JSON reads back as another value",
+            Self::Unsealable => "its seal failed",
+            Self::Undecodable => "its bytes cannot be read back",
+            Self::Changed => "its bytes read back as another value",
             Self::TooLarge => "it is larger than value_bytes_max",
             Self::PrefixContested => "another function caches under its prefix",
             Self::TooManyNames => "it has more names than names_max",

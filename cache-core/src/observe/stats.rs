@@ -15,6 +15,7 @@ use super::pace::Pace;
 use super::relapses::Relapses;
 use super::striped::Striped;
 use super::trust::Trust;
+use super::unreadable::{BadEntryReason, Unreadable};
 use super::verified::{VerifiedCounters, VerifiedCounts};
 use super::waits::WaitEnd;
 use super::whole::{WholeCounters, WholeCounts};
@@ -51,6 +52,7 @@ macro_rules! counters {
             $($name: AtomicU64,)*
             by_thread: Striped<ThreadCounters>,
             not_stored: [AtomicU64; NotStored::LABELS.len()],
+            unreadable: [AtomicU64; Unreadable::LABELS.len()],
             waits: [AtomicU64; WaitEnd::LABELS.len()],
             pub(super) verified: VerifiedCounters,
             /// Those of the cache that these belong to.
@@ -126,6 +128,7 @@ pub(super) struct Details {
     /// Loads that have ended and were not timed.
     pub(super) untimed_loads: u64,
     pub(super) not_stored: [u64; NotStored::LABELS.len()],
+    pub(super) unreadable: [u64; Unreadable::LABELS.len()],
     pub(super) waits: [u64; WaitEnd::LABELS.len()],
     pub(super) verified: VerifiedCounts,
     /// The prefix is no whole key.
@@ -137,6 +140,7 @@ impl Details {
         self.load_times.add(&other.load_times);
         self.untimed_loads += other.untimed_loads;
         self.not_stored.iter_mut().zip(other.not_stored).for_each(|(sum, more)| *sum += more);
+        self.unreadable.iter_mut().zip(other.unreadable).for_each(|(sum, more)| *sum += more);
         self.waits.iter_mut().zip(other.waits).for_each(|(sum, more)| *sum += more);
         self.verified.add(&other.verified);
     }
@@ -200,6 +204,7 @@ impl Counters {
             load_times: self.load_times(),
             untimed_loads: self.sum(|line| &line.untimed_loads),
             not_stored: std::array::from_fn(|reason| self.not_stored[reason].load(Ordering::Relaxed)),
+            unreadable: std::array::from_fn(|reason| self.unreadable[reason].load(Ordering::Relaxed)),
             waits: std::array::from_fn(|end| self.waits[end].load(Ordering::Relaxed)),
             verified: self.verified.counts(),
             is_spoken: self.is_spoken.load(Ordering::Relaxed),
@@ -279,6 +284,11 @@ impl Counters {
         adding.to(&mine.store_time_us, micros);
     }
 
+    pub(super) fn count_unreadable(&self, reason: Unreadable) {
+        self.bad_entries(1);
+        self.unreadable[reason as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
     pub(super) fn count_not_stored(&self, reason: NotStored) {
         self.not_stored[reason as usize].fetch_add(1, Ordering::Relaxed);
     }
@@ -325,6 +335,12 @@ impl PrefixStats {
     /// often and what to do about it.
     pub fn unstored_by_reason(&self) -> impl Iterator<Item = UnstoredReason> + use<> {
         NotStored::counted(&self.details.not_stored)
+    }
+
+    /// Why stored bytes were not served ([`bad_entries`](Self::bad_entries)): each reason that came
+    /// up, with how often.
+    pub fn bad_entries_by_reason(&self) -> impl Iterator<Item = BadEntryReason> + use<> {
+        Unreadable::counted(&self.details.unreadable)
     }
 
     /// The time that the hits have spared, near ones included, if each would have taken as long as

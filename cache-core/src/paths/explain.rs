@@ -5,10 +5,11 @@ mod words;
 
 pub use explanation::{
     AdaptiveExplanation, DependentExplanation, EntryExplanation, Explanation, LeaseExplanation, NameExplanation,
-    NameKind, UnstoredExplanation,
+    NameKind, UnreadableExplanation, UnstoredExplanation,
 };
 
 use crate::clock::{self, millis};
+use crate::codec::{Compression, Format};
 use crate::entry::outline;
 use crate::error::Error;
 use crate::freshness::Learned;
@@ -48,6 +49,10 @@ pub(crate) async fn explain(runtime: &Runtime, key: &str) -> Result<Explanation,
             ttl_ms: millis(learned.ttl()),
             loaded_ago_ms: now_ms.saturating_sub(learned.loaded_at_ms()),
         }),
+        unreadable: runtime.unreadable.of(key).map(|(reason, at)| UnreadableExplanation {
+            reason: reason.words().to_owned(),
+            ago_ms: millis(clock::since(at)),
+        }),
         unstored: runtime.unstored.of(key).map(|(reason, at)| UnstoredExplanation {
             reason: reason.words().to_owned(),
             way_out: reason.way_out().map(str::to_owned),
@@ -64,7 +69,9 @@ fn entry(head: &[u8], now_ms: u64, kept_ms: u64) -> Option<EntryExplanation> {
         bytes: outline.bytes,
         payload_bytes: outline.payload_bytes,
         format: outline.format,
-        codec: "json".to_owned(),
+        codec: Format::name_of(header.packing.codec),
+        compression: Compression::name_of(header.packing.compression),
+        is_sealed: header.packing.is_sealed,
         fingerprint: header.fingerprint.0.iter().map(|byte| format!("{byte:02x}")).collect(),
         is_negative: header.negative,
         is_by_text: header.by_text,

@@ -14,7 +14,7 @@ use crate::config::DURATION_MAX;
 use crate::entry::{self, Entry};
 use crate::error::Error;
 use crate::freshness::{Decision, Reason};
-use crate::observe::{CallResult, Counters, Event, StoreOperation, WaitEnd};
+use crate::observe::{CallResult, Counters, Event, StoreOperation, Unreadable, WaitEnd};
 use crate::runtime::budget::Budget;
 use crate::runtime::debts::Outset;
 use crate::runtime::provenance;
@@ -118,8 +118,8 @@ enum Source {
 enum Verdict {
     Usable(Hit),
     TooOld(Entry),
-    /// Corrupt, or of another type.
-    Bad,
+    /// Of no use to this call.
+    Bad(Unreadable),
     /// A failed invalidation would remove them: one that is being retried, or that may have been
     /// made good after the bytes were read.
     Owed,
@@ -232,7 +232,7 @@ impl Read {
             return false;
         }
         let Some(beside) = self.subject.beside() else { return false };
-        self.subject.note(Event::BadEntry);
+        self.subject.note(Event::BadEntry(Unreadable::OtherType));
         self.subject = beside;
         true
     }
@@ -256,7 +256,7 @@ impl Read {
 
     /// The payload is not what the type expects.
     pub(crate) fn undecodable(&mut self, found: &Hit) {
-        self.bad();
+        self.bad(Unreadable::Undecodable);
         match found.kind {
             HitKind::Shared => self.way = Way::Alone,
             // It is read no better the next time.
@@ -390,7 +390,7 @@ impl Read {
                 self.seen.if_present = IfPresent::ReturnOther(entry.version());
                 self.seen.kept = (!self.subject.policy.freshness.stale_if_error.is_zero()).then_some(entry);
             }
-            Verdict::Bad => self.bad(),
+            Verdict::Bad(reason) => self.bad(reason),
             Verdict::Owed => {
                 self.subject.note(Event::Bypass);
                 self.way = Way::Bypass;
@@ -403,15 +403,24 @@ impl Read {
     /// load.
     fn judge(&self, bytes: Bytes, source: Source) -> Verdict {
         let Subject { runtime, policy, fingerprint, .. } = &*self.subject;
-        let Ok(entry) = Entry::decode(bytes) else { return Verdict::Bad };
-        let header = entry.header();
-        let is_foreign = !self.terms.any_type && header.fingerprint != *fingerprint;
-        if is_foreign || (header.by_text && !policy.by_text) {
-            return Verdict::Bad;
+        let entry = match Entry::decode(bytes) {
+            Ok(entry) => entry,
+            Err(reason) => return Verdict::Bad(reason.into()),
+        };
+        let header = *entry.header();
+        if !self.terms.any_type && header.fingerprint != *fingerprint {
+            return Verdict::Bad(Unreadable::OtherType);
         }
+        if header.by_text && !policy.by_text {
+            return Verdict::Bad(Unreadable::ByText);
+        }
+        let entry = match self.subject.opened(entry) {
+            Ok(entry) => entry,
+            Err(reason) => return Verdict::Bad(reason),
+        };
         let in_load = provenance::in_load();
         let names = if in_load || runtime.debts.is_owing() { entry.names().ok() } else { Some(Vec::new()) };
-        let Some(names) = names else { return Verdict::Bad };
+        let Some(names) = names else { return Verdict::Bad(Unreadable::Corrupt) };
         if self.subject.is_owed(self.outset, &names) {
             return Verdict::Owed;
         }
@@ -444,8 +453,8 @@ impl Read {
         Verdict::Usable(Hit { entry, kind, due, copy: None })
     }
 
-    fn bad(&mut self) {
-        self.subject.note(Event::BadEntry);
+    fn bad(&mut self, reason: Unreadable) {
+        self.subject.note_unreadable(reason);
         self.seen.if_present = IfPresent::Ignore;
     }
 

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use super::subject::Subject;
 use crate::clock::millis;
 use crate::entry::codec::Encoding;
-use crate::entry::{self, Header};
+use crate::entry::{self, Header, Packing};
 use crate::freshness::{AdaptiveTtl, Freshness, Learned, Refill, Ttl};
 use crate::name::{Name, Names};
 use crate::observe::{Event, NotStored};
@@ -151,7 +151,9 @@ fn stamp(
         return Err(NotStored::NotWanted);
     }
     let now_ms = runtime.wall_ms();
+    let (packing, payload) = pack(subject, payload);
     let header = Header {
+        packing,
         negative: payload.is_none(),
         by_text: policy.by_text,
         fingerprint: *fingerprint,
@@ -160,11 +162,30 @@ fn stamp(
         hard_expires_at_ms: now_ms.saturating_add(hard_ms),
         load_cost_us: u32::try_from(cost.as_micros()).unwrap_or(u32::MAX),
     };
-    let value = entry::encode(&header, names, &payload.unwrap_or_default()).ok_or(NotStored::TooLarge)?;
+    let payload = payload.unwrap_or_default();
+    let value = match runtime.config.storage.seal.as_deref() {
+        None => entry::encode(&header, names, &payload).ok_or(NotStored::TooLarge)?,
+        Some(seal) => entry::encode_sealed(&header, names, &payload, (seal, &subject.seal_place()))
+            .ok_or(NotStored::Unsealable)?,
+    };
     if value.len() > runtime.config.value_bytes_max {
         return Err(NotStored::TooLarge);
     }
     Ok((value, Duration::from_millis(soft_ms), Duration::from_millis(hard_ms)))
+}
+
+/// Compresses a payload that is large enough, and says how it is written.
+fn pack(subject: &Subject, payload: Option<Vec<u8>>) -> (Packing, Option<Vec<u8>>) {
+    let config = &subject.runtime.config;
+    let packing = Packing { codec: subject.format().id(), ..Packing::PLAIN };
+    let (compression, is_large) = (subject.compression(), |payload: &Vec<u8>| {
+        // What is larger was stored as it is before, and would not be read back.
+        (config.compress_bytes_min..=config.inflated_bytes_max).contains(&payload.len())
+    });
+    match payload.as_ref().filter(|payload| is_large(payload)).and_then(|payload| compression.deflate(payload)) {
+        Some(deflated) => (Packing { compression: compression.id(), ..packing }, Some(deflated)),
+        None => (packing, payload),
+    }
 }
 
 fn learn(adaptive: &AdaptiveTtl, origin: &Origin, payload: &[u8]) -> Learned {

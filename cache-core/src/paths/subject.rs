@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::recovery;
-use crate::entry::Fingerprint;
+use crate::codec::{Compression, Format};
+use crate::entry::{Entry, Fingerprint, OpeningTerms};
 use crate::key::{EntryKey, Policy};
 use crate::name::Name;
-use crate::observe::{CallMark, CallResult, Event, SharedCounters};
+use crate::observe::{CallMark, CallResult, Event, SharedCounters, Unreadable};
 use crate::runtime::debts::Outset;
 use crate::runtime::trace::TracedLifetime;
 use crate::runtime::{Clash, Runtime, provenance};
@@ -41,6 +42,7 @@ impl Subject {
         policy: Policy,
         fingerprint: Fingerprint,
     ) -> Arc<Self> {
+        let fingerprint = if runtime.config.storage.seal.is_some() { fingerprint.sealed() } else { fingerprint };
         let counters = counters_of(runtime, &policy);
         if !policy.by_text || key.as_ref().is_some_and(|key| key.text.len() > policy.prefix.len()) {
             counters.may_be_said();
@@ -135,12 +137,49 @@ impl Subject {
         self.counters.note(event);
     }
 
+    /// How values are encoded.
+    pub(crate) fn format(&self) -> Format {
+        self.policy.format.unwrap_or(self.runtime.config.storage.format)
+    }
+
+    /// How large values are compressed.
+    pub(crate) fn compression(&self) -> Compression {
+        self.policy.compression.unwrap_or(self.runtime.config.storage.compression)
+    }
+
+    /// The entry under its key, ready to be decoded.
+    pub(crate) fn opened(&self, entry: Entry) -> Result<Entry, Unreadable> {
+        let Self { runtime, policy, .. } = self;
+        entry.opened(&OpeningTerms {
+            storage: &runtime.config.storage,
+            function: policy.format,
+            place: &|| self.seal_place(),
+            inflated_bytes_max: runtime.config.inflated_bytes_max,
+        })
+    }
+
+    /// What a sealed value is bound to: no two entries of a store have the same.
+    pub(crate) fn seal_place(&self) -> String {
+        format!("{}:{}", self.runtime.config.namespace, self.key_text().map_or("", |key| key))
+    }
+
+    /// Stored bytes are of no use to a call.
+    pub(crate) fn note_unreadable(&self, reason: Unreadable) {
+        if let Some(key) = self.key_text() {
+            self.runtime.unreadable.note(key, reason);
+        }
+        self.note(Event::BadEntry(reason));
+    }
+
     /// What became of a value that was loaded or written.
     pub(crate) fn note_fill(&self, event: Event<'_>) {
         if let Some(key) = self.key_text() {
             match event {
                 Event::NotStored(reason) => self.runtime.unstored.note(key, reason),
-                Event::Stored => self.runtime.unstored.stored(key),
+                Event::Stored => {
+                    self.runtime.unstored.forget(key);
+                    self.runtime.unreadable.forget(key);
+                }
                 _ => {}
             }
         }

@@ -6,6 +6,7 @@ mod collect;
 mod context;
 #[cfg(feature = "macros")]
 mod name_macros;
+mod packing;
 mod returns;
 mod target;
 
@@ -24,6 +25,7 @@ pub use crate::call::{
     BatchMap, Call, Coding, Copying, Finish, Handover, Home, Invalidating, Load, ManyCall, ManyLoad, ManyStep, Mapping,
     Mode, Refresh, Sampling, Start, Step, Writing, fill_many, lookup_many, refresh,
 };
+pub use crate::codec::{Compression, Format};
 pub use crate::context::CacheContext;
 pub use crate::entry::{OpaqueField, Shape, ShapeOf};
 pub use crate::freshness::Ttl;
@@ -35,5 +37,6 @@ pub use crate::runtime::Turn;
 pub use self::bounds::*;
 pub use self::collect::*;
 pub use self::context::*;
+pub use self::packing::*;
 pub use self::returns::*;
 pub use self::target::*;

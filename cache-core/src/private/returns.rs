@@ -156,9 +156,9 @@ impl IsCacheable {
         Sampling::of_type(T::verify())
     }
 
-    /// Adds the fields of the type to the fingerprint.
+    /// Adds the fields of the type to the fingerprint, and what the type says of its payloads.
     pub fn complete<T: Cacheable>(self, policy: Policy) -> Policy {
-        policy.shape(versioned_shape::<T>)
+        policy.shape(versioned_shape::<T>).of_type(T::codec(), T::compression())
     }
 }
 

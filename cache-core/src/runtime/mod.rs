@@ -8,13 +8,13 @@ pub(crate) mod near;
 mod owners;
 pub(crate) mod provenance;
 mod refreshes;
+mod remembered;
 mod runtime;
 mod schedules;
 pub(crate) mod scoped;
 pub(crate) mod single_flight;
 pub(crate) mod trace;
 mod turn;
-mod unstored;
 mod verifications;
 
 pub(crate) use owners::Clash;

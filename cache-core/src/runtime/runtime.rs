@@ -10,15 +10,15 @@ use super::load_tasks::LoadTasks;
 use super::near::Near;
 use super::owners::Owners;
 use super::refreshes::Refreshes;
+use super::remembered::ReasonsByKey;
 use super::schedules::Schedules;
 use super::single_flight::Flights;
-use super::unstored::UnstoredKeys;
 use super::verifications::Verifications;
 use crate::clock;
 use crate::config::Config;
 use crate::error::{Error, ErrorKind};
 use crate::freshness::TtlClasses;
-use crate::observe::CounterTable;
+use crate::observe::{CounterTable, NotStored, Unreadable};
 use crate::store::Store;
 
 /// A store, and everything that this process knows about the store.
@@ -40,7 +40,10 @@ pub(crate) struct Runtime {
     pub(crate) debts: Debts,
     pub(crate) owners: Owners,
     pub(crate) feed: Feed,
-    pub(crate) unstored: UnstoredKeys,
+    /// Why the last value of a key was not stored.
+    pub(crate) unstored: ReasonsByKey<NotStored>,
+    /// Why what was stored under a key was not served.
+    pub(crate) unreadable: ReasonsByKey<Unreadable>,
     pub(crate) counted: CounterTable,
     pub(crate) classes: RwLock<TtlClasses>,
     /// Classes that were asked for and are in no table. They are names in source code, so there are
@@ -102,7 +105,8 @@ impl Runtime {
             debts: Debts::new(config.recovery_names_max),
             owners: Owners::new(),
             feed: Feed::default(),
-            unstored: UnstoredKeys::default(),
+            unstored: ReasonsByKey::default(),
+            unreadable: ReasonsByKey::default(),
             counted: CounterTable::new(config.slow_store_call),
             classes: RwLock::new(classes),
             warned_of_classes: Mutex::default(),

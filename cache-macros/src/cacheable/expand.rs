@@ -16,21 +16,7 @@ pub(crate) fn expand(input: &DeriveInput, options: &CacheableOptions) -> TokenSt
     let (impl_generics, type_generics, where_clause) = input.generics.split_for_impl();
     let ttl = options.ttl.as_ref().map(|ttl| ttl.tokens(&private));
     let version = options.version;
-    let near = options.near.as_ref().map(|near| {
-        let near = near.tokens(&private);
-        quote_spanned! { Span::mixed_site() =>
-            fn near() -> ::core::option::Option<#private::Duration> {
-                ::core::option::Option::Some(#near)
-            }
-        }
-    });
-    let verify = options.verify.map(|share| {
-        quote_spanned! { Span::mixed_site() =>
-            fn verify() -> ::core::option::Option<f64> {
-                ::core::option::Option::Some(#share)
-            }
-        }
-    });
+    let overrides = overrides(options, &private);
     let items: Vec<_> = options.tags.iter().map(|item| (Kind::Tag, item)).collect();
     let tags = Ident::new("__tags", Span::mixed_site());
     let statements = Evaluator::of_type(&private).before(&tags, &items);
@@ -53,9 +39,7 @@ pub(crate) fn expand(input: &DeriveInput, options: &CacheableOptions) -> TokenSt
                 #tags
             }
 
-            #near
-
-            #verify
+            #overrides
 
             #[allow(unused_variables)]
             fn shape(__shape: &mut #private::Shape) {
@@ -65,6 +49,42 @@ pub(crate) fn expand(input: &DeriveInput, options: &CacheableOptions) -> TokenSt
             }
         }
     }
+}
+
+/// The methods of the options that the type need not have.
+fn overrides(options: &CacheableOptions, private: &TokenStream) -> TokenStream {
+    let near = options.near.as_ref().map(|near| {
+        let near = near.tokens(private);
+        quote_spanned! { Span::mixed_site() =>
+            fn near() -> ::core::option::Option<#private::Duration> {
+                ::core::option::Option::Some(#near)
+            }
+        }
+    });
+    let verify = options.verify.map(|share| {
+        quote_spanned! { Span::mixed_site() =>
+            fn verify() -> ::core::option::Option<f64> {
+                ::core::option::Option::Some(#share)
+            }
+        }
+    });
+    let codec = options.codec.as_ref().map(|codec| {
+        let codec = codec.tokens(private);
+        quote_spanned! { Span::mixed_site() =>
+            fn codec() -> ::core::option::Option<#private::Format> {
+                ::core::option::Option::Some(#codec)
+            }
+        }
+    });
+    let compression = options.compression.as_ref().map(|compression| {
+        let compression = compression.tokens(private);
+        quote_spanned! { Span::mixed_site() =>
+            fn compression() -> ::core::option::Option<#private::Compression> {
+                ::core::option::Option::Some(#compression)
+            }
+        }
+    });
+    quote!(#near #verify #codec #compression)
 }
 
 fn shape(data: &Data, private: &TokenStream) -> TokenStream {

@@ -8,8 +8,9 @@ use crate::duration::{LIFETIME_OF_ZERO, Lifetime, NEAR_OF_ZERO};
 use crate::errors::Errors;
 use crate::names::{Item, Kind, read_items};
 use crate::options;
+use crate::packing::Packing;
 
-const KNOWN: &[&str] = &["ttl", "tags", "near", "verify", "version", "crate"];
+const KNOWN: &[&str] = &["ttl", "tags", "near", "verify", "version", "codec", "compress", "crate"];
 
 #[derive(Default)]
 pub(crate) struct CacheableOptions {
@@ -20,6 +21,8 @@ pub(crate) struct CacheableOptions {
     pub(crate) near: Option<Lifetime>,
     pub(crate) verify: Option<f64>,
     pub(crate) version: u32,
+    pub(crate) codec: Option<Packing>,
+    pub(crate) compression: Option<Packing>,
     pub(crate) krate: Option<Path>,
 }
 
@@ -47,6 +50,8 @@ impl CacheableOptions {
                 "near" => found.near = Some(Lifetime::read(name, input, NEAR_OF_ZERO)?),
                 "verify" => found.verify = Some(options::share_of_hits(name, input)?),
                 "version" => found.version = options::version(name, input)?,
+                "codec" => found.codec = Some(Packing::read_codec(name, input)?),
+                "compress" => found.compression = Some(Packing::read_compression(name, input)?),
                 _ => found.krate = Some(options::value(name, input)?),
             }
             Ok(())

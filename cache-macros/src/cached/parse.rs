@@ -104,6 +104,8 @@ const OPTIONS: &[(&str, Destination)] = &[
     ("near", Field),
     ("verify", Field),
     ("load_timeout", Policy(policy::load_timeout, &[Age, OwnTask])),
+    ("codec", Policy(policy::codec, &[])),
+    ("compress", Policy(policy::compression, &[])),
     ("crate", Field),
 ];
 

@@ -22,6 +22,7 @@ use crate::table::Table;
 const CORE: Table = Table {
     parent: "",
     rows: &[
+        "codec",
         "error config serializers",
         "clock",
         "observe",
@@ -46,7 +47,7 @@ const MACROS: Table = Table {
     rows: &[
         "errors mentions runtime_path",
         "fallback options signature template",
-        "duration names outcome wrapper",
+        "duration names outcome packing wrapper",
         "context",
         "evaluate",
         "cache_context cacheable cached invalidates literal_names write_through",

@@ -4,13 +4,19 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::entry::Fingerprint;
-use crate::entry::{self, Header};
+use crate::entry::{self, Header, Packing};
+
+/// As JSON.
+pub(super) fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Encoding, Error> {
+    encode_as::<()>(value, Format::Json)
+}
 
 fn stored(payload: Option<&[u8]>) -> Entry {
     let header = Header {
         fingerprint: Fingerprint([0; 16]),
         negative: payload.is_none(),
         by_text: false,
+        packing: Packing::PLAIN,
         stored_at_ms: 0,
         soft_expires_at_ms: 0,
         hard_expires_at_ms: 0,

@@ -26,14 +26,31 @@ use crate::config::{SHAPE_DEPTH_MAX, SHAPE_STEPS_MAX};
 
 /// Paths below the type, and what is at each of them.
 pub(super) fn record<T: DeserializeOwned>(peel_option: bool) -> BTreeSet<(String, String)> {
-    let mut walk = Walk::default();
+    walk_over::<T>(Walk::default(), peel_option).lines
+}
+
+/// What a walk over a type has found that a codec without names depends on.
+pub(super) struct Walked {
+    pub(super) lines: BTreeSet<(String, String)>,
+    /// The type holds itself nowhere, and was walked to its ends.
+    pub(super) is_bounded: bool,
+}
+
+/// The same as such a codec sees it: with the places of fields and variants among each other.
+pub(super) fn record_in_order<T: DeserializeOwned>() -> Walked {
+    let walk = walk_over::<T>(Walk { in_order: true, ..Walk::default() }, true);
+    let is_bounded = walk.steps < SHAPE_STEPS_MAX && !walk.is_endless;
+    Walked { lines: walk.lines, is_bounded }
+}
+
+fn walk_over<T: DeserializeOwned>(mut walk: Walk, peel_option: bool) -> Walk {
     loop {
         walk.unfinished = false;
         walk.peel_option = peel_option;
         let _ = T::deserialize(Recorder { walk: &mut walk, path: String::new() });
         walk.open.clear();
         if !walk.unfinished || walk.steps >= SHAPE_STEPS_MAX {
-            return walk.lines;
+            return walk;
         }
     }
 }
@@ -53,6 +70,10 @@ struct Walk {
     unfinished: bool,
     peel_option: bool,
     steps: usize,
+    /// The lines say the order of fields and variants, and how binary codecs see the type.
+    in_order: bool,
+    /// A type was met inside itself, or one that is too deep.
+    is_endless: bool,
 }
 
 /// How far the variants of one enum were walked.
@@ -66,6 +87,11 @@ struct Variants {
 impl Walk {
     fn line(&mut self, path: &str, what: impl Into<String>) {
         self.lines.insert((path.to_owned(), what.into()));
+    }
+
+    /// One of several places that have names.
+    fn named(&mut self, path: &str, what: &str, at: usize) {
+        if self.in_order { self.line(path, format!("{what} {at}")) } else { self.line(path, what) }
     }
 
     /// Leaves out of the next walk a place that failed and has nothing left to explore below it.
@@ -126,8 +152,10 @@ impl<'w> Recorder<'w> {
     }
 
     /// Whether the walk has reached a limit of depth or of size. Depends on the type alone.
-    fn is_exhausted(&self) -> bool {
-        self.walk.open.len() >= SHAPE_DEPTH_MAX || self.walk.steps >= SHAPE_STEPS_MAX
+    fn is_exhausted(&mut self) -> bool {
+        let is_too_deep = self.walk.open.len() >= SHAPE_DEPTH_MAX;
+        self.walk.is_endless |= is_too_deep;
+        is_too_deep || self.walk.steps >= SHAPE_STEPS_MAX
     }
 
     /// Walks into a type, unless the walk is inside it already.
@@ -140,6 +168,7 @@ impl<'w> Recorder<'w> {
         let id = typeid::of::<V>();
         if let Some(at) = self.walk.open.iter().rposition(|open| *open == id) {
             let up = self.walk.open.len() - at;
+            self.walk.is_endless = true;
             self.walk.line(&self.path, format!("recursion {up}"));
             return Err(Halt::Dummy);
         }
@@ -161,9 +190,9 @@ impl<'w> Recorder<'w> {
         fields: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Halt> {
-        for field in fields {
+        for (at, field) in fields.iter().enumerate() {
             let path = self.below(field);
-            self.walk.line(&path, "named");
+            self.walk.named(&path, "named", at);
         }
         self.enter::<V, _>(what, |recorder| recorder.entries(fields.to_vec(), None, visitor))
     }
@@ -287,7 +316,7 @@ impl<'de> Deserializer<'de> for Recorder<'_> {
         self.elements(len, visitor)
     }
 
-    fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Halt> {
+    fn deserialize_map<V: Visitor<'de>>(mut self, visitor: V) -> Result<V::Value, Halt> {
         let dummy = (self.below("key"), self.below("value"));
         let omitted = self.walk.omitted.contains(&dummy.0) || self.walk.omitted.contains(&dummy.1);
         let dummy = (!omitted && !self.is_exhausted()).then_some(dummy);
@@ -319,9 +348,9 @@ impl<'de> Deserializer<'de> for Recorder<'_> {
         variants: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Halt> {
-        for variant in variants {
+        for (at, variant) in variants.iter().enumerate() {
             let path = self.below(variant);
-            self.walk.line(&path, "variant");
+            self.walk.named(&path, "variant", at);
         }
         self.enter::<V, _>("enum", |recorder| {
             let known = recorder.walk.enums.get(&recorder.path).copied().unwrap_or_default();
@@ -342,6 +371,10 @@ impl<'de> Deserializer<'de> for Recorder<'_> {
             recorder.walk.unfinished |= earlier;
             outcome
         })
+    }
+
+    fn is_human_readable(&self) -> bool {
+        !self.walk.in_order
     }
 
     fn deserialize_identifier<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Halt> {

@@ -43,6 +43,9 @@ pub struct Explanation {
     pub is_loading_here: bool,
     /// What its `adaptive_ttl` has learned.
     pub adaptive_ttl: Option<AdaptiveExplanation>,
+    /// Why this process did not serve what was stored under the key; `None`: it did, or it has
+    /// stored another value since, or that is forgotten: 1,024 keys are remembered.
+    pub unreadable: Option<UnreadableExplanation>,
     /// Why the last value that this process has loaded or written was not stored; `None`: it was,
     /// or there was none, as after a load that failed, or that is forgotten: 1,024 keys are
     /// remembered.
@@ -61,6 +64,10 @@ pub struct EntryExplanation {
     pub format: u8,
     /// How its value is encoded.
     pub codec: String,
+    /// How its value is compressed; `None`: it is not.
+    pub compression: Option<String>,
+    /// Its value is sealed, and the size of that is told.
+    pub is_sealed: bool,
     /// The version of its type, in hex. Of another version, a call has an entry beside it.
     pub fingerprint: String,
     /// It says that there is no value (`negative_ttl`).
@@ -147,6 +154,16 @@ pub struct UnstoredExplanation {
     pub reason: String,
     /// What to do about it; `None`: it is no mistake.
     pub way_out: Option<String>,
+    /// How long ago that was, by this process's clock.
+    pub ago_ms: u64,
+}
+
+/// Why stored bytes were not served.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct UnreadableExplanation {
+    /// The reason, in words.
+    pub reason: String,
     /// How long ago that was, by this process's clock.
     pub ago_ms: u64,
 }

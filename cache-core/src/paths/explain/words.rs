@@ -40,6 +40,9 @@ impl fmt::Display for Explanation {
         if let Some(learned) = &self.adaptive_ttl {
             write!(f, "\n  adaptive TTL {} ms, loaded {} ms ago", learned.ttl_ms, learned.loaded_ago_ms)?;
         }
+        if let Some(unreadable) = &self.unreadable {
+            write!(f, "\n  {} ms ago stored bytes were not served: {}", unreadable.ago_ms, unreadable.reason)?;
+        }
         if let Some(unstored) = &self.unstored {
             write!(f, "\n  {} ms ago a value was not stored: {}", unstored.ago_ms, unstored.reason)?;
             if let Some(way_out) = &unstored.way_out {
@@ -54,7 +57,10 @@ impl fmt::Display for EntryExplanation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let kind = if self.is_negative { "no value" } else { "a value" };
         let by_text = if self.is_by_text { ", by text" } else { "" };
-        write!(f, "{kind} of {} bytes ({}, type {}{by_text}), ", self.payload_bytes, self.codec, self.fingerprint)?;
+        let compressed = self.compression.as_ref().map_or_else(String::new, |way| format!(", {way}"));
+        let sealed = if self.is_sealed { ", sealed" } else { "" };
+        write!(f, "{kind} of {} bytes ({}{compressed}{sealed}, ", self.payload_bytes, self.codec)?;
+        write!(f, "type {}{by_text}), ", self.fingerprint)?;
         write!(f, "{} ms old, fresh for {} ms, kept for {} ms, ", self.age_ms, self.fresh_for_ms, self.kept_for_ms)?;
         write!(f, "loaded in {} µs", self.load_us)
     }

@@ -7,6 +7,7 @@ use syn::{Expr, Ident, LitStr, Token};
 
 use crate::duration::{self, Lifetime};
 use crate::options::{self, number};
+use crate::packing::Packing;
 
 /// An option as written.
 pub(crate) struct PolicySetting {
@@ -34,6 +35,7 @@ impl PolicySetting {
             PolicyValue::Integer(number) => number.to_token_stream(),
             PolicyValue::Number(number) => number.to_token_stream(),
             PolicyValue::Range(min_ms, max_ms) => quote!(#min_ms, #max_ms),
+            PolicyValue::Packing(packing) => packing.tokens(private),
         };
         quote!(.#name(#arguments))
     }
@@ -47,6 +49,7 @@ pub(crate) enum PolicyValue {
     Number(f64),
     /// The bounds, in ms.
     Range(u64, u64),
+    Packing(Packing),
 }
 
 /// What the checks want to know of an option.
@@ -99,6 +102,14 @@ pub(crate) fn class(name: &Ident, input: ParseStream<'_>) -> syn::Result<PolicyV
         return Err(syn::Error::new_spanned(class, message));
     }
     Ok(PolicyValue::Text(class))
+}
+
+pub(crate) fn codec(name: &Ident, input: ParseStream<'_>) -> syn::Result<PolicyValue> {
+    Packing::read_codec(name, input).map(PolicyValue::Packing)
+}
+
+pub(crate) fn compression(name: &Ident, input: ParseStream<'_>) -> syn::Result<PolicyValue> {
+    Packing::read_compression(name, input).map(PolicyValue::Packing)
 }
 
 pub(crate) fn version(name: &Ident, input: ParseStream<'_>) -> syn::Result<PolicyValue> {
