@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 mod bench;
 mod build_times;
+mod consistency;
 mod deny;
 mod fuzz;
 mod install;
@@ -19,6 +20,8 @@ mod test;
 
 const USAGE: &str = "\
 cargo xtask test [cargo test arguments]   start Redis, Valkey and databases and run everything, or only the tests asked for
+cargo xtask check-consistency [--store S] [--quick] [options]
+                                          random histories of several processes, each read of which is checked
 cargo xtask deny [checks]                 hold what the workspace is built from against deny.toml
 cargo xtask instructions [--bless]        count instructions and allocations of the hot paths, and compare
 cargo xtask model [part of a name]        give the second model of the protocol to spin, with and without each rule
@@ -37,6 +40,7 @@ fn main() -> ExitCode {
     let rest: Vec<String> = arguments.collect();
     let outcome = match command.as_deref() {
         Some("test") => test::run(&rest),
+        Some("check-consistency") => consistency::run(&rest),
         Some("deny") => deny::run(&rest),
         Some("fuzz") => fuzz::run(&rest),
         Some("instructions") => instructions::run(&rest),

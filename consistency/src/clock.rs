@@ -1,0 +1,13 @@
+//! The one clock of a history.
+
+use rustix::time::{ClockId, clock_gettime};
+
+/// Nanoseconds on the machine's monotonic clock: all processes of one machine read the same one,
+/// and nobody can set it.
+pub(crate) fn now() -> u64 {
+    let now = clock_gettime(ClockId::Monotonic);
+    now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
+}
+
+/// Nanoseconds.
+pub(crate) const SECOND: u64 = 1_000_000_000;

@@ -1,0 +1,319 @@
+//! The program that starts the server and the workers, answers for the database, has workers
+//! killed, and hands what they tell to the checker.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use cache_tests::{Server, ServerOptions};
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::process::{Child, Command};
+use tokio::sync::mpsc;
+use tokio::task::AbortHandle;
+use tokio::time::sleep_until;
+
+use crate::checker::Checker;
+use crate::clock;
+use crate::coverage::Coverage;
+use crate::database::{Asker, Database, Query};
+use crate::options::Options;
+use crate::record::{Batch, Call, How, Scope};
+use crate::wire::{self, Frame};
+use crate::worker::Orders;
+
+/// Frames that wait to be handled: workers are held up beyond.
+const FRAMES_MAX: usize = 256;
+/// How long the last calls may take.
+const LAST_CALLS: Duration = Duration::from_secs(60);
+/// How often the conductor looks whether the history is to end.
+const LOOKS_EVERY: Duration = Duration::from_millis(100);
+/// The pause between two kills, at random up to twice this.
+const KILLS_EVERY: Duration = Duration::from_millis(1_500);
+/// How long the cache waits for its store here: a busy machine is not a fault.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// What came of a history.
+pub(crate) struct Outcome {
+    pub(crate) checker: Checker,
+    pub(crate) coverage: Coverage,
+    pub(crate) changes: BTreeMap<How, [u64; 2]>,
+    pub(crate) kills: u64,
+    pub(crate) took: Duration,
+    pub(crate) server: String,
+}
+
+enum Event {
+    Joined(u16, UnixStream),
+    Said(u16, Frame, Vec<u8>),
+    Gone(u16),
+}
+
+/// A worker that is connected.
+struct Peer {
+    to_process: mpsc::UnboundedSender<Vec<u8>>,
+    reader: AbortHandle,
+}
+
+struct Conductor {
+    options: Options,
+    socket: PathBuf,
+    url: String,
+    _directory: TempDir,
+    checker: Checker,
+    coverage: Coverage,
+    database: Database,
+    peers: BTreeMap<u16, Peer>,
+    /// The programs, by slot. The embedded store has one.
+    children: Vec<Child>,
+    next_process: u16,
+    changes: BTreeMap<How, [u64; 2]>,
+    kills: u64,
+    random: fastrand::Rng,
+    events: mpsc::Sender<Event>,
+    ends: bool,
+}
+
+/// Runs one history.
+pub(crate) async fn run(options: Options) -> io::Result<Outcome> {
+    let directory = tempfile::Builder::new().prefix("cache-history-").tempdir()?;
+    let socket = directory.path().join("conductor");
+    let listener = UnixListener::bind(&socket)?;
+    let server = options.place.map(|kind| Server::with(kind, ServerOptions::new()));
+    let url = server.as_ref().map_or_else(|| "memory://".to_owned(), Server::url);
+    let version = match &server {
+        Some(server) => version_of(server).await,
+        None => "in memory".to_owned(),
+    };
+    let (events, mut said) = mpsc::channel(FRAMES_MAX);
+    let mut conductor = Conductor {
+        socket,
+        url,
+        _directory: directory,
+        checker: Checker::new(),
+        coverage: Coverage::default(),
+        database: Database::default(),
+        peers: BTreeMap::new(),
+        children: Vec::new(),
+        next_process: 1,
+        changes: BTreeMap::new(),
+        kills: 0,
+        random: fastrand::Rng::with_seed(options.seed),
+        events: events.clone(),
+        ends: false,
+        options,
+    };
+    tokio::spawn(accept(listener, events));
+    conductor.start_workers()?;
+    let began = Instant::now();
+    conductor.conduct(&mut said, began).await?;
+    let Conductor { checker, coverage, changes, kills, .. } = conductor;
+    Ok(Outcome { checker, coverage, changes, kills, took: began.elapsed(), server: version })
+}
+
+async fn version_of(server: &Server) -> String {
+    let text: String = server.raw().await.command("INFO", &["server"]).await;
+    let line = |name: &str| text.lines().find_map(|line| line.strip_prefix(name).map(ToOwned::to_owned));
+    line("valkey_version:")
+        .map(|version| format!("Valkey {version}"))
+        .unwrap_or_else(|| format!("Redis {}", line("redis_version:").unwrap_or_default()))
+}
+
+async fn accept(listener: UnixListener, events: mpsc::Sender<Event>) {
+    while let Ok((mut stream, _)) = listener.accept().await {
+        let Ok(process) = stream.read_u16_le().await else { continue };
+        if events.send(Event::Joined(process, stream)).await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn read_frames(process: u16, reader: OwnedReadHalf, events: mpsc::Sender<Event>) {
+    let mut reader = BufReader::with_capacity(64 << 10, reader);
+    loop {
+        let mut body = Vec::new();
+        let event = match wire::next(&mut reader, &mut body).await {
+            Ok(frame) => Event::Said(process, frame, body),
+            Err(_) => Event::Gone(process),
+        };
+        let is_gone = matches!(event, Event::Gone(_));
+        if events.send(event).await.is_err() || is_gone {
+            return;
+        }
+    }
+}
+
+async fn write_frames(mut writer: OwnedWriteHalf, mut frames: mpsc::UnboundedReceiver<Vec<u8>>) {
+    while let Some(mut frame) = frames.recv().await {
+        while let Ok(more) = frames.try_recv() {
+            frame.extend(more);
+        }
+        if writer.write_all(&frame).await.is_err() {
+            return;
+        }
+    }
+}
+
+impl Conductor {
+    fn is_embedded(&self) -> bool {
+        self.options.place.is_none()
+    }
+
+    fn start_workers(&mut self) -> io::Result<()> {
+        let programs = if self.is_embedded() { 1 } else { self.options.processes };
+        for _ in 0..programs {
+            let child = self.start_worker()?;
+            self.children.push(child);
+        }
+        Ok(())
+    }
+
+    fn start_worker(&mut self) -> io::Result<Child> {
+        let processes = if self.is_embedded() { self.options.processes } else { 1 };
+        let orders = Orders {
+            url: self.url.clone(),
+            socket: self.socket.clone(),
+            process: self.next_process,
+            processes,
+            tasks: self.options.tasks,
+            seed: self.random.u64(..),
+            deadline: PATIENCE,
+        };
+        self.next_process += processes;
+        let program = std::env::current_exe()?;
+        Command::new(program).args(orders.line()).stdin(Stdio::null()).kill_on_drop(true).spawn()
+    }
+
+    async fn conduct(&mut self, said: &mut mpsc::Receiver<Event>, began: Instant) -> io::Result<()> {
+        let mut looks = tokio::time::interval(LOOKS_EVERY);
+        let mut kill_at = tokio::time::Instant::now() + KILLS_EVERY;
+        let mut ends_at = None;
+        loop {
+            tokio::select! {
+                Some(event) = said.recv() => self.handle(event),
+                _ = looks.tick() => {
+                    if ends_at.is_none() && self.is_over(began) {
+                        self.ends = true;
+                        ends_at = Some(Instant::now() + LAST_CALLS);
+                        self.peers.keys().copied().collect::<Vec<_>>().into_iter().for_each(|of| self.say(of, Frame::Stop, &[]));
+                    }
+                }
+                () = sleep_until(kill_at), if !self.ends => {
+                    kill_at = tokio::time::Instant::now() + KILLS_EVERY.mul_f64(2.0 * self.random.f64());
+                    self.kill_one().await?;
+                }
+            }
+            if self.ends && self.peers.is_empty() {
+                return Ok(());
+            }
+            if ends_at.is_some_and(|at| Instant::now() > at) {
+                return Err(io::Error::new(
+                    io::ErrorKind::TimedOut,
+                    format!("the last calls of {:?} do not end", self.peers.keys()),
+                ));
+            }
+        }
+    }
+
+    fn is_over(&self, began: Instant) -> bool {
+        self.checker.judged() >= self.options.reads_max
+            || began.elapsed() >= self.options.lasts_max
+            || self.checker.stale_count() > 0
+    }
+
+    fn handle(&mut self, event: Event) {
+        match event {
+            Event::Joined(process, stream) => self.join(process, stream),
+            Event::Gone(process) => self.leave(process),
+            // A frame that was read before its process was killed counts for nothing after it.
+            Event::Said(process, Frame::Calls | Frame::Ask, _) if !self.peers.contains_key(&process) => {}
+            Event::Said(process, frame, body) => match frame {
+                Frame::Calls => self.take(process, &body),
+                Frame::Ask => self.ask(process, &body),
+                Frame::Counters => self.coverage.take(process, &String::from_utf8_lossy(&body)),
+                Frame::Start | Frame::Answer | Frame::Stop => {}
+            },
+        }
+    }
+
+    fn join(&mut self, process: u16, stream: UnixStream) {
+        if self.ends {
+            return;
+        }
+        let (reader, writer) = stream.into_split();
+        let (to_process, frames) = mpsc::unbounded_channel();
+        tokio::spawn(write_frames(writer, frames));
+        let reader = tokio::spawn(read_frames(process, reader, self.events.clone())).abort_handle();
+        self.peers.insert(process, Peer { to_process, reader });
+        self.checker.begin(process, clock::now());
+        self.say(process, Frame::Start, &[]);
+    }
+
+    fn leave(&mut self, process: u16) {
+        if let Some(peer) = self.peers.remove(&process) {
+            peer.reader.abort();
+            self.checker.end(process);
+            let answers = self.database.forget(process);
+            self.answer(answers);
+        }
+    }
+
+    fn take(&mut self, process: u16, body: &[u8]) {
+        let Some(batch) = Batch::decode(body) else { return };
+        let is_last = batch.complete_until == u64::MAX;
+        for call in &batch.calls {
+            if let Call::Change(change) = call {
+                let counts = self.changes.entry(change.how).or_default();
+                counts[usize::from(change.scope == Scope::OwnProcess)] += 1;
+            }
+        }
+        self.checker.take(process, batch);
+        if is_last {
+            self.leave(process);
+        }
+    }
+
+    fn ask(&mut self, process: u16, body: &[u8]) {
+        let query = body.get(8..).and_then(|query| query.first_chunk()).and_then(|query| Query::decode(*query));
+        if let (Some(number), Some(query)) = (wire::number(body), query) {
+            let answers = self.database.ask((process, number), query);
+            self.answer(answers);
+        }
+    }
+
+    fn answer(&mut self, answers: Vec<(Asker, u64)>) {
+        for ((process, number), version) in answers {
+            let body = [number.to_le_bytes(), version.to_le_bytes()].concat();
+            self.say(process, Frame::Answer, &body);
+        }
+    }
+
+    fn say(&self, process: u16, frame: Frame, body: &[u8]) {
+        if let Some(peer) = self.peers.get(&process) {
+            let mut bytes = Vec::new();
+            wire::push(&mut bytes, frame, body);
+            // An error is a process that is gone.
+            _ = peer.to_process.send(bytes);
+        }
+    }
+
+    /// SIGKILL in the middle of whatever it does, and another one in its place.
+    async fn kill_one(&mut self) -> io::Result<()> {
+        self.kills += 1;
+        if self.is_embedded() {
+            let of = self.random.usize(..self.peers.len().max(1));
+            if let Some(process) = self.peers.keys().nth(of).copied() {
+                self.leave(process);
+            }
+            return Ok(());
+        }
+        let slot = self.random.usize(..self.children.len());
+        self.children[slot].kill().await?;
+        self.children[slot] = self.start_worker()?;
+        Ok(())
+    }
+}

@@ -1,0 +1,106 @@
+//! What a history is made of.
+
+use std::time::Duration;
+
+use cache_tests::ServerKind;
+
+pub(crate) const USAGE: &str = "\
+cargo xtask check-consistency [options]
+  --store redis|valkey|embedded   where the cache is (redis)
+  --reads N                       end after so many checked reads (1,000,000 without --minutes)
+  --minutes N                     end after this time; a fraction will do
+  --seed N                        of the mix of calls (random)
+  --processes N                   processes of the application (4)
+  --tasks N                       tasks of each that make calls (48)
+  --witness FILE                  where the drawing of a stale read goes (target/consistency/stale.svg)";
+
+/// Where the cache is. `None` is the embedded store.
+pub(crate) type Place = Option<ServerKind>;
+
+#[derive(Clone, Debug)]
+pub(crate) struct Options {
+    pub(crate) place: Place,
+    pub(crate) reads_max: u64,
+    pub(crate) lasts_max: Duration,
+    pub(crate) seed: u64,
+    pub(crate) processes: u16,
+    pub(crate) tasks: u16,
+    pub(crate) witness: String,
+}
+
+impl Options {
+    pub(crate) fn parse(arguments: &[String]) -> Result<Self, String> {
+        let (mut reads, mut minutes) = (None, None);
+        let mut options = Self {
+            place: Some(ServerKind::Redis),
+            reads_max: u64::MAX,
+            lasts_max: Duration::MAX,
+            seed: fastrand::u64(..),
+            processes: 4,
+            tasks: 48,
+            witness: "target/consistency/stale.svg".to_owned(),
+        };
+        for pair in arguments.chunks(2) {
+            let [name, value] = pair else { return Err(format!("{}: no value\n{USAGE}", pair[0])) };
+            let bad = || format!("{name} {value}: not understood\n{USAGE}");
+            match name.as_str() {
+                "--store" => options.place = place(value).ok_or_else(bad)?,
+                "--reads" => reads = Some(value.replace(['_', ','], "").parse().map_err(|_| bad())?),
+                "--minutes" => minutes = Some(value.parse::<f64>().map_err(|_| bad())?),
+                "--seed" => options.seed = value.parse().map_err(|_| bad())?,
+                "--processes" => options.processes = positive(value).ok_or_else(bad)?,
+                "--tasks" => options.tasks = positive(value).ok_or_else(bad)?,
+                "--witness" => options.witness.clone_from(value),
+                _ => return Err(bad()),
+            }
+        }
+        let default = minutes.is_none().then_some(1_000_000);
+        options.reads_max = reads.or(default).unwrap_or(u64::MAX);
+        if let Some(minutes) = minutes {
+            let lasts = Duration::try_from_secs_f64(minutes * 60.0);
+            options.lasts_max = lasts.map_err(|_| format!("--minutes {minutes}: not understood\n{USAGE}"))?;
+        }
+        Ok(options)
+    }
+
+    pub(crate) fn store(&self) -> &'static str {
+        match self.place {
+            Some(ServerKind::Redis) => "redis",
+            Some(ServerKind::Valkey) => "valkey",
+            None => "embedded",
+        }
+    }
+}
+
+fn positive(text: &str) -> Option<u16> {
+    text.parse().ok().filter(|number| (1..=64).contains(number))
+}
+
+fn place(text: &str) -> Option<Place> {
+    Some(match text {
+        "redis" => Some(ServerKind::Redis),
+        "valkey" => Some(ServerKind::Valkey),
+        "embedded" => None,
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str) -> Result<Options, String> {
+        Options::parse(&line.split_whitespace().map(ToOwned::to_owned).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn a_history_ends_by_reads_or_by_time() {
+        assert_eq!(parse("").unwrap().reads_max, 1_000_000);
+        let timed = parse("--minutes 0.5 --store embedded").unwrap();
+        assert_eq!((timed.reads_max, timed.lasts_max.as_secs(), timed.store()), (u64::MAX, 30, "embedded"));
+        assert_eq!(parse("--reads 100_000_000 --minutes 60").unwrap().reads_max, 100_000_000);
+        for wrong in ["--reads", "--reads x", "--store memcached", "--tasks 0", "--minutes -1", "--what 1"] {
+            assert!(parse(wrong).unwrap_err().contains("cargo xtask"), "{wrong}");
+        }
+    }
+}

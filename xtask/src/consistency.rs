@@ -1,0 +1,36 @@
+//! `cargo xtask check-consistency`: random histories, in release, on a server of their own.
+
+use crate::install;
+use crate::steps::cargo;
+
+/// The stores, and how many reads of each continuous integration checks: a million in less than two
+/// minutes, or as many as a slow machine makes in that time. The embedded store has no connections
+/// to wait for.
+const STORES: [(&str, &str); 3] = [("embedded", "600000"), ("redis", "200000"), ("valkey", "200000")];
+const QUICK_MINUTES: &str = "0.6";
+
+/// One history on each store, or on the one that is named. False if one is not as promised.
+pub(crate) fn run(arguments: &[String]) -> Result<bool, String> {
+    let (redis, valkey) = (install::redis()?, install::valkey()?);
+    let check = |arguments: &[&str]| {
+        let run = ["run", "--release", "--quiet", "--package", "consistency", "--"];
+        let mut command = cargo(&[&run[..], arguments].concat());
+        command.env("CACHE_TEST_REDIS_BIN", &redis).env("CACHE_TEST_VALKEY_BIN", &valkey);
+        let status = command.status().map_err(|error| format!("cannot run cargo: {error}"))?;
+        Ok::<bool, String>(status.success())
+    };
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    if arguments.contains(&"--store") {
+        return check(&arguments);
+    }
+    let is_quick = arguments.contains(&"--quick");
+    let given: Vec<&str> = arguments.into_iter().filter(|argument| *argument != "--quick").collect();
+    let mut holds = true;
+    for (store, reads) in STORES {
+        let quick = ["--reads", reads, "--minutes", QUICK_MINUTES];
+        let quick = if is_quick { &quick[..] } else { &[] };
+        holds &= check(&[&["--store", store], quick, &given].concat())?;
+        println!();
+    }
+    Ok(holds)
+}
