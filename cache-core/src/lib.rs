@@ -2,6 +2,7 @@
 #![cfg_attr(not(feature = "tls"), doc = "\n[`Tls`]: crate#features")]
 #![cfg_attr(not(feature = "macros"), doc = "Caching on Redis that never serves what was invalidated.")]
 
+mod ablation;
 mod builder;
 mod cache;
 mod cacheable;

@@ -185,7 +185,11 @@ impl Conductor {
         };
         self.next_process += processes;
         let program = std::env::current_exe()?;
-        Command::new(program).args(orders.line()).stdin(Stdio::null()).kill_on_drop(true).spawn()
+        let mut command = Command::new(program);
+        if let Some(rule) = &self.options.ablate {
+            command.env("CACHE_ABLATE", rule);
+        }
+        command.args(orders.line()).stdin(Stdio::null()).kill_on_drop(true).spawn()
     }
 
     async fn conduct(&mut self, said: &mut mpsc::Receiver<Event>, began: Instant) -> io::Result<()> {

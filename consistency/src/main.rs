@@ -47,5 +47,10 @@ fn check(options: &Options) -> Result<bool, String> {
     let outcome = runtime.block_on(conductor::run(options.clone())).map_err(|error| error.to_string())?;
     println!("{}", report::text(options, &outcome));
     print!("{}", report::witnesses(options, &outcome));
+    if let Some(rule) = &options.ablate {
+        let found = outcome.checker.stale_count() > 0;
+        println!("{}", report::ablation(options, rule, &outcome));
+        return Ok(found);
+    }
     Ok(outcome.checker.stale_count() == 0 && outcome.coverage.count("panics") == 0)
 }

@@ -12,6 +12,7 @@ cargo xtask check-consistency [options]
   --seed N                        of the mix of calls (random)
   --processes N                   processes of the application (4)
   --tasks N                       tasks of each that make calls (48)
+  --ablate RULE                   leave a rule of the protocol out, and look for a stale read: see cache-core/docs/consistency.md
   --witness FILE                  where the drawing of a stale read goes (target/consistency/stale.svg)";
 
 /// Where the cache is. `None` is the embedded store.
@@ -26,6 +27,8 @@ pub(crate) struct Options {
     pub(crate) processes: u16,
     pub(crate) tasks: u16,
     pub(crate) witness: String,
+    /// The rule that this build leaves out.
+    pub(crate) ablate: Option<String>,
 }
 
 impl Options {
@@ -38,6 +41,7 @@ impl Options {
             seed: fastrand::u64(..),
             processes: 4,
             tasks: 48,
+            ablate: None,
             witness: "target/consistency/stale.svg".to_owned(),
         };
         for pair in arguments.chunks(2) {
@@ -50,6 +54,10 @@ impl Options {
                 "--seed" => options.seed = value.parse().map_err(|_| bad())?,
                 "--processes" => options.processes = positive(value).ok_or_else(bad)?,
                 "--tasks" => options.tasks = positive(value).ok_or_else(bad)?,
+                "--ablate" if !cfg!(cache_ablation) => {
+                    return Err("this build keeps every rule: use `cargo xtask check-consistency --ablate`".to_owned());
+                }
+                "--ablate" => options.ablate = Some(value.clone()),
                 "--witness" => options.witness.clone_from(value),
                 _ => return Err(bad()),
             }

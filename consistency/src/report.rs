@@ -43,6 +43,13 @@ pub(crate) fn text(options: &Options, outcome: &Outcome) -> String {
     text + &coverage.report()
 }
 
+/// A row of the table of ablations.
+pub(crate) fn ablation(options: &Options, rule: &str, outcome: &Outcome) -> String {
+    let (stale, seconds) = (outcome.checker.stale_count(), outcome.took.as_secs_f64());
+    let found = if stale > 0 { "stale" } else { "none found" };
+    format!("| `{rule}` | {} | {found} | {seconds:.1} s | {} |", options.store(), outcome.checker.judged())
+}
+
 /// The stories of the first stale reads; the drawing of the first goes to a file.
 pub(crate) fn witnesses(options: &Options, outcome: &Outcome) -> String {
     let checker = &outcome.checker;

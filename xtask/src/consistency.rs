@@ -13,8 +13,14 @@ const QUICK_MINUTES: &str = "0.6";
 pub(crate) fn run(arguments: &[String]) -> Result<bool, String> {
     let (redis, valkey) = (install::redis()?, install::valkey()?);
     let check = |arguments: &[&str]| {
-        let run = ["run", "--release", "--quiet", "--package", "consistency", "--"];
-        let mut command = cargo(&[&run[..], arguments].concat());
+        let is_ablated = arguments.contains(&"--ablate");
+        let run = ["run", "--release", "--quiet", "--package", "consistency"];
+        let apart = if is_ablated { &["--target-dir", "target/ablation"][..] } else { &[] };
+        let mut command = cargo(&[&run[..], apart, &["--"], arguments].concat());
+        if is_ablated {
+            // No feature: a feature could be turned on by somebody's dependency.
+            command.env("RUSTFLAGS", "--cfg cache_ablation");
+        }
         command.env("CACHE_TEST_REDIS_BIN", &redis).env("CACHE_TEST_VALKEY_BIN", &valkey);
         let status = command.status().map_err(|error| format!("cannot run cargo: {error}"))?;
         Ok::<bool, String>(status.success())

@@ -13,6 +13,7 @@ use std::time::Duration;
 use self::board::{Board, Unlinked};
 use self::kin::Kin;
 use self::table::Table;
+use crate::ablation::keeps;
 use crate::clock::{self, Instant};
 use crate::config::{COPY_OF_STORE_LIVES, Config};
 use crate::key::NearPlace;
@@ -172,6 +173,9 @@ impl Near {
     /// connection has answered a later question. A push may come after the reply to who has made
     /// the change. That question is sent at once.
     pub(crate) fn doubt(&self) {
+        if !keeps("OwnChangesAreDoubted") {
+            return;
+        }
         self.kin.doubt();
         self.confirm();
         self.kin.others(self).iter().for_each(|near| near.confirm());
@@ -235,6 +239,9 @@ impl Near {
 
 impl CopyKeeper for Near {
     fn changed(&self, key: &str) -> Remains {
+        if !keeps("PushDropsCopies") {
+            return Remains::default();
+        }
         self.without(|board| board.take(key))
     }
 
@@ -281,7 +288,8 @@ impl Placeholder {
 impl Near {
     fn keep(&self, copy: Arc<AnyCopy>) {
         let mut board = self.board();
-        if !board.is_expected(&copy.key, copy.number) || copy.voucher.is_revoked() || !board.could_hold(&copy) {
+        let is_expected = board.is_expected(&copy.key, copy.number) || !keeps("CopyNeedsPlaceholder");
+        if !is_expected || copy.voucher.is_revoked() || !board.could_hold(&copy) {
             return;
         }
         // Dropped after the guard: see `Unlinked`.

@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use super::scoped;
 use super::trace::{LifetimeTracer, Trace, TracedLifetime};
+use crate::ablation::keeps;
 use crate::invalidation::Cause;
 use crate::name::Name;
 use crate::observe::{CallLog, CallMark, CallObserver, CallResult, LoadSpan, NotStored};
@@ -235,6 +236,9 @@ impl Scope {
 
     fn add<'a>(&self, cache_id: u128, names: impl IntoIterator<Item = &'a Name>) {
         let mut collected = self.lock();
+        if !keeps("ProvenanceIsInherited") {
+            return;
+        }
         if cache_id != self.cache_id {
             collected.untraceable.get_or_insert(NotStored::OfAnotherCache);
             return;

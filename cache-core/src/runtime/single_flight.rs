@@ -16,6 +16,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use bytes::Bytes;
 use tokio::sync::watch;
 
+use crate::ablation::keeps;
 use crate::config::{FAILED_LOADS_AT_ONCE, FLIGHTS_MAX};
 use crate::observe::WaitEnd;
 
@@ -178,6 +179,9 @@ impl Flights {
 
     /// After this no caller joins a flight that is under way now.
     pub(crate) fn close_epoch(&self) {
+        if !keeps("ChangesCloseFlights") {
+            return;
+        }
         self.epoch.fetch_add(1, Ordering::SeqCst);
     }
 
@@ -237,7 +241,9 @@ impl Leader {
     /// Lets nobody else join. To be called before the fill is sent: a stored fill proves the value
     /// current only to followers who joined before.
     pub(crate) fn close(&self) {
-        self.flights.close(&self.key, &self.flight);
+        if keeps("FlightsCloseBeforeTheirFill") {
+            self.flights.close(&self.key, &self.flight);
+        }
     }
 
     /// The right to close the flight, for whoever learns that this leader loads in vain.
@@ -253,7 +259,7 @@ impl Leader {
     }
 
     pub(crate) fn end(self, end: End) {
-        self.close();
+        self.flights.close(&self.key, &self.flight);
         if let End::Stored(_) = end {
             self.flight.serve_who_waits_beside(&end);
         }
@@ -265,7 +271,7 @@ impl Drop for Leader {
     fn drop(&mut self) {
         // Only the map and the leader hold the flight, and the flight holds the sender. So
         // followers who still wait learn of the end.
-        self.close();
+        self.flights.close(&self.key, &self.flight);
     }
 }
 
@@ -306,7 +312,11 @@ impl Follower {
         let end = self.end.borrow().clone();
         match end {
             Some(End::Stored(bytes)) => Advice::Take(bytes),
-            Some(End::Refused(bytes) | End::NotStored(bytes)) if self.before_load => Advice::Take(bytes),
+            Some(End::Refused(bytes) | End::NotStored(bytes))
+                if self.before_load || !keeps("FollowersJoinBeforeTheLoad") =>
+            {
+                Advice::Take(bytes)
+            }
             Some(End::Refused(_)) => Advice::JoinAgain,
             Some(End::NotStored(_) | End::Nothing) => Advice::Load,
             Some(End::Failed(streak)) => match streak.beside() {

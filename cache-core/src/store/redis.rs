@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::ablation::keeps;
 use crate::clock::{self, Instant, millis};
 use crate::config::{Config, LEARNED_BYTES_MAX, SWEEP_KEYS_PER_PAGE};
 use crate::entry::Version;
@@ -20,6 +21,8 @@ use crate::store::{
     WriteReply,
 };
 
+#[cfg(any(test, cache_ablation))]
+mod ablation;
 mod connect;
 mod copies;
 mod filling;
@@ -109,7 +112,7 @@ impl RedisStore {
     /// Judged by this process's monotonic clock: the server's clock may have been set back since
     /// the reading.
     fn is_too_old(&self, clock: &ClockReading) -> bool {
-        clock::since(clock.read_at) > self.fence_retention
+        clock::since(clock.read_at) > self.fence_retention && keeps("OldLoadsAreRefused")
     }
 }
 

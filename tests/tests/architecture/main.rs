@@ -23,7 +23,7 @@ const CORE: Table = Table {
     parent: "",
     rows: &[
         "codec",
-        "error config serializers",
+        "ablation error config serializers",
         "clock",
         "observe",
         "name",

@@ -81,7 +81,7 @@ pub(super) enum Rule {
     SweepFollowsEntriesThatAreGone,
 }
 
-/// Which rules are kept: all of them, outside the model explorer.
+/// Which rules are kept: all of them, outside the model explorer and builds for experiments.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Rules {
     #[cfg(test)]
@@ -89,9 +89,14 @@ pub(super) struct Rules {
 }
 
 impl Rules {
-    #[cfg(not(test))]
+    #[cfg(not(any(test, cache_ablation)))]
     pub(super) const fn keep(self, _: Rule) -> bool {
         true
+    }
+
+    #[cfg(all(cache_ablation, not(test)))]
+    pub(super) fn keep(self, rule: Rule) -> bool {
+        crate::ablation::keeps(&format!("{rule:?}"))
     }
 
     #[cfg(test)]

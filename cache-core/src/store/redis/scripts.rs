@@ -1,5 +1,6 @@
 //! The scripts: Lua files, put together from shared parts.
 
+use std::borrow::Cow;
 use std::sync::LazyLock;
 
 /// A script and the digest that Redis knows it by.
@@ -13,6 +14,17 @@ impl Script {
         Self { source, sha1: LazyLock::new(sha1) }
     }
 
+    /// What is sent.
+    #[cfg(not(cache_ablation))]
+    pub(in crate::store::redis) fn text(&self) -> Cow<'static, str> {
+        self.source.into()
+    }
+
+    #[cfg(cache_ablation)]
+    pub(in crate::store::redis) fn text(&self) -> Cow<'static, str> {
+        super::ablation::in_force(self.source)
+    }
+
     /// Hex SHA-1 of the source, as `EVALSHA` takes it.
     pub(in crate::store::redis) fn sha1(&self) -> &str {
         &self.sha1
@@ -23,7 +35,7 @@ macro_rules! scripts {
     ($($name:ident = $($file:literal)+;)+) => {
         $(pub(in crate::store::redis) static $name: Script = {
             const SOURCE: &str = concat!($(include_str!(concat!("lua/", $file, ".lua"))),+);
-            Script::new(SOURCE, || sha1_smol::Sha1::from(SOURCE).digest().to_string())
+            Script::new(SOURCE, || sha1_smol::Sha1::from(&*$name.text()).digest().to_string())
         };)+
         /// Every script, for the handshake to load.
         pub(in crate::store::redis) static ALL: &[&Script] = &[$(&$name),+];

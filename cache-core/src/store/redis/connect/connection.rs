@@ -85,7 +85,7 @@ impl Connection {
         // The server does not know the script: after SCRIPT FLUSH, after a restart that this
         // connection outlived, or because it lets nobody load scripts. `SCRIPT LOAD` and a second
         // `EVALSHA` would take one round trip more, and `EVAL` loads the script as well.
-        let eval = command.renamed("EVAL", script.source.as_bytes());
+        let eval = command.renamed("EVAL", script.text().as_bytes());
         match self.pipeline.send(&[eval], deadline)?.reply().await? {
             Reply::Error(error) => Err(Fault::of_reply(&error).to("EVAL")),
             reply => Ok(reply),

@@ -108,7 +108,7 @@ impl Greeting {
         greeting.push(Command::new("INFO").arg("server"));
         greeting.push(Command::new("INFO").arg("memory"));
         greeting.push(Command::new("INFO").arg("replication"));
-        greeting.extend(shared.scripts.iter().map(|script| Command::new("SCRIPT").arg("LOAD").arg(script.source)));
+        greeting.extend(shared.scripts.iter().map(|script| Command::new("SCRIPT").arg("LOAD").arg(&*script.text())));
         let mut replies = connection.send_all(&greeting).await?.into_iter();
         let mut next = || {
             // There is one reply for each command.
