@@ -90,10 +90,10 @@ impl Cache {
     ///
     /// # Cost
     /// A call of a cached function runs the body where it stands, and counts it. It is timed only
-    /// if somebody [observes](crate::observe) it: a look at the clock costs more. No key is spelled, and nothing is allocated, but for the box of a body that
-    /// may run in the background. A call for many ids (`each`) runs the body once, for all of them:
-    /// it lists them, and boxes the body. Inside a load of another cache the call costs what a miss costs
-    /// without the store.
+    /// if somebody [observes](crate::observe) it: a look at the clock costs more. No key is
+    /// spelled, and nothing is allocated, but for the box of a body that may run in the background.
+    /// A call for many ids (`each`) runs the body once, for all of them: it lists them, and boxes
+    /// the body. Inside a load of another cache the call costs what a miss costs without the store.
     pub fn disabled() -> Self {
         Self::new(None, Config::default(), TtlClasses::default())
     }

@@ -46,8 +46,7 @@ macro_rules! settings {
             VALUE_BYTES_MAX value_bytes_max: usize = 8 MiB,
             /// The smallest value that `compress` compresses, in bytes: less fits a few packets.
             COMPRESS_BYTES_MIN compress_bytes_min: usize = 4096,
-            /// The most that a compressed value inflates to. A larger one is not compressed; an
-            /// entry that says it is larger is a miss: nobody has a process allocate more.
+            /// The most that a compressed value inflates to. An entry that claims more is a miss.
             INFLATED_BYTES_MAX inflated_bytes_max: usize = 32 MiB,
             /// The most names of one entry: tags and dependencies, its own, those of the items of a
             /// list, and inherited ones. A value with more names is not stored, and that is said
@@ -482,8 +481,7 @@ pub(crate) const RECOVERY_PAUSE_MAX: Duration = Duration::from_secs(5);
 pub(crate) const INVALIDATION_NAMES_MAX: usize = 10_000;
 /// Warmers and loaders that run at once: most of a connection pool is left to visitors.
 pub(crate) const WARM_CONCURRENCY: usize = 4;
-/// Longest time of one warmer, or of one call of a loader: far above any query that is worth its
-/// warming. What hangs gives its place back within one round of a usual schedule.
+/// Longest time of one warmer, or of one call of a loader: far above any query worth its warming.
 pub(crate) const WARM_TIME_LIMIT: Duration = Duration::from_secs(300);
 /// Keys in one call of a batch loader: no more than one `MGET` asks for, and fewer than databases
 /// allow in one `IN (…)` list.
@@ -492,9 +490,8 @@ pub(crate) const WARM_BATCH_MAX: usize = 500;
 pub(crate) const WARM_KEYS_MAX: usize = 100_000;
 /// Errors of one run that are kept and logged; further ones are counted.
 pub(crate) const WARM_ERRORS_MAX: usize = 100;
-/// How long a run waits for a store that is not there, all waits together, before it gives up
-/// without loading anything more. Long enough for two attempts to connect, for a run often comes
-/// right after the start; a start that waits for the run is held up no longer.
+/// How long a run waits for a store that is not there, all waits together, before it gives up. Long
+/// enough for two attempts to connect, for a run often comes right after the start.
 pub(crate) const WARM_STORE_WAIT: Duration = Duration::from_secs(2);
 /// Shortest pause between two scheduled runs.
 pub(crate) const WARM_PAUSE_MIN: Duration = Duration::from_millis(100);

@@ -154,6 +154,10 @@ pub mod guide {
     #[doc = include_str!("../docs/outbox.md")]
     pub mod outbox {}
 
+    #[cfg(feature = "macros")]
+    #[doc = include_str!("../docs/consistency.md")]
+    pub mod consistency {}
+
     #[doc = include_str!("../docs/codecs.md")]
     pub mod codecs {}
 

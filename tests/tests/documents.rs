@@ -243,7 +243,7 @@ fn what_the_architecture_names_in_a_file_is_defined_there() {
 /// What is needed to be found on crates.io, and may be there: five keywords of 20 characters.
 #[test]
 fn every_published_crate_says_what_it_is() {
-    let crates = ["cache-core", "cache-macros", "cache-sqlx", "cache-otel", "cache-admin", "cache-cli"];
+    let crates = ["cache-core", "cache-macros", "cache-sqlx", "cache-otel", "cache-admin", "cache-http", "cache-cli"];
     for name in crates {
         let manifest = read(Path::new(name).join("Cargo.toml"));
         let list = |key: &str| -> Vec<String> {

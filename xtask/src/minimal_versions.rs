@@ -10,7 +10,7 @@ use std::path::Path;
 use crate::steps::{announce, cargo, copy_all, workspace};
 
 /// The crates that other crates depend on. `cachectl` is installed, with the newest.
-const LIBRARIES: [&str; 5] = ["cache-macros", "cache-core", "cache-sqlx", "cache-otel", "cache-admin"];
+const LIBRARIES: [&str; 6] = ["cache-macros", "cache-core", "cache-sqlx", "cache-otel", "cache-admin", "cache-http"];
 
 /// Checks the libraries in a workspace of their own: those that are not published, and what tests
 /// use, would raise versions that users do not raise.

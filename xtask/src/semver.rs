@@ -3,7 +3,7 @@
 use crate::steps::{announce, cargo};
 
 /// The libraries whose API is promised. What `cache-macros` has, `cache-core` shows.
-const LIBRARIES: [&str; 4] = ["cache-core", "cache-sqlx", "cache-otel", "cache-admin"];
+const LIBRARIES: [&str; 5] = ["cache-core", "cache-sqlx", "cache-otel", "cache-admin", "cache-http"];
 
 /// Compares with the last tag of a release. Without one there is nothing to compare with.
 pub(crate) fn run(arguments: &[String]) -> Result<bool, String> {

@@ -24,7 +24,7 @@ use summary::Summary;
 /// The page for coding assistants, which is `llms.txt` as well.
 const ASSISTANTS: &str = "cache-core/docs/assistants.md";
 /// The crates whose documentation belongs to the book.
-const CRATES: [&str; 4] = ["cache-core", "cache-sqlx", "cache-otel", "cache-admin"];
+const CRATES: [&str; 5] = ["cache-core", "cache-sqlx", "cache-otel", "cache-admin", "cache-http"];
 
 /// Builds the book and follows its links. False if one of them leads nowhere.
 pub(crate) fn run(arguments: &[String]) -> Result<bool, String> {

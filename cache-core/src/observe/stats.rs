@@ -1,6 +1,6 @@
 //! What the cache did, counted per prefix.
 
-use std::collections::{BTreeMap, HashMap, btree_map};
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -464,34 +464,6 @@ impl fmt::Debug for Stats {
         f.debug_struct("Stats").field("total", &self.total).field("prefixes", &self.spoken()).finish_non_exhaustive()
     }
 }
-
-impl<'a> IntoIterator for &'a Stats {
-    type Item = (&'a str, &'a PrefixStats);
-    type IntoIter = StatsIter<'a>;
-
-    /// As [`prefixes`](Stats::prefixes).
-    fn into_iter(self) -> StatsIter<'a> {
-        StatsIter(self.by_prefix.iter())
-    }
-}
-
-/// Every prefix with its counters, in order. Made by iterating over `&`[`Stats`].
-#[derive(Clone, Debug)]
-pub struct StatsIter<'a>(btree_map::Iter<'a, String, PrefixStats>);
-
-impl<'a> Iterator for StatsIter<'a> {
-    type Item = (&'a str, &'a PrefixStats);
-
-    fn next(&mut self) -> Option<Self::Item> {
-        self.0.next().map(|(prefix, stats)| (prefix.as_str(), stats))
-    }
-
-    fn size_hint(&self) -> (usize, Option<usize>) {
-        self.0.size_hint()
-    }
-}
-
-impl ExactSizeIterator for StatsIter<'_> {}
 
 impl Serialize for Stats {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
