@@ -181,10 +181,11 @@ fn quoted(text: &str) -> Vec<(&str, &str)> {
         .collect()
 }
 
-/// A path without a crate is one of `cache-core/src/`. `None`: it is no path, or stands for many.
+/// A path without a crate is one of `cache-core/src/`. `None`: it is no path, stands for many, or
+/// is made by a command.
 fn named(quoted: &str) -> Option<PathBuf> {
     let is_path = quoted.contains('/') || [".rs", ".lua", ".md", ".toml"].iter().any(|end| quoted.ends_with(end));
-    let stands_for_many = quoted.contains("NAME") || quoted.starts_with('/');
+    let stands_for_many = quoted.contains("NAME") || quoted.starts_with('/') || quoted.starts_with("target/");
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-".contains(c);
     if !is_path || stands_for_many || !quoted.chars().all(plain) {
         return None;
