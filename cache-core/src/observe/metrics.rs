@@ -234,7 +234,11 @@ impl Metrics<'_> {
         let help = "Stored bytes that could not be used, by the reason.";
         self.begin(MetricKind::Counter, "cache_bad_entries_total", help);
         for (prefix, stats) in prefixes {
-            self.happened(prefix, "reason", Unreadable::LABELS.iter().zip(stats.details.unreadable));
+            let reasons = Unreadable::LABELS.iter().zip(stats.details.unreadable);
+            // One is always there: a rate of what appears when it first happens misses that.
+            for (reason, count) in reasons.filter(|(reason, count)| *count > 0 || **reason == "corrupt") {
+                self.count(&[("prefix", prefix), ("reason", reason)], count);
+            }
         }
     }
 
