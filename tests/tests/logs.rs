@@ -343,7 +343,7 @@ async fn why_values_are_not_stored_is_said_once_for_each_prefix_and_reason_with_
     for (prefix, why) in [
         ("unencodable", "cannot be encoded"),
         ("undecodable", "cannot be read back"),
-        ("changed", "reads back as other values"),
+        ("changed", "read back as other values"),
         ("large", "too large"),
         ("names", "too many"),
         ("misnamed", "cannot be spelled"),

@@ -92,5 +92,5 @@ async fn a_boxed_future_among_them_lets_more_be_nested() {
 #[test]
 fn a_nested_call_adds_little_to_the_size_of_a_future() {
     let (inner, outer) = (size_of_val(&plain_2(0)), size_of_val(&plain_14(0)));
-    assert!(outer <= inner + 12 * 176, "{inner} and {outer} bytes");
+    assert!(outer <= inner + 12 * 184, "{inner} and {outer} bytes");
 }
