@@ -154,8 +154,10 @@ impl<'a> Drive<'a> {
         Ok(())
     }
 
+    /// A cursor is a place in the table of one server, as long as that server runs. Once another
+    /// one has answered, the walk begins again: it may have passed over what lies elsewhere there.
     async fn sweep(&mut self, pattern: &str, scope: SweepScope) -> Result<(), Error> {
-        let mut cursor = Some(0);
+        let (mut cursor, mut walked) = (Some(0), None);
         while let Some(at) = cursor {
             self.check_time()?;
             let store = self.runtime.store()?;
@@ -164,7 +166,9 @@ impl<'a> Drive<'a> {
             if self.count(&page.drained) {
                 self.drain().await?;
             }
-            cursor = page.next;
+            let is_same = walked.is_none_or(|walked| walked == page.incarnation);
+            cursor = if is_same { page.next } else { Some(0) };
+            walked = Some(page.incarnation);
             // The embedded store never yields: let other tasks run between two pages.
             tokio::task::yield_now().await;
         }

@@ -226,6 +226,8 @@ pub(crate) struct WriteReply {
 pub(crate) struct SweepReply {
     /// Where the walk goes on; `None` at its end.
     pub(crate) next: Option<u64>,
+    /// The incarnation of the clock: of another one's data the cursor says nothing.
+    pub(crate) incarnation: Box<str>,
     pub(crate) drained: Removal,
 }
 

@@ -69,6 +69,8 @@ struct Plan {
     breaker_open: bool,
     mute: bool,
     sweeps: Vec<SweepScope>,
+    /// From this page on another server answers.
+    replaced_at: Option<usize>,
     ttls: Vec<Duration>,
     confirmed: usize,
     clock_lost: bool,
@@ -165,6 +167,12 @@ impl Faulty {
     /// The next fill finds another clock than its reading was taken from.
     pub(super) fn lose_clock(&self) {
         self.plan(|plan| plan.clock_lost = true);
+    }
+
+    /// After so many pages of walks another server takes over. In its table nothing lies behind the
+    /// cursor that it is asked to go on from.
+    pub(super) fn replace_the_server_after(&self, pages: usize) {
+        self.plan(|plan| plan.replaced_at = Some(pages));
     }
 
     /// Something always stays pending.
@@ -427,8 +435,19 @@ impl Store for Faulty {
         cursor: u64,
         until: Instant,
     ) -> StoreFuture<'a, SweepReply> {
-        self.plan(|plan| plan.sweeps.push(scope));
-        self.through(Op::Sweep, until, Box::pin(async move { self.0.store.sweep(pattern, scope, cursor, until).await }))
+        let (page, replaced_at) = self.plan(|plan| {
+            plan.sweeps.push(scope);
+            (plan.sweeps.len() - 1, plan.replaced_at)
+        });
+        let sweep = async move {
+            let cursor = if replaced_at == Some(page) { 1 } else { cursor };
+            let mut reply = self.0.store.sweep(pattern, scope, cursor, until).await?;
+            if replaced_at.is_some_and(|at| at <= page) {
+                reply.incarnation = "another".into();
+            }
+            Ok(reply)
+        };
+        self.through(Op::Sweep, until, Box::pin(sweep))
     }
 
     fn ready(&self, timeout: Duration) -> StoreFuture<'_, ()> {

@@ -66,6 +66,20 @@ async fn a_pattern_walks_values_then_dependents() {
     assert_eq!(*sweeps.last().unwrap(), SweepScope::Dependents);
 }
 
+/// ★ A failover between two pages: the cursor means nothing to the server that answers now.
+#[tokio::test(start_paused = true)]
+async fn a_walk_begins_again_when_another_server_answers() {
+    let (cache, store) = rig();
+    for key in 0..700 {
+        get(&cache, &format!("board:{key}"), 1).await;
+    }
+    store.replace_the_server_after(1);
+    assert_eq!(cache.invalidate_pattern("board:*").await.unwrap().entries, 700);
+    for key in 0..700 {
+        assert_eq!(stored(&cache, &format!("board:{key}")).await, None);
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn clear_removes_everything_and_refuses_what_is_under_way() {
     let (cache, store) = rig();

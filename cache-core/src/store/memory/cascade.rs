@@ -113,7 +113,7 @@ impl State {
             self.drain(seq, &mut budget, &mut drained, now);
         }
         self.tidy(0, now);
-        SweepReply { next, drained }
+        SweepReply { next, incarnation: self.fences.incarnation().into(), drained }
     }
 
     pub(super) fn page(&self, scope: SweepScope, cursor: u64) -> (Vec<Name>, Option<u64>) {

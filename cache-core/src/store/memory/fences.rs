@@ -141,6 +141,10 @@ impl Fences {
         }
     }
 
+    pub(super) fn incarnation(&self) -> &str {
+        &self.incarnation
+    }
+
     /// The names that were fenced after `seq`.
     pub(super) fn since(&self, seq: u64) -> TrailPage {
         let mut after = self.by_age.iter().rev().take_while(|(fence, _)| *fence > seq).map(|(_, name)| name.clone());

@@ -128,9 +128,10 @@ fn removal(items: &[Reply]) -> Result<Removal, Error> {
 }
 
 pub(super) fn sweep(reply: &Reply) -> Result<SweepReply, Error> {
-    let [cursor, drained @ ..] = array(reply)? else { return Err(unexpected()) };
+    let [cursor, incarnation, drained @ ..] = array(reply)? else { return Err(unexpected()) };
     let cursor: u64 = text(Some(cursor))?.parse().map_err(|_| unexpected())?;
-    Ok(SweepReply { next: (cursor != 0).then_some(cursor), drained: removal(drained)? })
+    let incarnation = text(Some(incarnation))?.into();
+    Ok(SweepReply { next: (cursor != 0).then_some(cursor), incarnation, drained: removal(drained)? })
 }
 
 /// The answer to `SCAN`; `name` reads a physical key.

@@ -56,7 +56,7 @@ scripts! {
     INVALIDATE = "time" "invalidate_key" "clock" "guard" "fences" "indexes" "closings" "cascade" "invalidate";
     CLOSE = "time" "clock" "guard" "closings" "close" "invalidate_key" "fences" "indexes" "cascade" "invalidate";
     OPEN = "time" "clock" "guard" "closings" "open" "invalidate_key" "fences" "indexes" "cascade" "invalidate";
-    SWEEP = "time" "clock" "guard" "fences" "indexes" "closings" "cascade" "sweep";
+    SWEEP = "time" "clock" "guard" "fences" "indexes" "closings" "cascade" "reading" "sweep";
     EXPLAIN = "time" "indexes" "closings" "explain";
     PREVIEW = "time" "indexes" "preview";
     FOLLOWED = "followed";

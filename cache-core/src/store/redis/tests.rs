@@ -36,7 +36,7 @@ on_every_server! {
     a_clock_lost_twice_refuses_the_first_reading
     a_lost_clock_frees_its_leases
     a_load_that_the_server_finds_too_old_does_not_fill
-    a_new_primary_refuses_every_earlier_reading
+    a_new_primary_refuses_every_earlier_reading a_page_tells_that_another_primary_answers
     what_is_removed_leaves_the_registry
     a_chunk_counts_the_indexes_that_it_leaves
     a_chunk_counts_the_bytes_that_it_frees
@@ -120,6 +120,15 @@ async fn a_new_primary_refuses_every_earlier_reading(rig: Rig) {
     assert_eq!(rig.try_fill("a", &[], &clock).await, FillReply::Refused(Refusal::ForeignIncarnation));
     let clock = rig.reading("a").await;
     assert_eq!(rig.try_fill("a", &[], &clock).await, FillReply::Stored);
+}
+
+/// ★ A cursor is a place in the table of one primary.
+async fn a_page_tells_that_another_primary_answers(rig: Rig) {
+    let page = || rig.store.sweep("*", SweepScope::Values, 0, far());
+    let (first, second) = (page().await.unwrap(), page().await.unwrap());
+    assert_eq!(first.incarnation, second.incarnation);
+    rig.meet("b", rig.reading("a").await.seq, false).await;
+    assert_ne!(page().await.unwrap().incarnation, first.incarnation);
 }
 
 async fn what_is_removed_leaves_the_registry(rig: Rig) {

@@ -3,7 +3,7 @@
 -- KEYS  1 clock
 -- ARGV  1 root  2 nonce  3 retention_ms  4 scope: 'values' or 'indexes'  5 physical glob  6 cursor
 --       7 keys per page
--- Reply { next cursor ('0': the end), removed, what is still pending, seq, lost,
+-- Reply { next cursor ('0': the end), incarnation, removed, what is still pending, seq, lost,
 --         replaced }: see guard.lua
 --       removed: { entries, prefix, how many of them had it, prefix, … }
 -- Cost  O(keys per page + visits); SCAN, never KEYS. Atomic: one page.
@@ -11,7 +11,6 @@
 -- Every page raises the floor, not the first alone. A fill that began between two pages may have
 -- been made from an entry that a later page removes, or that expired before its page came. At the
 -- floor no name of the page needs a fence.
-open_clock()
 local clock_was = seq
 advance_clock({}, 1)
 raise_floor(seq)
@@ -43,4 +42,4 @@ else
 end
 local removed, left = drain()
 tidy_fences(clock_was, tonumber(ARGV[3]))
-return { page[1], removed, left, seq, lost, replaced }
+return { page[1], incarnation, removed, left, seq, lost, replaced }
