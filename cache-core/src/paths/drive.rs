@@ -1,4 +1,4 @@
-//! An invalidation on its way: chunk by chunk and page by page, until nothing is pending.
+//! An invalidation on its way: step by step and page by page, until nothing is pending.
 
 use std::time::Duration;
 
@@ -6,14 +6,14 @@ use tracing::Instrument;
 
 use super::ending::{Ending, RemovalTally};
 use crate::clock::{self, Instant};
-use crate::config::{INVALIDATE_DEADLINE, INVALIDATE_NAMES_PER_CHUNK};
+use crate::config::INVALIDATE_DEADLINE;
 use crate::error::{Error, ErrorKind};
 use crate::invalidation::Targets;
 use crate::name::Name;
 use crate::observe::{InvalidationKind, StoreOperation, invalidation_span};
 use crate::runtime::Runtime;
 use crate::runtime::budget::ask_aside;
-use crate::store::{ClosingId, Removal, StoreLoss, SweepScope};
+use crate::store::{ClosingId, Intent, Operation, Removal, StoreLoss, SweepScope};
 
 /// What becomes of the given names beside their invalidation.
 #[derive(Clone, Copy, Debug)]
@@ -26,6 +26,18 @@ pub(crate) enum Marking {
     Hold { by: ClosingId, lasts: Duration },
     /// They are opened.
     Open { by: ClosingId },
+}
+
+impl Marking {
+    fn intent(self) -> (StoreOperation, Intent) {
+        match self {
+            Self::Keep => (StoreOperation::Invalidate, Intent::Invalidate),
+            Self::Close { by, lasts } | Self::Hold { by, lasts } => {
+                (StoreOperation::Close, Intent::Close { by, lasts })
+            }
+            Self::Open { by } => (StoreOperation::Open, Intent::Open { by }),
+        }
+    }
 }
 
 /// Sends all targets and goes on until nothing is pending. Returns the number of live entries
@@ -69,9 +81,8 @@ fn kind_of(targets: &Targets, marking: Marking) -> InvalidationKind {
 pub(super) async fn finish(runtime: &Runtime, removal: Removal, removed: &mut RemovalTally) -> Result<(), Error> {
     let mut drive = Drive::new(runtime);
     let finished = async {
-        if drive.count(&removal) {
-            drive.drain().await?;
-        }
+        drive.count(&removal);
+        drive.finish(StoreOperation::Invalidate, Operation::rest_of(&removal)).await?;
         drive.recover().await
     };
     let finished = finished.await;
@@ -101,16 +112,13 @@ impl<'a> Drive<'a> {
     }
 
     async fn all(&mut self, targets: &Targets, marking: Marking) -> Result<(), Error> {
-        let pending = match (self.names(&targets.names, marking).await, marking) {
+        match (self.names(&targets.names, marking).await, marking) {
             (Err(error), Marking::Hold { by, .. }) if error.kind() == ErrorKind::Limit => {
                 self.not_held = Some(error);
                 // What is held already would take the room from others, and from the next attempt.
-                self.names(&targets.names, Marking::Open { by }).await?
+                self.names(&targets.names, Marking::Open { by }).await?;
             }
-            (pending, _) => pending?,
-        };
-        if pending {
-            self.drain().await?;
+            (done, _) => done?,
         }
         if targets.clear {
             self.clear().await?;
@@ -126,14 +134,25 @@ impl<'a> Drive<'a> {
         self.not_held.take().map_or(Ok(()), Err)
     }
 
-    /// Whether something is pending then.
-    async fn names(&mut self, names: &[Name], marking: Marking) -> Result<bool, Error> {
-        let mut pending = false;
-        for chunk in names.chunks(INVALIDATE_NAMES_PER_CHUNK) {
-            let drained = self.chunk(chunk, marking).await?;
-            pending = self.count(&drained);
+    async fn names(&mut self, names: &[Name], marking: Marking) -> Result<(), Error> {
+        let (kind, intent) = marking.intent();
+        let operation = self.runtime.store()?.begin(names, intent);
+        self.finish(kind, operation).await
+    }
+
+    /// Takes the steps of an operation until it is done.
+    async fn finish(&mut self, kind: StoreOperation, mut operation: Operation<'_>) -> Result<(), Error> {
+        while !operation.is_done() {
+            self.check_time()?;
+            let store = self.runtime.store()?;
+            let removal = ask_aside(self.runtime, kind, |until| store.step(&mut operation, until)).await?;
+            self.count(&removal);
+            if removal.pending > 0 {
+                // The embedded store never yields: let other tasks run between two steps.
+                tokio::task::yield_now().await;
+            }
         }
-        Ok(pending)
+        Ok(())
     }
 
     async fn clear(&mut self) -> Result<(), Error> {
@@ -163,53 +182,24 @@ impl<'a> Drive<'a> {
             let store = self.runtime.store()?;
             let page =
                 ask_aside(self.runtime, StoreOperation::Sweep, |until| store.sweep(pattern, scope, at, until)).await?;
-            if self.count(&page.drained) {
-                self.drain().await?;
-            }
+            self.count(&page.drained);
+            self.finish(StoreOperation::Invalidate, Operation::rest_of(&page.drained)).await?;
             let is_same = walked.is_none_or(|walked| walked == page.incarnation);
             cursor = if is_same { page.next } else { Some(0) };
             walked = Some(page.incarnation);
-            // The embedded store never yields: let other tasks run between two pages.
+            // As between two steps.
             tokio::task::yield_now().await;
         }
         Ok(())
-    }
-
-    async fn drain(&mut self) -> Result<(), Error> {
-        loop {
-            let drained = self.chunk(&[], Marking::Keep).await?;
-            if !self.count(&drained) {
-                return Ok(());
-            }
-            tokio::task::yield_now().await;
-        }
-    }
-
-    async fn chunk(&mut self, names: &[Name], marking: Marking) -> Result<Removal, Error> {
-        self.check_time()?;
-        let store = self.runtime.store()?;
-        match marking {
-            Marking::Keep => {
-                ask_aside(self.runtime, StoreOperation::Invalidate, |until| store.invalidate(names, until)).await
-            }
-            Marking::Close { by, lasts } | Marking::Hold { by, lasts } => {
-                ask_aside(self.runtime, StoreOperation::Close, |until| store.close(names, by, lasts, until)).await
-            }
-            Marking::Open { by } => {
-                ask_aside(self.runtime, StoreOperation::Open, |until| store.open(names, by, until)).await
-            }
-        }
     }
 
     fn operation_ends(&self) -> Instant {
         clock::now() + self.runtime.config.operation_deadline
     }
 
-    /// Whether something is still pending.
-    fn count(&mut self, drained: &Removal) -> bool {
-        self.removed.count(self.runtime, drained);
-        self.lost = self.lost.max(drained.lost);
-        drained.pending > 0
+    fn count(&mut self, removal: &Removal) {
+        self.removed.count(self.runtime, removal);
+        self.lost = self.lost.max(removal.lost);
     }
 
     fn check_time(&self) -> Result<(), Error> {

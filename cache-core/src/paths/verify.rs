@@ -247,7 +247,14 @@ mod tests {
     use crate::name::Tag;
 
     fn reading(incarnation: &str, seq: u64) -> ClockReading {
-        ClockReading { incarnation: incarnation.into(), seq, read_at_ms: 0, read_at: clock::now(), learned: None }
+        ClockReading {
+            incarnation: incarnation.into(),
+            seq,
+            read_at_ms: 0,
+            read_at: clock::now(),
+            learned: None,
+            homes: None,
+        }
     }
 
     fn facts(floor: u64, fence: Option<u64>, marks: u64) -> KeyFacts {

@@ -15,11 +15,10 @@ use self::state::State;
 use super::watches::{Change, Watch, Watches};
 use super::{
     Catalogue, CataloguePage, ClockReading, ClosingId, CopyKeeper, CopyKeepers, Fill, FillReply, IfPresent, KeyFacts,
-    LeaseReply, LeaseRequest, Look, Recall, Remains, Removal, Sight, Store, StoreFuture, SweepReply, SweepScope, Token,
-    TrailPage, Voucher, WriteReply, too_many_closed,
+    LeaseReply, LeaseRequest, Look, Operation, Recall, Remains, Removal, Sight, Store, StoreFuture, SweepReply, SweepScope, Token, TrailPage, Voucher, WriteReply, too_many_closed,
 };
 use crate::clock::{self, Instant};
-use crate::config::{Config, INVALIDATE_NAMES_PER_CHUNK};
+use crate::config::Config;
 use crate::entry::Version;
 use crate::error::Error;
 use crate::name::Name;
@@ -107,11 +106,11 @@ impl MemoryStore {
     }
 
     fn run<'a, T: Send + 'a>(&'a self, step: impl FnOnce(&mut State, Now) -> T + Send + 'a) -> StoreFuture<'a, T> {
-        Box::pin(async move { Ok(self.step(step)) })
+        Box::pin(async move { Ok(self.step_once(step)) })
     }
 
     /// One operation. The copies of what it changes are dropped before anybody can see the change.
-    fn step<T>(&self, step: impl FnOnce(&mut State, Now) -> T) -> T {
+    fn step_once<T>(&self, step: impl FnOnce(&mut State, Now) -> T) -> T {
         // Declared before the guard, and so dropped after it: a value's `Drop` may call this cache.
         let mut remains = Remains::default();
         let mut state = self.write_state(&mut remains);
@@ -135,20 +134,6 @@ impl MemoryStore {
         self.watches.wake(lease_name(key).as_bytes());
     }
 
-    fn run_invalidation<'a>(
-        &'a self,
-        names: &'a [Name],
-        step: impl FnOnce(&mut State, Now) -> Result<Removal, Error> + Send + 'a,
-    ) -> StoreFuture<'a, Removal> {
-        debug_assert!(names.len() <= INVALIDATE_NAMES_PER_CHUNK);
-        Box::pin(async move {
-            let drained = self.run(step).await??;
-            // Wakes the callers that wait for a load that this invalidation has overtaken.
-            names.iter().filter_map(Name::as_key).for_each(|key| self.watches.wake(lease_name(key).as_bytes()));
-            Ok(drained)
-        })
-    }
-
     fn run_on<'a, T: Send + 'a>(
         &'a self,
         key: &'a str,
@@ -156,7 +141,7 @@ impl MemoryStore {
     ) -> StoreFuture<'a, T> {
         Box::pin(async move {
             let key = Name::key(key)?;
-            Ok(self.step(|state, now| step(state, &key, now)))
+            Ok(self.step_once(|state, now| step(state, &key, now)))
         })
     }
 }
@@ -263,16 +248,15 @@ impl Store for MemoryStore {
         })
     }
 
-    fn invalidate<'a>(&'a self, names: &'a [Name], _: Instant) -> StoreFuture<'a, Removal> {
-        self.run_invalidation(names, move |state, now| Ok(state.invalidate(names, now)))
-    }
-
-    fn close<'a>(&'a self, names: &'a [Name], by: ClosingId, lasts: Duration, _: Instant) -> StoreFuture<'a, Removal> {
-        self.run_invalidation(names, move |state, now| state.close(names, by, lasts, now).ok_or_else(too_many_closed))
-    }
-
-    fn open<'a>(&'a self, names: &'a [Name], by: ClosingId, _: Instant) -> StoreFuture<'a, Removal> {
-        self.run_invalidation(names, move |state, now| Ok(state.open(names, by, now)))
+    fn step<'a>(&'a self, operation: &'a mut Operation<'_>, _: Instant) -> StoreFuture<'a, Removal> {
+        Box::pin(async move {
+            let (names, intent) = operation.next_chunk();
+            let mut removal = self.step_once(|state, now| state.chunk(names, intent, now))?;
+            // Wakes the callers that wait for a load that this invalidation has overtaken.
+            names.iter().filter_map(Name::as_key).for_each(|key| self.watches.wake(lease_name(key).as_bytes()));
+            operation.take_in(&mut removal);
+            Ok(removal)
+        })
     }
 
     fn sweep<'a>(

@@ -8,10 +8,12 @@ mod copies;
 mod facts;
 mod fence_trail;
 pub(crate) mod memory;
+mod operation;
 mod place;
 mod preview;
 #[cfg(feature = "redis")]
 pub(crate) mod redis;
+mod removal;
 mod scheme;
 mod scope;
 mod store;
@@ -22,8 +24,10 @@ pub(crate) use closing::{ClosingId, too_many_closed};
 pub(crate) use copies::{CopyKeeper, CopyKeepers, Remains, Voucher};
 pub(crate) use facts::{KeyFacts, LeaseFacts, NameFacts};
 pub(crate) use fence_trail::{TrailPage, TrailPosition};
+pub(crate) use operation::{Intent, Operation};
 pub use place::StoreKey;
 pub(crate) use preview::{Look, Sight};
+pub(crate) use removal::Removal;
 pub(crate) use scheme::Scheme;
 pub(crate) use scope::SweepScope;
 #[cfg(feature = "redis")]
@@ -31,8 +35,8 @@ pub(crate) use store::LossListener;
 #[cfg(any(feature = "redis", test))]
 pub(crate) use store::StoreHealth;
 pub(crate) use store::{
-    ClockReading, Fill, FillReply, IfHeld, IfPresent, LeaseReply, LeaseRequest, Recall, Refusal, Removal, Store,
-    StoreFuture, StoreLoss, SweepReply, Token, WriteReply,
+    ClockReading, Fill, FillReply, IfHeld, IfPresent, LeaseReply, LeaseRequest, Recall, Refusal, Store, StoreFuture,
+    StoreLoss, SweepReply, Token, WriteReply,
 };
 #[cfg(any(feature = "redis", test))]
 pub(crate) use watches::Watches;

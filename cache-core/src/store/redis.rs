@@ -12,13 +12,10 @@ use crate::clock::{self, Instant, millis};
 use crate::config::{Config, LEARNED_BYTES_MAX, SWEEP_KEYS_PER_PAGE};
 use crate::entry::Version;
 use crate::error::{Error, ErrorKind};
-use crate::name::Name;
 use crate::observe::StoreLinks;
 use crate::store::{
     Catalogue, CataloguePage, Change, ClockReading, ClosingId, CopyKeeper, CopyKeepers, Fill, FillReply, IfHeld,
-    IfPresent, KeyFacts, LeaseReply, LeaseRequest, Look, LossListener, Recall, Refusal, Removal, Sight, Store,
-    StoreFuture, StoreHealth, StoreKey, StoreLoss, SweepReply, SweepScope, Token, TrailPage, Voucher, Watch,
-    WriteReply,
+    IfPresent, KeyFacts, LeaseReply, LeaseRequest, Look, LossListener, Operation, Recall, Refusal, Removal, Sight, Store, StoreFuture, StoreHealth, StoreKey, StoreLoss, SweepReply, SweepScope, Token, TrailPage, Voucher, Watch, WriteReply,
 };
 
 #[cfg(any(test, cache_ablation))]
@@ -320,22 +317,13 @@ impl Store for RedisStore {
         })
     }
 
-    fn invalidate<'a>(&'a self, names: &'a [Name], until: Instant) -> StoreFuture<'a, Removal> {
-        Box::pin(self.invalidate_by(&scripts::INVALIDATE, names, &[], until))
-    }
-
-    fn close<'a>(
-        &'a self,
-        names: &'a [Name],
-        by: ClosingId,
-        lasts: Duration,
-        until: Instant,
-    ) -> StoreFuture<'a, Removal> {
-        Box::pin(self.close_names(names, by, lasts, until))
-    }
-
-    fn open<'a>(&'a self, names: &'a [Name], by: ClosingId, until: Instant) -> StoreFuture<'a, Removal> {
-        Box::pin(self.open_names(names, by, until))
+    fn step<'a>(&'a self, operation: &'a mut Operation<'_>, until: Instant) -> StoreFuture<'a, Removal> {
+        Box::pin(async move {
+            let (names, intent) = operation.next_chunk();
+            let mut removal = self.chunk(names, intent, until).await?;
+            operation.take_in(&mut removal);
+            Ok(removal)
+        })
     }
 
     fn sweep<'a>(

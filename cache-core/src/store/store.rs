@@ -13,15 +13,16 @@ use super::closing::ClosingId;
 use super::copies::{CopyKeeper, Voucher};
 use super::facts::KeyFacts;
 use super::fence_trail::TrailPage;
+use super::operation::{Intent, Operation};
 use super::place::StoreKey;
 use super::preview::{Look, Sight};
+use super::removal::Removal;
 use super::scope::SweepScope;
 use super::watches::Watch;
 use crate::clock::{self, Instant};
-use crate::config::REMOVED_PREFIXES_MAX;
 use crate::entry::Version;
 use crate::error::Error;
-use crate::name::{Name, prefix_of};
+use crate::name::Name;
 use crate::observe::{MemoryUse, StoreLinks};
 
 /// A boxed answer, because the store is chosen at run time. It costs a hit one allocation beside a
@@ -56,6 +57,17 @@ pub(crate) struct ClockReading {
     /// known. It comes with the reading, so that a load needs no round trip of its own for it. At
     /// most `LEARNED_BYTES_MAX` bytes, perhaps written by another program.
     pub(crate) learned: Option<Bytes>,
+    /// What this process knew of the clocks of all partitions when it was given the reading, by
+    /// number. `None`: there is one partition.
+    pub(crate) homes: Option<Arc<[HomeReading]>>,
+}
+
+/// What a process knows of the clock of one partition. It may be older than what the clock shows:
+/// that refuses more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct HomeReading {
+    pub(crate) incarnation: Arc<str>,
+    pub(crate) seq: u64,
 }
 
 /// Whether a reading brings what was learned of the key.
@@ -186,33 +198,6 @@ pub(crate) enum Refusal {
     /// the same.
     #[cfg_attr(not(feature = "redis"), expect(dead_code, reason = "the embedded store makes room"))]
     OutOfMemory,
-}
-
-/// What one chunk of an invalidation did.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Removal {
-    /// Live entries removed.
-    pub(crate) removed: u64,
-    /// How many of them had keys of each prefix, for [`REMOVED_PREFIXES_MAX`] prefixes at most.
-    pub(crate) by_prefix: Vec<(Box<str>, u64)>,
-    /// How much is left to do, of this and of any other unfinished invalidation. Zero: all is done.
-    pub(crate) pending: u64,
-    /// The mark of a [loss](StoreLoss::Members) that is not made good, or 0. Until it is, no
-    /// invalidation reaches all that it names.
-    pub(crate) lost: u64,
-}
-
-impl Removal {
-    /// Counts one live entry that was removed.
-    pub(crate) fn count(&mut self, key: &str) {
-        self.removed += 1;
-        let prefix = prefix_of(key);
-        if let Some((_, removed)) = self.by_prefix.iter_mut().find(|(counted, _)| **counted == *prefix) {
-            *removed += 1;
-        } else if self.by_prefix.len() < REMOVED_PREFIXES_MAX {
-            self.by_prefix.push((prefix.into(), 1));
-        }
-    }
 }
 
 /// The answer to [`Store::write`].
@@ -365,29 +350,20 @@ pub(crate) trait Store: Send + Sync + 'static {
     /// the clock: its own mark does not count, and is taken away.
     fn write<'a>(&'a self, fill: Fill<'a>, opens: Option<ClosingId>, until: Instant) -> StoreFuture<'a, WriteReply>;
 
-    /// One chunk of an invalidation: fences `names` (at most `INVALIDATE_NAMES_PER_CHUNK`; may be
-    /// empty), removes what they reach, and goes on with whatever is pending.
-    fn invalidate<'a>(&'a self, names: &'a [Name], until: Instant) -> StoreFuture<'a, Removal>;
+    /// An invalidation of any number of names. Sends nothing.
+    fn begin<'a>(&self, names: &'a [Name], intent: Intent) -> Operation<'a> {
+        Operation::new(names, intent)
+    }
 
-    /// As [`invalidate`](Self::invalidate), and closes the names for an operation: until it opens
-    /// them, or for `lasts`, nothing that belongs to one of them is stored. Again by the same
-    /// operation: they stay closed for `lasts` from now on.
+    /// Takes one step of an operation: fences at most `INVALIDATE_NAMES_PER_CHUNK` of its names,
+    /// removes what they reach, and goes on with what it has left. It is done when nothing is
+    /// pending.
     ///
-    /// A mark that ends without its operation fences its name.
+    /// A step that closes does nothing if more than [`CLOSED_NAMES_MAX`] names would be closed: an
+    /// error of kind `Limit`.
     ///
-    /// Does nothing if more than [`CLOSED_NAMES_MAX`](crate::config::CLOSED_NAMES_MAX) names would
-    /// be closed: an error of kind `Limit`.
-    fn close<'a>(
-        &'a self,
-        names: &'a [Name],
-        by: ClosingId,
-        lasts: Duration,
-        until: Instant,
-    ) -> StoreFuture<'a, Removal>;
-
-    /// As [`invalidate`](Self::invalidate), and takes the operation's own marks away. Others may
-    /// keep a name closed.
-    fn open<'a>(&'a self, names: &'a [Name], by: ClosingId, until: Instant) -> StoreFuture<'a, Removal>;
+    /// [`CLOSED_NAMES_MAX`]: crate::config::CLOSED_NAMES_MAX
+    fn step<'a>(&'a self, operation: &'a mut Operation<'_>, until: Instant) -> StoreFuture<'a, Removal>;
 
     /// One page of a pattern walk; raises the floor first. `pattern` is a Redis glob over logical
     /// keys.

@@ -12,13 +12,10 @@ use crate::clock::Instant;
 use crate::config::Config;
 use crate::entry::Version;
 use crate::error::{Error, ErrorKind};
-use crate::name::Name;
 use crate::store::far;
 use crate::store::memory::MemoryStore;
 use crate::store::{
-    Catalogue, CataloguePage, ClockReading, ClosingId, CopyKeeper, Fill, FillReply, IfPresent, KeyFacts, LeaseReply,
-    LeaseRequest, Look, Recall, Refusal, Removal, Sight, Store, StoreFuture, StoreHealth, SweepReply, SweepScope,
-    Token, TrailPage, Voucher, Watch, Watches, WriteReply,
+    Catalogue, CataloguePage, ClockReading, ClosingId, CopyKeeper, Fill, FillReply, IfPresent, Intent, KeyFacts, LeaseReply, LeaseRequest, Look, Operation, Recall, Refusal, Removal, Sight, Store, StoreFuture, StoreHealth, SweepReply, SweepScope, Token, TrailPage, Voucher, Watch, Watches, WriteReply,
 };
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -381,25 +378,20 @@ impl Store for Faulty {
         self.through(Op::Write, until, Box::pin(work))
     }
 
-    fn invalidate<'a>(&'a self, names: &'a [Name], until: Instant) -> StoreFuture<'a, Removal> {
-        let work = async move { Ok(self.pending(self.0.store.invalidate(names, until).await?)) };
-        self.through(Op::Invalidate, until, Box::pin(work))
-    }
-
-    fn close<'a>(
-        &'a self,
-        names: &'a [Name],
-        by: ClosingId,
-        lasts: Duration,
-        until: Instant,
-    ) -> StoreFuture<'a, Removal> {
-        let work = async move { Ok(self.pending(self.0.store.close(names, by, lasts, until).await?)) };
-        self.through(Op::Close, until, Box::pin(work))
-    }
-
-    fn open<'a>(&'a self, names: &'a [Name], by: ClosingId, until: Instant) -> StoreFuture<'a, Removal> {
-        let work = async move { Ok(self.pending(self.0.store.open(names, by, until).await?)) };
-        self.through(Op::Open, until, Box::pin(work))
+    fn step<'a>(&'a self, operation: &'a mut Operation<'_>, until: Instant) -> StoreFuture<'a, Removal> {
+        let op = match operation.intent() {
+            Intent::Invalidate => Op::Invalidate,
+            Intent::Close { .. } => Op::Close,
+            Intent::Open { .. } => Op::Open,
+        };
+        let work = async move {
+            let removal = self.pending(self.0.store.step(operation, until).await?);
+            if self.plan(|plan| plan.never_done) {
+                operation.never_ends();
+            }
+            Ok(removal)
+        };
+        self.through(op, until, Box::pin(work))
     }
 
     fn facts<'a>(&'a self, key: &'a str, until: Instant) -> StoreFuture<'a, KeyFacts> {

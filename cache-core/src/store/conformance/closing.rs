@@ -4,7 +4,6 @@ use super::*;
 use crate::config::{CLOSED_NAMES_MAX, INVALIDATE_NAMES_PER_CHUNK, REACHED_NAMES_MAX};
 use crate::error::ErrorKind;
 use crate::store::ClosingId;
-use rig::parse;
 
 on_every_store! {
     a_closed_name_refuses_every_fill_that_carries_it
@@ -45,20 +44,15 @@ const OTHER: ClosingId = ClosingId(2);
 
 impl Rig {
     pub(in crate::store) async fn close(&self, names: &[&str], by: ClosingId, lasts: Duration) -> u64 {
-        let first = self.store.close(&parse(names), by, lasts, far()).await.unwrap();
-        first.removed + self.drain(first).await
+        self.operate(&parse(names), Intent::Close { by, lasts }).await
     }
 
     async fn close_many(&self, count: usize, by: ClosingId) {
-        for first in (0..count).step_by(INVALIDATE_NAMES_PER_CHUNK) {
-            let names = many(INVALIDATE_NAMES_PER_CHUNK.min(count - first), first);
-            self.store.close(&names, by, LONG, far()).await.unwrap();
-        }
+        self.operate(&many(count, 0), Intent::Close { by, lasts: LONG }).await;
     }
 
     pub(in crate::store) async fn open(&self, names: &[&str], by: ClosingId) -> u64 {
-        let first = self.store.open(&parse(names), by, far()).await.unwrap();
-        first.removed + self.drain(first).await
+        self.operate(&parse(names), Intent::Open { by }).await
     }
 
     async fn write_opening(&self, key: &str, names: &[&str], clock: &ClockReading, by: ClosingId) -> FillReply {
@@ -92,6 +86,10 @@ impl Rig {
         };
         tokio::time::timeout(10 * SECOND, stored).await.expect("the marks should have ended");
     }
+}
+
+async fn close_once(rig: &Rig, names: &[Name], by: ClosingId, lasts: Duration) -> Result<Removal, Error> {
+    first_step(&*rig.store, names, Intent::Close { by, lasts }).await
 }
 
 const CLOSED: FillReply = FillReply::Refused(Refusal::Closed);
@@ -291,9 +289,9 @@ async fn who_goes_on_with_a_closing_closes_what_it_reaches(rig: Rig) {
     for order in &orders {
         rig.fill(order, &["kcustomer"]).await;
     }
-    let first = rig.store.close(&parse(&["kcustomer"]), ONE, LONG, far()).await.unwrap();
+    let first = close_once(&rig, &parse(&["kcustomer"]), ONE, LONG).await.unwrap();
     assert!(first.pending > 0, "there should be more than one chunk");
-    rig.invalidate(&["tsomething else"]).await;
+    rig.invalidate(&["kcustomer"]).await;
     for order in &orders {
         assert_eq!(rig.begins_and_fills("summary", &[&format!("k{order}")]).await, CLOSED);
     }
@@ -400,18 +398,18 @@ fn many(count: usize, first: usize) -> Vec<Name> {
 async fn what_is_closed_at_once_is_bounded(rig: Rig) {
     rig.close_many(CLOSED_NAMES_MAX, ONE).await;
     rig.fill("a", &["tT"]).await;
-    let error = rig.store.close(&parse(&["tT"]), ONE, LONG, far()).await.unwrap_err();
+    let error = close_once(&rig, &parse(&["tT"]), ONE, LONG).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Limit);
     assert!(rig.get("a").await.is_some(), "nothing was done");
-    rig.store.close(&many(10, 0), ONE, LONG, far()).await.expect("what is closed may be closed again");
-    rig.store.open(&many(1, 0), ONE, far()).await.unwrap();
-    rig.store.close(&parse(&["tT"]), OTHER, LONG, far()).await.expect("there is room again");
+    close_once(&rig, &many(10, 0), ONE, LONG).await.expect("what is closed may be closed again");
+    rig.operate(&many(1, 0), Intent::Open { by: ONE }).await;
+    close_once(&rig, &parse(&["tT"]), OTHER, LONG).await.expect("there is room again");
     assert_eq!(rig.begins_and_fills("b", &["t9999"]).await, CLOSED);
 }
 
 async fn many_closed_names_end_a_slice_at_a_time(rig: Rig) {
     for by in 0..6 {
-        rig.store.close(&many(INVALIDATE_NAMES_PER_CHUNK, 0), ClosingId(by), SHORT, far()).await.unwrap();
+        close_once(&rig, &many(INVALIDATE_NAMES_PER_CHUNK, 0), ClosingId(by), SHORT).await.unwrap();
     }
     let clock = rig.reading("a").await;
     rig.until_opened("b", &["t0", "t255"]).await;

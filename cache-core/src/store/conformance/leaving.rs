@@ -5,8 +5,8 @@ use crate::config::INVALIDATE_NAMES_PER_CHUNK;
 
 on_every_store! {
     what_is_removed_leaves_the_indexes_of_its_names
-    an_entry_with_many_names_leaves_them_by_work_on_record
-    what_a_dead_client_left_to_leave_is_left_by_the_next_invalidation
+    an_entry_with_many_names_leaves_them_all
+    what_a_dead_client_left_to_leave_is_left_by_the_next_invalidation_of_the_same
     an_entry_that_is_stored_again_meanwhile_stays_in_its_indexes
     a_write_keeps_the_memberships_of_what_it_replaces
     more_names_than_a_chunk_looks_at_are_all_drained
@@ -25,18 +25,13 @@ impl Rig {
         assert_eq!(self.try_fill_bytes(key, names, &clock, key.as_bytes()).await, FillReply::Stored);
     }
 
-    /// Two entries with these names are removed by a chunk that cannot leave them all.
-    async fn leave_some_of(&self, names: &[Name]) {
+    /// The first step of removing two entries with these names: there may be more to do.
+    async fn leave_some_of(&self, names: &[Name], operation: &mut Operation<'_>) {
         for key in ["a", "b"] {
             self.fill_with(key, names).await;
         }
-        let first = self.chunk(&["ka", "kb"]).await;
-        assert_eq!((first.removed, first.pending), (2, 1), "one chunk must not be enough");
+        assert_eq!(self.step(operation).await.removed, 2);
         assert!(self.get("a").await.is_none() && self.get("b").await.is_none());
-    }
-
-    async fn drain_all(&self) {
-        while self.chunk(&[]).await.pending > 0 {}
     }
 }
 
@@ -57,25 +52,29 @@ async fn what_is_removed_leaves_the_indexes_of_its_names(rig: Rig) {
     }
 }
 
-async fn an_entry_with_many_names_leaves_them_by_work_on_record(rig: Rig) {
-    rig.leave_some_of(&most_names()).await;
-    rig.drain_all().await;
+async fn an_entry_with_many_names_leaves_them_all(rig: Rig) {
+    let given = parse(&["ka", "kb"]);
+    let mut operation = rig.store.begin(&given, Intent::Invalidate);
+    rig.leave_some_of(&most_names(), &mut operation).await;
+    rig.finish(operation).await;
     assert_eq!(rig.bookkeeping().await, 0);
 }
 
-async fn what_a_dead_client_left_to_leave_is_left_by_the_next_invalidation(rig: Rig) {
-    rig.leave_some_of(&most_names()).await;
-    rig.invalidate(&["kunrelated"]).await;
+async fn what_a_dead_client_left_to_leave_is_left_by_the_next_invalidation_of_the_same(rig: Rig) {
+    let given = parse(&["ka", "kb"]);
+    rig.leave_some_of(&most_names(), &mut rig.store.begin(&given, Intent::Invalidate)).await;
+    rig.invalidate(&["ka", "kb"]).await;
     assert_eq!(rig.bookkeeping().await, 0);
 }
 
 /// ★ What is left to leave is of the entry that was removed.
 async fn an_entry_that_is_stored_again_meanwhile_stays_in_its_indexes(rig: Rig) {
-    let names = most_names();
-    rig.leave_some_of(&names).await;
+    let (names, given) = (most_names(), parse(&["ka", "kb"]));
+    let mut operation = rig.store.begin(&given, Intent::Invalidate);
+    rig.leave_some_of(&names, &mut operation).await;
     let (kept, dropped) = names.split_at(3_900);
     rig.fill_with("a", kept).await;
-    rig.drain_all().await;
+    rig.finish(operation).await;
     assert!(rig.get("a").await.is_some());
     assert_eq!(rig.bookkeeping().await, kept.len());
     for name in [&kept[0], &kept[2_000], &kept[3_899]] {
@@ -115,13 +114,15 @@ async fn a_chunk_counts_the_names_of_what_it_visits(rig: Rig) {
     for at in 0..30 {
         assert_eq!(rig.try_fill_bytes(&format!("m:{at}"), &names, &clock, b"m").await, FillReply::Stored);
     }
-    let first = rig.chunk(&["tT"]).await;
+    let given = parse(&["tT"]);
+    let mut operation = rig.store.begin(&given, Intent::Invalidate);
+    let first = rig.step(&mut operation).await;
     assert!(first.removed <= 8 && first.pending > 0, "{first:?}");
-    assert_eq!(first.removed + rig.invalidate(&[]).await, 30);
+    assert_eq!(first.removed + rig.finish(operation).await, 30);
     assert_eq!(rig.bookkeeping().await, 0);
 }
 
-/// ★ Those that there is no budget for are removed by a later chunk, whoever sends it.
+/// ★ Those that there is no budget for are removed by a later chunk.
 async fn a_chunk_counts_the_names_of_given_keys(rig: Rig) {
     let names = most_names();
     let clock = rig.reading("a").await;
@@ -130,11 +131,12 @@ async fn a_chunk_counts_the_names_of_given_keys(rig: Rig) {
         assert_eq!(rig.try_fill_bytes(&key[1..], &names, &clock, b"m").await, FillReply::Stored);
     }
     assert!(keys.len() <= INVALIDATE_NAMES_PER_CHUNK);
-    let given: Vec<&str> = keys.iter().map(String::as_str).collect();
-    let first = rig.chunk(&given).await;
+    let given = parse(&keys.iter().map(String::as_str).collect::<Vec<_>>());
+    let mut operation = rig.store.begin(&given, Intent::Invalidate);
+    let first = rig.step(&mut operation).await;
     assert!(first.removed <= 8 && first.pending > 0, "{first:?}");
     let late = rig.reading("D").await;
-    assert_eq!(first.removed + rig.invalidate(&["kunrelated"]).await, 20);
+    assert_eq!(first.removed + rig.finish(operation).await, 20);
     assert_eq!(rig.try_fill("D", &["km:19"], &late).await, FillReply::Refused(Refusal::Fenced));
     assert_eq!(rig.bookkeeping().await, 0);
 }

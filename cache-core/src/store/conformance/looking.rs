@@ -10,7 +10,6 @@ use crate::freshness::TtlClasses;
 use crate::invalidation::Invalidation;
 use crate::paths::listing::{Listing, ListingCursor};
 use crate::store::{ClosingId, KeyFacts, Look};
-use rig::parse;
 
 on_every_store! {
     a_preview_is_what_the_invalidation_then_removes
@@ -114,27 +113,27 @@ async fn a_preview_is_what_the_invalidation_then_removes(rig: Rig) {
     assert!(fell > 10, "only {fell} fell");
 }
 
-/// The next invalidation, of whatever it is, goes on with it.
+/// The next invalidation of the same goes on with it.
 async fn a_preview_has_what_a_dead_client_has_left(rig: Rig) {
     rig.fill_many(INVALIDATE_MEMBERS_PER_CHUNK + 50, &["tT"]).await;
     assert!(rig.chunk(&["tT"]).await.pending > 0);
-    let (cache, of_other) = (rig.cache(), || Invalidation::new().key("unrelated"));
-    let previewed = cache.preview(of_other()).await.unwrap();
+    let (cache, of_tag) = (rig.cache(), || Invalidation::new().tag("T"));
+    let previewed = cache.preview(of_tag()).await.unwrap();
     assert_eq!((previewed.entries.len(), previewed.stop), (50, None));
-    assert_eq!(cache.invalidate(of_other()).await.unwrap().entries, 50);
+    assert_eq!(cache.invalidate(of_tag()).await.unwrap().entries, 50);
 }
 
-/// They are members of their own indexes.
 async fn a_preview_has_the_keys_that_a_chunk_has_left(rig: Rig) {
     let tags: Vec<String> = (0..32).map(|number| format!("t{number:02}")).collect();
     rig.fill_many(INVALIDATE_NAMES_PER_CHUNK, &tags.iter().map(String::as_str).collect::<Vec<_>>()).await;
     let keys: Vec<String> = (0..INVALIDATE_NAMES_PER_CHUNK).map(|at| format!("km:{at}")).collect();
     let left = INVALIDATE_NAMES_PER_CHUNK as u64
         - rig.chunk(&keys.iter().map(String::as_str).collect::<Vec<_>>()).await.removed;
-    let (cache, of_other) = (rig.cache(), || Invalidation::new().key("unrelated"));
-    let previewed = cache.preview(of_other()).await.unwrap();
+    let again = || keys.iter().fold(Invalidation::new(), |all, key| all.key(&key[1..]));
+    let (cache, of_keys) = (rig.cache(), again);
+    let previewed = cache.preview(of_keys()).await.unwrap();
     assert_eq!((previewed.entries.len() as u64, previewed.stop), (left, None));
-    assert!(left > 0 && cache.invalidate(of_other()).await.unwrap().entries == left);
+    assert!(left > 0 && cache.invalidate(of_keys()).await.unwrap().entries == left);
 }
 
 /// Several chunks of members, and among them one with more names than a chunk reads at once.

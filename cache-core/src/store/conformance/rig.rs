@@ -210,21 +210,28 @@ impl Rig {
         Some(value.slice(56 + names_bytes..))
     }
 
+    /// The first step of an operation whose client sends no other.
     pub(in crate::store) async fn chunk(&self, names: &[&str]) -> Removal {
-        self.store.invalidate(&parse(names), far()).await.unwrap()
+        first_step(&*self.store, &parse(names), Intent::Invalidate).await.unwrap()
+    }
+
+    pub(in crate::store) async fn step(&self, operation: &mut Operation<'_>) -> Removal {
+        self.store.step(operation, far()).await.unwrap()
     }
 
     /// To its end; the number of entries removed.
     pub(in crate::store) async fn invalidate(&self, names: &[&str]) -> u64 {
-        let first = self.chunk(names).await;
-        first.removed + self.drain(first).await
+        self.operate(&parse(names), Intent::Invalidate).await
     }
 
-    pub(in crate::store) async fn drain(&self, mut last: Removal) -> u64 {
+    pub(in crate::store) async fn operate(&self, names: &[Name], intent: Intent) -> u64 {
+        self.finish(self.store.begin(names, intent)).await
+    }
+
+    pub(in crate::store) async fn finish(&self, mut operation: Operation<'_>) -> u64 {
         let mut removed = 0;
-        while last.pending > 0 {
-            last = self.chunk(&[]).await;
-            removed += last.removed;
+        while !operation.is_done() {
+            removed += self.step(&mut operation).await.removed;
         }
         removed
     }
@@ -235,7 +242,7 @@ impl Rig {
             let mut cursor = Some(0);
             while let Some(at) = cursor {
                 let page = self.store.sweep(pattern, scope, at, far()).await.unwrap();
-                removed += page.drained.removed + self.drain(page.drained).await;
+                removed += page.drained.removed + self.finish(Operation::rest_of(&page.drained)).await;
                 cursor = page.next;
             }
         }
@@ -337,6 +344,11 @@ impl Rig {
         let Backend::Redis { url } = &self.backend else { unreachable!("asked of a Redis alone") };
         ::redis::Client::open(url.as_str()).unwrap().get_multiplexed_async_connection().await.unwrap()
     }
+}
+
+/// The first step of an operation.
+pub(in crate::store) async fn first_step(store: &dyn Store, names: &[Name], intent: Intent) -> Result<Removal, Error> {
+    store.step(&mut store.begin(names, intent), far()).await
 }
 
 pub(in crate::store) fn parse(names: &[&str]) -> Vec<Name> {

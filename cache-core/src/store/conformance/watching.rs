@@ -78,7 +78,7 @@ async fn a_refused_fill_is_told(rig: Rig) {
     let (other, token) = (rig.another(), Token::new());
     let clock = granted(&*other, token).await;
     let watch = watch(&rig, IfPresent::Return).await;
-    rig.store.invalidate(&[Name::key("k").unwrap()], far()).await.unwrap();
+    first_step(&*rig.store, &[Name::key("k").unwrap()], Intent::Invalidate).await.unwrap();
     assert!(matches!(fill(&*other, token, &clock).await, FillReply::Refused(_)));
     soon(watch.changed()).await;
 }
@@ -139,7 +139,7 @@ async fn a_write_is_told(rig: Rig) {
 async fn a_refused_write_is_told(rig: Rig) {
     let (other, tag) = (rig.another(), [Name::tag("T").unwrap()]);
     let clock = other.read_clock("k", Recall::Nothing, far()).await.unwrap();
-    other.invalidate(&tag, far()).await.unwrap();
+    first_step(&*other, &tag, Intent::Invalidate).await.unwrap();
     granted(&*other, Token::new()).await;
     let watch = watch(&rig, IfPresent::Return).await;
     let (value, ttl, token) = (Bytes::from_static(b"v"), Duration::from_secs(60), Token::new());
@@ -155,7 +155,7 @@ async fn an_invalidation_of_the_key_is_told_and_frees_the_lease(rig: Rig) {
     let clock = granted(&*other, token).await;
     let watch = watch(&rig, IfPresent::Return).await;
     assert!(!is_told(&rig, &watch).await);
-    rig.another().invalidate(&[Name::key("k").unwrap()], far()).await.unwrap();
+    first_step(&*rig.another(), &[Name::key("k").unwrap()], Intent::Invalidate).await.unwrap();
     assert_eq!(soon(watch.changed()).await, Change::Lease);
     granted(&*rig.store, Token::new()).await;
     assert!(!other.renew_lease("k", token, Duration::from_secs(30), far()).await.unwrap(), "its owner is late");
@@ -166,7 +166,7 @@ async fn an_invalidation_of_another_key_is_not_told(rig: Rig) {
     let other = rig.another();
     granted(&*other, Token::new()).await;
     let watch = watch(&rig, IfPresent::Return).await;
-    other.invalidate(&[Name::key("another").unwrap(), Name::tag("k").unwrap()], far()).await.unwrap();
+    first_step(&*other, &[Name::key("another").unwrap(), Name::tag("k").unwrap()], Intent::Invalidate).await.unwrap();
     assert!(!is_told(&rig, &watch).await);
 }
 

@@ -5,11 +5,19 @@ use std::time::Duration;
 use super::moment::Now;
 use super::rules::Rule;
 use super::state::State;
-use crate::name::Glob;
-use crate::name::Name;
-use crate::store::{ClosingId, Removal, SweepReply, SweepScope};
+use crate::error::Error;
+use crate::name::{Glob, Name};
+use crate::store::{ClosingId, Intent, Removal, SweepReply, SweepScope, too_many_closed};
 
 impl State {
+    pub(super) fn chunk(&mut self, names: &[Name], intent: Intent, now: Now) -> Result<Removal, Error> {
+        match intent {
+            Intent::Invalidate => Ok(self.invalidate(names, now)),
+            Intent::Close { by, lasts } => self.close(names, by, lasts, now).ok_or_else(too_many_closed),
+            Intent::Open { by } => Ok(self.open(names, by, now)),
+        }
+    }
+
     /// `None`: no room for so many names, and nothing is done.
     pub(super) fn close(&mut self, names: &[Name], by: ClosingId, lasts: Duration, now: Now) -> Option<Removal> {
         self.end_marks(now);

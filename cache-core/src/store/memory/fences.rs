@@ -53,8 +53,14 @@ impl Fences {
     }
 
     pub(super) fn reading(&self, now: Now) -> ClockReading {
-        let incarnation = self.incarnation.clone();
-        ClockReading { incarnation, seq: self.seq, read_at_ms: now.wall_us / 1_000, read_at: now.at, learned: None }
+        ClockReading {
+            incarnation: self.incarnation.clone(),
+            seq: self.seq,
+            read_at_ms: now.wall_us / 1_000,
+            read_at: now.at,
+            learned: None,
+            homes: None,
+        }
     }
 
     /// The next `seq`. It follows wall time only so that a clock that was lost and made anew is

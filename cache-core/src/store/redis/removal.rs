@@ -9,7 +9,7 @@ use crate::clock::{Instant, millis};
 use crate::config::CLOSED_NAMES_MAX;
 use crate::error::Error;
 use crate::name::Name;
-use crate::store::{ClosingId, Removal, Store, too_many_closed};
+use crate::store::{ClosingId, Intent, Removal, too_many_closed};
 
 impl RedisStore {
     /// One chunk or page: the clock's connection, root, nonce and retention, then `rest`.
@@ -32,7 +32,7 @@ impl RedisStore {
     }
 
     /// One chunk, by a script that takes `last` behind the names.
-    pub(super) async fn invalidate_by(
+    async fn invalidate_by(
         &self,
         script: &'static Script,
         names: &[Name],
@@ -46,13 +46,20 @@ impl RedisStore {
         Ok(drained)
     }
 
+    /// One chunk of an operation.
+    pub(super) async fn chunk(&self, names: &[Name], intent: Intent, until: Instant) -> Result<Removal, Error> {
+        match intent {
+            Intent::Invalidate => self.invalidate_by(&scripts::INVALIDATE, names, &[], until).await,
+            Intent::Close { by, lasts } => self.close_names(names, by, lasts, until).await,
+            Intent::Open { by } => {
+                self.invalidate_by(&scripts::OPEN, names, &[closing_text(by).as_bytes()], until).await
+            }
+        }
+    }
+
     /// Removes what a write does not replace.
     pub(super) async fn remove(&self, key: &str, opens: Option<ClosingId>, until: Instant) -> Result<Removal, Error> {
-        let name = [Name::key(key)?];
-        match opens {
-            Some(by) => self.open(&name, by, until).await,
-            None => self.invalidate(&name, until).await,
-        }
+        self.chunk(&[Name::key(key)?], opens.map_or(Intent::Invalidate, |by| Intent::Open { by }), until).await
     }
 
     /// Takes note of what the reply to an invalidation or a write says beside its outcome.
@@ -62,7 +69,7 @@ impl RedisStore {
         Ok(())
     }
 
-    pub(super) async fn close_names(
+    async fn close_names(
         &self,
         names: &[Name],
         by: ClosingId,
@@ -73,9 +80,5 @@ impl RedisStore {
         let by = closing_text(by);
         let last = [&by, &lasts_ms, &marks_max].map(|text| text.as_bytes());
         self.invalidate_by(&scripts::CLOSE, names, &last, until).await
-    }
-
-    pub(super) async fn open_names(&self, names: &[Name], by: ClosingId, until: Instant) -> Result<Removal, Error> {
-        self.invalidate_by(&scripts::OPEN, names, &[closing_text(by).as_bytes()], until).await
     }
 }

@@ -70,6 +70,7 @@ fn reading(line: &str, learned: &[u8]) -> Result<ClockReading, Error> {
         read_at_ms: number(word()?)?,
         read_at: clock::now(),
         learned: (!learned.is_empty()).then(|| Bytes::copy_from_slice(learned)),
+        homes: None,
     })
 }
 

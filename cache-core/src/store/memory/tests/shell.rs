@@ -10,7 +10,7 @@ use super::{LEASE, TTL, key};
 use crate::config::Config;
 use crate::error::ErrorKind;
 use crate::store::memory::MemoryStore;
-use crate::store::{Fill, FillReply, IfPresent, LeaseReply, LeaseRequest, Recall, Refusal, Store, Token};
+use crate::store::{Fill, FillReply, IfPresent, Intent, LeaseReply, LeaseRequest, Recall, Refusal, Store, Token};
 
 async fn fill(store: &MemoryStore, clock: &crate::store::ClockReading, token: Token) -> FillReply {
     let fill = Fill { key: "a", value: Bytes::from_static(b"1"), names: &[], ttl: TTL, clock, token, learned: None };
@@ -84,7 +84,8 @@ async fn a_key_that_is_no_name_is_an_error() {
 async fn the_store_is_always_ready() {
     let store = MemoryStore::new(&Config::default());
     store.ready(Duration::from_secs(1)).await.expect("ready");
-    let drained = store.invalidate(&[key("a")], far()).await.expect("an answer");
+    let given = [key("a")];
+    let drained = store.step(&mut store.begin(&given, Intent::Invalidate), far()).await.expect("an answer");
     assert_eq!(drained, Default::default());
     assert!(store.now().at.elapsed() < Duration::from_secs(60));
 }

@@ -89,10 +89,12 @@ async fn a_loss_outlives_a_new_primary(rig: Rig) {
 /// ★ An invalidation whose client has seen that something is pending finds nothing pending.
 async fn lost_work_on_record_is_a_loss(rig: Rig) {
     rig.fill_many(INVALIDATE_MEMBERS_PER_CHUNK + 100, &["tT"]).await;
-    assert!(rig.chunk(&["tT"]).await.pending > 0);
+    let given = parse(&["tT"]);
+    let mut operation = rig.store.begin(&given, Intent::Invalidate);
+    assert!(rig.step(&mut operation).await.pending > 0);
     rig.raw_command(&["DEL", "~pending"]).await;
     plant(&rig, "~pending").await;
-    let removal = rig.chunk(&[]).await;
+    let removal = rig.step(&mut operation).await;
     assert!(removal.pending == 0 && removal.lost > 0, "{removal:?}");
 }
 

@@ -83,7 +83,7 @@ async fn every_reply_that_has_the_sequence_is_seen(rig: Rig) {
     let mut seen = read.seq;
     for step in 0..4 {
         match step {
-            0 => drop(store.invalidate(&names, far()).await.unwrap()),
+            0 => drop(first_step(&store, &names, Intent::Invalidate).await.unwrap()),
             1 => drop(store.write(fill(), None, far()).await.unwrap()),
             2 => drop(store.sweep("a", SweepScope::Values, 0, far()).await.unwrap()),
             _ => {

@@ -278,7 +278,7 @@ async fn old_fences_go_without_traffic(rig: Rig) {
     let store = rig.redis_store(BRIEF);
     rig.invalidate(&["t0"]).await;
     rig.add_fences(5_000, 1_000_000).await;
-    store.invalidate(&parse(&["t0"]), far()).await.unwrap();
+    first_step(&store, &parse(&["t0"]), Intent::Invalidate).await.unwrap();
     until(async || number(&rig, &["ZCOUNT", "~clock", "0", "+inf"]).await == 1).await; // the sequence
 }
 

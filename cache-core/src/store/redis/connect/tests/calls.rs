@@ -190,7 +190,14 @@ async fn a_call_whose_turn_does_not_come_does_not_open_the_breaker() {
 async fn large_values_are_read_and_stored_on_a_connection_of_their_own() {
     let fake = Fake::new();
     let store = RedisStore::on(pool(&fake), Layout::new("shop"), Duration::from_secs(60));
-    let clock = ClockReading { incarnation: "i".into(), seq: 1, read_at_ms: 1, read_at: Instant::now(), learned: None };
+    let clock = ClockReading {
+        incarnation: "i".into(),
+        seq: 1,
+        read_at_ms: 1,
+        read_at: Instant::now(),
+        learned: None,
+        homes: None,
+    };
     let value = Bytes::from(vec![0; LARGE_VALUE_BYTES_MIN]);
     let ttl = Duration::from_secs(1);
     let fill = Fill { key: "page:1", value, names: &[], ttl, clock: &clock, token: Token::new(), learned: None };
