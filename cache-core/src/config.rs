@@ -297,6 +297,9 @@ pub(crate) const FENCES_MAX: usize = 100_000;
 /// Names that one look at what was invalidated tells. Of more it says everything: what is kept
 /// outside is then thrown away whole, which is cheaper than so many names one by one.
 pub(crate) const TRAIL_NAMES_MAX: usize = 2_000;
+/// Partitions of a cluster, a power of two. So each has 16 slots at least, and no two are in one.
+#[cfg(feature = "redis")]
+pub(crate) const PARTITIONS_MAX: u16 = 1_024;
 /// The embedded store's fences may take one part in so many of its size: what is invalidated must
 /// not push out what is read.
 pub(crate) const MEMORY_FENCES_SHARE: usize = 4;

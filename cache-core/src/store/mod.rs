@@ -9,6 +9,7 @@ mod facts;
 mod fence_trail;
 pub(crate) mod memory;
 mod operation;
+mod partition;
 mod place;
 mod preview;
 #[cfg(feature = "redis")]
@@ -25,6 +26,8 @@ pub(crate) use copies::{CopyKeeper, CopyKeepers, Remains, Voucher};
 pub(crate) use facts::{KeyFacts, LeaseFacts, NameFacts};
 pub(crate) use fence_trail::{TrailPage, TrailPosition};
 pub(crate) use operation::{Intent, Operation};
+#[cfg(feature = "redis")]
+pub(crate) use partition::{crc16, crc16_next};
 pub use place::StoreKey;
 pub(crate) use preview::{Look, Sight};
 pub(crate) use removal::Removal;

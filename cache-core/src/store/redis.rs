@@ -171,7 +171,7 @@ impl Store for RedisStore {
 
     fn take_lease<'a>(&'a self, key: &'a str, request: LeaseRequest, until: Instant) -> StoreFuture<'a, LeaseReply> {
         Box::pin(async move {
-            let mut keys = vec![self.layout.clock(), self.layout.value(key), self.layout.lease(key)];
+            let mut keys = vec![self.layout.declared(), self.layout.value(key), self.layout.lease(key)];
             keys.extend(self.recalled(key, request.recall));
             let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
             let learned_max = LEARNED_BYTES_MAX.to_string();
@@ -236,11 +236,13 @@ impl Store for RedisStore {
         until: Instant,
     ) -> StoreFuture<'a, ()> {
         Box::pin(async move {
-            let (value, lease) = (self.layout.value(key), self.layout.lease(key));
+            let keys = [self.layout.declared(), self.layout.value(key), self.layout.lease(key)];
             let (nonce, token) = (nonce(), token_text(token));
             let times = version.as_ref().map_or(&[][..], |version| &version.0);
             let args = [self.layout.root().as_bytes(), nonce.as_bytes(), key.as_bytes(), token.as_bytes(), times];
-            self.pool.run(&scripts::DISCARD, self.stripe(key), &[&value, &lease], &args, until).await?;
+            self.pool
+                .run(&scripts::DISCARD, self.stripe(key), &keys.each_ref().map(String::as_str), &args, until)
+                .await?;
             Ok(())
         })
     }
@@ -266,7 +268,7 @@ impl Store for RedisStore {
 
     fn read_clock<'a>(&'a self, key: &'a str, recall: Recall, until: Instant) -> StoreFuture<'a, ClockReading> {
         Box::pin(async move {
-            let (mut keys, nonce) = (vec![self.layout.clock()], nonce());
+            let (mut keys, nonce) = (vec![self.layout.declared()], nonce());
             keys.extend(self.recalled(key, recall));
             let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
             let learned_max = LEARNED_BYTES_MAX.to_string();
@@ -377,14 +379,14 @@ impl Store for RedisStore {
 
     fn make_good<'a>(&'a self, loss: &'a StoreLoss, until: Instant) -> StoreFuture<'a, ()> {
         Box::pin(async move {
-            let clock = self.layout.clock();
+            let declared = self.layout.declared();
             let (reign, mark) = match loss {
                 StoreLoss::Writes(reign) => (&**reign, 0),
                 StoreLoss::Members(mark) => ("", *mark),
             };
             let (nonce, mark) = (nonce(), mark.to_string());
             let args = [self.layout.root(), &nonce, reign, &mark].map(str::as_bytes);
-            self.pool.run(&scripts::MAKE_GOOD, StripeKey::new(&clock), &[&clock], &args, until).await?;
+            self.pool.run(&scripts::MAKE_GOOD, StripeKey::new(&declared), &[&declared], &args, until).await?;
             self.losses.made_good(loss);
             Ok(())
         })

@@ -63,8 +63,9 @@ impl RedisStore {
         last: &[&[u8]],
         until: Instant,
     ) -> Result<Reply, Error> {
-        let (clock, value_key, lease) = (self.layout.clock(), self.layout.value(fill.key), self.layout.lease(fill.key));
-        let mut keys = vec![&*clock, &*value_key, &*lease];
+        let declared = self.layout.declared();
+        let (value_key, lease) = (self.layout.value(fill.key), self.layout.lease(fill.key));
+        let mut keys = vec![&*declared, &*value_key, &*lease];
         let (nonce, token) = (nonce(), token_text(fill.token));
         let (seq, read_at_ms) = (fill.clock.seq.to_string(), fill.clock.read_at_ms.to_string());
         let (retention_ms, ttl_ms) = (millis(self.fence_retention).to_string(), millis(fill.ttl).max(1).to_string());

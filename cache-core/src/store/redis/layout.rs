@@ -13,20 +13,48 @@
 //! | `<root>~learned:<logical key>` | string | what its adaptive TTL goes by | 4 times its `max` |
 //! | `<root>~staging:<token>` | string | a large value between two trips | seconds |
 //! | `<root>~trial` | any | what a new connection tries | gone when its script ends |
+//! | `<root>~never` | none | nothing, ever: see [`Layout::declared`] | |
 
+use crate::config::PARTITIONS_MAX;
 use crate::name::escape_glob;
-use crate::store::{StoreKey, Token};
+use crate::store::{StoreKey, Token, crc16, crc16_next};
 
-/// The keys of one partition. Standalone Redis has one partition; its root is the namespace and a
-/// colon.
+/// Slots of a cluster, for which its nodes share.
+const SLOTS: u16 = 1 << 14;
+/// The slots that lie closest to each other are so far apart.
+const SLOTS_BETWEEN: u16 = SLOTS / PARTITIONS_MAX;
+
+/// The keys of one partition.
 #[derive(Clone, Debug)]
 pub(in crate::store::redis) struct Layout {
     root: String,
+    /// Whether it lies in one slot of a cluster, which may be moved to another node.
+    is_in_slot: bool,
 }
 
 impl Layout {
+    /// The only partition of a server. Its root is the namespace and a colon.
     pub(in crate::store::redis) fn new(namespace: &str) -> Self {
-        Self { root: format!("{namespace}:") }
+        Self { root: format!("{namespace}:"), is_in_slot: false }
+    }
+
+    /// One partition of a cluster. Its root begins with a hash tag, so all of its keys are in one
+    /// slot. However many partitions there are, a power of two, they are spread evenly over the
+    /// slots, and those of fewer partitions are among those of more.
+    ///
+    /// Namespaces have no braces.
+    #[cfg_attr(not(test), expect(dead_code, reason = "for clusters, which are on their way"))]
+    pub(in crate::store::redis) fn of_partition(namespace: &str, number: u16) -> Self {
+        let tag = format!("{namespace}/{number}");
+        let slot = SLOTS_BETWEEN * (number.reverse_bits() >> (16 - PARTITIONS_MAX.ilog2())) + SLOTS_BETWEEN / 2;
+        Self { root: format!("{{{tag}{}}}:", salt(&tag, slot)), is_in_slot: true }
+    }
+
+    /// The key that each script declares first that touches more keys than one: the clock. On a
+    /// cluster a key that never exists, so that a node runs no script while it moves the slot key
+    /// by key: it refuses what is not whole there, and asks for the keys that are declared alone.
+    pub(in crate::store::redis) fn declared(&self) -> String {
+        if self.is_in_slot { [&self.root, "~never"].concat() } else { self.clock() }
     }
 
     pub(in crate::store::redis) fn root(&self) -> &str {
@@ -106,9 +134,63 @@ impl Layout {
     }
 }
 
+/// What is to follow a text for its slot to be this one: six letters of eight. A checksum of this
+/// kind is linear. So each bit of the letters changes it in one way, whatever the text is, and
+/// letters that lead to each slot from one text do so from every text.
+fn salt(text: &str, slot: u16) -> String {
+    let after = |begun, letters: [u8; 6]| letters.iter().fold(begun, |crc, letter| crc16_next(crc, *letter));
+    let with_bit = |bit: usize| std::array::from_fn(|at| if at == bit / 3 { 1 << (bit % 3) } else { 0 });
+    let changes: [u16; 18] = std::array::from_fn(|bit| after(0, with_bit(bit)));
+    let (mut letters, mut crc) = ([b'h'; 6], after(crc16(text.as_bytes()), [b'h'; 6]));
+    // In the order of a Gray code: each next one differs in one bit.
+    for step in 1_u32.. {
+        if crc % SLOTS == slot {
+            break;
+        }
+        let bit = step.trailing_zeros() as usize;
+        (letters[bit / 3], crc) = (letters[bit / 3] ^ 1 << (bit % 3), crc ^ changes[bit]);
+    }
+    letters.map(char::from).iter().collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn slot(layout: &Layout) -> u16 {
+        let tag = layout.root.strip_prefix('{').and_then(|root| root.strip_suffix("}:")).unwrap();
+        crc16(tag.as_bytes()) % SLOTS
+    }
+
+    #[test]
+    fn every_slot_has_a_salt() {
+        for slot in 0..SLOTS {
+            assert_eq!(crc16(salt("", slot).as_bytes()) % SLOTS, slot);
+        }
+    }
+
+    #[test]
+    fn partitions_are_spread_evenly_however_many_there_are() {
+        let all: Vec<u16> = (0..PARTITIONS_MAX).map(|number| slot(&Layout::of_partition("shop", number))).collect();
+        for doubled in 0..=PARTITIONS_MAX.ilog2() {
+            let partitions = 1 << doubled;
+            let mut slots = all[..partitions].to_vec();
+            slots.sort_unstable();
+            let between: Vec<u16> = slots.windows(2).map(|next| next[1] - next[0]).collect();
+            assert_eq!(between, vec![SLOTS / partitions as u16; partitions - 1]);
+            assert_eq!(slots[0], SLOTS_BETWEEN / 2);
+        }
+    }
+
+    /// Golden: another root would lose what is stored.
+    #[test]
+    fn the_keys_of_a_partition_are_the_documented_ones() {
+        let layout = Layout::of_partition("shop", 3);
+        assert_eq!(layout.value("flight:42"), "{shop/3nkmhmh}:flight:42");
+        assert_eq!(layout.declared(), "{shop/3nkmhmh}:~never");
+        assert_eq!(slot(&layout), 16 * 0b11_0000_0000 + 8);
+        assert_eq!(Layout::new("shop").declared(), "shop:~clock");
+    }
 
     #[test]
     fn keys_are_the_documented_ones() {

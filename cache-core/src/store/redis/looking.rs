@@ -12,17 +12,17 @@ use crate::store::{Catalogue, CataloguePage, KeyFacts, Look, Sight, SweepScope, 
 
 impl RedisStore {
     pub(super) async fn look(&self, look: Look<'_>, until: Instant) -> Result<Sight, Error> {
-        let clock = self.layout.clock();
+        let declared = self.layout.declared();
         let words = self.words(look);
         // No nonce: no clock is made here.
         let root_and_nonce = [self.layout.root().as_bytes(), b""];
         let args: Vec<&[u8]> = root_and_nonce.into_iter().chain(words.iter().map(String::as_bytes)).collect();
-        reply::sight(&self.pool.run(&scripts::PREVIEW, StripeKey::new(&clock), &[&clock], &args, until).await?)
+        reply::sight(&self.pool.run(&scripts::PREVIEW, StripeKey::new(&declared), &[&declared], &args, until).await?)
     }
 
     pub(super) async fn facts(&self, key: &str, until: Instant) -> Result<KeyFacts, Error> {
         let physical_key = self.layout.value(key);
-        let keys = [&self.layout.clock(), &physical_key, &self.layout.lease(key), &self.layout.learned(key)];
+        let keys = [&self.layout.declared(), &physical_key, &self.layout.lease(key), &self.layout.learned(key)];
         let limits = [EXPLAIN_NAMES_MAX, EXPLAIN_DEPENDENTS_MAX, LEARNED_BYTES_MAX].map(|limit| limit.to_string());
         let args = [self.layout.root(), "", key, &limits[0], &limits[1], &limits[2]].map(str::as_bytes);
         let reply = self.pool.run(&scripts::EXPLAIN, self.stripe(key), &keys.map(String::as_str), &args, until).await?;
@@ -52,7 +52,7 @@ impl RedisStore {
         };
         let scan = Command::new("SCAN").number(cursor).arg("MATCH").arg(glob);
         let scan = scan.arg("COUNT").number(LIST_KEYS_PER_PAGE as u64);
-        let page = self.pool.command(StripeKey::new(&self.layout.clock()), scan, until).await?;
+        let page = self.pool.command(StripeKey::new(&self.layout.declared()), scan, until).await?;
         reply::catalogue(&page, |physical| match catalogue {
             Catalogue::Keys => self.layout.logical(physical).filter(|key| !key.starts_with('~')),
             Catalogue::Tags => self.layout.tag(physical),

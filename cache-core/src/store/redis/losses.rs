@@ -82,15 +82,15 @@ impl Losses {
 
     /// The hook for a primary that this process did not talk to last: see `meet.lua`.
     pub(super) fn meeting(self: &Arc<Self>, layout: &Layout) -> MeetingHook {
-        let (losses, root, clock) = (self.clone(), layout.root().to_owned(), layout.clock());
+        let (losses, root, declared) = (self.clone(), layout.root().to_owned(), layout.declared());
         Box::new(move |connection, reign, is_first| {
-            let (root, clock) = (root.clone(), clock.clone());
+            let (root, declared) = (root.clone(), declared.clone());
             let reign = reign.unwrap_or_default().to_owned();
             let (seen, renews) = (losses.seen.load(Ordering::SeqCst), if is_first { "keep" } else { "renew" });
             Box::pin(async move {
                 let (nonce, seen) = (nonce(), seen.to_string());
                 let args = [&*root, &nonce, &reign, &seen, renews].map(str::as_bytes);
-                reply::inheritance(&connection.run(&scripts::MEET, &[&clock], &args).await?)
+                reply::inheritance(&connection.run(&scripts::MEET, &[&declared], &args).await?)
             })
         })
     }

@@ -111,11 +111,13 @@ impl Drop for Shift {
 }
 
 async fn reap(pool: &Pool, layout: &Layout, retention: Duration) -> Result<OnRecord, Error> {
-    let clock = layout.clock();
+    let declared = layout.declared();
     let (nonce, retention, pause) = (nonce(), millis(retention).to_string(), millis(REAP_PAUSE).to_string());
     let looks = REAP_LOOKS_MAX.to_string();
     let args = [layout.root(), &nonce, &retention, &pause, &looks].map(str::as_bytes);
-    reply::on_record(&pool.run(&scripts::REAP, StripeKey::new(&clock), &[&clock], &args, pool.answer_due()).await?)
+    reply::on_record(
+        &pool.run(&scripts::REAP, StripeKey::new(&declared), &[&declared], &args, pool.answer_due()).await?,
+    )
 }
 
 #[cfg(test)]

@@ -19,11 +19,11 @@ impl RedisStore {
         rest: &[&[u8]],
         until: Instant,
     ) -> Result<Reply, Error> {
-        let (clock, nonce) = (self.layout.clock(), nonce());
+        let (declared, nonce) = (self.layout.declared(), nonce());
         let retention = millis(self.fence_retention).to_string();
         let mut args: Vec<&[u8]> = vec![self.layout.root().as_bytes(), nonce.as_bytes(), retention.as_bytes()];
         args.extend_from_slice(rest);
-        let reply = self.pool.run(script, StripeKey::new(&clock), &[&clock], &args, until).await?;
+        let reply = self.pool.run(script, StripeKey::new(&declared), &[&declared], &args, until).await?;
         if reply::is_full(&reply) {
             return Err(too_many_closed());
         }

@@ -6,7 +6,7 @@
 -- Reply 'more' at once, 'later', or 'nothing' is left on record
 -- Cost  O(looks). Atomic: each membership for itself.
 local retention_ms, pause_ms = tonumber(ARGV[3]), tonumber(ARGV[4])
-if redis.call('EXISTS', KEYS[1], due_key) == 0 then
+if redis.call('EXISTS', clock_key, due_key) == 0 then
   return 'nothing'
 end
 open_clock()

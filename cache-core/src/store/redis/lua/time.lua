@@ -2,7 +2,8 @@
 -- finds out about the clock (see clock.lua).
 --
 -- ARGV[1] root: what every key of this partition starts with     ARGV[2] nonce: new for every send
--- Everything lives under the root, so in a cluster all keys of a script share one hash tag.
+-- Everything lives under the root, so in a cluster all keys of a script share one hash tag. There
+-- KEYS[1] is not the clock, but a key that never exists: see `Layout::declared`.
 --
 -- What is usual comes first in a script, and without functions: they cost a call more than its
 -- commands do. Also dear are numbers as text, either way: a score that is read, a number that is

@@ -3,8 +3,11 @@
 use super::fake::Door;
 use super::*;
 use crate::config::{BREAKER_FAILURES, LARGE_CALLS_MAX, LARGE_VALUE_BYTES_MIN, RECONNECT_DELAY_MAX};
+use crate::name::Name;
 use crate::store::redis::{RedisStore, layout::Layout};
-use crate::store::{ClockReading, Fill, Store, Token};
+use crate::store::{
+    ClockReading, Fill, IfPresent, Intent, LeaseRequest, Look, Recall, Store, StoreLoss, SweepScope, Token,
+};
 use bytes::Bytes;
 
 #[tokio::test(start_paused = true)]
@@ -339,4 +342,45 @@ fn a_call_outside_a_runtime_is_an_error_and_no_panic() {
     let std::task::Poll::Ready(outcome) = call.poll(&mut context) else { panic!("waits for nobody") };
     assert_eq!(outcome.unwrap_err().kind(), ErrorKind::Unavailable);
     assert_eq!(fake.dials(), 0);
+}
+
+/// ★ Else a node that moves the slot key by key would run them on the half that it still has.
+#[tokio::test(start_paused = true)]
+async fn scripts_that_touch_several_keys_of_a_slot_declare_one_that_never_exists() {
+    let (fake, layout) = (Fake::new(), Layout::of_partition("shop", 0));
+    let store = RedisStore::on(pool(&fake), layout.clone(), Duration::from_secs(60));
+    let clock = ClockReading {
+        incarnation: "i".into(),
+        seq: 1,
+        read_at_ms: 1,
+        read_at: Instant::now(),
+        learned: None,
+        homes: None,
+    };
+    let fill = |value| Fill {
+        key: "a",
+        value,
+        names: &[],
+        ttl: Duration::from_secs(1),
+        clock: &clock,
+        token: Token::new(),
+        learned: None,
+    };
+    let request = LeaseRequest::waiting(Token::new(), DEADLINE, IfPresent::Return, Recall::Learned);
+    let _ = store.take_lease("a", request, in_time()).await;
+    let _ = store.read_clock("a", Recall::Learned, in_time()).await;
+    let _ = store.fill(fill(Bytes::new()), in_time()).await;
+    let _ = store.write(fill(Bytes::new()), None, in_time()).await;
+    let _ = store.discard("a", Token::new(), None, in_time()).await;
+    let given = [Name::of_key("a")];
+    let _ = store.step(&mut store.begin(&given, Intent::Invalidate), in_time()).await;
+    let _ = store.sweep("*", SweepScope::Values, 0, in_time()).await;
+    let _ = store.look(Look::Pending, in_time()).await;
+    let _ = store.facts("a", in_time()).await;
+    let _ = store.make_good(&StoreLoss::Members(1), in_time()).await;
+    let sent = fake.seen("EVALSHA");
+    assert_eq!(sent.len(), 10);
+    for (_, command) in sent {
+        assert_eq!(command.split(' ').nth(3), Some(&*layout.declared()), "{command}");
+    }
 }
