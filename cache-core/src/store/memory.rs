@@ -10,7 +10,6 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use self::moment::{Now, Settings};
-use self::rules::Rules;
 use self::state::State;
 use super::watches::{Change, Watch, Watches};
 use super::{
@@ -23,6 +22,7 @@ use crate::entry::Version;
 use crate::error::Error;
 use crate::name::Name;
 use crate::observe::MemoryUse;
+use crate::store::rules::Rules;
 
 mod cascade;
 mod closings;
@@ -35,7 +35,6 @@ mod looking;
 mod moment;
 #[cfg(test)]
 mod rig;
-mod rules;
 mod size;
 mod state;
 mod tidy;

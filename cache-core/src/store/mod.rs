@@ -15,6 +15,7 @@ mod preview;
 #[cfg(feature = "redis")]
 pub(crate) mod redis;
 mod removal;
+mod rules;
 mod scheme;
 mod scope;
 mod store;

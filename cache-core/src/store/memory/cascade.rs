@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use super::moment::Now;
-use super::rules::Rule;
 use super::state::State;
 use crate::error::Error;
 use crate::name::{Glob, Name};
+use crate::store::rules::Rule;
 use crate::store::{ClosingId, Intent, Removal, SweepReply, SweepScope, too_many_closed};
 
 impl State {

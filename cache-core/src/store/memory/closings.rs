@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use tokio::time::Instant;
 
 use super::moment::Settings;
-use super::rules::{Rule, Rules};
 use super::size::{ordered, text};
 use crate::config::MEMORY_CLOSINGS_SHARE;
 use crate::name::Name;
 use crate::store::ClosingId;
+use crate::store::rules::{Rule, Rules};
 
 /// Accounted for one mark beside its text: places in two tables.
 const MARK_BYTES: usize = ordered::<((Name, ClosingId), Mark)>() + ordered::<(Instant, ClosingId, Name)>();

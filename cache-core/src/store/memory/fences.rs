@@ -5,10 +5,11 @@ use std::collections::{BTreeSet, HashMap};
 use tokio::time::Instant;
 
 use super::moment::{Now, Settings};
-use super::rules::{Rule, Rules};
 use super::size::{ordered, slot, text};
 use crate::config::{MEMORY_FENCES_SHARE, TRAIL_NAMES_MAX};
 use crate::name::Name;
+use crate::store::rules::{Rule, Rules};
+use crate::store::{ClockReading, Refusal};
 use crate::store::{ClockReading, Refusal, TrailPage, TrailPosition};
 
 /// Accounted for one fence beside its text: places in two tables.

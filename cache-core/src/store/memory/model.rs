@@ -9,7 +9,7 @@
 
 use std::collections::HashSet;
 
-use super::rules::{Rule, Rules};
+use crate::store::rules::{Rule, Rules};
 use world::World;
 
 mod closing;

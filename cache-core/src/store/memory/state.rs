@@ -13,11 +13,11 @@ use super::indexes::Indexes;
 use super::learned::LearnedTable;
 use super::leases::{LeaseRecord, Leases};
 use super::moment::{Now, Settings};
-use super::rules::{Rule, Rules};
 use crate::config::{LEARNED_TTL_MAX, MEMORY_LEARNED_SHARE};
 use crate::entry::Version;
 use crate::name::Name;
 use crate::observe::MemoryUse;
+use crate::store::rules::{Rule, Rules};
 use crate::store::{
     ClockReading, ClosingId, Fill, FillReply, IfPresent, LeaseReply, LeaseRequest, Recall, Refusal, Removal, Token,
     WriteReply,

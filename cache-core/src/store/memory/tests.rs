@@ -6,10 +6,10 @@ use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::moment::{Now, Settings};
-use super::rules::Rules;
 use super::state::State;
 use crate::config::Config;
 use crate::name::Name;
+use crate::store::rules::Rules;
 use crate::store::{
     ClockReading, Fill, FillReply, IfPresent, LeaseReply, LeaseRequest, Recall, Removal, SweepScope, Token, WriteReply,
 };

@@ -14,10 +14,10 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::moment::Now;
-use super::rules::Rule;
 use super::state::State;
 use crate::config::MEMORY_DEPENDENTS_LOOKED_AT;
 use crate::name::Name;
+use crate::store::rules::Rule;
 
 impl State {
     /// Runs after every operation that changes anything. `added` is the number of new memberships.

@@ -9,8 +9,8 @@ use tokio::time::Instant;
 use super::closing::Closing;
 use super::world::{SOURCES, World};
 use crate::name::Name;
-use crate::store::memory::rules::Rule;
 use crate::store::memory::state::State;
+use crate::store::rules::Rule;
 use crate::store::{
     ClockReading, ClosingId, Fill, FillReply, IfPresent, LeaseReply, LeaseRequest, Recall, Refusal, SweepScope, Token,
 };

@@ -6,8 +6,8 @@ use super::Program;
 use super::process::{Progress, Sent, Value, WorldTime, key, value_of};
 use crate::config::Config;
 use crate::store::memory::moment::{Now, Settings};
-use crate::store::memory::rules::Rules;
 use crate::store::memory::state::State;
+use crate::store::rules::Rules;
 
 pub(super) const SOURCES: usize = 2;
 /// Longer than anything lives.

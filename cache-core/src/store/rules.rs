@@ -3,7 +3,7 @@
 /// One rule. The model explorer shows for each that breaking it lets a stale value be read; the
 /// tests have one case for each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Rule {
+pub(crate) enum Rule {
     /// An invalidation fences the names it was given: loads in flight began before it.
     GivenNamesAreFenced,
     /// What a cascade removes is fenced, even if nothing depends on it yet: a load in flight may
@@ -83,29 +83,29 @@ pub(super) enum Rule {
 
 /// Which rules are kept: all of them, outside the model explorer and builds for experiments.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Rules {
+pub(crate) struct Rules {
     #[cfg(test)]
     broken: Option<Rule>,
 }
 
 impl Rules {
     #[cfg(not(any(test, cache_ablation)))]
-    pub(super) const fn keep(self, _: Rule) -> bool {
+    pub(crate) const fn keep(self, _: Rule) -> bool {
         true
     }
 
     #[cfg(all(cache_ablation, not(test)))]
-    pub(super) fn keep(self, rule: Rule) -> bool {
+    pub(crate) fn keep(self, rule: Rule) -> bool {
         crate::ablation::keeps(&format!("{rule:?}"))
     }
 
     #[cfg(test)]
-    pub(super) fn keep(self, rule: Rule) -> bool {
+    pub(crate) fn keep(self, rule: Rule) -> bool {
         self.broken != Some(rule)
     }
 
     #[cfg(test)]
-    pub(super) fn all_but(rule: Rule) -> Self {
+    pub(crate) fn all_but(rule: Rule) -> Self {
         Self { broken: Some(rule) }
     }
 }
