@@ -298,7 +298,6 @@ pub(crate) const FENCES_MAX: usize = 100_000;
 /// outside is then thrown away whole, which is cheaper than so many names one by one.
 pub(crate) const TRAIL_NAMES_MAX: usize = 2_000;
 /// Partitions of a cluster, a power of two. So each has 16 slots at least, and no two are in one.
-#[cfg(feature = "redis")]
 pub(crate) const PARTITIONS_MAX: u16 = 1_024;
 /// The embedded store's fences may take one part in so many of its size: what is invalidated must
 /// not push out what is read.
@@ -320,9 +319,6 @@ pub(crate) const MEMORY_MEMBERSHIPS_PER_VISIT: usize = 16;
 /// Tokio runtimes that are remembered to have no timers, because asking is a panic that is caught.
 /// Beyond that number the runtime that was met first is asked again.
 pub(crate) const TIMERLESS_RUNTIMES_MAX: usize = 64;
-/// Memberships of one removed entry that end at once, in about a millisecond. The others are put on
-/// record and end later.
-pub(crate) const MEMORY_NAMES_LEFT_AT_ONCE: usize = 2_048;
 /// Sentinels that a URL may name. A set has three to seven.
 #[cfg(feature = "redis")]
 pub(crate) const SENTINELS_MAX: usize = 32;

@@ -31,6 +31,12 @@ impl Name {
         Ok(Self(["t", tag].concat().into()))
     }
 
+    /// Whether most entries have it: with several partitions it is invalidated in each of them, and
+    /// nothing is noted of where its members are.
+    pub(crate) fn is_spread(&self) -> bool {
+        self.0.starts_with('s')
+    }
+
     /// Stands for every key: whatever depends on one is meant. Before all other names in order.
     pub(crate) fn any_key() -> Self {
         Self("*".into())

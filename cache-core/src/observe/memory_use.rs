@@ -16,3 +16,14 @@ pub struct MemoryUse {
     /// Entries that had to give way to others since the cache was made.
     pub evictions: u64,
 }
+
+impl MemoryUse {
+    /// Adds what another part of the same store holds.
+    pub(crate) fn add(&mut self, other: Self) {
+        let Self { entries, bytes, bytes_max, evictions } = other;
+        self.entries += entries;
+        self.bytes += bytes;
+        self.bytes_max += bytes_max;
+        self.evictions += evictions;
+    }
+}

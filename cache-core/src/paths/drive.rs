@@ -77,12 +77,16 @@ fn kind_of(targets: &Targets, marking: Marking) -> InvalidationKind {
     }
 }
 
-/// Goes on from a removal until nothing is pending, and adds what is removed to `removed`.
-pub(super) async fn finish(runtime: &Runtime, removal: Removal, removed: &mut RemovalTally) -> Result<(), Error> {
+/// Counts what a write has removed, and goes on until nothing of it is left to remove.
+pub(super) async fn finish(
+    runtime: &Runtime,
+    (removal, rest): (Removal, Operation<'static>),
+    removed: &mut RemovalTally,
+) -> Result<(), Error> {
     let mut drive = Drive::new(runtime);
     let finished = async {
         drive.count(&removal);
-        drive.finish(StoreOperation::Invalidate, Operation::rest_of(&removal)).await?;
+        drive.finish(StoreOperation::Invalidate, rest).await?;
         drive.recover().await
     };
     let finished = finished.await;
@@ -152,6 +156,7 @@ impl<'a> Drive<'a> {
                 tokio::task::yield_now().await;
             }
         }
+        self.runtime.store()?.settle(operation);
         Ok(())
     }
 
@@ -183,10 +188,11 @@ impl<'a> Drive<'a> {
             let page =
                 ask_aside(self.runtime, StoreOperation::Sweep, |until| store.sweep(pattern, scope, at, until)).await?;
             self.count(&page.drained);
-            self.finish(StoreOperation::Invalidate, Operation::rest_of(&page.drained)).await?;
-            let is_same = walked.is_none_or(|walked| walked == page.incarnation);
-            cursor = if is_same { page.next } else { Some(0) };
-            walked = Some(page.incarnation);
+            self.finish(StoreOperation::Invalidate, page.rest).await?;
+            let is_same =
+                walked.is_none_or(|(began, incarnation)| began != page.began || incarnation == page.incarnation);
+            cursor = if is_same { page.next } else { Some(page.began) };
+            walked = Some((page.began, page.incarnation));
             // As between two steps.
             tokio::task::yield_now().await;
         }

@@ -66,7 +66,8 @@ impl InvalidationTrail {
     /// A call that is dropped has seen nothing: the next one returns the same and more.
     ///
     /// # Cost
-    /// One round trip: O(log n) of the server's time, and what the names take.
+    /// One round trip, to each partition at once: O(log n) of the server's time, and what the names
+    /// take.
     ///
     /// # Errors
     /// If the store could not be reached or did not answer. The next look tells all that this one
@@ -74,12 +75,10 @@ impl InvalidationTrail {
     pub async fn look(&mut self) -> Result<TrailStep, Error> {
         let Some(store) = &self.runtime.store else { return Ok(TrailStep::default()) };
         let until = clock::now() + self.runtime.config.operation_deadline;
-        let seq = self.position.as_ref().map_or(u64::MAX, |position| position.seq);
-        let page = store.fenced_since(seq, until).await?;
-        let is_everything = self.position.as_ref().is_none_or(|position| !page.tells_all_since(position));
-        self.position = Some(page.position);
-        let names = if is_everything { Vec::new() } else { page.names.iter().map(Cause::of).collect() };
-        Ok(TrailStep { names, is_everything })
+        let trail = store.fenced_since(self.position.as_ref(), until).await?;
+        self.position = Some(trail.position);
+        let names = if trail.is_whole { trail.names.iter().map(Cause::of).collect() } else { Vec::new() };
+        Ok(TrailStep { names, is_everything: !trail.is_whole })
     }
 }
 

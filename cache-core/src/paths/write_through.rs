@@ -83,7 +83,7 @@ pub(crate) fn write(
                 budget.ask(&subject.counters, StoreOperation::Write, |until| store.write(fill, opens, until)).await?;
             // If members were lost, everything is removed after it.
             let is_kept = written.drained.lost == 0;
-            finish(runtime, written.drained, &mut removed).await?;
+            finish(runtime, (written.drained, written.rest), &mut removed).await?;
             Ok((written.fill, is_kept))
         };
         let written: Result<_, Error> = written.await;

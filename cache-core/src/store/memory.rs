@@ -10,11 +10,14 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use self::moment::{Now, Settings};
+use self::several::place_of;
+use self::site::Site;
 use self::state::State;
 use super::watches::{Change, Watch, Watches};
 use super::{
-    Catalogue, CataloguePage, ClockReading, ClosingId, CopyKeeper, CopyKeepers, Fill, FillReply, IfPresent, KeyFacts,
-    LeaseReply, LeaseRequest, Look, Operation, Recall, Remains, Removal, Sight, Store, StoreFuture, SweepReply, SweepScope, Token, TrailPage, Voucher, WriteReply, too_many_closed,
+    Catalogue, CataloguePage, ClockReading, ClosingId, CopyKeeper, CopyKeepers, Fill, FillReply, HomeReading,
+    IfPresent, Intent, KeyFacts, KnownClocks, LeaseReply, LeaseRequest, Look, Operation, Partitions, Recall, Remains,
+    Removal, Sight, Store, StoreFuture, SweepReply, SweepScope, Token, Trail, TrailPosition, Voucher, WriteReply,
 };
 use crate::clock::{self, Instant};
 use crate::config::Config;
@@ -28,15 +31,20 @@ mod cascade;
 mod closings;
 mod entries;
 mod fences;
+mod homes;
 mod indexes;
 mod learned;
 mod leases;
 mod looking;
+mod marks;
 mod moment;
 #[cfg(test)]
 mod rig;
+mod several;
+mod site;
 mod size;
 mod state;
+mod sweep;
 mod tidy;
 
 #[cfg(test)]
@@ -60,7 +68,14 @@ pub(crate) use model::unwind;
 /// A hit: one hash look-up under a read lock. Everything else takes the write lock for O(names ·
 /// log n) or one chunk.
 pub(crate) struct MemoryStore {
+    partitions: Partitions,
+    /// The first partition, and usually the only one.
     state: RwLock<State>,
+    others: Box<[RwLock<State>]>,
+    /// With several partitions.
+    known: Option<KnownClocks>,
+    retention: Duration,
+    rules: Rules,
     started: Instant,
     started_wall: Duration,
     watches: Watches,
@@ -70,18 +85,47 @@ pub(crate) struct MemoryStore {
 }
 
 impl MemoryStore {
+    #[cfg(test)]
     pub(crate) fn new(config: &Config) -> Self {
+        Self::with_partitions(config, Partitions::ONE)
+    }
+
+    /// One partition, or several that know of each other no more than the nodes of a cluster do.
+    pub(crate) fn with_partitions(config: &Config, partitions: Partitions) -> Self {
         let (started, started_wall) = (clock::now(), clock::wall_time());
         let now = Now { at: started, wall_us: started_wall.as_micros() as u64 };
-        let state = State::new(Settings::new(config), Rules::default(), fastrand::u128(..), now);
+        let (settings, rules) = (Settings::new(config, partitions), Rules::default());
+        let numbers = || 0..partitions.count();
+        let new = |number| State::at(Site::new(number, partitions), settings.clone(), rules, fastrand::u128(..), now);
+        let mut states: Vec<State> = numbers().map(new).collect();
+        let readings: Vec<HomeReading> = states.iter().map(State::home_reading).collect();
+        // Nothing is stored yet, so all lists are complete.
+        states.iter_mut().for_each(|state| state.site.know_all(&readings));
+        let mut states = states.into_iter().map(RwLock::new);
         Self {
-            state: RwLock::new(state),
+            partitions,
+            state: states.next().expect("there is a first partition"),
+            others: states.collect(),
+            known: (!partitions.is_one()).then(|| KnownClocks::new(readings, started)),
+            retention: config.fence_retention,
+            rules,
             started,
             started_wall,
             watches: Watches::default(),
             keepers: CopyKeepers::default(),
             voucher: Voucher::for_good(),
         }
+    }
+
+    fn partition(&self, number: u16) -> &RwLock<State> {
+        match number {
+            0 => &self.state,
+            later => &self.others[usize::from(later) - 1],
+        }
+    }
+
+    fn partition_of(&self, key: &str) -> &RwLock<State> {
+        self.partition(self.partitions.home_of_key(key))
     }
 
     /// Wall time runs on the monotonic clock, so that both stand still together in tests and
@@ -94,31 +138,36 @@ impl MemoryStore {
 
     /// A panic inside may have left indexes that miss an entry. Then the partition is treated as
     /// lost, which the protocol can survive, rather than trusted.
-    fn write_state(&self, remains: &mut Remains) -> RwLockWriteGuard<'_, State> {
-        self.state.write().unwrap_or_else(|poisoned| {
+    fn write_state(&self, number: u16, remains: &mut Remains) -> RwLockWriteGuard<'_, State> {
+        self.partition(number).write().unwrap_or_else(|poisoned| {
             let mut state = poisoned.into_inner();
-            *state = State::new(state.settings.clone(), state.rules, fastrand::u128(..), self.now());
-            self.state.clear_poison();
+            let site = Site::new(number, self.partitions);
+            *state = State::at(site, state.settings.clone(), state.rules, fastrand::u128(..), self.now());
+            self.partition(number).clear_poison();
             remains.add(self.keepers.lost());
             state
         })
     }
 
-    fn run<'a, T: Send + 'a>(&'a self, step: impl FnOnce(&mut State, Now) -> T + Send + 'a) -> StoreFuture<'a, T> {
-        Box::pin(async move { Ok(self.step_once(step)) })
-    }
-
-    /// One operation. The copies of what it changes are dropped before anybody can see the change.
-    fn step_once<T>(&self, step: impl FnOnce(&mut State, Now) -> T) -> T {
+    /// One script. The copies of what it changes are dropped before anybody can see the change.
+    fn script<T>(&self, number: u16, run: impl FnOnce(&mut State, Now) -> T) -> T {
         // Declared before the guard, and so dropped after it: a value's `Drop` may call this cache.
         let mut remains = Remains::default();
-        let mut state = self.write_state(&mut remains);
-        let outcome = step(&mut state, self.now());
+        let mut state = self.write_state(number, &mut remains);
+        let outcome = run(&mut state, self.now());
         let changed = state.entries.take_changed();
         if !changed.is_empty() {
             remains.add(self.keepers.changed(changed.iter().filter_map(Name::as_key)));
         }
+        if let Some(known) = &self.known {
+            known.saw(number, &state.home_reading());
+        }
         outcome
+    }
+
+    /// Wakes the callers that wait for a load that an invalidation of these names has overtaken.
+    fn wake_lease_waiters(&self, names: &[Name]) {
+        names.iter().filter_map(Name::as_key).for_each(|key| self.watches.wake(lease_name(key).as_bytes()));
     }
 
     #[cfg(test)]
@@ -140,7 +189,7 @@ impl MemoryStore {
     ) -> StoreFuture<'a, T> {
         Box::pin(async move {
             let key = Name::key(key)?;
-            Ok(self.step_once(|state, now| step(state, &key, now)))
+            Ok(self.script(self.partitions.home(&key), |state, now| step(state, &key, now)))
         })
     }
 }
@@ -154,7 +203,7 @@ impl Store for MemoryStore {
 
     fn get<'a>(&'a self, key: &'a str, _: Instant) -> StoreFuture<'a, Option<Bytes>> {
         Box::pin(async move {
-            match self.state.read() {
+            match self.partition_of(key).read() {
                 Ok(state) => Ok(state.get(key, self.now())),
                 Err(_) => Ok(None), // see `write_state`
             }
@@ -179,15 +228,20 @@ impl Store for MemoryStore {
 
     fn get_many<'a>(&'a self, keys: &'a [Arc<str>], _: Instant) -> StoreFuture<'a, Vec<Option<Bytes>>> {
         Box::pin(async move {
-            match self.state.read() {
-                Ok(state) => Ok(keys.iter().map(|key| state.get(key, self.now())).collect()),
-                Err(_) => Ok(vec![None; keys.len()]), // see `write_state`
-            }
+            let get = |key: &Arc<str>| Some(self.partition_of(key).read().ok()?.get(key, self.now()));
+            Ok(keys.iter().map(|key| get(key).unwrap_or_default()).collect()) // see `write_state`
         })
     }
 
     fn take_lease<'a>(&'a self, key: &'a str, request: LeaseRequest, _: Instant) -> StoreFuture<'a, LeaseReply> {
-        self.run_on(key, move |state, key, now| state.take_lease(key, &request, now))
+        Box::pin(async move {
+            let reply = self.run_on(key, move |state, key, now| state.take_lease(key, &request, now)).await?;
+            Ok(match reply {
+                LeaseReply::Granted(clock) => LeaseReply::Granted(self.with_homes(clock)),
+                LeaseReply::Held { clock, remaining } => LeaseReply::Held { clock: self.with_homes(clock), remaining },
+                hit @ LeaseReply::Hit(_) => hit,
+            })
+        })
     }
 
     fn renew_lease<'a>(&'a self, key: &'a str, token: Token, lease: Duration, _: Instant) -> StoreFuture<'a, bool> {
@@ -226,36 +280,59 @@ impl Store for MemoryStore {
     }
 
     fn read_clock<'a>(&'a self, key: &'a str, recall: Recall, _: Instant) -> StoreFuture<'a, ClockReading> {
-        self.run_on(key, move |state, key, now| state.read_clock(key, recall, now))
+        Box::pin(async move {
+            let clock = self.run_on(key, move |state, key, now| state.read_clock(key, recall, now)).await?;
+            Ok(self.with_homes(clock))
+        })
     }
 
     fn fill<'a>(&'a self, fill: Fill<'a>, _: Instant) -> StoreFuture<'a, FillReply> {
         Box::pin(async move {
-            let key = fill.key;
-            let reply = self.run_on(key, move |state, name, now| state.fill(name, &fill, now)).await?;
-            self.ended(key);
+            let key = Name::key(fill.key)?;
+            let own = self.partitions.home(&key);
+            let reply = match self.register(own, &fill) {
+                Ok(registered) => self.script(own, |state, now| state.fill(&key, &fill, &registered, now)),
+                Err(refusal) => {
+                    self.script(own, |state, _| state.release_lease(&key, fill.token));
+                    FillReply::Refused(refusal)
+                }
+            };
+            if self.known.is_some() {
+                self.look_after(own, reply);
+            }
+            self.ended(fill.key);
             Ok(reply)
         })
     }
 
     fn write<'a>(&'a self, fill: Fill<'a>, opens: Option<ClosingId>, _: Instant) -> StoreFuture<'a, WriteReply> {
         Box::pin(async move {
-            let key = fill.key;
-            let reply = self.run_on(key, move |state, name, now| state.write(name, &fill, opens, now)).await?;
-            self.ended(key);
-            Ok(reply)
+            let key = [Name::key(fill.key)?];
+            let own = self.partitions.home(&key[0]);
+            let registered = self.register(own, &fill);
+            let homes = registered.as_deref().map_err(|refusal| *refusal);
+            let (reply, visited) = self.script(own, |state, now| state.write(&key[0], &fill, homes, opens, now));
+            self.ended(fill.key);
+            let (rest, drained) = self.rest_of((own, &key), visited, fill.clock.homes.as_deref());
+            Ok(WriteReply { fill: reply, drained, rest })
         })
     }
 
+    fn begin<'a>(&self, names: &'a [Name], intent: Intent) -> Operation<'a> {
+        match &self.known {
+            None => Operation::new(names, intent),
+            Some(known) => Operation::over(self.partitions, &known.copy(), names, intent, self.rules),
+        }
+    }
+
     fn step<'a>(&'a self, operation: &'a mut Operation<'_>, _: Instant) -> StoreFuture<'a, Removal> {
-        Box::pin(async move {
-            let (names, intent) = operation.next_chunk();
-            let mut removal = self.step_once(|state, now| state.chunk(names, intent, now))?;
-            // Wakes the callers that wait for a load that this invalidation has overtaken.
-            names.iter().filter_map(Name::as_key).for_each(|key| self.watches.wake(lease_name(key).as_bytes()));
-            operation.take_in(&mut removal);
-            Ok(removal)
-        })
+        Box::pin(async move { self.round(operation) })
+    }
+
+    fn settle(&self, operation: Operation<'_>) {
+        for (home, done) in operation.settlements() {
+            self.script(home, |state, _| state.settle(&done));
+        }
     }
 
     fn sweep<'a>(
@@ -265,30 +342,32 @@ impl Store for MemoryStore {
         cursor: u64,
         _: Instant,
     ) -> StoreFuture<'a, SweepReply> {
-        self.run(move |state, now| state.sweep(pattern, scope, cursor, now))
+        Box::pin(async move {
+            let (number, at) = place_of(cursor);
+            let (names, next, visited) = self.script(number, |state, now| state.sweep(pattern, scope, at, now));
+            let (rest, drained) = self.rest_of((number, &names), visited, None);
+            // A partition of this store that loses its clock keeps the order of what it has.
+            let (began, incarnation) = (cursor - at, "".into());
+            Ok(SweepReply { next: self.cursor(number, next), began, incarnation, drained, rest })
+        })
     }
 
     fn facts<'a>(&'a self, key: &'a str, _: Instant) -> StoreFuture<'a, KeyFacts> {
         Box::pin(async move {
             let key = Name::key(key)?;
-            match self.state.read() {
+            match self.partition(self.partitions.home(&key)).read() {
                 Ok(state) => Ok(state.facts(&key, self.now())),
                 Err(_) => Ok(KeyFacts::default()), // see `write_state`
             }
         })
     }
 
-    fn fenced_since(&self, seq: u64, _: Instant) -> StoreFuture<'_, TrailPage> {
-        self.run(move |state, _| state.fences.since(seq))
+    fn fenced_since<'a>(&'a self, since: Option<&'a TrailPosition>, _: Instant) -> StoreFuture<'a, Trail> {
+        Box::pin(async move { Ok(self.fences_since(since)) })
     }
 
     fn look<'a>(&'a self, look: Look<'a>, _: Instant) -> StoreFuture<'a, Sight> {
-        Box::pin(async move {
-            match self.state.read() {
-                Ok(state) => Ok(state.look(look, self.now())),
-                Err(_) => Ok(Sight::default()), // see `write_state`
-            }
-        })
+        Box::pin(async move { Ok(self.look_at(look)) })
     }
 
     fn list<'a>(
@@ -299,18 +378,23 @@ impl Store for MemoryStore {
         _: Instant,
     ) -> StoreFuture<'a, CataloguePage> {
         Box::pin(async move {
-            match self.state.read() {
-                Ok(state) => Ok(state.list(catalogue, pattern, cursor, self.now())),
+            let (number, at) = place_of(cursor);
+            match self.partition(number).read() {
+                Ok(state) => {
+                    let CataloguePage { names, next } = state.list(catalogue, pattern, at, self.now());
+                    Ok(CataloguePage { names, next: self.cursor(number, next) })
+                }
                 Err(_) => Ok(CataloguePage::default()), // see `write_state`
             }
         })
     }
 
     fn memory(&self) -> Option<MemoryUse> {
-        Some(match self.state.read() {
-            Ok(state) => state.memory_use(),
-            Err(_) => MemoryUse::default(), // see `write_state`
-        })
+        let mut sum = MemoryUse::default();
+        for state in (0..self.partitions.count()).filter_map(|number| self.partition(number).read().ok()) {
+            sum.add(state.memory_use());
+        }
+        Some(sum)
     }
 
     fn ready(&self, _: Duration) -> StoreFuture<'_, ()> {

@@ -1,5 +1,6 @@
 //! Where entries live, a method a round trip: nothing of types, freshness, flights and functions.
 
+mod agenda;
 mod catalogue;
 mod closing;
 #[cfg(test)]
@@ -7,6 +8,7 @@ mod conformance;
 mod copies;
 mod facts;
 mod fence_trail;
+mod known_clocks;
 pub(crate) mod memory;
 mod operation;
 mod partition;
@@ -19,14 +21,19 @@ mod rules;
 mod scheme;
 mod scope;
 mod store;
+mod tour;
+mod visit;
 mod watches;
 
 pub(crate) use catalogue::{Catalogue, CataloguePage};
 pub(crate) use closing::{ClosingId, too_many_closed};
 pub(crate) use copies::{CopyKeeper, CopyKeepers, Remains, Voucher};
 pub(crate) use facts::{KeyFacts, LeaseFacts, NameFacts};
-pub(crate) use fence_trail::{TrailPage, TrailPosition};
-pub(crate) use operation::{Intent, Operation};
+use fence_trail::TrailPage;
+pub(crate) use fence_trail::{Trail, TrailPosition};
+pub(crate) use known_clocks::KnownClocks;
+pub(crate) use operation::Operation;
+pub(crate) use partition::Partitions;
 #[cfg(feature = "redis")]
 pub(crate) use partition::{crc16, crc16_next};
 pub use place::StoreKey;
@@ -42,6 +49,7 @@ pub(crate) use store::{
     ClockReading, Fill, FillReply, IfHeld, IfPresent, LeaseReply, LeaseRequest, Recall, Refusal, Store, StoreFuture,
     StoreLoss, SweepReply, Token, WriteReply,
 };
+pub(crate) use visit::{Chunk, Encounter, FollowedMark, HomeReading, Intent, MetMark, UnvisitedName, VisitReply};
 #[cfg(any(feature = "redis", test))]
 pub(crate) use watches::Watches;
 pub(crate) use watches::{Change, Watch};

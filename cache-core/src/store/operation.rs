@@ -1,65 +1,105 @@
 //! An invalidation on its way: what is left of it to be sent.
 
-use std::time::Duration;
+use std::borrow::Cow;
 
-use super::closing::ClosingId;
+use super::agenda::Agenda;
+use super::partition::Partitions;
 use super::removal::Removal;
+use super::rules::Rules;
+use super::tour::Tour;
+use super::visit::{Chunk, FollowedMark, HomeReading, Intent, VisitReply};
 use crate::config::INVALIDATE_NAMES_PER_CHUNK;
 use crate::name::Name;
 
-/// What becomes of the names of an operation beside their invalidation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Intent {
-    /// Nothing.
-    Invalidate,
-    /// They are closed: until the operation opens them, or for `lasts`, nothing that belongs to one
-    /// of them is stored. By the same operation again: they stay closed for `lasts` from now on. A
-    /// mark that ends without its operation fences its name.
-    Close { by: ClosingId, lasts: Duration },
-    /// The operation's own marks are taken away. Others may keep a name closed.
-    Open { by: ClosingId },
-}
-
 /// An invalidation, from its beginning until nothing is left to do. It is the client's part, and
-/// knows what is still to be sent; a store takes the [steps](super::Store::step).
+/// knows what is still to be visited; a store takes the [steps](super::Store::step).
 ///
-/// Nobody goes on with one that is dropped. What it has left is met by the next one of its names.
-#[derive(Debug)]
+/// Nobody goes on with one that is dropped. What it has left is met by the next one of its names:
+/// a membership goes only after what it leads to.
+#[derive(Clone, Debug, Hash)]
 pub(crate) struct Operation<'a> {
     intent: Intent,
-    /// Not sent yet.
+    /// With one partition: not sent yet.
     given: &'a [Name],
+    /// With one partition.
+    agenda: Agenda,
     /// The store has work of this operation on record.
     is_pending: bool,
+    /// With more than one partition.
+    tour: Option<Box<Tour>>,
 }
 
 impl<'a> Operation<'a> {
     /// Sends nothing.
     pub(crate) fn new(names: &'a [Name], intent: Intent) -> Self {
-        Self { intent, given: names, is_pending: false }
+        Self { intent, given: names, agenda: Agenda::default(), is_pending: false, tour: None }
     }
 
-    /// What a write or a page of a walk has left to do.
-    pub(crate) fn rest_of(removal: &Removal) -> Self {
-        Self { intent: Intent::Invalidate, given: &[], is_pending: removal.pending > 0 }
+    /// On several partitions. `known` is what the process knows of their clocks.
+    pub(crate) fn over(
+        partitions: Partitions,
+        known: &[HomeReading],
+        names: &[Name],
+        intent: Intent,
+        rules: Rules,
+    ) -> Self {
+        let tour = Tour::new(partitions, known, names, rules);
+        Self { tour: Some(Box::new(tour)), ..Self::new(&[], intent) }
+    }
+
+    /// What a write or a page of a walk has left to do, and what it has removed.
+    pub(crate) fn rest_of(reply: VisitReply) -> (Operation<'static>, Removal) {
+        let mut rest = Operation::new(&[], Intent::Invalidate);
+        let removal = rest.take_in(&Chunk::of_given(0, Cow::Borrowed(&[]), Intent::Invalidate), reply);
+        (rest, removal)
     }
 
     pub(crate) fn is_done(&self) -> bool {
-        self.given.is_empty() && !self.is_pending
+        self.left() == 0
     }
 
-    /// The names that the next script is given, and what becomes of them. None: it goes on with
-    /// what is on record.
-    pub(crate) fn next_chunk(&mut self) -> (&'a [Name], Intent) {
-        let (chunk, later) = self.given.split_at(self.given.len().min(INVALIDATE_NAMES_PER_CHUNK));
-        self.given = later;
-        if chunk.is_empty() { (chunk, Intent::Invalidate) } else { (chunk, self.intent) }
+    /// How many names are still to be visited, as far as is known.
+    pub(crate) fn left(&self) -> u64 {
+        let on_tour = self.tour.as_ref().map_or(0, |tour| tour.left());
+        (self.given.len() + self.agenda.len() + usize::from(self.is_pending) + on_tour) as u64
     }
 
-    /// Notes the reply of a script, and completes it by what else is left to do.
-    pub(crate) fn take_in(&mut self, removal: &mut Removal) {
-        self.is_pending = removal.pending > 0;
-        removal.pending += self.given.len() as u64;
+    /// What to send to a partition next. With one partition there is something unless the operation
+    /// is done; no names go on with what the store has on record.
+    pub(crate) fn next_chunk(&mut self, partition: u16) -> Option<Chunk<'a>> {
+        if let Some(tour) = &mut self.tour {
+            return tour.next_chunk(partition, self.intent);
+        }
+        if self.is_done() {
+            return None;
+        }
+        if !self.given.is_empty() || self.agenda.len() == 0 {
+            let (names, later) = self.given.split_at(self.given.len().min(INVALIDATE_NAMES_PER_CHUNK));
+            self.given = later;
+            let intent = if names.is_empty() { Intent::Invalidate } else { self.intent };
+            return Some(Chunk::of_given(partition, Cow::Borrowed(names), intent));
+        }
+        Some(self.agenda.next_chunk(partition))
+    }
+
+    /// Notes the reply of a script. What it has removed is returned, with what is left to do.
+    pub(crate) fn take_in(&mut self, chunk: &Chunk<'_>, reply: VisitReply) -> Removal {
+        let VisitReply { mut removal, left, encounter } = reply;
+        match (&mut self.tour, encounter) {
+            (Some(tour), Some(encounter)) => tour.take_in(chunk, left, *encounter),
+            _ => {
+                self.is_pending = removal.pending > 0;
+                self.agenda.take_in(left);
+            }
+        }
+        removal.pending = self.left();
+        removal
+    }
+
+    /// The marks that the operation has followed, and that nothing hangs on any more, by home. To
+    /// be asked for when it is done.
+    pub(crate) fn settlements(&self) -> Vec<(u16, Vec<FollowedMark>)> {
+        self.tour.as_ref().map_or_else(Vec::new, |tour| tour.settlements())
     }
 }
 

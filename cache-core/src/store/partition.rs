@@ -1,8 +1,75 @@
 //! Where names are at home, if there is more than one partition: the same for every process.
 
+use super::rules::{Rule, Rules};
+use crate::config::PARTITIONS_MAX;
+use crate::error::{Error, ErrorKind};
+use crate::name::Name;
+
+/// How many partitions there are, and so where each name is at home.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Partitions(u16);
+
+impl Partitions {
+    pub(crate) const ONE: Self = Self(1);
+
+    /// A power of two.
+    #[cfg(test)]
+    pub(crate) fn new(count: u16) -> Self {
+        Self(count)
+    }
+
+    /// What a URL asks for with `?partitions=…`; one if it does not.
+    ///
+    /// # Errors
+    /// `Config` for what is no power of two, or too much.
+    pub(crate) fn of_url(url: &str) -> Result<Self, Error> {
+        let parameters = url.split_once('?').map_or("", |(_, parameters)| parameters).split('&');
+        let Some(asked) = parameters.into_iter().find_map(|parameter| parameter.strip_prefix("partitions=")) else {
+            return Ok(Self::ONE);
+        };
+        match asked.parse::<u16>() {
+            Ok(count) if count.is_power_of_two() && count <= PARTITIONS_MAX => Ok(Self(count)),
+            _ => {
+                let message = format!("`partitions` in the cache URL is a power of two, up to {PARTITIONS_MAX}");
+                Err(Error::new(ErrorKind::Config, message))
+            }
+        }
+    }
+
+    pub(crate) fn count(self) -> u16 {
+        self.0
+    }
+
+    /// Everything is at home in the same place, and nothing is foreign.
+    pub(crate) fn is_one(self) -> bool {
+        self.0 == 1
+    }
+
+    /// Where a key is stored, and where the marks of a name are. A spread tag is at home
+    /// everywhere, and has no marks.
+    pub(crate) fn home(self, name: &Name) -> u16 {
+        self.home_of_key(name.text())
+    }
+
+    /// The same of a logical key.
+    pub(crate) fn home_of_key(self, key: &str) -> u16 {
+        if self.is_one() { 0 } else { home_of(key, self.0) }
+    }
+
+    pub(crate) fn is_home(self, name: &Name, partition: u16) -> bool {
+        self.is_one() || name.is_spread() || self.home(name) == partition
+    }
+
+    /// Where an operation on a name begins: at all of its homes.
+    pub(crate) fn homes(self, name: &Name, rules: Rules) -> impl Iterator<Item = u16> {
+        let is_spread = name.is_spread() && rules.keep(Rule::SpreadNamesBeginEverywhere);
+        let home = self.home(name);
+        (0..self.0).filter(move |partition| is_spread || *partition == home)
+    }
+}
+
 /// The home of a key or a tag among so many partitions, by its text.
-#[cfg_attr(not(test), expect(dead_code, reason = "for clusters, which are on their way"))]
-pub(crate) fn home_of(text: &str, partitions: u16) -> u16 {
+fn home_of(text: &str, partitions: u16) -> u16 {
     crc16(text.as_bytes()) % partitions
 }
 
@@ -31,6 +98,17 @@ mod tests {
     fn homes_do_not_change() {
         let homes = |partitions| ["flight:42", "airport:DFW", ""].map(|text| home_of(text, partitions));
         assert_eq!([homes(1), homes(4), homes(64)], [[0, 0, 0], [0, 3, 0], [60, 55, 0]]);
+    }
+
+    #[test]
+    fn a_url_may_ask_for_a_power_of_two() {
+        let asked = |url: &str| Partitions::of_url(url).map(Partitions::count).ok();
+        assert_eq!(asked("memory://"), Some(1));
+        assert_eq!(asked("memory://?ca=x&partitions=16"), Some(16));
+        assert_eq!(asked("memory://?partitions=1024"), Some(1_024));
+        for wrong in ["0", "3", "2048", "", "x", "-2"] {
+            assert_eq!(asked(&format!("memory://?partitions={wrong}")), None, "{wrong}");
+        }
     }
 
     #[test]

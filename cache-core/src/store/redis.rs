@@ -15,7 +15,9 @@ use crate::error::{Error, ErrorKind};
 use crate::observe::StoreLinks;
 use crate::store::{
     Catalogue, CataloguePage, Change, ClockReading, ClosingId, CopyKeeper, CopyKeepers, Fill, FillReply, IfHeld,
-    IfPresent, KeyFacts, LeaseReply, LeaseRequest, Look, LossListener, Operation, Recall, Refusal, Removal, Sight, Store, StoreFuture, StoreHealth, StoreKey, StoreLoss, SweepReply, SweepScope, Token, TrailPage, Voucher, Watch, WriteReply,
+    IfPresent, KeyFacts, LeaseReply, LeaseRequest, Look, LossListener, Operation, Recall, Refusal, Removal, Sight,
+    Store, StoreFuture, StoreHealth, StoreKey, StoreLoss, SweepReply, SweepScope, Token, Trail, TrailPosition, Voucher,
+    Watch, WriteReply,
 };
 
 #[cfg(any(test, cache_ablation))]
@@ -298,7 +300,7 @@ impl Store for RedisStore {
         Box::pin(async move {
             if self.is_too_old(fill.clock) {
                 let drained = self.remove(fill.key, opens, until).await?;
-                return Ok(WriteReply { fill: FillReply::Refused(Refusal::TooOld), drained });
+                return Ok(reply::write_reply(FillReply::Refused(Refusal::TooOld), drained));
             }
             let by = opens.map_or_else(String::new, closing_text);
             let written = match self.run_fill(&scripts::WRITE, &fill, &[by.as_bytes()], until).await {
@@ -306,7 +308,7 @@ impl Store for RedisStore {
                 // register its names.
                 Err(error) if error.kind() == ErrorKind::Limit => {
                     let drained = self.remove(fill.key, opens, until).await?;
-                    WriteReply { fill: FillReply::Refused(Refusal::OutOfMemory), drained }
+                    reply::write_reply(FillReply::Refused(Refusal::OutOfMemory), drained)
                 }
                 written => {
                     let written = written?;
@@ -321,10 +323,9 @@ impl Store for RedisStore {
 
     fn step<'a>(&'a self, operation: &'a mut Operation<'_>, until: Instant) -> StoreFuture<'a, Removal> {
         Box::pin(async move {
-            let (names, intent) = operation.next_chunk();
-            let mut removal = self.chunk(names, intent, until).await?;
-            operation.take_in(&mut removal);
-            Ok(removal)
+            let Some(chunk) = operation.next_chunk(0) else { return Ok(Removal::default()) };
+            let removal = self.chunk(&chunk.names, chunk.intent, until).await?;
+            Ok(operation.take_in(&chunk, removal.into()))
         })
     }
 
@@ -347,8 +348,11 @@ impl Store for RedisStore {
         Box::pin(self.facts(key, until))
     }
 
-    fn fenced_since(&self, seq: u64, until: Instant) -> StoreFuture<'_, TrailPage> {
-        Box::pin(self.fenced_since(seq, until))
+    fn fenced_since<'a>(&'a self, since: Option<&'a TrailPosition>, until: Instant) -> StoreFuture<'a, Trail> {
+        Box::pin(async move {
+            let page = self.fences_since(TrailPosition::seq_in(since, 0), until).await?;
+            Ok(Trail::of(vec![page], since))
+        })
     }
 
     fn look<'a>(&'a self, look: Look<'a>, until: Instant) -> StoreFuture<'a, Sight> {

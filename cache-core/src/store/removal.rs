@@ -18,6 +18,20 @@ pub(crate) struct Removal {
 }
 
 impl Removal {
+    /// Adds what a later script has removed. What is left to do is as it says.
+    pub(crate) fn add(&mut self, later: Self) {
+        self.removed += later.removed;
+        for (prefix, removed) in later.by_prefix {
+            if let Some((_, sum)) = self.by_prefix.iter_mut().find(|(counted, _)| *counted == prefix) {
+                *sum += removed;
+            } else if self.by_prefix.len() < REMOVED_PREFIXES_MAX {
+                self.by_prefix.push((prefix, removed));
+            }
+        }
+        self.pending = later.pending;
+        self.lost = self.lost.max(later.lost);
+    }
+
     /// Counts one live entry that was removed.
     pub(crate) fn count(&mut self, key: &str) {
         self.removed += 1;

@@ -9,16 +9,6 @@ pub(crate) enum Rule {
     /// What a cascade removes is fenced, even if nothing depends on it yet: a load in flight may
     /// have read it.
     RemovedNamesAreFenced,
-    /// Every chunk fences again what it worked on or left: between chunks, loads begin that read
-    /// what is still there.
-    EveryChunkFencesAgain,
-    /// Work left over is kept by the store: its client may have crashed.
-    PendingWorkIsKept,
-    /// A given key for which a chunk has no budget is on record as well.
-    KeysLeftAreOnRecord,
-    /// An index that a removed entry has still to leave is not left if the key has been stored
-    /// again with that name.
-    SuccessorsKeepTheirMemberships,
     /// A fill is refused for a fence of any name it depends on, not of its key alone.
     FillChecksEveryName,
     /// A dropped fence lives on in the floor.
@@ -79,10 +69,50 @@ pub(crate) enum Rule {
     SweepRaisesTheFloor,
     /// A pattern walk follows dependents' indexes whose entry is gone.
     SweepFollowsEntriesThatAreGone,
+    /// A visit takes a number of its own from the clock of the partition that it visits.
+    VisitsAdvanceTheClock,
+    /// A partition that is not the name's home fences it as well: the fill of a load that had
+    /// registered before may still come.
+    VisitedPartitionsAreFenced,
+    /// A membership goes only when nothing is left of the index of its own key, here or elsewhere:
+    /// it is the record of unfinished work.
+    MembershipsOutliveTheirWork,
+    /// A fill of below the floor is refused, and so is a registration.
+    TheFloorIsChecked,
+    /// A home refuses a registration that a fence has overtaken.
+    HomesCheckFences,
+    /// A registration changes the stamp of its mark, also of one that is there.
+    RegistrationsChangeStamps,
+    /// A mark is settled or reaped only if its stamp is the one that was met.
+    SettlingComparesStamps,
+    /// A mark is settled or reaped only by who fenced the name last.
+    SettlingComparesFences,
+    /// What is settled was met by the very visit that fenced: a mark that is made anew may by
+    /// chance have the stamp of one that was met earlier and is gone.
+    SettlesWhatTheLastVisitMet,
+    /// A mark stays if its partition kept something of the name when it was visited.
+    SettlingSparesWhatIsKept,
+    /// A dead member with dependents elsewhere stays.
+    MarksKeepMembers,
+    /// The question fences the name: a fill that has registered may still come.
+    QuestionsFence,
+    /// Who is to reap a mark fences its name before.
+    ReapingFences,
+    /// A registration in another incarnation than that of the reading is refused.
+    HomesCheckTheIncarnation,
+    /// A home that has lost its lists has everything visited everywhere.
+    IncompleteHomesVisitEverywhere,
+    /// So does a partition that has lost its clock between two visits.
+    LossesBetweenVisitsVisitEverywhere,
+    /// A fill is refused until its partition has adopted the incarnation in which it registered.
+    FillsCheckTheAdoption,
+    /// An operation on a spread name begins in every partition: it invalidates it, closes it and
+    /// opens it there.
+    SpreadNamesBeginEverywhere,
 }
 
 /// Which rules are kept: all of them, outside the model explorer and builds for experiments.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Hash)]
 pub(crate) struct Rules {
     #[cfg(test)]
     broken: Option<Rule>,

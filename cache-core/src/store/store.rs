@@ -12,12 +12,13 @@ use super::catalogue::{Catalogue, CataloguePage};
 use super::closing::ClosingId;
 use super::copies::{CopyKeeper, Voucher};
 use super::facts::KeyFacts;
-use super::fence_trail::TrailPage;
-use super::operation::{Intent, Operation};
+use super::fence_trail::{Trail, TrailPosition};
+use super::operation::Operation;
 use super::place::StoreKey;
 use super::preview::{Look, Sight};
 use super::removal::Removal;
 use super::scope::SweepScope;
+use super::visit::{HomeReading, Intent};
 use super::watches::Watch;
 use crate::clock::{self, Instant};
 use crate::entry::Version;
@@ -45,7 +46,7 @@ impl Token {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ClockReading {
     /// Changes whenever the clock is lost: readings of another incarnation are worth nothing.
-    pub(crate) incarnation: Box<str>,
+    pub(crate) incarnation: Arc<str>,
     /// Advanced by every invalidation.
     pub(crate) seq: u64,
     /// The store's wall time in ms, for the age limit of a load only: no ordering rests on it.
@@ -60,14 +61,6 @@ pub(crate) struct ClockReading {
     /// What this process knew of the clocks of all partitions when it was given the reading, by
     /// number. `None`: there is one partition.
     pub(crate) homes: Option<Arc<[HomeReading]>>,
-}
-
-/// What a process knows of the clock of one partition. It may be older than what the clock shows:
-/// that refuses more.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct HomeReading {
-    pub(crate) incarnation: Arc<str>,
-    pub(crate) seq: u64,
 }
 
 /// Whether a reading brings what was learned of the key.
@@ -201,19 +194,25 @@ pub(crate) enum Refusal {
 }
 
 /// The answer to [`Store::write`].
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(crate) struct WriteReply {
     pub(crate) fill: FillReply,
     pub(crate) drained: Removal,
+    /// What is left to remove.
+    pub(crate) rest: Operation<'static>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(crate) struct SweepReply {
     /// Where the walk goes on; `None` at its end.
     pub(crate) next: Option<u64>,
-    /// The incarnation of the clock: of another one's data the cursor says nothing.
-    pub(crate) incarnation: Box<str>,
+    /// Where the walk of the page's partition has begun.
+    pub(crate) began: u64,
+    /// The incarnation of that partition's clock: of another one's data the cursor says nothing.
+    pub(crate) incarnation: Arc<str>,
     pub(crate) drained: Removal,
+    /// What is left to remove, before the walk goes on.
+    pub(crate) rest: Operation<'static>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -344,7 +343,7 @@ pub(crate) trait Store: Send + Sync + 'static {
 
     /// Removes the key and what depends on it, and fences the key. Stores the new value only if
     /// nothing that it depends on was invalidated after `fill.clock` or is closed, and memory is
-    /// not full. Cost as for `fill`; what is left of a cascade is pending.
+    /// not full. Cost as for `fill`, and as for one step of an invalidation.
     ///
     /// With `opens`, this is also the end of an operation that had closed the key before it read
     /// the clock: its own mark does not count, and is taken away.
@@ -365,6 +364,10 @@ pub(crate) trait Store: Send + Sync + 'static {
     /// [`CLOSED_NAMES_MAX`]: crate::config::CLOSED_NAMES_MAX
     fn step<'a>(&'a self, operation: &'a mut Operation<'_>, until: Instant) -> StoreFuture<'a, Removal>;
 
+    /// Takes away what an operation that is done has followed, and nobody needs any more. Nobody
+    /// waits for it.
+    fn settle(&self, _: Operation<'_>) {}
+
     /// One page of a pattern walk; raises the floor first. `pattern` is a Redis glob over logical
     /// keys.
     fn sweep<'a>(
@@ -378,9 +381,9 @@ pub(crate) trait Store: Send + Sync + 'static {
     /// What is known of a key. Changes nothing.
     fn facts<'a>(&'a self, key: &'a str, until: Instant) -> StoreFuture<'a, KeyFacts>;
 
-    /// The names that were fenced after this sequence number, and what the clock shows now. Changes
-    /// nothing.
-    fn fenced_since(&self, seq: u64, until: Instant) -> StoreFuture<'_, TrailPage>;
+    /// The names that were fenced after this look at the clocks, and what the clocks show now.
+    /// Without a look, what they show. Changes nothing.
+    fn fenced_since<'a>(&'a self, since: Option<&'a TrailPosition>, until: Instant) -> StoreFuture<'a, Trail>;
 
     /// Looks at what an invalidation would reach, and changes nothing.
     fn look<'a>(&'a self, look: Look<'a>, until: Instant) -> StoreFuture<'a, Sight>;

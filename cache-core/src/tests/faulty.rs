@@ -15,7 +15,9 @@ use crate::error::{Error, ErrorKind};
 use crate::store::far;
 use crate::store::memory::MemoryStore;
 use crate::store::{
-    Catalogue, CataloguePage, ClockReading, ClosingId, CopyKeeper, Fill, FillReply, IfPresent, Intent, KeyFacts, LeaseReply, LeaseRequest, Look, Operation, Recall, Refusal, Removal, Sight, Store, StoreFuture, StoreHealth, SweepReply, SweepScope, Token, TrailPage, Voucher, Watch, Watches, WriteReply,
+    Catalogue, CataloguePage, ClockReading, ClosingId, CopyKeeper, Fill, FillReply, IfPresent, Intent, KeyFacts,
+    LeaseReply, LeaseRequest, Look, Operation, Recall, Refusal, Removal, Sight, Store, StoreFuture, StoreHealth,
+    SweepReply, SweepScope, Token, Trail, TrailPosition, Voucher, Watch, Watches, WriteReply,
 };
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -372,8 +374,11 @@ impl Store for Faulty {
     fn write<'a>(&'a self, fill: Fill<'a>, opens: Option<ClosingId>, until: Instant) -> StoreFuture<'a, WriteReply> {
         self.plan(|plan| plan.ttls.push(fill.ttl));
         let work = async move {
-            let written = self.0.store.write(fill, opens, until).await?;
-            Ok(WriteReply { drained: self.pending(written.drained), ..written })
+            let mut written = self.0.store.write(fill, opens, until).await?;
+            if self.plan(|plan| plan.never_done) {
+                written.rest.never_ends();
+            }
+            Ok(written)
         };
         self.through(Op::Write, until, Box::pin(work))
     }
@@ -402,8 +407,8 @@ impl Store for Faulty {
         self.through(Op::Look, until, Box::pin(async move { self.0.store.look(look, until).await }))
     }
 
-    fn fenced_since(&self, seq: u64, until: Instant) -> StoreFuture<'_, TrailPage> {
-        self.through(Op::Look, until, Box::pin(async move { self.0.store.fenced_since(seq, until).await }))
+    fn fenced_since<'a>(&'a self, since: Option<&'a TrailPosition>, until: Instant) -> StoreFuture<'a, Trail> {
+        self.through(Op::Look, until, Box::pin(async move { self.0.store.fenced_since(since, until).await }))
     }
 
     fn list<'a>(

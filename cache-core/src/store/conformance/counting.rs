@@ -4,10 +4,10 @@ use super::*;
 use crate::config::{INVALIDATE_NAMES_PER_CHUNK, REMOVED_PREFIXES_MAX};
 use crate::store::Removal;
 
-on_every_store! {
+on_one_partition! {
+    so_many_prefixes_are_counted_apart
     what_falls_is_counted_by_prefix
     what_is_not_there_is_not_counted
-    so_many_prefixes_are_counted_apart
     what_two_names_of_one_chunk_lead_to_is_counted_once
 }
 

@@ -3,7 +3,7 @@
 
 use super::*;
 use crate::config::TRAIL_NAMES_MAX;
-use crate::store::{ClosingId, TrailPage, TrailPosition};
+use crate::store::{ClosingId, Intent, Trail, TrailPosition};
 use rig::parse;
 
 on_every_store! {
@@ -19,17 +19,16 @@ on_every_store! {
 
 impl Rig {
     /// What was fenced since the position, in order.
-    async fn followed(&self, position: &TrailPosition) -> (Vec<String>, TrailPage) {
-        let page = self.store.fenced_since(position.seq, far()).await.unwrap();
-        let mut names: Vec<String> = page.names.iter().map(|name| name.as_str().to_owned()).collect();
-        names.sort_unstable();
-        (names, page)
+    async fn followed(&self, position: &TrailPosition) -> (Vec<String>, Trail) {
+        let trail = self.store.fenced_since(Some(position), far()).await.unwrap();
+        let names = trail.names.iter().map(|name| name.as_str().to_owned()).collect();
+        (names, trail)
     }
 
     async fn position(&self) -> TrailPosition {
         // There is a clock from the first reading on.
         self.reading("look").await;
-        self.store.fenced_since(u64::MAX, far()).await.unwrap().position
+        self.store.fenced_since(None, far()).await.unwrap().position
     }
 }
 
@@ -37,13 +36,15 @@ async fn what_was_invalidated_since_a_look_is_told(rig: Rig) {
     rig.invalidate(&["told"]).await;
     let looked = rig.position().await;
     let (names, page) = rig.followed(&looked).await;
-    assert!(names.is_empty() && page.tells_all_since(&looked), "{page:?}");
-    rig.another().invalidate(&parse(&["tT", "ka:1"]), far()).await.unwrap();
+    assert!(names.is_empty() && page.is_whole, "{page:?}");
+    let names = parse(&["tT", "ka:1"]);
+    let another = rig.another();
+    another.step(&mut another.begin(&names, Intent::Invalidate), far()).await.unwrap();
     let (names, page) = rig.followed(&looked).await;
     assert_eq!(names, ["ka:1", "tT"]);
-    assert!(page.tells_all_since(&looked));
+    assert!(page.is_whole);
     let (names, again) = rig.followed(&page.position).await;
-    assert!(names.is_empty() && again.tells_all_since(&page.position), "{again:?}");
+    assert!(names.is_empty() && again.is_whole, "{again:?}");
 }
 
 /// ★ What was made from `a:1` without being told of `T` is reached by the key of `a:1`.
@@ -54,7 +55,7 @@ async fn what_a_cascade_has_met_is_told(rig: Rig) {
     assert_eq!(rig.invalidate(&["tT"]).await, 2);
     let (names, page) = rig.followed(&looked).await;
     assert_eq!(names, ["ka:1", "kb:1", "tT"]);
-    assert!(page.tells_all_since(&looked));
+    assert!(page.is_whole);
 }
 
 /// ★ A chunk has a number of its own: a look between two chunks does not hide the second.
@@ -64,17 +65,14 @@ async fn what_a_later_chunk_has_met_is_told(rig: Rig) {
         rig.fill(&format!("m:{member}"), &["tT"]).await;
     }
     let mut looked = rig.position().await;
-    let (mut told, mut names) = (std::collections::BTreeSet::new(), parse(&["tT"]));
-    loop {
-        let removal = rig.store.invalidate(&names, far()).await.unwrap();
-        names.clear();
+    let (mut told, names) = (std::collections::BTreeSet::new(), parse(&["tT"]));
+    let mut operation = rig.store.begin(&names, Intent::Invalidate);
+    while !operation.is_done() {
+        rig.step(&mut operation).await;
         let (found, page) = rig.followed(&looked).await;
-        assert!(page.tells_all_since(&looked));
+        assert!(page.is_whole);
         told.extend(found);
         looked = page.position;
-        if removal.pending == 0 {
-            break;
-        }
     }
     assert_eq!(told.iter().filter(|name| name.starts_with("km:")).count(), members);
 }
@@ -89,17 +87,17 @@ async fn a_write_is_told(rig: Rig) {
 async fn what_was_opened_is_told(rig: Rig) {
     let (by, names) = (ClosingId(1), parse(&["tT"]));
     let looked = rig.position().await;
-    rig.store.close(&names, by, SECOND, far()).await.unwrap();
+    rig.operate(&names, Intent::Close { by, lasts: SECOND }).await;
     let (closed, page) = rig.followed(&looked).await;
     assert_eq!(closed, ["tT"]);
-    rig.store.open(&names, by, far()).await.unwrap();
+    rig.operate(&names, Intent::Open { by }).await;
     assert_eq!(rig.followed(&page.position).await.0, ["tT"]);
 }
 
 async fn what_was_swept_is_told_as_a_gap(rig: Rig) {
     let looked = rig.position().await;
     rig.store.sweep("a:*", SweepScope::Values, 0, far()).await.unwrap();
-    assert!(!rig.followed(&looked).await.1.tells_all_since(&looked));
+    assert!(!rig.followed(&looked).await.1.is_whole);
 }
 
 async fn a_forgotten_fence_is_told_as_a_gap(rig: Rig) {
@@ -109,7 +107,7 @@ async fn a_forgotten_fence_is_told_as_a_gap(rig: Rig) {
     rig.wait_a_tick().await;
     rig.invalidate(&["tS"]).await;
     let (names, page) = rig.followed(&looked).await;
-    assert!(!names.contains(&"tT".to_owned()) && !page.tells_all_since(&looked), "{page:?}");
+    assert!(!names.contains(&"tT".to_owned()) && !page.is_whole, "{page:?}");
 }
 
 #[cfg(feature = "redis")]
@@ -119,9 +117,9 @@ async fn a_clock_that_was_lost_is_told_as_a_gap() {
     let looked = rig.position().await;
     rig.raw_command(&["DEL", "~clock"]).await;
     let lost = rig.followed(&looked).await.1;
-    assert!(!lost.tells_all_since(&looked) && lost.position.incarnation.is_empty(), "{lost:?}");
+    assert!(!lost.is_whole, "{lost:?}");
     rig.reading("a:1").await;
-    assert!(!rig.followed(&looked).await.1.tells_all_since(&looked));
+    assert!(!rig.followed(&looked).await.1.is_whole);
 }
 
 async fn more_names_than_are_told_are_a_gap(rig: Rig) {
@@ -129,10 +127,10 @@ async fn more_names_than_are_told_are_a_gap(rig: Rig) {
     let names: Vec<Name> = (0..=TRAIL_NAMES_MAX).map(|name| Name::tag(&format!("t{name}")).unwrap()).collect();
     let (first, last) = names.split_at(TRAIL_NAMES_MAX);
     for chunk in first.chunks(200) {
-        rig.store.invalidate(chunk, far()).await.unwrap();
+        rig.operate(chunk, Intent::Invalidate).await;
     }
     let (told, page) = rig.followed(&looked).await;
-    assert!(told.len() == TRAIL_NAMES_MAX && page.tells_all_since(&looked));
-    rig.store.invalidate(last, far()).await.unwrap();
-    assert!(!rig.followed(&looked).await.1.tells_all_since(&looked));
+    assert!(told.len() == TRAIL_NAMES_MAX && page.is_whole);
+    rig.operate(last, Intent::Invalidate).await;
+    assert!(!rig.followed(&looked).await.1.is_whole);
 }

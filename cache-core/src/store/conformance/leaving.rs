@@ -10,8 +10,11 @@ on_every_store! {
     an_entry_that_is_stored_again_meanwhile_stays_in_its_indexes
     a_write_keeps_the_memberships_of_what_it_replaces
     more_names_than_a_chunk_looks_at_are_all_drained
-    a_chunk_counts_the_names_of_what_it_visits
+}
+
+on_one_partition! {
     a_chunk_counts_the_names_of_given_keys
+    a_chunk_counts_the_names_of_what_it_visits
 }
 
 /// As many as an entry may have, and longer than most.

@@ -13,18 +13,21 @@ use crate::store::{ClosingId, KeyFacts, Look};
 
 on_every_store! {
     a_preview_is_what_the_invalidation_then_removes
-    a_preview_has_what_a_dead_client_has_left
-    a_preview_has_the_keys_that_a_chunk_has_left
-    a_preview_goes_on_where_a_look_ended
     a_preview_of_a_pattern_goes_through_every_page
-    the_facts_are_what_is_known_of_a_key
     the_facts_tell_who_has_the_lease
     the_facts_tell_how_many_operations_have_closed_a_name
-    the_facts_are_bounded
     a_listing_has_every_key_and_no_bookkeeping
     a_listing_has_the_tags_that_lead_to_something
     a_listing_goes_page_by_page_and_can_be_resumed
     a_listing_tells_of_no_entry_that_is_gone
+}
+
+on_one_partition! {
+    a_preview_has_what_a_dead_client_has_left
+    a_preview_has_the_keys_that_a_chunk_has_left
+    the_facts_are_bounded
+    the_facts_are_what_is_known_of_a_key
+    a_preview_goes_on_where_a_look_ended
 }
 
 const KEYS: [&str; 12] = ["a:0", "a:1", "a:2", "a:3", "a:4", "a:5", "b:0", "b:1", "b:2", "b:3", "b:4", "c"];

@@ -1,6 +1,7 @@
 //! One store in one namespace, and the short forms that the tests are written in.
 
 use super::*;
+use crate::store::{HomeReading, Partitions};
 
 pub(in crate::store) struct Rig {
     pub(in crate::store) store: Arc<dyn Store>,
@@ -17,12 +18,13 @@ enum Backend {
 }
 
 impl Rig {
-    pub(in crate::store) fn embedded() -> Self {
-        Self::embedded_with(Config::default())
+    /// The embedded store with so many partitions.
+    pub(in crate::store) fn of_partitions(count: u16) -> Self {
+        Self::embedded_over(Partitions::new(count), Config::default())
     }
 
-    fn embedded_with(config: Config) -> Self {
-        let store = Arc::new(crate::store::memory::MemoryStore::new(&config));
+    fn embedded_over(partitions: Partitions, config: Config) -> Self {
+        let store = Arc::new(crate::store::memory::MemoryStore::with_partitions(&config, partitions));
         Self { store: store.clone(), config, backend: Backend::Embedded(store) }
     }
 
@@ -54,7 +56,7 @@ impl Rig {
     pub(in crate::store) fn without_retention(self) -> Self {
         let config = Config { fence_retention: Duration::ZERO, ..self.config };
         match self.backend {
-            Backend::Embedded(_) => Self::embedded_with(config),
+            Backend::Embedded(store) => Self::embedded_over(store.partitions(), config),
             #[cfg(feature = "redis")]
             Backend::Redis { url } => Self::redis_with(url, config),
         }
@@ -114,6 +116,18 @@ impl Rig {
         }
     }
 
+    /// What a load of `key` would have been given at the time of a reading.
+    pub(in crate::store) fn of_key(&self, key: &str, clock: &ClockReading) -> ClockReading {
+        let own = |homes: &Arc<[HomeReading]>| {
+            let partitions = Partitions::new(homes.len().try_into().unwrap());
+            homes[usize::from(partitions.home_of_key(key))].clone()
+        };
+        match clock.homes.as_ref().map(own) {
+            None => clock.clone(),
+            Some(HomeReading { incarnation, seq }) => ClockReading { incarnation, seq, ..clock.clone() },
+        }
+    }
+
     /// By a load that holds no lease.
     pub(in crate::store) async fn try_fill_bytes(
         &self,
@@ -134,7 +148,15 @@ impl Rig {
         payload: &[u8],
     ) -> FillReply {
         let value = stored(names, payload);
-        let fill = Fill { key, value, names, ttl: Duration::from_secs(600), clock, token, learned: None };
+        let fill = Fill {
+            key,
+            value,
+            names,
+            ttl: Duration::from_secs(600),
+            clock: &self.of_key(key, clock),
+            token,
+            learned: None,
+        };
         self.store.fill(fill, far()).await.unwrap()
     }
 
@@ -147,6 +169,7 @@ impl Rig {
         learned: Option<(Bytes, Duration)>,
     ) -> FillReply {
         let (value, ttl) = (stored(names, key.as_bytes()), Duration::from_secs(600));
+        let clock = &self.of_key(key, clock);
         let fill = Fill { key, value, names, ttl, clock, token: Token::new(), learned };
         self.store.fill(fill, far()).await.unwrap()
     }
@@ -199,8 +222,13 @@ impl Rig {
         learned: Option<(Bytes, Duration)>,
     ) -> WriteReply {
         let (value, ttl) = (stored(names, key.as_bytes()), Duration::from_secs(600));
+        let clock = &self.of_key(key, clock);
         let fill = Fill { key, value, names, ttl, clock, token: Token::new(), learned };
-        self.store.write(fill, None, far()).await.unwrap()
+        let mut written = self.store.write(fill, None, far()).await.unwrap();
+        let rest = std::mem::replace(&mut written.rest, Operation::new(&[], Intent::Invalidate));
+        written.drained.removed += self.finish(rest).await;
+        written.drained.pending = 0;
+        written
     }
 
     /// The payload.
@@ -233,6 +261,7 @@ impl Rig {
         while !operation.is_done() {
             removed += self.step(&mut operation).await.removed;
         }
+        self.store.settle(operation);
         removed
     }
 
@@ -242,7 +271,7 @@ impl Rig {
             let mut cursor = Some(0);
             while let Some(at) = cursor {
                 let page = self.store.sweep(pattern, scope, at, far()).await.unwrap();
-                removed += page.drained.removed + self.finish(Operation::rest_of(&page.drained)).await;
+                removed += page.drained.removed + self.finish(page.rest).await;
                 cursor = page.next;
             }
         }

@@ -1,36 +1,69 @@
-//! Removal: of names, of what depends on them, and of what matches a pattern.
+//! Removal: of names, and of what depends on them.
 
-use std::time::Duration;
+use std::collections::BTreeSet;
 
 use super::moment::Now;
 use super::state::State;
 use crate::error::Error;
-use crate::name::{Glob, Name};
+use crate::name::Name;
 use crate::store::rules::Rule;
-use crate::store::{ClosingId, Intent, Removal, SweepReply, SweepScope, too_many_closed};
+use crate::store::{Chunk, ClosingId, Intent, UnvisitedName, VisitReply, too_many_closed};
+
+/// One script that removes: what it may still do, and what it has done.
+pub(super) struct Cascade {
+    seq: u64,
+    now: Now,
+    /// Members that it may still visit.
+    budget: usize,
+    /// The names whose indexes it is emptying, each through the one before.
+    path: Vec<Name>,
+    /// Keys on the path whose entries fall.
+    doomed: BTreeSet<Name>,
+    /// A member was met that is on the path.
+    is_circular: bool,
+    /// Everything on the path is emptied, and members that are on it are given up.
+    ends_circles: bool,
+    /// Entries that have fallen and keep their memberships, with the names of these.
+    buried: Vec<(Name, Box<[Name]>)>,
+    /// Where it has run out of budget, and came to from the name that it was given.
+    deepest: Option<UnvisitedName>,
+    /// Names that are at home here, with several partitions.
+    drained: Vec<Name>,
+    reply: VisitReply,
+}
+
+/// The budget ran out after this member.
+struct CutShort {
+    after: Option<Name>,
+}
+
+impl Cascade {
+    fn left_at(&mut self, name: &Name, after: Option<Name>, spares_entry: bool) {
+        self.reply.left.push(UnvisitedName { name: name.clone(), after, spares_entry });
+        self.reply.left.extend(self.deepest.take());
+    }
+}
 
 impl State {
-    pub(super) fn chunk(&mut self, names: &[Name], intent: Intent, now: Now) -> Result<Removal, Error> {
-        match intent {
-            Intent::Invalidate => Ok(self.invalidate(names, now)),
-            Intent::Close { by, lasts } => self.close(names, by, lasts, now).ok_or_else(too_many_closed),
-            Intent::Open { by } => Ok(self.open(names, by, now)),
+    /// One script of an operation.
+    pub(super) fn take(&mut self, chunk: &Chunk<'_>, now: Now) -> Result<VisitReply, Error> {
+        match chunk.intent {
+            Intent::Invalidate => {}
+            Intent::Close { by, lasts } => {
+                self.end_marks(now);
+                if !self.closings.has_room_for(&chunk.names, by, &self.settings) {
+                    return Err(too_many_closed());
+                }
+                self.closings.close(&chunk.names, by, now.at + lasts, &self.settings);
+            }
+            Intent::Open { by } => {
+                self.open_names(&chunk.names, by, now);
+                if !self.rules.keep(Rule::OpeningFences) {
+                    return Ok(VisitReply::default());
+                }
+            }
         }
-    }
-
-    /// `None`: no room for so many names, and nothing is done.
-    pub(super) fn close(&mut self, names: &[Name], by: ClosingId, lasts: Duration, now: Now) -> Option<Removal> {
-        self.end_marks(now);
-        if !self.closings.has_room_for(names, by, &self.settings) {
-            return None;
-        }
-        self.closings.close(names, by, now.at + lasts, &self.settings);
-        Some(self.invalidate(names, now))
-    }
-
-    pub(super) fn open(&mut self, names: &[Name], by: ClosingId, now: Now) -> Removal {
-        self.open_names(names, by, now);
-        self.invalidate(if self.rules.keep(Rule::OpeningFences) { names } else { &[] }, now)
+        Ok(self.visit(chunk, now))
     }
 
     /// The operation's own marks of these names end, and those of what it has reached through them.
@@ -65,181 +98,225 @@ impl State {
         }
     }
 
-    pub(super) fn invalidate(&mut self, names: &[Name], now: Now) -> Removal {
-        let seq = self.fences.advance(now);
-        let mut budget = self.settings.members_per_chunk;
-        let mut drained = Removal::default();
-        for name in names {
-            if self.rules.keep(Rule::GivenNamesAreFenced) {
-                self.fences.fence(name, seq, now);
-            }
-            if self.remove_or_record(name, &mut budget, now) {
-                drained.count(name.text());
-            }
-            self.push_pending(name);
-        }
-        self.drain(seq, &mut budget, &mut drained, now);
-        self.tidy(0, now);
-        drained
+    /// Fences names, and empties their indexes as far as they are in this partition.
+    pub(super) fn visit(&mut self, chunk: &Chunk<'_>, now: Now) -> VisitReply {
+        let mut cascade = self.cascade(chunk.effort, now);
+        // All at once: no load that begins later has anything of the names that are left.
+        chunk.names.iter().for_each(|name| self.fence_given(name, &cascade));
+        self.visit_all(&chunk.names, chunk.after.clone(), chunk.spares_entries, &mut cascade);
+        self.end_cascade(cascade, &chunk.names)
     }
 
-    /// Every page raises the floor, not the first alone: a load that began between two pages may
-    /// have read an entry that a later page removes, or that expires before its page comes.
-    ///
-    /// A page first goes on with what is pending. If anything is still pending then, the page
-    /// visits no keys, and `next` is the same cursor. So the number of pending names stays bounded.
-    pub(super) fn sweep(&mut self, pattern: &str, scope: SweepScope, cursor: u64, now: Now) -> SweepReply {
-        let seq = self.fences.advance(now);
-        if self.rules.keep(Rule::SweepRaisesTheFloor) {
-            self.fences.raise_floor(seq);
+    pub(super) fn cascade(&mut self, effort: u32, now: Now) -> Cascade {
+        let advances = self.rules.keep(Rule::VisitsAdvanceTheClock);
+        Cascade {
+            seq: if advances { self.fences.advance(now) } else { self.fences.seq() },
+            now,
+            budget: self.settings.members_per_chunk << effort,
+            path: Vec::new(),
+            doomed: BTreeSet::new(),
+            is_circular: false,
+            ends_circles: false,
+            buried: Vec::new(),
+            deepest: None,
+            drained: Vec::new(),
+            reply: VisitReply::default(),
         }
-        let mut budget = self.settings.members_per_chunk;
-        let mut drained = Removal::default();
-        self.drain(seq, &mut budget, &mut drained, now);
-        let mut next = Some(cursor);
-        if self.pending.len() == 0 {
-            let (page, end) = self.page(scope, cursor);
-            next = end;
-            let glob = Glob::new(pattern);
-            for name in page {
-                let matches = name.as_key().is_some_and(|key| glob.matches(key));
-                match scope {
-                    SweepScope::Values if matches => {
-                        self.fences.fence(&name, seq, now);
-                        if self.remove_or_record(&name, &mut budget, now) {
-                            drained.count(name.text());
-                        }
-                        self.push_pending(&name);
-                    }
-                    SweepScope::Dependents if matches && self.rules.keep(Rule::SweepFollowsEntriesThatAreGone) => {
-                        self.push_pending(&name);
-                    }
-                    SweepScope::AllIndexes => self.push_pending(&name),
-                    SweepScope::Values | SweepScope::Dependents => {}
+    }
+
+    pub(super) fn end_cascade(&mut self, cascade: Cascade, names: &[Name]) -> VisitReply {
+        let Cascade { now, drained, mut reply, .. } = cascade;
+        if !self.site.partitions.is_one() {
+            let kept = names.iter().filter(|name| self.indexes.has_members(name)).cloned().collect();
+            reply.encounter = Some(Box::new(self.encounter(drained, kept)));
+        }
+        self.tidy(0, now);
+        reply
+    }
+
+    pub(super) fn raise_floor_to(&mut self, cascade: &Cascade) {
+        self.fences.raise_floor(cascade.seq);
+    }
+
+    fn fence_given(&mut self, name: &Name, cascade: &Cascade) {
+        let is_home = self.site.is_home(name);
+        let rule = if is_home { Rule::GivenNamesAreFenced } else { Rule::VisitedPartitionsAreFenced };
+        if self.rules.keep(rule) {
+            self.fence_by(name, cascade);
+        }
+    }
+
+    pub(super) fn fence_by(&mut self, name: &Name, cascade: &Cascade) {
+        self.fences.fence(name, cascade.seq, cascade.now);
+    }
+
+    /// Empties the indexes of names that are fenced already. After the budget has run out, the
+    /// others are left.
+    pub(super) fn visit_all(
+        &mut self,
+        names: &[Name],
+        mut after: Option<Name>,
+        spares_entries: bool,
+        cascade: &mut Cascade,
+    ) {
+        for (at, name) in names.iter().enumerate() {
+            if let Err(CutShort { after }) = self.visit_given(name, after.take(), spares_entries, cascade) {
+                for name in names[at + 1..].iter().rev() {
+                    cascade.reply.left.push(UnvisitedName {
+                        name: name.clone(),
+                        after: None,
+                        spares_entry: spares_entries,
+                    });
+                }
+                return cascade.left_at(name, after, spares_entries);
+            }
+        }
+    }
+
+    /// Empties the index of a name, and removes its entry after that if it is a key.
+    fn visit_given(
+        &mut self,
+        name: &Name,
+        after: Option<Name>,
+        spares_entry: bool,
+        cascade: &mut Cascade,
+    ) -> Result<(), CutShort> {
+        let falls = !spares_entry && self.entries.get(name).is_some();
+        if falls && cascade.budget == 0 {
+            return Err(CutShort { after });
+        }
+        self.empty(name, after, cascade)?;
+        if falls || cascade.doomed.remove(name) {
+            self.fall(name, cascade);
+        }
+        Ok(())
+    }
+
+    /// Empties an index. What leads back to where the script came from is given up by a second run,
+    /// when nothing else is left of it.
+    fn empty(&mut self, name: &Name, after: Option<Name>, cascade: &mut Cascade) -> Result<(), CutShort> {
+        if self.site.partitions.is_one() && !self.indexes.has_members(name) {
+            return Ok(());
+        }
+        cascade.path.push(name.clone());
+        let mut whole = self.drain(name, after, cascade);
+        let leads_elsewhere = cascade.drained.iter().any(|drained| self.site.marks.any(drained));
+        if whole.is_ok() && std::mem::take(&mut cascade.is_circular) && !leads_elsewhere {
+            cascade.ends_circles = true;
+            whole = self.drain(name, None, cascade);
+            cascade.ends_circles = false;
+            for (key, names) in std::mem::take(&mut cascade.buried) {
+                if !self.is_kept(&key) {
+                    names.iter().for_each(|index| self.indexes.leave(index, &key));
                 }
             }
-            self.drain(seq, &mut budget, &mut drained, now);
         }
-        self.tidy(0, now);
-        SweepReply { next, incarnation: self.fences.incarnation().into(), drained }
+        cascade.path.pop();
+        whole
     }
 
-    pub(super) fn page(&self, scope: SweepScope, cursor: u64) -> (Vec<Name>, Option<u64>) {
-        let count = self.settings.keys_per_page;
-        let page = match scope {
-            SweepScope::Values => self.entries.page(cursor, count),
-            SweepScope::Dependents | SweepScope::AllIndexes => self.indexes.page(cursor, count),
-        };
-        let next = page.last().filter(|_| page.len() == count).map(|(position, _)| *position);
-        (page.into_iter().map(|(_, name)| name).collect(), next)
+    /// Visits the members of an index, each after what depends on it: a membership is the record of
+    /// what is still to be removed through it, whoever goes on with that.
+    fn drain(&mut self, name: &Name, mut after: Option<Name>, cascade: &mut Cascade) -> Result<(), CutShort> {
+        if !self.site.partitions.is_one() && self.site.is_home(name) {
+            cascade.drained.push(name.clone());
+        }
+        while let Some(member) = self.indexes.next_member(name, after.as_ref()) {
+            let is_met = self.entries.get(&member).is_some_and(|entry| entry.depends_on(name))
+                || self.rules.keep(Rule::MembersWithoutEntryCount);
+            if is_met {
+                if cascade.budget == 0 {
+                    return Err(CutShort { after });
+                }
+                cascade.budget -= 1;
+                self.closings.reach(name, &member, &self.settings);
+                if !self.take_member(name, &member, cascade) {
+                    return Err(CutShort { after });
+                }
+            }
+            after = Some(member);
+        }
+        Ok(())
     }
 
-    /// Empties pending indexes, of this invalidation and of earlier unfinished ones, until `budget`
-    /// members were visited. It ends even if there are circles, because every visit takes a
-    /// membership away. Adds what was removed to `drained`, and says what is still pending.
-    pub(super) fn drain(&mut self, seq: u64, budget: &mut usize, drained: &mut Removal, now: Now) {
-        let again = self.rules.keep(Rule::EveryChunkFencesAgain);
-        while let Some(name) = self.pending.last().cloned() {
-            if again {
-                self.fences.fence(&name, seq, now);
+    /// Takes a member out of an index. What depends on it is removed before, because it may have
+    /// been made from what `name` invalidates. That holds whether the member's entry has expired,
+    /// was replaced by one that no longer depends on `name`, or is removed now. The member is
+    /// fenced even if nothing depends on it: a load may have read it a moment ago. `false`: the
+    /// budget has run out.
+    fn take_member(&mut self, name: &Name, member: &Name, cascade: &mut Cascade) -> bool {
+        let falls = self.entries.get(member).is_some_and(|entry| entry.depends_on(name));
+        if self.is_depended_on(member) {
+            if cascade.path.contains(member) {
+                self.meet_again(name, member, falls, cascade);
+                return true;
             }
-            let Some(member) = self.indexes.first_member(&name) else {
-                self.pending.pop();
-                continue;
-            };
-            if *budget == 0 {
-                break;
+            cascade.path.push(member.clone());
+            let whole = self.drain(member, None, cascade);
+            cascade.path.pop();
+            if let Err(CutShort { after }) = whole {
+                let deepest = || UnvisitedName { name: member.clone(), after, spares_entry: true };
+                cascade.deepest.get_or_insert_with(deepest);
+                return false;
             }
-            if self.visit(&name, &member, seq, budget, now) {
-                drained.count(member.text());
-            }
-        }
-        while *budget > 0
-            && self.pending.last().is_none()
-            && let Some((key, names)) = self.pending.pop_leaving()
-        {
-            *budget -= 1;
-            self.leave(&key, &names, budget);
-        }
-        // Between two chunks, loads may begin that read what is still there. Their values may
-        // arrive after the last chunk.
-        if again {
-            for left in self.pending.iter() {
-                self.fences.fence(left, seq, now);
-            }
-        }
-        if !self.rules.keep(Rule::PendingWorkIsKept) {
-            self.pending.clear();
-        }
-        drained.pending = self.pending.len();
-    }
-
-    /// Takes `member` out of the index of `name`, the last pending one. What depends on the member
-    /// is removed as well, because it may have been made from what `name` invalidates. That holds
-    /// whether the member's entry has expired, was replaced by one that no longer depends on
-    /// `name`, or is removed now. The member is fenced even if nothing depends on it: a load may
-    /// have read it a moment ago.
-    fn visit(&mut self, name: &Name, member: &Name, seq: u64, budget: &mut usize, now: Now) -> bool {
-        let entry = self.entries.get(member);
-        // A given key for which there was no budget is a member of its own index.
-        let falls = name == member || entry.is_some_and(|entry| entry.depends_on(name));
-        let present = entry.is_some();
-        *budget -= 1;
-        self.closings.reach(name, member, &self.settings);
-        let removed = falls && self.remove(member, budget, now);
-        self.indexes.leave(name, member);
-        // Pop before pushing what depends on the last member: in a chain as deep as the store, only
-        // one name waits.
-        if !self.indexes.has_members(name) {
-            self.pending.pop();
         }
         if self.rules.keep(Rule::RemovedNamesAreFenced) {
-            self.fences.fence(member, seq, now);
+            self.fences.fence(member, cascade.seq, cascade.now);
         }
-        if present || self.rules.keep(Rule::MembersWithoutEntryCount) {
-            self.push_pending(member);
+        if falls || cascade.doomed.remove(member) {
+            self.fall(member, cascade);
         }
-        removed
+        self.part(name, member, self.is_kept(member), cascade.now);
+        true
     }
 
-    pub(super) fn push_pending(&mut self, name: &Name) {
-        if self.indexes.has_members(name) {
-            self.pending.push(name);
+    /// A member is on the path to itself. It falls when the script has come back to it.
+    fn meet_again(&mut self, name: &Name, member: &Name, falls: bool, cascade: &mut Cascade) {
+        cascade.is_circular = true;
+        if falls {
+            cascade.doomed.insert(member.clone());
+        }
+        if cascade.ends_circles {
+            self.indexes.leave(name, member);
         }
     }
 
-    /// As [`remove`](Self::remove). Without budget the key becomes a member of its own index, so
-    /// that emptying that index removes the entry.
-    fn remove_or_record(&mut self, key: &Name, budget: &mut usize, now: Now) -> bool {
-        if *budget > 0 {
-            return self.remove(key, budget, now);
+    /// Removes the entry of a key, if there is one. It leaves its indexes if nothing is reached
+    /// through them any more: its key is fenced, and the index of its dependents empty.
+    pub(super) fn fall(&mut self, key: &Name, cascade: &mut Cascade) {
+        let Some(entry) = self.entries.remove(key) else { return };
+        if entry.is_live(cascade.now.at) {
+            cascade.reply.removal.count(key.text());
         }
-        if self.entries.get(key).is_some() && self.rules.keep(Rule::KeysLeftAreOnRecord) {
-            self.indexes.join(key, key, now.at, now.at + self.dead_members_stay());
+        let is_kept = self.is_kept(key);
+        entry.names.iter().for_each(|index| self.part(index, key, is_kept, cascade.now));
+        cascade.budget = cascade.budget.saturating_sub(entry.names.len() / self.settings.memberships_per_visit);
+        if is_kept {
+            cascade.buried.push((key.clone(), entry.names));
         }
-        false
     }
 
-    /// Removes the entry of a key, if there is one, with its memberships. Returns whether it was
-    /// alive. The entry may leave its indexes only because every caller fences the key and empties
-    /// the index of its dependents: then nothing is left that is reached through it.
-    pub(super) fn remove(&mut self, key: &Name, budget: &mut usize, now: Now) -> bool {
-        let Some(entry) = self.entries.remove(key) else { return false };
-        self.leave(key, &entry.names, budget);
-        entry.is_live(now.at)
+    fn part(&mut self, index: &Name, member: &Name, is_kept: bool, now: Now) {
+        if is_kept {
+            self.indexes.bury(index, member, now.at, now.at + self.dead_members_stay());
+        } else {
+            self.indexes.leave(index, member);
+        }
     }
 
-    /// Leaves the first of these indexes now, and puts the others on record to be left later. If
-    /// the key has been stored again meanwhile, that entry keeps the memberships it needs.
-    fn leave(&mut self, key: &Name, names: &[Name], budget: &mut usize) {
-        let (first, later) = names.split_at(names.len().min(self.settings.names_left_at_once));
-        let successor = self.entries.get(key).filter(|_| self.rules.keep(Rule::SuccessorsKeepTheirMemberships));
-        for index in first.iter().filter(|index| !successor.is_some_and(|entry| entry.depends_on(index))) {
-            self.indexes.leave(index, key);
-        }
-        *budget = budget.saturating_sub(first.len() / self.settings.memberships_per_visit);
-        if !later.is_empty() {
-            self.pending.push_leaving(key, later);
+    fn is_kept(&self, member: &Name) -> bool {
+        self.rules.keep(Rule::MembershipsOutliveTheirWork) && self.is_depended_on(member)
+    }
+
+    /// Whether anything may depend on a key, here or elsewhere.
+    pub(super) fn is_depended_on(&self, key: &Name) -> bool {
+        self.indexes.has_members(key) || self.site.marks.any(key)
+    }
+
+    /// What was left when a write has emptied the index of its key.
+    pub(super) fn empty_for_write(&mut self, key: &Name, cascade: &mut Cascade) {
+        if let Err(CutShort { after }) = self.empty(key, None, cascade) {
+            cascade.left_at(key, after, true);
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The partition's clock and its fences, which only make sense together.
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 
 use tokio::time::Instant;
 
@@ -9,8 +10,7 @@ use super::size::{ordered, slot, text};
 use crate::config::{MEMORY_FENCES_SHARE, TRAIL_NAMES_MAX};
 use crate::name::Name;
 use crate::store::rules::{Rule, Rules};
-use crate::store::{ClockReading, Refusal};
-use crate::store::{ClockReading, Refusal, TrailPage, TrailPosition};
+use crate::store::{ClockReading, HomeReading, Refusal, TrailPage};
 
 /// Accounted for one fence beside its text: places in two tables.
 const FENCE_BYTES: usize = slot::<(Name, Fence)>() + ordered::<(u64, Name)>();
@@ -19,7 +19,7 @@ const FENCE_BYTES: usize = slot::<(Name, Fence)>() + ordered::<(u64, Name)>();
 /// one name. The floor stands for all fences that were dropped.
 #[derive(Clone)]
 pub(super) struct Fences {
-    incarnation: Box<str>,
+    incarnation: Arc<str>,
     seq: u64,
     floor: u64,
     by_name: HashMap<Name, Fence>,
@@ -101,7 +101,11 @@ impl Fences {
     /// Whether `name` was invalidated after `seq`, as far as is still known: a dropped fence counts
     /// for every name.
     pub(super) fn overtook(&self, name: &Name, seq: u64) -> bool {
-        seq < self.floor || self.by_name.get(name).is_some_and(|fence| fence.seq > seq)
+        seq < self.floor || self.is_fenced_after(name, seq)
+    }
+
+    fn is_fenced_after(&self, name: &Name, seq: u64) -> bool {
+        self.by_name.get(name).is_some_and(|fence| fence.seq > seq)
     }
 
     /// Why a value that was loaded since `reading` and depends on `names` must not be stored.
@@ -116,7 +120,7 @@ impl Fences {
         if foreign {
             return Some(Refusal::ForeignIncarnation);
         }
-        if reading.seq < self.floor {
+        if reading.seq < self.floor && self.rules.keep(Rule::TheFloorIsChecked) {
             return Some(Refusal::BelowFloor);
         }
         // Only for this long are members that died during a load sure to be in their indexes.
@@ -128,7 +132,19 @@ impl Fences {
         if self.reaped.is_some_and(|(seq, at)| now.at < at && reading.seq < seq) {
             return Some(Refusal::TooOld);
         }
-        names.any(|name| self.overtook(name, reading.seq)).then_some(Refusal::Fenced)
+        names.any(|name| self.is_fenced_after(name, reading.seq)).then_some(Refusal::Fenced)
+    }
+
+    /// Why a load since `reading` must not register at the home of `names`.
+    pub(super) fn refusal_of_registration(&self, reading: &HomeReading, names: &[Name]) -> Option<Refusal> {
+        if reading.incarnation != self.incarnation && self.rules.keep(Rule::HomesCheckTheIncarnation) {
+            return Some(Refusal::ForeignIncarnation);
+        }
+        if reading.seq < self.floor && self.rules.keep(Rule::TheFloorIsChecked) {
+            return Some(Refusal::BelowFloor);
+        }
+        let is_fenced = names.iter().any(|name| self.is_fenced_after(name, reading.seq));
+        (is_fenced && self.rules.keep(Rule::HomesCheckFences)).then_some(Refusal::Fenced)
     }
 
     /// Drops fences that are old or too many, oldest first.
@@ -148,16 +164,20 @@ impl Fences {
         }
     }
 
-    pub(super) fn incarnation(&self) -> &str {
-        &self.incarnation
-    }
-
     /// The names that were fenced after `seq`.
     pub(super) fn since(&self, seq: u64) -> TrailPage {
         let mut after = self.by_age.iter().rev().take_while(|(fence, _)| *fence > seq).map(|(_, name)| name.clone());
         let names: Vec<Name> = after.by_ref().take(TRAIL_NAMES_MAX).collect();
-        let position = TrailPosition { incarnation: self.incarnation.clone(), seq: self.seq };
-        TrailPage { position, floor: self.floor, has_more: after.next().is_some(), names }
+        let (incarnation, has_more) = (self.incarnation.clone(), after.next().is_some());
+        TrailPage { incarnation, seq: self.seq, floor: self.floor, names, has_more }
+    }
+
+    pub(super) fn incarnation(&self) -> Arc<str> {
+        self.incarnation.clone()
+    }
+
+    pub(super) fn seq(&self) -> u64 {
+        self.seq
     }
 
     pub(super) fn floor(&self) -> u64 {
@@ -166,6 +186,11 @@ impl Fences {
 
     pub(super) fn of(&self, name: &Name) -> Option<u64> {
         self.by_name.get(name).map(|fence| fence.seq)
+    }
+
+    /// When a name was fenced last: the floor fences every name.
+    pub(super) fn last_fence(&self, name: &Name) -> u64 {
+        self.of(name).unwrap_or(self.floor)
     }
 
     fn drop_fence(&mut self, name: &Name) {

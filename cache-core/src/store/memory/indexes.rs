@@ -1,6 +1,7 @@
 //! The indexes: for every tag and every key, the keys of the entries that depend on it.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::Bound;
 
 use tokio::time::Instant;
 
@@ -37,7 +38,7 @@ pub(super) struct Indexes {
 #[derive(Clone)]
 struct Index {
     position: u64,
-    /// Ordered, so that a drained index is drained in the same order everywhere.
+    /// Ordered, so that who empties it goes on where the last script ended.
     members: BTreeMap<Name, Membership>,
 }
 
@@ -105,8 +106,26 @@ impl Indexes {
         self.by_name.contains_key(index)
     }
 
-    pub(super) fn first_member(&self, index: &Name) -> Option<Name> {
-        self.by_name.get(index)?.members.first_key_value().map(|(member, _)| member.clone())
+    /// The first member of an index after another one.
+    pub(super) fn next_member(&self, index: &Name, after: Option<&Name>) -> Option<Name> {
+        let members = &self.by_name.get(index)?.members;
+        match after {
+            None => members.first_key_value().map(|(member, _)| member.clone()),
+            Some(after) => {
+                let mut later = members.range::<Name, _>((Bound::Excluded(after), Bound::Unbounded));
+                later.next().map(|(member, _)| member.clone())
+            }
+        }
+    }
+
+    /// When the last member of an index ends.
+    pub(super) fn last_end(&self, index: &Name) -> Option<Instant> {
+        self.by_name.get(index)?.members.values().map(|membership| membership.dead_at).max()
+    }
+
+    /// The names that have members.
+    pub(super) fn names(&self) -> impl Iterator<Item = &Name> {
+        self.by_position.values()
     }
 
     /// The members of an index in order, from a place on.

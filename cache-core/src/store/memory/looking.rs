@@ -3,7 +3,7 @@
 use super::moment::Now;
 use super::state::State;
 use crate::clock::millis;
-use crate::config::{EXPLAIN_DEPENDENTS_MAX, EXPLAIN_NAMES_MAX, LIST_KEYS_PER_PAGE, PREVIEW_PENDING_MAX};
+use crate::config::{EXPLAIN_DEPENDENTS_MAX, EXPLAIN_NAMES_MAX, LIST_KEYS_PER_PAGE};
 use crate::name::{Glob, Name};
 use crate::store::{Catalogue, CataloguePage, KeyFacts, LeaseFacts, Look, NameFacts, Sight, SweepScope};
 
@@ -41,10 +41,8 @@ impl State {
     pub(super) fn look(&self, look: Look<'_>, now: Now) -> Sight {
         let mut sight = Sight::default();
         match look {
-            Look::Pending => {
-                sight.leads.extend(self.pending.iter().take(PREVIEW_PENDING_MAX).cloned());
-                sight.next = self.pending.iter().nth(PREVIEW_PENDING_MAX).map(|_| (0, 0));
-            }
+            // What an operation has left is met through its own names.
+            Look::Pending => {}
             Look::Given(names) => {
                 for (place, name) in names.iter().enumerate() {
                     self.fall_if_there(&mut sight, name, place, now);
@@ -112,7 +110,7 @@ impl State {
     }
 
     fn lead(&self, sight: &mut Sight, name: &Name) {
-        if self.indexes.has_members(name) {
+        if self.is_depended_on(name) {
             sight.leads.push(name.clone());
         }
     }

@@ -51,8 +51,9 @@ struct Program {
     reached_max: usize,
     /// How many entries and members one operation collects and reaps.
     reaped_per_operation: usize,
-    /// How many of a removed entry's names are left at once.
-    names_left_at_once: usize,
+    /// How many members one chunk visits, and how many names of a removed entry weigh as much.
+    members_per_chunk: usize,
+    memberships_per_visit: usize,
 }
 
 const PROGRAM: Program = Program {
@@ -73,7 +74,8 @@ const PROGRAM: Program = Program {
     rests_on_marks: false,
     reached_max: 16,
     reaped_per_operation: 16,
-    names_left_at_once: 16,
+    members_per_chunk: 1,
+    memberships_per_visit: 16,
 };
 
 #[derive(Debug, Default)]
@@ -144,10 +146,7 @@ fn each_rule_is_needed() {
         (GivenNamesAreFenced, "a tag and its cascade"),
         (RemovedNamesAreFenced, "a tag and its cascade"),
         (FillChecksEveryName, "a tag and its cascade"),
-        (EveryChunkFencesAgain, "refresh between two chunks"),
-        (PendingWorkIsKept, "a crashed invalidation"),
-        (KeysLeftAreOnRecord, "more keys than a chunk has budget for"),
-        (SuccessorsKeepTheirMemberships, "an entry with many names, stored again while they are left"),
+        (VisitsAdvanceTheClock, "a tag and its cascade"),
         (DroppedFencesRaiseTheFloor, "dropped fences"),
         (IncarnationIsChecked, "a lost clock"),
         (MembersWithoutEntryCount, "entries that expire"),

@@ -5,8 +5,9 @@ use std::time::Duration;
 use crate::clock::Instant;
 use crate::config::{
     CLOSED_NAMES_MAX, Config, FENCES_MAX, INVALIDATE_MEMBERS_PER_CHUNK, MEMORY_MEMBERSHIPS_PER_VISIT,
-    MEMORY_NAMES_LEFT_AT_ONCE, MEMORY_REAPED_PER_OPERATION, REACHED_NAMES_MAX, SWEEP_KEYS_PER_PAGE,
+    MEMORY_REAPED_PER_OPERATION, REACHED_NAMES_MAX, SWEEP_KEYS_PER_PAGE,
 };
+use crate::store::Partitions;
 
 /// The moment of an operation.
 #[derive(Clone, Copy, Debug)]
@@ -29,14 +30,14 @@ pub(super) struct Settings {
     pub(super) keys_per_page: usize,
     pub(super) reaped_per_operation: usize,
     pub(super) memberships_per_visit: usize,
-    pub(super) names_left_at_once: usize,
 }
 
 impl Settings {
-    pub(super) fn new(config: &Config) -> Self {
+    /// Of one of so many partitions.
+    pub(super) fn new(config: &Config, partitions: Partitions) -> Self {
         Self {
             fence_retention: config.fence_retention,
-            bytes_max: config.memory_bytes_max,
+            bytes_max: config.memory_bytes_max / usize::from(partitions.count()),
             fences_max: FENCES_MAX,
             marks_max: CLOSED_NAMES_MAX,
             reached_max: REACHED_NAMES_MAX,
@@ -44,7 +45,6 @@ impl Settings {
             keys_per_page: SWEEP_KEYS_PER_PAGE,
             reaped_per_operation: MEMORY_REAPED_PER_OPERATION,
             memberships_per_visit: MEMORY_MEMBERSHIPS_PER_VISIT,
-            names_left_at_once: MEMORY_NAMES_LEFT_AT_ONCE,
         }
     }
 }

@@ -2,19 +2,25 @@
 
 use super::MemoryStore;
 use crate::name::Name;
-use crate::store::Remains;
+use crate::store::{Partitions, Remains};
 
 impl MemoryStore {
+    pub(in crate::store) fn partitions(&self) -> Partitions {
+        self.partitions
+    }
+
     /// Removes the value as if it had expired: its memberships stay.
     pub(in crate::store) fn lose_entry(&self, key: &str) {
         let key = Name::key(key).unwrap();
-        self.write_state(&mut Remains::default()).entries.remove(&key).expect("there is an entry to lose");
+        self.write_state(self.partitions.home(&key), &mut Remains::default())
+            .entries
+            .remove(&key)
+            .expect("there is an entry to lose");
     }
 
-    /// The number of indexes and pending names.
+    /// The number of indexes.
     pub(in crate::store) fn bookkeeping(&self) -> usize {
         let mut remains = Remains::default();
-        let state = self.write_state(&mut remains);
-        state.indexes.len() + state.pending.len() as usize
+        (0..self.partitions.count()).map(|number| self.write_state(number, &mut remains).indexes.len()).sum()
     }
 }

@@ -1,7 +1,7 @@
 //! The partition as a pure state machine. It holds no lock, no clock and no randomness, so that
 //! every interleaving can be tried.
 
-use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -13,43 +13,48 @@ use super::indexes::Indexes;
 use super::learned::LearnedTable;
 use super::leases::{LeaseRecord, Leases};
 use super::moment::{Now, Settings};
+use super::site::Site;
 use crate::config::{LEARNED_TTL_MAX, MEMORY_LEARNED_SHARE};
 use crate::entry::Version;
 use crate::name::Name;
 use crate::observe::MemoryUse;
 use crate::store::rules::{Rule, Rules};
 use crate::store::{
-    ClockReading, ClosingId, Fill, FillReply, IfPresent, LeaseReply, LeaseRequest, Recall, Refusal, Removal, Token,
-    WriteReply,
+    ClockReading, ClosingId, Fill, FillReply, IfPresent, LeaseReply, LeaseRequest, Recall, Refusal, Token, VisitReply,
 };
 
 #[derive(Clone)]
 pub(super) struct State {
     pub(super) settings: Settings,
     pub(super) rules: Rules,
+    pub(super) site: Site,
     pub(super) fences: Fences,
     pub(super) closings: Closings,
     pub(super) leases: Leases,
     pub(super) entries: Entries,
     pub(super) indexes: Indexes,
-    pub(super) pending: Pending,
     pub(super) learned: LearnedTable,
     pub(super) evictions: u64,
 }
 
 impl State {
+    #[cfg(test)]
+    pub(super) fn new(settings: Settings, rules: Rules, incarnation: u128, now: Now) -> Self {
+        Self::at(Site::alone(), settings, rules, incarnation, now)
+    }
+
     /// An empty partition. `incarnation` must be new each time, or readings from before a loss of
     /// the clock would count after it.
-    pub(super) fn new(settings: Settings, rules: Rules, incarnation: u128, now: Now) -> Self {
+    pub(super) fn at(site: Site, settings: Settings, rules: Rules, incarnation: u128, now: Now) -> Self {
         Self {
             settings,
             rules,
+            site,
             fences: Fences::new(incarnation, now, rules),
             closings: Closings::new(rules),
             leases: Leases::default(),
             entries: Entries::default(),
             indexes: Indexes::default(),
-            pending: Pending::default(),
             learned: LearnedTable::default(),
             evictions: 0,
         }
@@ -116,7 +121,7 @@ impl State {
             return;
         }
         if let Some(entry) = self.entries.remove(key)
-            && !self.indexes.has_members(key)
+            && !self.is_depended_on(key)
         {
             entry.names.iter().for_each(|index| self.indexes.leave(index, key));
         }
@@ -134,12 +139,14 @@ impl State {
         held.filter(|_| !self.closings.close_any(std::iter::once(key), None))
     }
 
-    pub(super) fn fill(&mut self, key: &Name, fill: &Fill<'_>, now: Now) -> FillReply {
+    /// `registered`: the foreign homes at which the load has registered, each with its incarnation.
+    pub(super) fn fill(&mut self, key: &Name, fill: &Fill<'_>, registered: &[(u16, Arc<str>)], now: Now) -> FillReply {
         self.leases.release(key, fill.token);
         self.end_marks(now);
         let dependencies = if self.rules.keep(Rule::FillChecksEveryName) { fill.names } else { &[] };
         let reply = match self.refusal(key, dependencies, fill.clock, None, now) {
             Some(refusal) => FillReply::Refused(refusal),
+            None if !self.has_adopted(registered) => FillReply::Refused(Refusal::ForeignIncarnation),
             None => {
                 self.store(key, fill, now);
                 FillReply::Stored
@@ -149,26 +156,32 @@ impl State {
         reply
     }
 
-    pub(super) fn write(&mut self, key: &Name, fill: &Fill<'_>, opens: Option<ClosingId>, now: Now) -> WriteReply {
+    /// `homes`: as for a fill, or why one of them has refused the registration.
+    pub(super) fn write(
+        &mut self,
+        key: &Name,
+        fill: &Fill<'_>,
+        homes: Result<&[(u16, Arc<str>)], Refusal>,
+        opens: Option<ClosingId>,
+        now: Now,
+    ) -> (FillReply, VisitReply) {
         self.leases.release(key, fill.token);
         self.end_marks(now);
         // Check against the fences as they were: the fence set below is this write's own.
         let dependencies = if self.rules.keep(Rule::WriteChecksEveryName) { fill.names } else { &[] };
-        let refusal = self.refusal(key, dependencies, fill.clock, opens, now);
+        let refusal = self.refusal(key, dependencies, fill.clock, opens, now).or_else(|| match homes {
+            Ok(registered) => (!self.has_adopted(registered)).then_some(Refusal::ForeignIncarnation),
+            Err(refusal) => Some(refusal),
+        });
         if let Some(by) = opens {
             self.open_names(std::slice::from_ref(key), by, now);
         }
-        let seq = self.fences.advance(now);
+        let mut cascade = self.cascade(0, now);
         if self.rules.keep(Rule::WriteFencesItsKey) {
-            self.fences.fence(key, seq, now);
+            self.fence_by(key, &cascade);
         }
-        let mut budget = self.settings.members_per_chunk;
-        let mut drained = Removal::default();
-        if self.remove(key, &mut budget, now) {
-            drained.count(key.text());
-        }
-        self.push_pending(key);
-        self.drain(seq, &mut budget, &mut drained, now);
+        self.empty_for_write(key, &mut cascade);
+        self.fall(key, &mut cascade);
         let reply = match refusal {
             Some(refusal) => FillReply::Refused(refusal),
             None => {
@@ -176,8 +189,9 @@ impl State {
                 FillReply::Stored
             }
         };
+        let visited = self.end_cascade(cascade, std::slice::from_ref(key));
         self.tidy(fill.names.len(), now);
-        WriteReply { fill: reply, drained }
+        (reply, visited)
     }
 
     fn refusal(
@@ -208,7 +222,7 @@ impl State {
         // the replaced entry, and be reached through these memberships alone. They are dead then,
         // and are reaped.
         if let Some(replaced) = self.entries.get(key)
-            && !self.indexes.has_members(key)
+            && !self.is_depended_on(key)
         {
             for index in replaced.names.iter().filter(|index| names.binary_search(index).is_err()) {
                 self.indexes.leave(index, key);
@@ -241,7 +255,7 @@ impl State {
             + self.fences.bytes()
             + self.closings.bytes()
             + self.leases.bytes()
-            + self.pending.bytes()
+            + self.site.marks.bytes()
             + self.learned.bytes()
     }
 }
@@ -258,7 +272,7 @@ impl State {
         self.closings.check(&self.settings);
     }
 
-    /// An entry, and a name of it that does not lead to it.
+    /// An entry, and a name of it that does not lead to it here.
     pub(super) fn missing_membership(&self) -> Option<(&Name, &Name)> {
         let memberships = self.entries.iter().flat_map(|(key, entry)| entry.names.iter().map(move |name| (name, key)));
         memberships.into_iter().find(|(index, key)| !self.indexes.is_member(index, key))
@@ -270,66 +284,5 @@ impl State {
         for index in &entry.names {
             self.indexes.bury(index, key, now.at, now.at + self.dead_members_stay());
         }
-    }
-}
-
-/// Names whose indexes are to be emptied, and memberships to be ended, for invalidations whose
-/// client may be gone.
-///
-/// Last in, first out: a cascade goes into depth first, so the list does not grow with the width of
-/// the cascade.
-#[derive(Clone, Default)]
-pub(super) struct Pending {
-    stack: Vec<Name>,
-    members: BTreeSet<Name>,
-    /// Memberships that removed entries have still to leave.
-    leaving: Vec<(Name, Box<[Name]>)>,
-}
-
-impl Pending {
-    pub(super) fn push(&mut self, name: &Name) {
-        if self.members.insert(name.clone()) {
-            self.stack.push(name.clone());
-        }
-    }
-
-    pub(super) fn last(&self) -> Option<&Name> {
-        self.stack.last()
-    }
-
-    pub(super) fn pop(&mut self) {
-        if let Some(name) = self.stack.pop() {
-            self.members.remove(&name);
-        }
-    }
-
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Name> {
-        self.stack.iter()
-    }
-
-    pub(super) fn push_leaving(&mut self, key: &Name, names: &[Name]) {
-        self.leaving.push((key.clone(), names.into()));
-    }
-
-    pub(super) fn pop_leaving(&mut self) -> Option<(Name, Box<[Name]>)> {
-        self.leaving.pop()
-    }
-
-    #[cfg(test)]
-    pub(super) fn leaving(&self) -> impl Iterator<Item = &(Name, Box<[Name]>)> {
-        self.leaving.iter()
-    }
-
-    pub(super) fn clear(&mut self) {
-        *self = Self::default();
-    }
-
-    pub(super) fn len(&self) -> u64 {
-        (self.stack.len() + self.leaving.len()) as u64
-    }
-
-    fn bytes(&self) -> usize {
-        let leaving: usize = self.leaving.iter().map(|(_, names)| 1 + names.len()).sum();
-        (self.stack.len() * 4 + leaving) * size_of::<Name>()
     }
 }

@@ -9,9 +9,11 @@ use super::moment::{Now, Settings};
 use super::state::State;
 use crate::config::Config;
 use crate::name::Name;
+use crate::store::Partitions;
 use crate::store::rules::Rules;
 use crate::store::{
-    ClockReading, Fill, FillReply, IfPresent, LeaseReply, LeaseRequest, Recall, Removal, SweepScope, Token, WriteReply,
+    ClockReading, Fill, FillReply, IfPresent, Intent, LeaseReply, LeaseRequest, Operation, Recall, Removal, SweepScope,
+    Token, WriteReply,
 };
 
 mod bounds;
@@ -53,7 +55,7 @@ impl Partition {
     }
 
     fn with(change: impl FnOnce(&mut Settings)) -> Self {
-        let mut settings = Settings::new(&Config::default());
+        let mut settings = Settings::new(&Config::default(), Partitions::ONE);
         change(&mut settings);
         let now = Now { at: Instant::now(), wall_us: 1_000_000_000 };
         Self { state: State::new(settings, Rules::default(), 1, now), now, tokens: 0 }
@@ -103,7 +105,7 @@ impl Partition {
             token: load.token,
             learned: None,
         };
-        let reply = self.state.fill(&key(&load.key), &fill, self.now);
+        let reply = self.state.fill(&key(&load.key), &fill, &[], self.now);
         self.check();
         reply
     }
@@ -126,42 +128,53 @@ impl Partition {
         self.tokens += 1;
         let (value, token) = (Bytes::from(logical.to_owned()), Token(self.tokens));
         let fill = Fill { key: logical, value, names: &sorted(names), ttl: TTL, clock, token, learned: None };
-        let written = self.state.write(&key(logical), &fill, None, self.now);
+        let (fill, visited) = self.state.write(&key(logical), &fill, Ok(&[]), None, self.now);
         self.check();
-        written
+        let (rest, drained) = Operation::rest_of(visited);
+        WriteReply { fill, drained, rest }
     }
 
+    fn step(&mut self, operation: &mut Operation<'_>) -> Removal {
+        let Some(chunk) = operation.next_chunk(0) else { return Removal::default() };
+        let reply = self.state.take(&chunk, self.now).expect("room for what is closed");
+        self.check();
+        operation.take_in(&chunk, reply)
+    }
+
+    /// The first step of an invalidation whose client sends no other.
     fn chunk(&mut self, names: &[Name]) -> Removal {
-        let drained = self.state.invalidate(names, self.now);
-        self.check();
-        drained
+        self.step(&mut Operation::new(names, Intent::Invalidate))
     }
 
-    /// Goes on until nothing is pending. Returns how many live entries were removed.
+    /// Goes on until nothing is left. Returns how many live entries were removed.
     fn invalidate(&mut self, names: &[Name]) -> u64 {
-        let mut drained = self.chunk(names);
-        let mut removed = drained.removed;
-        while drained.pending > 0 {
-            drained = self.chunk(&[]);
-            removed += drained.removed;
+        self.finish(Operation::new(names, Intent::Invalidate))
+    }
+
+    fn finish(&mut self, mut operation: Operation<'_>) -> u64 {
+        let mut removed = 0;
+        while !operation.is_done() {
+            removed += self.step(&mut operation).removed;
         }
         removed
     }
 
-    fn page(&mut self, pattern: &str, scope: SweepScope, cursor: u64) -> (Option<u64>, u64) {
-        let reply = self.state.sweep(pattern, scope, cursor, self.now);
+    /// Where the next page begins, how many entries this one has removed, and what it has left.
+    fn page(&mut self, pattern: &str, scope: SweepScope, cursor: u64) -> (Option<u64>, u64, Operation<'static>) {
+        let (_, next, visited) = self.state.sweep(pattern, scope, cursor, self.now);
         self.check();
-        (reply.next, reply.drained.removed)
+        let (rest, removal) = Operation::rest_of(visited);
+        (next, removal.removed, rest)
     }
 
-    /// The whole walk of one scope, and what it leaves pending.
+    /// The whole walk of one scope.
     fn sweep(&mut self, pattern: &str, scope: SweepScope) -> u64 {
-        let (mut next, mut removed) = self.page(pattern, scope, 0);
+        let (mut next, mut removed) = (Some(0), 0);
         while let Some(cursor) = next {
-            let (further, more) = self.page(pattern, scope, cursor);
-            (next, removed) = (further, removed + more);
+            let (further, more, rest) = self.page(pattern, scope, cursor);
+            (next, removed) = (further, removed + more + self.finish(rest));
         }
-        removed + self.invalidate(&[])
+        removed
     }
 
     fn has(&self, logical: &str) -> bool {

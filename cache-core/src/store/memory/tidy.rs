@@ -72,6 +72,9 @@ impl State {
         }
         let counts = self.rules.keep(Rule::EntriesCountAsDependents);
         let is_there = |member: &Name| counts && self.entries.get(member).is_some();
+        if self.site.marks.any(member) && self.rules.keep(Rule::MarksKeepMembers) {
+            return true;
+        }
         self.rules.keep(Rule::DependedOnMembersStay)
             && self.indexes.is_depended_on(member, dead_since, is_there, MEMORY_DEPENDENTS_LOOKED_AT)
     }
@@ -92,7 +95,7 @@ impl State {
         if entry.names.is_empty() {
             return; // nothing was reached through it
         }
-        if self.indexes.has_members(key) {
+        if self.is_depended_on(key) {
             let due = now.at + self.dead_members_stay();
             for index in &entry.names {
                 self.indexes.bury(index, key, now.at, due);
@@ -114,7 +117,6 @@ impl State {
         let seq = self.fences.advance(now);
         self.fences.raise_floor(seq);
         self.indexes = Default::default();
-        self.pending.clear();
         self.leases = Default::default();
         self.learned = Default::default();
     }

@@ -29,12 +29,12 @@ impl RedisStore {
         Ok(KeyFacts { physical_key: Some(physical_key), ..reply::facts(&reply)? })
     }
 
-    pub(super) async fn fenced_since(&self, seq: u64, until: Instant) -> Result<TrailPage, Error> {
+    pub(super) async fn fences_since(&self, seq: u64, until: Instant) -> Result<TrailPage, Error> {
         let (clock, seq, most) = (self.layout.clock(), seq.max(1).to_string(), TRAIL_NAMES_MAX.to_string());
         let args = [seq.as_bytes(), most.as_bytes()];
         let reply = self.pool.run(&scripts::FOLLOWED, StripeKey::new(&clock), &[&clock], &args, until).await?;
         let page = reply::trail(&reply)?;
-        self.losses.saw(page.position.seq);
+        self.losses.saw(page.seq);
         Ok(page)
     }
 

@@ -11,8 +11,8 @@ use crate::error::{Error, ErrorKind};
 use crate::name::Name;
 use crate::store::redis::resp::Reply;
 use crate::store::{
-    CataloguePage, ClockReading, FillReply, KeyFacts, LeaseFacts, LeaseReply, NameFacts, Refusal, Removal, Sight,
-    SweepReply, TrailPage, TrailPosition, WriteReply,
+    CataloguePage, ClockReading, FillReply, KeyFacts, LeaseFacts, LeaseReply, NameFacts, Operation, Refusal, Removal,
+    Sight, SweepReply, TrailPage, WriteReply,
 };
 
 pub(super) fn value(reply: Reply) -> Result<Option<Bytes>, Error> {
@@ -103,7 +103,12 @@ fn verdict(text: Option<&str>) -> Result<FillReply, Error> {
 
 pub(super) fn written(reply: &Reply) -> Result<WriteReply, Error> {
     let [verdict, drained @ ..] = array(reply)? else { return Err(unexpected()) };
-    Ok(WriteReply { fill: self::verdict(verdict.text())?, drained: removal(drained)? })
+    Ok(write_reply(self::verdict(verdict.text())?, removal(drained)?))
+}
+
+pub(super) fn write_reply(fill: FillReply, drained: Removal) -> WriteReply {
+    let (rest, drained) = Operation::rest_of(drained.into());
+    WriteReply { fill, drained, rest }
 }
 
 pub(super) fn drained(reply: &Reply) -> Result<Removal, Error> {
@@ -132,7 +137,8 @@ pub(super) fn sweep(reply: &Reply) -> Result<SweepReply, Error> {
     let [cursor, incarnation, drained @ ..] = array(reply)? else { return Err(unexpected()) };
     let cursor: u64 = text(Some(cursor))?.parse().map_err(|_| unexpected())?;
     let incarnation = text(Some(incarnation))?.into();
-    Ok(SweepReply { next: (cursor != 0).then_some(cursor), incarnation, drained: removal(drained)? })
+    let (rest, drained) = Operation::rest_of(removal(drained)?.into());
+    Ok(SweepReply { next: (cursor != 0).then_some(cursor), began: 0, incarnation, drained, rest })
 }
 
 /// The answer to `SCAN`; `name` reads a physical key.
@@ -171,11 +177,11 @@ pub(super) fn sight(reply: &Reply) -> Result<Sight, Error> {
 /// See `followed.lua`.
 pub(super) fn trail(reply: &Reply) -> Result<TrailPage, Error> {
     let [incarnation, seq, floor, more, names @ ..] = array(reply)? else { return Err(unexpected()) };
-    let position = TrailPosition { incarnation: text(Some(incarnation))?.into(), seq: number(text(Some(seq))?)? };
+    let (incarnation, seq) = (text(Some(incarnation))?.into(), number(text(Some(seq))?)?);
     let parsed: Vec<Name> = names.iter().filter_map(|name| Name::parse(name.text()?)).collect();
     // A name that cannot be read is one that is not told.
     let has_more = integer(more)? > 0 || parsed.len() < names.len();
-    Ok(TrailPage { position, floor: number(text(Some(floor))?)?, names: parsed, has_more })
+    Ok(TrailPage { incarnation, seq, floor: number(text(Some(floor))?)?, names: parsed, has_more })
 }
 
 /// See `explain.lua`.

@@ -1,14 +1,16 @@
 //! A process that closes names around the COMMIT of a change.
 
-use super::process::{Frame, Progress, TTL, key};
+use std::hash::Hash;
+
+use super::process::{Frame, Progress, TTL, key, nothing_left};
 use super::world::World;
 use crate::name::Name;
-use crate::store::ClosingId;
+use crate::store::{Chunk, ClosingId, Intent, Operation};
 
 /// A change whose names are closed around it.
-#[derive(Clone, Debug, Hash)]
+#[derive(Clone, Debug)]
 pub(super) struct Closing {
-    pub(super) names: Vec<Name>,
+    pub(super) names: &'static [Name],
     pub(super) by: ClosingId,
     stage: Stage,
     /// The marks are there, as far as the process knows. Then nothing old is read from the COMMIT
@@ -17,6 +19,8 @@ pub(super) struct Closing {
     /// It begins only if another operation has something closed. What a finished one has removed
     /// leads to nothing.
     overlaps: bool,
+    /// What is left of closing, or of opening.
+    pub(super) operation: Operation<'static>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -29,12 +33,17 @@ enum Stage {
 }
 
 impl Closing {
-    pub(super) fn new(names: Vec<Name>, by: ClosingId) -> Self {
-        Self { names, by, stage: Stage::Close, is_marked: false, overlaps: false }
+    pub(super) fn new(names: &'static [Name], by: ClosingId) -> Self {
+        Self { names, by, stage: Stage::Close, is_marked: false, overlaps: false, operation: nothing_left() }
     }
 
-    pub(super) fn overlapping(names: Vec<Name>, by: ClosingId) -> Self {
+    pub(super) fn overlapping(names: &'static [Name], by: ClosingId) -> Self {
         Self { overlaps: true, ..Self::new(names, by) }
+    }
+
+    /// All that tells it from another one.
+    pub(super) fn parts(&self) -> impl Hash {
+        (self.names, self.by, self.stage, self.is_marked, self.operation.clone())
     }
 
     /// Whether a crash now makes a difference.
@@ -45,25 +54,30 @@ impl Closing {
 
 impl World {
     pub(super) fn step_closing(&mut self, mut closing: Closing) -> (String, Progress) {
-        let (what, pending) = match closing.stage {
+        let what = match closing.stage {
             Stage::Close if closing.overlaps && self.state.closings.len() == 0 => {
                 return ("has nothing to overlap with".to_owned(), Progress::Done);
             }
             Stage::Close => {
                 closing.is_marked = true;
-                let closed = self.state.close(&closing.names, closing.by, TTL, self.now).expect("room");
-                ("closes", closed.pending)
+                closing.operation = Operation::new(closing.names, Intent::Close { by: closing.by, lasts: TTL });
+                "closes"
             }
-            Stage::Closing => ("goes on to close", self.state.invalidate(&[], self.now).pending),
+            Stage::Closing => "goes on to close",
             Stage::Commit => {
                 self.versions[0] += 1;
                 self.committed(0, closing.is_marked);
                 closing.stage = Stage::Open { version: self.versions[0] };
                 return ("commits".to_owned(), Progress::Closing(closing));
             }
-            Stage::Open { .. } => ("opens", self.state.open(&closing.names, closing.by, self.now).pending),
-            Stage::Opening { .. } => ("goes on to open", self.state.invalidate(&[], self.now).pending),
+            Stage::Open { .. } => {
+                closing.operation = Operation::new(closing.names, Intent::Open { by: closing.by });
+                "opens"
+            }
+            Stage::Opening { .. } => "goes on to open",
         };
+        self.take_step(&mut closing.operation);
+        let pending = closing.operation.left();
         let what = format!("{what}, {pending} pending");
         closing.stage = match closing.stage {
             Stage::Open { version } | Stage::Opening { version } if pending == 0 => {
@@ -89,10 +103,14 @@ impl World {
 
     /// One chunk of closing the key that a process is about to write.
     pub(super) fn step_closing_of_write(&mut self, mut frame: Frame, by: ClosingId) -> (String, Progress) {
-        let pending = match frame.is_marked {
-            false => self.state.close(&[key(frame.key)], by, TTL, self.now).expect("room").pending,
-            true => self.state.invalidate(&[], self.now).pending,
-        };
+        if !frame.is_marked {
+            let given = Chunk::of_given(0, vec![key(frame.key)].into(), Intent::Close { by, lasts: TTL });
+            let visited = self.state.take(&given, self.now).expect("room");
+            frame.closing = Operation::rest_of(visited).0;
+        } else {
+            self.take_step(&mut frame.closing);
+        }
+        let pending = frame.closing.left();
         (frame.is_marked, frame.is_closed) = (true, pending == 0);
         (format!("closes {} to write it, {pending} pending", frame.key), Progress::Writing(frame))
     }

@@ -5,7 +5,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use tokio::time::Instant;
 
-use super::process::{Frame, Progress};
+use super::process::{Frame, Invalidating, Progress};
 use super::world::World;
 use crate::store::{ClockReading, SweepScope};
 
@@ -113,8 +113,6 @@ impl Digest {
             self.add((index, member));
             self.time(due);
         }
-        self.add(world.state.pending.iter().collect::<Vec<_>>());
-        self.add(world.state.pending.leaving().collect::<Vec<_>>());
     }
 
     fn progress(&mut self, progress: &Progress, world: &World) {
@@ -124,8 +122,8 @@ impl Digest {
                 self.add((1, frames.len()));
                 frames.iter().for_each(|frame| self.frame(frame));
             }
-            Progress::Invalidating { names, began, walk } => {
-                self.add((2, names, began));
+            Progress::Invalidating(Invalidating { began, operation, walk }) => {
+                self.add((2, operation, began));
                 if let Some(walk) = walk {
                     // How much of the walk is left, whatever the positions are.
                     let state = &world.state;
@@ -141,13 +139,13 @@ impl Digest {
                 self.add(3);
                 self.frame(frame);
             }
-            Progress::Closing(closing) => self.add((5, closing)),
-            Progress::WriteReply { source, version } => self.add((4, source, version)),
+            Progress::Closing(closing) => self.add((5, closing.parts())),
+            Progress::WriteReply { source, version, rest } => self.add((4, source, version, rest)),
         }
     }
 
     fn frame(&mut self, frame: &Frame) {
-        self.add((frame.closes, frame.is_closed, frame.is_marked));
+        self.add((frame.closes, frame.is_closed, frame.is_marked, &frame.closing));
         self.add((frame.key, frame.token, frame.has_read, frame.has_called, frame.value, &frame.names));
         if let Some(ClockReading { incarnation, seq, read_at, .. }) = &frame.clock {
             self.add(incarnation);

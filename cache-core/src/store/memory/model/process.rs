@@ -12,7 +12,8 @@ use crate::name::Name;
 use crate::store::memory::state::State;
 use crate::store::rules::Rule;
 use crate::store::{
-    ClockReading, ClosingId, Fill, FillReply, IfPresent, LeaseReply, LeaseRequest, Recall, Refusal, SweepScope, Token,
+    Chunk, ClockReading, ClosingId, Fill, FillReply, IfPresent, Intent, LeaseReply, LeaseRequest, Operation, Recall,
+    Refusal, SweepScope, Token,
 };
 
 /// Nothing expires by itself: the explorer says when.
@@ -67,6 +68,8 @@ pub(super) struct Frame {
     pub(super) is_closed: bool,
     /// The mark is there, as far as the process knows.
     pub(super) is_marked: bool,
+    /// What is left of closing it.
+    pub(super) closing: Operation<'static>,
 }
 
 /// A pattern walk, first of one scope, then of another.
@@ -78,21 +81,27 @@ pub(super) struct Walk {
     pub(super) cursor: u64,
 }
 
+/// An invalidation by names, or by a walk.
+#[derive(Clone, Debug)]
+pub(super) struct Invalidating {
+    /// The version that it has changed the data to.
+    pub(super) began: Option<u8>,
+    pub(super) operation: Operation<'static>,
+    pub(super) walk: Option<Walk>,
+}
+
 /// Where a process is.
 #[derive(Clone, Debug)]
 pub(super) enum Progress {
     Loading(Vec<Frame>),
-    Invalidating {
-        names: Vec<Name>,
-        began: Option<u8>,
-        walk: Option<Walk>,
-    },
+    Invalidating(Invalidating),
     Writing(Frame),
     Closing(Closing),
-    /// The write is done; what is left of its cascade is pending.
+    /// The write is done, but for what is left to remove.
     WriteReply {
         source: usize,
         version: u8,
+        rest: Operation<'static>,
     },
     Done,
 }
@@ -106,6 +115,10 @@ pub(super) struct Sent {
 
 pub(super) fn key(logical: &str) -> Name {
     Name::key(logical).expect("a good key")
+}
+
+pub(super) fn nothing_left() -> Operation<'static> {
+    Operation::new(&[], Intent::Invalidate)
 }
 
 fn callee(logical: &str) -> Option<&'static str> {
@@ -138,7 +151,7 @@ impl Frame {
     fn new(key: &'static str, if_present: IfPresent, token: Token) -> Self {
         let (has_read, has_called) = (source(key).is_none(), callee(key).is_none());
         let (clock, read_at, value, names) = (None, None, [None; SOURCES], BTreeSet::new());
-        let (closes, is_closed, is_marked) = (None, false, false);
+        let (closes, is_closed, is_marked, closing) = (None, false, false, nothing_left());
         Self {
             key,
             if_present,
@@ -152,29 +165,31 @@ impl Frame {
             closes,
             is_closed,
             is_marked,
+            closing,
         }
     }
 
     /// A process itself refuses a load that it knows to be too old, and then only removes.
-    pub(super) fn send(&self, state: &mut State, is_write: bool, world: &WorldTime) -> (FillReply, u64) {
+    pub(super) fn send(&self, state: &mut State, is_write: bool, world: &WorldTime) -> (FillReply, Operation<'static>) {
         let age = self.read_at.map_or(Duration::ZERO, |read_at| world.passed.saturating_duration_since(read_at));
         if age > state.settings.fence_retention && state.rules.keep(Rule::ProcessesTellTheAge) {
             let refused = FillReply::Refused(Refusal::TooOld);
             if is_write {
-                return (refused, state.invalidate(&[key(self.key)], world.now).pending);
+                let given = Chunk::of_given(0, vec![key(self.key)].into(), Intent::Invalidate);
+                return (refused, Operation::rest_of(state.visit(&given, world.now)).0);
             }
             state.release_lease(&key(self.key), self.token);
-            return (refused, 0);
+            return (refused, nothing_left());
         }
         let clock = self.clock.as_ref().expect("read before");
         let names: Vec<Name> = self.names.iter().cloned().collect();
         let value = Bytes::from_iter(self.value.iter().map(|version| version.unwrap_or(u8::MAX)));
         let fill = Fill { key: self.key, value, names: &names, ttl: TTL, clock, token: self.token, learned: None };
         if is_write {
-            let written = state.write(&key(self.key), &fill, self.closes, world.now);
-            (written.fill, written.drained.pending)
+            let (reply, visited) = state.write(&key(self.key), &fill, Ok(&[]), self.closes, world.now);
+            (reply, Operation::rest_of(visited).0)
         } else {
-            (state.fill(&key(self.key), &fill, world.now), 0)
+            (state.fill(&key(self.key), &fill, &[], world.now), nothing_left())
         }
     }
 }
@@ -195,7 +210,11 @@ impl Process {
         match *self {
             Self::Call(key) => Progress::Loading(vec![Frame::new(key, IfPresent::Return, token)]),
             Self::Refresh(key) => Progress::Loading(vec![Frame::new(key, IfPresent::Ignore, token)]),
-            Self::Invalidate(names) => Progress::Invalidating { names: named(names), began: None, walk: None },
+            Self::Invalidate(names) => Progress::Invalidating(Invalidating {
+                began: None,
+                operation: Operation::new(named(names), Intent::Invalidate),
+                walk: None,
+            }),
             Self::Around(names) => Progress::Closing(Closing::new(named(names), ClosingId(token.0))),
             Self::Overlap(names) => Progress::Closing(Closing::overlapping(named(names), ClosingId(token.0))),
             Self::PutAround(key) => {
@@ -211,16 +230,18 @@ impl Process {
     }
 }
 
-fn named(names: &str) -> Vec<Name> {
-    match names {
+/// There are few programs, so this leaks little.
+fn named(names: &str) -> &'static [Name] {
+    let named = match names {
         "k" => vec![key("a")],
         "kk" => vec![key("a"), key("z")],
         _ => vec![leaf_tag(0)],
-    }
+    };
+    named.leak()
 }
 
 fn walk(walk: Walk) -> Progress {
-    Progress::Invalidating { names: Vec::new(), began: None, walk: Some(walk) }
+    Progress::Invalidating(Invalidating { began: None, operation: nothing_left(), walk: Some(walk) })
 }
 
 fn leaf_tag(version: u8) -> Name {
@@ -234,12 +255,12 @@ impl World {
         let (what, progress) = match progress {
             Progress::Done => return None,
             Progress::Loading(frames) => self.step_load(frames),
-            Progress::Invalidating { names, began, walk } => self.step_invalidation(names, began, walk),
+            Progress::Invalidating(invalidating) => self.step_invalidation(invalidating),
             Progress::Writing(frame) => self.step_write(frame),
             Progress::Closing(closing) => self.step_closing(closing),
-            Progress::WriteReply { source, version } => {
-                let pending = self.state.invalidate(&[], self.now).pending;
-                ("drains after its write".to_owned(), self.after_write(source, version, pending))
+            Progress::WriteReply { source, version, mut rest } => {
+                self.take_step(&mut rest);
+                ("goes on with its write".to_owned(), self.after_write(source, version, rest))
             }
         };
         self.progress[process] = progress;
@@ -313,22 +334,30 @@ impl World {
         leaf_tag(if self.program.tag_follows_data { version } else { 0 })
     }
 
-    fn step_invalidation(&mut self, names: Vec<Name>, began: Option<u8>, walk: Option<Walk>) -> (String, Progress) {
-        let version = began.unwrap_or_else(|| {
+    /// One script of an operation.
+    pub(super) fn take_step(&mut self, operation: &mut Operation<'static>) {
+        let Some(chunk) = operation.next_chunk(0) else { return };
+        let reply = self.state.take(&chunk, self.now).expect("room for what is closed");
+        operation.take_in(&chunk, reply);
+    }
+
+    fn step_invalidation(&mut self, mut invalidating: Invalidating) -> (String, Progress) {
+        let version = invalidating.began.unwrap_or_else(|| {
             self.versions[0] += 1;
             self.versions[0]
         });
-        let (pending, walk) = match walk {
-            None => (self.state.invalidate(if began.is_none() { &names } else { &[] }, self.now).pending, None),
-            Some(walk) => {
-                let reply = self.state.sweep(walk.glob, walk.scope, walk.cursor, self.now);
-                let then = (walk.scope != walk.then).then_some(Walk { scope: walk.then, cursor: 0, ..walk });
-                (reply.drained.pending, reply.next.map(|cursor| Walk { cursor, ..walk }).or(then))
-            }
-        };
-        let chunk = format!("invalidates, {pending} pending");
-        if pending > 0 || walk.is_some() {
-            return (chunk, Progress::Invalidating { names, began: Some(version), walk });
+        invalidating.began = Some(version);
+        if !invalidating.operation.is_done() {
+            self.take_step(&mut invalidating.operation);
+        } else if let Some(walk) = invalidating.walk {
+            let (_, next, visited) = self.state.sweep(walk.glob, walk.scope, walk.cursor, self.now);
+            let then = (walk.scope != walk.then).then_some(Walk { scope: walk.then, cursor: 0, ..walk });
+            invalidating.operation = Operation::rest_of(visited).0;
+            invalidating.walk = next.map(|cursor| Walk { cursor, ..walk }).or(then);
+        }
+        let chunk = format!("invalidates, {} left", invalidating.operation.left());
+        if !invalidating.operation.is_done() || invalidating.walk.is_some() {
+            return (chunk, Progress::Invalidating(invalidating));
         }
         self.required[0] = self.required[0].max(version);
         (chunk, Progress::Done)
@@ -356,15 +385,15 @@ impl World {
             return (format!("changes the data of {name}"), Progress::Writing(frame));
         }
         let time = self.time();
-        let (reply, pending) = frame.send(&mut self.state, true, &time);
+        let (reply, rest) = frame.send(&mut self.state, true, &time);
         self.may_resend(&frame, true);
         let version = frame.value[source].expect("read");
-        (format!("writes {name}: {reply:?}"), self.after_write(source, version, pending))
+        (format!("writes {name}: {reply:?}"), self.after_write(source, version, rest))
     }
 
-    fn after_write(&mut self, source: usize, version: u8, pending: u64) -> Progress {
-        if pending > 0 {
-            return Progress::WriteReply { source, version };
+    fn after_write(&mut self, source: usize, version: u8, rest: Operation<'static>) -> Progress {
+        if !rest.is_done() {
+            return Progress::WriteReply { source, version, rest };
         }
         self.required[source] = self.required[source].max(version);
         Progress::Done

@@ -37,7 +37,7 @@ pub(super) const PROGRAMS: &[Program] = &[
     Program {
         name: "a crashed invalidation",
         stored: &["c"],
-        processes: &[Call("c"), Call("y"), Invalidate("t"), Invalidate("t")],
+        processes: &[Call("c"), Invalidate("t"), Invalidate("t")],
         crashes: 1,
         ..PROGRAM
     },
@@ -46,7 +46,7 @@ pub(super) const PROGRAMS: &[Program] = &[
         stored: &["a", "z"],
         processes: &[Call("y"), Refresh("z"), Invalidate("kk")],
         expiries: 1,
-        names_left_at_once: 1,
+        memberships_per_visit: 1,
         ..PROGRAM
     },
     Program {
@@ -54,7 +54,7 @@ pub(super) const PROGRAMS: &[Program] = &[
         stored: &["c"],
         processes: &[Call("c"), Invalidate("t"), Invalidate("k")],
         inherits: true,
-        names_left_at_once: 1,
+        memberships_per_visit: 1,
         ..PROGRAM
     },
     Program {

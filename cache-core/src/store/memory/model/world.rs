@@ -5,6 +5,7 @@ use tokio::time::Instant;
 use super::Program;
 use super::process::{Progress, Sent, Value, WorldTime, key, value_of};
 use crate::config::Config;
+use crate::store::Partitions;
 use crate::store::memory::moment::{Now, Settings};
 use crate::store::memory::state::State;
 use crate::store::rules::Rules;
@@ -38,13 +39,12 @@ impl World {
         let began = Instant::now();
         // Wall time stands still: `seq` counts.
         let now = Now { at: began, wall_us: 0 };
-        let mut settings = Settings::new(&Config::default());
-        settings.members_per_chunk = 1;
+        let mut settings = Settings::new(&Config::default(), Partitions::ONE);
         settings.keys_per_page = 1;
         settings.reaped_per_operation = program.reaped_per_operation;
         settings.reached_max = program.reached_max;
-        settings.names_left_at_once = program.names_left_at_once;
-        settings.memberships_per_visit = program.names_left_at_once;
+        settings.memberships_per_visit = program.memberships_per_visit;
+        settings.members_per_chunk = program.members_per_chunk;
         let mut world = Self {
             program: program.clone(),
             state: State::new(settings, rules, 0, now),
@@ -99,7 +99,7 @@ impl World {
                 next.push((what, world));
             }
             let may_crash = match progress {
-                Progress::Invalidating { began, .. } => began.is_some(),
+                Progress::Invalidating(invalidating) => invalidating.began.is_some(),
                 Progress::Closing(closing) => closing.has_begun(),
                 Progress::Writing(frame) => frame.is_marked,
                 _ => false,

@@ -37,7 +37,7 @@ fn an_entry_larger_than_the_store_pushes_nothing_out() {
         token: load.token,
         learned: None,
     };
-    partition.state.fill(&key("large"), &fill, partition.now);
+    partition.state.fill(&key("large"), &fill, &[], partition.now);
     partition.check();
     assert!(partition.has("a"));
     assert!(!partition.has("large"));
@@ -252,7 +252,7 @@ fn bookkeeping_goes_back_to_nearly_nothing_through_fills_alone() {
             token: load.token,
             learned: None,
         };
-        partition.state.fill(&key(&load.key), &fill, partition.now);
+        partition.state.fill(&key(&load.key), &fill, &[], partition.now);
         partition.pass(Duration::from_secs(1));
         most = most.max(partition.state.indexes.len());
     }
@@ -273,7 +273,7 @@ fn what_is_learned_counts_and_has_a_share() {
         let load = partition.load(logical);
         let (value, names) = (Bytes::from_static(b"v"), &[]);
         let fill = Fill { key: logical, value, names, ttl: TTL, clock: &load.clock, token: load.token, learned };
-        assert_eq!(partition.state.fill(&key(logical), &fill, partition.now), FillReply::Stored);
+        assert_eq!(partition.state.fill(&key(logical), &fill, &[], partition.now), FillReply::Stored);
         partition.check();
     };
     let state = Bytes::from_static(&[0; 41]);

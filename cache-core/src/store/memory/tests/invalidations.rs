@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Partition, TTL, key, tag};
-use crate::store::{FillReply, Refusal, Removal};
+use crate::store::{FillReply, Intent, Operation, Refusal, Removal};
 
 /// What a chunk removed, and what it left.
 fn left(drained: &Removal) -> (u64, u64) {
@@ -95,9 +95,11 @@ fn a_chunk_visits_no_more_than_its_members() {
     for logical in ["a", "b", "c"] {
         partition.stored(logical, &[tag("t")]);
     }
-    assert_eq!(left(&partition.chunk(&[tag("t")])), (1, 1));
-    assert_eq!(left(&partition.chunk(&[])), (1, 1));
-    assert_eq!(left(&partition.chunk(&[])), (1, 0));
+    let given = [tag("t")];
+    let mut operation = Operation::new(&given, Intent::Invalidate);
+    assert_eq!(left(&partition.step(&mut operation)), (1, 1));
+    assert_eq!(left(&partition.step(&mut operation)), (1, 1));
+    assert_eq!(left(&partition.step(&mut operation)), (1, 0));
 }
 
 #[test]
@@ -110,15 +112,25 @@ fn an_entry_with_many_memberships_costs_more_than_one_visit() {
 }
 
 #[test]
-fn what_a_crashed_client_left_is_finished_by_anyones_next_invalidation() {
-    let mut partition = one_member_per_chunk();
+fn what_a_crashed_client_left_is_finished_by_the_next_invalidation_of_the_same() {
+    let mut partition = Partition::with(|settings| settings.members_per_chunk = 2);
     partition.stored("a", &[tag("t")]);
     partition.stored("b", &[key("a")]);
     partition.stored("c", &[key("b")]);
-    assert_eq!(partition.chunk(&[tag("t")]).removed, 1); // and is never heard of again
-    partition.invalidate(&[tag("unrelated")]);
-    assert!(!partition.has("b"));
-    assert!(!partition.has("c"));
+    assert_eq!(left(&partition.chunk(&[tag("t")])), (0, 2)); // and is never heard of again
+    assert_eq!(partition.invalidate(&[tag("t")]), 3);
+    assert_eq!(partition.state.indexes.len(), 0);
+}
+
+#[test]
+fn a_membership_stays_until_what_it_leads_to_is_gone() {
+    let mut partition = Partition::with(|settings| settings.members_per_chunk = 2);
+    partition.stored("a", &[tag("t")]);
+    partition.stored("b", &[key("a")]);
+    partition.stored("c", &[key("a")]);
+    partition.chunk(&[tag("t")]); // removes `b`
+    assert!(!partition.has("b") && partition.has("c"));
+    assert_eq!(partition.invalidate(&[tag("t")]), 2);
 }
 
 #[test]
@@ -126,24 +138,13 @@ fn what_was_loaded_between_two_chunks_is_refused_after_the_last() {
     let mut partition = one_member_per_chunk();
     partition.stored("a", &[tag("t")]);
     partition.stored("b", &[tag("t")]);
-    partition.chunk(&[tag("t")]);
+    let given = [tag("t")];
+    let mut operation = Operation::new(&given, Intent::Invalidate);
+    partition.step(&mut operation);
     assert!(partition.has("b"));
     let load = partition.load("outer"); // and reads `b`, which is still there
-    partition.invalidate(&[]);
+    partition.finish(operation);
     assert_eq!(partition.fill(&load, &[tag("t")]), FillReply::Refused(Refusal::Fenced));
-}
-
-#[test]
-fn names_left_deeper_in_a_cascade_are_fenced_again_too() {
-    let mut partition = one_member_per_chunk();
-    partition.stored("a", &[tag("t")]);
-    partition.stored("b", &[key("a")]);
-    partition.stored("c", &[key("a")]);
-    partition.chunk(&[tag("t")]);
-    let load = partition.load("outer"); // and reads `c`, which depends on `a`
-    partition.chunk(&[]);
-    assert!(partition.has("c"));
-    assert_eq!(partition.fill(&load, &[key("a")]), FillReply::Refused(Refusal::Fenced));
 }
 
 #[test]
@@ -151,9 +152,11 @@ fn what_was_filled_between_two_chunks_is_removed_by_the_next() {
     let mut partition = one_member_per_chunk();
     partition.stored("a", &[tag("t")]);
     partition.stored("b", &[tag("t")]);
-    partition.chunk(&[tag("t")]);
+    let given = [tag("t")];
+    let mut operation = Operation::new(&given, Intent::Invalidate);
+    partition.step(&mut operation);
     partition.stored("outer", &[tag("t")]);
-    partition.invalidate(&[]);
+    partition.finish(operation);
     assert!(!partition.has("outer"));
 }
 
@@ -165,30 +168,50 @@ fn a_resent_chunk_changes_nothing() {
     assert_eq!(partition.chunk(&[tag("t")]), Removal::default());
 }
 
-#[test]
-fn a_deep_cascade_is_drained_without_recursion() {
-    let mut partition = Partition::new();
-    partition.stored("0", &[]);
-    for depth in 1..5_000_u32 {
-        let load = partition.load(&depth.to_string());
+/// Each depends on the one before; with `closed`, the first one on the last.
+fn chain(partition: &mut Partition, length: u32, is_closed: bool) {
+    for number in 0..length {
+        let before = if is_closed { (number + length - 1) % length } else { number.wrapping_sub(1) };
+        let names = if before < length { vec![key(&before.to_string())] } else { Vec::new() };
+        let load = partition.load(&number.to_string());
         let fill = crate::store::Fill {
             key: &load.key,
             value: bytes::Bytes::new(),
-            names: &[key(&(depth - 1).to_string())],
+            names: &names,
             ttl: TTL,
             clock: &load.clock,
             token: load.token,
             learned: None,
         };
-        partition.state.fill(&key(&load.key), &fill, partition.now);
+        partition.state.fill(&key(&load.key), &fill, &[], partition.now);
     }
-    let mut drained = partition.state.invalidate(&[key("0")], partition.now);
-    let mut removed = drained.removed;
-    while drained.pending > 0 {
-        assert_eq!(drained.pending, 1);
-        drained = partition.state.invalidate(&[], partition.now);
-        removed += drained.removed;
+}
+
+#[test]
+fn a_deep_cascade_is_drained_a_chunk_at_a_time() {
+    let mut partition = Partition::new();
+    chain(&mut partition, 5_000, false);
+    let given = [key("0")];
+    let mut operation = Operation::new(&given, Intent::Invalidate);
+    let (mut removed, mut steps) = (0, 0);
+    while !operation.is_done() {
+        let chunk = operation.next_chunk(0).expect("it is not done");
+        assert_eq!(chunk.effort, 0);
+        let reply = partition.state.take(&chunk, partition.now).expect("nothing is closed");
+        removed += operation.take_in(&chunk, reply).removed;
+        steps += 1;
     }
-    assert_eq!(removed, 5_000);
+    assert_eq!((removed, partition.state.indexes.len()), (5_000, 0));
+    assert!(steps < 60, "{steps} steps");
     partition.check();
+}
+
+/// None of its entries comes after what depends on it.
+#[test]
+fn a_circle_that_is_longer_than_a_chunk_falls_as_a_whole() {
+    let mut partition = Partition::new();
+    chain(&mut partition, 1_000, true);
+    partition.stored("other", &[tag("t")]);
+    assert_eq!(partition.invalidate(&[key("0")]), 1_000);
+    assert_eq!(partition.state.indexes.len(), 1);
 }

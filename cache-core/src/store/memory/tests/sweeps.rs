@@ -32,7 +32,7 @@ fn a_load_between_two_pages_is_refused_after_the_last() {
     let mut partition = Partition::with(|settings| settings.keys_per_page = 1);
     partition.stored_for("user:1", &[], Duration::from_secs(1));
     partition.stored("user:2", &[]);
-    let (next, _) = partition.page("user:*", Values, 0);
+    let (next, ..) = partition.page("user:*", Values, 0);
     assert!(partition.has("user:1"));
     let load = partition.load("order"); // and reads `user:1`
     partition.pass(Duration::from_secs(1)); // which expires before its page comes
@@ -81,7 +81,7 @@ fn a_walk_meets_every_key_that_is_there_all_the_time() {
             partition.stored(&format!("a:{}", 20 - pages), &[]);
         }
         partition.stored(&format!("b:{pages}"), &[]);
-        (next, _) = partition.page("a:*", Values, cursor);
+        (next, ..) = partition.page("a:*", Values, cursor);
         pages += 1;
         assert!(pages < 20, "keys that come during a walk must not keep it going");
     }
@@ -91,15 +91,14 @@ fn a_walk_meets_every_key_that_is_there_all_the_time() {
 }
 
 #[test]
-fn a_walk_does_not_go_on_while_a_cascade_is_pending() {
+fn a_page_says_what_it_has_left() {
     let mut partition = Partition::with(|settings| settings.members_per_chunk = 2);
     partition.stored("user:1", &[]);
     for number in 0..5 {
         partition.stored(&format!("order:{number}"), &[key("user:1")]);
     }
-    let reply = partition.state.sweep("user:*", Values, 0, partition.now);
-    assert_eq!((reply.drained.removed, reply.drained.pending, reply.next), (3, 1, None));
-    let reply = partition.state.sweep("user:*", Values, 7, partition.now);
-    assert_eq!((reply.drained.removed, reply.drained.pending, reply.next), (2, 1, Some(7)));
-    assert_eq!(partition.sweep("user:*", Values), 1);
+    let (next, removed, mut rest) = partition.page("user:*", Values, 0);
+    assert_eq!((next, removed, rest.left()), (None, 2, 1));
+    assert_eq!(partition.step(&mut rest).removed, 2);
+    assert_eq!((partition.finish(rest), partition.has("user:1")), (2, false));
 }

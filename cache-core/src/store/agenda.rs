@@ -1,0 +1,53 @@
+//! What scripts have left to do in one partition.
+
+use std::borrow::Cow;
+
+use super::visit::{Chunk, Intent, UnvisitedName};
+use crate::config::INVALIDATE_NAMES_PER_CHUNK;
+use crate::name::Name;
+
+/// A script visits twice as many members so many times at most.
+const EFFORT_MAX: u32 = 12;
+
+/// What scripts have left to do in one partition.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(super) struct Agenda {
+    /// The last one comes first.
+    left: Vec<UnvisitedName>,
+    effort: u32,
+}
+
+impl Agenda {
+    pub(super) fn len(&self) -> usize {
+        self.left.len()
+    }
+
+    pub(super) fn add(&mut self, name: Name) {
+        self.left.push(UnvisitedName { name, after: None, spares_entry: false });
+    }
+
+    /// The last names, as many as go into one script. There are some.
+    pub(super) fn next_chunk<'a>(&mut self, partition: u16) -> Chunk<'a> {
+        let UnvisitedName { name, after, spares_entry } = self.left.pop().expect("something is left");
+        let mut names = vec![name];
+        while names.len() < INVALIDATE_NAMES_PER_CHUNK
+            && let Some(next) = self.left.pop_if(|next| next.after.is_none() && next.spares_entry == spares_entry)
+        {
+            names.push(next.name);
+        }
+        let (names, intent, effort) = (Cow::Owned(names), Intent::Invalidate, self.effort);
+        Chunk { partition, names, after, spares_entries: spares_entry, intent, effort }
+    }
+
+    /// What is left leads down to the last name. An operation that has come from there goes round
+    /// in a circle that is longer than a script: the script has to be longer.
+    pub(super) fn take_in(&mut self, mut left: Vec<UnvisitedName>) {
+        let is_back = |last: &mut UnvisitedName| self.left.iter().any(|before| before.name == last.name);
+        if left.is_empty() {
+            self.effort = 0;
+        } else if left.pop_if(is_back).is_some() {
+            self.effort = (self.effort + 1).min(EFFORT_MAX);
+        }
+        self.left.extend(left);
+    }
+}

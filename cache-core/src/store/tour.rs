@@ -1,0 +1,131 @@
+//! An invalidation on several partitions: which names it has still to visit in which of them, and
+//! the marks that it follows.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::agenda::Agenda;
+use super::partition::Partitions;
+use super::rules::{Rule, Rules};
+use super::visit::{Chunk, Encounter, FollowedMark, HomeReading, Intent, MetMark, UnvisitedName};
+use crate::config::INVALIDATE_NAMES_PER_CHUNK;
+use crate::name::Name;
+
+/// Begins at the homes of the given names. Each mark that a visit meets is followed once.
+#[derive(Clone, Debug, Hash)]
+pub(super) struct Tour {
+    partitions: Partitions,
+    rules: Rules,
+    /// By partition.
+    todo: Vec<Todo>,
+    /// The incarnations of all partitions when it began, or when it visited them last.
+    began: Vec<Arc<str>>,
+    followed: BTreeSet<(Name, u16)>,
+    /// The stamps of the marks that were followed after the last visit of their home.
+    to_settle: BTreeMap<(Name, u16), u64>,
+    /// What the last visit of a name's home has told of the clock there.
+    visited: BTreeMap<Name, HomeReading>,
+    /// Names that are visited everywhere, because their home is incomplete.
+    everywhere: BTreeSet<Name>,
+    /// The names of which a partition kept something when it was visited last.
+    kept: BTreeSet<(Name, u16)>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+struct Todo {
+    /// At home there, and not visited yet.
+    given: Vec<Name>,
+    agenda: Agenda,
+}
+
+impl Tour {
+    pub(super) fn new(partitions: Partitions, known: &[HomeReading], names: &[Name], rules: Rules) -> Self {
+        let mut todo = vec![Todo::default(); usize::from(partitions.count())];
+        for name in names {
+            for home in partitions.homes(name, rules) {
+                todo[usize::from(home)].given.push(name.clone());
+            }
+        }
+        Self {
+            partitions,
+            rules,
+            todo,
+            began: known.iter().map(|reading| reading.incarnation.clone()).collect(),
+            followed: BTreeSet::new(),
+            to_settle: BTreeMap::new(),
+            visited: BTreeMap::new(),
+            everywhere: BTreeSet::new(),
+            kept: BTreeSet::new(),
+        }
+    }
+
+    pub(super) fn left(&self) -> usize {
+        self.todo.iter().map(|todo| todo.given.len() + todo.agenda.len()).sum()
+    }
+
+    pub(super) fn next_chunk<'a>(&mut self, partition: u16, intent: Intent) -> Option<Chunk<'a>> {
+        let todo = self.todo.get_mut(usize::from(partition))?;
+        if !todo.given.is_empty() {
+            let names = todo.given.drain(..todo.given.len().min(INVALIDATE_NAMES_PER_CHUNK)).collect();
+            return Some(Chunk::of_given(partition, Cow::Owned(names), intent));
+        }
+        (todo.agenda.len() > 0).then(|| todo.agenda.next_chunk(partition))
+    }
+
+    /// Notes the reply of a visit, and what it adds to the list.
+    pub(super) fn take_in(&mut self, chunk: &Chunk<'_>, left: Vec<UnvisitedName>, encounter: Encounter) {
+        let partition = chunk.partition;
+        let Encounter { reading, is_complete, drained, met, kept } = encounter;
+        let at_home = drained.iter().filter(|name| self.partitions.home(name) == partition);
+        self.visited.extend(at_home.map(|name| (name.clone(), reading.clone())));
+        for name in &*chunk.names {
+            self.kept.remove(&(name.clone(), partition));
+        }
+        self.kept.extend(kept.into_iter().map(|name| (name, partition)));
+        self.todo[usize::from(partition)].agenda.take_in(left);
+        if self.rules.keep(Rule::SettlesWhatTheLastVisitMet) {
+            self.to_settle.retain(|(name, _), _| !drained.contains(name));
+        }
+        for MetMark { name, of, stamp } in met {
+            if self.followed.insert((name.clone(), of)) {
+                self.todo[usize::from(of)].agenda.add(name.clone());
+                self.to_settle.insert((name, of), stamp);
+            }
+        }
+        self.notice_losses(chunk, &reading, if is_complete { Vec::new() } else { drained });
+    }
+
+    /// What is drained where lists are incomplete, or was given to a partition that has lost its
+    /// clock meanwhile, is visited everywhere.
+    fn notice_losses(&mut self, chunk: &Chunk<'_>, reading: &HomeReading, drained: Vec<Name>) {
+        let mut everywhere = Vec::new();
+        if self.rules.keep(Rule::IncompleteHomesVisitEverywhere) {
+            everywhere.extend(drained.into_iter().filter(|name| self.everywhere.insert(name.clone())));
+        }
+        let began = &mut self.began[usize::from(chunk.partition)];
+        let is_lost = *began != reading.incarnation;
+        began.clone_from(&reading.incarnation);
+        if is_lost && self.rules.keep(Rule::LossesBetweenVisitsVisitEverywhere) {
+            everywhere.extend(chunk.names.iter().cloned());
+        }
+        for (_, todo) in self.todo.iter_mut().enumerate().filter(|(at, _)| *at != usize::from(chunk.partition)) {
+            everywhere.iter().for_each(|name| todo.agenda.add(name.clone()));
+        }
+    }
+
+    pub(super) fn settlements(&self) -> Vec<(u16, Vec<FollowedMark>)> {
+        let mut by_home = BTreeMap::<u16, Vec<FollowedMark>>::new();
+        for ((name, of), stamp) in &self.to_settle {
+            let is_kept = self.kept.contains(&(name.clone(), *of)) && self.rules.keep(Rule::SettlingSparesWhatIsKept);
+            if let Some(visited) = self.visited.get(name).filter(|_| !is_kept) {
+                let mark = MetMark { name: name.clone(), of: *of, stamp: *stamp };
+                by_home
+                    .entry(self.partitions.home(name))
+                    .or_default()
+                    .push(FollowedMark { mark, visited: visited.clone() });
+            }
+        }
+        by_home.into_iter().collect()
+    }
+}
