@@ -31,6 +31,13 @@ impl Name {
         Ok(Self(["t", tag].concat().into()))
     }
 
+    /// The name of a group that most entries belong to.
+    #[cfg(test)]
+    pub(crate) fn spread_tag(tag: &str) -> Result<Self, Error> {
+        check_name_text(tag)?;
+        Ok(Self(["s", tag].concat().into()))
+    }
+
     /// Whether most entries have it: with several partitions it is invalidated in each of them, and
     /// nothing is noted of where its members are.
     pub(crate) fn is_spread(&self) -> bool {

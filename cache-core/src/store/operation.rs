@@ -105,6 +105,25 @@ impl<'a> Operation<'a> {
 
 #[cfg(test)]
 impl Operation<'_> {
+    pub(crate) fn has_work_at(&self, partition: u16) -> bool {
+        self.tour.as_ref().is_some_and(|tour| tour.has_work_at(partition))
+    }
+
+    /// Numbers of clocks that it remembers, each with its partition.
+    pub(crate) fn seqs(&self) -> Vec<(u16, u64)> {
+        self.tour.iter().flat_map(|tour| tour.seqs()).collect()
+    }
+
+    /// Stamps of marks that it remembers.
+    pub(crate) fn stamps(&self) -> Vec<((Name, u16), u64)> {
+        self.tour.iter().flat_map(|tour| tour.stamps()).map(|(mark, stamp)| (mark.clone(), stamp)).collect()
+    }
+
+    /// What tells it from another one, but for these.
+    pub(crate) fn parts(&self) -> impl std::hash::Hash {
+        (self.intent, self.tour.as_ref().map(|tour| tour.parts()))
+    }
+
     pub(crate) fn intent(&self) -> Intent {
         self.intent
     }

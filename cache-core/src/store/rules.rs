@@ -79,10 +79,25 @@ pub(crate) enum Rule {
     MembershipsOutliveTheirWork,
     /// A fill of below the floor is refused, and so is a registration.
     TheFloorIsChecked,
+    /// A load registers at each foreign home of its names.
+    #[cfg(test)]
+    LoadsRegister,
+    /// It has registered everywhere before it stores.
+    #[cfg(test)]
+    LoadsRegisterFirst,
+    /// It registers after it has its lease, also where it knows a name before.
+    #[cfg(test)]
+    LoadsRegisterAfterTheLease,
+    /// What a load knows of the clocks is from before its body began.
+    #[cfg(test)]
+    ReadingsComeFirst,
     /// A home refuses a registration that a fence has overtaken.
     HomesCheckFences,
     /// A registration changes the stamp of its mark, also of one that is there.
     RegistrationsChangeStamps,
+    /// A mark is settled only at the end of the whole operation.
+    #[cfg(test)]
+    SettlesAtTheEnd,
     /// A mark is settled or reaped only if its stamp is the one that was met.
     SettlingComparesStamps,
     /// A mark is settled or reaped only by who fenced the name last.
@@ -94,6 +109,9 @@ pub(crate) enum Rule {
     SettlingSparesWhatIsKept,
     /// A dead member with dependents elsewhere stays.
     MarksKeepMembers,
+    /// A mark is reaped only after its partition was asked what it holds.
+    #[cfg(test)]
+    MarksAreAskedFor,
     /// The question fences the name: a fill that has registered may still come.
     QuestionsFence,
     /// Who is to reap a mark fences its name before.
@@ -106,6 +124,18 @@ pub(crate) enum Rule {
     LossesBetweenVisitsVisitEverywhere,
     /// A fill is refused until its partition has adopted the incarnation in which it registered.
     FillsCheckTheAdoption,
+    /// A partition that adopts a home's incarnation lists its names for that home.
+    #[cfg(test)]
+    AdoptionsList,
+    /// It adopts before it lists.
+    #[cfg(test)]
+    AdoptionsComeFirst,
+    /// A load inherits all names of what it called, and not the key alone.
+    #[cfg(test)]
+    NamesAreInherited,
+    /// A write reads the clocks before it changes the data.
+    #[cfg(test)]
+    WritesReadFirst,
     /// An operation on a spread name begins in every partition: it invalidates it, closes it and
     /// opens it there.
     SpreadNamesBeginEverywhere,

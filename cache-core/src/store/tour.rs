@@ -129,3 +129,28 @@ impl Tour {
         by_home.into_iter().collect()
     }
 }
+
+#[cfg(test)]
+impl Tour {
+    pub(super) fn has_work_at(&self, partition: u16) -> bool {
+        let todo = &self.todo[usize::from(partition)];
+        !todo.given.is_empty() || todo.agenda.len() > 0
+    }
+
+    /// Numbers of clocks, each with its partition.
+    pub(super) fn seqs(&self) -> impl Iterator<Item = (u16, u64)> {
+        self.visited.iter().map(|(name, reading)| (self.partitions.home(name), reading.seq))
+    }
+
+    pub(super) fn stamps(&self) -> impl Iterator<Item = (&(Name, u16), u64)> {
+        self.to_settle.iter().map(|(mark, stamp)| (mark, *stamp))
+    }
+
+    /// What tells it from another one, but for [`seqs`](Self::seqs) and [`stamps`](Self::stamps).
+    pub(super) fn parts(&self) -> impl std::hash::Hash {
+        let visited: Vec<_> =
+            self.visited.iter().map(|(name, reading)| (name.clone(), reading.incarnation.clone())).collect();
+        let (todo, began, followed) = (self.todo.clone(), self.began.clone(), self.followed.clone());
+        (todo, began, followed, visited, self.everywhere.clone(), self.kept.clone())
+    }
+}

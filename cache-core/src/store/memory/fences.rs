@@ -172,6 +172,14 @@ impl Fences {
         TrailPage { incarnation, seq: self.seq, floor: self.floor, names, has_more }
     }
 
+    /// The clock was written by another server: what is stored may all be there.
+    #[cfg(test)]
+    pub(super) fn renew(&mut self, incarnation: u128, now: Now) {
+        self.incarnation = format!("{incarnation:032x}").into();
+        let seq = self.advance(now);
+        self.raise_floor(seq);
+    }
+
     pub(super) fn incarnation(&self) -> Arc<str> {
         self.incarnation.clone()
     }

@@ -147,3 +147,14 @@ impl State {
         self.site.is_complete |= self.fences.incarnation() == *incarnation;
     }
 }
+
+#[cfg(test)]
+impl State {
+    /// The clock was written by another server: a failover, a move, a restart. What is stored may
+    /// all be there.
+    pub(super) fn renew(&mut self, incarnation: u128, now: Now) {
+        self.fences.renew(incarnation, now);
+        self.site.known.fill(None);
+        self.site.is_complete = false;
+    }
+}

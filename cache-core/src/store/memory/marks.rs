@@ -69,3 +69,10 @@ impl Marks {
         self.bytes
     }
 }
+
+#[cfg(test)]
+impl Marks {
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&Name, u16, u64)> {
+        self.by_name.iter().flat_map(|(name, marks)| marks.iter().map(move |(of, stamp)| (name, *of, *stamp)))
+    }
+}

@@ -1,9 +1,10 @@
 //! Every interleaving of small scenarios on several partitions: the protocol of a cluster.
 //!
-//! A key is stored in its home, with its own memberships. A name may have members in partitions
-//! that are not its home: each has a mark there. Every partition has a clock of its own, and a
-//! script sees one partition. `partition.rs` has the scripts, `load.rs` and `operation.rs` who
-//! sends them, `upkeep.rs` what heals and tidies.
+//! Each partition is the real [`State`](super::State), and each invalidation the real
+//! [`Operation`](crate::store::Operation). A key is stored in its home, with its own memberships. A
+//! name may have members in partitions that are not its home: each has a mark there. Every
+//! partition has a clock of its own, and a script sees one partition. `load.rs` and `operation.rs`
+//! have who sends scripts, `upkeep.rs` what heals and tidies.
 //!
 //! After every step it is asked whether a read that starts now would be served a value made from
 //! data as they were before a returned invalidation began, and whether every entry is reached by
@@ -14,18 +15,16 @@
 
 use std::collections::{HashSet, VecDeque};
 
-use self::names::Name;
-use self::partition::Layout;
-use self::rules::{Rule, Rules};
+use self::names::{Layout, Name};
 use self::scenarios::SCENARIOS;
 use self::world::{Misfortunes, Task, World};
 use super::unwind;
+use crate::store::rules::{Rule, Rules};
 
+mod digest;
 mod load;
 mod names;
 mod operation;
-mod partition;
-mod rules;
 mod scenarios;
 mod upkeep;
 mod world;
@@ -47,7 +46,7 @@ struct Scenario {
     settles: bool,
     /// Dead members are reaped.
     reaps: bool,
-    removed_per_script: usize,
+    members_per_chunk: usize,
 }
 
 #[derive(Debug, Default)]
@@ -110,12 +109,12 @@ fn each_rule_of_several_partitions_is_needed() {
     use Rule::*;
     for (rule, needed_in) in [
         (VisitsAdvanceTheClock, "a tag, its member, and what was made from that"),
-        (HomesAreFenced, "a tag, its member, and what was made from that"),
+        (GivenNamesAreFenced, "a tag, its member, and what was made from that"),
         (VisitedPartitionsAreFenced, "a tag, its member, and what was made from that"),
         (RemovedNamesAreFenced, "one partition: a tag and its cascade"),
         (MembersWithoutEntryCount, "four partitions: a cascade through keys"),
         (MembershipsOutliveTheirWork, "a load between two visits of a partition"),
-        (FillsCheckEveryName, "a tag, its member, and what was made from that"),
+        (FillChecksEveryName, "a tag, its member, and what was made from that"),
         (TheFloorIsChecked, "a tag and its member"),
         (LoadsRegister, "a tag and its member"),
         (LoadsRegisterFirst, "a tag and its member"),
@@ -129,26 +128,26 @@ fn each_rule_of_several_partitions_is_needed() {
         (SettlesWhatTheLastVisitMet, "two losses, with reconciliation"),
         (ReapingFences, "reaping of a mark"),
         (SettlingSparesWhatIsKept, "a load between two visits of a partition"),
-        (DependedOnMembersStay, "reaping of members"),
+        (DependedOnMembersStay, "reaping of members in the partition of their dependents"),
         (MarksKeepMembers, "reaping of members"),
         (DeadMembersStayAWhile, "reaping of members, and loads in flight"),
         (MarksAreAskedFor, "marks that are reaped alone"),
         (QuestionsFence, "marks that are reaped alone"),
         (HomesCheckTheIncarnation, "a loss while a load is on its way"),
-        (FillsCheckTheIncarnation, "a loss while a load is on its way"),
+        (IncarnationIsChecked, "a loss while a load is on its way"),
         (IncompleteHomesVisitEverywhere, "a loss, with reconciliation"),
         (LossesBetweenVisitsVisitEverywhere, "a loss, without reconciliation"),
         (FillsCheckTheAdoption, "a loss while a load is on its way"),
         (AdoptionsList, "a loss, with reconciliation"),
         (AdoptionsComeFirst, "a loss while a load is on its way"),
         (NamesAreInherited, "a loss, without reconciliation"),
-        (WritesFenceTheirKey, "two writes"),
+        (WriteFencesItsKey, "two writes"),
         (WritesReadFirst, "a write"),
-        (ClosedNamesRefuse, "two changes around which a tag is closed"),
+        (ClosedNamesRefuseFills, "two changes around which a tag is closed"),
         (SpreadNamesBeginEverywhere, "a change around which a spread tag is closed"),
-        (ClosersOpenTheirOwn, "two changes around which a tag is closed"),
+        (MarksHaveAnOwner, "two changes around which a tag is closed"),
         (OpeningFences, "two changes around which a tag is closed"),
-        (EndedClosingsFence, "a change around which a tag is closed"),
+        (EndedMarksFence, "a change around which a tag is closed"),
     ] {
         let scenario = SCENARIOS.iter().find(|scenario| scenario.name == needed_in).expect("a scenario of this name");
         let explored = explore(scenario, Rules::all_but(rule), usize::MAX);

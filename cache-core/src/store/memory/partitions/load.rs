@@ -1,27 +1,31 @@
 //! A call of a cached function, and a write of its value.
 
+use std::sync::Arc;
+
+use bytes::Bytes;
+
 use super::names::{Name, Names};
-use super::operation::{Operation, Purpose};
-use super::partition::{ByPartition, Entry, Fill, Reading};
-use super::rules::Rule;
-use super::world::{Process, Step, World};
+use super::operation::{Purpose, Undertaking};
+use super::world::{Process, Step, TTL, World};
+use crate::store::rules::Rule;
+use crate::store::{Chunk, ClockReading, Fill, FillReply, HomeReading, Intent, Operation, Recall, Refusal, Token};
 
 /// A function on its way.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug)]
 pub(super) struct Frame {
     pub(super) key: Name,
     /// Loads although a value is there.
-    refreshes: bool,
-    /// Of the key's own partition with the lease, and of all others: from before the body.
-    pub(super) readings: Option<ByPartition<Reading>>,
-    began: u8,
+    pub(super) refreshes: bool,
+    /// With the lease, and of all other partitions from before the body.
+    pub(super) clock: Option<ClockReading>,
     /// Of the data, once the body has ended.
-    version: Option<u8>,
-    names: Names,
-    registered_names: Names,
-    registered: ByPartition<Option<u8>>,
-    is_refused: bool,
-    is_stored: bool,
+    pub(super) version: Option<u8>,
+    pub(super) names: Names,
+    pub(super) registered_names: Names,
+    /// The homes in which it has registered, each with its incarnation.
+    pub(super) registered: Vec<(u16, Arc<str>)>,
+    pub(super) is_refused: bool,
+    pub(super) is_stored: bool,
 }
 
 impl Frame {
@@ -29,24 +33,13 @@ impl Frame {
         Self {
             key,
             refreshes,
-            readings: None,
-            began: 0,
+            clock: None,
             version: None,
             names: Names::default(),
             registered_names: Names::default(),
-            registered: Default::default(),
+            registered: Vec::new(),
             is_refused: false,
             is_stored: false,
-        }
-    }
-
-    fn fill(&self, now: u8) -> Fill {
-        Fill {
-            key: self.key,
-            entry: Entry { version: self.version.expect("the body has ended"), names: self.names },
-            reading: Reading::default(),
-            is_old: self.began != now,
-            registered: self.registered,
         }
     }
 }
@@ -54,7 +47,7 @@ impl Frame {
 impl World {
     pub(super) fn steps_of_load(&self, process: usize, frames: &[Frame], steps: &mut Vec<Step>) {
         let Some(frame) = frames.last() else { return };
-        if frame.readings.is_none() {
+        if frame.clock.is_none() {
             if !self.rules.keep(Rule::LoadsRegisterAfterTheLease) && self.scenario.registers_early {
                 let early = Frame { names: frame.key.tags(), ..frame.clone() };
                 self.registrations_of(process, &early, steps);
@@ -76,7 +69,7 @@ impl World {
 
     pub(super) fn steps_of_write(&self, process: usize, frame: &Frame, steps: &mut Vec<Step>) {
         let reads_first = self.rules.keep(Rule::WritesReadFirst);
-        if frame.readings.is_none() && (reads_first || frame.version.is_some()) {
+        if frame.clock.is_none() && (reads_first || frame.version.is_some()) {
             steps.push(Step::Begins(process));
         } else if frame.version.is_none() {
             steps.push(Step::Reads(process));
@@ -89,7 +82,7 @@ impl World {
 
     fn registrations_of(&self, process: usize, frame: &Frame, steps: &mut Vec<Step>) {
         let names = self.unregistered(frame);
-        let homes = (0..self.scenario.layout.partitions).filter(|home| !self.at_home(names, *home).is_empty());
+        let homes = self.numbers().filter(|home| !self.spelling.at_home(names, *home).is_empty());
         steps.extend(homes.map(|home| Step::Registers { process, home }));
     }
 
@@ -98,36 +91,35 @@ impl World {
         if !self.rules.keep(Rule::LoadsRegister) {
             return Names::default();
         }
-        frame.names.without(frame.registered_names).without(self.at_home(frame.names, self.home(frame.key)))
+        let own = self.spelling.at_home(frame.names, self.home(frame.key));
+        frame.names.without(frame.registered_names).without(own)
     }
 
-    pub(super) fn readings(&self) -> ByPartition<Reading> {
-        let mut readings = ByPartition::default();
-        for (reading, partition) in readings.iter_mut().zip(&self.partitions) {
-            *reading = partition.reading();
-        }
-        readings
+    pub(super) fn readings(&self) -> Arc<[HomeReading]> {
+        self.partitions.iter().map(|state| state.home_reading()).collect()
     }
 
     /// The lease, and a copy of what is known of the clocks. What is known may be older than this,
     /// which refuses more.
     pub(super) fn begin(&mut self, process: usize) {
-        let (readings, now, early) = (self.readings(), self.now, self.scenario.registers_early);
         let is_write = matches!(self.processes[process], Process::Writing(_));
-        let frames = self.frames(process);
-        let frame = frames.last_mut().expect("a load has a frame until it is done");
+        let early = self.scenario.registers_early;
+        let frame = self.frames(process).last().expect("a load has a frame until it is done");
         let (key, refreshes) = (frame.key, frame.refreshes);
-        (frame.readings, frame.began) = (Some(readings), now);
+        let (home, name, now) = (self.home(key), self.spelling.name(key).clone(), self.now);
+        let clock = self.partitions[usize::from(home)].read_clock(&name, Recall::Nothing, now);
+        let clock = ClockReading { homes: Some(self.readings()), ..clock };
+        let frame = self.frames(process).last_mut().expect("looked at above");
+        frame.clock = Some(clock);
         if early {
             frame.names = key.tags();
         }
         if is_write {
             return;
         }
-        let stored = self.partitions[self.home(key)].entries[key.at()];
-        if let Some(entry) = stored.filter(|_| !refreshes) {
-            let inherited = if self.inherits() { entry.names } else { Names::default() };
-            return self.deliver(process, entry.version, inherited);
+        if let Some((version, names)) = self.stored(key).filter(|_| !refreshes) {
+            let inherited = if self.inherits() { names } else { Names::default() };
+            return self.deliver(process, version, inherited);
         }
         if let Some(callee) = key.calls() {
             self.frames(process).push(Frame::new(callee, false));
@@ -145,30 +137,30 @@ impl World {
         self.end_body(process);
     }
 
+    /// Without the rule, readings are taken now; but for that of the lease.
     fn end_body(&mut self, process: usize) {
         if !self.rules.keep(Rule::ReadingsComeFirst) {
-            let (mut readings, layout) = (self.readings(), self.scenario.layout);
+            let readings = self.readings();
             let frame = self.frames(process).last_mut().expect("a frame");
-            let own = layout.home(frame.key);
-            readings[own] = frame.readings.expect("begun")[own];
-            frame.readings = Some(readings);
+            frame.clock.iter_mut().for_each(|clock| clock.homes = Some(readings.clone()));
         }
     }
 
-    pub(super) fn register(&mut self, process: usize, home: usize) {
-        let (rules, layout) = (self.rules, self.scenario.layout);
+    pub(super) fn register(&mut self, process: usize, home: u16) {
         let mut frame = self.frames(process).last().expect("a frame").clone();
-        if frame.readings.is_none() {
+        if frame.clock.is_none() {
             frame.names = frame.key.tags();
         }
-        let names = layout.at_home(self.unregistered(&frame), home);
-        let reading = frame.readings.map_or_else(|| self.partitions[home].reading(), |readings| readings[home]);
-        match self.partitions[home].register(names, layout.home(frame.key), reading, rules) {
-            Some(incarnation) => {
-                frame.registered[home] = Some(incarnation);
+        let names = self.spelling.at_home(self.unregistered(&frame), home);
+        let homes = frame.clock.as_ref().and_then(|clock| clock.homes.clone()).unwrap_or_else(|| self.readings());
+        let (given, own, reading) = (self.spelling.all(names), self.home(frame.key), &homes[usize::from(home)]);
+        let ends_ms = TTL.as_millis() as u64;
+        match self.script(home, |state, now| state.register(&given, own, reading, ends_ms, now)) {
+            Ok(incarnation) => {
+                frame.registered.push((home, incarnation));
                 frame.registered_names = frame.registered_names.with(names);
             }
-            None => frame.is_refused = true,
+            Err(_) => frame.is_refused = true,
         }
         let (is_refused, is_loaded) = (frame.is_refused, frame.version.is_some());
         let is_done = frame.is_stored && self.unregistered(&frame).is_empty();
@@ -184,12 +176,13 @@ impl World {
             let frame = frames[0].clone();
             return self.write(process, &frame);
         }
-        let (now, rules, layout) = (self.now, self.rules, self.scenario.layout);
         let frame = self.frames(process).last().expect("a frame").clone();
-        let own = layout.home(frame.key);
-        let reading = frame.readings.expect("begun")[own];
-        let fill = Fill { reading, ..frame.fill(now) };
-        let is_stored = !frame.is_refused && self.partitions[own].fill(&fill, &layout, now, rules);
+        let is_stored = !frame.is_refused && {
+            let (names, key) = (self.spelling.all(frame.names), self.spelling.name(frame.key).clone());
+            let fill = fill_of(&frame, key.text(), &names);
+            let own = self.home(frame.key);
+            self.script(own, |state, now| state.fill(&key, &fill, &frame.registered, now)) == FillReply::Stored
+        };
         if is_stored && !self.unregistered(&frame).is_empty() {
             self.frames(process).last_mut().expect("a frame").is_stored = true;
             return;
@@ -198,18 +191,21 @@ impl World {
     }
 
     fn write(&mut self, process: usize, frame: &Frame) {
-        let (layout, now) = (self.scenario.layout, self.now);
-        let own = layout.home(frame.key);
-        let reading = frame.readings.expect("begun")[own];
-        let fill = Fill { reading, ..frame.fill(now) };
-        let site = self.site();
-        let visit = self.partitions[own].write((!frame.is_refused).then_some(&fill), frame.key, &site);
-        let names = Names::of(&[frame.key]);
-        let began = frame.readings.expect("begun").map(|reading| reading.incarnation);
+        let own = self.home(frame.key);
+        let (names, key) = (self.spelling.all(frame.names), self.spelling.name(frame.key).clone());
+        let fill = fill_of(frame, key.text(), &names);
+        let homes = if frame.is_refused { Err(Refusal::Fenced) } else { Ok(&*frame.registered) };
+        let (_, visited) = self.script(own, |state, now| state.write(&key, &fill, homes, None, now));
+        let began = frame.clock.as_ref().and_then(|clock| clock.homes.as_deref()).expect("begun");
+        let mut operation = Operation::over(self.spelling.partitions, began, &[], Intent::Invalidate, self.rules);
+        operation.take_in(&Chunk::of_given(own, vec![key].into(), Intent::Invalidate), visited);
         let version = frame.version.expect("changed");
-        let mut operation = Operation::new(names, Purpose::Write, version, began);
-        operation.take_in(own, names, &visit, self);
-        self.processes[process] = Process::Operating(Box::new(operation));
+        let task = Undertaking {
+            operation: Some(operation),
+            version,
+            ..Undertaking::new(Names::of(&[frame.key]), Purpose::Write)
+        };
+        self.processes[process] = Process::Operating(Box::new(task));
         self.end_if_done(process);
     }
 
@@ -244,4 +240,9 @@ impl World {
             _ => unreachable!("only loads and writes have frames"),
         }
     }
+}
+
+fn fill_of<'a>(frame: &'a Frame, key: &'a str, names: &'a [crate::name::Name]) -> Fill<'a> {
+    let (value, clock) = (frame.version.expect("the body has ended"), frame.clock.as_ref().expect("begun"));
+    Fill { key, value: Bytes::from(vec![value]), names, ttl: TTL, clock, token: Token(0), learned: None }
 }

@@ -1,6 +1,9 @@
-//! The few names that there are, and sets of them.
+//! The few names that there are, sets of them, and how a scenario spells them.
 
 use std::fmt;
+
+use crate::name;
+use crate::store::Partitions;
 
 /// Functions that call each other: `C` → `B` → `A`. The leaves `A` and `Z` read the data and have
 /// the tag `T`; `B` and `C` only pass on what they got.
@@ -63,10 +66,6 @@ impl Names {
         self.0 |= 1 << name.at();
     }
 
-    pub(super) fn remove(&mut self, name: Name) {
-        self.0 &= !(1 << name.at());
-    }
-
     pub(super) fn with(self, other: Names) -> Self {
         Self(self.0 | other.0)
     }
@@ -95,5 +94,62 @@ impl FromIterator<Name> for Names {
 impl fmt::Debug for Names {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_set().entries(self.iter()).finish()
+    }
+}
+
+/// Where names are at home. A key is stored at its home. A spread tag is at home everywhere.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Layout {
+    pub(super) partitions: u16,
+    /// Of a spread tag: one of its homes.
+    pub(super) homes: ByName<u16>,
+    pub(super) spread: Names,
+}
+
+/// The names as the store knows them: each is spelled so that it is at home where the layout says.
+#[derive(Clone, Debug)]
+pub(super) struct Spelling {
+    pub(super) partitions: Partitions,
+    names: ByName<name::Name>,
+}
+
+impl Spelling {
+    pub(super) fn new(layout: &Layout) -> Self {
+        let partitions = Partitions::new(layout.partitions);
+        let names = NAMES.map(|name| {
+            let texts = (0..).map(|number| format!("{name:?}{number}"));
+            let at_home = |text: &String| partitions.home_of_key(text) == layout.homes[name.at()];
+            let text = texts.into_iter().find(at_home).expect("some text is at home there");
+            match (name.is_key(), layout.spread.contains(name)) {
+                (true, _) => name::Name::key(&text),
+                (false, false) => name::Name::tag(&text),
+                (false, true) => name::Name::spread_tag(&text),
+            }
+            .expect("a good name")
+        });
+        Self { partitions, names }
+    }
+
+    pub(super) fn name(&self, name: Name) -> &name::Name {
+        &self.names[name.at()]
+    }
+
+    /// In the order in which a fill has them.
+    pub(super) fn all(&self, names: Names) -> Vec<name::Name> {
+        let mut names: Vec<_> = names.iter().map(|name| self.name(name).clone()).collect();
+        names.sort();
+        names
+    }
+
+    pub(super) fn home(&self, name: Name) -> u16 {
+        self.partitions.home(self.name(name))
+    }
+
+    pub(super) fn at_home(&self, names: Names, partition: u16) -> Names {
+        names.iter().filter(|name| self.partitions.is_home(self.name(*name), partition)).collect()
+    }
+
+    pub(super) fn set(&self, names: &[name::Name]) -> Names {
+        NAMES.into_iter().filter(|name| names.contains(self.name(*name))).collect()
     }
 }

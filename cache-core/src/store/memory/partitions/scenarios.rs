@@ -2,13 +2,12 @@
 
 use super::Scenario;
 use super::names::Name::{A, B, C, T, Z};
-use super::names::Names;
-use super::partition::Layout;
+use super::names::{Layout, Names};
 use super::world::Misfortunes;
 use super::world::Task::{Around, Call, Invalidate, Put, ReapMark, Reconcile, Refresh};
 
 /// The homes of `A`, `B`, `C`, `Z` and `T`.
-const fn layout(partitions: usize, homes: [usize; 5]) -> Layout {
+const fn layout(partitions: u16, homes: [u16; 5]) -> Layout {
     Layout { partitions, homes, spread: Names::of(&[]) }
 }
 
@@ -41,7 +40,7 @@ const SCENARIO: Scenario = Scenario {
     registers_early: false,
     settles: true,
     reaps: false,
-    removed_per_script: 16,
+    members_per_chunk: 16,
 };
 
 pub(super) const SCENARIOS: &[Scenario] = &[
@@ -129,7 +128,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         tasks: &[Call(C), Invalidate(TAG), Invalidate(TAG)],
         misfortunes: Misfortunes { expiries: 1, crashes: 1, ..QUIET },
         inherits: false,
-        removed_per_script: 1,
+        members_per_chunk: 1,
         ..SCENARIO
     },
     Scenario {
@@ -145,6 +144,16 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         stored: &[B],
         tasks: &[Call(C), Invalidate(TAG)],
         misfortunes: Misfortunes { expiries: 3, retentions: 2, ..QUIET },
+        inherits: false,
+        reaps: true,
+        ..SCENARIO
+    },
+    Scenario {
+        name: "reaping of members in the partition of their dependents",
+        layout: NEAR,
+        stored: &[B],
+        tasks: &[Call(C), Invalidate(TAG)],
+        misfortunes: Misfortunes { expiries: 2, retentions: 2, ..QUIET },
         inherits: false,
         reaps: true,
         ..SCENARIO

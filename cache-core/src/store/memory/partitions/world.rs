@@ -1,14 +1,23 @@
 //! The partitions, their callers, and what may happen to them.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use super::Scenario;
 use super::load::Frame;
-use super::names::{NAMES, Name, Names};
-use super::operation::{Operation, Purpose};
-use super::partition::{Partition, Site};
-use super::rules::Rules;
+use super::names::{NAMES, Name, Names, Spelling};
+use super::operation::{Purpose, Undertaking};
 use super::upkeep::{MarkReaping, Reconciliation};
+use crate::config::Config;
+use crate::store::memory::moment::{Now, Settings};
+use crate::store::memory::site::Site;
+use crate::store::memory::state::State;
+use crate::store::rules::Rules;
+
+/// Nothing expires by itself: the explorer says when.
+pub(super) const TTL: Duration = Duration::from_secs(1_000_000);
 
 /// What a process does when the exploration begins.
 #[derive(Clone, Copy, Debug)]
@@ -28,11 +37,11 @@ pub(super) enum Task {
     ReapMark(Name),
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug)]
 pub(super) enum Process {
     Loading(Vec<Frame>),
     Writing(Vec<Frame>),
-    Operating(Box<Operation>),
+    Operating(Box<Undertaking>),
     Reconciling(Reconciliation),
     ReapingMarks(MarkReaping),
     Done,
@@ -60,55 +69,64 @@ pub(super) struct Misfortunes {
 pub(super) enum Step {
     Begins(usize),
     Reads(usize),
-    Registers { process: usize, home: usize },
+    Registers { process: usize, home: u16 },
     Fills(usize),
-    Visits { process: usize, partition: usize },
-    Settles { process: usize, home: usize },
+    Visits { process: usize, partition: u16 },
+    Settles { process: usize, home: u16 },
     Commits(usize),
     Reconciles(usize),
-    ReapsMark { process: usize, of: usize },
+    ReapsMark { process: usize, of: u16 },
     Crashes(usize),
     Expires(Name),
     RetentionPasses,
-    Reaps { partition: usize, index: Name, member: Name },
-    IsLost(usize),
-    IsRenewed(usize),
-    DropsFences(usize),
-    ClosingsEnd(usize),
+    Reaps(u16),
+    IsLost(u16),
+    IsRenewed(u16),
+    DropsFences(u16),
+    ClosingsEnd(u16),
 }
 
 #[derive(Clone)]
 pub(super) struct World {
     pub(super) scenario: &'static Scenario,
     pub(super) rules: Rules,
-    pub(super) partitions: Vec<Partition>,
+    pub(super) spelling: Arc<Spelling>,
+    pub(super) partitions: Vec<State>,
     pub(super) processes: Vec<Process>,
     /// The version of the data.
     pub(super) data: u8,
     /// What every read must be made from at least.
     pub(super) required: u8,
-    /// How many retentions have passed.
-    pub(super) now: u8,
-    incarnations: u8,
-    left: Misfortunes,
+    pub(super) began: Instant,
+    /// Wall time stands still: sequence numbers count.
+    pub(super) now: Now,
+    pub(super) incarnations: u128,
+    pub(super) left: Misfortunes,
 }
 
 impl World {
     pub(super) fn new(scenario: &'static Scenario, rules: Rules) -> Self {
-        let count = scenario.layout.partitions;
-        let mut partitions: Vec<Partition> = (0..count).map(|number| Partition::new(number, 1, 2)).collect();
-        for partition in &mut partitions {
-            partition.is_complete = true;
-            partition.known[..count].fill(1);
-        }
+        let (spelling, began) = (Spelling::new(&scenario.layout), Instant::now());
+        let partitions = spelling.partitions;
+        let mut settings = Settings::new(&Config::default(), partitions);
+        settings.members_per_chunk = scenario.members_per_chunk;
+        settings.reaped_per_operation = 0;
+        // A clock that is lost begins with lower numbers than these.
+        let first = Now { at: began, wall_us: 1_000 };
+        let new = |number| State::at(Site::new(number, partitions), settings.clone(), rules, 1, first);
+        let mut states: Vec<State> = (0..partitions.count()).map(new).collect();
+        let readings: Vec<_> = states.iter().map(State::home_reading).collect();
+        states.iter_mut().for_each(|state| state.site.know_all(&readings));
         let mut world = Self {
             scenario,
             rules,
-            partitions,
+            spelling: Arc::new(spelling),
+            partitions: states,
             processes: Vec::new(),
             data: 1,
             required: 0,
-            now: 1,
+            began,
+            now: Now { at: began, wall_us: 0 },
             incarnations: 1,
             left: Misfortunes::default(),
         };
@@ -120,13 +138,11 @@ impl World {
         }
         world.left = scenario.misfortunes;
         world.processes = scenario.tasks.iter().map(|task| world.start(*task)).collect();
-        world.renumber();
         world
     }
 
     fn start(&self, task: Task) -> Process {
-        let operation =
-            |names, purpose| Process::Operating(Box::new(Operation::new(names, purpose, 0, Default::default())));
+        let operation = |names, purpose| Process::Operating(Box::new(Undertaking::new(names, purpose)));
         match task {
             Task::Call(key) => Process::Loading(vec![Frame::new(key, false)]),
             Task::Refresh(key) => Process::Loading(vec![Frame::new(key, true)]),
@@ -138,37 +154,47 @@ impl World {
         }
     }
 
-    pub(super) fn home(&self, name: Name) -> usize {
-        self.scenario.layout.home(name)
+    pub(super) fn numbers(&self) -> std::ops::Range<u16> {
+        0..self.spelling.partitions.count()
     }
 
-    pub(super) fn at_home(&self, names: Names, partition: usize) -> Names {
-        self.scenario.layout.at_home(names, partition)
+    pub(super) fn home(&self, name: Name) -> u16 {
+        self.spelling.home(name)
     }
 
-    pub(super) fn site(&self) -> Site<'static> {
-        let Scenario { layout, removed_per_script, .. } = self.scenario;
-        Site { layout, now: self.now, rules: self.rules, removed_per_script: *removed_per_script }
+    pub(super) fn state(&self, partition: u16) -> &State {
+        &self.partitions[usize::from(partition)]
+    }
+
+    /// One script.
+    pub(super) fn script<T>(&mut self, partition: u16, run: impl FnOnce(&mut State, Now) -> T) -> T {
+        let state = &mut self.partitions[usize::from(partition)];
+        let outcome = run(state, self.now);
+        state.entries.take_changed();
+        outcome
+    }
+
+    /// What is stored under a key: the version of the data, and its names.
+    pub(super) fn stored(&self, key: Name) -> Option<(u8, Names)> {
+        let entry = self.state(self.home(key)).entries.get(self.spelling.name(key))?;
+        Some((entry.value[0], self.spelling.set(&entry.names)))
     }
 
     /// What must not be: a value that a read would be served, or an entry that one of its names
     /// does not lead to.
     pub(super) fn fault(&self) -> Option<String> {
-        let stored = |partition: &Partition| NAMES.map(|key| Some((key, partition.entries[key.at()]?)));
-        for (partition, (key, entry)) in self
-            .partitions
-            .iter()
-            .flat_map(|partition| stored(partition).into_iter().flatten().map(move |e| (partition, e)))
-        {
-            if entry.version < self.required {
-                return Some(format!("a read of {key:?} returns {}, required is {}", entry.version, self.required));
+        for key in NAMES.into_iter().filter(|name| name.is_key()) {
+            let Some((version, names)) = self.stored(key) else { continue };
+            if version < self.required {
+                return Some(format!("a read of {key:?} returns {version}, required is {}", self.required));
             }
-            for name in entry.names.iter() {
-                let home = &self.partitions[self.home(name)];
-                let is_listed = self.scenario.layout.is_home(name, partition.number)
-                    || home.marks[name.at()][partition.number].is_some()
-                    || !home.is_complete;
-                if !is_listed || !partition.members[name.at()].contains(key) {
+            let own = self.home(key);
+            for name in names.iter() {
+                let (home, spelled) = (self.state(self.home(name)), self.spelling.name(name));
+                let is_listed = self.spelling.partitions.is_home(spelled, own)
+                    || home.site.marks.stamp(spelled, own).is_some()
+                    || !home.site.is_complete;
+                if !is_listed || !self.state(own).indexes.is_member(spelled, self.spelling.name(key)) {
                     return Some(format!("unreachable: {name:?} does not lead to {key:?}"));
                 }
             }
@@ -180,7 +206,6 @@ impl World {
         self.steps().into_iter().map(|step| {
             let mut next = self.clone();
             next.take(step);
-            next.renumber();
             (step, next)
         })
     }
@@ -191,12 +216,12 @@ impl World {
             match process {
                 Process::Loading(frames) => self.steps_of_load(number, frames, &mut steps),
                 Process::Writing(frames) => self.steps_of_write(number, &frames[0], &mut steps),
-                Process::Operating(operation) => self.steps_of_operation(number, operation, &mut steps),
+                Process::Operating(task) => self.steps_of_operation(number, task, &mut steps),
                 Process::Reconciling(at) => self.steps_of_reconciliation(number, at, &mut steps),
                 Process::ReapingMarks(at) => self.steps_of_mark_reaping(number, at, &mut steps),
                 Process::Done => {}
             }
-            if self.left.crashes > 0 && *process != Process::Done {
+            if self.left.crashes > 0 && !matches!(process, Process::Done) {
                 steps.push(Step::Crashes(number));
             }
         }
@@ -206,21 +231,18 @@ impl World {
 
     fn misfortunes(&self, steps: &mut Vec<Step>) {
         let left = &self.left;
-        let mut on_each = |may: bool, step: fn(usize) -> Step| {
-            steps.extend((0..self.partitions.len()).filter(|_| may).map(step));
+        let mut on_each = |may: bool, step: fn(u16) -> Step| {
+            steps.extend(self.numbers().filter(|_| may).map(step));
         };
         on_each(left.losses > 0, Step::IsLost);
         on_each(left.renewals > 0, Step::IsRenewed);
         on_each(left.fence_drops > 0, Step::DropsFences);
         on_each(left.closing_ends > 0, Step::ClosingsEnd);
-        for partition in &self.partitions {
-            let stored = NAMES.into_iter().filter(|key| partition.entries[key.at()].is_some());
-            steps.extend(stored.filter(|_| left.expiries > 0).map(Step::Expires));
-            if self.scenario.reaps {
-                let each = NAMES.into_iter().flat_map(|index| NAMES.map(|member| (index, member)));
-                let dead = each.filter(|(index, member)| partition.is_reapable(*index, *member, self.now, self.rules));
-                steps.extend(dead.map(|(index, member)| Step::Reaps { partition: partition.number, index, member }));
-            }
+        let stored = NAMES.into_iter().filter(|name| name.is_key() && self.stored(*name).is_some());
+        steps.extend(stored.filter(|_| left.expiries > 0).map(Step::Expires));
+        if self.scenario.reaps {
+            let is_due = |number: &u16| self.state(*number).indexes.first_due(self.now.at).is_some();
+            steps.extend(self.numbers().filter(is_due).map(Step::Reaps));
         }
         if left.retentions > 0 {
             steps.push(Step::RetentionPasses);
@@ -247,101 +269,45 @@ impl World {
             }
             Step::Expires(key) => {
                 self.left.expiries -= 1;
-                let (home, now) = (self.home(key), self.now);
-                self.partitions[home].expire(key, now);
+                let name = self.spelling.name(key).clone();
+                self.script(self.home(key), |state, now| state.expire(&name, now));
             }
             Step::RetentionPasses => {
                 self.left.retentions -= 1;
-                self.now += 1;
+                let retention = self.partitions[0].settings.fence_retention;
+                self.now.at += retention + Duration::from_millis(1);
             }
-            Step::Reaps { partition, index, member } => self.partitions[partition].reap(index, member),
+            Step::Reaps(partition) => self.script(partition, |state, now| state.reap(1, now)),
             Step::IsLost(partition) => {
                 self.left.losses -= 1;
                 self.incarnations += 1;
-                // With lower numbers than any that a reading from before has.
-                self.partitions[partition] = Partition::new(partition, self.incarnations, 1);
+                let (settings, incarnation) = (self.state(partition).settings.clone(), self.incarnations);
+                let site = Site::new(partition, self.spelling.partitions);
+                self.partitions[usize::from(partition)] = State::at(site, settings, self.rules, incarnation, self.now);
                 self.forget_closings(partition);
             }
             Step::IsRenewed(partition) => {
                 self.left.renewals -= 1;
                 self.incarnations += 1;
-                self.partitions[partition].renew(self.incarnations);
+                let incarnation = self.incarnations;
+                self.script(partition, |state, now| state.renew(incarnation, now));
             }
             Step::DropsFences(partition) => {
                 self.left.fence_drops -= 1;
-                self.partitions[partition].drop_fences();
+                self.script(partition, |state, now| {
+                    let kept = std::mem::replace(&mut state.settings.fences_max, 0);
+                    state.fences.drop_old(&state.settings, now);
+                    state.settings.fences_max = kept;
+                });
             }
             Step::ClosingsEnd(partition) => {
                 self.left.closing_ends -= 1;
-                self.partitions[partition].end_closings(self.rules);
+                self.script(partition, |state, now| {
+                    state.closings.end_all(now.at);
+                    state.end_marks(now);
+                });
                 self.forget_closings(partition);
             }
-        }
-    }
-
-    pub(super) fn digest(&self) -> u64 {
-        let mut hasher = DefaultHasher::new();
-        (&self.partitions, &self.processes, self.data, self.required, self.now).hash(&mut hasher);
-        (self.incarnations, self.left).hash(&mut hasher);
-        hasher.finish()
-    }
-
-    /// Only the order of the numbers of one clock matters, and of the stamps of one mark.
-    fn renumber(&mut self) {
-        for at in 0..self.partitions.len() {
-            let partition = &mut self.partitions[at];
-            let mut seqs: Vec<&mut u8> = vec![&mut partition.seq, &mut partition.floor];
-            seqs.extend(partition.fences.iter_mut());
-            for process in &mut self.processes {
-                match process {
-                    Process::Loading(frames) | Process::Writing(frames) => {
-                        seqs.extend(frames.iter_mut().filter_map(|frame| Some(&mut frame.readings.as_mut()?[at].seq)));
-                    }
-                    Process::Operating(operation) => {
-                        let visited = operation.visited.iter_mut().enumerate();
-                        let here = visited.filter(|(name, _)| self.scenario.layout.homes[*name] == at);
-                        seqs.extend(here.filter_map(|(_, visited)| Some(&mut visited.as_mut()?.seq)));
-                    }
-                    Process::ReapingMarks(reaping) if self.scenario.layout.home(reaping.name) == at => {
-                        seqs.extend(reaping.seen.iter_mut().map(|(_, _, looked)| &mut looked.seq));
-                    }
-                    _ => {}
-                }
-            }
-            rank(&mut seqs, 1);
-        }
-        for name in NAMES {
-            for of in 0..self.partitions.len() {
-                let home = self.scenario.layout.home(name);
-                let mut stamps: Vec<&mut u8> = self.partitions[home].marks[name.at()][of].iter_mut().collect();
-                for process in &mut self.processes {
-                    match process {
-                        Process::Operating(operation) => stamps.extend(operation.to_settle[name.at()][of].iter_mut()),
-                        Process::ReapingMarks(at) if at.name == name => {
-                            let seen = at.seen.iter_mut().filter(|seen| seen.0 == of);
-                            stamps.extend(seen.map(|(_, stamp, _)| stamp));
-                        }
-                        _ => {}
-                    }
-                }
-                rank(&mut stamps, 0);
-            }
-        }
-    }
-}
-
-/// Puts the rank of each number in its place, from `first` on. A 0 that stands for none stays one.
-fn rank(numbers: &mut [&mut u8], first: u8) {
-    if let [only] = numbers {
-        **only = (**only).min(first);
-        return;
-    }
-    let mut ranks: Vec<u8> = numbers.iter().map(|number| **number).filter(|number| *number >= first).collect();
-    ranks.sort_unstable();
-    ranks.dedup();
-    for number in numbers.iter_mut() {
-        if let Ok(at) = ranks.binary_search(number) {
-            **number = at as u8 + first;
         }
     }
 }
