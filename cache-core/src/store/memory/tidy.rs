@@ -71,10 +71,13 @@ impl State {
             self.entries.remove(member);
         }
         let counts = self.rules.keep(Rule::EntriesCountAsDependents);
-        let is_there = |member: &Name| counts && self.entries.get(member).is_some();
-        if self.site.marks.any(member) && self.rules.keep(Rule::MarksKeepMembers) {
+        let marks_count = self.rules.keep(Rule::MarksKeepMembers);
+        // What depends on a member elsewhere may be alive, however dead the member is.
+        let leads_elsewhere = |member: &Name| marks_count && self.site.marks.any(member);
+        if leads_elsewhere(member) {
             return true;
         }
+        let is_there = |member: &Name| counts && self.entries.get(member).is_some() || leads_elsewhere(member);
         self.rules.keep(Rule::DependedOnMembersStay)
             && self.indexes.is_depended_on(member, dead_since, is_there, MEMORY_DEPENDENTS_LOOKED_AT)
     }
