@@ -58,6 +58,16 @@ macro_rules! each_store {
     ($($tests:tt)*) => { $crate::__tests! { [embedded redis valkey] $($tests)* } };
 }
 
+/// As [`each_store!`], and on the embedded store with several partitions:
+/// `claim::four_partitions` and `claim::sixteen_partitions`. For claims about what is stale, which
+/// a protocol of several partitions could break.
+#[macro_export]
+macro_rules! each_layout {
+    ($($tests:tt)*) => {
+        $crate::__tests! { [embedded four_partitions sixteen_partitions redis valkey] $($tests)* }
+    };
+}
+
 /// Runs each test body on every server, for claims about several processes or about bytes:
 /// `claim::redis` and `claim::valkey`. Otherwise like [`each_store!`].
 #[macro_export]

@@ -26,6 +26,16 @@ impl TestStore {
         Self::new(None, "memory://".to_owned())
     }
 
+    /// The embedded store with four partitions, which keep the protocol of a cluster.
+    pub fn four_partitions() -> Self {
+        Self::new(None, "memory://?partitions=4".to_owned())
+    }
+
+    /// The embedded store with sixteen partitions.
+    pub fn sixteen_partitions() -> Self {
+        Self::new(None, "memory://?partitions=16".to_owned())
+    }
+
     /// The shared Redis server.
     pub fn redis() -> Self {
         Self::new(Some(ServerKind::Redis), ServerKind::Redis.shared_url())

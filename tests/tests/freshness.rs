@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
 use cache_core::{Cache, cached};
-use cache_tests::{Data, Log, TestStore, each_server, each_store, ready, until};
+use cache_tests::{Data, Log, TestStore, each_layout, each_server, ready, until};
 
 #[derive(Debug)]
 struct Down;
@@ -295,7 +295,7 @@ async fn case(store: &TestStore, by_another: bool, id: &mut u64) -> (App, Cache)
     (app, writer)
 }
 
-each_store! {
+each_layout! {
     async fn a_value_is_gone_once_its_refresh_found_nothing_to_keep(store: TestStore) {
         let app = App::new(&store).await;
         for (id, news) in [(1, "deleted"), (2, "draft")] {
@@ -462,7 +462,7 @@ mod arguments {
         word.to_owned()
     }
 
-    each_store! {
+    each_layout! {
         async fn a_refresh_has_copies_of_them(store: TestStore) {
             let app = App::new(&store).await;
             let repo = Repo { app: app.clone(), seen: Arc::default() };

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use cache_core::{Cache, cached};
-use cache_tests::{Data, TestStore, each_server, each_store, ready};
+use cache_tests::{Data, TestStore, each_layout, each_server, ready};
 use tokio::task::JoinHandle;
 
 const IDS: [u64; 3] = [1, 2, 3];
@@ -130,7 +130,7 @@ async fn litmus(app: &App, writer: &Cache, by: By) {
     assert_eq!(app.data.reads("2"), 2, "{by:?}: the fresh value is cached");
 }
 
-each_store! {
+each_layout! {
     async fn of_a_batch_load_what_was_overtaken_is_refused_and_the_rest_is_stored(store: TestStore) {
         for by in By::NAMES {
             let app = App::new(&store, by).await;

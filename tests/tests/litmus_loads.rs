@@ -5,7 +5,7 @@
 use std::convert::Infallible;
 
 use cache_core::{Cache, IntoKey, Invalidation, Key, cached, invalidates};
-use cache_tests::{Data, TestStore, each_server, each_store, ready};
+use cache_tests::{Data, TestStore, each_layout, each_server, ready};
 use tokio::task::JoinHandle;
 
 /// Entries of text: `user:1` and what is made from it.
@@ -105,7 +105,7 @@ async fn litmus(app: &App, writer: &Cache, by: By) {
     assert_eq!(app.data.reads("row"), 3, "the fresh value is cached");
 }
 
-each_store! {
+each_layout! {
     async fn a_load_overtaken_by_its_key_is_refused(store: TestStore) {
         let app = App::impatient(&store).await;
         litmus(&app, &app.cache, By::Key).await;
@@ -196,7 +196,7 @@ async fn litmus_of_the_attributes(app: &App, writer: &App) {
     assert_eq!(app.data.reads("row"), 3, "the fresh value is cached, for everyone");
 }
 
-each_store! {
+each_layout! {
     async fn a_load_overtaken_by_a_tag_of_its_result_is_refused(store: TestStore) {
         let app = App::impatient(&store).await;
         litmus_of_the_attributes(&app, &app).await;
@@ -215,7 +215,7 @@ async fn removed(cache: &Cache, invalidation: Invalidation) -> u64 {
     cache.invalidate(invalidation).await.expect("the store answers").entries
 }
 
-each_store! {
+each_layout! {
     /// Nothing was stored when the tag fell, so nothing but its fence can refuse the fill.
     async fn an_invalidation_before_any_read_reaches_the_load_that_runs_meanwhile(store: TestStore) {
         let app = App::new(&store).await;
@@ -298,7 +298,7 @@ async fn nested_litmus(app: &App, writer: &Cache, held: &str, refused: u64) {
     assert_eq!(writer.invalidate_key("a").await.unwrap().entries, 4);
 }
 
-each_store! {
+each_layout! {
     async fn a_load_held_in_its_innermost_call_is_refused_at_every_level(store: TestStore) {
         let app = App::new(&store).await;
         nested_litmus(&app, &app.cache, "row", 4).await;
@@ -327,7 +327,7 @@ each_server! {
     }
 }
 
-each_store! {
+each_layout! {
     /// A local invalidation closes every flight that began before it.
     async fn a_caller_after_an_invalidation_joins_no_earlier_flight(store: TestStore) {
         let app = App::new(&store).await;

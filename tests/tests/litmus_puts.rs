@@ -1,7 +1,7 @@
 //! The litmus of `put`: whatever races with it, the older value is never served.
 
 use cache_core::{Cache, cached};
-use cache_tests::{Data, Probe, TestStore, each_store};
+use cache_tests::{Data, Probe, TestStore, each_layout};
 use tokio::task::JoinHandle;
 
 #[derive(Clone)]
@@ -30,7 +30,7 @@ async fn profile(app: &App) -> String {
     user
 }
 
-each_store! {
+each_layout! {
     async fn a_load_overtaken_by_a_put_is_refused(store: TestStore) {
         let app = App::new(&store).await;
         let held = app.data.hold("row");
@@ -128,7 +128,7 @@ impl PendingPut {
     }
 }
 
-each_store! {
+each_layout! {
     #![multi_thread]
     /// Nobody knows whose write came last in the database, so neither value stays.
     async fn two_concurrent_puts_end_in_a_miss_in_either_order(store: TestStore) {

@@ -5,7 +5,7 @@ use std::convert::Infallible;
 use std::time::Duration;
 
 use cache_core::{Cache, IntoKey, Key, cached, in_current_load};
-use cache_tests::{Data, TestStore, each_store, ready, until};
+use cache_tests::{Data, TestStore, each_layout, ready, until};
 
 fn key(text: &str) -> Key<String> {
     text.into_key().expect("a valid key")
@@ -68,7 +68,7 @@ enum Name {
     Tag(&'static str),
 }
 
-each_store! {
+each_layout! {
     async fn names_are_inherited_from_a_stored_load(store: TestStore) {
         for name in [Name::Key("inner"), Name::Tag("inner-tag")] {
             let app = App::new(&store).await;
