@@ -27,6 +27,7 @@ mod names;
 mod operation;
 mod scenarios;
 mod upkeep;
+mod walk;
 mod world;
 
 /// What happens, and what else may happen at any moment, and how often.
@@ -143,6 +144,8 @@ fn each_rule_of_several_partitions_is_needed() {
         (NamesAreInherited, "a loss, without reconciliation"),
         (WriteFencesItsKey, "two writes"),
         (WritesReadFirst, "a write"),
+        (SweepRaisesTheFloor, "a pattern"),
+        (SweepFollowsEntriesThatAreGone, "a pattern"),
         (ClosedNamesRefuseFills, "two changes around which a tag is closed"),
         (SpreadNamesBeginEverywhere, "a change around which a spread tag is closed"),
         (MarksHaveAnOwner, "two changes around which a tag is closed"),

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use super::load::Frame;
+use super::walk::Walk;
 use super::world::{Process, World};
 use crate::store::memory::state::State;
-use crate::store::{FollowedMark, HomeReading, Operation};
+use crate::store::{FollowedMark, HomeReading, Operation, SweepScope};
 
 impl World {
     pub(super) fn digest(&self) -> u64 {
@@ -39,10 +40,14 @@ impl World {
             (ends.saturating_duration_since(self.began), name, by, is_reached).hash(hasher);
         }
         state.site.marks.iter().for_each(|mark| mark.hash(hasher));
-        // In another order than they came in, they are the same.
         let entries: BTreeMap<_, _> =
             state.entries.iter().map(|(key, entry)| (key, (&entry.value, &entry.names))).collect();
         entries.hash(hasher);
+        if self.processes.iter().any(|process| matches!(process, Process::Walking(_))) {
+            // Where a walk comes by.
+            state.entries.iter().for_each(|(key, _)| key.hash(hasher));
+            state.indexes.names().for_each(|name| name.hash(hasher));
+        }
         let due = |due: tokio::time::Instant| due.saturating_duration_since(self.began);
         state.indexes.memberships().for_each(|(index, member, at)| (index, member, due(at)).hash(hasher));
     }
@@ -69,8 +74,25 @@ impl World {
                     (mark, &looked.incarnation, ranks.of(self.home(at.name), looked.seq)).hash(hasher);
                 }
             }
-            Process::Done => 5.hash(hasher),
+            Process::Walking(walk) => (5, self.hashed_walk(walk, ranks)).hash(hasher),
+            Process::LastPage(walk) => (6, self.hashed_walk(walk, ranks)).hash(hasher),
+            Process::Done => 7.hash(hasher),
         }
+    }
+
+    /// How much of the walk is left, whatever the positions are.
+    fn hashed_walk(&self, walk: &Walk, ranks: &Ranks) -> impl Hash {
+        let state = self.state(walk.partition);
+        let left = match (walk.cursor, walk.scope) {
+            (0, _) => usize::MAX,
+            (cursor, SweepScope::Values) => state.entries.page(cursor, usize::MAX).len(),
+            (cursor, _) => state.indexes.page(cursor, usize::MAX).len(),
+        };
+        let rest = walk.rest.as_ref().filter(|rest| !rest.is_done()).map(|rest| {
+            let seqs: Vec<_> = rest.seqs().into_iter().map(|(at, seq)| ranks.of(at, seq)).collect();
+            (rest.parts(), seqs, rest.stamps())
+        });
+        (walk.version, walk.scope as u8, walk.partition, left, rest)
     }
 
     fn hashed_frames(&self, frames: &[Frame], ranks: &Ranks) -> impl Hash {
@@ -129,6 +151,10 @@ impl Ranks {
             Process::ReapingMarks(at) => {
                 let looked = at.seen.iter().map(|(_, looked)| looked.seq);
                 self.seqs.entry(world.home(at.name)).or_default().extend(looked);
+            }
+            Process::Walking(walk) | Process::LastPage(walk) => {
+                let remembered = walk.rest.iter().flat_map(Operation::seqs);
+                remembered.for_each(|(at, seq)| self.seqs.entry(at).or_default().push(seq));
             }
             Process::Reconciling(_) | Process::Done => {}
         }

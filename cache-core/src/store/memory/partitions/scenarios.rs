@@ -4,7 +4,7 @@ use super::Scenario;
 use super::names::Name::{A, B, C, T, Z};
 use super::names::{Layout, Names};
 use super::world::Misfortunes;
-use super::world::Task::{Around, Call, Invalidate, Put, ReapMark, Reconcile, Refresh};
+use super::world::Task::{Around, Call, Clear, Invalidate, Put, ReapMark, Reconcile, Refresh, Sweep};
 
 /// The homes of `A`, `B`, `C`, `Z` and `T`.
 const fn layout(partitions: u16, homes: [u16; 5]) -> Layout {
@@ -253,6 +253,32 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         stored: &[A],
         tasks: &[Call(A), Put(A), Reconcile],
         misfortunes: Misfortunes { losses: 1, ..QUIET },
+        ..SCENARIO
+    },
+    Scenario {
+        name: "a pattern",
+        layout: THREE,
+        stored: &[B],
+        tasks: &[Call(C), Call(A), Sweep(A)],
+        misfortunes: Misfortunes { expiries: 2, ..QUIET },
+        inherits: false,
+        ..SCENARIO
+    },
+    Scenario {
+        name: "a pattern whose process dies, and an invalidation",
+        layout: THREE,
+        stored: &[B],
+        tasks: &[Call(B), Sweep(A), Invalidate(TAG)],
+        misfortunes: Misfortunes { crashes: 1, expiries: 1, ..QUIET },
+        inherits: false,
+        ..SCENARIO
+    },
+    Scenario {
+        name: "clear",
+        stored: &[B],
+        tasks: &[Call(C), Call(A), Clear],
+        misfortunes: Misfortunes { expiries: 1, ..QUIET },
+        inherits: false,
         ..SCENARIO
     },
     Scenario {

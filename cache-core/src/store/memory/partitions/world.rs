@@ -10,6 +10,7 @@ use super::load::Frame;
 use super::names::{NAMES, Name, Names, Spelling};
 use super::operation::{Purpose, Undertaking};
 use super::upkeep::{MarkReaping, Reconciliation};
+use super::walk::Walk;
 use crate::config::Config;
 use crate::store::memory::moment::{Now, Settings};
 use crate::store::memory::site::Site;
@@ -35,6 +36,10 @@ pub(super) enum Task {
     Reconcile,
     /// Reaps a mark of a name.
     ReapMark(Name),
+    /// Changes the data, then removes by a pattern that matches a key.
+    Sweep(Name),
+    /// Changes the data, then removes everything.
+    Clear,
 }
 
 #[derive(Clone, Debug)]
@@ -44,6 +49,9 @@ pub(super) enum Process {
     Operating(Box<Undertaking>),
     Reconciling(Reconciliation),
     ReapingMarks(MarkReaping),
+    Walking(Walk),
+    /// Of a walk: only what its last page has left is still to be removed.
+    LastPage(Walk),
     Done,
 }
 
@@ -74,6 +82,7 @@ pub(super) enum Step {
     Visits { process: usize, partition: u16 },
     Settles { process: usize, home: u16 },
     Commits(usize),
+    Walks(usize),
     Reconciles(usize),
     ReapsMark { process: usize, of: u16 },
     Crashes(usize),
@@ -111,6 +120,7 @@ impl World {
         let mut settings = Settings::new(&Config::default(), partitions);
         settings.members_per_chunk = scenario.members_per_chunk;
         settings.reaped_per_operation = 0;
+        settings.keys_per_page = 1;
         // A clock that is lost begins with lower numbers than these.
         let first = Now { at: began, wall_us: 1_000 };
         let new = |number| State::at(Site::new(number, partitions), settings.clone(), rules, 1, first);
@@ -151,6 +161,8 @@ impl World {
             Task::Around(names) => operation(names, Purpose::Close),
             Task::Reconcile => Process::Reconciling(Reconciliation::new()),
             Task::ReapMark(name) => Process::ReapingMarks(MarkReaping::new(name)),
+            Task::Sweep(key) => Process::Walking(Walk::new(Some(key))),
+            Task::Clear => Process::Walking(Walk::new(None)),
         }
     }
 
@@ -219,6 +231,7 @@ impl World {
                 Process::Operating(task) => self.steps_of_operation(number, task, &mut steps),
                 Process::Reconciling(at) => self.steps_of_reconciliation(number, at, &mut steps),
                 Process::ReapingMarks(at) => self.steps_of_mark_reaping(number, at, &mut steps),
+                Process::Walking(walk) | Process::LastPage(walk) => self.steps_of_walk(number, walk, &mut steps),
                 Process::Done => {}
             }
             if self.left.crashes > 0 && !matches!(process, Process::Done) {
@@ -258,7 +271,11 @@ impl World {
             Step::Reads(process) => self.read(process),
             Step::Registers { process, home } => self.register(process, home),
             Step::Fills(process) => self.fill(process),
-            Step::Visits { process, partition } => self.visit(process, partition),
+            Step::Visits { process, partition } => match self.processes[process] {
+                Process::Operating(_) => self.visit(process, partition),
+                _ => self.visit_for_walk(process, partition),
+            },
+            Step::Walks(process) => self.walk(process),
             Step::Settles { process, home } => self.settle(process, home),
             Step::Commits(process) => self.commit(process),
             Step::Reconciles(process) => self.reconcile(process),
