@@ -34,6 +34,7 @@ mod following;
 mod learned;
 mod leaving;
 mod looking;
+mod losing;
 mod taking_over;
 mod watching;
 

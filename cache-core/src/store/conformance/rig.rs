@@ -291,6 +291,15 @@ impl Rig {
         }
     }
 
+    /// One partition of the embedded store loses everything.
+    pub(in crate::store) fn lose_partition(&self, number: u16) {
+        match &self.backend {
+            Backend::Embedded(store) => store.lose_partition(number),
+            #[cfg(feature = "redis")]
+            Backend::Redis { .. } => unreachable!("a server has one partition"),
+        }
+    }
+
     /// Indexes and pending names that exist.
     pub(in crate::store) async fn bookkeeping(&self) -> usize {
         match &self.backend {

@@ -1,6 +1,7 @@
 //! What the conformance tests do to a store, and learn about it, behind its back.
 
-use super::MemoryStore;
+use super::site::Site;
+use super::{MemoryStore, State};
 use crate::name::Name;
 use crate::store::{Partitions, Remains};
 
@@ -16,6 +17,13 @@ impl MemoryStore {
             .entries
             .remove(&key)
             .expect("there is an entry to lose");
+    }
+
+    /// Everything in one partition is lost, with its clock.
+    pub(in crate::store) fn lose_partition(&self, number: u16) {
+        let mut state = self.write_state(number, &mut Remains::default());
+        let site = Site::new(number, self.partitions);
+        *state = State::at(site, state.settings.clone(), state.rules, fastrand::u128(..), self.now());
     }
 
     /// The number of indexes.
