@@ -177,7 +177,7 @@ impl Store for RedisStore {
             keys.extend(self.recalled(key, request.recall));
             let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
             let learned_max = LEARNED_BYTES_MAX.to_string();
-            let (nonce, token) = (nonce(), token_text(request.token));
+            let token = token_text(request.token);
             let lease_ms = millis(request.lasts).max(1).to_string();
             let present: &[u8] = match &request.if_present {
                 IfPresent::Return => b"return",
@@ -188,9 +188,8 @@ impl Store for RedisStore {
                 IfHeld::Wait => "wait".to_owned(),
                 IfHeld::TakeOver(after) => millis(after).to_string(),
             };
-            let args: [&[u8]; 8] = [
+            let args: [&[u8]; 7] = [
                 self.layout.root().as_bytes(),
-                nonce.as_bytes(),
                 learned_max.as_bytes(),
                 key.as_bytes(),
                 token.as_bytes(),
@@ -239,9 +238,9 @@ impl Store for RedisStore {
     ) -> StoreFuture<'a, ()> {
         Box::pin(async move {
             let keys = [self.layout.declared(), self.layout.value(key), self.layout.lease(key)];
-            let (nonce, token) = (nonce(), token_text(token));
+            let token = token_text(token);
             let times = version.as_ref().map_or(&[][..], |version| &version.0);
-            let args = [self.layout.root().as_bytes(), nonce.as_bytes(), key.as_bytes(), token.as_bytes(), times];
+            let args = [self.layout.root().as_bytes(), key.as_bytes(), token.as_bytes(), times];
             self.pool
                 .run(&scripts::DISCARD, self.stripe(key), &keys.each_ref().map(String::as_str), &args, until)
                 .await?;
@@ -270,11 +269,11 @@ impl Store for RedisStore {
 
     fn read_clock<'a>(&'a self, key: &'a str, recall: Recall, until: Instant) -> StoreFuture<'a, ClockReading> {
         Box::pin(async move {
-            let (mut keys, nonce) = (vec![self.layout.declared()], nonce());
+            let mut keys = vec![self.layout.declared()];
             keys.extend(self.recalled(key, recall));
             let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
             let learned_max = LEARNED_BYTES_MAX.to_string();
-            let args: [&[u8]; 3] = [self.layout.root().as_bytes(), nonce.as_bytes(), learned_max.as_bytes()];
+            let args: [&[u8]; 2] = [self.layout.root().as_bytes(), learned_max.as_bytes()];
             let reply = self.pool.run(&scripts::READ_CLOCK, self.stripe(key), &keys, &args, until).await?;
             self.losses.note_replaced(reply::replaced_before_reading(&reply));
             let clock = reply::clock(&reply)?;
@@ -388,8 +387,8 @@ impl Store for RedisStore {
                 StoreLoss::Writes(reign) => (&**reign, 0),
                 StoreLoss::Members(mark) => ("", *mark),
             };
-            let (nonce, mark) = (nonce(), mark.to_string());
-            let args = [self.layout.root(), &nonce, reign, &mark].map(str::as_bytes);
+            let mark = mark.to_string();
+            let args = [self.layout.root(), reign, &mark].map(str::as_bytes);
             self.pool.run(&scripts::MAKE_GOOD, StripeKey::new(&declared), &[&declared], &args, until).await?;
             self.losses.made_good(loss);
             Ok(())
@@ -423,11 +422,6 @@ impl Store for RedisStore {
             lacks_vouchers: self.pool.lacks_vouchers(),
         }
     }
-}
-
-/// New for every send, so that an incarnation made from it is new too.
-fn nonce() -> String {
-    format!("{:016x}", fastrand::u64(..))
 }
 
 /// Whoever spells the server in the same way has the same entries.

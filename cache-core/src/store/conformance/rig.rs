@@ -351,11 +351,34 @@ impl Rig {
         s * 1_000 + us / 1_000
     }
 
-    /// What a client does before it uses a primary that it did not talk to last; `seen` is the
+    /// What a client does before it uses a primary, if it talked to another one last; `seen` is the
     /// highest sequence number that it has seen.
     #[cfg(feature = "redis")]
-    pub(in crate::store) async fn meet(&self, reign: &str, seen: u64, is_first: bool) -> String {
-        crate::store::redis::meet_of(&self.config.namespace, (reign, seen, is_first), &mut self.raw().await).await
+    pub(in crate::store) async fn meet(&self, seen: u64) -> String {
+        self.meet_on(&format!("!reign:{}", self.reign().await), seen).await
+    }
+
+    /// The same on a connection that has this mark.
+    #[cfg(feature = "redis")]
+    pub(in crate::store) async fn meet_on(&self, mark: &str, seen: u64) -> String {
+        crate::store::redis::meet_of(&self.config.namespace, (mark, seen), &mut self.raw().await).await
+    }
+
+    /// The server's.
+    #[cfg(feature = "redis")]
+    pub(in crate::store) async fn reign(&self) -> String {
+        let told: String = ::redis::cmd("INFO").query_async(&mut self.raw().await).await.unwrap();
+        let field = |name: &str| told.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+        [field("run_id:"), field("master_replid:")].map(|id| &id[..16]).join("/")
+    }
+
+    /// As if another primary had written the clock: the marks of this one are not in it.
+    #[cfg(feature = "redis")]
+    pub(in crate::store) async fn take_over(&self) {
+        self.reading("a").await;
+        let mark = format!("!reign:{}", self.reign().await);
+        assert_eq!(self.raw_command(&["ZREM", "~clock", &mark]).await, ::redis::Value::Int(1));
+        self.raw_command(&["ZADD", "~clock", "-1", "!reign:another/primary"]).await;
     }
 
     /// One call of the background, which reaps only if none has done so within half of `pause`.

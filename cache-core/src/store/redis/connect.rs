@@ -74,13 +74,10 @@ use url::ServerUrl;
 /// with the hook.
 pub(crate) type Hook = Box<dyn Fn(Connection) -> Pin<Box<dyn Future<Output = Result<(), Error>> + Send>> + Send + Sync>;
 
-/// Runs on a fresh connection to a primary that this process did not talk to last, with the
-/// primary's reign, and whether the process has talked to no primary before. Else as a [`Hook`].
-pub(crate) type MeetingHook = Box<
-    dyn Fn(Connection, Option<&str>, bool) -> Pin<Box<dyn Future<Output = Result<Inheritance, Error>> + Send>>
-        + Send
-        + Sync,
->;
+/// Runs on a fresh connection to a primary, if this process talked to another one last. Else as a
+/// [`Hook`].
+pub(crate) type MeetingHook =
+    Box<dyn Fn(Connection) -> Pin<Box<dyn Future<Output = Result<Inheritance, Error>> + Send>> + Send + Sync>;
 
 /// What a primary has of what this process has seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,7 +99,7 @@ pub(crate) struct Hooks {
     /// Runs on each fresh connection, first.
     pub(crate) on_connection: Hook,
     /// Runs if the connection leads to another primary than the one that this process talked to
-    /// last, or to the first one. May run more than once for one primary.
+    /// last. May run more than once for one primary.
     pub(crate) on_new_primary: MeetingHook,
     pub(crate) on_loss: LossHook,
     pub(crate) on_change: ChangeHook,

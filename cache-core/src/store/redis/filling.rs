@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::resp::{Command, Reply};
 use super::scripts::{self, Script};
-use super::{RedisStore, nonce, reply, token_text};
+use super::{RedisStore, reply, token_text};
 use crate::clock::{Instant, millis};
 use crate::config::{FILL_NAMES_PER_STEP, LEARNED_TTL_MAX, STAGED_BYTES_MIN};
 use crate::error::Error;
@@ -66,7 +66,7 @@ impl RedisStore {
         let declared = self.layout.declared();
         let (value_key, lease) = (self.layout.value(fill.key), self.layout.lease(fill.key));
         let mut keys = vec![&*declared, &*value_key, &*lease];
-        let (nonce, token) = (nonce(), token_text(fill.token));
+        let token = token_text(fill.token);
         let (seq, read_at_ms) = (fill.clock.seq.to_string(), fill.clock.read_at_ms.to_string());
         let (retention_ms, ttl_ms) = (millis(self.fence_retention).to_string(), millis(fill.ttl).max(1).to_string());
         let (registered, value): (_, &[u8]) = match step {
@@ -77,7 +77,6 @@ impl RedisStore {
         // In the order of `filling.lua`, which has a name for each.
         let mut args: Vec<&[u8]> = vec![
             self.layout.root().as_bytes(),
-            nonce.as_bytes(),
             fill.key.as_bytes(),
             token.as_bytes(),
             fill.clock.incarnation.as_bytes(),

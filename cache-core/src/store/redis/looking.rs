@@ -14,9 +14,8 @@ impl RedisStore {
     pub(super) async fn look(&self, look: Look<'_>, until: Instant) -> Result<Sight, Error> {
         let declared = self.layout.declared();
         let words = self.words(look);
-        // No nonce: no clock is made here.
-        let root_and_nonce = [self.layout.root().as_bytes(), b""];
-        let args: Vec<&[u8]> = root_and_nonce.into_iter().chain(words.iter().map(String::as_bytes)).collect();
+        let args: Vec<&[u8]> =
+            [self.layout.root()].into_iter().chain(words.iter().map(|word| &**word)).map(str::as_bytes).collect();
         reply::sight(&self.pool.run(&scripts::PREVIEW, StripeKey::new(&declared), &[&declared], &args, until).await?)
     }
 
@@ -24,7 +23,7 @@ impl RedisStore {
         let physical_key = self.layout.value(key);
         let keys = [&self.layout.declared(), &physical_key, &self.layout.lease(key), &self.layout.learned(key)];
         let limits = [EXPLAIN_NAMES_MAX, EXPLAIN_DEPENDENTS_MAX, LEARNED_BYTES_MAX].map(|limit| limit.to_string());
-        let args = [self.layout.root(), "", key, &limits[0], &limits[1], &limits[2]].map(str::as_bytes);
+        let args = [self.layout.root(), key, &limits[0], &limits[1], &limits[2]].map(str::as_bytes);
         let reply = self.pool.run(&scripts::EXPLAIN, self.stripe(key), &keys.map(String::as_str), &args, until).await?;
         Ok(KeyFacts { physical_key: Some(physical_key), ..reply::facts(&reply)? })
     }
@@ -59,7 +58,7 @@ impl RedisStore {
         })
     }
 
-    /// What `preview.lua` is told behind root and nonce.
+    /// What `preview.lua` is told behind root and mark.
     fn words(&self, look: Look<'_>) -> Vec<String> {
         let named = |first: &[String], names: &[Name]| {
             first.iter().cloned().chain(names.iter().map(|name| name.as_str().to_owned())).collect()

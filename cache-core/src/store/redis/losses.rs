@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::connect::{LossHook, MeetingHook};
 use super::layout::Layout;
-use super::{nonce, reply, scripts};
+use super::{reply, scripts};
 use crate::store::{LossListener, StoreLoss};
 
 /// Sequence numbers are exact in a script up to here.
@@ -83,13 +83,11 @@ impl Losses {
     /// The hook for a primary that this process did not talk to last: see `meet.lua`.
     pub(super) fn meeting(self: &Arc<Self>, layout: &Layout) -> MeetingHook {
         let (losses, root, declared) = (self.clone(), layout.root().to_owned(), layout.declared());
-        Box::new(move |connection, reign, is_first| {
-            let (root, declared) = (root.clone(), declared.clone());
-            let reign = reign.unwrap_or_default().to_owned();
-            let (seen, renews) = (losses.seen.load(Ordering::SeqCst), if is_first { "keep" } else { "renew" });
+        Box::new(move |connection| {
+            let (root, declared, seen) = (root.clone(), declared.clone(), losses.seen.load(Ordering::SeqCst));
             Box::pin(async move {
-                let (nonce, seen) = (nonce(), seen.to_string());
-                let args = [&*root, &nonce, &reign, &seen, renews].map(str::as_bytes);
+                let seen = seen.to_string();
+                let args = [&*root, &seen].map(str::as_bytes);
                 reply::inheritance(&connection.run(&scripts::MEET, &[&declared], &args).await?)
             })
         })

@@ -13,7 +13,7 @@ use tokio::task::AbortHandle;
 use super::connect::{Pool, StripeKey};
 use super::layout::Layout;
 use super::reply::{self, OnRecord};
-use super::{millis, nonce, scripts};
+use super::{millis, scripts};
 use crate::clock::timers;
 use crate::config::{REAP_LOOKS_MAX, REAP_PAUSE, REAP_PERIOD_MAX, REAP_PERIOD_MIN};
 use crate::error::Error;
@@ -112,9 +112,9 @@ impl Drop for Shift {
 
 async fn reap(pool: &Pool, layout: &Layout, retention: Duration) -> Result<OnRecord, Error> {
     let declared = layout.declared();
-    let (nonce, retention, pause) = (nonce(), millis(retention).to_string(), millis(REAP_PAUSE).to_string());
+    let (retention, pause) = (millis(retention).to_string(), millis(REAP_PAUSE).to_string());
     let looks = REAP_LOOKS_MAX.to_string();
-    let args = [layout.root(), &nonce, &retention, &pause, &looks].map(str::as_bytes);
+    let args = [layout.root(), &retention, &pause, &looks].map(str::as_bytes);
     reply::on_record(
         &pool.run(&scripts::REAP, StripeKey::new(&declared), &[&declared], &args, pool.answer_due()).await?,
     )

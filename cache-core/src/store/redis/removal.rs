@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::resp::Reply;
 use super::scripts::{self, Script};
-use super::{RedisStore, StripeKey, closing_text, nonce, reply};
+use super::{RedisStore, StripeKey, closing_text, reply};
 use crate::clock::{Instant, millis};
 use crate::config::CLOSED_NAMES_MAX;
 use crate::error::Error;
@@ -12,16 +12,16 @@ use crate::name::Name;
 use crate::store::{ClosingId, Intent, Removal, too_many_closed};
 
 impl RedisStore {
-    /// One chunk or page: the clock's connection, root, nonce and retention, then `rest`.
+    /// One chunk or page: the clock's connection, root and retention, then `rest`.
     pub(super) async fn run_invalidation(
         &self,
         script: &'static Script,
         rest: &[&[u8]],
         until: Instant,
     ) -> Result<Reply, Error> {
-        let (declared, nonce) = (self.layout.declared(), nonce());
+        let declared = self.layout.declared();
         let retention = millis(self.fence_retention).to_string();
-        let mut args: Vec<&[u8]> = vec![self.layout.root().as_bytes(), nonce.as_bytes(), retention.as_bytes()];
+        let mut args: Vec<&[u8]> = vec![self.layout.root().as_bytes(), retention.as_bytes()];
         args.extend_from_slice(rest);
         let reply = self.pool.run(script, StripeKey::new(&declared), &[&declared], &args, until).await?;
         if reply::is_full(&reply) {

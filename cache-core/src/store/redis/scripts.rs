@@ -6,12 +6,15 @@ use std::sync::LazyLock;
 /// A script and the digest that Redis knows it by.
 pub(in crate::store::redis) struct Script {
     pub(in crate::store::redis) source: &'static str,
+    /// Begins with `time.lua`: its second argument is the mark of the primary, which the connection
+    /// knows.
+    pub(in crate::store::redis) knows_the_clock: bool,
     sha1: LazyLock<String>,
 }
 
 impl Script {
-    const fn new(source: &'static str, sha1: fn() -> String) -> Self {
-        Self { source, sha1: LazyLock::new(sha1) }
+    const fn new(source: &'static str, knows_the_clock: bool, sha1: fn() -> String) -> Self {
+        Self { source, knows_the_clock, sha1: LazyLock::new(sha1) }
     }
 
     /// What is sent.
@@ -35,7 +38,8 @@ macro_rules! scripts {
     ($($name:ident = $($file:literal)+;)+) => {
         $(pub(in crate::store::redis) static $name: Script = {
             const SOURCE: &str = concat!($(include_str!(concat!("lua/", $file, ".lua"))),+);
-            Script::new(SOURCE, || sha1_smol::Sha1::from(&*$name.text()).digest().to_string())
+            const KNOWS_THE_CLOCK: bool = matches!([$($file),+][0].as_bytes(), b"time");
+            Script::new(SOURCE, KNOWS_THE_CLOCK, || sha1_smol::Sha1::from(&*$name.text()).digest().to_string())
         };)+
         /// Every script, for the handshake to load.
         pub(in crate::store::redis) static ALL: &[&Script] = &[$(&$name),+];

@@ -3,19 +3,20 @@
 use std::time::Duration;
 
 use super::layout::Layout;
-use super::{nonce, scripts};
+use super::scripts;
 use crate::clock::millis;
 
-/// Sends what the hook of a new primary sends, on a connection of the test's own.
+/// Sends what the hook of a new primary sends, on a connection of the test's own that has such a
+/// mark.
 pub(in crate::store) async fn meet_of(
     namespace: &str,
-    (reign, seen, is_first): (&str, u64, bool),
+    (mark, seen): (&str, u64),
     raw: &mut ::redis::aio::MultiplexedConnection,
 ) -> String {
     let layout = Layout::new(namespace);
     let mut eval = ::redis::cmd("EVAL");
     eval.arg(scripts::MEET.source).arg(1).arg(layout.clock());
-    eval.arg(layout.root()).arg(nonce()).arg(reign).arg(seen).arg(if is_first { "keep" } else { "renew" });
+    eval.arg(layout.root()).arg(mark).arg(seen);
     eval.query_async(raw).await.unwrap()
 }
 
@@ -28,7 +29,7 @@ pub(in crate::store) async fn reap_of(
     let layout = Layout::new(namespace);
     let mut eval = ::redis::cmd("EVAL");
     eval.arg(scripts::REAP.source).arg(1).arg(layout.clock());
-    eval.arg(layout.root()).arg(nonce()).arg(60_000).arg(millis(pause)).arg(crate::config::REAP_LOOKS_MAX);
+    eval.arg(layout.root()).arg("!seq").arg(60_000).arg(millis(pause)).arg(crate::config::REAP_LOOKS_MAX);
     eval.query_async(raw).await.unwrap()
 }
 
@@ -40,7 +41,7 @@ pub(in crate::store) async fn preview_read_only(
 ) {
     let layout = Layout::new(namespace);
     let mut eval = ::redis::cmd("EVAL_RO");
-    eval.arg(scripts::PREVIEW.source).arg(1).arg(layout.clock()).arg(layout.root()).arg("").arg(words);
+    eval.arg(scripts::PREVIEW.source).arg(1).arg(layout.clock()).arg(layout.root()).arg("!seq").arg(words);
     eval.query_async::<::redis::Value>(raw).await.unwrap();
 }
 
@@ -53,6 +54,6 @@ pub(in crate::store) async fn explain_read_only(
     let layout = Layout::new(namespace);
     let mut eval = ::redis::cmd("EVAL_RO");
     eval.arg(scripts::EXPLAIN.source).arg(4).arg(layout.clock()).arg(layout.value(key)).arg(layout.lease(key));
-    eval.arg(layout.learned(key)).arg(layout.root()).arg("").arg(key).arg(9).arg(9).arg(9);
+    eval.arg(layout.learned(key)).arg(layout.root()).arg("!seq").arg(key).arg(9).arg(9).arg(9);
     eval.query_async::<::redis::Value>(raw).await.unwrap();
 }

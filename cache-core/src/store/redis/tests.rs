@@ -116,7 +116,7 @@ async fn a_load_that_the_server_finds_too_old_does_not_fill(rig: Rig) {
 /// ★ It may lag behind the primary that it replaces, and lack its last fences.
 async fn a_new_primary_refuses_every_earlier_reading(rig: Rig) {
     let clock = rig.reading("a").await;
-    rig.meet("b", clock.seq, false).await;
+    rig.take_over().await;
     assert_eq!(rig.try_fill("a", &[], &clock).await, FillReply::Refused(Refusal::ForeignIncarnation));
     let clock = rig.reading("a").await;
     assert_eq!(rig.try_fill("a", &[], &clock).await, FillReply::Stored);

@@ -27,7 +27,12 @@ impl<'a> Invocation<'a> {
     }
 
     pub(super) fn script(script: &'a Script, keys: &[&str], args: &[&[u8]]) -> Self {
-        let command = Command::new("EVALSHA").arg(script.sha1()).number(keys.len() as u64).args(keys).args(args);
+        let mut command = Command::new("EVALSHA").arg(script.sha1()).number(keys.len() as u64).args(keys);
+        if let (true, [root, rest @ ..]) = (script.knows_the_clock, args) {
+            command = command.arg(root).gap().args(rest);
+        } else {
+            command = command.args(args);
+        }
         Self { command, script: Some(script), tracked: false }
     }
 
@@ -48,11 +53,22 @@ pub(crate) struct Connection {
     pub(super) pushes: bool,
     /// Of a connection for copies: every change of what was read on it is pushed.
     pub(super) voucher: Option<Arc<Voucher>>,
+    /// The mark of the primary to which it leads. Each script that knows the clock is given it, and
+    /// finds out by it that another primary has written the clock.
+    mark: Arc<str>,
 }
+
+/// The mark of a primary that does not tell who it is: what every clock has.
+const MARK_OF_ANY: &str = "!seq";
 
 impl Connection {
     pub(super) fn new(pipeline: Arc<Pipeline>) -> Self {
-        Self { pipeline, pushes: false, voucher: None }
+        Self { pipeline, pushes: false, voucher: None, mark: MARK_OF_ANY.into() }
+    }
+
+    /// The connection leads to the primary of this reign.
+    pub(super) fn leads_to(&mut self, reign: &str) {
+        self.mark = ["!reign:", reign].concat().into();
     }
 
     /// Runs a script on this very connection, without the pool's deadline and breaker: for hooks of
@@ -74,7 +90,8 @@ impl Connection {
         if invocation.tracked {
             return self.send_tracked(command, deadline).await;
         }
-        let error = match self.pipeline.send(std::slice::from_ref(command), deadline)?.reply().await? {
+        let mark = self.mark.as_bytes();
+        let error = match self.pipeline.send_with(std::slice::from_ref(command), mark, deadline)?.reply().await? {
             Reply::Error(error) => error,
             reply => return Ok(reply),
         };
@@ -86,7 +103,7 @@ impl Connection {
         // connection outlived, or because it lets nobody load scripts. `SCRIPT LOAD` and a second
         // `EVALSHA` would take one round trip more, and `EVAL` loads the script as well.
         let eval = command.renamed("EVAL", script.text().as_bytes());
-        match self.pipeline.send(&[eval], deadline)?.reply().await? {
+        match self.pipeline.send_with(&[eval], mark, deadline)?.reply().await? {
             Reply::Error(error) => Err(Fault::of_reply(&error).to("EVAL")),
             reply => Ok(reply),
         }

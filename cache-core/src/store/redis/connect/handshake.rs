@@ -11,6 +11,10 @@ use crate::clock;
 use crate::error::ErrorKind;
 use crate::store::redis::resp::{Command, Reply};
 
+/// So much of an id is as good as all of it, and arguments of less than 64 bytes cost a script
+/// less. `clock.lua` has the number too.
+const REIGN_CHARS: usize = 16;
+
 /// The answers of `INFO`, where the user may run it.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct ServerInfo {
@@ -62,11 +66,15 @@ pub(super) async fn handshake(
             told.read(section);
         }
     }
+    let reign = told.reign();
+    if let Some(reign) = &reign {
+        connection.leads_to(reign);
+    }
     let on_connection = (shared.hooks.on_connection)(connection.clone());
     on_connection.await.map_err(|error| Fault::new(error.kind(), error.to_string()))?;
     shared.note_missing(missing);
     shared.note_eviction(told.evicts_any_key);
-    let primary = shared.adopt_primary(connection, told.reign().as_deref(), asked_at).await?;
+    let primary = shared.adopt_primary(connection, reign.as_deref(), asked_at).await?;
     Ok((primary, login.and_then(|login| login.validity())))
 }
 
@@ -158,8 +166,9 @@ impl ServerInfo {
     /// What tells this primary from every other, and from itself at another time: a primary that
     /// followed another one and is back has the other one's data.
     fn reign(&self) -> Option<String> {
-        let run_id = self.run_id.as_deref()?;
-        Some([run_id, self.replication_id.as_deref().unwrap_or_default()].join("/"))
+        let some_of = |id: &str| id.chars().take(REIGN_CHARS).collect::<String>();
+        let run_id = some_of(self.run_id.as_deref()?);
+        Some([run_id, some_of(self.replication_id.as_deref().unwrap_or_default())].join("/"))
     }
 
     /// Reads one section of `INFO`. A text in another format tells nothing.

@@ -71,6 +71,16 @@ impl Pipeline {
     /// Queues commands, one after another. The replies come whether or not anybody waits for them.
     /// At its deadline the wait for them ends with a fault.
     pub(super) fn send(self: &Arc<Self>, commands: &[Command], deadline: Option<Instant>) -> Result<Exchange, Fault> {
+        self.send_with(commands, b"", deadline)
+    }
+
+    /// As [`send`](Self::send), with this argument in the gaps of the commands.
+    pub(super) fn send_with(
+        self: &Arc<Self>,
+        commands: &[Command],
+        in_gaps: &[u8],
+        deadline: Option<Instant>,
+    ) -> Result<Exchange, Fault> {
         let mut queue = self.lock();
         if let Some(end) = &queue.end {
             return Err(end.clone());
@@ -81,7 +91,7 @@ impl Pipeline {
             return Err(Fault::unavailable("too many commands wait for one connection to Redis"));
         }
         for command in commands {
-            command.encode(&mut queue.unsent);
+            command.encode_with(in_gaps, &mut queue.unsent);
         }
         let seat = queue.take_seat(commands.len(), deadline);
         queue.awaited.extend(commands.iter().map(|_| seat));

@@ -69,9 +69,9 @@ impl Shared {
         }
     }
 
-    /// Makes the server the known primary. If it was not, the hook prepares it first. At `asked_at`
-    /// the server was asked whether it is a primary. No lock is held, which a runtime that stands
-    /// still would keep: so several connections may prepare the same primary.
+    /// Makes the server the known primary. If another one was, the hook meets it first. At
+    /// `asked_at` the server was asked whether it is a primary. No lock is held, which a runtime
+    /// that stands still would keep: so several connections may meet the same primary.
     ///
     /// A server that does not tell its run id may be another server on each connection.
     pub(super) async fn adopt_primary(
@@ -82,7 +82,7 @@ impl Shared {
     ) -> Result<Arc<Primary>, Fault> {
         let Some(reign) = reign else {
             let is_first = !self.met_unidentified.swap(true, Ordering::SeqCst) && self.primary.borrow().is_none();
-            if self.meet(connection, None, is_first).await? == Inheritance::Lost {
+            if !is_first && self.meet(connection).await? == Inheritance::Lost {
                 (self.hooks.on_loss)(None);
             }
             return Ok(Primary::new(None, asked_at));
@@ -94,15 +94,15 @@ impl Shared {
                 return Ok(known.clone());
             }
             let is_first = known.is_none() && !self.met_unidentified.load(Ordering::SeqCst);
-            let inheritance = self.meet(connection, Some(reign), is_first).await?;
+            let inheritance = if is_first { Inheritance::Whole } else { self.meet(connection).await? };
             // If another connection has adopted it meanwhile, its calls have seen what is new
             // there, and only the verdict of that connection counts.
             if inheritance == Inheritance::Lost && is_same(&self.primary.borrow(), &known) {
                 (self.hooks.on_loss)(Some(reign));
             }
             let met = Primary::new(Some(reign), asked_at);
-            // If yet another primary became known meanwhile, this one is prepared once more: it may
-            // have missed something.
+            // If yet another primary became known meanwhile, this one is met once more: it may have
+            // missed something.
             let adopted = self.primary.send_if_modified(|primary| {
                 let unchanged = is_same(primary, &known);
                 if unchanged {
@@ -118,11 +118,9 @@ impl Shared {
         }
     }
 
-    async fn meet(&self, connection: &Connection, reign: Option<&str>, is_first: bool) -> Result<Inheritance, Fault> {
-        if !is_first {
-            tracing::info!(address = %self.target.address, "another Redis primary took over");
-        }
-        (self.hooks.on_new_primary)(connection.clone(), reign, is_first)
+    async fn meet(&self, connection: &Connection) -> Result<Inheritance, Fault> {
+        tracing::info!(address = %self.target.address, "another Redis primary took over");
+        (self.hooks.on_new_primary)(connection.clone())
             .await
             .map_err(|error| Fault::new(error.kind(), format!("the new primary was not prepared: {error}")))
     }

@@ -56,7 +56,7 @@ fn doing_nothing() -> Hook {
 }
 
 fn finding_all() -> MeetingHook {
-    Box::new(|_, _, _| Box::pin(async { Ok(Inheritance::Whole) }))
+    Box::new(|_| Box::pin(async { Ok(Inheritance::Whole) }))
 }
 
 /// The deadline of a call that is made now.

@@ -2,7 +2,7 @@
 -- stored.
 --
 -- KEYS  1 clock  2 value  3 lease  4 learned, if the fill teaches something of the key
--- ARGV  1 root  2 nonce  3 key  4 token  5 incarnation  6 seq  7 read_at_ms  8 retention_ms
+-- ARGV  1 root  2 mark  3 key  4 token  5 incarnation  6 seq  7 read_at_ms  8 retention_ms
 --       9 ttl_ms  10 how many of the names are registered already; in fill.lua '' for a step that
 --       registers and does not store  11 value, '' if it is staged
 --       with KEYS[4]: 12 what the fill teaches  13 ms for which that is kept
@@ -16,9 +16,9 @@ local first = names_at + (tonumber(ARGV[10]) or 0)
 
 -- Why a value loaded (or written) after the reading is refused; nil if it is not.
 local why
-local shown = redis.pcall('ZMSCORE', clock_key, '!inc:' .. ARGV[5], '!seq', '!closed')
+local shown = redis.pcall('ZMSCORE', clock_key, '!inc:' .. ARGV[5], '!seq', '!closed', primary)
 local any_closed = shown[3]
-seq = shown[1] and tonumber(shown[2])
+seq = shown[1] and shown[4] and tonumber(shown[2])
 if not seq then
   why = 'incarnation'
 elseif seq ~= reading_seq then

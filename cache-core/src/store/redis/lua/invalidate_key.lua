@@ -1,16 +1,16 @@
 -- One chunk of an invalidation.
 --
 -- KEYS  1 clock
--- ARGV  1 root  2 nonce  3 retention_ms  4… names to invalidate (none: go on)
+-- ARGV  1 root  2 mark  3 retention_ms  4… names to invalidate (none: go on)
 -- Reply { removed, what is still pending, seq, lost, replaced }: see guard.lua
 --       removed: { entries, prefix, how many of them had it, prefix, … }
 -- Cost  O(names + visits): see cascade.lua. Atomic: one chunk. All is done when nothing is pending.
 --
 -- Most often one key falls that nothing depends on, and nothing is pending. What this part has done
 -- when it finds out that more is needed is gone on with by invalidate.lua.
-local retention_ms, shown = tonumber(ARGV[3]), redis.pcall('ZMSCORE', clock_key, '!seq', '!lost')
+local retention_ms, shown = tonumber(ARGV[3]), redis.pcall('ZMSCORE', clock_key, '!seq', '!lost', primary)
 local clock_was, removed, left_block = tonumber(shown[1] or 0), nil, nil
-if #ARGV == 4 and string.sub(ARGV[4], 1, 1) == 'k' and clock_was < now_us and not shown[2]
+if #ARGV == 4 and string.sub(ARGV[4], 1, 1) == 'k' and clock_was < now_us and not shown[2] and shown[3]
   and redis.call('EXISTS', pending_key, index_prefix .. ARGV[4]) == 0 then
   local key = string.sub(ARGV[4], 2)
   local value_key, block = root .. key, nil

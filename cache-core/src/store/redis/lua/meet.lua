@@ -1,42 +1,19 @@
--- A process meets a primary that it did not talk to last.
+-- A process that has talked to another primary meets this one.
 --
 -- KEYS  1 clock
--- ARGV  1 root  2 nonce  3 reign of the primary, '' if it does not tell its run id
---       4 the highest sequence number that this process has seen, 0 if none
---       5 for a primary that does not tell it: 'keep' from a process that has met no other, else
---       'renew'
+-- ARGV  1 root  2 mark  3 the highest sequence number that this process has seen, 0 if none
 -- Reply 'whole', or 'lost': the server's data is older than what this process has seen
 -- Cost  O(marks of closed names): an old clock is freed in the background. Atomic.
 --
--- The server may lag behind the one that it replaces, or may have come back from an old file. So
--- its clock gets a new incarnation, and a floor at its own time: no reading from before counts.
---
--- Whoever meets the server first notes with which sequence number it began: whoever comes later
--- finds the clock moved on. The note is part of the clock, so it also says that this primary has
--- written the clock anew, and nobody need do that again: it would refuse the loads of all processes
--- once for each. What comes later writes it anew only if it has seen more than the server has: the
--- server stood beside another primary, and the loads that began here know nothing of that one.
-local reign, seen = '!reign:' .. ARGV[3], tonumber(ARGV[4])
+-- The server may lag behind the one that it replaces, or may have come back from an old file.
+-- Whoever ran a script on it first has written its clock anew, and noted with which sequence number
+-- it began: for whoever comes later finds the clock moved on. Who has seen more than the server has
+-- writes it anew once more: the server stood beside another primary, and the loads that began here
+-- know nothing of that one. So does everybody if the server does not tell who it is.
 open_clock()
-local began, renews = seq, ARGV[3] ~= '' or ARGV[5] == 'renew'
-local noted = redis.call('ZSCORE', clock_key, reign)
-if noted then
-  began, renews = -tonumber(noted), false
-end
-if renews or began < seen then
-  -- What is closed stays closed: the operations go on.
-  local closings = redis.call('ZRANGEBYSCORE', clock_key, '(0', '(1', 'WITHSCORES')
+local seen, began = tonumber(ARGV[3]), math.abs(redis.call('ZSCORE', clock_key, primary))
+if primary == '!seq' or began < seen then
   seq = math.max(seq, seen)
-  renew_clock()
-  for first = 1, #closings, 400 do
-    local slice = {}
-    for at = first, math.min(first + 399, #closings), 2 do
-      slice[#slice + 1], slice[#slice + 2] = closings[at + 1], closings[at]
-    end
-    redis.call('ZADD', clock_key, unpack(slice))
-  end
-  if ARGV[3] ~= '' then
-    redis.call('ZADD', clock_key, -began, reign)
-  end
+  renew_clock(began)
 end
 return began < seen and 'lost' or 'whole'

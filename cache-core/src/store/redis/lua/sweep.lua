@@ -1,7 +1,7 @@
 -- One page of a pattern walk, or of `clear`.
 --
 -- KEYS  1 clock
--- ARGV  1 root  2 nonce  3 retention_ms  4 scope: 'values' or 'indexes'  5 physical glob  6 cursor
+-- ARGV  1 root  2 mark  3 retention_ms  4 scope: 'values' or 'indexes'  5 physical glob  6 cursor
 --       7 keys per page
 -- Reply { next cursor ('0': the end), incarnation, removed, what is still pending, seq, lost,
 --         replaced }: see guard.lua

@@ -1,7 +1,9 @@
 -- Shared by every script that knows the clock: names of keys, what time it is, and what the script
 -- finds out about the clock (see clock.lua).
 --
--- ARGV[1] root: what every key of this partition starts with     ARGV[2] nonce: new for every send
+-- ARGV[1] root: what every key of this partition starts with
+-- ARGV[2] mark of the primary to which the connection leads: its member of the clock (see
+--         clock.lua), or '!seq', which every clock has, if the server does not tell who it is
 -- Everything lives under the root, so in a cluster all keys of a script share one hash tag. There
 -- KEYS[1] is not the clock, but a key that never exists: see `Layout::declared`.
 --
@@ -9,7 +11,7 @@
 -- commands do. Also dear are numbers as text, either way: a score that is read, a number that is
 -- given to a command. So numbers in texts are `%d`, which `trial.lua` tries: `..` leaves a time in
 -- µs 14 of its 16 digits, and `%.0f` takes three times as long.
-local root, nonce = ARGV[1], ARGV[2]
+local root, primary = ARGV[1], ARGV[2]
 local clock_key, due_key, pending_key, index_prefix =
   root .. '~clock', root .. '~due', root .. '~pending', root .. '~index:'
 

@@ -11,11 +11,13 @@ pub(in crate::store::redis) struct Command {
     words: usize,
     /// Every argument as a bulk string.
     arguments: Vec<u8>,
+    /// Where in these one is left out, which the connection knows.
+    gap: Option<usize>,
 }
 
 impl Command {
     pub(in crate::store::redis) fn new(name: &'static str) -> Self {
-        Self { name, words: 1, arguments: Vec::new() }
+        Self { name, words: 1, arguments: Vec::new(), gap: None }
     }
 
     pub(in crate::store::redis) fn name(&self) -> &'static str {
@@ -56,12 +58,21 @@ impl Command {
         push_bulk(&mut self.arguments, argument);
     }
 
+    /// Leaves an argument out, which stands here when the command is sent.
+    pub(in crate::store::redis) fn gap(mut self) -> Self {
+        self.words += 1;
+        self.gap = Some(self.arguments.len());
+        self
+    }
+
     /// The same command under another name, with `first` in place of its first argument.
     pub(in crate::store::redis) fn renamed(&self, name: &'static str, first: &[u8]) -> Self {
         let mut arguments = Vec::with_capacity(self.arguments.len() + first.len());
         push_bulk(&mut arguments, first);
-        arguments.extend_from_slice(&self.arguments[first_bulk(&self.arguments)..]);
-        Self { name, words: self.words, arguments }
+        let replaced = first_bulk(&self.arguments);
+        let gap = self.gap.map(|gap| gap - replaced + arguments.len());
+        arguments.extend_from_slice(&self.arguments[replaced..]);
+        Self { name, words: self.words, arguments, gap }
     }
 
     pub(in crate::store::redis) fn len(&self) -> usize {
@@ -70,10 +81,20 @@ impl Command {
 
     /// Appends the bytes to be sent.
     pub(in crate::store::redis) fn encode(&self, out: &mut Vec<u8>) {
+        self.encode_with(b"", out);
+    }
+
+    /// Appends the bytes to be sent, with this argument in the gap, if there is one.
+    pub(in crate::store::redis) fn encode_with(&self, in_gap: &[u8], out: &mut Vec<u8>) {
         out.reserve(self.len());
         push_line(out, b'*', self.words);
         push_bulk(out, self.name.as_bytes());
-        out.extend_from_slice(&self.arguments);
+        let (first, rest) = self.arguments.split_at(self.gap.unwrap_or_default());
+        out.extend_from_slice(first);
+        if self.gap.is_some() {
+            push_bulk(out, in_gap);
+        }
+        out.extend_from_slice(rest);
     }
 }
 

@@ -31,7 +31,8 @@ async fn what_is_closed_stays_closed_on_a_new_primary(rig: Rig) {
     rig.close(&many, ONE, LONG).await;
     rig.close(&["t0"], OTHER, LONG).await;
     let before = marks(&rig).await;
-    rig.meet("b", 0, false).await;
+    rig.take_over().await;
+    rig.reading("a").await;
     assert_eq!(marks(&rig).await, before);
     for tag in ["t0", "t249"] {
         assert_eq!(rig.begins_and_fills("a", &[tag]).await, CLOSED);

@@ -82,7 +82,7 @@ async fn an_index_of_nothing_is_no_name_of_the_clock(rig: Rig) {
 async fn a_loss_outlives_a_new_primary(rig: Rig) {
     plant(&rig, "~index:tT").await;
     let lost = rig.chunk(&["tT"]).await.lost;
-    rig.meet("b", 0, false).await;
+    rig.take_over().await;
     assert_eq!(rig.chunk(&["tS"]).await.lost, lost);
 }
 

@@ -9,14 +9,17 @@ on_every_server! {
     a_primary_that_does_not_tell_its_reign_is_judged_by_its_clock
     the_clock_of_a_new_primary_passes_all_that_was_seen
     every_reply_that_has_the_sequence_is_seen
-    who_meets_a_primary_first_renews_its_clock_though_it_is_new_itself
+    each_script_finds_that_another_primary_has_written_the_clock
     who_meets_a_primary_later_refuses_no_load_that_began_there
+    a_connection_from_an_earlier_reign_refuses_no_load
     who_comes_back_to_a_primary_without_what_it_has_seen_renews_its_clock
-    a_primary_that_does_not_tell_its_reign_is_renewed_by_each_process_but_a_new_one
+    a_primary_that_does_not_tell_its_reign_is_renewed_by_each_process
 }
 
 const WHOLE: &str = "whole";
 const LOST: &str = "lost";
+/// Of a server that does not tell who it is.
+const ANY: &str = "!seq";
 
 async fn seq(rig: &Rig) -> u64 {
     rig.reading("a").await.seq
@@ -24,46 +27,56 @@ async fn seq(rig: &Rig) -> u64 {
 
 async fn a_primary_that_begins_before_what_was_seen_has_lost_writes(rig: Rig) {
     let saved = seq(&rig).await;
-    assert_eq!(rig.meet("b", saved, false).await, WHOLE);
-    assert_eq!(rig.meet("c", seq(&rig).await, false).await, WHOLE);
-    assert_eq!(rig.meet("d", seq(&rig).await + 1, false).await, LOST);
-    assert_eq!(rig.meet("e", 0, true).await, WHOLE, "a process that has seen nothing finds nothing");
+    rig.take_over().await;
+    assert_eq!(rig.meet(saved).await, WHOLE);
+    for (more, expected) in [(0, WHOLE), (1, LOST)] {
+        let seen = seq(&rig).await + more;
+        rig.take_over().await;
+        assert_eq!(rig.meet(seen).await, expected);
+    }
+    assert_eq!(rig.meet(0).await, WHOLE, "a process that has seen nothing finds nothing");
 }
 
 /// ★ Processes that come first, or are new, move the clock past what the others have seen.
 async fn a_loss_is_found_by_each_process_whoever_comes_first(rig: Rig) {
-    for (reign, is_first) in [("b", true), ("c", false)] {
+    for first_is_new in [true, false] {
         let saved = seq(&rig).await;
-        assert_eq!(rig.meet(reign, if is_first { 0 } else { saved }, is_first).await, WHOLE);
+        rig.take_over().await;
+        if !first_is_new {
+            assert_eq!(rig.meet(saved).await, WHOLE);
+        }
         rig.invalidate(&["t1"]).await;
         rig.invalidate(&["t2"]).await;
         assert!(seq(&rig).await > saved + 1);
-        assert_eq!(rig.meet(reign, saved + 1, false).await, LOST);
-        assert_eq!(rig.meet(reign, saved + 1, false).await, LOST, "and by the third one");
+        assert_eq!(rig.meet(saved + 1).await, LOST);
+        assert_eq!(rig.meet(saved + 1).await, LOST, "and by the third one");
     }
 }
 
 async fn a_loss_that_was_made_good_is_found_no_more(rig: Rig) {
     let seen = seq(&rig).await + 1;
-    assert_eq!(rig.meet("b", seen, false).await, LOST);
+    rig.take_over().await;
+    assert_eq!(rig.meet(seen).await, LOST);
     rig.store.make_good(&StoreLoss::Writes("another".into()), far()).await.unwrap();
-    assert_eq!(rig.meet("b", seen, false).await, LOST);
-    rig.store.make_good(&StoreLoss::Writes("b".into()), far()).await.unwrap();
-    assert_eq!(rig.meet("b", seen, false).await, WHOLE);
+    assert_eq!(rig.meet(seen).await, LOST);
+    rig.store.make_good(&StoreLoss::Writes(rig.reign().await.into()), far()).await.unwrap();
+    assert_eq!(rig.meet(seen).await, WHOLE);
 }
 
 async fn a_primary_that_does_not_tell_its_reign_is_judged_by_its_clock(rig: Rig) {
     let saved = seq(&rig).await;
-    assert_eq!(rig.meet("", saved, false).await, WHOLE);
-    assert_eq!(rig.meet("", seq(&rig).await + 1, false).await, LOST);
+    assert_eq!(rig.meet_on(ANY, saved).await, WHOLE);
+    assert_eq!(rig.meet_on(ANY, seq(&rig).await + 1).await, LOST);
 }
 
 /// ★ Otherwise a clock that is behind would look as if it had lost writes ever after.
 async fn the_clock_of_a_new_primary_passes_all_that_was_seen(rig: Rig) {
     let seen = seq(&rig).await + 1_000_000_000;
-    assert_eq!(rig.meet("b", seen, false).await, LOST);
+    rig.take_over().await;
+    assert_eq!(rig.meet(seen).await, LOST);
     assert!(seq(&rig).await > seen);
-    assert_eq!(rig.meet("c", seen, false).await, WHOLE);
+    rig.take_over().await;
+    assert_eq!(rig.meet(seen).await, WHOLE);
 }
 
 async fn every_reply_that_has_the_sequence_is_seen(rig: Rig) {
@@ -104,43 +117,70 @@ async fn fill_with(rig: &Rig, clock: &ClockReading) -> FillReply {
 
 const FOREIGN: FillReply = FillReply::Refused(Refusal::ForeignIncarnation);
 
-/// ★ A process that was started after the failover may be the first to come, and those that come
-/// later rely on it.
-async fn who_meets_a_primary_first_renews_its_clock_though_it_is_new_itself(rig: Rig) {
-    let of_the_old_primary = rig.reading("a").await;
-    assert_eq!(rig.meet("b", 0, true).await, WHOLE);
-    assert_eq!(fill_with(&rig, &of_the_old_primary).await, FOREIGN);
+/// ★ No client need notice it, and so none can miss it: no process that was started later, and none
+/// whose connection has outlived the other primary.
+async fn each_script_finds_that_another_primary_has_written_the_clock(rig: Rig) {
+    let store = &rig.store;
+    for script in ["fill", "write", "lease", "learned lease", "reading", "key", "tag", "page"] {
+        let of_the_other = rig.reading("a").await;
+        rig.take_over().await;
+        match script {
+            "fill" => assert_eq!(fill_with(&rig, &of_the_other).await, FOREIGN),
+            "write" => assert_eq!(rig.write("a", &[], &of_the_other).await.fill, FOREIGN),
+            "lease" | "learned lease" => {
+                let recall = if script == "lease" { Recall::Nothing } else { Recall::Learned };
+                let request = LeaseRequest::waiting(Token::new(), rig.retention(), IfPresent::Ignore, recall);
+                store.take_lease("b", request, far()).await.unwrap();
+            }
+            "reading" => drop(store.read_clock("a", Recall::Nothing, far()).await.unwrap()),
+            "key" => drop(rig.chunk(&["kb"]).await),
+            "tag" => drop(rig.chunk(&["tT"]).await),
+            _ => drop(store.sweep("b", SweepScope::Values, 0, far()).await.unwrap()),
+        }
+        let mark = format!("!reign:{}", rig.reign().await);
+        let noted = rig.raw_command(&["ZSCORE", "~clock", &mark]).await;
+        assert_ne!(noted, ::redis::Value::Nil, "{script}");
+        assert_ne!(rig.reading("a").await.incarnation, of_the_other.incarnation, "{script}");
+    }
 }
 
 /// A fleet that follows a failover renews the clock once, and not once for each process.
 async fn who_meets_a_primary_later_refuses_no_load_that_began_there(rig: Rig) {
     let seen = seq(&rig).await;
-    assert_eq!(rig.meet("b", seen, false).await, WHOLE);
+    rig.take_over().await;
+    assert_eq!(rig.meet(seen).await, WHOLE);
     let clock = rig.reading("a").await;
-    for (seen, is_first) in [(seen, false), (0, true)] {
-        assert_eq!(rig.meet("b", seen, is_first).await, WHOLE);
+    for seen in [seen, 0] {
+        assert_eq!(rig.meet(seen).await, WHOLE);
     }
     assert_eq!(fill_with(&rig, &clock).await, FillReply::Stored);
-    assert_eq!(rig.meet("c", clock.seq, false).await, WHOLE);
+    rig.take_over().await;
+    assert_eq!(rig.meet(clock.seq).await, WHOLE);
     assert_eq!(fill_with(&rig, &clock).await, FOREIGN, "yet another primary");
+}
+
+/// ★ Connections from before and after would renew the clock by turns.
+async fn a_connection_from_an_earlier_reign_refuses_no_load(rig: Rig) {
     let clock = rig.reading("a").await;
-    assert_eq!(rig.meet("b", clock.seq, false).await, WHOLE);
-    assert_eq!(fill_with(&rig, &clock).await, FOREIGN, "back from another one, whose data it has");
+    let (mark, earlier) = (format!("!reign:{}", rig.reign().await), "!reign:earlier/of-this-server");
+    assert_eq!(rig.meet_on(earlier, 0).await, WHOLE);
+    assert_eq!(fill_with(&rig, &clock).await, FillReply::Stored);
+    let began = rig.raw_command(&["ZMSCORE", "~clock", &mark, earlier]).await;
+    let ::redis::Value::Array(began) = began else { panic!("{began:?}") };
+    assert!(began[0] == began[1] && began[0] != ::redis::Value::Nil, "it is known from now on: {began:?}");
 }
 
 /// ★ It stood beside the other primary meanwhile, and was told nothing of what that one was told.
 async fn who_comes_back_to_a_primary_without_what_it_has_seen_renews_its_clock(rig: Rig) {
-    let seen = seq(&rig).await;
-    assert_eq!(rig.meet("b", seen, false).await, WHOLE);
     let clock = rig.reading("a").await;
-    assert_eq!(rig.meet("b", clock.seq + 1, false).await, LOST);
+    assert_eq!(rig.meet(clock.seq + 1).await, LOST);
     assert_eq!(fill_with(&rig, &clock).await, FOREIGN);
 }
 
-async fn a_primary_that_does_not_tell_its_reign_is_renewed_by_each_process_but_a_new_one(rig: Rig) {
-    for (is_first, expected) in [(true, FillReply::Stored), (false, FOREIGN), (false, FOREIGN)] {
+async fn a_primary_that_does_not_tell_its_reign_is_renewed_by_each_process(rig: Rig) {
+    for _ in 0..2 {
         let clock = rig.reading("a").await;
-        assert_eq!(rig.meet("", 0, is_first).await, WHOLE);
-        assert_eq!(fill_with(&rig, &clock).await, expected);
+        assert_eq!(rig.meet_on(ANY, 0).await, WHOLE);
+        assert_eq!(fill_with(&rig, &clock).await, FOREIGN);
     }
 }

@@ -324,8 +324,8 @@ async fn a_script_that_the_server_lost_is_sent_as_text_once() {
         pool.run(&scripts::READ_CLOCK, StripeKey::new("k"), &["key"], &[b"1", b"two"], in_time()).await.unwrap();
     assert_eq!(value, Reply::Integer(7));
     let [(_, eval)] = &fake.seen("EVAL ")[..] else { panic!() };
-    assert_eq!(*eval, format!("EVAL {} 1 key 1 two", scripts::READ_CLOCK.source));
-    assert_eq!(fake.seen("EVALSHA")[0].1, format!("EVALSHA {} 1 key 1 two", scripts::READ_CLOCK.sha1()));
+    assert_eq!(*eval, format!("EVAL {} 1 key 1 !reign:a/ two", scripts::READ_CLOCK.source));
+    assert_eq!(fake.seen("EVALSHA")[0].1, format!("EVALSHA {} 1 key 1 !reign:a/ two", scripts::READ_CLOCK.sha1()));
 
     fake.on("EVAL ", Answer::raw("-NOSCRIPT still not\r\n"));
     let error = pool.run(&scripts::READ_CLOCK, StripeKey::new("k"), &["key"], &[], in_time()).await.unwrap_err();

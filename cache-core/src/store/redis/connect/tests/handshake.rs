@@ -238,7 +238,7 @@ async fn a_primary_that_does_not_tell_its_run_id_is_prepared_for_each_connection
     }
 }
 
-/// A hook that counts its runs but for the first primary, and fails while it is told to.
+/// A hook that counts its runs, and fails while it is told to.
 struct Preparations {
     runs: AtomicUsize,
     fails: std::sync::atomic::AtomicBool,
@@ -247,14 +247,11 @@ struct Preparations {
 fn counting_hook() -> (Arc<Preparations>, MeetingHook) {
     let hook = Arc::new(Preparations { runs: AtomicUsize::new(0), fails: false.into() });
     let counted = hook.clone();
-    let on_new_primary = move |connection: Connection, _: Option<&str>, is_first: bool| {
+    let on_new_primary = move |connection: Connection| {
         let hook = counted.clone();
         let prepare = async move {
-            if is_first {
-                return Ok(Inheritance::Whole);
-            }
             hook.runs.fetch_add(1, Ordering::SeqCst);
-            connection.run(&scripts::MEET, &["clock"], &[b"root", b"nonce"]).await?;
+            connection.run(&scripts::MEET, &["clock"], &[b"root"]).await?;
             match hook.fails.load(Ordering::SeqCst) {
                 true => Err(Error::new(ErrorKind::Protocol, "not prepared")),
                 false => Ok(Inheritance::Whole),

@@ -4,8 +4,8 @@ use super::*;
 
 const LONG: Duration = Duration::from_secs(60);
 
-/// A pool of so many connections that hears of losses. The first primary is whole; the hook for
-/// further ones is `meet`, which is given how many came before.
+/// A pool of so many connections that hears of losses. The hook for each primary but the first is
+/// `meet`, which is given how many came before.
 fn listening<F>(
     fake: &Arc<Fake>,
     connections: usize,
@@ -16,14 +16,9 @@ where
 {
     let (losses, met) = (Arc::new(AtomicUsize::new(0)), AtomicUsize::new(0));
     let heard = losses.clone();
-    let on_new_primary: MeetingHook = Box::new(move |_, _, is_first| {
-        let found = (!is_first).then(|| meet(met.fetch_add(1, Ordering::SeqCst)));
-        Box::pin(async move {
-            Ok(match found {
-                Some(found) => found.await,
-                None => Inheritance::Whole,
-            })
-        })
+    let on_new_primary: MeetingHook = Box::new(move |_| {
+        let found = meet(met.fetch_add(1, Ordering::SeqCst));
+        Box::pin(async move { Ok(found.await) })
     });
     let on_loss: LossHook = Box::new(move |_| _ = heard.fetch_add(1, Ordering::SeqCst));
     let hooks = Hooks { on_connection: doing_nothing(), on_new_primary, on_loss, on_change: Box::new(|_| ()) };

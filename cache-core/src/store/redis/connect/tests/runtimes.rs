@@ -62,8 +62,8 @@ fn a_runtime_that_stands_still_in_a_handshake_holds_nobody_up() {
     let fake = Fake::new();
     let entered = Arc::new(AtomicUsize::new(0));
     let counted = entered.clone();
-    let hook: MeetingHook = Box::new(move |_, _, is_first_primary| {
-        let stands_still = !is_first_primary && counted.fetch_add(1, Ordering::SeqCst) == 0;
+    let hook: MeetingHook = Box::new(move |_| {
+        let stands_still = counted.fetch_add(1, Ordering::SeqCst) == 0;
         Box::pin(async move { if stands_still { std::future::pending().await } else { Ok(Inheritance::Whole) } })
     });
     let pool = pool_with(&fake, &config(1), hook);
