@@ -255,8 +255,6 @@ pub(crate) const PREVIEW_NAMES_MAX: usize = 100_000;
 /// Looks of one preview, each a round trip and at most as long as one chunk of the invalidation:
 /// twenty seconds of the server's time.
 pub(crate) const PREVIEW_LOOKS_MAX: usize = 10_000;
-/// Names on record that a preview takes into account: far more than one chunk leaves.
-pub(crate) const PREVIEW_PENDING_MAX: usize = 1_000;
 /// Indexes, members and dependents that one call of the reaper in the background looks at: about a
 /// millisecond.
 pub(crate) const REAP_LOOKS_MAX: usize = 1_000;

@@ -7,14 +7,12 @@ use cache_tests::{Log, Raw, TestStore, each_server, ready};
 const KINDS: [&str; 5] = ["string", "list", "hash", "set", "sorted set"];
 
 /// The bookkeeping of a tag `T`, and the type that each key has.
-const BOOKKEEPING: [(&str, &str); 7] = [
+const BOOKKEEPING: [(&str, &str); 5] = [
     ("~clock", "sorted set"),
     ("~index:tT", "sorted set"),
     ("~index:ka:1", "sorted set"),
     ("~index:", ""),
     ("~due", "sorted set"),
-    ("~pending", "set"),
-    ("~leaving", "set"),
 ];
 
 /// Puts a value of another program under a key.

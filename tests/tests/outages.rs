@@ -428,11 +428,11 @@ each_server! {
             runtime.shutdown_background();
         });
         let mut raw = server.raw().await;
-        let pending = format!("{}:~pending", store.namespace());
-        until(async || raw.command::<u64>("SCARD", &[&pending]).await > 0).await;
+        let members = format!("{}:m", store.namespace());
+        until(async || (raw.keys(&members).await.len() as u64) < MEMBERS).await;
         chunk_sent.send(()).unwrap();
         died.join().unwrap();
-        let removed = other.invalidate_key("unrelated").await.unwrap().entries;
+        let removed = other.invalidate_tag("T").await.unwrap().entries;
         assert!(removed > 0 && removed < MEMBERS, "{removed} were left");
         assert_eq!(raw.keys(&format!("{}:m", store.namespace())).await, [""; 0]);
     }

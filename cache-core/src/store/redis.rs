@@ -298,16 +298,16 @@ impl Store for RedisStore {
     fn write<'a>(&'a self, fill: Fill<'a>, opens: Option<ClosingId>, until: Instant) -> StoreFuture<'a, WriteReply> {
         Box::pin(async move {
             if self.is_too_old(fill.clock) {
-                let drained = self.remove(fill.key, opens, until).await?;
-                return Ok(reply::write_reply(FillReply::Refused(Refusal::TooOld), drained));
+                let removed = self.remove(fill.key, opens, until).await?;
+                return Ok(reply::write_reply(FillReply::Refused(Refusal::TooOld), removed));
             }
             let by = opens.map_or_else(String::new, closing_text);
             let written = match self.run_fill(&scripts::WRITE, &fill, &[by.as_bytes()], until).await {
                 // The script that removes has not run: there was no room to stage the value, or to
                 // register its names.
                 Err(error) if error.kind() == ErrorKind::Limit => {
-                    let drained = self.remove(fill.key, opens, until).await?;
-                    reply::write_reply(FillReply::Refused(Refusal::OutOfMemory), drained)
+                    let removed = self.remove(fill.key, opens, until).await?;
+                    reply::write_reply(FillReply::Refused(Refusal::OutOfMemory), removed)
                 }
                 written => {
                     let written = written?;
@@ -323,8 +323,8 @@ impl Store for RedisStore {
     fn step<'a>(&'a self, operation: &'a mut Operation<'_>, until: Instant) -> StoreFuture<'a, Removal> {
         Box::pin(async move {
             let Some(chunk) = operation.next_chunk(0) else { return Ok(Removal::default()) };
-            let removal = self.chunk(&chunk.names, chunk.intent, until).await?;
-            Ok(operation.take_in(&chunk, removal.into()))
+            let reply = self.chunk(&chunk, until).await?;
+            Ok(operation.take_in(&chunk, reply))
         })
     }
 

@@ -49,7 +49,7 @@ async fn bytes_of_others_are_not_repeated(store: TestStore) {
         app.cache.explain(plain::key(SPELLED, &form())).await.unwrap();
         app.cache.clear().await.unwrap();
     }
-    for bookkeeping in ["~clock", "~pending", "~due", &format!("~lease:{}", plain::key(SPELLED, &form()))] {
+    for bookkeeping in ["~clock", "~index:tT", "~due", &format!("~lease:{}", plain::key(SPELLED, &form()))] {
         raw.command::<()>("DEL", &[&key(bookkeeping)]).await;
         raw.command::<()>("SET", &[&key(bookkeeping), VALUE]).await;
         everything(&app).await;

@@ -212,6 +212,7 @@ async fn a_write_of_many_names_is_stored_although_its_own_operation_has_closed_i
         assert_eq!(rig.get(key).await.unwrap(), payload);
     }
     assert_eq!(rig.invalidate(&["t1299"]).await, 2);
+    assert_eq!(rig.operate(&many(4_050, 1_000), Intent::Invalidate).await, 0);
     assert_eq!(rig.bookkeeping().await, 0);
     rig.close(&["t1280"], ONE, LONG).await;
     rig.close(&["kc"], OTHER, LONG).await;

@@ -300,20 +300,16 @@ impl Rig {
         }
     }
 
-    /// Indexes and pending names that exist.
+    /// Indexes and unfinished work that exist.
     pub(in crate::store) async fn bookkeeping(&self) -> usize {
         match &self.backend {
             Backend::Embedded(store) => store.bookkeeping(),
             #[cfg(feature = "redis")]
             Backend::Redis { .. } => {
                 let mut raw = self.raw().await;
-                let mut found = 0;
-                for glob in ["~index:*", "~pending", "~leaving"] {
-                    let glob = format!("{}:{glob}", self.config.namespace);
-                    let keys: Vec<String> = ::redis::cmd("KEYS").arg(glob).query_async(&mut raw).await.unwrap();
-                    found += keys.len();
-                }
-                found
+                let glob = format!("{}:~index:*", self.config.namespace);
+                let keys: Vec<String> = ::redis::cmd("KEYS").arg(glob).query_async(&mut raw).await.unwrap();
+                keys.len()
             }
         }
     }

@@ -7,8 +7,6 @@
 //! | `<root>~clock` | sorted set | incarnation, seq, floor and fences | none |
 //! | `<root>~index:<name>` | sorted set | keys that have the name, scored by expiry in ms | none |
 //! | `<root>~due` | sorted set | names of indexes, by when there is something to reap | none |
-//! | `<root>~pending` | set | names whose index an invalidation has not emptied yet | none |
-//! | `<root>~leaving` | set | memberships that removed entries have still to leave | none |
 //! | `<root>~lease:<logical key>` | string | token and reading of the call that loads | lease |
 //! | `<root>~learned:<logical key>` | string | what its adaptive TTL goes by | 4 times its `max` |
 //! | `<root>~staging:<token>` | string | a large value between two trips | seconds |

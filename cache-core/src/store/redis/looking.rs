@@ -3,8 +3,8 @@
 use super::{Command, RedisStore, StripeKey, reply, scripts};
 use crate::clock::Instant;
 use crate::config::{
-    EXPLAIN_DEPENDENTS_MAX, EXPLAIN_NAMES_MAX, LEARNED_BYTES_MAX, LIST_KEYS_PER_PAGE, PREVIEW_PENDING_MAX,
-    SWEEP_KEYS_PER_PAGE, TRAIL_NAMES_MAX,
+    EXPLAIN_DEPENDENTS_MAX, EXPLAIN_NAMES_MAX, LEARNED_BYTES_MAX, LIST_KEYS_PER_PAGE, SWEEP_KEYS_PER_PAGE,
+    TRAIL_NAMES_MAX,
 };
 use crate::error::Error;
 use crate::name::Name;
@@ -64,7 +64,7 @@ impl RedisStore {
             first.iter().cloned().chain(names.iter().map(|name| name.as_str().to_owned())).collect()
         };
         match look {
-            Look::Pending => vec!["pending".to_owned(), PREVIEW_PENDING_MAX.to_string()],
+            Look::Pending => vec!["pending".to_owned()],
             Look::Given(names) => named(&["given".to_owned()], names),
             Look::Members { names, from } => named(&["members".to_owned(), from.to_string()], names),
             Look::Page { pattern, scope, cursor } => {

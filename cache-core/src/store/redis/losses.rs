@@ -52,7 +52,7 @@ impl Losses {
     /// script has replaced.
     pub(super) fn note_replaced(&self, kinds: &str) {
         for kind in kinds.split_whitespace() {
-            let known = ["clock", "due", "index", "leaving", "pending"].into_iter().find(|known| *known == kind);
+            let known = ["clock", "due", "index"].into_iter().find(|known| *known == kind);
             let kind = known.unwrap_or("another");
             if self.lock().overwritten.insert(kind) {
                 tracing::error!(

@@ -1,6 +1,6 @@
 //! Invalidations: each chunk or page is one script.
 
-use std::time::Duration;
+use std::borrow::Cow;
 
 use super::resp::Reply;
 use super::scripts::{self, Script};
@@ -9,7 +9,7 @@ use crate::clock::{Instant, millis};
 use crate::config::CLOSED_NAMES_MAX;
 use crate::error::Error;
 use crate::name::Name;
-use crate::store::{ClosingId, Intent, Removal, too_many_closed};
+use crate::store::{Chunk, ClosingId, Intent, VisitReply, too_many_closed};
 
 impl RedisStore {
     /// One chunk or page: the clock's connection, root and retention, then `rest`.
@@ -35,31 +35,44 @@ impl RedisStore {
     async fn invalidate_by(
         &self,
         script: &'static Script,
-        names: &[Name],
+        chunk: &Chunk<'_>,
         last: &[&[u8]],
         until: Instant,
-    ) -> Result<Removal, Error> {
-        let names = names.iter().map(|name| name.as_str().as_bytes());
-        let rest: Vec<&[u8]> = names.chain(last.iter().copied()).collect();
-        let drained = reply::drained(&self.run_invalidation(script, &rest, until).await?)?;
+    ) -> Result<VisitReply, Error> {
+        let goes_on = going_on(chunk);
+        let names = chunk.names.iter().map(|name| name.as_str().as_bytes());
+        let rest: Vec<&[u8]> = [goes_on.as_bytes()].into_iter().chain(names).chain(last.iter().copied()).collect();
+        let visited = reply::visited(&self.run_invalidation(script, &rest, until).await?)?;
         self.wake_reaper();
-        Ok(drained)
+        Ok(visited)
     }
 
     /// One chunk of an operation.
-    pub(super) async fn chunk(&self, names: &[Name], intent: Intent, until: Instant) -> Result<Removal, Error> {
-        match intent {
-            Intent::Invalidate => self.invalidate_by(&scripts::INVALIDATE, names, &[], until).await,
-            Intent::Close { by, lasts } => self.close_names(names, by, lasts, until).await,
+    pub(super) async fn chunk(&self, chunk: &Chunk<'_>, until: Instant) -> Result<VisitReply, Error> {
+        match chunk.intent {
+            Intent::Invalidate => self.invalidate_by(&scripts::INVALIDATE, chunk, &[], until).await,
+            Intent::Close { by, lasts } => {
+                let (lasts_ms, marks_max) = (millis(lasts).max(1).to_string(), CLOSED_NAMES_MAX.to_string());
+                let by = closing_text(by);
+                let last = [&by, &lasts_ms, &marks_max].map(|text| text.as_bytes());
+                self.invalidate_by(&scripts::CLOSE, chunk, &last, until).await
+            }
             Intent::Open { by } => {
-                self.invalidate_by(&scripts::OPEN, names, &[closing_text(by).as_bytes()], until).await
+                self.invalidate_by(&scripts::OPEN, chunk, &[closing_text(by).as_bytes()], until).await
             }
         }
     }
 
     /// Removes what a write does not replace.
-    pub(super) async fn remove(&self, key: &str, opens: Option<ClosingId>, until: Instant) -> Result<Removal, Error> {
-        self.chunk(&[Name::key(key)?], opens.map_or(Intent::Invalidate, |by| Intent::Open { by }), until).await
+    pub(super) async fn remove(
+        &self,
+        key: &str,
+        opens: Option<ClosingId>,
+        until: Instant,
+    ) -> Result<VisitReply, Error> {
+        let intent = opens.map_or(Intent::Invalidate, |by| Intent::Open { by });
+        let names = [Name::key(key)?];
+        self.chunk(&Chunk::of_given(0, Cow::Borrowed(&names), intent), until).await
     }
 
     /// Takes note of what the reply to an invalidation or a write says beside its outcome.
@@ -68,17 +81,13 @@ impl RedisStore {
         self.losses.note_replaced(reply::replaced(reply)?);
         Ok(())
     }
+}
 
-    async fn close_names(
-        &self,
-        names: &[Name],
-        by: ClosingId,
-        lasts: Duration,
-        until: Instant,
-    ) -> Result<Removal, Error> {
-        let (lasts_ms, marks_max) = (millis(lasts).max(1).to_string(), CLOSED_NAMES_MAX.to_string());
-        let by = closing_text(by);
-        let last = [&by, &lasts_ms, &marks_max].map(|text| text.as_bytes());
-        self.invalidate_by(&scripts::CLOSE, names, &last, until).await
+/// How a script goes on with what another has left: see `invalidate_key.lua`.
+fn going_on(chunk: &Chunk<'_>) -> String {
+    if chunk.after.is_none() && !chunk.spares_entries && chunk.effort == 0 {
+        return String::new();
     }
+    let after = chunk.after.as_ref().map_or("", Name::text);
+    format!("{} {} {after}", chunk.effort, u8::from(chunk.spares_entries))
 }

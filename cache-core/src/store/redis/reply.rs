@@ -11,8 +11,8 @@ use crate::error::{Error, ErrorKind};
 use crate::name::Name;
 use crate::store::redis::resp::Reply;
 use crate::store::{
-    CataloguePage, ClockReading, FillReply, KeyFacts, LeaseFacts, LeaseReply, NameFacts, Operation, Refusal, Removal,
-    Sight, SweepReply, TrailPage, WriteReply,
+    CataloguePage, ClockReading, Encounter, FillReply, HomeReading, KeyFacts, LeaseFacts, LeaseReply, MetMark,
+    NameFacts, Operation, Refusal, Removal, Sight, SweepReply, TrailPage, UnvisitedName, VisitReply, WriteReply,
 };
 
 pub(super) fn value(reply: Reply) -> Result<Option<Bytes>, Error> {
@@ -102,17 +102,13 @@ fn verdict(text: Option<&str>) -> Result<FillReply, Error> {
 }
 
 pub(super) fn written(reply: &Reply) -> Result<WriteReply, Error> {
-    let [verdict, drained @ ..] = array(reply)? else { return Err(unexpected()) };
-    Ok(write_reply(self::verdict(verdict.text())?, removal(drained)?))
+    let [verdict, ..] = array(reply)? else { return Err(unexpected()) };
+    Ok(write_reply(self::verdict(verdict.text())?, visited(reply)?))
 }
 
-pub(super) fn write_reply(fill: FillReply, drained: Removal) -> WriteReply {
-    let (rest, drained) = Operation::rest_of(drained.into());
+pub(super) fn write_reply(fill: FillReply, visited: VisitReply) -> WriteReply {
+    let (rest, drained) = Operation::rest_of(visited);
     WriteReply { fill, drained, rest }
-}
-
-pub(super) fn drained(reply: &Reply) -> Result<Removal, Error> {
-    removal(array(reply)?)
 }
 
 /// Whether nothing was closed, because too much is.
@@ -120,9 +116,21 @@ pub(super) fn is_full(reply: &Reply) -> bool {
     text(Some(reply)).is_ok_and(|text| text == "full")
 }
 
+/// What a script that invalidates has done: { removed, left, seq, lost, replaced }, and what it has
+/// met, if there are other partitions. The verdict of a write, or the cursor of a page, stands
+/// before it.
+fn work(reply: &Reply) -> Result<(&[Reply; 5], &[Reply]), Error> {
+    let work = match array(reply)? {
+        work @ [Reply::Array(_), ..] => work,
+        [_, work @ ..] => work,
+        [] => return Err(unexpected()),
+    };
+    work.split_first_chunk().ok_or_else(unexpected)
+}
+
 /// A prefix that is no text is of keys that are not ours.
-fn removal(items: &[Reply]) -> Result<Removal, Error> {
-    let [removed, pending, _seq, lost, _replaced] = items else { return Err(unexpected()) };
+pub(super) fn visited(reply: &Reply) -> Result<VisitReply, Error> {
+    let ([removed, left, seq, lost, _replaced], met) = work(reply)?;
     let [removed, by_prefix @ ..] = array(removed)? else { return Err(unexpected()) };
     let (pairs, rest) = by_prefix.as_chunks::<2>();
     if !rest.is_empty() {
@@ -130,14 +138,54 @@ fn removal(items: &[Reply]) -> Result<Removal, Error> {
     }
     let counted = |[prefix, count]: &[Reply; 2]| Some((text(Some(prefix)).ok()?.into(), integer(count).ok()?));
     let by_prefix = pairs.iter().filter_map(counted).collect();
-    Ok(Removal { removed: integer(removed)?, by_prefix, pending: integer(pending)?, lost: integer(lost)? })
+    let removal = Removal { removed: integer(removed)?, by_prefix, pending: 0, lost: integer(lost)? };
+    let (left, rest) = array(left)?.as_chunks::<3>();
+    if !rest.is_empty() {
+        return Err(unexpected());
+    }
+    let left = left.iter().map(unvisited).collect::<Result<_, _>>()?;
+    let encounter = if met.is_empty() { None } else { Some(Box::new(encounter(integer(seq)?, met)?)) };
+    Ok(VisitReply { removal, left, encounter })
+}
+
+/// What `encounter.lua` adds.
+fn encounter(seq: u64, items: &[Reply]) -> Result<Encounter, Error> {
+    let [incarnation, is_complete, drained, met, kept] = items else { return Err(unexpected()) };
+    let name = |reply: &Reply| Name::parse(text(Some(reply))?).ok_or_else(unexpected);
+    let names = |reply| array(reply)?.iter().map(name).collect::<Result<Vec<_>, _>>();
+    let (marks, rest) = array(met)?.as_chunks::<3>();
+    if !rest.is_empty() {
+        return Err(unexpected());
+    }
+    let mark = |[of, mark, stamp]: &[Reply; 3]| {
+        let number = text(Some(mark))?.strip_prefix('~').and_then(|number| number.parse().ok());
+        let stamp = text(Some(stamp))?.parse().map_err(|_| unexpected())?;
+        Ok(MetMark { name: name(of)?, of: number.ok_or_else(unexpected)?, stamp })
+    };
+    Ok(Encounter {
+        reading: HomeReading { incarnation: text(Some(incarnation))?.into(), seq },
+        is_complete: integer(is_complete)? == 1,
+        drained: names(drained)?,
+        met: marks.iter().map(mark).collect::<Result<_, Error>>()?,
+        kept: names(kept)?,
+    })
+}
+
+fn unvisited([name, after, spares_entry]: &[Reply; 3]) -> Result<UnvisitedName, Error> {
+    let after = match text(Some(after))? {
+        "" => None,
+        member => Some(Name::key(member)?),
+    };
+    let name = Name::parse(text(Some(name))?).ok_or_else(unexpected)?;
+    Ok(UnvisitedName { name, after, spares_entry: integer(spares_entry)? == 1 })
 }
 
 pub(super) fn sweep(reply: &Reply) -> Result<SweepReply, Error> {
-    let [cursor, incarnation, drained @ ..] = array(reply)? else { return Err(unexpected()) };
+    let [page, ..] = array(reply)? else { return Err(unexpected()) };
+    let [cursor, incarnation] = array(page)? else { return Err(unexpected()) };
     let cursor: u64 = text(Some(cursor))?.parse().map_err(|_| unexpected())?;
     let incarnation = text(Some(incarnation))?.into();
-    let (rest, drained) = Operation::rest_of(removal(drained)?.into());
+    let (rest, drained) = Operation::rest_of(visited(reply)?);
     Ok(SweepReply { next: (cursor != 0).then_some(cursor), began: 0, incarnation, drained, rest })
 }
 
@@ -257,16 +305,15 @@ fn count(reply: &Reply) -> Result<usize, Error> {
 
 /// The sequence number after an invalidation or a write.
 pub(super) fn seq(reply: &Reply) -> Result<u64, Error> {
-    match array(reply)? {
-        [.., seq, _lost, _replaced] => integer(seq),
-        _ => Err(unexpected()),
-    }
+    let ([_removed, _left, seq, _lost, _replaced], _) = work(reply)?;
+    integer(seq)
 }
 
 /// The kinds of bookkeeping keys that another program had overwritten, after an invalidation or a
 /// write.
 pub(super) fn replaced(reply: &Reply) -> Result<&str, Error> {
-    text(array(reply)?.last())
+    let ([_removed, _left, _seq, _lost, replaced], _) = work(reply)?;
+    text(Some(replaced))
 }
 
 /// The same after a fill.
@@ -369,7 +416,7 @@ mod tests {
                 values(reply.clone(), 9).map(|_| ()),
                 fill(&reply).map(|_| ()),
                 written(&reply).map(|_| ()),
-                drained(&reply).map(|_| ()),
+                visited(&reply).map(|_| ()),
                 sweep(&reply).map(|_| ()),
                 sight(&reply).map(|_| ()),
                 catalogue(&reply, |_| None).map(|_| ()),

@@ -35,18 +35,20 @@ impl Script {
 }
 
 macro_rules! scripts {
-    ($($name:ident = $($file:literal)+;)+) => {
+    ($(#[$doc:meta])* $all:ident; $($name:ident = $($file:literal)+;)+) => {
         $(pub(in crate::store::redis) static $name: Script = {
             const SOURCE: &str = concat!($(include_str!(concat!("lua/", $file, ".lua"))),+);
             const KNOWS_THE_CLOCK: bool = matches!([$($file),+][0].as_bytes(), b"time");
             Script::new(SOURCE, KNOWS_THE_CLOCK, || sha1_smol::Sha1::from(&*$name.text()).digest().to_string())
         };)+
-        /// Every script, for the handshake to load.
-        pub(in crate::store::redis) static ALL: &[&Script] = &[$(&$name),+];
+        $(#[$doc])*
+        pub(in crate::store::redis) static $all: &[&Script] = &[$(&$name),+];
     };
 }
 
 scripts! {
+    /// For the handshake to load.
+    ALL;
     TRIAL = "trial";
     TAKE_LEASE = "time" "grant" "clock" "reading" "take_lease";
     RENEW_LEASE = "renew_lease";
@@ -56,11 +58,11 @@ scripts! {
     MEET = "time" "clock" "meet";
     MAKE_GOOD = "time" "clock" "make_good";
     FILL = "time" "filling" "registering" "fill_new" "clock" "guard" "fences" "indexes" "reaping" "storing" "closings" "fill";
-    WRITE = "time" "opening" "filling" "write_alone" "registering" "write_usual" "clock" "guard" "fences" "indexes" "closings" "cascade" "reaping" "storing" "write";
-    INVALIDATE = "time" "invalidate_key" "clock" "guard" "fences" "indexes" "closings" "cascade" "invalidate";
-    CLOSE = "time" "clock" "guard" "closings" "close" "invalidate_key" "fences" "indexes" "cascade" "invalidate";
-    OPEN = "time" "clock" "guard" "closings" "open" "invalidate_key" "fences" "indexes" "cascade" "invalidate";
-    SWEEP = "time" "clock" "guard" "fences" "indexes" "closings" "cascade" "reading" "sweep";
+    WRITE = "time" "opening" "filling" "write_alone" "registering" "write_usual" "clock" "guard" "fences" "indexes" "closings" "cascade" "reaping" "storing" "partitions" "encounter" "write";
+    INVALIDATE = "time" "invalidate_key" "clock" "guard" "fences" "indexes" "closings" "cascade" "partitions" "encounter" "invalidate";
+    CLOSE = "time" "clock" "guard" "closings" "close" "invalidate_key" "fences" "indexes" "cascade" "partitions" "encounter" "invalidate";
+    OPEN = "time" "clock" "guard" "closings" "open" "invalidate_key" "fences" "indexes" "cascade" "partitions" "encounter" "invalidate";
+    SWEEP = "time" "clock" "guard" "fences" "indexes" "closings" "cascade" "partitions" "encounter" "sweep";
     EXPLAIN = "time" "indexes" "closings" "explain";
     PREVIEW = "time" "indexes" "preview";
     FOLLOWED = "followed";

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::config::{INVALIDATE_MEMBERS_PER_CHUNK, LEARNED_BYTES_MAX};
+use crate::config::LEARNED_BYTES_MAX;
 use crate::store::conformance::rig::{Rig, first_step, parse};
 use crate::store::far;
 use crate::store::{
@@ -40,7 +40,6 @@ on_every_server! {
     what_is_removed_leaves_the_registry
     a_chunk_counts_the_indexes_that_it_leaves
     a_chunk_counts_the_bytes_that_it_frees
-    a_fill_that_registered_before_its_names_were_left_is_refused
     bookkeeping_has_no_ttl
     a_value_of_another_type_is_unreadable_and_overwritten
     what_lies_under_a_learned_key_is_bounded_and_overwritten
@@ -127,7 +126,7 @@ async fn a_page_tells_that_another_primary_answers(rig: Rig) {
     let page = || rig.store.sweep("*", SweepScope::Values, 0, far());
     let (first, second) = (page().await.unwrap(), page().await.unwrap());
     assert_eq!(first.incarnation, second.incarnation);
-    rig.meet("b", rig.reading("a").await.seq, false).await;
+    rig.take_over().await;
     assert_ne!(page().await.unwrap().incarnation, first.incarnation);
 }
 
@@ -137,7 +136,7 @@ async fn what_is_removed_leaves_the_registry(rig: Rig) {
     rig.invalidate(&["ka"]).await;
     assert_eq!(rig.raw_command(&["ZRANGE", "~due", "0", "-1"]).await, ::redis::Value::Array(vec![bulk("tT")]));
     rig.fill("b", &[]).await;
-    for key in ["~due", "~index:tT", "~pending", "~leaving"] {
+    for key in ["~due", "~index:tT"] {
         assert_eq!(rig.raw_command(&["EXISTS", key]).await, ::redis::Value::Int(0), "{key}");
     }
 }
@@ -160,19 +159,6 @@ async fn a_chunk_counts_the_bytes_that_it_frees(rig: Rig) {
     let first = rig.chunk(&["tT"]).await;
     assert!(first.removed <= 4 && first.pending > 0, "{first:?}");
     assert_eq!(first.removed + rig.invalidate(&["tT"]).await, 20);
-}
-
-/// ★ It began after the entry was removed, and has registered only.
-async fn a_fill_that_registered_before_its_names_were_left_is_refused(rig: Rig) {
-    let names: Vec<String> = (0..2_000).map(|at| format!("ta tag of thirty bytes {at:07}")).collect();
-    let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    rig.fill("a", &names).await;
-    let given = parse(&["ka"]);
-    let mut operation = rig.store.begin(&given, Intent::Invalidate);
-    assert!(rig.step(&mut operation).await.pending > 0);
-    let clock = rig.reading("a").await;
-    rig.finish(operation).await;
-    assert_eq!(rig.try_fill("a", &names, &clock).await, FillReply::Refused(Refusal::Fenced));
 }
 
 fn bulk(text: &str) -> ::redis::Value {

@@ -1,47 +1,54 @@
 -- Shared by the scripts that invalidate: removal through indexes, and through the dependents of
 -- what was removed.
 --
--- Work that is left when the budget ends is kept in Redis, so that a client that dies leaves
--- nothing half done: the next invalidation, by anyone, goes on with it. All is done when ~pending
--- is empty.
+-- A membership goes only when nothing is left of the index of its own key, here or elsewhere. So a
+-- member goes after what depends on it, and what is there still leads to all that is left to do: a
+-- client that dies leaves nothing half done, for the next invalidation of the name meets it again.
+-- There is no other record of it.
 --
--- ~pending  set of the names whose index is to be emptied, and of '!leaving' while there is
--- ~leaving  set of what removed entries have left to leave: key "\n" name "\n" name … "\n"
-local leaving_key = root .. '~leaving'
+-- What the budget leaves of one operation is told: { name, member after which it is to be gone on
+-- with, or '', whether the entry of the name stays: 1 or 0, … }. The last name comes first: the
+-- others lead to it.
 
 -- The budget is in visits, about 3 µs each: of a member, of so many bytes of names that are read,
 -- of so many indexes that are left, of so many bytes of a value that are freed (Redis 7.0 takes 1.5
--- ms for 8 MiB).
-local read_per_visit, left_per_visit, freed_per_visit = 2048, 3, 32768
--- Names that are left at once, in bytes: about half a millisecond.
-local leaving_bytes = 8192
+-- ms for 8 MiB), of so many members that are asked for what depends on them.
+local read_per_visit, left_per_visit, freed_per_visit, asked_per_visit = 2048, 3, 32768, 8
+-- Indexes that one removed entry leaves. Its further memberships are dead, and are reaped.
+local left_max = 256
 -- Members that are asked for, and entries that are removed, by one command.
 local slice_max = 100
 -- Removed entries are counted for a bounded number of prefixes, so that the reply stays small.
 local prefixes_max = 32
 
 -- The entry under a key that nothing depends on falls, with the lease of whoever loads it (see
--- `remove_entry`). Nil if it has so many names that they are not left at once: nothing is done.
+-- `remove_entry`).
 local function remove_alone(key, kept)
   local block, payload = names_of(root .. key)
-  if #block > leaving_bytes then
-    return nil
-  end
   redis.call('UNLINK', root .. key, root .. '~lease:' .. key)
   if block ~= '' then
     local leave, finish_leaving = leaving()
-    leave(key, block, kept)
+    leave(key, block, kept, left_max)
     finish_leaving()
   end
   return payload and { 1, string.match(key, '^[^:]*'), 1 } or { 0 }
 end
 
-local spent = 0
+local spent, budget, budget_of_circles = 0, visits_max, visits_max
 -- { entries removed, prefix, how many of them had it, prefix, … }
 local counts, place_of = { 0 }, {}
-local fenced, unwritten = {}, {}
-local stack, seen, drained = {}, {}, {}
-local is_leaving = false
+-- Names to fence: they are written at the end.
+local unwritten = {}
+-- The names whose indexes are being emptied, each through the one before; those of them whose entry
+-- falls when the script has come back to it; whether a member was met that is one of them; whether
+-- such members are given up; and the names of whose indexes nothing else is left.
+local path, doomed, is_circular, ends_circles, seen = {}, {}, false, false, {}
+-- Where the budget has ended: a name, and the member after which to go on.
+local deepest
+local unvisited, emptied = {}, {}
+-- Marks of other partitions that were met: name, mark, score, … (see partitions.lua); and keys that
+-- were members, whose own indexes were emptied as far as this partition goes.
+local met, drained = {}, {}
 local leave, finish_leaving = leaving()
 
 -- The prefix of the last one, with its colon: many in a row have it.
@@ -65,32 +72,6 @@ local function count_removed(key)
   end
 end
 
--- Names to fence, each once: they are written at the end.
-local function fence(name)
-  if not fenced[name] then
-    fenced[name] = true
-    unwritten[#unwritten + 1] = name
-  end
-end
-
--- Names whose index is to be emptied, if it is there. They are on record before a membership that
--- led to them is given up.
-local function push_all(names, indexes)
-  local there = names[1] and redis.call('EXISTS', unpack(indexes)) or 0
-  if there == 0 then
-    return
-  end
-  local found = {}
-  for at, name in ipairs(names) do
-    if not seen[name] and (there == #names or redis.call('EXISTS', indexes[at]) == 1) then
-      seen[name] = true
-      found[#found + 1] = name
-      stack[#stack + 1] = name
-    end
-  end
-  in_slices('SADD', pending_key, found)
-end
-
 -- The names of what is stored under a key, which is about to be removed, and whether anything is.
 local function visit(key)
   local block, payload = names_of(root .. key)
@@ -101,169 +82,219 @@ local function visit(key)
   return block, payload
 end
 
--- A removed entry leaves the indexes that its header names, but for those in `kept`: nothing is
--- reached through them, for its key is fenced and what depends on it on record. Many names are
--- left a slice at a time.
-local function leave_all(key, block, kept)
-  if #block <= leaving_bytes then
-    spent = spent + leave(key, block, kept) / left_per_visit
-    return
-  end
-  local first = 1
-  while first < #block do
-    local last = string.find(block, '\n', math.min(first + leaving_bytes, #block), true)
-    guarded('SADD', leaving_key, key .. string.sub(block, first, last))
-    first = last
-  end
-  is_leaving = true
-  guarded('SADD', pending_key, '!leaving')
-end
-
--- One such slice; false if there is none. The key may have been stored again since: that entry
--- keeps what it needs. One that is being stored, and has registered only, is refused.
-local function leave_slice()
-  local slice = guarded('SRANDMEMBER', leaving_key)
-  if not slice then
-    return false
-  end
-  local key, block = string.match(slice, '^([^\n]*)(.*)$')
-  local kept, stored = {}, names_of(root .. key)
-  for name in string.gmatch(stored, '[^\n]+') do
-    kept[name] = true
-  end
-  fence('k' .. key)
-  spent = spent + 1 + (#block + #stored) / read_per_visit + leave(key, block, kept) / left_per_visit
-  finish_leaving()
-  guarded('SREM', leaving_key, slice)
-  return true
-end
-
 -- The entry under a given key, with the lease of whoever loads it: that fill will be refused, and
--- who waits for it learns from this that it is free. Without budget the key becomes a member of
--- its own index, so that the entry is removed when that is emptied.
+-- who waits for it learns from this that it is free. It leaves the indexes that its header names,
+-- but for those in `kept`, if nothing is reached through it.
 local function remove_entry(key, kept)
-  local own, lease_key = 'k' .. key, root .. '~lease:' .. key
-  if spent >= visits_max then
-    redis.call('DEL', lease_key)
-    guarded('ZADD', index_prefix .. own, 0, key)
-    return push_all({ own }, { index_prefix .. own })
-  end
   local block, payload = visit(key)
   if payload then
     count_removed(key)
   end
-  redis.call('UNLINK', root .. key, lease_key)
-  if block ~= '' then
-    leave_all(key, block, kept)
+  redis.call('UNLINK', root .. key, root .. '~lease:' .. key)
+  if block ~= '' and redis.call('EXISTS', index_prefix .. 'k' .. key) == 0 then
+    spent = spent + leave(key, block, kept, left_max) / left_per_visit
   end
 end
 
--- Names that are fenced already are to lead to nothing any more, and the entries of those that
--- are keys fall, but for the memberships in `kept`.
-local function take(names, first, kept)
-  for from = first, #names, slice_max do
-    local given, indexes = {}, {}
-    for at = from, math.min(from + slice_max - 1, #names) do
-      given[#given + 1] = names[at]
-      indexes[#indexes + 1] = index_prefix .. names[at]
-      fenced[names[at]] = true
+-- A slice of the members of an index, without the marks among them: keys, their own names, and the
+-- indexes of what depends on them; how many marks there were, and the last one.
+local function slice_of(name, rank, most)
+  local members = guarded('ZRANGE', index_prefix .. name, rank, rank + most - 1)
+  local keys, owns, indexes, marks, last_mark = {}, {}, {}, 0, nil
+  for _, member in ipairs(members) do
+    if string.byte(member) == 126 then
+      marks, last_mark = marks + 1, member
+      if is_partition then
+        met[#met + 1] = name
+        met[#met + 1] = member
+        met[#met + 1] = redis.call('ZSCORE', index_prefix .. name, member)
+      end
+    else
+      keys[#keys + 1] = member
+      owns[#owns + 1] = 'k' .. member
+      indexes[#indexes + 1] = index_prefix .. 'k' .. member
     end
-    push_all(given, indexes)
-    for _, name in ipairs(given) do
-      if string.sub(name, 1, 1) == 'k' then
+  end
+  return keys, owns, indexes, marks, last_mark, #members < most
+end
+
+local drain
+
+-- Empties the indexes of what depends on these members, and says of how many members that is done,
+-- and which of them something depends on still.
+local function drain_dependents(owns, indexes)
+  local stays = {}
+  local there = #owns == 0 and 0 or redis.call('EXISTS', unpack(indexes))
+  if there == 0 then
+    return #owns, stays
+  end
+  spent = spent + #owns / asked_per_visit
+  for at, own in ipairs(owns) do
+    if spent >= budget then
+      return at - 1, stays
+    end
+    if path[own] then
+      is_circular, stays[at] = true, not ends_circles
+    elseif seen[own] then
+      stays[at] = redis.call('EXISTS', indexes[at]) == 1
+    elseif there == #owns or redis.call('EXISTS', indexes[at]) == 1 then
+      path[own], spent = true, spent + 1
+      local after = drain(own, '')
+      path[own] = nil
+      if after then
+        deepest = deepest or { own, after }
+        return at - 1, stays
+      end
+      seen[own], stays[at] = true, redis.call('EXISTS', indexes[at]) == 1
+    end
+  end
+  return #owns, stays
+end
+
+-- The entries of these members fall if they have the name: a member counts even if its entry is
+-- gone or now belongs elsewhere, for what depends on it may have been made from what the name
+-- invalidates. Returns the members to be given up, and the last one that stays.
+local function remove_members(name, keys, owns, count, stays)
+  local mark, kept = '\n' .. name .. '\n', { [name] = true }
+  local gone, given_up, last_kept, visited = {}, {}, nil, 0
+  for at = 1, count do
+    -- One at least: else a script could do nothing but look at what depends on it.
+    if spent >= budget and at > 1 then
+      break
+    end
+    visited = at
+    local key = keys[at]
+    local own, is_on_path = owns[at], path[owns[at]]
+    unwritten[#unwritten + 1] = own
+    if is_partition then
+      drained[#drained + 1] = own
+    end
+    local block, payload = visit(key)
+    local falls = block == mark or string.find(block, mark, 1, true)
+    if falls and is_on_path and not ends_circles then
+      doomed[own] = true
+    elseif falls or doomed[own] and not is_on_path then
+      doomed[own] = nil
+      gone[#gone + 1] = root .. key
+      if payload then
+        count_removed(key)
+      end
+      if block ~= mark and not stays[at] and not is_on_path then
+        spent = spent + leave(key, block, kept, left_max) / left_per_visit
+      end
+    end
+    if stays[at] then
+      last_kept = key
+    else
+      given_up[#given_up + 1] = key
+    end
+  end
+  if #gone > 0 then
+    redis.call('UNLINK', unpack(gone))
+    finish_leaving()
+  end
+  return given_up, last_kept, visited
+end
+
+-- Empties an index from after a member on, '' for its beginning. Returns nil, or the member after
+-- which the budget has ended.
+function drain(name, after)
+  local index = index_prefix .. name
+  local rank = after ~= '' and (redis.call('ZRANK', index, after) or -1) + 1 or 0
+  while true do
+    local most = math.min(math.ceil(budget - spent), slice_max)
+    if most <= 0 then
+      return redis.call('ZCARD', index) > rank and after or nil
+    end
+    local keys, owns, indexes, marks, last_mark, is_all = slice_of(name, rank, most)
+    reach(name, keys)
+    local count, stays = drain_dependents(owns, indexes)
+    local given_up, last_kept, visited = remove_members(name, keys, owns, count, stays)
+    if is_all and #given_up == #keys and rank + marks == 0 then
+      emptied[#emptied + 1] = name
+      redis.call('UNLINK', index)
+    elseif #given_up > 0 then
+      redis.call('ZREM', index, unpack(given_up))
+    end
+    if visited < #keys then
+      return last_kept or after
+    end
+    rank = rank + marks + #keys - #given_up
+    after = last_kept or last_mark or after
+    if is_all then
+      return nil
+    end
+  end
+end
+
+-- Empties the index of a name. What leads back to where the script has come from is given up by a
+-- second run, when nothing else is left of it. That has a budget of its own: else a circle that
+-- takes more than half of one would never end. It takes no longer than the first one.
+local function empty(name, after)
+  local begun = spent
+  path[name] = true
+  local left = drain(name, after)
+  if not left and is_circular then
+    ends_circles, budget, budget_of_circles = true, 2 * spent - begun + budget_of_circles, 0
+    seen = {}
+    left = drain(name, '')
+    is_circular, ends_circles = false, false
+  end
+  path[name] = nil
+  return left
+end
+
+local function leave_unvisited(name, after, spares_entry)
+  unvisited[#unvisited + 1] = name
+  unvisited[#unvisited + 1] = after
+  unvisited[#unvisited + 1] = spares_entry and 1 or 0
+end
+
+-- The budget has ended below a name.
+local function leave_below(name, after, spares_entry)
+  leave_unvisited(name, after, spares_entry)
+  if deepest then
+    leave_unvisited(deepest[1], deepest[2], true)
+  end
+end
+
+-- Names that are fenced already are to lead to nothing any more, and the entries of those that are
+-- keys fall, but for the memberships in `kept`, unless they are spared.
+local function take(names, first, after, spares_entries, kept)
+  for from = first, #names, slice_max do
+    local last, indexes = math.min(from + slice_max - 1, #names), {}
+    for at = from, last do
+      indexes[#indexes + 1] = index_prefix .. names[at]
+    end
+    local there = redis.call('EXISTS', unpack(indexes))
+    for at = from, last do
+      local name, left = names[at], nil
+      if spent >= budget then
+        for later = #names, at, -1 do
+          leave_unvisited(names[later], later == first and after or '', spares_entries)
+        end
+        return
+      end
+      if there > 0 and redis.call('EXISTS', indexes[at - from + 1]) == 1 then
+        left = empty(name, at == first and after or '')
+      end
+      if left then
+        for later = #names, at + 1, -1 do
+          leave_unvisited(names[later], '', spares_entries)
+        end
+        return leave_below(name, left, spares_entries)
+      end
+      if not spares_entries and string.byte(name) == 107 then
         remove_entry(string.sub(name, 2), kept)
       end
     end
   end
 end
 
--- Takes members of the names on the stack, `most` in all: { name, its members, is_all }, …
-local function take_members(most)
-  local taken = {}
-  while #stack > 0 and most > 0 do
-    local name = stack[#stack]
-    local members = guarded('ZRANGE', index_prefix .. name, '0', most - 1)
-    local is_all = #members < most
-    fence(name)
-    if is_all then
-      stack[#stack] = nil
-    end
-    if #members == 0 then
-      drained[#drained + 1] = name
-    else
-      taken[#taken + 1] = { name, members, is_all }
-      most = most - #members
-    end
-  end
-  return taken
-end
-
--- One slice of members. A membership counts even if its entry is gone or now belongs elsewhere:
--- what depends on the member may have been made from what its name invalidates. It is given up
--- last: if the script dies before, it is met again.
-local function drain_slice()
-  local taken = take_members(math.min(math.ceil(visits_max - spent), slice_max))
-  local owns, indexes, gone, is_gone, emptied = {}, {}, {}, {}, {}
-  for _, of_name in ipairs(taken) do
-    for _, key in ipairs(of_name[2]) do
-      local own = 'k' .. key
-      owns[#owns + 1] = own
-      indexes[#indexes + 1] = index_prefix .. own
-    end
-  end
-  if #owns == 0 then
-    return
-  end
-  push_all(owns, indexes)
-  local visited = 0
-  for _, of_name in ipairs(taken) do
-    local name, members = of_name[1], of_name[2]
-    local mark, kept, met = '\n' .. name .. '\n', { [name] = true }, 0
-    reach(name, members)
-    for at = 1, #members do
-      if spent >= visits_max then
-        break
-      end
-      met, visited = at, visited + 1
-      local key = members[at]
-      unwritten[#unwritten + 1] = owns[visited]
-      local block, payload = visit(key)
-      local falls = block == mark or name == owns[visited] or string.find(block, mark, 1, true)
-      if falls and not is_gone[key] then
-        is_gone[key] = true
-        gone[#gone + 1] = root .. key
-        if payload then
-          count_removed(key)
-        end
-        if block ~= mark then
-          leave_all(key, block, kept)
-        end
-      end
-    end
-    of_name[4] = met
-  end
-  if #gone > 0 then
-    redis.call('UNLINK', unpack(gone))
-    finish_leaving()
-  end
-  for _, of_name in ipairs(taken) do
-    local name, members, is_all, met = unpack(of_name)
-    if is_all and met == #members then
-      drained[#drained + 1] = name
-      emptied[#emptied + 1] = index_prefix .. name
-    elseif met > 0 then
-      redis.call('ZREM', index_prefix .. name, unpack(members, 1, met))
-    end
-    if is_all and met < #members then
-      stack[#stack + 1] = name
-    end
-  end
-  if #emptied > 0 then
-    redis.call('UNLINK', unpack(emptied))
-  end
-end
-
-local function write_fences()
+-- Ends the script's work. Returns what was removed, and what is left.
+local function finish()
+  finish_leaving()
+  in_slices('ZREM', due_key, emptied)
   -- At the floor a fence says nothing that the floor does not.
   if floor < seq then
     local score, fences = string.format('%d', seq), {}
@@ -272,49 +303,5 @@ local function write_fences()
     end
     in_slices('ZADD', clock_key, fences)
   end
-end
-
--- Empties what is pending, this invalidation's or an earlier one's, until the budget is spent.
--- Returns what was removed, and how much is left.
-local function drain()
-  finish_leaving()
-  local found = guarded('SRANDMEMBER', pending_key, 64)
-  for _, name in ipairs(found) do
-    if name == '!leaving' then
-      is_leaving = true
-    elseif not seen[name] then
-      seen[name] = true
-      stack[#stack + 1] = name
-    end
-  end
-  while #stack > 0 and spent < visits_max do
-    drain_slice()
-  end
-  in_slices('ZREM', due_key, drained)
-  if is_leaving and #stack == 0 then
-    while is_leaving and spent < visits_max do
-      is_leaving = leave_slice()
-    end
-    if not is_leaving then
-      drained[#drained + 1] = '!leaving'
-    end
-  end
-  in_slices('SREM', pending_key, drained)
-  local left = 0
-  if #found == 64 or #stack > 0 or is_leaving then
-    left = guarded('SCARD', pending_key)
-  end
-  -- What is left is fenced again by every chunk: an entry filled meanwhile from something not yet
-  -- removed must not stay.
-  if left > 256 then
-    raise_floor(seq)
-  elseif left > 0 then
-    for _, name in ipairs(guarded('SMEMBERS', pending_key)) do
-      if name ~= '!leaving' then
-        fence(name)
-      end
-    end
-  end
-  write_fences()
-  return counts, left
+  return counts, unvisited
 end

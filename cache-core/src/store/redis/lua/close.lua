@@ -8,6 +8,6 @@
 local names_max, lasts_ms, operation =
   tonumber(table.remove(ARGV)), tonumber(table.remove(ARGV)), table.remove(ARGV)
 open_clock()
-if not close_names(operation, { unpack(ARGV, 4) }, lasts_ms, names_max) then
+if not close_names(operation, { unpack(ARGV, 5) }, lasts_ms, names_max) then
   return 'full'
 end

@@ -2,8 +2,8 @@
 -- under one of these keys must not make them fail for ever.
 --
 -- A command that finds a key of another type has it replaced, and is tried again: what is as it
--- should be costs nothing more. A lost index, and lost work on record, mean members that cannot be
--- reached any more. That is marked in the clock, and every invalidation is told until the namespace
+-- should be costs nothing more. A lost index means members that cannot be reached any more. That is
+-- marked in the clock, and every invalidation is told until the namespace
 -- was cleared.
 
 -- Goes on after a command that was tried with pcall has failed.
@@ -14,7 +14,7 @@ local function mend(failed, command, key, ...)
       replaced = replaced .. ' ' .. kind
     end
     redis.call('UNLINK', key)
-    if kind == 'index' or kind == 'pending' then
+    if kind == 'index' then
       if not seq then
         open_clock()
       end

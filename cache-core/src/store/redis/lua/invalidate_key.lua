@@ -1,18 +1,22 @@
 -- One chunk of an invalidation.
 --
 -- KEYS  1 clock
--- ARGV  1 root  2 mark  3 retention_ms  4… names to invalidate (none: go on)
--- Reply { removed, what is still pending, seq, lost, replaced }: see guard.lua
+-- ARGV  1 root  2 mark  3 retention_ms
+--       4 '', or for what a script has left: how often the budget is doubled, 1 if the entries of
+--       the names stay or 0, and the member of the first one after which to go on, or ''
+--       5… names to invalidate
+-- Reply { removed, left, seq, lost, replaced }: see cascade.lua and guard.lua; of a partition more:
+--         see encounter.lua
 --       removed: { entries, prefix, how many of them had it, prefix, … }
--- Cost  O(names + visits): see cascade.lua. Atomic: one chunk. All is done when nothing is pending.
+-- Cost  O(names + visits): see cascade.lua. Atomic: one chunk.
 --
--- Most often one key falls that nothing depends on, and nothing is pending. What this part has done
--- when it finds out that more is needed is gone on with by invalidate.lua.
+-- Most often one key falls that nothing depends on. What this part has done when it finds out that
+-- more is needed is gone on with by invalidate.lua.
 local retention_ms, shown = tonumber(ARGV[3]), redis.pcall('ZMSCORE', clock_key, '!seq', '!lost', primary)
 local clock_was, removed, left_block = tonumber(shown[1] or 0), nil, nil
-if #ARGV == 4 and string.sub(ARGV[4], 1, 1) == 'k' and clock_was < now_us and not shown[2] and shown[3]
-  and redis.call('EXISTS', pending_key, index_prefix .. ARGV[4]) == 0 then
-  local key = string.sub(ARGV[4], 2)
+if #ARGV == 5 and ARGV[4] == '' and string.sub(ARGV[5], 1, 1) == 'k' and not is_partition
+  and clock_was < now_us and not shown[2] and shown[3] and redis.call('EXISTS', index_prefix .. ARGV[5]) == 0 then
+  local key = string.sub(ARGV[5], 2)
   local value_key, block = root .. key, nil
   local head = redis.pcall('GETRANGE', value_key, '0', '1079')
   if head == '' then
@@ -22,7 +26,7 @@ if #ARGV == 4 and string.sub(ARGV[4], 1, 1) == 'k' and clock_was < now_us and no
     block = #head >= 56 + bytes and string.sub(head, 57, 56 + bytes)
   end
   local now = time[1] .. string.sub('00000' .. time[2], -6)
-  if block and type(redis.pcall('ZADD', clock_key, now, '!seq', now, ARGV[4])) == 'number' then
+  if block and type(redis.pcall('ZADD', clock_key, now, '!seq', now, ARGV[5])) == 'number' then
     seq = now_us
     redis.call('UNLINK', value_key, root .. '~lease:' .. key)
     removed = head == '' and { 0 } or { 1, string.match(key, '^[^:]*'), 1 }
@@ -42,7 +46,7 @@ if #ARGV == 4 and string.sub(ARGV[4], 1, 1) == 'k' and clock_was < now_us and no
     local step_us = math.max(retention_ms * 1000 / 256, 1)
     if not left_block and redis.call('ZCARD', clock_key) <= fences_max
       and math.floor(clock_was / step_us) == math.floor(now_us / step_us) then
-      return { removed, 0, seq, 0, '' }
+      return { removed, {}, seq, 0, '' }
     end
   end
 end

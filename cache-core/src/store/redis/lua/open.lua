@@ -6,4 +6,4 @@
 -- Cost  O(names · log n) beside that of the invalidation. Atomic with it.
 local operation = table.remove(ARGV)
 open_clock()
-open_names(operation, { unpack(ARGV, 4) })
+open_names(operation, { unpack(ARGV, 5) })

@@ -3,7 +3,7 @@
 --
 -- KEYS  1 clock
 -- ARGV  1 root  2 mark  3 what is looked at, then
---       'pending'   4 most names
+--       'pending'   whether members were lost, and no more
 --       'given'     4… names
 --       'members'   4 place of the first member  5… names
 --       'values' or 'indexes'   4 physical glob  5 cursor  6 keys per page
@@ -45,16 +45,7 @@ local function lead(name)
   end
 end
 
-local function look_at_pending()
-  local count, most = read('SCARD', pending_key), tonumber(ARGV[4])
-  local names = count and (count <= most and redis.call('SMEMBERS', pending_key)
-    or redis.call('SRANDMEMBER', pending_key, most)) or {}
-  for _, name in ipairs(names) do
-    if name ~= '!leaving' then
-      leads[#leads + 1] = name
-    end
-  end
-  next_place = count and count > most and 0 or -1
+local function look_at_losses()
   local shown = redis.pcall('ZMSCORE', clock_key, '!lost')
   if shown[1] then
     lost_members = 1
@@ -87,12 +78,16 @@ local function look_at_members()
         next_place, next_from = at - 5, string.format('%d', from + met - 1)
         return
       end
-      local block, payload = names_of(root .. key)
-      spent = spent + 1 + #block / 2048
-      if payload and (name == 'k' .. key or string.find(block, mark, 1, true)) then
-        fall(key, at - 5)
+      spent = spent + 1
+      -- A mark is no key.
+      if string.byte(key) ~= 126 then
+        local block, payload = names_of(root .. key)
+        spent = spent + #block / 2048
+        if payload and (name == 'k' .. key or string.find(block, mark, 1, true)) then
+          fall(key, at - 5)
+        end
+        lead('k' .. key)
       end
-      lead('k' .. key)
     end
     from = 0
   end
@@ -115,7 +110,7 @@ local function look_at_page()
 end
 
 if ARGV[3] == 'pending' then
-  look_at_pending()
+  look_at_losses()
 elseif ARGV[3] == 'given' then
   look_at_given()
 elseif ARGV[3] == 'members' then

@@ -20,7 +20,8 @@ local function is_depended_on(key, dead_since)
     end
     for at = 1, #dependents, 2 do
       local dependent = dependents[at]
-      if redis.call('EXISTS', root .. dependent) == 1 then
+      -- A mark stands for what may be in another partition, whether its time has passed or not.
+      if string.byte(dependent) == 126 or redis.call('EXISTS', root .. dependent) == 1 then
         return true
       end
       if not seen[dependent] then
@@ -36,6 +37,10 @@ end
 -- entry that no longer has the name does not need the membership.
 local function may_leave(name, key, dead_since)
   looks = looks - 1
+  -- A mark is reaped by who has asked its partition.
+  if string.byte(key) == 126 then
+    return false
+  end
   local value_key = root .. key
   if redis.call('EXISTS', value_key) == 1 and string.find(names_of(value_key), '\n' .. name .. '\n', 1, true) then
     return false

@@ -3,32 +3,31 @@
 -- KEYS  1 clock
 -- ARGV  1 root  2 mark  3 retention_ms  4 scope: 'values' or 'indexes'  5 physical glob  6 cursor
 --       7 keys per page
--- Reply { next cursor ('0': the end), incarnation, removed, what is still pending, seq, lost,
---         replaced }: see guard.lua
+-- Reply { { next cursor ('0': the end), incarnation }, removed, left, seq, lost, replaced }: see
+--         cascade.lua and guard.lua
 --       removed: { entries, prefix, how many of them had it, prefix, … }
 -- Cost  O(keys per page + visits); SCAN, never KEYS. Atomic: one page.
 --
 -- Every page raises the floor, not the first alone. A fill that began between two pages may have
 -- been made from an entry that a later page removes, or that expired before its page came. At the
 -- floor no name of the page needs a fence.
+open_clock()
 local clock_was = seq
 advance_clock({}, 1)
 raise_floor(seq)
 local page = redis.call('SCAN', ARGV[6], 'MATCH', ARGV[5], 'COUNT', ARGV[7])
-local names, indexes = {}, {}
+local names = {}
 if ARGV[4] == 'indexes' then
   for _, index in ipairs(page[2]) do
     local name = string.sub(index, #index_prefix + 1)
-    if string.find(name, '^[kt]') then
-      names[#names + 1], indexes[#indexes + 1] = name, index
+    if string.find(name, '^[kst]') then
+      names[#names + 1] = name
     else
       redis.call('UNLINK', index)
     end
   end
-  push_all(names, indexes)
   if page[1] == '0' then
     -- What no invalidation need ever touch is looked at here, so that `clear` mends it.
-    guarded('SCARD', leaving_key)
     guarded('ZCARD', due_key)
   end
 else
@@ -38,8 +37,8 @@ else
       names[#names + 1] = 'k' .. key
     end
   end
-  take(names, 1, {})
 end
-local removed, left = drain()
+take(names, 1, '', ARGV[4] == 'indexes', {})
+local removed, left = finish()
 tidy_fences(clock_was, tonumber(ARGV[3]))
-return { page[1], incarnation, removed, left, seq, lost, replaced }
+return with_encounter({ { page[1], incarnation_here() }, removed, left, seq, lost, replaced }, names, 1)

@@ -12,8 +12,9 @@
 -- given to a command. So numbers in texts are `%d`, which `trial.lua` tries: `..` leaves a time in
 -- µs 14 of its 16 digits, and `%.0f` takes three times as long.
 local root, primary = ARGV[1], ARGV[2]
-local clock_key, due_key, pending_key, index_prefix =
-  root .. '~clock', root .. '~due', root .. '~pending', root .. '~index:'
+local clock_key, due_key, index_prefix = root .. '~clock', root .. '~due', root .. '~index:'
+-- The root of a partition of a cluster begins with a brace, and no other does.
+local is_partition = root >= '{'
 
 local time = redis.call('TIME')
 local now_us = time[1] * 1000000 + time[2]

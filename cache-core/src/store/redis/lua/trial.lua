@@ -25,10 +25,9 @@ end
 local tries = {
   { 'SET', key, '1', 'PX', '1000' }, { 'GET', key }, { 'MGET', key }, { 'GETRANGE', key, '0', '0' },
   { 'EXISTS', key }, { 'PTTL', key }, { 'PEXPIRE', key, '1000' }, { 'RENAME', key, key }, { 'DEL', key },
-  { 'SADD', key, '1' }, { 'SCARD', key }, { 'SMEMBERS', key }, { 'SRANDMEMBER', key }, { 'SREM', key, '1' },
   { 'ZADD', key, '1', '1' }, { 'ZCARD', key }, { 'ZSCORE', key, '1' }, { 'ZMSCORE', key, '1' },
-  { 'ZCOUNT', key, '1', '1' }, { 'ZRANGE', key, '0', '0' }, { 'ZRANGEBYSCORE', key, '1', '1' },
-  { 'ZREM', key, '1' }, { 'UNLINK', key }, { 'TIME' }, { 'SCAN', '0', 'COUNT', '1' },
+  { 'ZCOUNT', key, '1', '1' }, { 'ZRANGE', key, '0', '0' }, { 'ZRANK', key, '1' }, { 'ZRANGEBYSCORE', key, '1', '1' },
+  { 'ZREM', key, '1' }, { 'UNLINK', key }, { 'TIME' }, { 'SCAN', '0', 'COUNT', '1' }, { 'ZSCAN', key, '0', 'COUNT', '1' },
 }
 local refused = {}
 for _, command in ipairs(tries) do

@@ -11,13 +11,16 @@ if any_closed then
 end
 -- A value that is stored keeps the memberships that the old one had.
 local kept = why and {} or new_names()
-local removed, left = nil, 0
-if redis.call('EXISTS', pending_key, index_prefix .. own) == 0 then
+local removed, left = nil, {}
+if redis.call('EXISTS', index_prefix .. own) == 0 then
   removed = remove_alone(key, kept)
-end
-if not removed then
-  take({ own }, 1, kept)
-  removed, left = drain()
+else
+  local after = empty(own, '')
+  if after then
+    leave_below(own, after, true)
+  end
+  remove_entry(key, kept)
+  removed, left = finish()
 end
 
 if why then
@@ -28,4 +31,4 @@ else
 end
 reap_for(#ARGV - names_at + 1, retention_ms)
 tidy_fences(clock_was, retention_ms)
-return { why or 'stored', removed, left, seq, lost, replaced }
+return with_encounter({ why or 'stored', removed, left, seq, lost, replaced }, { own }, 1)

@@ -2,20 +2,20 @@
 -- value unless something that it depends on was invalidated after the reading, or memory is full.
 --
 -- KEYS, ARGV  as filling.lua and opening.lua say
--- Reply { 'stored' or why not (as fill.lua, or 'memory'), removed, what is still pending,
---         seq, lost, replaced }: see guard.lua
+-- Reply { 'stored' or why not (as fill.lua, or 'memory'), removed, left, seq, lost, replaced }: see
+--         cascade.lua and guard.lua
 --       removed: { entries, prefix, how many of them had it, prefix, … }
--- Cost  O(names · log n + visits). Atomic up to the cascade's budget; the rest is pending.
+-- Cost  O(names · log n + visits). Atomic up to the cascade's budget.
 --
--- Most often nothing depends on the key, nothing is pending, and an entry that is replaced has the
--- names of the new one. If something is not as usual, write.lua does all of this again. The fences
--- were looked at as they were, without the one that is set here.
+-- Most often nothing depends on the key, and an entry that is replaced has the names of the new
+-- one. If something is not as usual, write.lua does all of this again. The fences were looked at as
+-- they were, without the one that is set here.
 local clock_was, own, replaces = seq, 'k' .. key, nil
 local step_us = math.max(retention_ms * 1000 / 256, 1)
-if is_usual and seq < now_us and math.floor(seq / step_us) == math.floor(now_us / step_us)
+if is_usual and not is_partition and seq < now_us and math.floor(seq / step_us) == math.floor(now_us / step_us)
   and redis.call('ZCARD', clock_key) <= fences_max
   and (floor and lost == 0 or not floor and not redis.call('ZSCORE', clock_key, '!lost'))
-  and redis.call('EXISTS', pending_key, index_prefix .. own) == 0 then
+  and redis.call('EXISTS', index_prefix .. own) == 0 then
   local head = redis.pcall('GETRANGE', value_key, '0', '1079')
   if head == '' then
     replaces = { 0 }

@@ -5,5 +5,5 @@ if is_usual then
   if KEYS[4] then
     redis.call('SET', KEYS[4], ARGV[12], 'PX', ARGV[13])
   end
-  return { 'stored', replaces, 0, seq, 0, '' }
+  return { 'stored', replaces, {}, seq, 0, '' }
 end

@@ -9,7 +9,6 @@ on_every_server! {
     each_loss_has_a_mark_of_its_own
     an_index_of_nothing_is_no_name_of_the_clock
     a_loss_outlives_a_new_primary
-    lost_work_on_record_is_a_loss
     a_lost_registry_is_none
     the_reaper_meets_whatever_it_finds
     a_discard_meets_whatever_it_finds
@@ -86,28 +85,13 @@ async fn a_loss_outlives_a_new_primary(rig: Rig) {
     assert_eq!(rig.chunk(&["tS"]).await.lost, lost);
 }
 
-/// ★ An invalidation whose client has seen that something is pending finds nothing pending.
-async fn lost_work_on_record_is_a_loss(rig: Rig) {
-    rig.fill_many(INVALIDATE_MEMBERS_PER_CHUNK + 100, &["tT"]).await;
-    let given = parse(&["tT"]);
-    let mut operation = rig.store.begin(&given, Intent::Invalidate);
-    assert!(rig.step(&mut operation).await.pending > 0);
-    rig.raw_command(&["DEL", "~pending"]).await;
-    plant(&rig, "~pending").await;
-    let removal = rig.step(&mut operation).await;
-    assert!(removal.pending == 0 && removal.lost > 0, "{removal:?}");
-}
-
 /// It only says what is to be reaped.
 async fn a_lost_registry_is_none(rig: Rig) {
-    for key in ["~due", "~leaving"] {
-        rig.raw_command(&["DEL", key]).await;
-        plant(&rig, key).await;
-        rig.fill("a", &["tT"]).await;
-        rig.sweep("nothing", &[SweepScope::Dependents]).await;
-        let Removal { removed, pending, lost, .. } = rig.chunk(&["tT"]).await;
-        assert_eq!((removed, pending, lost), (1, 0, 0), "{key}");
-    }
+    plant(&rig, "~due").await;
+    rig.fill("a", &["tT"]).await;
+    rig.sweep("nothing", &[SweepScope::Dependents]).await;
+    let Removal { removed, pending, lost, .. } = rig.chunk(&["tT"]).await;
+    assert_eq!((removed, pending, lost), (1, 0, 0));
 }
 
 async fn the_reaper_meets_whatever_it_finds(rig: Rig) {

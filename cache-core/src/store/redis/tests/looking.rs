@@ -31,17 +31,13 @@ async fn a_preview_of_lost_members_is_everything(rig: Rig) {
     assert_eq!((previewed(&rig, "S").await, previewed(&rig, "T").await), (0, 2));
     assert!(rig.chunk(&["tT"]).await.lost > 0);
     assert_eq!(previewed(&rig, "S").await, 2);
-    rig.raw_command(&["DEL", "~clock"]).await;
-    assert_eq!(previewed(&rig, "S").await, 0);
-    rig.raw_command(&["SET", "~pending", "theirs"]).await;
-    assert_eq!(previewed(&rig, "S").await, 2);
 }
 
 /// The server refuses any write that a script run by `EVAL_RO` makes.
 async fn a_preview_writes_nothing(rig: Rig) {
     rig.fill("a", &["tT"]).await;
     let mut raw = rig.raw().await;
-    for words in [&["pending", "9"][..], &["given", "ka", "tT"], &["members", "0", "tT"]] {
+    for words in [&["pending"][..], &["given", "ka", "tT"], &["members", "0", "tT"]] {
         preview_read_only(rig.namespace(), words, &mut raw).await;
     }
     for (walked, glob) in [("values", "*"), ("indexes", "~index:*")] {

@@ -1,0 +1,30 @@
+-- Shared by the scripts that invalidate: what they have met that concerns other partitions.
+
+-- Adds to the reply of a script of a partition: incarnation; 1 if its marks are all that there
+-- should be; names that were emptied as far as it goes, and if they are all, those that have marks
+-- and those that were given alone; marks that were met { name, mark, stamp, … }; and those of the
+-- given names that still have members there.
+local function with_encounter(reply, names, first)
+  if not is_partition then
+    return reply
+  end
+  local is_complete, kept = redis.call('ZSCORE', clock_key, '!complete'), {}
+  if is_complete then
+    drained = {}
+    for at = 1, #met, 3 do
+      drained[#drained + 1] = met[at]
+    end
+  end
+  for at = first, #names do
+    drained[#drained + 1] = names[at]
+    if redis.call('EXISTS', index_prefix .. names[at]) == 1 then
+      kept[#kept + 1] = names[at]
+    end
+  end
+  reply[#reply + 1] = incarnation_here()
+  reply[#reply + 1] = is_complete and 1 or 0
+  reply[#reply + 1] = drained
+  reply[#reply + 1] = met
+  reply[#reply + 1] = kept
+  return reply
+end
