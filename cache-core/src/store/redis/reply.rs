@@ -94,7 +94,7 @@ fn verdict(text: Option<&str>) -> Result<FillReply, Error> {
         Some("fenced") => FillReply::Refused(Refusal::Fenced),
         Some("closed") => FillReply::Refused(Refusal::Closed),
         Some("floor") => FillReply::Refused(Refusal::BelowFloor),
-        Some("incarnation") => FillReply::Refused(Refusal::ForeignIncarnation),
+        Some("incarnation" | "home") => FillReply::Refused(Refusal::ForeignIncarnation),
         Some("old") => FillReply::Refused(Refusal::TooOld),
         Some("memory") => FillReply::Refused(Refusal::OutOfMemory),
         _ => return Err(unexpected()),

@@ -69,6 +69,20 @@ scripts! {
     REAP = "time" "clock" "guard" "fences" "indexes" "reaping" "reap";
 }
 
+scripts! {
+    /// Those that several partitions need beside the others.
+    #[cfg_attr(not(test), expect(dead_code, reason = "for clusters, which are on their way"))]
+    OF_PARTITIONS;
+    REGISTER = "time" "clock" "guard" "closings" "partitions" "marking" "register";
+    SETTLE = "time" "clock" "guard" "settle";
+    LOOK = "time" "clock" "guard" "fences" "partitions" "look";
+    ASK = "time" "clock" "guard" "fences" "ask";
+    STATE = "time" "clock" "guard" "partitions" "state";
+    ADOPT = "time" "clock" "guard" "partitions" "adopt";
+    LIST = "time" "clock" "guard" "list";
+    NOTE_LISTED = "time" "clock" "guard" "partitions" "marking" "note_listed";
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -27,6 +27,7 @@ mod closing;
 mod foreign;
 mod looking;
 mod losses;
+mod partitions;
 mod reaping;
 mod removing;
 mod writing;

@@ -6,10 +6,17 @@
 --       9 ttl_ms  10 how many of the names are registered already; in fill.lua '' for a step that
 --       registers and does not store  11 value, '' if it is staged
 --       with KEYS[4]: 12 what the fill teaches  13 ms for which that is kept
---       then the names
+--       then the names; of a partition then `!known:<home>:<incarnation>` for each foreign home in
+--       which the load has registered its names, and how many of these there are
 local value_key, lease_key = KEYS[2], KEYS[3]
 local key, token, value = ARGV[3], ARGV[4], ARGV[11]
 local reading_seq, retention_ms, ttl_ms = tonumber(ARGV[6]), tonumber(ARGV[8]), tonumber(ARGV[9])
+local homes = {}
+if is_partition then
+  for at = 1, tonumber(table.remove(ARGV)) do
+    homes[at] = table.remove(ARGV)
+  end
+end
 -- Positions in ARGV of the first name, and of the first that is to be registered.
 local names_at = KEYS[4] and 14 or 12
 local first = names_at + (tonumber(ARGV[10]) or 0)
@@ -45,6 +52,13 @@ elseif seq ~= reading_seq then
     end
     shown = later <= #ARGV and redis.call('ZMSCORE', clock_key, unpack(ARGV, later, math.min(#ARGV, later + 399)))
     at, later = 1, later + 400
+  end
+end
+-- What is stored must be found by way of the homes of its names: they list what is here only in the
+-- incarnations that this partition has adopted.
+if homes[1] and not why then
+  for _, known in ipairs(redis.call('ZMSCORE', clock_key, unpack(homes))) do
+    why = not known and 'home' or why
   end
 end
 -- Dead members leave their indexes after the retention. A load older than that may depend on a

@@ -1,0 +1,14 @@
+-- Asks a partition whether it has members of names that are at home elsewhere, and fences them: a
+-- load that began before, and has registered, must not add one after the answer.
+--
+-- KEYS  1 never
+-- ARGV  1 root  2 mark  3 retention_ms  4… names
+-- Reply { 1 or 0, … }, one for each name. Cost O(names · log n). Atomic.
+open_clock()
+local clock_was, reply = seq, {}
+advance_clock(ARGV, 4)
+for at = 4, #ARGV do
+  reply[#reply + 1] = redis.call('EXISTS', index_prefix .. ARGV[at])
+end
+tidy_fences(clock_was, tonumber(ARGV[3]))
+return reply
