@@ -456,7 +456,8 @@ async fn a_fence_is_dropped_only_into_the_floor(rig: Rig) {
     clock.read_at = Instant::now() + Duration::from_secs(3_600);
     rig.invalidate(&["ka"]).await;
     rig.wait_a_tick().await;
-    rig.invalidate(&["kunrelated"]).await;
+    // Of the same partition.
+    rig.invalidate(&["ta"]).await;
     assert_eq!(rig.try_fill("a", &[], &clock).await, FillReply::Refused(Refusal::BelowFloor));
 }
 

@@ -9,15 +9,15 @@ use bytes::Bytes;
 
 use crate::ablation::keeps;
 use crate::clock::{self, Instant, millis};
-use crate::config::{Config, LEARNED_BYTES_MAX, SWEEP_KEYS_PER_PAGE};
+use crate::config::{Config, LEARNED_BYTES_MAX};
 use crate::entry::Version;
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
 use crate::observe::StoreLinks;
 use crate::store::{
     Catalogue, CataloguePage, Change, ClockReading, ClosingId, CopyKeeper, CopyKeepers, Fill, FillReply, IfHeld,
-    IfPresent, KeyFacts, LeaseReply, LeaseRequest, Look, LossListener, Operation, Recall, Refusal, Removal, Sight,
-    Store, StoreFuture, StoreHealth, StoreKey, StoreLoss, SweepReply, SweepScope, Token, Trail, TrailPosition, Voucher,
-    Watch, WriteReply,
+    IfPresent, KeyFacts, LeaseReply, LeaseRequest, Look, LossListener, Operation, Recall, Removal, Sight, Store,
+    StoreFuture, StoreHealth, StoreKey, StoreLoss, SweepReply, SweepScope, Token, Trail, TrailPosition, Voucher, Watch,
+    WriteReply,
 };
 
 #[cfg(any(test, cache_ablation))]
@@ -30,12 +30,16 @@ mod layout;
 mod looking;
 mod losses;
 mod reaper;
+#[cfg(test)]
+mod reconciling;
 mod removal;
 mod reply;
 pub(crate) mod resp;
 mod scripts;
 #[cfg(test)]
 mod sent_by_hand;
+#[cfg(test)]
+mod several;
 #[cfg(test)]
 mod tests;
 mod trial;
@@ -49,9 +53,12 @@ use large::LargePrefixes;
 use layout::Layout;
 use losses::Losses;
 use reaper::Reaper;
+use reply::SweptPage;
 use resp::Command;
 #[cfg(test)]
 pub(in crate::store) use sent_by_hand::{meet_of, reap_of};
+#[cfg(test)]
+pub(in crate::store) use several::RedisPartitions;
 
 /// Entries, indexes and clock in one Redis, under one namespace.
 pub(crate) struct RedisStore {
@@ -78,14 +85,14 @@ impl RedisStore {
             on_change: copies::changes(&layout, &keepers),
         };
         let pool = Pool::new(url, access, config, scripts::ALL, hooks)?;
-        Ok(Self { losses, keepers, ..Self::on(pool, layout, config.fence_retention) })
+        Ok(Self { losses, keepers, ..Self::on(Arc::new(pool), layout, config.fence_retention) })
     }
 
-    fn on(pool: Pool, layout: Layout, fence_retention: Duration) -> Self {
+    fn on(pool: Arc<Pool>, layout: Layout, fence_retention: Duration) -> Self {
         let identity = identity(&pool.place(), &layout);
         Self {
             identity,
-            pool: Arc::new(pool),
+            pool,
             layout,
             fence_retention,
             reaper: Reaper::default(),
@@ -283,40 +290,14 @@ impl Store for RedisStore {
     }
 
     fn fill<'a>(&'a self, fill: Fill<'a>, until: Instant) -> StoreFuture<'a, FillReply> {
-        Box::pin(async move {
-            if self.is_too_old(fill.clock) {
-                self.release_lease(fill.key, fill.token, until).await?;
-                return Ok(FillReply::Refused(Refusal::TooOld));
-            }
-            let reply = self.run_fill(&scripts::FILL, &fill, &[], until).await?;
-            self.losses.note_replaced(reply::replaced_by_fill(&reply));
-            self.wake_reaper();
-            reply::fill(&reply)
-        })
+        Box::pin(self.fill_from(fill, &[], until))
     }
 
     fn write<'a>(&'a self, fill: Fill<'a>, opens: Option<ClosingId>, until: Instant) -> StoreFuture<'a, WriteReply> {
         Box::pin(async move {
-            if self.is_too_old(fill.clock) {
-                let removed = self.remove(fill.key, opens, until).await?;
-                return Ok(reply::write_reply(FillReply::Refused(Refusal::TooOld), removed));
-            }
-            let by = opens.map_or_else(String::new, closing_text);
-            let written = match self.run_fill(&scripts::WRITE, &fill, &[by.as_bytes()], until).await {
-                // The script that removes has not run: there was no room to stage the value, or to
-                // register its names.
-                Err(error) if error.kind() == ErrorKind::Limit => {
-                    let removed = self.remove(fill.key, opens, until).await?;
-                    reply::write_reply(FillReply::Refused(Refusal::OutOfMemory), removed)
-                }
-                written => {
-                    let written = written?;
-                    self.heed(&written)?;
-                    reply::written(&written)?
-                }
-            };
-            self.wake_reaper();
-            Ok(written)
+            let (fill, visited) = self.write_from(fill, &[], opens, until).await?;
+            let (rest, drained) = Operation::rest_of(visited);
+            Ok(WriteReply { fill, drained, rest })
         })
     }
 
@@ -336,10 +317,9 @@ impl Store for RedisStore {
         until: Instant,
     ) -> StoreFuture<'a, SweepReply> {
         Box::pin(async move {
-            let (walked, glob) = self.walk(pattern, scope);
-            let (cursor, count) = (cursor.to_string(), SWEEP_KEYS_PER_PAGE.to_string());
-            let rest = [walked, &glob, &cursor, &count].map(str::as_bytes);
-            reply::sweep(&self.run_invalidation(&scripts::SWEEP, &rest, until).await?)
+            let SweptPage { next, incarnation, visited } = self.page(pattern, scope, cursor, until).await?;
+            let (rest, drained) = Operation::rest_of(visited);
+            Ok(SweepReply { next, began: 0, incarnation, drained, rest })
         })
     }
 

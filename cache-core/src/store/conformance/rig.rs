@@ -14,6 +14,8 @@ enum Backend {
     #[cfg(feature = "redis")]
     Redis {
         url: String,
+        /// Without: the only one of the server.
+        partitions: Option<Partitions>,
     },
 }
 
@@ -33,14 +35,36 @@ impl Rig {
         let url = std::env::var(variable)
             .unwrap_or_else(|_| panic!("{variable} is not set: run the tests with `cargo xtask test`"));
         let namespace = format!("conformance-{:016x}", fastrand::u64(..));
-        Self::redis_with(url, Config { namespace, connections: 1, ..Config::default() })
+        Self::redis_with(url, None, Config { namespace, connections: 1, ..Config::default() })
+    }
+
+    /// Four partitions on one server.
+    #[cfg(feature = "redis")]
+    pub(in crate::store) async fn redis_of_four(variable: &str) -> Self {
+        let Self { config, backend, .. } = Self::redis(variable).await;
+        let Backend::Redis { url, .. } = backend else { unreachable!("it was made for a Redis") };
+        let partitions = Partitions::new(4);
+        let access = Default::default();
+        crate::store::redis::RedisPartitions::open(&url, &access, &config, partitions)
+            .unwrap()
+            .reconcile(far())
+            .await
+            .unwrap();
+        let rig = Self::redis_with(url, Some(partitions), config);
+        // An operation of a process that knows nothing of the clocks visits everywhere.
+        rig.store.read_clock("a", Recall::Nothing, far()).await.unwrap();
+        rig
     }
 
     #[cfg(feature = "redis")]
-    fn redis_with(url: String, config: Config) -> Self {
+    fn redis_with(url: String, partitions: Option<Partitions>, config: Config) -> Self {
         let config = Config { operation_deadline: Duration::from_secs(10), ..config };
-        let store = Arc::new(crate::store::redis::RedisStore::open(&url, &Default::default(), &config).unwrap());
-        Self { store, config, backend: Backend::Redis { url } }
+        let access = Default::default();
+        let store: Arc<dyn Store> = match partitions {
+            None => Arc::new(crate::store::redis::RedisStore::open(&url, &access, &config).unwrap()),
+            Some(count) => Arc::new(crate::store::redis::RedisPartitions::open(&url, &access, &config, count).unwrap()),
+        };
+        Self { store, config, backend: Backend::Redis { url, partitions } }
     }
 
     /// The same namespace, through a client of its own.
@@ -48,7 +72,7 @@ impl Rig {
         match &self.backend {
             Backend::Embedded(store) => store.clone(),
             #[cfg(feature = "redis")]
-            Backend::Redis { url } => Self::redis_with(url.clone(), self.config.clone()).store,
+            Backend::Redis { url, partitions } => Self::redis_with(url.clone(), *partitions, self.config.clone()).store,
         }
     }
 
@@ -58,7 +82,7 @@ impl Rig {
         match self.backend {
             Backend::Embedded(store) => Self::embedded_over(store.partitions(), config),
             #[cfg(feature = "redis")]
-            Backend::Redis { url } => Self::redis_with(url, config),
+            Backend::Redis { url, partitions } => Self::redis_with(url, partitions, config),
         }
     }
 
@@ -262,6 +286,7 @@ impl Rig {
             removed += self.step(&mut operation).await.removed;
         }
         self.store.settle(operation);
+        self.have_settled().await;
         removed
     }
 
@@ -278,6 +303,15 @@ impl Rig {
         removed
     }
 
+    /// What settles on a server is a task, whose scripts go over the connection of all others.
+    async fn have_settled(&self) {
+        #[cfg(feature = "redis")]
+        if let Backend::Redis { partitions: Some(_), .. } = &self.backend {
+            tokio::task::yield_now().await;
+            self.store.facts("a", far()).await.unwrap();
+        }
+    }
+
     /// The entry expires, or is evicted; its memberships stay.
     pub(in crate::store) async fn lose_entry(&self, key: &str) {
         match &self.backend {
@@ -285,7 +319,7 @@ impl Rig {
             #[cfg(feature = "redis")]
             Backend::Redis { .. } => {
                 let mut raw = self.raw().await;
-                let key = format!("{}:{key}", self.config.namespace);
+                let key = self.store.physical_key(crate::store::StoreKey::Value(key)).unwrap();
                 ::redis::cmd("DEL").arg(key).query_async::<()>(&mut raw).await.unwrap();
             }
         }
@@ -307,9 +341,19 @@ impl Rig {
             #[cfg(feature = "redis")]
             Backend::Redis { .. } => {
                 let mut raw = self.raw().await;
-                let glob = format!("{}:~index:*", self.config.namespace);
-                let keys: Vec<String> = ::redis::cmd("KEYS").arg(glob).query_async(&mut raw).await.unwrap();
-                keys.len()
+                let glob = format!("*{}*:~index:*", self.config.namespace);
+                // An index of marks alone is none.
+                let count = "local count = 0
+                    for _, index in ipairs(redis.call('KEYS', ARGV[1])) do
+                      for _, member in ipairs(redis.call('ZRANGE', index, 0, -1)) do
+                        if string.byte(member) ~= 126 then
+                          count = count + 1
+                          break
+                        end
+                      end
+                    end
+                    return count";
+                ::redis::cmd("EVAL").arg(count).arg(0).arg(glob).query_async(&mut raw).await.unwrap()
             }
         }
     }
@@ -386,7 +430,7 @@ impl Rig {
     /// The same namespace, with a store of its own.
     #[cfg(feature = "redis")]
     pub(in crate::store) fn redis_store(&self, fence_retention: Duration) -> crate::store::redis::RedisStore {
-        let Backend::Redis { url } = &self.backend else { unreachable!("asked of a Redis alone") };
+        let Backend::Redis { url, .. } = &self.backend else { unreachable!("asked of a Redis alone") };
         let config = Config { fence_retention, ..self.config.clone() };
         crate::store::redis::RedisStore::open(url, &Default::default(), &config).unwrap()
     }
@@ -398,7 +442,7 @@ impl Rig {
 
     #[cfg(feature = "redis")]
     pub(in crate::store) async fn raw(&self) -> ::redis::aio::MultiplexedConnection {
-        let Backend::Redis { url } = &self.backend else { unreachable!("asked of a Redis alone") };
+        let Backend::Redis { url, .. } = &self.backend else { unreachable!("asked of a Redis alone") };
         ::redis::Client::open(url.as_str()).unwrap().get_multiplexed_async_connection().await.unwrap()
     }
 }

@@ -9,6 +9,18 @@ macro_rules! on_every_store {
         mod sixteen_partitions {
             $(#[tokio::test] async fn $name() { super::$name(super::Rig::of_partitions(16)).await })+
         }
+        #[cfg(feature = "redis")]
+        mod redis_of_four {
+            $(#[tokio::test] async fn $name() {
+                super::$name(super::Rig::redis_of_four("CACHE_TEST_REDIS_URL").await).await
+            })+
+        }
+        #[cfg(feature = "redis")]
+        mod valkey_of_four {
+            $(#[tokio::test] async fn $name() {
+                super::$name(super::Rig::redis_of_four("CACHE_TEST_VALKEY_URL").await).await
+            })+
+        }
     };
 }
 

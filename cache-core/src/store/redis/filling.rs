@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use super::resp::{Command, Reply};
 use super::scripts::{self, Script};
-use super::{RedisStore, reply, token_text};
+use super::{RedisStore, closing_text, reply, token_text};
 use crate::clock::{Instant, millis};
 use crate::config::{FILL_NAMES_PER_STEP, LEARNED_TTL_MAX, STAGED_BYTES_MIN};
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::name::Name;
-use crate::store::{Fill, FillReply};
+use crate::store::{ClosingId, Fill, FillReply, Refusal, Store, VisitReply};
 
 /// How long a staged value may wait for the script that puts it in its place.
 const STAGING_TTL: Duration = Duration::from_secs(10);
@@ -26,11 +26,13 @@ enum FillStep {
 impl RedisStore {
     /// Runs `fill.lua` or `write.lua`. Before it, a large value is staged and many names are
     /// registered, in round trips of their own. The last script checks every fence and puts the
-    /// value in its place. It is given `last` behind the names.
+    /// value in its place. It is given `last` behind the names. `homes`: where the load has
+    /// registered its names, each as the home's mark in the clock (see `partitions.lua`).
     pub(super) async fn run_fill(
         &self,
         script: &'static Script,
         fill: &Fill<'_>,
+        homes: &[String],
         last: &[&[u8]],
         until: Instant,
     ) -> Result<Reply, Error> {
@@ -44,14 +46,66 @@ impl RedisStore {
         let mut registered = 0;
         while fill.names.len() - registered > FILL_NAMES_PER_STEP {
             let slice = &fill.names[registered..registered + FILL_NAMES_PER_STEP];
-            let reply = self.run_fill_step(&scripts::FILL, FillStep::Register, fill, slice, &[], until).await?;
+            let last = self.told_of(&[]);
+            let last: Vec<&[u8]> = last.iter().map(String::as_bytes).collect();
+            let reply = self.run_fill_step(&scripts::FILL, FillStep::Register, fill, slice, &last, until).await?;
             self.losses.note_replaced(reply::replaced_by_fill(&reply));
             if reply::fill(&reply)? != FillReply::Stored {
                 break; // a fence, or age: the last step finds the same, and gives the lease back
             }
             registered += FILL_NAMES_PER_STEP;
         }
-        self.run_fill_step(script, FillStep::Store { registered, is_staged }, fill, fill.names, last, until).await
+        let told = self.told_of(homes);
+        let last: Vec<&[u8]> = told.iter().map(String::as_bytes).chain(last.iter().copied()).collect();
+        self.run_fill_step(script, FillStep::Store { registered, is_staged }, fill, fill.names, &last, until).await
+    }
+
+    /// What the script of a partition is told of homes.
+    fn told_of(&self, homes: &[String]) -> Vec<String> {
+        if !self.layout.is_in_slot() {
+            return Vec::new();
+        }
+        homes.iter().cloned().chain([homes.len().to_string()]).collect()
+    }
+
+    /// A fill, by a load that has registered its names at these homes.
+    pub(super) async fn fill_from(&self, fill: Fill<'_>, homes: &[String], until: Instant) -> Result<FillReply, Error> {
+        if self.is_too_old(fill.clock) {
+            self.release_lease(fill.key, fill.token, until).await?;
+            return Ok(FillReply::Refused(Refusal::TooOld));
+        }
+        let reply = self.run_fill(&scripts::FILL, &fill, homes, &[], until).await?;
+        self.losses.note_replaced(reply::replaced_by_fill(&reply));
+        self.wake_reaper();
+        reply::fill(&reply)
+    }
+
+    /// A write, likewise: whether the value was stored, and what was removed.
+    pub(super) async fn write_from(
+        &self,
+        fill: Fill<'_>,
+        homes: &[String],
+        opens: Option<ClosingId>,
+        until: Instant,
+    ) -> Result<(FillReply, VisitReply), Error> {
+        if self.is_too_old(fill.clock) {
+            return Ok((FillReply::Refused(Refusal::TooOld), self.remove(fill.key, opens, until).await?));
+        }
+        let by = opens.map_or_else(String::new, closing_text);
+        let written = match self.run_fill(&scripts::WRITE, &fill, homes, &[by.as_bytes()], until).await {
+            // The script that removes has not run: there was no room to stage the value, or to
+            // register its names.
+            Err(error) if error.kind() == ErrorKind::Limit => {
+                (FillReply::Refused(Refusal::OutOfMemory), self.remove(fill.key, opens, until).await?)
+            }
+            written => {
+                let written = written?;
+                self.heed(&written)?;
+                reply::written(&written)?
+            }
+        };
+        self.wake_reaper();
+        Ok(written)
     }
 
     async fn run_fill_step(

@@ -55,6 +55,11 @@ impl Layout {
         if self.is_in_slot { [&self.root, "~never"].concat() } else { self.clock() }
     }
 
+    /// Whether it is one partition of a cluster.
+    pub(in crate::store::redis) fn is_in_slot(&self) -> bool {
+        self.is_in_slot
+    }
+
     pub(in crate::store::redis) fn root(&self) -> &str {
         &self.root
     }

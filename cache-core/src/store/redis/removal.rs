@@ -2,14 +2,15 @@
 
 use std::borrow::Cow;
 
+use super::reply::SweptPage;
 use super::resp::Reply;
 use super::scripts::{self, Script};
 use super::{RedisStore, StripeKey, closing_text, reply};
 use crate::clock::{Instant, millis};
-use crate::config::CLOSED_NAMES_MAX;
+use crate::config::{CLOSED_NAMES_MAX, SWEEP_KEYS_PER_PAGE};
 use crate::error::Error;
 use crate::name::Name;
-use crate::store::{Chunk, ClosingId, Intent, VisitReply, too_many_closed};
+use crate::store::{Chunk, ClosingId, Intent, SweepScope, VisitReply, too_many_closed};
 
 impl RedisStore {
     /// One chunk or page: the clock's connection, root and retention, then `rest`.
@@ -61,6 +62,20 @@ impl RedisStore {
                 self.invalidate_by(&scripts::OPEN, chunk, &[closing_text(by).as_bytes()], until).await
             }
         }
+    }
+
+    /// One page of a walk, and where that goes on.
+    pub(super) async fn page(
+        &self,
+        pattern: &str,
+        scope: SweepScope,
+        cursor: u64,
+        until: Instant,
+    ) -> Result<SweptPage, Error> {
+        let (walked, glob) = self.walk(pattern, scope);
+        let (cursor, count) = (cursor.to_string(), SWEEP_KEYS_PER_PAGE.to_string());
+        let rest = [walked, &glob, &cursor, &count].map(str::as_bytes);
+        reply::page(&self.run_invalidation(&scripts::SWEEP, &rest, until).await?)
     }
 
     /// Removes what a write does not replace.

@@ -1,6 +1,7 @@
 //! The answers of the scripts, as types. An unexpected answer is an error of kind `Protocol`, never
 //! a panic.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -12,7 +13,7 @@ use crate::name::Name;
 use crate::store::redis::resp::Reply;
 use crate::store::{
     CataloguePage, ClockReading, Encounter, FillReply, HomeReading, KeyFacts, LeaseFacts, LeaseReply, MetMark,
-    NameFacts, Operation, Refusal, Removal, Sight, SweepReply, TrailPage, UnvisitedName, VisitReply, WriteReply,
+    NameFacts, Refusal, Removal, Sight, TrailPage, UnvisitedName, VisitReply,
 };
 
 pub(super) fn value(reply: Reply) -> Result<Option<Bytes>, Error> {
@@ -76,7 +77,7 @@ fn reading(line: &str, learned: &[u8]) -> Result<ClockReading, Error> {
 
 /// A sequence number is written as the server writes scores: Valkey writes one that ends in many
 /// zeros with an exponent.
-fn number(text: &str) -> Result<u64, Error> {
+pub(super) fn number(text: &str) -> Result<u64, Error> {
     text.parse().or_else(|_| match text.parse::<f64>() {
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // whole, and at most 2^53
         Ok(score) if score.fract() == 0.0 && (0.0..=9_007_199_254_740_992.0).contains(&score) => Ok(score as u64),
@@ -101,14 +102,9 @@ fn verdict(text: Option<&str>) -> Result<FillReply, Error> {
     })
 }
 
-pub(super) fn written(reply: &Reply) -> Result<WriteReply, Error> {
+pub(super) fn written(reply: &Reply) -> Result<(FillReply, VisitReply), Error> {
     let [verdict, ..] = array(reply)? else { return Err(unexpected()) };
-    Ok(write_reply(self::verdict(verdict.text())?, visited(reply)?))
-}
-
-pub(super) fn write_reply(fill: FillReply, visited: VisitReply) -> WriteReply {
-    let (rest, drained) = Operation::rest_of(visited);
-    WriteReply { fill, drained, rest }
+    Ok((self::verdict(verdict.text())?, visited(reply)?))
 }
 
 /// Whether nothing was closed, because too much is.
@@ -180,13 +176,43 @@ fn unvisited([name, after, spares_entry]: &[Reply; 3]) -> Result<UnvisitedName, 
     Ok(UnvisitedName { name, after, spares_entry: integer(spares_entry)? == 1 })
 }
 
-pub(super) fn sweep(reply: &Reply) -> Result<SweepReply, Error> {
-    let [page, ..] = array(reply)? else { return Err(unexpected()) };
-    let [cursor, incarnation] = array(page)? else { return Err(unexpected()) };
+/// A page of a walk.
+pub(super) struct SweptPage {
+    /// Where the walk goes on.
+    pub(super) next: Option<u64>,
+    pub(super) incarnation: Arc<str>,
+    pub(super) visited: VisitReply,
+}
+
+pub(super) fn page(reply: &Reply) -> Result<SweptPage, Error> {
+    let [place, ..] = array(reply)? else { return Err(unexpected()) };
+    let [cursor, incarnation] = array(place)? else { return Err(unexpected()) };
     let cursor: u64 = text(Some(cursor))?.parse().map_err(|_| unexpected())?;
     let incarnation = text(Some(incarnation))?.into();
-    let (rest, drained) = Operation::rest_of(visited(reply)?);
-    Ok(SweepReply { next: (cursor != 0).then_some(cursor), began: 0, incarnation, drained, rest })
+    Ok(SweptPage { next: (cursor != 0).then_some(cursor), incarnation, visited: visited(reply)? })
+}
+
+/// Words and numbers, as texts.
+#[cfg(test)]
+pub(super) fn words(reply: &Reply) -> Result<Vec<String>, Error> {
+    let word =
+        |item: &Reply| integer(item).map(|number| number.to_string()).or_else(|_| text(Some(item)).map(str::to_owned));
+    array(reply)?.iter().map(word).collect()
+}
+
+/// Whether a home has registered names, and what its clock shows.
+#[cfg(test)]
+pub(super) fn registered(reply: &Reply) -> Result<(Result<(), crate::store::Refusal>, HomeReading), Error> {
+    let [verdict, incarnation, seq, _replaced] = array(reply)? else { return Err(unexpected()) };
+    let reading = HomeReading { incarnation: text(Some(incarnation))?.into(), seq: integer(seq)? };
+    let verdict = match text(Some(verdict))? {
+        "registered" => Ok(()),
+        _ => match self::verdict(verdict.text())? {
+            FillReply::Refused(refusal) => Err(refusal),
+            FillReply::Stored => return Err(unexpected()),
+        },
+    };
+    Ok((verdict, reading))
 }
 
 /// The answer to `SCAN`; `name` reads a physical key.
@@ -378,7 +404,7 @@ fn text(reply: Option<&Reply>) -> Result<&str, Error> {
     reply.and_then(Reply::text).ok_or_else(unexpected)
 }
 
-fn unexpected() -> Error {
+pub(super) fn unexpected() -> Error {
     Error::new(ErrorKind::Protocol, "the store answered something unexpected")
 }
 
@@ -417,7 +443,7 @@ mod tests {
                 fill(&reply).map(|_| ()),
                 written(&reply).map(|_| ()),
                 visited(&reply).map(|_| ()),
-                sweep(&reply).map(|_| ()),
+                page(&reply).map(|_| ()),
                 sight(&reply).map(|_| ()),
                 catalogue(&reply, |_| None).map(|_| ()),
                 facts(&reply).map(|_| ()),

@@ -295,8 +295,12 @@ end
 local function finish()
   finish_leaving()
   in_slices('ZREM', due_key, emptied)
-  -- At the floor a fence says nothing that the floor does not.
-  if floor < seq then
+  -- Who settles the marks that were met shows by the fences that this script has met them.
+  for at = 1, #met, 3 do
+    unwritten[#unwritten + 1] = met[at]
+  end
+  -- At the floor a fence says nothing else that the floor does not.
+  if floor < seq or met[1] then
     local score, fences = string.format('%d', seq), {}
     for at, name in ipairs(unwritten) do
       fences[2 * at - 1], fences[2 * at] = score, name

@@ -113,7 +113,7 @@ async fn keys_of_a_connection_that_is_not_to_be_had_use_another() {
 #[tokio::test(start_paused = true)]
 async fn a_small_value_does_not_wait_behind_a_large_one() {
     let fake = Fake::new();
-    let store = RedisStore::on(pool(&fake), Layout::new("shop"), DEADLINE);
+    let store = RedisStore::on(Arc::new(pool(&fake)), Layout::new("shop"), DEADLINE);
     let (small, large) = ("x", "x".repeat(LARGE_VALUE_BYTES_MIN));
     fake.on("GET shop:page", Answer::text(&large));
     fake.on("GET shop:user", Answer::text(small));
@@ -138,7 +138,7 @@ async fn a_small_value_does_not_wait_behind_a_large_one() {
 #[tokio::test(start_paused = true)]
 async fn a_few_large_values_are_asked_for_at_once_and_the_others_wait_for_their_turn() {
     let fake = Fake::new();
-    let store = Arc::new(RedisStore::on(pool(&fake), Layout::new("shop"), DEADLINE));
+    let store = Arc::new(RedisStore::on(Arc::new(pool(&fake)), Layout::new("shop"), DEADLINE));
     fake.on("GET shop:page", Answer::text(&"x".repeat(LARGE_VALUE_BYTES_MIN)));
     store.get("page:1", in_time()).await.unwrap();
     let allowed = Arc::new(tokio::sync::Notify::new());
@@ -169,7 +169,7 @@ async fn a_few_large_values_are_asked_for_at_once_and_the_others_wait_for_their_
 #[tokio::test(start_paused = true)]
 async fn a_call_whose_turn_does_not_come_does_not_open_the_breaker() {
     let fake = Fake::new();
-    let store = Arc::new(RedisStore::on(pool(&fake), Layout::new("shop"), DEADLINE));
+    let store = Arc::new(RedisStore::on(Arc::new(pool(&fake)), Layout::new("shop"), DEADLINE));
     fake.on("GET shop:page", Answer::text(&"x".repeat(LARGE_VALUE_BYTES_MIN)));
     store.get("page:1", in_time()).await.unwrap();
     fake.on("GET shop:page", Answer::Stall);
@@ -192,7 +192,7 @@ async fn a_call_whose_turn_does_not_come_does_not_open_the_breaker() {
 #[tokio::test(start_paused = true)]
 async fn large_values_are_read_and_stored_on_a_connection_of_their_own() {
     let fake = Fake::new();
-    let store = RedisStore::on(pool(&fake), Layout::new("shop"), Duration::from_secs(60));
+    let store = RedisStore::on(Arc::new(pool(&fake)), Layout::new("shop"), Duration::from_secs(60));
     let clock = ClockReading {
         incarnation: "i".into(),
         seq: 1,
@@ -348,7 +348,7 @@ fn a_call_outside_a_runtime_is_an_error_and_no_panic() {
 #[tokio::test(start_paused = true)]
 async fn scripts_that_touch_several_keys_of_a_slot_declare_one_that_never_exists() {
     let (fake, layout) = (Fake::new(), Layout::of_partition("shop", 0));
-    let store = RedisStore::on(pool(&fake), layout.clone(), Duration::from_secs(60));
+    let store = RedisStore::on(Arc::new(pool(&fake)), layout.clone(), Duration::from_secs(60));
     let clock = ClockReading {
         incarnation: "i".into(),
         seq: 1,

@@ -85,7 +85,7 @@ async fn a_refused_permission_to_track_is_an_error() {
 async fn a_change_right_after_the_look_is_told() {
     let fake = Fake::new();
     fake.on("EXISTS", Answer::raw(":1\r\n>2\r\n$10\r\ninvalidate\r\n*1\r\n$13\r\nshop:~lease:k\r\n"));
-    let store = RedisStore::on(pool(&fake), Layout::new("shop"), DEADLINE);
+    let store = RedisStore::on(Arc::new(pool(&fake)), Layout::new("shop"), DEADLINE);
     let watch = store.watch("k", IfPresent::Return, far()).await.unwrap().unwrap();
     assert_eq!(told(&watch).await, Some(Change::Lease));
 }
