@@ -11,8 +11,9 @@
 local value_key, lease_key = KEYS[2], KEYS[3]
 local key, token, value = ARGV[3], ARGV[4], ARGV[11]
 local reading_seq, retention_ms, ttl_ms = tonumber(ARGV[6]), tonumber(ARGV[8]), tonumber(ARGV[9])
-local homes = {}
+local homes
 if is_partition then
+  homes = {}
   for at = 1, tonumber(table.remove(ARGV)) do
     homes[at] = table.remove(ARGV)
   end
@@ -56,7 +57,7 @@ elseif seq ~= reading_seq then
 end
 -- What is stored must be found by way of the homes of its names: they list what is here only in the
 -- incarnations that this partition has adopted.
-if homes[1] and not why then
+if homes and homes[1] and not why then
   for _, known in ipairs(redis.call('ZMSCORE', clock_key, unpack(homes))) do
     why = not known and 'home' or why
   end

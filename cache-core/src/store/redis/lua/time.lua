@@ -13,8 +13,8 @@
 -- µs 14 of its 16 digits, and `%.0f` takes three times as long.
 local root, primary = ARGV[1], ARGV[2]
 local clock_key, due_key, index_prefix = root .. '~clock', root .. '~due', root .. '~index:'
--- The root of a partition of a cluster begins with a brace, and no other does.
-local is_partition = root >= '{'
+-- Whether this is a partition of a cluster: see `Layout::declared`.
+local is_partition = KEYS[1] ~= clock_key
 
 local time = redis.call('TIME')
 local now_us = time[1] * 1000000 + time[2]
