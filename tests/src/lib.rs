@@ -3,6 +3,7 @@
 //! `cargo xtask test` starts the shared servers and says where they and their programs are (see
 //! [`env`]). A missing server fails a test; it is never skipped in silence.
 
+mod cluster_set;
 mod crowd;
 mod data;
 mod env;
@@ -19,6 +20,7 @@ mod test_store;
 mod worker;
 mod world;
 
+pub use cluster_set::{ClusterSet, NODE_TIMEOUT, PRIMARIES, SlotMove};
 pub use crowd::{Crowd, Message, Tally, crowd_main};
 pub use data::Data;
 pub use env::{FOREVER, PATIENCE, ServerKind, prometheus, run, until, varnish};

@@ -23,6 +23,7 @@ pub struct ServerOptions {
     tls: Option<ServerTls>,
     is_sentinel: bool,
     lines: Vec<String>,
+    files: Vec<(String, String)>,
 }
 
 /// What a server shows by TLS, and whom it trusts; PEM.
@@ -73,6 +74,12 @@ impl ServerOptions {
         self
     }
 
+    /// A file in its directory, as it is before the first start.
+    pub fn file(mut self, name: &str, text: String) -> Self {
+        self.files.push((name.to_owned(), text));
+        self
+    }
+
     /// Any line of `redis.conf`, for example `user reader on >secret ~shop:* +get`.
     pub fn line(mut self, line: impl Into<String>) -> Self {
         self.lines.push(line.into());
@@ -111,8 +118,7 @@ impl Server {
     /// # Panics
     /// If it cannot be started; the message ends with the server's own log.
     pub fn with(kind: ServerKind, options: ServerOptions) -> Self {
-        let directory = tempfile::Builder::new().prefix("cache-test-").tempdir().expect("a temporary directory");
-        let mut server = Self { program: kind.program(), options, address: port::free(), directory, running: None };
+        let mut server = Self::prepared(kind, options, port::free());
         let mut log = String::new();
         for _ in 0..ATTEMPTS {
             match server.launch() {
@@ -126,6 +132,22 @@ impl Server {
             server.address = port::free();
         }
         panic!("{} does not start:\n{log}", server.program.display());
+    }
+
+    /// Starts a server of this kind at this very address. Fails with the server's log: somebody may
+    /// have been faster on this port.
+    pub fn at(kind: ServerKind, options: ServerOptions, address: SocketAddr) -> Result<Self, String> {
+        let mut server = Self::prepared(kind, options, address);
+        server.running = Some(server.launch()?);
+        Ok(server)
+    }
+
+    fn prepared(kind: ServerKind, options: ServerOptions, address: SocketAddr) -> Self {
+        let directory = tempfile::Builder::new().prefix("cache-test-").tempdir().expect("a temporary directory");
+        for (name, text) in &options.files {
+            std::fs::write(directory.path().join(name), text).expect("the directory is writable");
+        }
+        Self { program: kind.program(), options, address, directory, running: None }
     }
 
     /// Where it listens; stays the same over restarts.
@@ -199,6 +221,11 @@ impl Server {
     pub fn start_again(&mut self) {
         assert!(self.running.is_none(), "the server is running");
         self.running = Some(self.launch().unwrap_or_else(|log| panic!("the server does not start again:\n{log}")));
+    }
+
+    /// Whether it was not stopped.
+    pub fn is_running(&self) -> bool {
+        self.running.is_some()
     }
 
     fn pid(&self) -> Pid {

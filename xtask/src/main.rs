@@ -5,6 +5,7 @@ use std::process::ExitCode;
 mod bench;
 mod build_times;
 mod consistency;
+mod cluster;
 mod deny;
 mod fuzz;
 mod install;
@@ -19,7 +20,7 @@ mod steps;
 mod test;
 
 const USAGE: &str = "\
-cargo xtask test [cargo test arguments]   start Redis, Valkey and databases and run everything, or only the tests asked for
+cargo xtask test [cargo test arguments]   start Redis, Valkey, clusters of both and databases, and run everything, or only the tests asked for
 cargo xtask check-consistency [--store S] [--quick] [options]
                                           random histories of several processes, each read of which is checked
 cargo xtask deny [checks]                 hold what the workspace is built from against deny.toml

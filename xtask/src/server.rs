@@ -25,7 +25,20 @@ const UNPRIVILEGED: &str = "nobody";
 pub(crate) struct Server {
     guard: Child,
     scheme: &'static str,
-    port: u16,
+    pub(crate) port: u16,
+}
+
+/// Where a node of a cluster listens: for clients, and for the other nodes.
+#[derive(Clone, Copy)]
+pub(crate) struct ClusterPorts {
+    pub(crate) port: u16,
+    pub(crate) bus: u16,
+}
+
+impl ClusterPorts {
+    pub(crate) fn free() -> Result<Self, String> {
+        Ok(Self { port: free_port()?, bus: free_port()? })
+    }
 }
 
 /// What servers differ in.
@@ -58,6 +71,41 @@ impl Server {
             arguments: &arguments,
         };
         Self::start(program, &kind)
+    }
+
+    /// A node of a cluster, at its port. `nodes` is what it knows of the others, as it would have
+    /// written it itself.
+    pub(crate) fn cluster_node(program: &Path, ports: ClusterPorts, nodes: &str) -> Result<Self, String> {
+        let prepare = |home: &Home| {
+            let file = home.directory.join("nodes.conf");
+            fs::write(&file, nodes).map_err(|error| format!("cannot write {}: {error}", file.display()))?;
+            let given = home.owner.map_or(Ok(()), |(user, group)| chown(&file, Some(user), Some(group)));
+            given.map_err(|error| format!("cannot give {} away: {error}", file.display()))
+        };
+        let arguments = |directory: &Path, port: u16| {
+            let (port, bus) = (port.to_string(), ports.bus.to_string());
+            let line = [
+                ["--bind", "127.0.0.1"],
+                ["--port", &port],
+                ["--save", ""],
+                ["--appendonly", "no"],
+                ["--repl-diskless-sync-delay", "0"],
+                ["--cluster-enabled", "yes"],
+                ["--cluster-port", &bus],
+                ["--cluster-node-timeout", "2000"],
+            ];
+            line.into_iter().flatten().map(str::to_owned).chain(["--dir".to_owned(), path(directory)]).collect()
+        };
+        let kind = Kind {
+            scheme: "redis://",
+            ready: "eady to accept connections",
+            signal: "KILL",
+            prepare: &prepare,
+            arguments: &arguments,
+        };
+        let home = Home::new()?;
+        (kind.prepare)(&home).inspect_err(|_| _ = fs::remove_dir_all(&home.directory))?;
+        Self::start_in(&home, ports.port, program, &kind)?
     }
 
     /// PostgreSQL, with a fresh cluster whose superuser `postgres` needs no password. What is

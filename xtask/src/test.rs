@@ -2,6 +2,7 @@
 
 use std::process::Command;
 
+use crate::cluster::Cluster;
 use crate::install;
 use crate::server::Server;
 use crate::steps::{Tally, announce, cargo};
@@ -24,6 +25,10 @@ pub(crate) fn run(arguments: &[String]) -> Result<bool, String> {
         println!("{}: {}", program.display(), install::version(program).unwrap_or_default());
     }
     let (redis_server, valkey_server) = (Server::redis(&redis)?, Server::redis(&valkey)?);
+    // Both first: they settle at the same time.
+    let (redis_cluster, valkey_cluster) = (Cluster::start(&redis)?, Cluster::start(&valkey)?);
+    redis_cluster.wait()?;
+    valkey_cluster.wait()?;
     let wants =
         |packages: &[&str]| arguments.is_empty() || arguments.iter().any(|word| packages.contains(&word.as_str()));
     let databases = if wants(&DATABASE_PACKAGES) { Some(Databases::start()?) } else { None };
@@ -38,7 +43,9 @@ pub(crate) fn run(arguments: &[String]) -> Result<bool, String> {
             .env("CACHE_TEST_REDIS_BIN", &redis)
             .env("CACHE_TEST_REDIS_URL", redis_server.url())
             .env("CACHE_TEST_VALKEY_BIN", &valkey)
-            .env("CACHE_TEST_VALKEY_URL", valkey_server.url());
+            .env("CACHE_TEST_VALKEY_URL", valkey_server.url())
+            .env("CACHE_TEST_REDIS_CLUSTER_URL", redis_cluster.url())
+            .env("CACHE_TEST_VALKEY_CLUSTER_URL", valkey_cluster.url());
         if let Some(databases) = &databases {
             databases.name_to(&mut command);
         }
@@ -64,7 +71,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<bool, String> {
         let arguments: Vec<&str> = ["test"].into_iter().chain(arguments.iter().map(String::as_str)).collect();
         tally.tests(with_servers(cargo(&arguments)));
     }
-    drop((redis_server, valkey_server, databases));
+    drop((redis_server, valkey_server, redis_cluster, valkey_cluster, databases));
     println!();
     Ok(tally.finish())
 }

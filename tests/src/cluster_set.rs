@@ -1,0 +1,209 @@
+//! A cluster of one's own: three primaries, and a replica for each.
+
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use crate::{Raw, Server, ServerKind, ServerOptions, port, until};
+
+/// How many primaries a cluster has.
+pub const PRIMARIES: usize = 3;
+/// How long a node is silent before the others replace it.
+pub const NODE_TIMEOUT: Duration = Duration::from_millis(2_000);
+
+const SLOTS: usize = 16_384;
+/// How often a start is tried on other ports.
+const ATTEMPTS: usize = 5;
+
+/// The nodes of a cluster. Dropping it kills all of them.
+#[derive(Debug)]
+pub struct ClusterSet {
+    /// What all of them are.
+    pub kind: ServerKind,
+    /// First the primaries, then their replicas in the same order.
+    pub nodes: Vec<Server>,
+}
+
+/// A slot that is being moved key by key, as an operator would do it.
+#[derive(Debug)]
+pub struct SlotMove {
+    slot: u16,
+    from: usize,
+    to: usize,
+}
+
+/// Where a node listens.
+#[derive(Clone, Copy)]
+struct Place {
+    clients: SocketAddr,
+    nodes: SocketAddr,
+}
+
+impl ClusterSet {
+    /// Starts all six; returns once each of them finds every slot served.
+    pub async fn start(kind: ServerKind) -> Self {
+        Self::with(kind, |_| ServerOptions::new()).await
+    }
+
+    /// Starts all six, each with particulars of its own; returns once each of them finds every slot
+    /// served, and each replica has its primary's data.
+    ///
+    /// # Panics
+    /// If they cannot be started.
+    pub async fn with(kind: ServerKind, options: impl Fn(usize) -> ServerOptions) -> Self {
+        let started = (0..ATTEMPTS).find_map(|_| Self::launch(kind, &options).ok());
+        let set = started.expect("a cluster that starts");
+        set.settled().await;
+        set
+    }
+
+    fn launch(kind: ServerKind, options: &impl Fn(usize) -> ServerOptions) -> Result<Self, String> {
+        let place = || Place { clients: port::free(), nodes: port::free() };
+        let places: Vec<Place> = (0..2 * PRIMARIES).map(|_| place()).collect();
+        let nodes = (0..places.len()).map(|own| {
+            let options = options(own)
+                .file("nodes.conf", known_nodes(&places, own))
+                .line("cluster-enabled yes")
+                .line(format!("cluster-node-timeout {}", NODE_TIMEOUT.as_millis()))
+                .line(format!("cluster-port {}", places[own].nodes.port()));
+            Server::at(kind, options, places[own].clients)
+        });
+        Ok(Self { kind, nodes: nodes.collect::<Result<_, _>>()? })
+    }
+
+    /// Waits until every node that runs finds all slots served, and each replica has its primary's
+    /// data.
+    pub async fn settled(&self) {
+        until(async || {
+            for node in self.nodes.iter().filter(|node| node.is_running()) {
+                let mut raw = node.raw().await;
+                let state: String = raw.command("CLUSTER", &["INFO"]).await;
+                let replication: String = raw.command("INFO", &["replication"]).await;
+                if !state.contains("cluster_state:ok") || replication.contains("master_link_status:down") {
+                    return false;
+                }
+            }
+            true
+        })
+        .await;
+    }
+
+    /// The URL that names the first primaries.
+    pub fn url(&self) -> String {
+        self.url_of(&self.nodes[..PRIMARIES])
+    }
+
+    /// A URL that names these nodes.
+    pub fn url_of<'a>(&self, nodes: impl IntoIterator<Item = &'a Server>) -> String {
+        let urls: Vec<String> = nodes.into_iter().map(Server::url).collect();
+        let (scheme, first) = urls[0].split_once("://").expect("a URL");
+        let login = first.rsplit_once('@').map(|(login, _)| format!("{login}@")).unwrap_or_default();
+        let places: Vec<_> = urls.iter().map(|url| url.rsplit(['/', '@']).next().expect("an address")).collect();
+        format!("{scheme}-cluster://{login}{}", places.join(","))
+    }
+
+    /// The number of the node that serves a slot, by the word of the nodes that run. While none
+    /// does, it is waited for.
+    pub async fn owner(&self, slot: u16) -> usize {
+        let mut owner = None;
+        until(async || {
+            for node in self.nodes.iter().filter(|node| node.is_running()) {
+                let told: String = node.raw().await.command("CLUSTER", &["NODES"]).await;
+                owner = owner.or(told.lines().find_map(|line| serves(line, slot)));
+            }
+            owner.is_some()
+        })
+        .await;
+        owner.expect("it was waited for")
+    }
+
+    /// A driver connection to the node that serves a slot.
+    pub async fn raw(&self, slot: u16) -> Raw {
+        self.nodes[self.owner(slot).await].raw().await
+    }
+
+    /// Moves a slot with all its keys.
+    pub async fn move_slot(&self, slot: u16, to: usize) {
+        let step = self.begin_move(slot, to).await;
+        while self.move_keys(&step, 10).await {}
+        self.end_move(step).await;
+    }
+
+    /// From here on both nodes know that the slot is on its way.
+    pub async fn begin_move(&self, slot: u16, to: usize) -> SlotMove {
+        let from = self.owner(slot).await;
+        let text = slot.to_string();
+        self.nodes[to].raw().await.command::<()>("CLUSTER", &["SETSLOT", &text, "IMPORTING", &id(from)]).await;
+        self.nodes[from].raw().await.command::<()>("CLUSTER", &["SETSLOT", &text, "MIGRATING", &id(to)]).await;
+        SlotMove { slot, from, to }
+    }
+
+    /// Moves so many keys; `false`: none was left.
+    pub async fn move_keys(&self, step: &SlotMove, count: usize) -> bool {
+        let (slot, count) = (step.slot.to_string(), count.to_string());
+        let mut source = self.nodes[step.from].raw().await;
+        let keys: Vec<String> = source.command("CLUSTER", &["GETKEYSINSLOT", &slot, &count]).await;
+        if keys.is_empty() {
+            return false;
+        }
+        let target = self.nodes[step.to].address();
+        let (host, port) = (target.ip().to_string(), target.port().to_string());
+        let mut words = vec![&*host, &*port, "", "0", "10000", "KEYS"];
+        words.extend(keys.iter().map(String::as_str));
+        source.command::<()>("MIGRATE", &words).await;
+        true
+    }
+
+    /// The slot is the new owner's, which is told first. The other nodes hear of it from these two.
+    pub async fn end_move(&self, step: SlotMove) {
+        for node in [step.to, step.from] {
+            let mut raw = self.nodes[node].raw().await;
+            raw.command::<()>("CLUSTER", &["SETSLOT", &step.slot.to_string(), "NODE", &id(step.to)]).await;
+        }
+    }
+
+    /// Has a replica take its primary's place, and waits until it has.
+    pub async fn fail_over(&self, slot: u16) -> usize {
+        let primary = self.owner(slot).await;
+        let replica = (primary + PRIMARIES) % self.nodes.len();
+        self.nodes[replica].raw().await.command::<()>("CLUSTER", &["FAILOVER"]).await;
+        until(async || self.owner(slot).await == replica).await;
+        replica
+    }
+}
+
+/// The node of a line of `CLUSTER NODES`, if it serves the slot.
+fn serves(line: &str, slot: u16) -> Option<usize> {
+    let mut words = line.split(' ');
+    let node = usize::from_str_radix(words.next()?, 16).ok()?;
+    let flags = words.nth(1)?;
+    let ranges = words.skip(5).filter(|word| !word.starts_with('['));
+    let mut ranges = ranges.filter_map(|range| {
+        let (first, last) = range.split_once('-').unwrap_or((range, range));
+        Some(first.parse::<u16>().ok()?..=last.parse().ok()?)
+    });
+    (!flags.split(',').any(|flag| flag == "fail") && ranges.any(|range| range.contains(&slot))).then_some(node)
+}
+
+fn id(node: usize) -> String {
+    format!("{node:040x}")
+}
+
+/// What the nodes would find out by meeting, in the words of their own file.
+fn known_nodes(places: &[Place], own: usize) -> String {
+    let mut text = String::new();
+    for (node, Place { clients, nodes }) in places.iter().enumerate() {
+        let myself = if node == own { "myself," } else { "" };
+        let primary = node % PRIMARIES;
+        let (role, slots) = match node < PRIMARIES {
+            true => {
+                let first = |primary: usize| primary * SLOTS / PRIMARIES;
+                ("master -".to_owned(), format!(" {}-{}", first(primary), first(primary + 1) - 1))
+            }
+            false => (format!("slave {}", id(primary)), String::new()),
+        };
+        let (address, bus) = (clients, nodes.port());
+        let _ = writeln!(text, "{} {address}@{bus} {myself}{role} 0 0 {} connected{slots}", id(node), primary + 1);
+    }
+    text + &format!("vars currentEpoch {PRIMARIES} lastVoteEpoch 0\n")
+}
