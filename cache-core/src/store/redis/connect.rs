@@ -13,14 +13,13 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 
-use self::backoff::Backoff;
 use super::resp::{Command, Reply};
 use super::scripts::Script;
 use crate::clock;
-use crate::config::{Config, RECONNECT_DELAY_MAX, RECONNECT_DELAY_MIN};
-use crate::error::{Error, ErrorKind};
+use crate::config::Config;
+use crate::error::Error;
 use crate::store::{Voucher, Watch};
 
 mod access;
@@ -29,10 +28,12 @@ mod breaker;
 mod connection;
 mod credentials;
 mod dial;
+mod dialogue;
 #[cfg(feature = "tls")]
 mod distrust;
 mod fault;
 mod handshake;
+mod node;
 mod pipeline;
 mod primary;
 mod renewal;
@@ -58,15 +59,11 @@ pub(crate) use stripes::StripeKey;
 #[cfg(feature = "tls")]
 pub use tls::Tls;
 
-use breaker::Permit;
 use connection::Invocation;
 use credentials::Logins;
-use fault::Fault;
-use primary::Hello;
+use node::NodePool;
 use route::Dial;
 use shared::Shared;
-use stripe::Stripe;
-use stripes::{Runtimes, Stripes};
 use url::ServerUrl;
 
 /// Runs on a fresh connection to a primary, before any call may use the connection. After an error,
@@ -105,18 +102,9 @@ pub(crate) struct Hooks {
     pub(crate) on_change: ChangeHook,
 }
 
-/// A fixed number of multiplexed connections to one primary for each tokio runtime that calls come
-/// from, one more for large values, and one for reads of which copies are kept. A key always uses
-/// the same one of them.
-///
-/// A connection is opened when a call of its runtime needs it, is kept by a task of that runtime,
-/// and ends with the runtime. Dropping the pool closes all connections.
-///
-/// # Cost
-/// A call is one round trip (two if the server lost a script), and no task of its own.
+/// Connections to where entries live. Dropping it closes all of them.
 pub(crate) struct Pool {
-    runtimes: Runtimes,
-    shared: Arc<Shared>,
+    node: NodePool,
 }
 
 impl Pool {
@@ -146,13 +134,13 @@ impl Pool {
         scripts: &'static [&'static Script],
         hooks: Hooks,
     ) -> Self {
-        let shared = Arc::new(Shared::new(target, dial, logins, config, scripts, hooks));
-        Self { runtimes: Runtimes::new(config.connections), shared }
+        let shared = Shared::new(target, dial, logins, config, scripts, hooks);
+        Self { node: NodePool::new(shared, config.connections) }
     }
 
     /// Server and database, as the URL says them.
     pub(crate) fn place(&self) -> String {
-        let ServerUrl { address, database, .. } = &self.shared.target;
+        let ServerUrl { address, database, .. } = &self.node.shared.target;
         format!("{address}/{database}")
     }
 
@@ -175,7 +163,7 @@ impl Pool {
         until: Instant,
     ) -> impl Future<Output = Result<Reply, Error>> + Send + use<'a> {
         let invocation = Invocation::script(script, keys, args);
-        async move { self.call(key, &invocation, until).await }
+        async move { Ok(self.node.call(key, &invocation, until).await?) }
     }
 
     /// Sends one command on the connection of `key`; everything else as for
@@ -187,15 +175,14 @@ impl Pool {
         until: Instant,
     ) -> impl Future<Output = Result<Reply, Error>> + Send + use<'_> {
         let invocation = Invocation::command(command);
-        async move { self.call(key, &invocation, until).await }
+        async move { Ok(self.node.call(key, &invocation, until).await?) }
     }
 
     /// A wait for pushes that tell of either name, on the connection of `key`. The server
     /// pushes a change once [`track`](Self::track) has read the keys of these names. The loss of
     /// the connection ends the wait as well. `None`: too many calls wait already.
     pub(crate) fn register(&self, key: StripeKey, value: &str, lease: &str) -> Option<Watch> {
-        let stripes = self.runtimes.here(&self.shared).ok()?;
-        stripes.of(key).watches.register(value, lease)
+        self.node.register(key, value, lease)
     }
 
     /// As [`command`](Self::command); also asks the server to push the next change of every key
@@ -207,7 +194,7 @@ impl Pool {
         until: Instant,
     ) -> impl Future<Output = Result<Reply, Error>> + Send + use<'_> {
         let invocation = Invocation::tracked(command);
-        async move { self.call(key, &invocation, until).await }
+        async move { Ok(self.node.call(key, &invocation, until).await?) }
     }
 
     /// As [`command`](Self::command), for a read of which a copy is to be kept: on a connection
@@ -220,32 +207,18 @@ impl Pool {
         command: Command,
         until: Instant,
     ) -> Result<(Reply, Option<Arc<Voucher>>), Error> {
-        let stripes = self.runtimes.here(&self.shared)?;
-        let (copies, started) = (&stripes.copies, clock::now());
-        // Without a task for it there is no connection for copies, and the call does without.
-        let _ = copies.start_if_idle();
-        let vouched = copies.standing(started).and_then(|standing| Some((standing.voucher()?, standing)));
-        let Some((voucher, standing)) = vouched.filter(|(voucher, _)| voucher.vouches_now()) else {
-            return Ok((self.command(key, command, until).await?, None));
-        };
-        let permit = self.admit(started)?;
-        let outcome = copies.call_once(&Invocation::command(command), standing, until).await;
-        self.settle(permit, &outcome, started, until);
-        Ok((outcome?, Some(voucher)))
+        Ok(self.node.read_to_copy(key, command, until).await?)
     }
 
     /// Has the connections for copies ask anew, at once: until then their copies may be older than
     /// something that this process has done.
     pub(crate) fn confirm_copies(&self) {
-        self.runtimes.any(|stripe| {
-            stripe.doubts.notify_one();
-            false
-        });
+        self.node.confirm_copies();
     }
 
     /// Whether copies were asked for, and nothing vouches for those of some runtime.
     pub(crate) fn lacks_vouchers(&self) -> bool {
-        self.runtimes.any(|stripe| stripe.keeps_copies && stripe.was_started() && !stripe.vouches())
+        self.node.lacks_vouchers()
     }
 
     /// Waits until a connection of this runtime stands, each other one stands or has failed, and
@@ -259,139 +232,46 @@ impl Pool {
     /// At once if the server refuses us for good (`Config`: credentials, permissions, database, not
     /// Redis); after `timeout` with the reason of the last failure (`Unavailable`).
     pub(crate) async fn ready(&self, timeout: Duration) -> Result<(), Error> {
-        let stripes = self.runtimes.here(&self.shared)?;
-        for stripe in &stripes.each {
-            stripe.start_if_idle()?;
-        }
-        let mut failed = None;
-        match tokio::time::timeout(timeout, self.answered(&stripes, &mut failed)).await {
-            Ok(outcome) => Ok(outcome?),
-            Err(_) => {
-                let reason = failed.map_or("no answer".into(), |fault: Fault| fault.message);
-                Err(Error::new(ErrorKind::Unavailable, format!("not ready after {timeout:?}: {reason}")))
-            }
-        }
-    }
-
-    /// Tries until the server answers. The reason of the last failure is left in `failed`.
-    async fn answered(&self, stripes: &Stripes, failed: &mut Option<Fault>) -> Result<(), Fault> {
-        let question = Hello::question();
-        let mut backoff = Backoff::new(RECONNECT_DELAY_MIN, RECONNECT_DELAY_MAX);
-        loop {
-            let mut standing = None;
-            for stripe in &stripes.each {
-                match stripe.settled().await {
-                    Ok(()) => standing = standing.or(Some(stripe)),
-                    Err(fault) if fault.kind == ErrorKind::Config || stripe.is_idle() => return Err(fault),
-                    Err(fault) => *failed = Some(fault),
-                }
-            }
-            let Some(stripe) = standing else {
-                stripes.each[0].news().await;
-                continue;
-            };
-            // Asks without a permit of the breaker: the answer is to tell whether an open breaker
-            // may be closed.
-            let now = clock::now();
-            match stripe.call(&question, None, now, now + self.shared.operation_deadline).await {
-                Ok(reply) if Hello::parse(&reply)?.is_replica => *failed = Some(Fault::replica()),
-                Err(fault) if fault.is_failure_of_the_store() => *failed = Some(fault),
-                _ => {
-                    self.shared.breaker.answered();
-                    return Ok(());
-                }
-            }
-            sleep(backoff.next_delay()).await;
-        }
+        Ok(self.node.ready(timeout).await?)
     }
 
     /// Whether a connection of this runtime stands; outside a runtime, whether one of any runtime
     /// stands. Within a runtime, begins to make the connections that nobody has asked for yet.
     pub(crate) fn is_connected(&self) -> bool {
-        let Ok(stripes) = self.runtimes.here(&self.shared) else { return self.runtimes.any(Stripe::is_live) };
-        for stripe in &stripes.each {
-            let _ = stripe.start_if_idle();
-        }
-        stripes.each.iter().any(|stripe| stripe.is_live())
+        self.node.is_connected()
     }
 
     /// How many connections stand, of every runtime, and how many were made anew.
     pub(crate) fn links(&self) -> (u64, u64) {
-        let mut standing = 0;
-        self.runtimes.any(|stripe| {
-            standing += u64::from(stripe.is_live());
-            false
-        });
-        (standing, self.shared.connections_remade())
+        (self.node.standing(), self.node.shared.connections_remade())
     }
 
     /// Whether the server may evict keys that have no TTL (`allkeys-*`), the protocol's clock and
     /// indexes among them. `false` until a connection has stood.
     pub(crate) fn evicts_any_key(&self) -> bool {
-        self.shared.evicts_any_key()
+        self.node.shared.evicts_any_key()
     }
 
     /// When the answer is due to a question that no caller waits for.
     pub(crate) fn answer_due(&self) -> Instant {
-        clock::now() + self.shared.operation_deadline
+        clock::now() + self.node.shared.operation_deadline
     }
 
     /// Whether the breaker would refuse a call now.
     pub(crate) fn refuses(&self) -> bool {
-        self.shared.breaker.is_open() && self.shared.breaker.refuses(clock::now())
+        self.node.refuses()
     }
 
     pub(crate) fn breaker_is_open(&self) -> bool {
-        self.shared.breaker.is_open()
-    }
-
-    async fn call(&self, key: StripeKey, invocation: &Invocation<'_>, until: Instant) -> Result<Reply, Error> {
-        let stripes = self.runtimes.here(&self.shared)?;
-        // Before the permit: a call that waits for others says nothing about the server.
-        let _turn = stripes.turn(key, until).await?;
-        let started = clock::now();
-        let permit = self.admit(started)?;
-        let own = stripes.of(key);
-        let standing = own.standing(started);
-        // If the server has too few connections to give (`maxclients`), a key's call may use
-        // another connection. A tracked call may not: its pushes come on the key's own connection.
-        let stripe = match standing {
-            None if !invocation.is_tracked() => stripes.in_place_of(own),
-            _ => own,
-        };
-        let outcome = stripe.call(invocation, standing, started, until).await;
-        self.settle(permit, &outcome, started, until);
-        Ok(outcome?)
-    }
-
-    fn admit(&self, started: Instant) -> Result<Permit<'_>, Error> {
-        let refused = |_| Error::new(ErrorKind::Unavailable, "Redis failed repeatedly and is not asked for now");
-        self.shared.breaker.admit(started).map_err(refused)
-    }
-
-    /// Reports the outcome of a call to the breaker.
-    fn settle(&self, permit: Permit<'_>, outcome: &Result<Reply, Fault>, started: Instant, until: Instant) {
-        match outcome {
-            // The call had little time left, so the server had little time to answer. That says
-            // nothing about the server.
-            Err(fault) if fault.is_timeout() && until < started + self.shared.operation_deadline / 2 => drop(permit),
-            Err(fault) if fault.is_failure_of_the_store() => permit.failed(clock::now()),
-            _ => permit.succeeded(),
-        }
-    }
-}
-
-impl Drop for Pool {
-    fn drop(&mut self) {
-        self.runtimes.stop();
+        self.node.shared.breaker.is_open()
     }
 }
 
 impl std::fmt::Debug for Pool {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Pool")
-            .field("target", &self.shared.target)
-            .field("connections", &self.runtimes.connections())
+            .field("target", &self.node.shared.target)
+            .field("connections", &self.node.runtimes.connections())
             .finish()
     }
 }

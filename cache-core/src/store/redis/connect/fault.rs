@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::io;
+use std::time::Duration;
 
 use crate::error::{Error, ErrorKind};
 use crate::store::redis::resp::Command;
@@ -54,6 +55,10 @@ impl Fault {
 
     pub(super) fn replica() -> Self {
         Self { wants_another_server: true, ..Self::unavailable("the server is a replica") }
+    }
+
+    pub(super) fn not_ready(after: Duration, reason: &str) -> Self {
+        Self::unavailable(format!("not ready after {after:?}: {reason}"))
     }
 
     pub(super) fn no_runtime() -> Self {

@@ -5,17 +5,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{sleep, timeout};
 
 use super::backoff::Backoff;
 use super::credentials::{Credentials, hello};
-use super::dial::{Dialer, Transport};
+use super::dial::Dialer;
+use super::dialogue::Dialogue;
 use super::fault::Fault;
 use super::url::HostPort;
 use crate::config::{RECONNECT_DELAY_MAX, RECONNECT_DELAY_MIN, SENTINEL_ASK_INTERVAL};
 use crate::error::ErrorKind;
-use crate::store::redis::resp::{Command, Frame, Reader, Reply};
+use crate::store::redis::resp::{Command, Frame, Reply};
 
 /// What a sentinel publishes when a primary has been replaced.
 const SWITCH: &str = "+switch-master";
@@ -53,7 +53,7 @@ impl Sentinels {
     pub(super) async fn find(&self) -> Result<Sighting, Fault> {
         let mut failure: Option<Fault> = None;
         for place in &self.places {
-            let sighting = timeout(self.patience, Dialogue::open(self, place)).await;
+            let sighting = timeout(self.patience, Consultation::open(self, place)).await;
             match sighting
                 .unwrap_or_else(|_| Err(Fault::unavailable(format!("the sentinel at {place} does not answer"))))
             {
@@ -72,7 +72,7 @@ impl Sentinels {
         let mut backoff = Backoff::new(RECONNECT_DELAY_MIN, RECONNECT_DELAY_MAX);
         loop {
             let place = sighting.place.clone();
-            if sighting.dialogue.lasts(&self.primary, &place, self.patience).await == Ok(false) {
+            if sighting.consultation.lasts(&self.primary, &place, self.patience).await == Ok(false) {
                 return another_primary();
             }
             sighting = loop {
@@ -95,7 +95,7 @@ fn another_primary() -> Fault {
 /// Where the primary is, and the sentinel that said so.
 pub(super) struct Sighting {
     place: HostPort,
-    dialogue: Dialogue,
+    consultation: Consultation,
 }
 
 impl Sighting {
@@ -105,23 +105,22 @@ impl Sighting {
 }
 
 /// A connection to one sentinel.
-struct Dialogue {
-    stream: Box<dyn Transport>,
-    reader: Reader,
+struct Consultation {
+    dialogue: Dialogue,
     /// What was published meanwhile of the primary: where it is now.
     switched_to: Option<HostPort>,
 }
 
-impl Dialogue {
+impl Consultation {
     async fn open(sentinels: &Sentinels, place: &HostPort) -> Result<Sighting, Fault> {
         let stream = sentinels.dialer.open(place).await?;
-        let mut dialogue = Self { stream, reader: Reader::default(), switched_to: None };
+        let mut consultation = Self { dialogue: Dialogue::new(stream), switched_to: None };
         let to = |fault: Fault| fault.of_sentinel(place);
-        dialogue.log_in(sentinels.login.as_ref()).await.map_err(to)?;
+        consultation.log_in(sentinels.login.as_ref()).await.map_err(to)?;
         // First: nothing is missed between the answer and the subscription.
-        dialogue.subscribe(&sentinels.primary).await.map_err(to)?;
-        match dialogue.ask(&sentinels.primary).await.map_err(to)? {
-            Some(primary) => Ok(Sighting { place: primary, dialogue }),
+        consultation.subscribe(&sentinels.primary).await.map_err(to)?;
+        match consultation.ask(&sentinels.primary).await.map_err(to)? {
+            Some(primary) => Ok(Sighting { place: primary, consultation }),
             None => Err(Fault::config(format!(
                 "the sentinel at {place} knows no primary of the name {:?}, which stands in the URL",
                 sentinels.primary
@@ -130,13 +129,13 @@ impl Dialogue {
     }
 
     async fn log_in(&mut self, login: Option<&Credentials>) -> Result<(), Fault> {
-        self.send(&hello(login)).await?;
+        self.dialogue.send(&hello(login)).await?;
         self.reply(None).await.map(drop)
     }
 
     async fn subscribe(&mut self, primary: &str) -> Result<(), Fault> {
-        self.send(&Command::new("SUBSCRIBE").arg(SWITCH)).await?;
-        match self.frame().await? {
+        self.dialogue.send(&Command::new("SUBSCRIBE").arg(SWITCH)).await?;
+        match self.dialogue.frame().await? {
             Frame::Push(message) => self.note(primary, &message),
             Frame::Reply(Reply::Error(error)) => return Err(Fault::of_reply(&error).to("SUBSCRIBE")),
             Frame::Reply(_) => return Err(Fault::not_a_reply()),
@@ -146,7 +145,7 @@ impl Dialogue {
 
     /// Where the primary is. `None`: there is none of this name.
     async fn ask(&mut self, primary: &str) -> Result<Option<HostPort>, Fault> {
-        self.send(&Command::new("SENTINEL").arg("GET-MASTER-ADDR-BY-NAME").arg(primary)).await?;
+        self.dialogue.send(&Command::new("SENTINEL").arg("GET-MASTER-ADDR-BY-NAME").arg(primary)).await?;
         let reply = self.reply(Some(primary)).await?;
         match reply {
             Reply::Null => Ok(None),
@@ -164,7 +163,7 @@ impl Dialogue {
             if self.switched_to.take().is_some_and(|now| now != *known) {
                 return Ok(false);
             }
-            match timeout(SENTINEL_ASK_INTERVAL, self.frame()).await {
+            match timeout(SENTINEL_ASK_INTERVAL, self.dialogue.frame()).await {
                 Ok(Ok(Frame::Push(message))) => self.note(primary, &message),
                 Ok(_) => return Err(()),
                 Err(_) => match timeout(patience, self.ask(primary)).await {
@@ -178,7 +177,7 @@ impl Dialogue {
 
     async fn reply(&mut self, primary: Option<&str>) -> Result<Reply, Fault> {
         loop {
-            match self.frame().await? {
+            match self.dialogue.frame().await? {
                 Frame::Reply(Reply::Error(error)) => return Err(Fault::of_reply(&error)),
                 Frame::Reply(reply) => return Ok(reply),
                 Frame::Push(message) => primary.into_iter().for_each(|primary| self.note(primary, &message)),
@@ -196,26 +195,6 @@ impl Dialogue {
         let mut words = payload.text().unwrap_or_default().split(' ');
         if words.next() == Some(primary) {
             self.switched_to = place(words.nth(2), words.next()).or(self.switched_to.take());
-        }
-    }
-
-    async fn send(&mut self, command: &Command) -> Result<(), Fault> {
-        let mut bytes = Vec::new();
-        command.encode(&mut bytes);
-        self.stream.write_all(&bytes).await.map_err(|error| Fault::of_stream(&error))
-    }
-
-    /// Dropped before it is ready, it has lost nothing.
-    async fn frame(&mut self) -> Result<Frame, Fault> {
-        loop {
-            if let Some(frame) = self.reader.next().map_err(|_| Fault::not_a_reply())? {
-                return Ok(frame);
-            }
-            match self.stream.read_buf(self.reader.room()).await {
-                Ok(bytes) if bytes > 0 => {}
-                Ok(_) => return Err(Fault::connection_lost()),
-                Err(error) => return Err(Fault::of_stream(&error)),
-            }
         }
     }
 }

@@ -18,6 +18,7 @@ mod supervision;
 #[cfg(feature = "tls")]
 mod tls;
 
+use crate::error::ErrorKind;
 use crate::store::far;
 use crate::store::redis::scripts;
 use fake::{Answer, Fake};
