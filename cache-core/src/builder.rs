@@ -71,9 +71,9 @@ impl Builder {
     }
 
     /// Where entries live: `memory://` (default), `redis://`, `rediss://` (TLS: feature `tls`),
-    /// `redis+unix://`, or `redis-sentinel://` (`rediss-sentinel://`). `valkey` may stand for
-    /// `redis`, and `unix://` for `redis+unix://`. Special characters in user and password are
-    /// percent-encoded: `#` is `%23`.
+    /// `redis+unix://`, `redis-sentinel://` (`rediss-sentinel://`), or `redis-cluster://`
+    /// (`rediss-cluster://`). `valkey` may stand for `redis`, and `unix://` for `redis+unix://`.
+    /// Special characters in user and password are percent-encoded: `#` is `%23`.
     ///
     /// `memory://?partitions=16` spreads the entries over 16 partitions (a power of two, at most
     /// 1,024) which know of each other no more than the nodes of a cluster do: to run the tests of
@@ -92,6 +92,12 @@ impl Builder {
     /// if the old one still takes itself for the primary. For that it keeps a connection to the
     /// sentinel, asks it every 10 s, and asks another sentinel if it is lost. What a failover may
     /// lose is said at [`on_lost_writes`](Self::on_lost_writes).
+    ///
+    /// # Clusters
+    /// `redis-cluster://user:password@n1,n2:7000` asks any of these nodes, in any order, where all
+    /// of them are; one that is down is no error. User and password are those of every node. The
+    /// entries of a namespace are in one slot, so that everything said of a server holds there:
+    /// it goes with the slot when that is moved.
     pub fn url(mut self, url: impl Into<String>) -> Self {
         self.url = url.into();
         self
@@ -215,6 +221,26 @@ impl Builder {
         self
     }
 
+    /// For a cluster whose nodes announce addresses that lead nowhere from here, as behind NAT:
+    /// where the node that announces `announced` is reached instead. `host:port` both, once for
+    /// each node, 1,000 at most. The nodes in the URL are reached where that says.
+    ///
+    /// # Example
+    /// ```
+    /// # use cache_core::Cache;
+    /// let cache = Cache::builder()
+    ///     .url("redis-cluster://gateway.example:7001,gateway.example:7002")
+    ///     .node_address("10.0.0.1:6379", "gateway.example:7001")
+    ///     .node_address("10.0.0.2:6379", "gateway.example:7002")
+    ///     .build()?;
+    /// # Ok::<(), cache_core::Error>(())
+    /// ```
+    #[cfg(feature = "redis")]
+    pub fn node_address(mut self, announced: impl Into<String>, reached: impl Into<String>) -> Self {
+        self.access.node_addresses.push((announced.into(), reached.into()));
+        self
+    }
+
     settings!(setters);
 
     /// Opens the cache.
@@ -237,6 +263,10 @@ impl Builder {
             #[cfg(feature = "redis")]
             Scheme::Memory if self.access.credentials.is_some() => {
                 Err(refusal("the builder has a provider of credentials, but memory:// asks for none"))
+            }
+            #[cfg(feature = "redis")]
+            Scheme::Memory if !self.access.node_addresses.is_empty() => {
+                Err(refusal("the builder maps addresses of nodes, but memory:// has none"))
             }
             Scheme::Memory => Ok(Arc::new(MemoryStore::with_partitions(config, Partitions::of_url(&self.url)?))),
             #[cfg(feature = "redis")]

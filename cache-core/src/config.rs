@@ -3,6 +3,11 @@
 use std::time::Duration;
 
 use crate::codec::Storage;
+#[cfg(feature = "redis")]
+mod clusters;
+
+#[cfg(feature = "redis")]
+pub(crate) use clusters::*;
 
 /// What a user may set, a row each: the reason, the constant, the setting, its type, its default.
 /// The reason is also the documentation of the setter. `settings!(receiver)` hands the rows to a

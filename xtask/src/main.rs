@@ -4,8 +4,8 @@ use std::process::ExitCode;
 
 mod bench;
 mod build_times;
-mod consistency;
 mod cluster;
+mod consistency;
 mod deny;
 mod fuzz;
 mod install;

@@ -1,8 +1,8 @@
 //! The protocol's rules, each as a test that runs on every store. The star is the design's: without
 //! the rule, a stale read.
 //!
-//! Servers come from `CACHE_TEST_REDIS_URL` and `CACHE_TEST_VALKEY_URL`, which `cargo xtask test`
-//! sets.
+//! Servers and clusters come from `CACHE_TEST_REDIS_URL`, `CACHE_TEST_REDIS_CLUSTER_URL` and the
+//! like for Valkey, which `cargo xtask test` sets.
 
 use std::sync::Arc;
 use std::time::Duration;

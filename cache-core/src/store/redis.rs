@@ -15,9 +15,9 @@ use crate::error::Error;
 use crate::observe::StoreLinks;
 use crate::store::{
     Catalogue, CataloguePage, Change, ClockReading, ClosingId, CopyKeeper, CopyKeepers, Fill, FillReply, IfHeld,
-    IfPresent, KeyFacts, LeaseReply, LeaseRequest, Look, LossListener, Operation, Recall, Removal, Sight, Store,
-    StoreFuture, StoreHealth, StoreKey, StoreLoss, SweepReply, SweepScope, Token, Trail, TrailPosition, Voucher, Watch,
-    WriteReply,
+    IfPresent, KeyFacts, LeaseReply, LeaseRequest, Look, LossListener, Operation, Recall, Removal, Scheme, Sight,
+    Store, StoreFuture, StoreHealth, StoreKey, StoreLoss, SweepReply, SweepScope, Token, Trail, TrailPosition, Voucher,
+    Watch, WriteReply,
 };
 
 #[cfg(any(test, cache_ablation))]
@@ -56,7 +56,7 @@ use reaper::Reaper;
 use reply::SweptPage;
 use resp::Command;
 #[cfg(test)]
-pub(in crate::store) use sent_by_hand::{meet_of, reap_of};
+pub(in crate::store) use sent_by_hand::{meet_of, reap_of, root_of};
 #[cfg(test)]
 pub(in crate::store) use several::RedisPartitions;
 
@@ -75,7 +75,7 @@ pub(crate) struct RedisStore {
 impl RedisStore {
     /// Reads the URL and the files of certificates; opens no connection.
     pub(crate) fn open(url: &str, access: &Access, config: &Config) -> Result<Self, Error> {
-        let layout = Layout::new(&config.namespace);
+        let layout = layout_of(url, &config.namespace)?;
         let losses = Arc::<Losses>::default();
         let keepers = CopyKeepers::default();
         let hooks = Hooks {
@@ -84,7 +84,7 @@ impl RedisStore {
             on_loss: losses.hook(),
             on_change: copies::changes(&layout, &keepers),
         };
-        let pool = Pool::new(url, access, config, scripts::ALL, hooks)?;
+        let pool = Pool::new(url, access, config, scripts::ALL, hooks, &[layout.declared()])?;
         Ok(Self { losses, keepers, ..Self::on(Arc::new(pool), layout, config.fence_retention) })
     }
 
@@ -258,13 +258,14 @@ impl Store for RedisStore {
     fn watch<'a>(&'a self, key: &'a str, if_present: IfPresent, until: Instant) -> StoreFuture<'a, Option<Watch>> {
         Box::pin(async move {
             let (value, lease) = (self.layout.value(key), self.layout.lease(key));
-            let Some(watch) = self.pool.register(self.stripe(key), &value, &lease) else { return Ok(None) };
+            let stripe = self.stripe(key);
+            let Some(watch) = self.pool.register(stripe, &value, &lease, until).await else { return Ok(None) };
             // The reply counts the lease once and the value twice. Not GET: the value may be large,
             // and of any type.
             let exists = Command::new("EXISTS").arg(&lease).arg(&value).arg(&value);
             // Without an answer there is nothing to wait for; the next look at the lease tells what
             // is wrong.
-            let Ok(reply) = self.pool.track(self.stripe(key), exists, until).await else { return Ok(None) };
+            let Ok(reply) = self.pool.track(stripe, exists, until).await else { return Ok(None) };
             match (reply::integer(&reply)?, if_present) {
                 (2.., IfPresent::Return) => watch.tell(Change::Value),
                 (0 | 2, _) => watch.tell(Change::Lease),
@@ -402,6 +403,13 @@ impl Store for RedisStore {
             lacks_vouchers: self.pool.lacks_vouchers(),
         }
     }
+}
+
+fn layout_of(url: &str, namespace: &str) -> Result<Layout, Error> {
+    Ok(match Scheme::of(url)?.is_cluster() {
+        true => Layout::of_partition(namespace, 0),
+        false => Layout::new(namespace),
+    })
 }
 
 /// Whoever spells the server in the same way has the same entries.

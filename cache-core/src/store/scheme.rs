@@ -11,17 +11,24 @@ pub(crate) enum Scheme {
     RedisUnix,
     RedisSentinel,
     RedisSentinelTls,
+    RedisCluster,
+    RedisClusterTls,
 }
 
 impl Scheme {
     #[cfg(feature = "redis")]
     pub(crate) fn is_tls(self) -> bool {
-        matches!(self, Self::RedisTls | Self::RedisSentinelTls)
+        matches!(self, Self::RedisTls | Self::RedisSentinelTls | Self::RedisClusterTls)
     }
 
     #[cfg(feature = "redis")]
     pub(crate) fn is_sentinel(self) -> bool {
         matches!(self, Self::RedisSentinel | Self::RedisSentinelTls)
+    }
+
+    #[cfg(feature = "redis")]
+    pub(crate) fn is_cluster(self) -> bool {
+        matches!(self, Self::RedisCluster | Self::RedisClusterTls)
     }
 
     /// Valkey is Redis here, and upper case is lower case, as in any URL.
@@ -37,11 +44,13 @@ impl Scheme {
             "unix" | "redis+unix" | "valkey+unix" => Self::RedisUnix,
             "redis-sentinel" | "valkey-sentinel" => Self::RedisSentinel,
             "rediss-sentinel" | "valkeys-sentinel" => Self::RedisSentinelTls,
+            "redis-cluster" | "valkey-cluster" => Self::RedisCluster,
+            "rediss-cluster" | "valkeys-cluster" => Self::RedisClusterTls,
             _ => {
                 return Err(Error::new(
                     ErrorKind::Config,
                     "unknown scheme in the cache URL: it starts with memory://, redis://, rediss://, redis+unix://, \
-                     redis-sentinel:// or rediss-sentinel://",
+                     redis-sentinel:// or redis-cluster://, and with TLS rediss-sentinel:// or rediss-cluster://",
                 ));
             }
         })
@@ -61,6 +70,8 @@ mod tests {
             (&["unix", "redis+unix", "valkey+unix"], Scheme::RedisUnix),
             (&["redis-sentinel", "valkey-sentinel"], Scheme::RedisSentinel),
             (&["rediss-sentinel", "valkeys-sentinel"], Scheme::RedisSentinelTls),
+            (&["redis-cluster", "valkey-cluster"], Scheme::RedisCluster),
+            (&["rediss-cluster", "valkeys-cluster"], Scheme::RedisClusterTls),
         ] {
             for scheme in schemes {
                 assert_eq!(Scheme::of(&format!("{scheme}://x")).unwrap(), expected);

@@ -362,7 +362,7 @@ impl Rig {
     #[cfg(feature = "redis")]
     pub(in crate::store) async fn raw_command(&self, words: &[&str]) -> ::redis::Value {
         let mut command = ::redis::cmd(words[0]);
-        command.arg(format!("{}:{}", self.config.namespace, words[1])).arg(&words[2..]);
+        command.arg(format!("{}{}", self.root(), words[1])).arg(&words[2..]);
         command.query_async(&mut self.raw().await).await.unwrap()
     }
 
@@ -372,7 +372,7 @@ impl Rig {
         let mut raw = self.raw().await;
         for slice in (0..count).collect::<Vec<_>>().chunks(10_000) {
             let mut add = ::redis::cmd("ZADD");
-            add.arg(format!("{}:~clock", self.config.namespace));
+            add.arg(format!("{}~clock", self.root()));
             slice.iter().for_each(|at| {
                 add.arg(first + *at as u64).arg(format!("tf{at}"));
             });
@@ -401,7 +401,7 @@ impl Rig {
     /// The same on a connection that has this mark.
     #[cfg(feature = "redis")]
     pub(in crate::store) async fn meet_on(&self, mark: &str, seen: u64) -> String {
-        crate::store::redis::meet_of(&self.config.namespace, (mark, seen), &mut self.raw().await).await
+        crate::store::redis::meet_of(&self.root(), (mark, seen), &mut self.raw().await).await
     }
 
     /// The server's.
@@ -424,7 +424,7 @@ impl Rig {
     /// One call of the background, which reaps only if none has done so within half of `pause`.
     #[cfg(feature = "redis")]
     pub(in crate::store) async fn reap(&self, pause: Duration) -> String {
-        crate::store::redis::reap_of(&self.config.namespace, pause, &mut self.raw().await).await
+        crate::store::redis::reap_of(&self.root(), pause, &mut self.raw().await).await
     }
 
     /// The same namespace, with a store of its own.
@@ -435,15 +435,31 @@ impl Rig {
         crate::store::redis::RedisStore::open(url, &Default::default(), &config).unwrap()
     }
 
+    /// What every key of the store begins with.
     #[cfg(feature = "redis")]
-    pub(in crate::store) fn namespace(&self) -> &str {
-        &self.config.namespace
+    pub(in crate::store) fn root(&self) -> String {
+        let Backend::Redis { url } = &self.backend else { unreachable!("asked of a Redis alone") };
+        crate::store::redis::root_of(url, &self.config.namespace)
     }
 
+    /// A connection to the server, or to the node of a cluster that has the keys.
     #[cfg(feature = "redis")]
     pub(in crate::store) async fn raw(&self) -> ::redis::aio::MultiplexedConnection {
         let Backend::Redis { url, .. } = &self.backend else { unreachable!("asked of a Redis alone") };
-        ::redis::Client::open(url.as_str()).unwrap().get_multiplexed_async_connection().await.unwrap()
+        let nodes = url.strip_prefix("redis-cluster://").map(|places| places.split(','));
+        let urls: Vec<String> = match nodes {
+            Some(places) => places.map(|place| format!("redis://{place}")).collect(),
+            None => vec![url.clone()],
+        };
+        for url in urls {
+            let client = ::redis::Client::open(url).unwrap();
+            let mut raw = client.get_multiplexed_async_connection().await.unwrap();
+            let probe = format!("{}~never", self.root());
+            if ::redis::cmd("EXISTS").arg(probe).query_async::<u32>(&mut raw).await.is_ok() {
+                return raw;
+            }
+        }
+        panic!("no node has the keys")
     }
 }
 

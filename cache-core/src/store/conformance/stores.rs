@@ -47,5 +47,17 @@ macro_rules! each_of_one_partition {
         mod valkey {
             $(#[tokio::test] async fn $name() { super::$name(super::Rig::redis("CACHE_TEST_VALKEY_URL").await).await })+
         }
+        #[cfg(feature = "redis")]
+        mod redis_cluster {
+            $(#[tokio::test] async fn $name() {
+                super::$name(super::Rig::redis("CACHE_TEST_REDIS_CLUSTER_URL").await).await
+            })+
+        }
+        #[cfg(feature = "redis")]
+        mod valkey_cluster {
+            $(#[tokio::test] async fn $name() {
+                super::$name(super::Rig::redis("CACHE_TEST_VALKEY_CLUSTER_URL").await).await
+            })+
+        }
     };
 }

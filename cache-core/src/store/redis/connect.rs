@@ -1,5 +1,5 @@
-//! Connections to one Redis primary. They are opened, watched and replaced in the background, and
-//! used through a [`Pool`].
+//! Connections to one Redis primary, or to the nodes of a cluster. They are opened, watched and
+//! replaced in the background, and used through a [`Pool`].
 //!
 //! Every connection is multiplexed and belongs to a supervisor task: connect, handshake, publish,
 //! watch, replace. A call takes the connection of its key, and never waits longer than the
@@ -19,12 +19,13 @@ use super::resp::{Command, Reply};
 use super::scripts::Script;
 use crate::clock;
 use crate::config::Config;
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::store::{Voucher, Watch};
 
 mod access;
 mod backoff;
 mod breaker;
+mod cluster;
 mod connection;
 mod credentials;
 mod dial;
@@ -33,6 +34,7 @@ mod dialogue;
 mod distrust;
 mod fault;
 mod handshake;
+mod host_port;
 mod node;
 mod pipeline;
 mod primary;
@@ -40,11 +42,13 @@ mod renewal;
 mod route;
 mod sentinel;
 mod shared;
+mod slots;
 mod stripe;
 mod stripes;
 mod supervisor;
 #[cfg(feature = "tls")]
 mod tls;
+mod topology;
 mod url;
 
 #[cfg(test)]
@@ -59,12 +63,16 @@ pub(crate) use stripes::StripeKey;
 #[cfg(feature = "tls")]
 pub use tls::Tls;
 
+use cluster::ClusterPool;
 use connection::Invocation;
 use credentials::Logins;
+use host_port::HostPort;
 use node::NodePool;
-use route::Dial;
-use shared::Shared;
-use url::ServerUrl;
+use route::{Dial, DialNode, Dials};
+use shared::{NodeDuty, Shared};
+use slots::NodeAddresses;
+use topology::{OnTrouble, Topology};
+use url::{Address, ServerUrl};
 
 /// Runs on a fresh connection to a primary, before any call may use the connection. After an error,
 /// or at the end of the connect timeout, the connection is discarded. Later another one is tried,
@@ -104,11 +112,34 @@ pub(crate) struct Hooks {
 
 /// Connections to where entries live. Dropping it closes all of them.
 pub(crate) struct Pool {
-    node: NodePool,
+    target: ServerUrl,
+    operation_deadline: Duration,
+    reach: Reach,
+}
+
+enum Reach {
+    Server(NodePool),
+    Cluster(ClusterPool),
+}
+
+/// What every connection is made with.
+#[derive(Clone)]
+struct Making {
+    logins: Logins,
+    config: Config,
+    scripts: &'static [&'static Script],
+    hooks: Arc<Hooks>,
+}
+
+impl Making {
+    fn shared(&self, target: ServerUrl, dial: Dial) -> Shared {
+        Shared::new(target, dial, self.logins.clone(), &self.config, self.scripts, self.hooks.clone())
+    }
 }
 
 impl Pool {
-    /// Makes a pool. Does no I/O and needs no runtime: the server may be absent.
+    /// Makes a pool. Does no I/O and needs no runtime: the server may be absent. `probes`: for a
+    /// cluster, a key in each partition, which never exists.
     ///
     /// # Errors
     /// A URL that cannot be understood, or access that cannot be as asked for. The error does not
@@ -119,28 +150,55 @@ impl Pool {
         config: &Config,
         scripts: &'static [&'static Script],
         hooks: Hooks,
+        probes: &[String],
     ) -> Result<Self, Error> {
         let target = ServerUrl::parse(url)?;
-        let dial = route::to(&target, access, config.connect_timeout)?;
         let logins = Logins::of(&target, access.credentials.as_ref())?;
-        Ok(Self::with_dial(target, dial, logins, config, scripts, hooks))
+        let addresses = NodeAddresses::new(&access.node_addresses)?;
+        let making = Making { logins, config: config.clone(), scripts, hooks: Arc::new(hooks) };
+        match route::to(&target, access, config.connect_timeout)? {
+            Dials::Server(_) if !access.node_addresses.is_empty() => {
+                let unused = "the builder maps addresses of nodes, and the URL is not one of a cluster";
+                Err(Error::new(ErrorKind::Config, unused))
+            }
+            Dials::Server(dial) => Ok(Self::of_server(target, dial, &making)),
+            Dials::Nodes { seeds, dial } => Ok(Self::of_cluster(target, (seeds, addresses), dial, making, probes)),
+        }
     }
 
-    fn with_dial(
+    fn of_server(target: ServerUrl, dial: Dial, making: &Making) -> Self {
+        let node = NodePool::new(making.shared(target.clone(), dial), making.config.connections);
+        Self { target, operation_deadline: making.config.operation_deadline, reach: Reach::Server(node) }
+    }
+
+    fn of_cluster(
         target: ServerUrl,
-        dial: Dial,
-        logins: Logins,
-        config: &Config,
-        scripts: &'static [&'static Script],
-        hooks: Hooks,
+        (seeds, addresses): (Vec<HostPort>, NodeAddresses),
+        dial: DialNode,
+        making: Making,
+        probes: &[String],
     ) -> Self {
-        let shared = Shared::new(target, dial, logins, config, scripts, hooks);
-        Self { node: NodePool::new(shared, config.connections) }
+        let (operation_deadline, logins, hooks) =
+            (making.config.operation_deadline, making.logins.clone(), making.hooks.clone());
+        let make_pool = {
+            let (target, dial) = (target.clone(), dial.clone());
+            move |place: &HostPort, probe: &str, on_trouble: OnTrouble| {
+                let address = Address::Tcp { place: place.clone(), tls: target.address.is_tls() };
+                let (dial, place) = (dial.clone(), place.clone());
+                let shared =
+                    making.shared(ServerUrl { address, ..target.clone() }, Box::new(move || dial(place.clone())));
+                let shared = shared.of_node(NodeDuty { probe: probe.to_owned(), on_trouble });
+                NodePool::new(shared, making.config.connections)
+            }
+        };
+        let on_move = Box::new(move || (hooks.on_change)(None));
+        let topology = Topology::new(probes, seeds, addresses, (dial, logins), Box::new(make_pool), on_move);
+        Self { target, operation_deadline, reach: Reach::Cluster(ClusterPool::new(topology)) }
     }
 
     /// Server and database, as the URL says them.
     pub(crate) fn place(&self) -> String {
-        let ServerUrl { address, database, .. } = &self.node.shared.target;
+        let ServerUrl { address, database, .. } = &self.target;
         format!("{address}/{database}")
     }
 
@@ -163,7 +221,7 @@ impl Pool {
         until: Instant,
     ) -> impl Future<Output = Result<Reply, Error>> + Send + use<'a> {
         let invocation = Invocation::script(script, keys, args);
-        async move { Ok(self.node.call(key, &invocation, until).await?) }
+        async move { self.call(key, &invocation, until).await }
     }
 
     /// Sends one command on the connection of `key`; everything else as for
@@ -175,14 +233,18 @@ impl Pool {
         until: Instant,
     ) -> impl Future<Output = Result<Reply, Error>> + Send + use<'_> {
         let invocation = Invocation::command(command);
-        async move { Ok(self.node.call(key, &invocation, until).await?) }
+        async move { self.call(key, &invocation, until).await }
     }
 
     /// A wait for pushes that tell of either name, on the connection of `key`. The server
     /// pushes a change once [`track`](Self::track) has read the keys of these names. The loss of
-    /// the connection ends the wait as well. `None`: too many calls wait already.
-    pub(crate) fn register(&self, key: StripeKey, value: &str, lease: &str) -> Option<Watch> {
-        self.node.register(key, value, lease)
+    /// the connection ends the wait as well. `None`: too many calls wait already, or nobody is
+    /// known to have the keys.
+    pub(crate) async fn register(&self, key: StripeKey, value: &str, lease: &str, until: Instant) -> Option<Watch> {
+        match &self.reach {
+            Reach::Server(node) => node.register(key, value, lease),
+            Reach::Cluster(cluster) => cluster.register(key, value, lease, until).await,
+        }
     }
 
     /// As [`command`](Self::command); also asks the server to push the next change of every key
@@ -194,7 +256,15 @@ impl Pool {
         until: Instant,
     ) -> impl Future<Output = Result<Reply, Error>> + Send + use<'_> {
         let invocation = Invocation::tracked(command);
-        async move { Ok(self.node.call(key, &invocation, until).await?) }
+        async move { self.call(key, &invocation, until).await }
+    }
+
+    async fn call(&self, key: StripeKey, invocation: &Invocation<'_>, until: Instant) -> Result<Reply, Error> {
+        Ok(match &self.reach {
+            Reach::Server(node) => node.call(key, invocation, until).await?,
+            // Boxed, so that calls to a server by itself are not the larger for it.
+            Reach::Cluster(cluster) => Box::pin(cluster.call(key, invocation, until)).await?,
+        })
     }
 
     /// As [`command`](Self::command), for a read of which a copy is to be kept: on a connection
@@ -207,22 +277,29 @@ impl Pool {
         command: Command,
         until: Instant,
     ) -> Result<(Reply, Option<Arc<Voucher>>), Error> {
-        Ok(self.node.read_to_copy(key, command, until).await?)
+        Ok(match &self.reach {
+            Reach::Server(node) => node.read_to_copy(key, command, until).await?,
+            Reach::Cluster(cluster) => Box::pin(cluster.read_to_copy(key, command, until)).await?,
+        })
     }
 
     /// Has the connections for copies ask anew, at once: until then their copies may be older than
     /// something that this process has done.
     pub(crate) fn confirm_copies(&self) {
-        self.node.confirm_copies();
+        self.any(|node| {
+            node.confirm_copies();
+            false
+        });
     }
 
     /// Whether copies were asked for, and nothing vouches for those of some runtime.
     pub(crate) fn lacks_vouchers(&self) -> bool {
-        self.node.lacks_vouchers()
+        self.any(NodePool::lacks_vouchers)
     }
 
     /// Waits until a connection of this runtime stands, each other one stands or has failed, and
-    /// the server answers within the operation deadline.
+    /// the server answers within the operation deadline; of a cluster each node that serves a
+    /// partition.
     ///
     /// # Cost
     /// One round trip for each try. There may be several tries: a connection that stands may lead
@@ -232,46 +309,64 @@ impl Pool {
     /// At once if the server refuses us for good (`Config`: credentials, permissions, database, not
     /// Redis); after `timeout` with the reason of the last failure (`Unavailable`).
     pub(crate) async fn ready(&self, timeout: Duration) -> Result<(), Error> {
-        Ok(self.node.ready(timeout).await?)
+        let ready = match &self.reach {
+            Reach::Server(node) => node.ready(timeout).await,
+            Reach::Cluster(cluster) => cluster.ready(timeout).await,
+        };
+        Ok(ready?)
     }
 
     /// Whether a connection of this runtime stands; outside a runtime, whether one of any runtime
     /// stands. Within a runtime, begins to make the connections that nobody has asked for yet.
     pub(crate) fn is_connected(&self) -> bool {
-        self.node.is_connected()
+        match &self.reach {
+            Reach::Server(node) => node.is_connected(),
+            Reach::Cluster(cluster) => cluster.is_connected(),
+        }
     }
 
     /// How many connections stand, of every runtime, and how many were made anew.
     pub(crate) fn links(&self) -> (u64, u64) {
-        (self.node.standing(), self.node.shared.connections_remade())
+        match &self.reach {
+            Reach::Server(node) => (node.standing(), node.shared.connections_remade()),
+            Reach::Cluster(cluster) => cluster.links(),
+        }
     }
 
     /// Whether the server may evict keys that have no TTL (`allkeys-*`), the protocol's clock and
     /// indexes among them. `false` until a connection has stood.
     pub(crate) fn evicts_any_key(&self) -> bool {
-        self.node.shared.evicts_any_key()
+        self.any(|node| node.shared.evicts_any_key())
     }
 
     /// When the answer is due to a question that no caller waits for.
     pub(crate) fn answer_due(&self) -> Instant {
-        clock::now() + self.node.shared.operation_deadline
+        clock::now() + self.operation_deadline
     }
 
-    /// Whether the breaker would refuse a call now.
+    /// Whether the breaker would refuse a call now; of a cluster that of each node.
     pub(crate) fn refuses(&self) -> bool {
-        self.node.refuses()
+        match &self.reach {
+            Reach::Server(node) => node.refuses(),
+            Reach::Cluster(cluster) => cluster.refuses(),
+        }
     }
 
     pub(crate) fn breaker_is_open(&self) -> bool {
-        self.node.shared.breaker.is_open()
+        self.any(|node| node.shared.breaker.is_open())
+    }
+
+    /// Whether the server, or any node, is such that `is` says yes.
+    fn any(&self, is: impl Fn(&NodePool) -> bool) -> bool {
+        match &self.reach {
+            Reach::Server(node) => is(node),
+            Reach::Cluster(cluster) => cluster.any(is),
+        }
     }
 }
 
 impl std::fmt::Debug for Pool {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Pool")
-            .field("target", &self.node.shared.target)
-            .field("connections", &self.node.runtimes.connections())
-            .finish()
+        f.debug_struct("Pool").field("target", &self.target).finish_non_exhaustive()
     }
 }

@@ -41,11 +41,16 @@ impl Layout {
     /// slots, and those of fewer partitions are among those of more.
     ///
     /// Namespaces have no braces.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for clusters, which are on their way"))]
     pub(in crate::store::redis) fn of_partition(namespace: &str, number: u16) -> Self {
         let tag = format!("{namespace}/{number}");
         let slot = SLOTS_BETWEEN * (number.reverse_bits() >> (16 - PARTITIONS_MAX.ilog2())) + SLOTS_BETWEEN / 2;
         Self { root: format!("{{{tag}{}}}:", salt(&tag, slot)), is_in_slot: true }
+    }
+
+    /// Of keys that begin so, for scripts that are sent by hand.
+    #[cfg(test)]
+    pub(in crate::store::redis) fn at(root: &str) -> Self {
+        Self { root: root.to_owned(), is_in_slot: false }
     }
 
     /// The key that each script declares first that touches more keys than one: the clock. On a

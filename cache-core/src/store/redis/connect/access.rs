@@ -10,4 +10,6 @@ pub(crate) struct Access {
     #[cfg(feature = "tls")]
     pub(crate) tls: Option<Tls>,
     pub(crate) credentials: Option<CredentialsProvider>,
+    /// Addresses that nodes of a cluster announce, and where they are reached instead.
+    pub(crate) node_addresses: Vec<(String, String)>,
 }

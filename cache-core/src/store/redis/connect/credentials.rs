@@ -107,6 +107,7 @@ impl CredentialsProvider {
 }
 
 /// What the connections of a pool log in with.
+#[derive(Clone)]
 pub(super) enum Logins {
     Fixed(Option<Credentials>),
     Provided(CredentialsProvider),

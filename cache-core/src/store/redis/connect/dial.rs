@@ -9,11 +9,12 @@ use tokio::net::TcpStream;
 
 use super::access::Access;
 use super::fault::Fault;
+use super::host_port::HostPort;
 #[cfg(feature = "tls")]
 use super::tls;
 #[cfg(feature = "tls")]
 use super::url::Address;
-use super::url::{HostPort, ServerUrl};
+use super::url::ServerUrl;
 use crate::config::TCP_KEEPALIVE;
 
 pub(super) trait Transport: AsyncRead + AsyncWrite + Unpin + Send {}
@@ -36,9 +37,12 @@ impl Dialer {
             let unused = access.tls.is_some();
             return if unused { Err(Fault::config(tls::Tls::UNUSED)) } else { Ok(Self { connector: None }) };
         }
-        if let Address::Tcp { place, .. } = &target.address {
-            tls::name_of(&place.host)?;
-        }
+        let named = match &target.address {
+            Address::Tcp { place, .. } => std::slice::from_ref(place),
+            Address::Cluster { seeds, .. } => seeds,
+            _ => &[],
+        };
+        named.iter().try_for_each(|place| tls::name_of(&place.host).map(drop))?;
         let connector = target.files.add_to(access.tls.clone().unwrap_or_default())?.connector()?;
         Ok(Self { connector: Some(connector) })
     }

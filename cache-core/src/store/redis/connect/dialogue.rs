@@ -17,6 +17,18 @@ impl Dialogue {
         Self { stream, reader: Reader::default() }
     }
 
+    /// Sends one command, and waits for its reply.
+    pub(super) async fn ask(&mut self, command: &Command) -> Result<Reply, Fault> {
+        self.send(command).await?;
+        loop {
+            match self.frame().await? {
+                Frame::Reply(Reply::Error(error)) => return Err(Fault::of_reply(&error).to(command.name())),
+                Frame::Reply(reply) => return Ok(reply),
+                Frame::Push(_) => {}
+            }
+        }
+    }
+
     pub(super) async fn send(&mut self, command: &Command) -> Result<(), Fault> {
         let mut bytes = Vec::new();
         command.encode(&mut bytes);

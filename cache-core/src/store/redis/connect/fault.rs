@@ -4,8 +4,10 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
+use super::host_port::HostPort;
 use crate::error::{Error, ErrorKind};
 use crate::store::redis::resp::Command;
 
@@ -21,11 +23,25 @@ pub(super) struct Fault {
     pub(super) connection_lost: bool,
     /// The server is not the primary that the connection was made for.
     pub(super) wants_another_server: bool,
+    /// A node of a cluster does not serve the call's slot, or not now.
+    pub(super) misrouting: Option<Misrouting>,
+}
+
+/// What a node of a cluster says of a slot that it does not serve.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Misrouting {
+    /// Another node does. An empty host is the host that was asked.
+    Moved(Arc<HostPort>),
+    /// It is on its way to another node: some keys are here, and some are there.
+    Moving,
+    /// Nobody does.
+    Unserved,
 }
 
 impl Fault {
     pub(super) fn new(kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { kind, message: message.into(), code: None, connection_lost: false, wants_another_server: false }
+        let (connection_lost, wants_another_server) = (false, false);
+        Self { kind, message: message.into(), code: None, connection_lost, wants_another_server, misrouting: None }
     }
 
     pub(super) fn config(message: impl Into<Cow<'static, str>>) -> Self {
@@ -57,7 +73,8 @@ impl Fault {
         Self { wants_another_server: true, ..Self::unavailable("the server is a replica") }
     }
 
-    pub(super) fn not_ready(after: Duration, reason: &str) -> Self {
+    pub(super) fn not_ready(after: Duration, last: Option<Self>) -> Self {
+        let reason = last.map_or("no answer".into(), |fault| fault.message);
         Self::unavailable(format!("not ready after {after:?}: {reason}"))
     }
 
@@ -73,6 +90,37 @@ impl Fault {
     /// breaker would not help.
     pub(super) fn is_failure_of_the_store(&self) -> bool {
         self.connection_lost || matches!(self.kind, ErrorKind::Unavailable | ErrorKind::Timeout)
+    }
+
+    /// Whether it says that the server is not well. That a slot is elsewhere, or on its way, says
+    /// nothing of the node.
+    pub(super) fn counts_against_the_server(&self) -> bool {
+        self.is_failure_of_the_store() && self.misrouting.is_none()
+    }
+
+    /// Whether the call's slot is on its way to another node: what is left, the node serves.
+    pub(super) fn is_of_a_move(&self) -> bool {
+        self.misrouting == Some(Misrouting::Moving)
+    }
+
+    /// The same fault, as what a call met that found no node for its slot. It may find one later.
+    pub(super) fn in_cluster(self) -> Self {
+        let message = match &self.misrouting {
+            None => return self,
+            Some(Misrouting::Moved(_)) => "the nodes of the cluster send the call from one to another",
+            Some(Misrouting::Moving) => "the slot is being moved to another node of the cluster",
+            Some(Misrouting::Unserved) => "the cluster is down: no node serves the slot (CLUSTERDOWN)",
+        };
+        Self { kind: ErrorKind::Unavailable, message: message.into(), ..self }
+    }
+
+    /// The fault of a hook, which has lost all but its kind, its message and its code.
+    pub(super) fn of_hook(error: &Error, in_cluster: bool) -> Self {
+        let misrouted = matches!(reply_code(error), Some("MOVED" | "ASK" | "TRYAGAIN" | "CLUSTERDOWN"));
+        match in_cluster && misrouted {
+            true => Self::unavailable("the node does not serve the slot, or not now"),
+            false => Self::new(error.kind(), error.to_string()),
+        }
     }
 
     pub(super) fn is_timeout(&self) -> bool {
@@ -142,6 +190,9 @@ impl Fault {
             "ERR" if detail.contains("The user executing the script") || detail.contains("ACL failure in script") => {
                 (ErrorKind::Config, "the Redis user lacks a permission that the cache needs".into())
             }
+            "ERR" if detail.contains("non local key") => {
+                (ErrorKind::Unavailable, "the slot is being moved to another node of the cluster".into())
+            }
             "DENIED" => (ErrorKind::Config, "it is in protected mode (DENIED)".into()),
             "NOPROTO" => (ErrorKind::Config, NO_RESP3.into()),
             "MOVED" | "ASK" | "CROSSSLOT" => {
@@ -156,7 +207,8 @@ impl Fault {
             }
             _ => (ErrorKind::Protocol, format!("Redis answered with an error ({code})").into()),
         };
-        Self { code: Some(code.into()), wants_another_server: code == "READONLY", ..Self::new(kind, message) }
+        let (misrouting, wants_another_server) = (Misrouting::of(code, detail), code == "READONLY");
+        Self { code: Some(code.into()), wants_another_server, misrouting, ..Self::new(kind, message) }
     }
 
     /// The fault of an error while the connection was opened: refused, not found, not trusted.
@@ -168,6 +220,16 @@ impl Fault {
             kind if error.raw_os_error().is_some() => Self::unavailable(format!("cannot connect to {address}: {kind}")),
             // An error of the resolver has no error number.
             _ => Self::unavailable(format!("cannot connect to {address}: the name may be wrong, or the network down")),
+        }
+    }
+
+    /// The same fault, as what a node answered that was asked where the slots are.
+    pub(super) fn of_slots(self, address: &impl fmt::Display) -> Self {
+        match (self.kind, self.code()) {
+            (ErrorKind::Protocol, Some("ERR")) => Self::config(format!(
+                "{address} is no node of a cluster: redis://{address} is the URL of a server by itself"
+            )),
+            _ => self,
         }
     }
 
@@ -205,6 +267,23 @@ impl Fault {
                 "{address} closed the connection during the handshake: a port for TLS does so, and wants rediss://"
             )),
             _ => fault.to("HELLO"),
+        }
+    }
+}
+
+impl Misrouting {
+    fn of(code: &str, detail: &str) -> Option<Self> {
+        match code {
+            // The slot, and the address. Its host may be an address of IPv6, without brackets.
+            "MOVED" => {
+                let (host, port) = detail.split_once(' ')?.1.rsplit_once(':')?;
+                let place = HostPort { host: host.to_owned(), port: port.parse().ok()? };
+                Some(Self::Moved(Arc::new(place)))
+            }
+            "ASK" | "TRYAGAIN" => Some(Self::Moving),
+            "ERR" if detail.contains("non local key") => Some(Self::Moving),
+            "CLUSTERDOWN" => Some(Self::Unserved),
+            _ => None,
         }
     }
 }

@@ -43,10 +43,10 @@ pub(super) async fn handshake(
         check_select(&select, shared.target.database)?;
     }
     let Hello { is_replica, is_in_cluster } = Hello::parse(&hello)?;
-    if is_in_cluster {
+    if is_in_cluster && shared.duty.is_none() {
         return Err(Fault::config(format!(
-            "{} is a node of a Redis Cluster, which takes the keys of its own slots only, and this version of the \
-             library cannot use: give the URL of a server outside of a cluster, or redis-sentinel://",
+            "{0} is a node of a Redis Cluster, which takes the keys of its own slots only: redis-cluster://{0} is \
+             the URL of a cluster, or rediss-cluster://",
             shared.target.address
         )));
     }
@@ -71,7 +71,7 @@ pub(super) async fn handshake(
         connection.leads_to(reign);
     }
     let on_connection = (shared.hooks.on_connection)(connection.clone());
-    on_connection.await.map_err(|error| Fault::new(error.kind(), error.to_string()))?;
+    on_connection.await.map_err(|error| Fault::of_hook(&error, shared.duty.is_some()))?;
     shared.note_missing(missing);
     shared.note_eviction(told.evicts_any_key);
     let primary = shared.adopt_primary(connection, reign.as_deref(), asked_at).await?;

@@ -13,7 +13,7 @@ use super::fault::Fault;
 use super::primary::Hello;
 use super::shared::Shared;
 use super::stripe::Stripe;
-use super::stripes::{Runtimes, StripeKey, Stripes};
+use super::stripes::{Runtimes, StripeKey};
 use crate::clock;
 use crate::config::{RECONNECT_DELAY_MAX, RECONNECT_DELAY_MIN};
 use crate::error::ErrorKind;
@@ -108,22 +108,21 @@ impl NodePool {
 
     /// See [`Pool::ready`](super::Pool::ready).
     pub(super) async fn ready(&self, timeout: Duration) -> Result<(), Fault> {
-        let stripes = self.runtimes.here(&self.shared)?;
-        for stripe in &stripes.each {
-            stripe.start_if_idle()?;
-        }
+        // First: a runtime without timers is told as such.
+        self.runtimes.here(&self.shared)?;
         let mut failed = None;
-        match tokio::time::timeout(timeout, self.answered(&stripes, &mut failed)).await {
+        match tokio::time::timeout(timeout, self.answered(&mut failed)).await {
             Ok(outcome) => outcome,
-            Err(_) => {
-                let reason = failed.map_or("no answer".into(), |fault: Fault| fault.message);
-                Err(Fault::not_ready(timeout, &reason))
-            }
+            Err(_) => Err(Fault::not_ready(timeout, failed)),
         }
     }
 
     /// Tries until the server answers. The reason of the last failure is left in `failed`.
-    async fn answered(&self, stripes: &Stripes, failed: &mut Option<Fault>) -> Result<(), Fault> {
+    pub(super) async fn answered(&self, failed: &mut Option<Fault>) -> Result<(), Fault> {
+        let stripes = self.runtimes.here(&self.shared)?;
+        for stripe in &stripes.each {
+            stripe.start_if_idle()?;
+        }
         let question = Hello::question();
         let mut backoff = Backoff::new(RECONNECT_DELAY_MIN, RECONNECT_DELAY_MAX);
         loop {
@@ -145,12 +144,25 @@ impl NodePool {
             match stripe.call(&question, None, now, now + self.shared.operation_deadline).await {
                 Ok(reply) if Hello::parse(&reply)?.is_replica => *failed = Some(Fault::replica()),
                 Err(fault) if fault.is_failure_of_the_store() => *failed = Some(fault),
-                _ => {
-                    self.shared.breaker.answered();
-                    return Ok(());
-                }
+                _ => match self.served(stripe).await {
+                    Err(fault) => *failed = Some(fault.in_cluster()),
+                    Ok(()) => {
+                        self.shared.breaker.answered();
+                        return Ok(());
+                    }
+                },
             }
             sleep(backoff.next_delay()).await;
+        }
+    }
+
+    /// Whether a node of a cluster serves its slot.
+    async fn served(&self, stripe: &Arc<Stripe>) -> Result<(), Fault> {
+        let Some(probe) = self.shared.probe() else { return Ok(()) };
+        let now = clock::now();
+        match stripe.call(&probe, None, now, now + self.shared.operation_deadline).await {
+            Err(fault) if !fault.is_of_a_move() => Err(fault),
+            _ => Ok(()),
         }
     }
 
@@ -189,7 +201,7 @@ impl NodePool {
             // The call had little time left, so the server had little time to answer. That says
             // nothing about the server.
             Err(fault) if fault.is_timeout() && until < started + self.shared.operation_deadline / 2 => drop(permit),
-            Err(fault) if fault.is_failure_of_the_store() => permit.failed(clock::now()),
+            Err(fault) if fault.counts_against_the_server() => permit.failed(clock::now()),
             _ => permit.succeeded(),
         }
     }

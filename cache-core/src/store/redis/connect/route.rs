@@ -9,6 +9,7 @@ use super::access::Access;
 use super::credentials::Credentials;
 use super::dial::{Dialer, Transport, unix};
 use super::fault::Fault;
+use super::host_port::HostPort;
 use super::sentinel::Sentinels;
 use super::url::{Address, ServerUrl};
 
@@ -32,13 +33,24 @@ impl Route {
     }
 }
 
+/// Opens a byte stream to a node of a cluster.
+pub(super) type DialNode = Arc<dyn Fn(HostPort) -> Dialing + Send + Sync>;
+
+/// How the streams of a URL are opened.
+pub(super) enum Dials {
+    /// To one server, wherever that is.
+    Server(Dial),
+    /// To the nodes of a cluster, of which these are told.
+    Nodes { seeds: Vec<HostPort>, dial: DialNode },
+}
+
 /// Opens connections to what the URL says. `patience`: how long opening one may take.
 ///
 /// # Errors
 /// `Config`: TLS that cannot be as it is asked for.
-pub(super) fn to(target: &ServerUrl, access: &Access, patience: Duration) -> Result<Dial, Fault> {
+pub(super) fn to(target: &ServerUrl, access: &Access, patience: Duration) -> Result<Dials, Fault> {
     let dialer = Dialer::new(target, access)?;
-    Ok(match target.address.clone() {
+    Ok(Dials::Server(match target.address.clone() {
         Address::Tcp { place, .. } => Box::new(move || {
             let (dialer, place) = (dialer.clone(), place.clone());
             Box::pin(async move { Ok(Route::fixed(dialer.open(&place).await?)) })
@@ -60,5 +72,12 @@ pub(super) fn to(target: &ServerUrl, access: &Access, patience: Duration) -> Res
                 })
             })
         }
-    })
+        Address::Cluster { seeds, .. } => {
+            let dial = Arc::new(move |place: HostPort| -> Dialing {
+                let dialer = dialer.clone();
+                Box::pin(async move { Ok(Route::fixed(dialer.open(&place).await?)) })
+            });
+            return Ok(Dials::Nodes { seeds, dial });
+        }
+    }))
 }

@@ -12,7 +12,7 @@ use super::credentials::{Credentials, hello};
 use super::dial::Dialer;
 use super::dialogue::Dialogue;
 use super::fault::Fault;
-use super::url::HostPort;
+use super::host_port::HostPort;
 use crate::config::{RECONNECT_DELAY_MAX, RECONNECT_DELAY_MIN, SENTINEL_ASK_INTERVAL};
 use crate::error::ErrorKind;
 use crate::store::redis::resp::{Command, Frame, Reply};

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::breaker::Breaker;
-use super::connection::Connection;
+use super::connection::{Connection, Invocation};
 use super::credentials::Logins;
 use super::fault::Fault;
 use super::primary::Primary;
@@ -17,7 +17,17 @@ use super::route::Dial;
 use super::url::ServerUrl;
 use super::{Hooks, Inheritance};
 use crate::config::Config;
+use crate::store::redis::resp::Command;
 use crate::store::redis::scripts::Script;
+
+/// What a node of a cluster is there for.
+pub(super) struct NodeDuty {
+    /// A key that never exists, in a slot that the node is to serve.
+    pub(super) probe: String,
+    /// Is told when a connection to the node is lost, or cannot be made: another node may have
+    /// taken its place.
+    pub(super) on_trouble: Box<dyn Fn() + Send + Sync>,
+}
 
 /// What all connections of a pool share.
 pub(super) struct Shared {
@@ -28,7 +38,9 @@ pub(super) struct Shared {
     pub(super) operation_deadline: Duration,
     pub(super) connect_timeout: Duration,
     pub(super) breaker: Breaker,
-    pub(super) hooks: Hooks,
+    pub(super) hooks: Arc<Hooks>,
+    /// Of a node of a cluster.
+    pub(super) duty: Option<NodeDuty>,
     /// The primary that this process talked to last. Earlier primaries are not remembered: a
     /// primary that comes back after another one took over may have missed what the other one was
     /// told.
@@ -49,7 +61,7 @@ impl Shared {
         logins: Logins,
         config: &Config,
         scripts: &'static [&'static Script],
-        hooks: Hooks,
+        hooks: Arc<Hooks>,
     ) -> Self {
         Self {
             target,
@@ -60,6 +72,7 @@ impl Shared {
             connect_timeout: config.connect_timeout,
             breaker: Breaker::new(config.breaker_failures),
             hooks,
+            duty: None,
             primary: watch::Sender::new(None),
             met_unidentified: AtomicBool::new(false),
             missing: Mutex::default(),
@@ -67,6 +80,10 @@ impl Shared {
             evicts_any_key: AtomicBool::new(false),
             connections_remade: AtomicU64::new(0),
         }
+    }
+
+    pub(super) fn of_node(self, duty: NodeDuty) -> Self {
+        Self { duty: Some(duty), ..self }
     }
 
     /// Makes the server the known primary. If another one was, the hook meets it first. At
@@ -120,9 +137,25 @@ impl Shared {
 
     async fn meet(&self, connection: &Connection) -> Result<Inheritance, Fault> {
         tracing::info!(address = %self.target.address, "another Redis primary took over");
-        (self.hooks.on_new_primary)(connection.clone())
-            .await
-            .map_err(|error| Fault::new(error.kind(), format!("the new primary was not prepared: {error}")))
+        (self.hooks.on_new_primary)(connection.clone()).await.map_err(|error| {
+            match Fault::of_hook(&error, self.duty.is_some()) {
+                fault if self.duty.is_some() => fault,
+                fault => Fault::new(fault.kind, format!("the new primary was not prepared: {}", fault.message)),
+            }
+        })
+    }
+
+    /// A question that a node of a cluster answers only if it serves its slot.
+    pub(super) fn probe(&self) -> Option<Invocation<'static>> {
+        let NodeDuty { probe, .. } = self.duty.as_ref()?;
+        Some(Invocation::command(Command::new("EXISTS").arg(probe)))
+    }
+
+    /// Notes that a connection was lost, or could not be made.
+    pub(super) fn note_trouble(&self) {
+        if let Some(duty) = &self.duty {
+            (duty.on_trouble)();
+        }
     }
 
     pub(super) fn note_eviction(&self, evicts_any_key: bool) {

@@ -69,6 +69,7 @@ async fn supervise(stripe: Arc<Stripe>, tenure: Tenure) {
                 shared.breaker.probe_soon(clock::now());
                 let stood_since = clock::now();
                 let fault = watch_over(&mut opening, &stripe).await;
+                shared.note_trouble();
                 // With it ends what vouched for copies.
                 drop(opening);
                 // A connection that ends soon after each attempt is not worth an attempt at once.
@@ -84,6 +85,7 @@ async fn supervise(stripe: Arc<Stripe>, tenure: Tenure) {
                 fault
             }
         };
+        shared.note_trouble();
         if down_for.as_ref() != Some(&fault.message) {
             shared.note_down(&fault, stripe.index);
             down_for = Some(fault.message.clone());
@@ -249,13 +251,25 @@ async fn vouching(connection: &Connection, primary: &Primary, stripe: &Stripe) -
     loop {
         // Whatever is doubted from here on waits for the next question.
         let asked_at = clock::now();
-        match timeout(patience, primary.ask(connection, None)).await {
-            Ok(Ok(())) => voucher.answered(asked_at),
-            Ok(Err(fault)) if fault.wants_another_server || fault.connection_lost => return fault,
-            Ok(Err(_)) => {}
+        let asked = async { tokio::join!(primary.ask(connection, None), serving(connection, &stripe.shared)) };
+        match timeout(patience, asked).await {
+            // What is in a slot that another node serves changes there, and this one tells nothing.
+            Ok((_, Err(fault))) if fault.misrouting.is_some() => return fault,
+            Ok((Ok(()), Ok(()))) => voucher.answered(asked_at),
+            Ok((Err(fault), _)) if fault.wants_another_server || fault.connection_lost => return fault,
+            Ok(_) => {}
             Err(_) => return Fault::unavailable("Redis does not answer"),
         }
         let _ = timeout_at(asked_at + NEAR_ASK_INTERVAL, stripe.doubts.notified()).await;
+    }
+}
+
+/// Asks a node of a cluster whether it serves its slot, or what is left of it.
+async fn serving(connection: &Connection, shared: &Shared) -> Result<(), Fault> {
+    let Some(probe) = shared.probe() else { return Ok(()) };
+    match connection.send(&probe, None).await {
+        Err(fault) if !fault.is_of_a_move() => Err(fault),
+        _ => Ok(()),
     }
 }
 

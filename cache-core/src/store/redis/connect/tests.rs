@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use super::*;
 
 mod calls;
+mod cluster;
 mod copies;
 mod credentials;
 mod fake;
@@ -18,7 +19,6 @@ mod supervision;
 #[cfg(feature = "tls")]
 mod tls;
 
-use crate::error::ErrorKind;
 use crate::store::far;
 use crate::store::redis::scripts;
 use fake::{Answer, Fake};
@@ -45,7 +45,11 @@ fn pool_with(fake: &Arc<Fake>, config: &Config, on_new_primary: MeetingHook) -> 
 fn hooked(fake: &Arc<Fake>, config: &Config, hooks: Hooks) -> Pool {
     let target = ServerUrl::parse("redis://zoe:s3cr3t@fake.test/1").unwrap();
     let logins = Logins::of(&target, None).unwrap();
-    Pool::with_dial(target, fake.dial(), logins, config, scripts::ALL, hooks)
+    Pool::of_server(target, fake.dial(), &making(logins, config, hooks))
+}
+
+fn making(logins: Logins, config: &Config, hooks: Hooks) -> Making {
+    Making { logins, config: config.clone(), scripts: scripts::ALL, hooks: Arc::new(hooks) }
 }
 
 fn pool(fake: &Arc<Fake>) -> Pool {

@@ -7,11 +7,12 @@ use std::path::PathBuf;
 use percent_encoding::percent_decode_str;
 
 use super::fault::Fault;
+use super::host_port::HostPort;
 #[cfg(feature = "tls")]
 use super::tls::Tls;
 #[cfg(feature = "tls")]
 use crate::config::CERTIFICATE_FILE_BYTES_MAX;
-use crate::config::SENTINELS_MAX;
+use crate::config::{CLUSTER_SEEDS_MAX, PARTITIONS_MAX, SENTINELS_MAX};
 use crate::store::Scheme;
 
 /// Where a server listens. `Display` is safe to log: no user, no password.
@@ -28,13 +29,11 @@ pub(super) enum Address {
         primary: String,
         tls: bool,
     },
-}
-
-/// A port of a host.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct HostPort {
-    pub(super) host: String,
-    pub(super) port: u16,
+    /// The nodes of a cluster, found through these.
+    Cluster {
+        seeds: Vec<HostPort>,
+        tls: bool,
+    },
 }
 
 /// Where to connect, as whom, and to which database.
@@ -69,7 +68,8 @@ const DATABASE_DIGITS_MAX: usize = 9;
 impl ServerUrl {
     /// Reads `redis://[[user]:password@]host[:port][/database]`, or
     /// `redis+unix:///path[?db=…&user=…&pass=…]`, or
-    /// `redis-sentinel://[[user]:password@]host[:port][,…]/primary[/database]`, with any [`Scheme`]
+    /// `redis-sentinel://[[user]:password@]host[:port][,…]/primary[/database]`, or
+    /// `redis-cluster://[[user]:password@]host[:port][,…][/?partitions=…]`, with any [`Scheme`]
     /// of that kind. The sentinels have `?sentinel_user=…&sentinel_pass=…`.
     /// `?protocol=resp3` is accepted: RESP3 is spoken anyway. With TLS `?ca=…&cert=…&key=…` names
     /// files.
@@ -128,10 +128,16 @@ impl ServerUrl {
                 )
             })?;
             (Address::Sentinel { sentinels: sentinels(places)?, primary, tls }, path)
+        } else if scheme.is_cluster() {
+            (Address::Cluster { seeds: seeds(places)?, tls }, path)
         } else {
             (Address::Tcp { place: place(places, DEFAULT_PORT)?, tls }, path)
         };
         let database = if path.is_empty() { 0 } else { database(path)? };
+        if scheme.is_cluster() && database != 0 {
+            return Err(Fault::config("a cluster has database 0 alone: leave the number out of the URL"));
+        }
+        query.partitions.take().map_or(Ok(()), |text| check_partitions(&text))?;
         let sentinel_login = (query.sentinel_user.take(), query.sentinel_password.take());
         Ok(Self { address, user, password, database, sentinel_login, files: query.files()? })
     }
@@ -148,6 +154,7 @@ struct Query {
     key: Option<PathBuf>,
     sentinel_user: Option<String>,
     sentinel_password: Option<String>,
+    partitions: Option<String>,
 }
 
 impl Query {
@@ -167,6 +174,10 @@ impl Query {
                 ("key", _) if tls => query.key = Some(decoded(value)?.into()),
                 ("sentinel_user", _) if scheme.is_sentinel() => query.sentinel_user = present(decoded(value)?),
                 ("sentinel_pass", _) if scheme.is_sentinel() => query.sentinel_password = present(decoded(value)?),
+                ("partitions", _) if scheme.is_cluster() => query.partitions = Some(value.to_owned()),
+                ("partitions", _) => {
+                    return Err(Fault::config("`partitions` is for a cluster alone: redis-cluster://"));
+                }
                 ("ca" | "cert" | "key", _) => {
                     return Err(Fault::config("files of certificates in a Redis URL need TLS: rediss://"));
                 }
@@ -176,8 +187,8 @@ impl Query {
                 }
                 _ => {
                     return Err(Fault::config(
-                        "unknown parameter in the Redis URL: `protocol` is known, with TLS `ca`, `cert` and `key`, and \
-                         with sentinels `sentinel_user` and `sentinel_pass`",
+                        "unknown parameter in the Redis URL: `protocol` is known, with TLS `ca`, `cert` and `key`, \
+                         with sentinels `sentinel_user` and `sentinel_pass`, and with a cluster `partitions`",
                     ));
                 }
             }
@@ -196,15 +207,41 @@ impl Query {
 }
 
 fn sentinels(places: &str) -> Result<Vec<HostPort>, Fault> {
-    let sentinels: Vec<_> =
-        places.split(',').map(|text| place(text, DEFAULT_SENTINEL_PORT)).collect::<Result<_, _>>()?;
+    let sentinels = each_place(places, DEFAULT_SENTINEL_PORT)?;
     match sentinels.len() > SENTINELS_MAX {
         true => Err(Fault::config(format!("a Redis URL names {SENTINELS_MAX} sentinels at most"))),
         false => Ok(sentinels),
     }
 }
 
-fn place(text: &str, default_port: u16) -> Result<HostPort, Fault> {
+fn seeds(places: &str) -> Result<Vec<HostPort>, Fault> {
+    let seeds = each_place(places, DEFAULT_PORT)?;
+    match seeds.len() > CLUSTER_SEEDS_MAX {
+        true => Err(Fault::config(format!(
+            "a Redis URL names {CLUSTER_SEEDS_MAX} nodes of a cluster at most: they tell of the others"
+        ))),
+        false => Ok(seeds),
+    }
+}
+
+fn each_place(places: &str, default_port: u16) -> Result<Vec<HostPort>, Fault> {
+    places.split(',').map(|text| place(text, default_port)).collect()
+}
+
+fn check_partitions(text: &str) -> Result<(), Fault> {
+    match text.parse::<u16>() {
+        Ok(1) => Ok(()),
+        Ok(partitions) if partitions.is_power_of_two() && partitions <= PARTITIONS_MAX => Err(Fault::config(
+            "this version of the library has one partition on a cluster: leave `partitions` out of the URL",
+        )),
+        _ => Err(Fault::config(format!(
+            "`partitions` in the URL of a cluster is a power of two, from 1 to {PARTITIONS_MAX}"
+        ))),
+    }
+}
+
+/// A host, and a port if it is not the usual one.
+pub(super) fn place(text: &str, default_port: u16) -> Result<HostPort, Fault> {
     let (host, port) = match text.strip_prefix('[') {
         // An IPv6 address: its colons are not the one before the port.
         Some(rest) => {
@@ -307,7 +344,7 @@ fn read(path: &std::path::Path) -> Result<Vec<u8>, Fault> {
 
 impl Address {
     pub(super) fn is_tls(&self) -> bool {
-        matches!(self, Self::Tcp { tls: true, .. } | Self::Sentinel { tls: true, .. })
+        matches!(self, Self::Tcp { tls: true, .. } | Self::Sentinel { tls: true, .. } | Self::Cluster { tls: true, .. })
     }
 }
 
@@ -317,14 +354,11 @@ impl fmt::Display for Address {
             Self::Tcp { place, .. } => place.fmt(f),
             Self::Unix(path) => write!(f, "{}", path.display()),
             Self::Sentinel { primary, .. } => write!(f, "the primary {primary:?} of the sentinels"),
+            Self::Cluster { seeds, .. } => {
+                let seeds: Vec<String> = seeds.iter().map(HostPort::to_string).collect();
+                write!(f, "the cluster of {}", seeds.join(", "))
+            }
         }
-    }
-}
-
-impl fmt::Display for HostPort {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { host, port } = self;
-        if host.contains(':') { write!(f, "[{host}]:{port}") } else { write!(f, "{host}:{port}") }
     }
 }
 

@@ -38,11 +38,11 @@ async fn a_preview_writes_nothing(rig: Rig) {
     rig.fill("a", &["tT"]).await;
     let mut raw = rig.raw().await;
     for words in [&["pending"][..], &["given", "ka", "tT"], &["members", "0", "tT"]] {
-        preview_read_only(rig.namespace(), words, &mut raw).await;
+        preview_read_only(&rig.root(), words, &mut raw).await;
     }
     for (walked, glob) in [("values", "*"), ("indexes", "~index:*")] {
-        let glob = format!("{}:{glob}", rig.namespace());
-        preview_read_only(rig.namespace(), &[walked, &glob, "0", "9"], &mut raw).await;
+        let glob = format!("{}{glob}", rig.root());
+        preview_read_only(&rig.root(), &[walked, &glob, "0", "9"], &mut raw).await;
     }
 }
 
@@ -52,10 +52,10 @@ async fn an_explanation_writes_nothing(rig: Rig) {
     rig.close(&["kb"], ClosingId(1), Duration::from_millis(1)).await;
     for key in ["a", "b"] {
         rig.reading(key).await;
-        explain_read_only(rig.namespace(), key, &mut rig.raw().await).await;
+        explain_read_only(&rig.root(), key, &mut rig.raw().await).await;
     }
     rig.raw_command(&["DEL", "~clock"]).await;
-    explain_read_only(rig.namespace(), "a", &mut rig.raw().await).await;
+    explain_read_only(&rig.root(), "a", &mut rig.raw().await).await;
     assert_eq!(rig.raw_command(&["EXISTS", "~clock"]).await, ::redis::Value::Int(0));
 }
 
@@ -70,7 +70,7 @@ async fn the_facts_of_what_another_program_has_put_there(rig: Rig) {
     for key in ["text", "list"] {
         let facts = rig.store.facts(key, far()).await.unwrap();
         assert!(facts.head.is_some(), "something is there: {key}");
-        assert_eq!(facts.physical_key, Some(format!("{}:{key}", rig.namespace())));
+        assert_eq!(facts.physical_key, Some(format!("{}{key}", rig.root())));
         assert_eq!((facts.names.len(), facts.dependents, facts.lease, facts.learned), (1, 0, None, None));
     }
 }

@@ -152,7 +152,8 @@ async fn a_few_large_values_are_asked_for_at_once_and_the_others_wait_for_their_
     tokio::time::sleep(DEADLINE / 2).await;
     // The server has read what was sent, and answers none of it.
     assert_eq!(fake.seen("GET shop:page").len(), 2);
-    let sent = || store.pool.node.runtimes.here(&store.pool.node.shared).unwrap().large_turns_taken();
+    let Reach::Server(node) = &store.pool.reach else { unreachable!("it is a server by itself") };
+    let sent = || node.runtimes.here(&node.shared).unwrap().large_turns_taken();
     assert_eq!(sent(), LARGE_CALLS_MAX);
     for _ in &calls {
         allowed.notify_one();

@@ -54,7 +54,7 @@ fn pool_of(fake: &Arc<Fake>, issuer: &Arc<Issuer>) -> Pool {
         on_loss: Box::new(|_| ()),
         on_change: Box::new(|_| ()),
     };
-    Pool::with_dial(target, fake.dial(), logins, &config(1), scripts::ALL, hooks)
+    Pool::of_server(target, fake.dial(), &making(logins, &config(1), hooks))
 }
 
 fn logins(fake: &Fake) -> Vec<(usize, String)> {

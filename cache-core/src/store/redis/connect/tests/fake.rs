@@ -18,6 +18,8 @@ pub(super) enum Answer {
     Echo,
     /// The first argument, once the notification comes; later commands wait behind it.
     EchoAfter(Arc<Notify>),
+    /// These bytes, once the notification comes.
+    ReplyAfter(Arc<Notify>, Vec<u8>),
     /// These bytes, then the end of the connection.
     Cut(Vec<u8>),
     /// Nothing, now and later: a half-open connection.
@@ -166,6 +168,10 @@ impl Fake {
                 Answer::EchoAfter(allowed) => {
                     allowed.notified().await;
                     echo()
+                }
+                Answer::ReplyAfter(allowed, bytes) => {
+                    allowed.notified().await;
+                    bytes
                 }
                 Answer::Cut(bytes) => {
                     let _ = stream.write_all(&bytes).await;

@@ -14,7 +14,7 @@ async fn told(watch: &Watch) -> Option<Change> {
 }
 
 async fn watching(pool: &Pool) -> Watch {
-    let watch = pool.register(StripeKey::new("k"), "value", "lease").unwrap();
+    let watch = pool.register(StripeKey::new("k"), "value", "lease", in_time()).await.unwrap();
     pool.track(StripeKey::new("k"), exists(), in_time()).await.unwrap();
     watch
 }

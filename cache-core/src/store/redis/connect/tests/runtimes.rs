@@ -145,7 +145,7 @@ fn a_runtime_that_cannot_keep_a_connection_is_told_so_and_makes_no_attempt() {
                 assert_eq!(error.kind(), ErrorKind::Config);
                 assert!(error.to_string().contains(expected), "{error}");
             }
-            assert!(pool.register(StripeKey::new("k"), "value", "lease").is_none());
+            assert!(pool.register(StripeKey::new("k"), "value", "lease", in_time()).await.is_none());
             assert!(!pool.is_connected());
         });
         assert_eq!((fake.dials(), pool.breaker_is_open()), (0, false));

@@ -93,7 +93,7 @@ async fn calls_without_answers_get_the_connection_replaced() {
 async fn a_connection_that_is_given_up_is_closed_and_wakes_everyone() {
     let fake = Fake::new();
     let pool = pool(&fake);
-    let watch = pool.register(StripeKey::new("k"), "value", "lease").unwrap();
+    let watch = pool.register(StripeKey::new("k"), "value", "lease", in_time()).await.unwrap();
     pool.track(StripeKey::new("k"), Command::new("EXISTS"), in_time()).await.unwrap();
     fake.go_silent();
     for _ in 0..UNANSWERED_CALLS_MAX {

@@ -25,7 +25,7 @@ async fn refusal(answer: &'static [u8], connect_timeout: Duration) -> Error {
         on_loss: Box::new(|_| ()),
         on_change: Box::new(|_| ()),
     };
-    let pool = Pool::new(&url, &Access::default(), &config, scripts::ALL, hooks).unwrap();
+    let pool = Pool::new(&url, &Access::default(), &config, scripts::ALL, hooks, &[]).unwrap();
     pool.ready(connect_timeout * 2).await.unwrap_err()
 }
 

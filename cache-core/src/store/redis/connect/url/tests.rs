@@ -145,3 +145,40 @@ fn sentinels_and_the_primary_that_they_know() {
     assert_eq!(target.sentinel_login, (Some("bob".to_owned()), Some("p@w".to_owned())));
     assert_eq!(target.address.to_string(), "the primary \"main\" of the sentinels");
 }
+
+#[test]
+fn the_nodes_of_a_cluster() {
+    let of = |seeds: &[(&str, u16)]| Address::Cluster {
+        seeds: seeds.iter().map(|(host, port)| place_of(host, *port)).collect(),
+        tls: false,
+    };
+    for (url, address) in [
+        ("redis-cluster://n1", of(&[("n1", 6379)])),
+        ("redis-cluster://n1:1,n2,[::1]:3/", of(&[("n1", 1), ("n2", 6379), ("::1", 3)])),
+        ("valkey-cluster://n1/0?partitions=1", of(&[("n1", 6379)])),
+        ("redis-cluster://n1/?partitions=1&protocol=resp3", of(&[("n1", 6379)])),
+    ] {
+        let target = parse(url);
+        assert_eq!((target.address, target.database), (address, 0), "{url}");
+    }
+    let target = parse("redis-cluster://ann:p%40w@n1,n2");
+    assert_eq!((target.user.as_deref(), target.password.as_deref()), (Some("ann"), Some("p@w")));
+    assert_eq!(target.address.to_string(), "the cluster of n1:6379, n2:6379");
+    let many: Vec<String> = (0..=CLUSTER_SEEDS_MAX).map(|number| format!("n{number}")).collect();
+    for (url, expected) in [
+        ("redis-cluster://n1/1", "database 0"),
+        ("redis-cluster://n1/?partitions=64", "one partition"),
+        ("redis-cluster://n1/?partitions=3", "power of two"),
+        ("redis-cluster://n1/?partitions=0", "power of two"),
+        ("redis-cluster://n1/?partitions=2048", "power of two"),
+        ("redis-cluster://n1/?partitions=x", "power of two"),
+        ("redis://n1/?partitions=1", "redis-cluster://"),
+        ("redis-cluster://n1/?db=1", "path"),
+        ("redis-cluster://n1,", "malformed"),
+        (&format!("redis-cluster://{}", many.join(",")), "32 nodes"),
+    ] {
+        let fault = ServerUrl::parse(url).unwrap_err();
+        assert_eq!(fault.kind, ErrorKind::Config, "{url}");
+        assert!(fault.message.contains(expected), "{url}: {}", fault.message);
+    }
+}
