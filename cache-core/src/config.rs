@@ -297,13 +297,11 @@ pub(crate) const HOLD_MAX: Duration = Duration::from_secs(3_600);
 /// Most fences of a store. Beyond that the oldest fences are dropped into the floor. The scripts
 /// have the number too (`time.lua`).
 pub(crate) const FENCES_MAX: usize = 100_000;
-/// Names that one look at what was invalidated tells. Of more it says everything: what is kept
-/// outside is then thrown away whole, which is cheaper than so many names one by one.
+/// Names that one look at what was invalidated tells. Of more it says everything.
 pub(crate) const TRAIL_NAMES_MAX: usize = 2_000;
 /// Partitions of a cluster, a power of two. So each has 16 slots at least, and no two are in one.
 pub(crate) const PARTITIONS_MAX: u16 = 1_024;
-/// The embedded store's fences may take one part in so many of its size: what is invalidated must
-/// not push out what is read.
+/// The embedded store's fences may take one part in so many of its size.
 pub(crate) const MEMORY_FENCES_SHARE: usize = 4;
 /// The names that operations have closed may take one part in so many of the embedded store's size.
 pub(crate) const MEMORY_CLOSINGS_SHARE: usize = 8;

@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-/// Partitions of a cluster, a power of two. So each has 16 slots at least, and no two are in one.
-pub(crate) const PARTITIONS_MAX: u16 = 1_024;
 /// Nodes that a URL of a cluster may name. Two or three are enough to find the others.
 pub(crate) const CLUSTER_SEEDS_MAX: usize = 32;
 /// Nodes of a cluster that are remembered, and their addresses that may be mapped to others. A

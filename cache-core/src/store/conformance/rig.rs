@@ -435,10 +435,15 @@ impl Rig {
         crate::store::redis::RedisStore::open(url, &Default::default(), &config).unwrap()
     }
 
+    #[cfg(feature = "redis")]
+    pub(in crate::store) fn namespace(&self) -> &str {
+        &self.config.namespace
+    }
+
     /// What every key of the store begins with.
     #[cfg(feature = "redis")]
     pub(in crate::store) fn root(&self) -> String {
-        let Backend::Redis { url } = &self.backend else { unreachable!("asked of a Redis alone") };
+        let Backend::Redis { url, .. } = &self.backend else { unreachable!("asked of a Redis alone") };
         crate::store::redis::root_of(url, &self.config.namespace)
     }
 

@@ -63,7 +63,8 @@ impl RedisPartitions {
                 None => drop(told.lost()),
             }),
         };
-        let pool = Arc::new(Pool::new(url, access, config, scripts::ALL, hooks)?);
+        let probes: Vec<String> = layouts.iter().map(Layout::declared).collect();
+        let pool = Arc::new(Pool::new(url, access, config, scripts::ALL, hooks, &probes)?);
         let store = |layout| RedisStore {
             keepers: keepers.clone(),
             ..RedisStore::on(pool.clone(), layout, config.fence_retention)
