@@ -186,10 +186,9 @@ pub(super) struct SweptPage {
 
 pub(super) fn page(reply: &Reply) -> Result<SweptPage, Error> {
     let [place, ..] = array(reply)? else { return Err(unexpected()) };
-    let [cursor, incarnation] = array(place)? else { return Err(unexpected()) };
-    let cursor: u64 = text(Some(cursor))?.parse().map_err(|_| unexpected())?;
-    let incarnation = text(Some(incarnation))?.into();
-    Ok(SweptPage { next: (cursor != 0).then_some(cursor), incarnation, visited: visited(reply)? })
+    let (cursor, incarnation) = text(Some(place))?.split_once(' ').ok_or_else(unexpected)?;
+    let cursor: u64 = cursor.parse().map_err(|_| unexpected())?;
+    Ok(SweptPage { next: (cursor != 0).then_some(cursor), incarnation: incarnation.into(), visited: visited(reply)? })
 }
 
 /// Words and numbers, as texts.

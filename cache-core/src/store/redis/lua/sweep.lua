@@ -3,7 +3,7 @@
 -- KEYS  1 clock
 -- ARGV  1 root  2 mark  3 retention_ms  4 scope: 'values' or 'indexes'  5 physical glob  6 cursor
 --       7 keys per page
--- Reply { { next cursor ('0': the end), incarnation }, removed, left, seq, lost, replaced }: see
+-- Reply { '<next cursor, 0: the end> <incarnation>', removed, left, seq, lost, replaced }: see
 --         cascade.lua and guard.lua
 --       removed: { entries, prefix, how many of them had it, prefix, … }
 -- Cost  O(keys per page + visits); SCAN, never KEYS. Atomic: one page.
@@ -41,4 +41,4 @@ end
 take(names, 1, '', ARGV[4] == 'indexes', {})
 local removed, left = finish()
 tidy_fences(clock_was, tonumber(ARGV[3]))
-return with_encounter({ { page[1], incarnation_here() }, removed, left, seq, lost, replaced }, names, 1)
+return with_encounter({ page[1] .. ' ' .. incarnation_here(), removed, left, seq, lost, replaced }, names, 1)
