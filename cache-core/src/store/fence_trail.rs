@@ -48,7 +48,7 @@ impl TrailPage {
 
 /// What was fenced since a position.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Trail {
+pub(crate) struct FenceTrail {
     /// Where the next look goes on.
     pub(crate) position: TrailPosition,
     /// At most `TRAIL_NAMES_MAX`, each once.
@@ -57,7 +57,7 @@ pub(crate) struct Trail {
     pub(crate) is_whole: bool,
 }
 
-impl Trail {
+impl FenceTrail {
     /// Of the pages of all partitions, in their order.
     pub(super) fn of(pages: Vec<TrailPage>, since: Option<&TrailPosition>) -> Self {
         let are_whole =

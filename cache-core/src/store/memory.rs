@@ -15,9 +15,10 @@ use self::site::Site;
 use self::state::State;
 use super::watches::{Change, Watch, Watches};
 use super::{
-    Catalogue, CataloguePage, ClockReading, ClosingId, CopyKeeper, CopyKeepers, Fill, FillReply, HomeReading,
-    IfPresent, Intent, KeyFacts, KnownClocks, LeaseReply, LeaseRequest, Look, Operation, Partitions, Recall, Remains,
-    Removal, Sight, Store, StoreFuture, SweepReply, SweepScope, Token, Trail, TrailPosition, Voucher, WriteReply,
+    Catalogue, CataloguePage, ClockReading, ClosingId, CopyKeeper, CopyKeepers, FenceTrail, Fill, FillReply,
+    HomeReading, IfPresent, Intent, KeyFacts, KnownClocks, LeaseReply, LeaseRequest, Look, Operation, Partitions,
+    Recall, Remains, Removal, Sight, Store, StoreFuture, SweepReply, SweepScope, Token, TrailPosition, Voucher,
+    WriteReply,
 };
 use crate::clock::{self, Instant};
 use crate::config::Config;
@@ -362,7 +363,7 @@ impl Store for MemoryStore {
         })
     }
 
-    fn fenced_since<'a>(&'a self, since: Option<&'a TrailPosition>, _: Instant) -> StoreFuture<'a, Trail> {
+    fn fenced_since<'a>(&'a self, since: Option<&'a TrailPosition>, _: Instant) -> StoreFuture<'a, FenceTrail> {
         Box::pin(async move { Ok(self.fences_since(since)) })
     }
 

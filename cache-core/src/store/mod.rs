@@ -30,7 +30,7 @@ pub(crate) use closing::{ClosingId, too_many_closed};
 pub(crate) use copies::{CopyKeeper, CopyKeepers, Remains, Voucher};
 pub(crate) use facts::{KeyFacts, LeaseFacts, NameFacts};
 use fence_trail::TrailPage;
-pub(crate) use fence_trail::{Trail, TrailPosition};
+pub(crate) use fence_trail::{FenceTrail, TrailPosition};
 pub(crate) use known_clocks::KnownClocks;
 pub(crate) use operation::Operation;
 pub(crate) use partition::Partitions;

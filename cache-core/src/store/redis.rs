@@ -14,9 +14,9 @@ use crate::entry::Version;
 use crate::error::Error;
 use crate::observe::StoreLinks;
 use crate::store::{
-    Catalogue, CataloguePage, Change, ClockReading, ClosingId, CopyKeeper, CopyKeepers, Fill, FillReply, IfHeld,
-    IfPresent, KeyFacts, LeaseReply, LeaseRequest, Look, LossListener, Operation, Recall, Removal, Scheme, Sight,
-    Store, StoreFuture, StoreHealth, StoreKey, StoreLoss, SweepReply, SweepScope, Token, Trail, TrailPosition, Voucher,
+    Catalogue, CataloguePage, Change, ClockReading, ClosingId, CopyKeeper, CopyKeepers, FenceTrail, Fill, FillReply,
+    IfHeld, IfPresent, KeyFacts, LeaseReply, LeaseRequest, Look, LossListener, Operation, Recall, Removal, Scheme,
+    Sight, Store, StoreFuture, StoreHealth, StoreKey, StoreLoss, SweepReply, SweepScope, Token, TrailPosition, Voucher,
     Watch, WriteReply,
 };
 
@@ -328,10 +328,10 @@ impl Store for RedisStore {
         Box::pin(self.facts(key, until))
     }
 
-    fn fenced_since<'a>(&'a self, since: Option<&'a TrailPosition>, until: Instant) -> StoreFuture<'a, Trail> {
+    fn fenced_since<'a>(&'a self, since: Option<&'a TrailPosition>, until: Instant) -> StoreFuture<'a, FenceTrail> {
         Box::pin(async move {
             let page = self.fences_since(TrailPosition::seq_in(since, 0), until).await?;
-            Ok(Trail::of(vec![page], since))
+            Ok(FenceTrail::of(vec![page], since))
         })
     }
 

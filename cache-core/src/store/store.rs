@@ -12,7 +12,7 @@ use super::catalogue::{Catalogue, CataloguePage};
 use super::closing::ClosingId;
 use super::copies::{CopyKeeper, Voucher};
 use super::facts::KeyFacts;
-use super::fence_trail::{Trail, TrailPosition};
+use super::fence_trail::{FenceTrail, TrailPosition};
 use super::operation::Operation;
 use super::place::StoreKey;
 use super::preview::{Look, Sight};
@@ -383,7 +383,7 @@ pub(crate) trait Store: Send + Sync + 'static {
 
     /// The names that were fenced after this look at the clocks, and what the clocks show now.
     /// Without a look, what they show. Changes nothing.
-    fn fenced_since<'a>(&'a self, since: Option<&'a TrailPosition>, until: Instant) -> StoreFuture<'a, Trail>;
+    fn fenced_since<'a>(&'a self, since: Option<&'a TrailPosition>, until: Instant) -> StoreFuture<'a, FenceTrail>;
 
     /// Looks at what an invalidation would reach, and changes nothing.
     fn look<'a>(&'a self, look: Look<'a>, until: Instant) -> StoreFuture<'a, Sight>;

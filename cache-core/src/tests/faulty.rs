@@ -15,9 +15,9 @@ use crate::error::{Error, ErrorKind};
 use crate::store::far;
 use crate::store::memory::MemoryStore;
 use crate::store::{
-    Catalogue, CataloguePage, ClockReading, ClosingId, CopyKeeper, Fill, FillReply, IfPresent, Intent, KeyFacts,
-    LeaseReply, LeaseRequest, Look, Operation, Recall, Refusal, Removal, Sight, Store, StoreFuture, StoreHealth,
-    SweepReply, SweepScope, Token, Trail, TrailPosition, Voucher, Watch, Watches, WriteReply,
+    Catalogue, CataloguePage, ClockReading, ClosingId, CopyKeeper, FenceTrail, Fill, FillReply, IfPresent, Intent,
+    KeyFacts, LeaseReply, LeaseRequest, Look, Operation, Recall, Refusal, Removal, Sight, Store, StoreFuture,
+    StoreHealth, SweepReply, SweepScope, Token, TrailPosition, Voucher, Watch, Watches, WriteReply,
 };
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -407,7 +407,7 @@ impl Store for Faulty {
         self.through(Op::Look, until, Box::pin(async move { self.0.store.look(look, until).await }))
     }
 
-    fn fenced_since<'a>(&'a self, since: Option<&'a TrailPosition>, until: Instant) -> StoreFuture<'a, Trail> {
+    fn fenced_since<'a>(&'a self, since: Option<&'a TrailPosition>, until: Instant) -> StoreFuture<'a, FenceTrail> {
         self.through(Op::Look, until, Box::pin(async move { self.0.store.fenced_since(since, until).await }))
     }
 

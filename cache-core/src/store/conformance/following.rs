@@ -3,7 +3,7 @@
 
 use super::*;
 use crate::config::TRAIL_NAMES_MAX;
-use crate::store::{ClosingId, Intent, Trail, TrailPosition};
+use crate::store::{ClosingId, FenceTrail, Intent, TrailPosition};
 use rig::parse;
 
 on_every_store! {
@@ -19,7 +19,7 @@ on_every_store! {
 
 impl Rig {
     /// What was fenced since the position, in order.
-    async fn followed(&self, position: &TrailPosition) -> (Vec<String>, Trail) {
+    async fn followed(&self, position: &TrailPosition) -> (Vec<String>, FenceTrail) {
         let trail = self.store.fenced_since(Some(position), far()).await.unwrap();
         let names = trail.names.iter().map(|name| name.as_str().to_owned()).collect();
         (names, trail)

@@ -9,8 +9,8 @@ use super::moment::Now;
 use crate::clock::millis;
 use crate::name::Name;
 use crate::store::{
-    Chunk, ClockReading, Fill, FillReply, FollowedMark, HomeReading, Intent, Look, MetMark, Operation, Refusal,
-    Removal, Sight, Trail, TrailPosition, VisitReply,
+    Chunk, ClockReading, FenceTrail, Fill, FillReply, FollowedMark, HomeReading, Intent, Look, MetMark, Operation,
+    Refusal, Removal, Sight, TrailPosition, VisitReply,
 };
 
 /// Marks that one fill looks at to see whether they can go.
@@ -123,12 +123,12 @@ impl MemoryStore {
         }
     }
 
-    pub(super) fn fences_since(&self, since: Option<&TrailPosition>) -> Trail {
+    pub(super) fn fences_since(&self, since: Option<&TrailPosition>) -> FenceTrail {
         let page = |number| {
             let seq = TrailPosition::seq_in(since, number);
             self.script(number, |state, _| state.fences.since(seq))
         };
-        Trail::of((0..self.partitions.count()).map(page).collect(), since)
+        FenceTrail::of((0..self.partitions.count()).map(page).collect(), since)
     }
 
     fn look_in(&self, number: u16, look: Look<'_>) -> Sight {

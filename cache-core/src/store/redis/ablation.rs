@@ -1,5 +1,5 @@
 //! The scripts without one of their rules: see [`crate::ablation`]. The names are those of
-//! `store/memory/rules.rs`.
+//! `store/rules.rs`.
 
 #[cfg(cache_ablation)]
 use std::borrow::Cow;

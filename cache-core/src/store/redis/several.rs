@@ -23,10 +23,10 @@ use crate::name::Name;
 use crate::observe::StoreLinks;
 use crate::store::rules::Rules;
 use crate::store::{
-    Catalogue, CataloguePage, Chunk, ClockReading, ClosingId, CopyKeeper, CopyKeepers, Fill, FillReply, HomeReading,
-    IfPresent, Intent, KeyFacts, KnownClocks, LeaseReply, LeaseRequest, Look, Operation, Partitions, Recall, Refusal,
-    Removal, Sight, Store, StoreFuture, StoreHealth, StoreKey, SweepReply, SweepScope, Token, Trail, TrailPosition,
-    VisitReply, Voucher, Watch, WriteReply,
+    Catalogue, CataloguePage, Chunk, ClockReading, ClosingId, CopyKeeper, CopyKeepers, FenceTrail, Fill, FillReply,
+    HomeReading, IfPresent, Intent, KeyFacts, KnownClocks, LeaseReply, LeaseRequest, Look, Operation, Partitions,
+    Recall, Refusal, Removal, Sight, Store, StoreFuture, StoreHealth, StoreKey, SweepReply, SweepScope, Token,
+    TrailPosition, VisitReply, Voucher, Watch, WriteReply,
 };
 
 /// Of a cursor: the place in a partition. The partition's number stands above.
@@ -395,11 +395,11 @@ impl Store for RedisPartitions {
         Store::facts(self.home(key), key, until)
     }
 
-    fn fenced_since<'a>(&'a self, since: Option<&'a TrailPosition>, until: Instant) -> StoreFuture<'a, Trail> {
+    fn fenced_since<'a>(&'a self, since: Option<&'a TrailPosition>, until: Instant) -> StoreFuture<'a, FenceTrail> {
         Box::pin(async move {
             let page = |number| self.at(number).fences_since(TrailPosition::seq_in(since, number), until);
             let pages = all(self.numbers().map(page)).await.into_iter().collect::<Result<_, _>>()?;
-            Ok(Trail::of(pages, since))
+            Ok(FenceTrail::of(pages, since))
         })
     }
 
