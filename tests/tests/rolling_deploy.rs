@@ -80,6 +80,18 @@ mod later {
     }
 }
 
+#[cached(prefix = "name", ttl = "1h", skip(app), cache = app.cache)]
+async fn old_name(app: &App, of: &str) -> Old {
+    app.row().await;
+    Old { name: of.to_owned() }
+}
+
+#[cached(prefix = "name", ttl = "1h", skip(app), cache = app.cache)]
+async fn new_name(app: &App, of: &str) -> New {
+    app.row().await;
+    New { name: of.to_owned(), size: 1 }
+}
+
 #[write_through(old(id), cache = app.cache)]
 async fn write(app: &App, id: u64, name: &str) -> Old {
     let _ = id;
@@ -88,6 +100,22 @@ async fn write(app: &App, id: u64, name: &str) -> Old {
 }
 
 each_store! {
+    async fn no_argument_spells_the_key_of_an_entry_beside(store: TestStore) {
+        let app = App::new(&store).await;
+        old_name(&app, "ann").await;
+        new_name(&app, "ann").await;
+        let mut keys = app.cache.keys("name:*");
+        let mut beside = None;
+        while let Some(page) = keys.next_page().await.unwrap() {
+            beside = beside.or(page.into_iter().find_map(|key| Some(key.strip_prefix("name:ann~")?.to_owned())));
+        }
+        let mallory = format!("ann~{}", beside.expect("the entry of the second version"));
+        assert_eq!(new_name(&app, &mallory).await.name, mallory, "it is served what belongs to ann");
+        assert_eq!(app.data.reads("row"), 3);
+        assert_eq!(new_name(&app, "ann").await.name, "ann", "and ann what belongs to it");
+        assert_eq!(app.data.reads("row"), 3);
+    }
+
     async fn a_batch_of_one_version_is_beside_single_calls_of_another(store: TestStore) {
         let app = App::new(&store).await;
         let ids: Vec<u64> = (0..10).collect();

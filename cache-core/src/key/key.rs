@@ -21,7 +21,7 @@ use crate::name::{IntoTag, Name, TextKey, check_name_text, prefix_of};
 /// # Spelling
 /// The prefix, then `:` and a part per parameter:
 /// - integers, `bool`, `char`, strings and types that serialize as one are readable; in strings
-///   `: % # * ? [ ] \ { }`, whitespace, control characters and a leading `~` are percent-escaped;
+///   `: % # ~ * ? [ ] \ { }`, whitespace and control characters are percent-escaped;
 /// - `None` is `!`, `Some(x)` is `+` and x, `()` is `!()`, a unit variant is `.Name`;
 /// - a string that reads like another scalar (digits, `true`, `false`, or starting with `'`, `+`,
 ///   `.` or `!`) starts with `'`, unless the parameter's own type is a string or `char`;

@@ -3,14 +3,15 @@
 
 use std::fmt::Write as _;
 
-/// Appends `text` with every separator, glob character, brace, whitespace, control character, `#`
-/// and `%` escaped, and a leading `~`, which belongs to bookkeeping. Other characters stay as they
-/// are. Different texts stay different.
+/// Appends `text` with every separator, glob character, brace, whitespace, control character, `#`,
+/// `%` and `~` escaped. Other characters stay as they are. Different texts stay different.
+///
+/// A `~` is in front of the names of the bookkeeping, and at the end of a key in front of the type
+/// of an entry beside it: an argument that could spell it would be served another one's entry.
 pub(crate) fn push_escaped(out: &mut String, text: &str) {
     let mut plain_from = 0;
     for (at, c) in text.char_indices() {
-        let opens_bookkeeping = c == '~' && at == 0;
-        if !must_escape(c) && !opens_bookkeeping {
+        if !must_escape(c) {
             continue;
         }
         out.push_str(&text[plain_from..at]);
@@ -24,7 +25,7 @@ pub(crate) fn push_escaped(out: &mut String, text: &str) {
 
 fn must_escape(c: char) -> bool {
     match c {
-        ':' | '%' | '#' | '*' | '?' | '[' | ']' | '\\' | '{' | '}' => true,
+        ':' | '%' | '#' | '~' | '*' | '?' | '[' | ']' | '\\' | '{' | '}' => true,
         c if c.is_ascii_graphic() => false,
         c => c.is_whitespace() || c.is_control(),
     }
@@ -114,7 +115,7 @@ mod tests {
         assert_eq!(escaped("a:b%c#d"), "a%3Ab%25c%23d");
         assert_eq!(escaped("*?[]\\{}"), "%2A%3F%5B%5D%5C%7B%7D");
         assert_eq!(escaped(" \n\0\u{85}\u{2028}\u{a0}"), "%20%0A%00%C2%85%E2%80%A8%C2%A0");
-        assert_eq!(escaped("~a~"), "%7Ea~");
+        assert_eq!(escaped("~a~"), "%7Ea%7E");
     }
 
     #[test]
