@@ -186,8 +186,7 @@ pub(crate) const DURATION_MAX: Duration = Duration::from_secs(36_525 * 86_400);
 /// Largest file of certificates that a URL names: Mozilla's authorities take a quarter of it.
 #[cfg(feature = "tls")]
 pub(crate) const CERTIFICATE_FILE_BYTES_MAX: u64 = 1 << 20;
-/// Most connections of each runtime: a server accepts 10,000 by default, and one connection feeds a
-/// core.
+/// Most connections of each runtime: a server accepts 10,000, and one connection feeds a core.
 pub(crate) const CONNECTIONS_MAX: usize = 1_024;
 /// Tokio runtimes that have connections at the same time; calls of further runtimes go past the
 /// store. A process has one runtime, or one for each core; at this number something starts runtimes
@@ -207,11 +206,12 @@ pub(crate) const DEPENDENCIES_DEPTH_MAX: usize = 100;
 /// Deepest nesting of one key parameter. A call with a deeper one is not cached: a hostile argument
 /// must not end the process.
 pub(crate) const KEY_DEPTH_MAX: usize = 128;
-/// Pause between two lines of the log of one kind about one function: nobody learns more from a
-/// thousand lines a second.
+/// Pause between two lines of the log of one kind about one function: nobody reads a thousand.
 pub(crate) const LOG_PAUSE: Duration = Duration::from_secs(1);
 /// Most functions and kinds of one prefix that have lines of their own; further ones share a line.
 pub(crate) const LOG_PLACES_MAX: usize = 1_024;
+/// Of a text of others in a line, such as a function's error; what is longer is cut.
+pub(crate) const LOG_TEXT_BYTES_MAX: usize = 4_096;
 /// Most keys of one prefix whose loads are watched for invalidations of their own value: a load
 /// that invalidates it each time does so for every key, so a few of the keys that return show it.
 pub(crate) const RELAPSES_MAX: usize = 64;

@@ -67,6 +67,10 @@ fn the_readme_states_the_limits_that_cannot_be_set() {
             "| loads with `finish` or `load_timeout` at once, per cache | | {} |",
             written(&LOAD_TASKS_MAX.to_string())
         ),
+        format!(
+            "| a text of others in one line of the log, such as a function's error | | {} bytes |",
+            written(&LOG_TEXT_BYTES_MAX.to_string())
+        ),
         format!("| trust in a server that said it is a primary | | {} s |", PRIMARY_TRUST.as_secs_f64()),
         format!("growing pauses, {} s at most |", RECONNECT_DELAY_MAX.as_secs_f64()),
         format!("a key of more than {KEY_BYTES_MAX} bytes ends in a hash"),

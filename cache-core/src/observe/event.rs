@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::not_stored::NotStored;
 use super::pace::Line;
+use super::said::said;
 use super::stats::Counters;
 use super::unreadable::Unreadable;
 use super::verified::VerificationEnd;
@@ -148,7 +149,8 @@ impl Counters {
             Event::InvalidationOwed => self.failed_invalidations(1),
             Event::InvalidationFailed { by, error } => {
                 if let Some(count) = self.pace.due(Line::Invalidation, by, 1) {
-                    tracing::error!(by, count, %error, "an invalidation failed; it is retried in the background");
+                    let (error, then) = (error.to_string(), "it is retried in the background");
+                    tracing::error!(by, count, error = &*said(&error), "an invalidation failed; {then}");
                 }
             }
             Event::NotClosed { by, error } => self.note_not_closed(by, error),
@@ -161,7 +163,7 @@ impl Counters {
             }
             Event::WarmingFailed { of, failed, error } => {
                 if let Some(count) = self.pace.due(Line::Warming, of, failed) {
-                    tracing::warn!(of, count, error, "warming failed; the others go on");
+                    tracing::warn!(of, count, error = &*said(error), "warming failed; the others go on");
                 }
             }
         }
@@ -197,14 +199,16 @@ impl Counters {
     fn note_invalid_name(&self, by: &str, error: &dyn std::error::Error) {
         self.failed_invalidations(1);
         if let Some(count) = self.pace.due(Line::InvalidName, by, 1) {
-            tracing::error!(by, count, %error, "a function invalidates something that can never name an entry");
+            let error = error.to_string();
+            let message = "a function invalidates something that can never name an entry";
+            tracing::error!(by, count, error = &*said(&error), "{message}");
         }
     }
 
     fn note_hidden(&self, line: Line, error: &str, what: &str) {
         self.hidden_failures(1);
         if let Some(count) = self.pace.due(line, "", 1) {
-            tracing::warn!(prefix = self.prefix(), count, error, "{what}");
+            tracing::warn!(prefix = self.prefix(), count, error = &*said(error), "{what}");
         }
     }
 
@@ -215,14 +219,17 @@ impl Counters {
         if let Some(count) = self.pace.due(Line::Inconsistency, "", 1) {
             let (age_ms, prefix) = (age.as_millis() as u64, self.prefix());
             let message = "an entry is not what its load returns, and nothing has invalidated it";
-            tracing::warn!(prefix, count, age_ms, "{message}: {known}");
+            // Written for people, a line for each name.
+            let known = known.replace("\n  ", "; ");
+            tracing::warn!(prefix, count, age_ms, "{message}: {}", said(&known));
         }
     }
 
     fn note_not_closed(&self, by: &str, error: &dyn std::error::Error) {
         if let Some(count) = self.pace.due(Line::Closing, by, 1) {
             let then = "a value from before the change may be served until it has invalidated";
-            tracing::error!(by, count, %error, "a function's names could not be closed around its change: {then}");
+            let (error, message) = (error.to_string(), "a function's names could not be closed around its change");
+            tracing::error!(by, count, error = &*said(&error), "{message}: {then}");
         }
     }
 

@@ -15,6 +15,7 @@ mod not_stored;
 mod pace;
 mod prometheus;
 mod relapses;
+mod said;
 mod spans;
 mod stats;
 mod stats_iter;

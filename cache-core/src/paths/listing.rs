@@ -79,7 +79,9 @@ impl Listing {
         let until = clock::now() + self.runtime.config.operation_deadline;
         let page = store.list(self.catalogue, &self.pattern, cursor, until).await?;
         self.next = page.next.map(ListingCursor);
-        let mut names: Vec<String> = page.names.into_iter().map(String::from).collect();
+        // What is none was stored by another program.
+        let names = page.names.into_iter().filter(|name| check_name_text(name).is_ok());
+        let mut names: Vec<String> = names.map(String::from).collect();
         names.sort_unstable();
         names.dedup();
         Ok(Some(names))
