@@ -1,4 +1,5 @@
-//! Texts of others in a line of the log: errors of functions, and what is known of an entry.
+//! Texts of others in a line of the log: errors of functions, what is known of an entry, names in
+//! a server's certificate.
 
 use std::borrow::Cow;
 
@@ -6,7 +7,7 @@ use crate::config::LOG_TEXT_BYTES_MAX;
 
 /// The text as a part of one line, whoever writes that line: what would end it, move a terminal's
 /// cursor or turn the direction of writing is escaped. A long text is cut, and says so.
-pub(super) fn said(text: &str) -> Cow<'_, str> {
+pub(crate) fn said(text: &str) -> Cow<'_, str> {
     if text.len() <= LOG_TEXT_BYTES_MAX && !text.contains(forges) {
         return text.into();
     }

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::host_port::HostPort;
 use crate::error::{Error, ErrorKind};
+use crate::observe::said;
 use crate::store::redis::resp::Command;
 
 /// Why a call or a connection failed. Cheap to clone: while a connection is down every call gets a
@@ -39,9 +40,15 @@ pub(super) enum Misrouting {
 }
 
 impl Fault {
+    /// What was put into a message may be a text of others: a name in a certificate, or what a
+    /// provider of credentials says.
     pub(super) fn new(kind: ErrorKind, message: impl Into<Cow<'static, str>>) -> Self {
+        let message = match message.into() {
+            Cow::Owned(text) => said(&text).into_owned().into(),
+            fixed => fixed,
+        };
         let (connection_lost, wants_another_server) = (false, false);
-        Self { kind, message: message.into(), code: None, connection_lost, wants_another_server, misrouting: None }
+        Self { kind, message, code: None, connection_lost, wants_another_server, misrouting: None }
     }
 
     pub(super) fn config(message: impl Into<Cow<'static, str>>) -> Self {

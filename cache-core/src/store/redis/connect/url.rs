@@ -104,7 +104,7 @@ impl ServerUrl {
             return Err(malformed());
         }
         let database = query.database.map_or(Ok(0), |text| database(&text))?;
-        let address = Address::Unix(decoded(path)?.into());
+        let address = Address::Unix(place_name(path)?.into());
         let (user, password) = (query.user, query.password);
         Ok(Self { address, user, password, database, sentinel_login: (None, None), files: TlsFiles::default() })
     }
@@ -122,7 +122,7 @@ impl ServerUrl {
         let tls = scheme.is_tls();
         let (address, path) = if scheme.is_sentinel() {
             let (primary, path) = path.split_once('/').unwrap_or((path, ""));
-            let primary = present(decoded(primary)?).ok_or_else(|| {
+            let primary = present(place_name(primary)?).ok_or_else(|| {
                 Fault::config(
                     "a URL of sentinels names the primary: redis-sentinel://host[:port][,…]/primary[/database]",
                 )
@@ -251,7 +251,7 @@ pub(super) fn place(text: &str, default_port: u16) -> Result<HostPort, Fault> {
         }
         None => {
             let end = text.find(':').unwrap_or(text.len());
-            (decoded(&text[..end])?, &text[end..])
+            (place_name(&text[..end])?, &text[end..])
         }
     };
     let port = match port.strip_prefix(':') {
@@ -281,6 +281,11 @@ fn database(text: &str) -> Result<u64, Fault> {
 
 fn decoded(text: &str) -> Result<String, Fault> {
     Ok(percent_decode_str(text).decode_utf8().map_err(|_| malformed())?.into_owned())
+}
+
+/// A host, a path or the name of a primary: logs say where a connection leads.
+fn place_name(text: &str) -> Result<String, Fault> {
+    decoded(text).and_then(|name| if name.contains(char::is_control) { Err(malformed()) } else { Ok(name) })
 }
 
 fn present(text: String) -> Option<String> {

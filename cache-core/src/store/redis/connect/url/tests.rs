@@ -1,3 +1,5 @@
+use proptest::prelude::*;
+
 use super::*;
 use crate::error::{Error, ErrorKind};
 
@@ -180,5 +182,55 @@ fn the_nodes_of_a_cluster() {
         let fault = ServerUrl::parse(url).unwrap_err();
         assert_eq!(fault.kind, ErrorKind::Config, "{url}");
         assert!(fault.message.contains(expected), "{url}: {}", fault.message);
+    }
+}
+
+#[test]
+fn no_name_of_a_place_begins_another_line() {
+    for url in ["redis://a%0Ab", "redis+unix:///run/a%0d.sock", "redis-sentinel://s1%1B,s2/main", "redis://s1%00", "redis-cluster://n1,n%0A2"] {
+        assert!(ServerUrl::parse(url).is_err(), "{url}");
+    }
+    assert!(ServerUrl::parse("redis-sentinel://s1/main%0A").is_err());
+    let fault = Fault::unavailable(["failed: ", "a\nb"].concat());
+    assert_eq!(fault.message, r"failed: a\nb");
+}
+
+/// Nothing says one of the credentials, also if a character of the URL is one that has a meaning
+/// there.
+fn says_no_credential(url: &str) -> Result<(), TestCaseError> {
+    let said = match ServerUrl::parse(url) {
+        Ok(target) => format!("{target:?} {}", target.address),
+        Err(fault) => {
+            let debug = format!("{fault:?}");
+            let error = Error::from(fault);
+            format!("{debug} {error} {error:?} {:?}", std::error::Error::source(&error))
+        }
+    };
+    prop_assert!(!said.contains(SECRET), "{}: {}", url, said);
+    let said = format!("{:?}", crate::Cache::builder().url(url));
+    prop_assert!(!said.contains(SECRET), "{}: {}", url, said);
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 4_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_url_is_repeated_with_its_credentials(
+        shape in prop::sample::select(vec![
+            "redis://ann:s3cr3t@localhost:6379/1?protocol=resp3",
+            "redis://s3cr3t:pw@localhost/1",
+            "rediss://:s3cr3t@[::1]:7000",
+            "redis+unix:///run/redis.sock?db=1&user=ann&pass=s3cr3t",
+            "unix:///run/redis.sock?pass=s3cr3t&user=s3cr3t&db=1",
+            "redis-sentinel://ann:s3cr3t@a:1,b:2/main/0?sentinel_user=bob&sentinel_pass=s3cr3t",
+            "redis-cluster://ann:s3cr3t@a:1,b:2/?partitions=4",
+            "memory://ann:s3cr3t@",
+        ]),
+        inserted in "[:/?#\\[\\]%&= \\n,@\\PC\u{202e}]{0,3}|%0A|%00|://|%40",
+        at in any::<prop::sample::Index>(),
+    ) {
+        let at = at.index(shape.len() + 1);
+        says_no_credential(&[&shape[..at], &inserted, &shape[at..]].concat())?;
     }
 }
