@@ -204,11 +204,11 @@ pub mod __freshness {
     };
 }
 
-/// The bytes of an entry alone, for the instruction counts of this repository. No stability is
-/// promised.
+/// The bytes of an entry alone, for the instruction counts and the fuzzing of this repository. No
+/// stability is promised.
 #[doc(hidden)]
 pub mod __entry {
-    pub use crate::entry::alone::{is_readable, outline_of, sample, sealed};
+    pub use crate::entry::alone::{is_readable, outline_of, packed, payload_of, sample, sealed, value_of};
 }
 
 /// What reads the bytes and texts of others, alone, for the fuzzing of this repository. No

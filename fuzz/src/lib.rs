@@ -14,7 +14,7 @@ mod corpus;
 mod mutate;
 mod targets;
 
-pub use corpus::{committed, keep};
+pub use corpus::{committed, keep, write_down};
 pub use mutate::Mutator;
 pub use targets::TARGETS;
 

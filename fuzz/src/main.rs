@@ -1,12 +1,13 @@
-//! `fuzz [targets] [--seconds N] [--seed N]`: throws inputs at targets, for so long at each. What
-//! breaks one is kept in `fuzz/corpus`, and ends the run. Run by `cargo xtask fuzz`.
+//! `fuzz [targets] [--seconds N] [--seed N] [--write]`: throws inputs at targets, for so long at each.
+//! What breaks one is kept in `fuzz/corpus`, and ends the run. With `--write` one input of each kind
+//! of outcome is written there too. Run by `cargo xtask fuzz`.
 
 use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use fuzz::{Mutator, TARGETS, Target, keep};
+use fuzz::{Mutator, TARGETS, Target, keep, write_down};
 
 /// Inputs that came to something new, of one target.
 const KEPT_MAX: usize = 20_000;
@@ -21,21 +22,26 @@ fn main() -> ExitCode {
     let is_named = |target: &&Target| arguments.iter().any(|argument| argument == target.name);
     let named: Vec<&Target> = TARGETS.iter().filter(is_named).collect();
     let targets = if named.is_empty() { TARGETS.iter().collect() } else { named };
-    let share = Duration::from_secs(seconds) / targets.len() as u32;
+    let writes = arguments.iter().any(|argument| argument == "--write");
     println!("seed {seed}");
-    for target in targets {
-        if !run(target, share, seed) {
-            return ExitCode::FAILURE;
+    let (begun, mut all, mut kinds) = (Instant::now(), 0, 0);
+    for target in &targets {
+        let Some((inputs, kept)) = run(target, Duration::from_secs(seconds), seed) else { return ExitCode::FAILURE };
+        (all, kinds) = (all + inputs, kinds + kept.len());
+        if writes {
+            write_down(target.name, &kept);
         }
     }
+    let (targets, seconds) = (targets.len(), begun.elapsed().as_secs_f64());
+    println!("{targets} targets: {all} inputs in {seconds:.1} s, {kinds} kinds of outcome; none broke one");
     ExitCode::SUCCESS
 }
 
-/// False if the target broke.
-fn run(target: &Target, lasts: Duration, seed: u64) -> bool {
+/// How many inputs it read, and one for each kind of outcome. `None`: the target broke.
+fn run(target: &Target, lasts: Duration, seed: u64) -> Option<(u64, Vec<Vec<u8>>)> {
     let (begun, mut mutator) = (Instant::now(), Mutator::new(seed));
-    let (mut inputs, mut outcomes, mut kept) = (0_u64, HashSet::new(), target.seeds());
-    let mut next = kept.clone();
+    let (mut inputs, mut outcomes, mut kept) = (0_u64, HashSet::new(), Vec::new());
+    let mut next = target.seeds();
     while begun.elapsed() < lasts {
         let input = next.pop().unwrap_or_else(|| {
             let (one, other) = (mutator.pick(&kept).to_vec(), mutator.pick(&kept));
@@ -44,7 +50,7 @@ fn run(target: &Target, lasts: Duration, seed: u64) -> bool {
         inputs += 1;
         let Ok(outcome) = catch_unwind(AssertUnwindSafe(|| target.read(&input))) else {
             println!("{}: broken by {}", target.name, keep(target.name, &input).display());
-            return false;
+            return None;
         };
         if outcomes.insert(outcome) && kept.len() < KEPT_MAX {
             kept.push(input);
@@ -52,5 +58,5 @@ fn run(target: &Target, lasts: Duration, seed: u64) -> bool {
     }
     let seconds = begun.elapsed().as_secs_f64();
     println!("{}: {inputs} inputs in {seconds:.1} s, {} kinds of outcome", target.name, outcomes.len());
-    true
+    Some((inputs, kept))
 }

@@ -1,12 +1,22 @@
 //! The targets.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use bytes::Bytes;
-use cache_core::{__entry, __private, __readers, Cache, IntoDuration, Invalidation, escape_glob, unescape_part};
+use cache_core::{
+    __entry, __private, __readers, Cache, CodecError, Compression, Format, IntoDuration, Invalidation, OpenError, Seal,
+    SealedValue, Tag, escape_glob, unescape_part,
+};
+use serde::{Deserialize, Serialize};
 
 use crate::Target;
 
+/// The largest payload that may come out of a compressed one.
+const INFLATED_BYTES_MAX: usize = 64 << 10;
+
 /// All of them.
-pub const TARGETS: [Target; 7] = [
+pub const TARGETS: [Target; 9] = [
     Target {
         name: "replies",
         read: replies,
@@ -33,6 +43,17 @@ pub const TARGETS: [Target; 7] = [
             vec![entry.to_vec(), entry[..entry.len() - 4].to_vec(), __entry::sample(&[b'x'; 200]).to_vec()]
         },
         pieces: &["\n", "kuser:1", "tusers", "\0\0\0\0"],
+    },
+    Target {
+        name: "payloads",
+        read: payload,
+        // What inflates is as large as `INFLATED_BYTES_MAX`. Of a map with one entry, some bytes,
+        // a node for eleven is made, and lists grow by doubling: 256 for an inflated byte, all
+        // told. Zstandard's own memory is C's, and not counted.
+        bytes_max: 256 * INFLATED_BYTES_MAX,
+        bytes_max_per_byte: 1_024,
+        seeds: payloads,
+        pieces: &["[", "{\"a\":", "null", "\0\0\0\0", "\u{1}\0\0\0", "[[[[[[[[[[[[[[[[", "\u{7f}\u{7f}\u{7f}\u{7f}"],
     },
     Target {
         name: "invalidations",
@@ -69,6 +90,14 @@ pub const TARGETS: [Target; 7] = [
         bytes_max_per_byte: 256,
         seeds: || texts(&["user:1", "%3A%25", "Zoë", "a b", "'7", "", "true"]),
         pieces: &[":", "%", "%25", "*", "'", "~", "\n", "\u{0}", "ë"],
+    },
+    Target {
+        name: "keys",
+        read: key,
+        bytes_max: 64 << 10,
+        bytes_max_per_byte: 256,
+        seeds: || texts(&["ann\n1", "a:b\nc", "~clock\n", "x~0a1b2c3d\n'7", "*\n[^a]", "\n"]),
+        pieces: &[":", "%", "%25", "*", "[", "'", "~", "~0a1b2c3d", "#", "\n", "\u{0}", "ë", "{", "}"],
     },
     Target {
         name: "urls",
@@ -111,6 +140,90 @@ fn entry(input: &[u8]) -> String {
         }
     };
     format!("{} {}", read(Bytes::copy_from_slice(input)), read(__entry::sealed(input)))
+}
+
+/// Says only what a payload was bound to.
+struct Label;
+
+impl Seal for Label {
+    fn seal(&self, plain: &[u8], bound_to: &[u8]) -> Result<SealedValue, CodecError> {
+        Ok(SealedValue { key_id: 1, bytes: [bound_to, plain].concat() })
+    }
+
+    fn open(&self, key_id: u32, sealed: &[u8], _: &[u8]) -> Result<Vec<u8>, OpenError> {
+        match key_id {
+            1 => Ok(sealed.to_vec()),
+            2 => Err(OpenError::Damaged),
+            _ => Err(OpenError::UnknownKey),
+        }
+    }
+}
+
+/// Of every kind; of no depth, so that each codec has it.
+#[derive(Serialize, Deserialize, PartialEq, Debug)]
+struct Row {
+    id: u64,
+    name: String,
+    tags: Vec<Option<String>>,
+    at: (f64, i32),
+    kind: Kind,
+    more: BTreeMap<String, Vec<u8>>,
+}
+
+#[derive(Serialize, Deserialize, PartialEq, Debug)]
+enum Kind {
+    Plain,
+    Sized(u32),
+    Named { by: String },
+}
+
+fn rows() -> Vec<Row> {
+    let row = |id: u64, kind| Row {
+        id,
+        name: "Ann".repeat(20),
+        tags: vec![Some("a".to_owned()), None],
+        at: (1.5, -1),
+        kind,
+        more: [("bytes".to_owned(), vec![0, 255])].into(),
+    };
+    vec![row(1, Kind::Plain), row(2, Kind::Sized(7)), row(3, Kind::Named { by: "Bob".to_owned() })]
+}
+
+/// With each codec and compression, sealed and not: see [`payload`].
+fn payloads() -> Vec<Vec<u8>> {
+    let mut seeds = texts(&["\u{1}[[1,null],\"a\",{\"b\":[]}]", "\u{1}null", "\u{41}[]"]);
+    for format in [Format::Json, Format::Postcard, Format::MessagePack] {
+        for compression in [Compression::None, Compression::Lz4, Compression::Zstd] {
+            let (codec, compression, payload) = __entry::payload_of(&rows(), format, compression);
+            let first = codec | compression << 4;
+            seeds.push([&[first][..], &payload].concat());
+            seeds.push([&[first | 0x40, 1, 0, 0, 0][..], &payload].concat());
+        }
+    }
+    seeds
+}
+
+/// The first byte is what the header says: the codec, the compression, and whether it is sealed.
+/// What is read is what is read again after it was written.
+fn payload(input: &[u8]) -> String {
+    let Some((first, payload)) = input.split_first() else { return String::new() };
+    let (codec, compression, is_sealed) = (first & 0xf, first >> 4 & 3, first & 0x40 != 0);
+    let entry = __entry::packed(codec, compression, is_sealed, payload);
+    let seal = || is_sealed.then(|| Arc::new(Label) as Arc<dyn Seal>);
+    // As deep as bytes say.
+    let deep = __entry::value_of::<serde_json::Value>(entry.clone(), seal(), INFLATED_BYTES_MAX).map(drop);
+    let read = __entry::value_of::<Vec<Row>>(entry, seal(), INFLATED_BYTES_MAX);
+    if let Ok(rows) = &read {
+        for format in [Format::Postcard, Format::MessagePack] {
+            let (codec, compression, payload) = __entry::payload_of(rows, format, Compression::Zstd);
+            let entry = __entry::packed(codec, compression, false, &payload);
+            let again = __entry::value_of::<Vec<Row>>(entry, None, INFLATED_BYTES_MAX);
+            assert!(format!("{again:?}") == format!("{read:?}"), "{format:?}");
+        }
+    }
+    // Words, for numbers make no kinds.
+    let said = ["none", "json", "postcard", "rmp"].get(usize::from(codec)).unwrap_or(&"own");
+    format!("{said} {} {is_sealed} {deep:?} {:?}", "+".repeat(compression.into()), read.map(|rows| rows.len() > 1))
 }
 
 /// What can be read is written as it was read.
@@ -157,6 +270,31 @@ fn part(input: &[u8]) -> String {
         }
         None => "unnamed".to_owned(),
     }
+}
+
+/// Two arguments, a line each. Neither gets out of its place in a key, a tag and a pattern, and
+/// none of the three is one that another argument has.
+fn key(input: &[u8]) -> String {
+    let input = String::from_utf8_lossy(input);
+    let (left, right) = input.split_once('\n').unwrap_or((&input, ""));
+    let two = |template: __private::Template| template.text("k:").part(left).text(":").part(right);
+    let (key, tag) = (two(__private::Template::of_key()).finish_key(), two(__private::Template::of_tag()).finish_tag());
+    let pattern = __private::Template::of_key().text("k:").part(left).text(":*").finish_pattern().expect("text");
+    let shows = |name: &str| {
+        assert!(!name.contains(|c: char| c.is_control() || "~*?[]\\{}".contains(c)), "{name}");
+        name.split_once("k:#").is_some_and(|(before, _)| before.is_empty())
+    };
+    let is_digest = shows(key.as_str());
+    assert_eq!(__readers::glob_matches(&pattern, key.as_str()), !is_digest, "{pattern} {key}");
+    if !is_digest {
+        let parts: Vec<&str> = key.as_str().split(':').collect();
+        assert_eq!(parts.len(), 3, "{key}");
+        assert_eq!((&*unescape_part(parts[1]), &*unescape_part(parts[2])), (left, right));
+    }
+    assert_eq!(shows(tag.as_str()), tag.as_str().split(':').count() == 2, "{tag}");
+    let is_name = Tag::new(&*input).is_ok();
+    assert!(!is_name || !input.contains(char::is_control) && !input.starts_with('~'));
+    format!("{is_digest} {is_name} {}", tag.as_str().contains('%'))
 }
 
 /// No message repeats what may be a password.
