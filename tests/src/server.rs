@@ -12,6 +12,8 @@ use crate::{Raw, ServerKind, port};
 
 /// How often a start is tried on another port.
 const ATTEMPTS: usize = 20;
+/// As which [`Raw`] logs in, here as on the servers that all tests share.
+const ADMIN_USER: &str = "user admin on >admin ~* &* +@all";
 /// What both Redis and Valkey print once they listen, and what their sentinels do.
 const READY: [&str; 2] = ["eady to accept connections", "Sentinel ID is"];
 
@@ -265,7 +267,8 @@ impl Server {
             "logfile \"\"".to_owned(),
         ];
         if !self.options.is_sentinel {
-            lines.extend(["save \"\"".to_owned(), "appendonly no".to_owned(), "repl-diskless-sync-delay 0".to_owned()]);
+            let plain = ["save \"\"", "appendonly no", "repl-diskless-sync-delay 0", ADMIN_USER];
+            lines.extend(plain.map(ToOwned::to_owned));
         }
         lines.extend(self.options.password.iter().map(|password| format!("requirepass {password}")));
         if self.options.unix_socket {

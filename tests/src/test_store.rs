@@ -118,6 +118,10 @@ pub async fn ready(builder: Builder) -> Cache {
     cache
 }
 
+/// Who may do everything. On the servers that all tests share whoever does not log in has no more
+/// rights than the library needs.
+const ADMIN: &str = "redis://admin:admin@";
+
 /// A plain driver connection. Commands that this type does not name go through
 /// [`connection`](Raw::connection).
 #[derive(Clone, Debug)]
@@ -126,18 +130,25 @@ pub struct Raw {
 }
 
 impl Raw {
-    /// Connects to a server.
+    /// Connects to a server; as [`ADMIN`] if there is one, for tests do to it what no cache does.
     ///
     /// # Panics
     /// If nothing answers there.
     pub async fn connect(url: &str) -> Self {
+        let as_admin = url.replacen("redis://", ADMIN, usize::from(!url.contains('@')));
+        let connection = match Self::open(&as_admin).await {
+            Err(error) if error.kind() == redis::ErrorKind::AuthenticationFailed => Self::open(url).await,
+            opened => opened,
+        };
+        Self { connection: connection.unwrap_or_else(|error| panic!("no server at this URL: {error}")) }
+    }
+
+    async fn open(url: &str) -> redis::RedisResult<MultiplexedConnection> {
         let client = redis::Client::open(url).expect("a redis URL");
         // The driver gives up after half a second, which would hide what a
         // stalled command comes to in the end.
         let config = redis::AsyncConnectionConfig::new().set_connection_timeout(None).set_response_timeout(None);
-        let connection = client.get_multiplexed_async_connection_with_config(&config).await;
-        let connection = connection.unwrap_or_else(|error| panic!("no server at this URL: {error}"));
-        Self { connection }
+        client.get_multiplexed_async_connection_with_config(&config).await
     }
 
     /// For everything else: `redis::cmd("…").query_async(raw.connection())`.

@@ -58,10 +58,25 @@ struct Kind<'a> {
 impl Server {
     /// Redis or Valkey, on a free loopback port; it keeps nothing on disk.
     pub(crate) fn redis(program: &Path) -> Result<Self, String> {
+        Self::redis_with(program, &[])
+    }
+
+    /// The same for tests: whoever does not log in has the rights that the README lists and no
+    /// others, so a command that is not in that list fails them. What tests do to a server
+    /// themselves they do as `admin`.
+    pub(crate) fn redis_of_few_rights(program: &Path) -> Result<Self, String> {
+        let rights = needed_rights()?;
+        let anybody = ["--user", "default", "on", "nopass", "~*:*"].into_iter().chain(rights);
+        let admin = ["--user", "admin", "on", ">admin", "~*", "&*", "+@all"];
+        Self::redis_with(program, &anybody.chain(admin).collect::<Vec<_>>())
+    }
+
+    fn redis_with(program: &Path, more: &[&str]) -> Result<Self, String> {
         let arguments = |directory: &Path, port: u16| {
             let port = port.to_string();
             let line = ["--bind", "127.0.0.1", "--port", &port, "--save", "", "--appendonly", "no", "--dir"];
-            line.into_iter().map(str::to_owned).chain([path(directory)]).collect()
+            let line = line.into_iter().map(str::to_owned).chain([path(directory)]);
+            line.chain(more.iter().map(|word| (*word).to_owned())).collect()
         };
         let kind = Kind {
             scheme: "redis://",
@@ -198,6 +213,16 @@ impl Server {
             server
         }))
     }
+}
+
+/// What the library needs, as the README says it under "Access": the rules of `ACL SETUSER` after
+/// those for the keys.
+fn needed_rights() -> Result<Vec<&'static str>, String> {
+    let readme = include_str!("../../README.md");
+    let command = readme.split_once("redis-cli ACL SETUSER ").and_then(|(_, rest)| rest.split("```").next());
+    let rules = command.unwrap_or_default().split_whitespace().map(|rule| rule.trim_matches('\''));
+    let rights: Vec<_> = rules.skip_while(|rule| !rule.starts_with('~')).skip(1).filter(|rule| *rule != "\\").collect();
+    if rights.is_empty() { Err("the README lists no rights under \"Access\"".to_owned()) } else { Ok(rights) }
 }
 
 impl Drop for Server {

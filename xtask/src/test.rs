@@ -24,7 +24,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<bool, String> {
     for program in [&redis, &valkey] {
         println!("{}: {}", program.display(), install::version(program).unwrap_or_default());
     }
-    let (redis_server, valkey_server) = (Server::redis(&redis)?, Server::redis(&valkey)?);
+    let (redis_server, valkey_server) = (Server::redis_of_few_rights(&redis)?, Server::redis_of_few_rights(&valkey)?);
     // Both first: they settle at the same time.
     let (redis_cluster, valkey_cluster) = (Cluster::start(&redis)?, Cluster::start(&valkey)?);
     redis_cluster.wait()?;
