@@ -3,20 +3,20 @@
 //! Guarantee 1 is a condition on intervals. A read that begins at `s` must not be served a part
 //! that was loaded at `l` if some invalidation of one of that part's names began after `l` and had
 //! returned before `s`; nor a version of a row older than one that was committed before such an
-//! invalidation began. So of each name the checker needs one number: the latest start of all
-//! invalidations that had returned before `s`. [`Staircase`] has that number for every `s` that is
-//! still to come. Each read is judged once, when all processes have told what ended before it
-//! began, and is forgotten then.
+//! invalidation began. So of each entry the checker needs one number: the latest start of all
+//! invalidations of its names that had returned before `s`. [`Staircase`] has that number for every
+//! `s` that is still to come. Invalidations are few and reads are many, so an invalidation is noted
+//! with every entry that it reaches, and a read looks in one place for each of its parts. Each read
+//! is judged once, when all processes have told what ended before it began, and is forgotten then.
 //!
 //! What this rests on: starts are noted before calls, ends after them, and the beginning of a load
 //! inside it, all on one clock. So what is noted of a call is never shorter than the call, and a
 //! load never begins later than is noted. Whatever the checker finds therefore happened.
 
-use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use crate::clock::SECOND;
-use crate::names::{DATA, Kind, Name, Reach};
+use crate::names::{Kind, Name, Reach};
 use crate::record::{Batch, Call, Change, NO_LOAD, Part, Read, Scope};
 
 #[cfg(test)]
@@ -24,11 +24,18 @@ mod naive;
 mod staircase;
 #[cfg(test)]
 mod tests;
+mod waiting;
 
 use staircase::Staircase;
+use waiting::Waiting;
 
 /// For so long a copy may be served after another process's change has returned.
 const COPY_LAG: u64 = SECOND;
+/// A read that begins so soon after a change of its names is counted as such: it is then that it
+/// may meet what the change has left behind.
+const SOON: u64 = SECOND / 10;
+/// How much is forgotten at once.
+const FORGOTTEN_AT_ONCE: u64 = SECOND / 10;
 /// How far back a stale read finds the change that it missed, for its witness.
 const REMEMBERED: usize = 20_000;
 
@@ -49,8 +56,8 @@ pub(crate) enum Least {
     Version(u64),
 }
 
-/// Of the changes that had returned before a moment: the latest start for each name, and the newest
-/// version of each row, by the kind of entry that was invalidated after it was committed.
+/// Of the changes that had returned before a moment, for each entry: the latest start of those that
+/// reach it, and the newest version of its row that was committed before one of these.
 #[derive(Debug)]
 struct Bounds {
     loaded: Vec<Staircase>,
@@ -59,30 +66,37 @@ struct Bounds {
 
 impl Bounds {
     fn new() -> Self {
-        let staircases = |count| std::iter::repeat_with(Staircase::default).take(count).collect();
-        Self { loaded: staircases(Name::COUNT), version: staircases(Kind::ALL.len() * usize::from(DATA)) }
+        let staircases = || std::iter::repeat_with(Staircase::default).take(Name::KEYS).collect();
+        Self { loaded: staircases(), version: staircases() }
     }
 
     fn add(&mut self, change: &Change, reach: &Reach) {
-        for name in &change.names {
-            self.loaded[name.index()].add(change.end, change.since);
-        }
-        let Some((row, version)) = change.committed else { return };
-        for kind in Kind::ALL.into_iter().filter(|kind| kind.reads_row()) {
-            if change.names.iter().any(|name| reach.of(kind, row).contains(name)) {
-                self.version[Name::Key(kind, row).index()].add(change.end, version);
+        for (kind, at) in change.names.iter().flat_map(|name| reach.from(*name)) {
+            let entry = Name::Key(*kind, *at).index();
+            self.loaded[entry].add(change.end, change.since);
+            if let Some((row, version)) = change.committed
+                && row == *at
+                && kind.reads_row()
+            {
+                self.version[entry].add(change.end, version);
             }
         }
     }
 
-    fn judge(&self, part: &Part, before: u64, reach: &Reach) -> Option<Least> {
-        let loaded = reach.of(part.kind, part.at).iter().map(|name| self.loaded[name.index()].at(before)).max();
-        let (loaded, own) = (loaded.unwrap_or(0), Name::Key(part.kind, part.at).index());
+    fn judge(&self, part: &Part, before: u64) -> Option<Least> {
+        let entry = Name::Key(part.kind, part.at).index();
+        let loaded = self.loaded[entry].at(before);
         if part.loaded != NO_LOAD && part.loaded < loaded {
             return Some(Least::Loaded(loaded));
         }
-        let version = self.version[own].at(before);
+        let version = self.version[entry].at(before);
         (part.kind.reads_row() && part.version < version).then_some(Least::Version(version))
+    }
+
+    /// Whether a change that reaches the entry has returned in the [`SOON`] before this moment.
+    fn changed_soon_before(&self, part: &Part, before: u64) -> bool {
+        let entry = &self.loaded[Name::Key(part.kind, part.at).index()];
+        entry.at(before) > entry.at(before.saturating_sub(SOON))
     }
 
     fn forget(&mut self, before: u64) {
@@ -101,29 +115,15 @@ struct Progress {
     own: Bounds,
 }
 
-/// A read that waits until all that ended before it began is known, the earliest start first.
-#[derive(Debug, PartialEq, Eq)]
-struct Waiting(Reverse<u64>, Box<Read>);
-
-impl Ord for Waiting {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        self.0.cmp(&other.0)
-    }
-}
-
-impl PartialOrd for Waiting {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Checker {
     reach: Reach,
     everybody: Bounds,
     processes: BTreeMap<u16, Progress>,
-    waiting: BinaryHeap<Waiting>,
+    waiting: Waiting,
+    /// What nobody asks for any more.
+    forgotten: u64,
     /// The last changes, for witnesses.
     changes: VecDeque<Change>,
     stale: Vec<Stale>,
@@ -131,6 +131,7 @@ pub(crate) struct Checker {
     stale_count: u64,
     parts_by_kind: HashMap<Kind, u64>,
     copies: u64,
+    soon: u64,
 }
 
 /// Stale reads that are kept whole; others are counted.
@@ -142,13 +143,15 @@ impl Checker {
             reach: Reach::new(),
             everybody: Bounds::new(),
             processes: BTreeMap::new(),
-            waiting: BinaryHeap::new(),
+            waiting: Waiting::default(),
+            forgotten: 0,
             changes: VecDeque::new(),
             stale: Vec::new(),
             judged: 0,
             stale_count: 0,
             parts_by_kind: HashMap::new(),
             copies: 0,
+            soon: 0,
         }
     }
 
@@ -170,12 +173,14 @@ impl Checker {
 
     /// Takes what a process tells, and judges what can be judged now.
     pub(crate) fn take(&mut self, process: u16, batch: Batch) {
+        let mut reads = Vec::with_capacity(batch.calls.len());
         for call in batch.calls {
             match call {
-                Call::Read(read) => self.waiting.push(Waiting(Reverse(read.start), Box::new(read))),
+                Call::Read(read) => reads.push(read),
                 Call::Change(change) => self.note(change),
             }
         }
+        self.waiting.add(reads);
         if let Some(progress) = self.processes.get_mut(&process) {
             progress.complete_until = batch.complete_until;
             progress.oldest_open = batch.oldest_open;
@@ -198,18 +203,17 @@ impl Checker {
 
     fn judge_all(&mut self) {
         let complete = self.processes.values().map(|progress| progress.complete_until).min().unwrap_or(u64::MAX);
-        while let Some(Waiting(Reverse(start), read)) = self.waiting.pop() {
-            if start >= complete {
-                self.waiting.push(Waiting(Reverse(start), read));
-                break;
-            }
-            self.judge(*read);
+        for read in self.waiting.take_before(complete) {
+            self.judge(read);
         }
         let open = self.processes.values().map(|progress| progress.oldest_open).min().unwrap_or(u64::MAX);
-        let waiting = self.waiting.peek().map_or(u64::MAX, |waiting| waiting.0.0);
-        let needed = open.min(waiting).min(complete).saturating_sub(COPY_LAG);
-        self.everybody.forget(needed);
-        self.processes.values_mut().for_each(|progress| progress.own.forget(needed));
+        let waiting = self.waiting.oldest();
+        let needed = open.min(waiting).min(complete).saturating_sub(COPY_LAG.max(SOON));
+        if needed > self.forgotten.saturating_add(FORGOTTEN_AT_ONCE) {
+            self.forgotten = needed;
+            self.everybody.forget(needed);
+            self.processes.values_mut().for_each(|progress| progress.own.forget(needed));
+        }
         // A process that has ended is kept for its last reads, which its own changes judge.
         self.processes.retain(|_, progress| progress.ended.is_none_or(|ended| complete <= ended));
     }
@@ -224,9 +228,11 @@ impl Checker {
         // Of another process's changes a copy may lag behind.
         let before = if read.is_copy { read.start.saturating_sub(COPY_LAG) } else { read.start };
         self.copies += u64::from(read.is_copy);
+        let is_soon = read.parts.iter().any(|part| self.everybody.changed_soon_before(part, read.start));
+        self.soon += u64::from(is_soon);
         let least = |part: &Part| {
-            let by_all = self.everybody.judge(part, before, &self.reach);
-            by_all.or_else(|| own?.judge(part, read.start, &self.reach))
+            let by_all = self.everybody.judge(part, before);
+            by_all.or_else(|| own?.judge(part, read.start))
         };
         let Some((part, least)) = read.parts.iter().find_map(|part| Some((*part, least(part)?))) else { return };
         self.stale_count += 1;
@@ -243,6 +249,11 @@ impl Checker {
     /// Those of them that were copies.
     pub(crate) fn copies(&self) -> u64 {
         self.copies
+    }
+
+    /// Those of them that began soon after a change of one of their names had returned.
+    pub(crate) fn soon(&self) -> u64 {
+        self.soon
     }
 
     /// Those of them that were stale.

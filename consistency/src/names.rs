@@ -128,7 +128,8 @@ pub(crate) enum Name {
 }
 
 impl Name {
-    const KEYS: usize = Kind::ALL.len() * DATA as usize;
+    /// How many keys there are: their numbers are the first ones.
+    pub(crate) const KEYS: usize = Kind::ALL.len() * DATA as usize;
     const ROWS: usize = Self::KEYS;
     const GROUPS: usize = Self::ROWS + DATA as usize;
     const PREFIXES: usize = Self::GROUPS + GROUPS as usize;
@@ -175,18 +176,33 @@ impl Name {
     }
 }
 
-/// The names that reach each entry: its own, and those of all that it depends on.
+/// The names that reach each entry: its own, and those of all that it depends on. And the same the
+/// other way round.
 #[derive(Clone, Debug)]
-pub(crate) struct Reach(Vec<Vec<Name>>);
+pub(crate) struct Reach {
+    names: Vec<Vec<Name>>,
+    entries: Vec<Vec<(Kind, u16)>>,
+}
 
 impl Reach {
     pub(crate) fn new() -> Self {
-        let entries = Kind::ALL.into_iter().flat_map(|kind| (0..DATA).map(move |at| (kind, at)));
-        Self(entries.map(|(kind, at)| Self::collect(kind, at)).collect())
+        let mut reach = Self { names: Vec::new(), entries: vec![Vec::new(); Name::COUNT] };
+        for (kind, at) in Kind::ALL.into_iter().flat_map(|kind| (0..DATA).map(move |at| (kind, at))) {
+            let names = Self::collect(kind, at);
+            names.iter().for_each(|name| reach.entries[name.index()].push((kind, at)));
+            reach.names.push(names);
+        }
+        reach
     }
 
+    /// What reaches an entry.
     pub(crate) fn of(&self, kind: Kind, at: u16) -> &[Name] {
-        &self.0[Name::Key(kind, at).index()]
+        &self.names[Name::Key(kind, at).index()]
+    }
+
+    /// What a name reaches.
+    pub(crate) fn from(&self, name: Name) -> &[(Kind, u16)] {
+        &self.entries[name.index()]
     }
 
     fn collect(kind: Kind, at: u16) -> Vec<Name> {

@@ -29,6 +29,7 @@ pub(crate) fn text(options: &Options, outcome: &Outcome) -> String {
         took.as_secs_f64()
     );
     _ = writeln!(text, "{reads} reads checked, {} of them copies; {stale} stale", checker.copies());
+    _ = writeln!(text, "{} of them began in the 100 ms after a change of their names", checker.soon());
     let refused = coverage.count("refused_fills");
     _ = writeln!(text, "{invalidations} invalidations, {failed} more failed; {refused} fills refused");
     _ = writeln!(text, "{} panics", coverage.count("panics"));
@@ -36,7 +37,8 @@ pub(crate) fn text(options: &Options, outcome: &Outcome) -> String {
         let rate = rate_max(reads);
         _ = writeln!(text, "stale reads are fewer than one in {:.0} (95 %, rule of three)", 1.0 / rate);
     }
-    let kinds = Kind::ALL.map(|kind| format!("{} {}", kind.prefix(), checker.judged_of(kind)));
+    let share = |kind| 100.0 * checker.judged_of(kind) as f64 / reads.max(1) as f64;
+    let kinds = Kind::ALL.map(|kind| format!("{} {} ({:.1} %)", kind.prefix(), checker.judged_of(kind), share(kind)));
     _ = writeln!(text, "reads of: {}", kinds.join("; "));
     let ways: Vec<String> = changes.iter().map(|(how, [done, _])| format!("{} {done}", how.text())).collect();
     _ = writeln!(text, "changed by: {}", ways.join("; "));

@@ -111,7 +111,7 @@ fn a_read_waits_for_what_others_have_to_tell() {
     let stale = Call::Read(read(2, 31, &[part(Kind::Leaf, 3, 10, 1)]));
     checker.take(2, Batch { complete_until: 100, oldest_open: 100, calls: vec![stale] });
     checker.take(1, Batch { complete_until: 31, oldest_open: 31, calls: Vec::new() });
-    assert_eq!((checker.judged(), checker.waiting.len()), (0, 1));
+    assert_eq!((checker.judged(), checker.waiting.oldest()), (0, 31));
     let late = Call::Change(change(20, 30, &[Name::Row(3)]));
     checker.take(1, Batch { complete_until: 32, oldest_open: 32, calls: vec![late] });
     assert_eq!((checker.judged(), checker.stale_count()), (1, 1));
