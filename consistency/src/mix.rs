@@ -31,15 +31,15 @@ fn row(random: &mut fastrand::Rng) -> u16 {
 
 pub(crate) fn step(random: &mut fastrand::Rng) -> Step {
     let at = row(random);
-    match random.u32(0..10_000) {
-        0..9_400 => Step::Read(Kind::ALL[random.usize(..Kind::ALL.len())], at),
-        9_400..9_640 => Step::Batch((0..random.usize(2..9)).map(|_| row(random)).collect()),
-        9_640..9_660 => Step::Refresh(at),
-        9_660..9_680 => Step::Peek(at),
-        9_680..9_690 => Step::ChangeInBackground(at),
+    match random.u32(0..100_000) {
+        0..96_600 => Step::Read(Kind::ALL[random.usize(..Kind::ALL.len())], at),
+        96_600..99_000 => Step::Batch((0..random.usize(2..9)).map(|_| row(random)).collect()),
+        99_000..99_200 => Step::Refresh(at),
+        99_200..99_400 => Step::Peek(at),
+        99_400..99_420 => Step::ChangeInBackground(at),
         // Patterns make all loads in flight in vain, so there are few.
-        9_690 => Step::Change(How::Suffix, at),
-        9_691 => Step::Change(if random.u8(0..4) == 0 { How::Clear } else { How::Prefix }, at),
+        99_420..99_422 => Step::Change(How::Suffix, at),
+        99_422..99_424 => Step::Change(if random.u8(0..4) == 0 { How::Clear } else { How::Prefix }, at),
         _ => {
             const USUAL: [How; 10] = [
                 How::Tag,

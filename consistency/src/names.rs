@@ -1,14 +1,12 @@
 //! What entries there are, what each is made from, and by which names an invalidation reaches it.
 
-use serde::{Deserialize, Serialize};
-
 /// Rows of the database.
 pub(crate) const DATA: u16 = 32;
 /// Rows share these tags.
 pub(crate) const GROUPS: u16 = 4;
 
 /// The kinds of entries, a cached function each.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum Kind {
     /// A row, alone and in batches; with tags.
     Leaf,

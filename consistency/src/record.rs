@@ -7,6 +7,7 @@ use crate::names::{Kind, Name};
 /// A part of a cached value says by itself what it was made from and when: the entry that it was
 /// loaded for, who loaded it, when that load began, and the version of its row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "Fields", try_from = "Fields")]
 pub(crate) struct Part {
     pub(crate) kind: Kind,
     pub(crate) at: u16,
@@ -16,6 +17,23 @@ pub(crate) struct Part {
     pub(crate) loaded: u64,
     /// 0 if the load did not read a row itself.
     pub(crate) version: u64,
+}
+
+/// A part in an entry, without the names of its fields: most of a hit is to read it.
+type Fields = (u8, u16, u16, u64, u64);
+
+impl From<Part> for Fields {
+    fn from(part: Part) -> Self {
+        (part.kind as u8, part.at, part.by, part.loaded, part.version)
+    }
+}
+
+impl TryFrom<Fields> for Part {
+    type Error = &'static str;
+
+    fn try_from((kind, at, by, loaded, version): Fields) -> Result<Self, Self::Error> {
+        Ok(Self { kind: Kind::of(kind).ok_or("no such kind")?, at, by, loaded, version })
+    }
 }
 
 /// A value that was put has no load: it is judged by its version alone.

@@ -130,7 +130,7 @@ pub(crate) async fn leaves(world: &World, rows: &[u16]) -> Result<HashMap<u16, V
     Ok(found)
 }
 
-#[cached(prefix = "pair", ttl = "40ms", cache = world.cache, skip(world))]
+#[cached(prefix = "pair", ttl = "200ms", cache = world.cache, skip(world))]
 async fn pair(world: &World, at: u16) -> Value {
     let mut parts = vec![world.part(Kind::Pair, at, 0)];
     parts.extend(leaf(world, at).await);
@@ -153,13 +153,13 @@ async fn chain_a(world: &World, at: u16) -> Value {
     world.row(Kind::ChainA, at).await
 }
 
-#[cached(prefix = "chain_b", ttl = "50ms", cache = world.cache, skip(world), depends_on = [chain_c(at)])]
+#[cached(prefix = "chain_b", ttl = "250ms", cache = world.cache, skip(world), depends_on = [chain_c(at)])]
 async fn chain_b(world: &World, at: u16) -> Value {
     world.row(Kind::ChainB, at).await
 }
 
 #[cached(
-    prefix = "chain_c", ttl = "300ms", cache = world.cache, skip(world),
+    prefix = "chain_c", ttl = "600ms", cache = world.cache, skip(world),
     tags = ["row:{at}", ..[group(&at)]],
 )]
 async fn chain_c(world: &World, at: u16) -> Value {
@@ -180,14 +180,14 @@ async fn ring_b(world: &World, at: u16) -> Value {
 }
 
 #[cached(
-    prefix = "revalidated", ttl = "30ms", stale_while_revalidate = "5s", cache = world.cache, skip(world),
+    prefix = "revalidated", ttl = "150ms", stale_while_revalidate = "5s", cache = world.cache, skip(world),
     tags = ["row:{at}"],
 )]
 async fn revalidated(world: &World, at: u16) -> Value {
     world.row(Kind::Revalidated, at).await
 }
 
-#[cached(prefix = "early", ttl = "200ms", early_refresh = 5, cache = world.cache, skip(world), tags = ["row:{at}"])]
+#[cached(prefix = "early", ttl = "400ms", early_refresh = 5, cache = world.cache, skip(world), tags = ["row:{at}"])]
 async fn early(world: &World, at: u16) -> Value {
     world.row(Kind::Early, at).await
 }
@@ -198,7 +198,7 @@ async fn adaptive(world: &World, at: u16) -> Value {
 }
 
 #[cached(
-    prefix = "covered", ttl = "30ms", stale_if_error = "5s", load_timeout = "5ms", cache = world.cache, skip(world),
+    prefix = "covered", ttl = "150ms", stale_if_error = "5s", load_timeout = "5ms", cache = world.cache, skip(world),
     tags = ["row:{at}"],
 )]
 async fn covered(world: &World, at: u16) -> Result<Value, String> {
