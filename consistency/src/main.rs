@@ -7,6 +7,7 @@ mod clock;
 mod conductor;
 mod coverage;
 mod database;
+mod ledger;
 mod link;
 mod mix;
 mod names;
@@ -51,6 +52,9 @@ fn check(options: &Options) -> Result<bool, String> {
         let found = outcome.checker.stale_count() > 0;
         println!("{}", report::ablation(options, rule, &outcome));
         return Ok(found);
+    }
+    if options.records {
+        println!("{}", ledger::note(options, &outcome)?);
     }
     Ok(outcome.checker.stale_count() == 0 && outcome.coverage.count("panics") == 0)
 }

@@ -38,8 +38,8 @@ pub(crate) fn step(random: &mut fastrand::Rng) -> Step {
         99_200..99_400 => Step::Peek(at),
         99_400..99_420 => Step::ChangeInBackground(at),
         // Patterns make all loads in flight in vain, so there are few.
-        99_420..99_422 => Step::Change(How::Suffix, at),
-        99_422..99_424 => Step::Change(if random.u8(0..4) == 0 { How::Clear } else { How::Prefix }, at),
+        99_420..99_425 => Step::Change(How::Suffix, at),
+        99_425..99_430 => Step::Change(if random.u8(0..4) == 0 { How::Clear } else { How::Prefix }, at),
         _ => {
             const USUAL: [How; 10] = [
                 How::Tag,

@@ -13,6 +13,7 @@ cargo xtask check-consistency [options]
   --processes N                   processes of the application (4)
   --tasks N                       tasks of each that make calls (48)
   --ablate RULE                   leave a rule of the protocol out, and look for a stale read: see cache-core/docs/consistency.md
+  --record                        note the run in consistency/history.md, and its sums in cache-core/docs/consistency.md
   --witness FILE                  where the drawing of a stale read goes (target/consistency/stale.svg)";
 
 /// Where the cache is. `None` is the embedded store.
@@ -27,12 +28,17 @@ pub(crate) struct Options {
     pub(crate) processes: u16,
     pub(crate) tasks: u16,
     pub(crate) witness: String,
+    /// Whether the run is noted where all runs are.
+    pub(crate) records: bool,
+    /// All of these as they were given.
+    pub(crate) line: String,
     /// The rule that this build leaves out.
     pub(crate) ablate: Option<String>,
 }
 
 impl Options {
     pub(crate) fn parse(arguments: &[String]) -> Result<Self, String> {
+        let (recording, arguments): (Vec<_>, Vec<_>) = arguments.iter().partition(|argument| *argument == "--record");
         let (mut reads, mut minutes) = (None, None);
         let mut options = Self {
             place: Some(ServerKind::Redis),
@@ -42,10 +48,12 @@ impl Options {
             processes: 4,
             tasks: 48,
             ablate: None,
+            records: !recording.is_empty(),
+            line: arguments.iter().map(|argument| argument.as_str()).collect::<Vec<_>>().join(" "),
             witness: "target/consistency/stale.svg".to_owned(),
         };
         for pair in arguments.chunks(2) {
-            let [name, value] = pair else { return Err(format!("{}: no value\n{USAGE}", pair[0])) };
+            let &[name, value] = pair else { return Err(format!("{}: no value\n{USAGE}", pair[0])) };
             let bad = || format!("{name} {value}: not understood\n{USAGE}");
             match name.as_str() {
                 "--store" => options.place = place(value).ok_or_else(bad)?,
@@ -61,6 +69,9 @@ impl Options {
                 "--witness" => options.witness.clone_from(value),
                 _ => return Err(bad()),
             }
+        }
+        if options.records && options.ablate.is_some() {
+            return Err("a run without one of the rules is not recorded".to_owned());
         }
         let default = minutes.is_none().then_some(1_000_000);
         options.reads_max = reads.or(default).unwrap_or(u64::MAX);
@@ -107,6 +118,8 @@ mod tests {
         let timed = parse("--minutes 0.5 --store embedded").unwrap();
         assert_eq!((timed.reads_max, timed.lasts_max.as_secs(), timed.store()), (u64::MAX, 30, "embedded"));
         assert_eq!(parse("--reads 100_000_000 --minutes 60").unwrap().reads_max, 100_000_000);
+        let recorded = parse("--seed 7 --record --reads 5").unwrap();
+        assert_eq!((recorded.records, &*recorded.line, recorded.reads_max), (true, "--seed 7 --reads 5", 5));
         for wrong in ["--reads", "--reads x", "--store memcached", "--tasks 0", "--minutes -1", "--what 1"] {
             assert!(parse(wrong).unwrap_err().contains("cargo xtask"), "{wrong}");
         }

@@ -341,3 +341,27 @@ fn the_page_for_assistants_has_every_option() {
         assert!(options.len() > 3 && told == options, "{attribute}: {told:?} and {options:?}");
     }
 }
+
+#[test]
+fn the_sums_of_recorded_histories_are_those_of_their_runs() {
+    let (file, page) = (read("consistency/history.md"), read("cache-core/docs/consistency.md"));
+    let (runs, sums): (Vec<_>, Vec<_>) = rows(&file).into_iter().partition(|(head, _)| head[0] == "date");
+    let number = |cell: &str| cell.replace(',', "").parse::<u64>().unwrap_or_else(|_| panic!("{cell} is no number"));
+    let column = |head: &[&str], cells: &[&str], name: &str| {
+        number(cells[head.iter().position(|column| *column == name).unwrap_or_else(|| panic!("no column {name}"))])
+    };
+    let on_page: Vec<_> = rows(&page).into_iter().filter(|(head, _)| head[..2] == ["store", "runs"]).collect();
+    assert_eq!(sums, on_page, "the page and the file say the same");
+    assert!(runs.is_empty() || sums.iter().any(|(_, cells)| cells[0] == "all"), "no row for all stores");
+    for (head, cells) in &sums {
+        let of_store: Vec<_> =
+            runs.iter().filter(|(_, run)| cells[0] == "all" || run[1].starts_with(cells[0])).collect();
+        assert_eq!(number(cells[1]), of_store.len() as u64, "runs on {}", cells[0]);
+        for name in ["reads", "copies", "soon", "invalidations", "refused fills", "stale", "panics"] {
+            let sum: u64 = of_store.iter().map(|(head, run)| column(head, run, name)).sum();
+            assert_eq!(column(head, cells, name), sum, "{name} on {}", cells[0]);
+        }
+        let expected = column(head, cells, "reads") / 3;
+        assert!(cells[9] == "–" || number(cells[9]) == expected, "the bound of {}", cells[0]);
+    }
+}

@@ -6,7 +6,7 @@ use crate::steps::cargo;
 /// The stores, and how many reads of each continuous integration checks: a million in less than two
 /// minutes, or as many as a slow machine makes in that time. The embedded store has no connections
 /// to wait for.
-const STORES: [(&str, &str); 3] = [("embedded", "600000"), ("redis", "200000"), ("valkey", "200000")];
+const STORES: [(&str, &str); 3] = [("embedded", "400000"), ("redis", "300000"), ("valkey", "300000")];
 const QUICK_MINUTES: &str = "0.6";
 
 /// One history on each store, or on the one that is named. False if one is not as promised.
