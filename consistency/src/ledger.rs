@@ -18,7 +18,7 @@ const HEAD: &str = "\
 
 `cargo xtask check-consistency --record` adds a row for each run that has come to its end, whatever came of it, and sums them up. Each
 row is of one store and of one seed; its options follow its revision. *Soon*: reads that began in the 100 ms after a change of one of
-their names had returned. *Below*: reads of which one is stale at most, at a confidence of 95 % (rule of three).
+their names had returned. *One in*: of so many reads no more than one is stale, at a confidence of 95 % (rule of three).
 
 ";
 const ROW_HEAD: &str = "\
