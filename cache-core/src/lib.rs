@@ -204,8 +204,8 @@ pub mod __freshness {
     };
 }
 
-/// The bytes of an entry alone, for the instruction counts and the fuzzing of this repository. No
-/// stability is promised.
+/// The bytes of an entry alone, for the instruction counts, the comparisons and the fuzzing of this
+/// repository. No stability is promised.
 #[doc(hidden)]
 pub mod __entry {
     pub use crate::entry::alone::{is_readable, outline_of, packed, payload_of, sample, sealed, value_of};

@@ -9,8 +9,8 @@ use crate::install;
 use crate::server::Server;
 use crate::steps::{cargo, workspace};
 
-/// The page that shows every table, each below the command that prints it.
-const PAGE: &str = "cache-core/docs/performance.md";
+/// The pages that show the tables, each below the command that prints it.
+const PAGES: [&str; 2] = ["cache-core/docs/performance.md", "cache-core/docs/codecs.md"];
 const COMMAND: &str = "<!-- cargo xtask bench ";
 const END: &str = "<!-- end -->";
 /// What is made without names: the others take minutes each.
@@ -20,8 +20,8 @@ const USAGE: &str = "cargo xtask bench [all | names] [--quick] [--write]";
 /// The packages in `benches/` are a workspace of their own, so that users never build the peers.
 const WORKSPACE: [&str; 5] = ["--release", "--manifest-path", "benches/Cargo.toml", "--target-dir", "target/benches"];
 
-/// Makes the comparisons that are named: all of the page, or the short ones. With `--write` their
-/// tables replace those on the page. False if one failed.
+/// Makes the comparisons that are named: all of the pages, or the short ones. With `--write` their
+/// tables replace those on the pages. False if one failed.
 pub(crate) fn run(arguments: &[String]) -> Result<bool, String> {
     let (flags, names): (Vec<&str>, Vec<&str>) =
         arguments.iter().map(String::as_str).partition(|argument| argument.starts_with("--"));
@@ -29,31 +29,40 @@ pub(crate) fn run(arguments: &[String]) -> Result<bool, String> {
         return Err(USAGE.to_owned());
     }
     let (quick, write) = (flags.contains(&"--quick"), flags.contains(&"--write"));
-    let page = read_page()?;
+    let pages = read_pages()?;
     let names = match names[..] {
         [] => SHORT.to_vec(),
-        ["all"] => commands(&page).collect(),
+        ["all"] => commands(&pages).collect(),
         _ => names,
     };
     for name in names {
         let Some(tables) = compare(name, quick)? else { return Ok(false) };
         if write {
-            // Read anew: the run may have taken long.
-            let written =
-                replace(&read_page()?, name, &tables).ok_or_else(|| format!("{PAGE} has no place for {name}"))?;
-            fs::write(workspace().join(PAGE), written).map_err(|error| format!("cannot write {PAGE}: {error}"))?;
+            write_down(name, &tables)?;
         }
     }
     Ok(true)
 }
 
-fn read_page() -> Result<String, String> {
-    fs::read_to_string(workspace().join(PAGE)).map_err(|error| format!("cannot read {PAGE}: {error}"))
+/// Puts the tables of a comparison into their place.
+fn write_down(name: &str, tables: &str) -> Result<(), String> {
+    // Read anew: the run may have taken long.
+    let pages = PAGES.into_iter().zip(read_pages()?);
+    let mut written = pages.filter_map(|(path, page)| Some((path, replace(&page, name, tables)?)));
+    let (path, page) = written.next().ok_or_else(|| format!("no page has a place for {name}"))?;
+    fs::write(workspace().join(path), page).map_err(|error| format!("cannot write {path}: {error}"))
 }
 
-/// The comparisons of the page, in its order.
-fn commands(page: &str) -> impl Iterator<Item = &str> {
-    page.split(COMMAND).skip(1).filter_map(|rest| rest.split(" -->").next())
+fn read_pages() -> Result<Vec<String>, String> {
+    let read =
+        |path| fs::read_to_string(workspace().join(path)).map_err(|error| format!("cannot read {path}: {error}"));
+    PAGES.into_iter().map(read).collect()
+}
+
+/// The comparisons of the pages, in their order.
+fn commands(pages: &[String]) -> impl Iterator<Item = &str> {
+    let places = pages.iter().flat_map(|page| page.split(COMMAND).skip(1));
+    places.filter_map(|rest| rest.split(" -->").next())
 }
 
 /// The page with these tables in the place of one comparison. `None`: it has no such place.
@@ -72,7 +81,9 @@ fn compare(name: &str, quick: bool) -> Result<Option<String>, String> {
         "build" => build_times::run(quick),
         _ => {
             let redis = redis()?;
-            let mut command = cargo(&[&["run", "--quiet"], &WORKSPACE[..], &["--", name]].concat());
+            let package = if name == "codecs" { name } else { "cache-benches" };
+            let mut command =
+                cargo(&[&["run", "--quiet", "--package", package], &WORKSPACE[..], &["--", name]].concat());
             command.args(quick.then_some("--quick")).env("CACHE_TEST_REDIS_BIN", redis);
             printed(command)
         }
@@ -125,7 +136,7 @@ fn printed(mut command: Command) -> Result<Option<String>, String> {
 mod tests {
     use std::fs;
 
-    use super::{commands, read_page, replace};
+    use super::{commands, read_pages, replace};
     use crate::steps::workspace;
 
     #[test]
@@ -139,24 +150,26 @@ mod tests {
     }
 
     #[test]
-    fn the_page_has_a_place_for_every_comparison() {
-        let page = read_page().expect("the page");
-        for command in page.split("`cargo xtask bench ").skip(1).filter_map(|rest| rest.split('`').next()) {
-            assert!(command == "all" || commands(&page).any(|place| place == command), "no place for {command}");
+    fn the_pages_have_a_place_for_every_comparison() {
+        let pages = read_pages().expect("the pages");
+        let named = pages.iter().flat_map(|page| page.split("`cargo xtask bench ").skip(1));
+        for command in named.filter_map(|rest| rest.split('`').next()) {
+            assert!(command == "all" || commands(&pages).any(|place| place == command), "no place for {command}");
         }
-        assert!(commands(&page).count() > 10);
+        assert!(commands(&pages).count() > 10);
+        assert!(commands(&pages).any(|place| place == "codecs"), "the package of its own");
     }
 
     #[test]
-    fn the_page_has_what_the_program_can_compare() {
-        let (page, program) = (read_page().expect("the page"), workspace().join("benches/src/main.rs"));
+    fn the_pages_have_what_the_program_can_compare() {
+        let (pages, program) = (read_pages().expect("the pages"), workspace().join("benches/src/main.rs"));
         let program = fs::read_to_string(program).expect("the program");
         let arms = program.lines().filter_map(|line| line.trim().strip_prefix('"')?.split_once("\" => "));
         let names: Vec<&str> = arms.map(|(name, _)| name).collect();
         assert!(names.len() > 10, "{names:?}");
         // The soak compares nothing.
         for name in names.into_iter().filter(|name| *name != "soak") {
-            assert!(commands(&page).any(|place| place == name), "no place for {name}");
+            assert!(commands(&pages).any(|place| place == name), "no place for {name}");
         }
     }
 }
