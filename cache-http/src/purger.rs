@@ -194,14 +194,18 @@ impl PurgeHealth {
         // A String takes whatever it is given.
         let _ = write!(
             text,
-            "# TYPE cache_http_purge_keys gauge\n\
+            "# HELP cache_http_purge_keys Keys that are to be purged: for the first time (owed), or once more when a flight is over (in_flight).\n\
+             # TYPE cache_http_purge_keys gauge\n\
              cache_http_purge_keys{{state=\"owed\"}} {}\n\
              cache_http_purge_keys{{state=\"in_flight\"}} {}\n\
+             # HELP cache_http_purges_total Purges, and looks at the store, by result.\n\
              # TYPE cache_http_purges_total counter\n\
              cache_http_purges_total{{result=\"ok\"}} {}\n\
              cache_http_purges_total{{result=\"error\"}} {}\n\
+             # HELP cache_http_purge_overflows_total Times that too many keys waited, and everything was purged in their place.\n\
              # TYPE cache_http_purge_overflows_total counter\n\
              cache_http_purge_overflows_total {}\n\
+             # HELP cache_http_purge_behind_seconds For how long nothing has succeeded.\n\
              # TYPE cache_http_purge_behind_seconds gauge\n\
              cache_http_purge_behind_seconds {behind}\n",
             self.owed, self.in_flight, self.purges, self.failures, self.overflows,

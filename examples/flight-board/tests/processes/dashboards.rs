@@ -6,8 +6,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use axum::Router;
+use axum::routing::get;
+use cache_http::{Cdn, CdnDialect, Purge, PurgeError, Purger};
 use cache_tests::{PATIENCE, Server, TestStore, each_server, prometheus, until};
 use serde_json::Value;
+use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
 use crate::process::{File, Serving, ask};
@@ -134,6 +138,25 @@ async fn visit(address: String) {
     }
 }
 
+/// A CDN that has nothing.
+struct NoPurge;
+
+impl Purge for NoPurge {
+    async fn purge(&self, _: &[String]) -> Result<(), PurgeError> {
+        Ok(())
+    }
+}
+
+/// Serves what a purger says of itself, and returns where.
+async fn serve_health(purger: Purger) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let metrics = async move || purger.health().to_prometheus();
+    let app = Router::new().route("/metrics", get(metrics));
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    address
+}
+
 each_server! {
     async fn every_panel_and_every_rule_has_something_to_show(store: TestStore) {
         let server = Server::start(store.kind().unwrap());
@@ -141,8 +164,11 @@ each_server! {
         let (one, other) = (File::new(), File::new());
         let shared = Serving::start(&one.path, &server.url()).await;
         let embedded = Serving::start(&other.path, "memory://").await;
+        let purger = Purger::start(&store.cache().await, &Cdn::new("board", CdnDialect::Surrogate), NoPurge);
+        let purging = serve_health(purger).await;
         let boards = [shared.address(), embedded.address()];
-        let prometheus = Prometheus::start(&dashboards().join("rules.yml"), &boards);
+        let targets = [boards[0], boards[1], &purging];
+        let prometheus = Prometheus::start(&dashboards().join("rules.yml"), &targets);
         // A counter that is there from its first scrape on is seen to grow.
         until(async || prometheus.query("cache_breaker_open").await.len() == 2).await;
         let mut visitors = JoinSet::new();
@@ -169,8 +195,8 @@ each_server! {
         for rule in prometheus.rules().await {
             assert_eq!(rule["health"], "ok", "{rule}");
         }
-        for board in boards {
-            promtool(&["check", "metrics"], &ask(board, "GET", "/metrics", "").await.1);
+        for target in targets {
+            promtool(&["check", "metrics"], &ask(target, "GET", "/metrics", "").await.1);
         }
     }
 }
