@@ -2,9 +2,9 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
-use crate::steps::{cargo, workspace};
+use crate::steps::{cargo, output, workspace};
 
 /// The page that shows the table.
 const PAGE: &str = "cache-core/docs/litmus.md";
@@ -72,17 +72,6 @@ fn command(program: impl AsRef<std::ffi::OsStr>, arguments: &[&Path]) -> Command
     let mut command = Command::new(program);
     command.args(arguments);
     command
-}
-
-/// What a command prints.
-fn output(mut command: Command) -> Result<String, String> {
-    let program = command.get_program().to_string_lossy().into_owned();
-    let output = command.stdin(Stdio::null()).stderr(Stdio::inherit()).output();
-    let output = output.map_err(|error| format!("cannot run {program}: {error}"))?;
-    if !output.status.success() {
-        return Err(format!("{program}: {}", output.status));
-    }
-    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 /// The table of what the programs print: library, version, experiment and answer in each line.

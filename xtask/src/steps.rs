@@ -33,6 +33,17 @@ pub(crate) fn copy_all(from: &Path, to: &Path) -> Result<(), String> {
     Ok(())
 }
 
+/// What a command prints. Its complaints and its progress are shown as they come.
+pub(crate) fn output(mut command: Command) -> Result<String, String> {
+    let program = command.get_program().to_string_lossy().into_owned();
+    let output = command.stdin(Stdio::null()).stderr(Stdio::inherit()).output();
+    let output = output.map_err(|error| format!("cannot run {program}: {error}"))?;
+    if !output.status.success() {
+        return Err(format!("{program}: {}", output.status));
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
 /// The count of what was run so far.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Tally {

@@ -5,7 +5,7 @@ use std::process::Command;
 use crate::cluster::Cluster;
 use crate::install;
 use crate::server::Server;
-use crate::steps::{Tally, announce, cargo};
+use crate::steps::{Tally, announce, cargo, output};
 
 /// The packages whose tests use databases. Other tests do not wait until databases are there.
 const DATABASE_PACKAGES: [&str; 3] = ["cache-sqlx", "orders", "--workspace"];
@@ -126,6 +126,7 @@ fn features(tally: &mut Tally) {
     tally.tests(cargo(&[&["test", "--package", "cache-core"], &all_codecs[..]].concat()));
     let features = ["--package", "cache-core", "--no-default-features", "--features", "macros"];
     let tree = cargo(&[&["tree"], &features[..], &["--edges", "normal", "--prefix", "none"]].concat());
+    announce(&tree);
     tally.check(output(tree).and_then(|tree| {
         let sockets = tree.lines().any(|package| package.starts_with("socket2 ") || package.starts_with("mio "));
         if sockets { Err("without the feature `redis` the tree still holds sockets".to_owned()) } else { Ok(()) }
@@ -140,6 +141,7 @@ fn packages(tally: &mut Tally) {
     let package = ["package", "--allow-dirty", "--quiet"];
     for name in published {
         let list = cargo(&[&package[..], &["--list", "--package", name]].concat());
+        announce(&list);
         tally.check(output(list).and_then(|list| {
             let missing = |file: &&str| !list.lines().any(|packaged| packaged == *file);
             match ["README.md", "LICENSE-APACHE", "LICENSE-MIT"].into_iter().find(missing) {
@@ -155,15 +157,5 @@ fn packages(tally: &mut Tally) {
     let beside: Vec<&str> = beside.iter().flat_map(|patch| ["--config", patch]).collect();
     for name in published {
         tally.command(cargo(&[&package[..], &["--package", name], &beside].concat()));
-    }
-}
-
-/// The output of a command, or why it failed.
-fn output(mut command: Command) -> Result<String, String> {
-    announce(&command);
-    match command.output() {
-        Ok(output) if output.status.success() => Ok(String::from_utf8_lossy(&output.stdout).into_owned()),
-        Ok(output) => Err(String::from_utf8_lossy(&output.stderr).into_owned()),
-        Err(error) => Err(format!("cannot run it: {error}")),
     }
 }
