@@ -175,6 +175,32 @@ each_store! {
         }
     }
 
+    /// Nobody would read it compressed.
+    async fn a_value_beyond_what_may_inflate_is_stored_as_it_is(store: TestStore) {
+        let bytes = serde_json::to_vec(&by_default(7).await).unwrap().len();
+        let cache = ready(store.builder().compress(Compression::Lz4).inflated_bytes_max(bytes - 1)).await;
+        for _ in 0..2 {
+            assert_eq!(cache.scope(by_default(7)).await.len(), 10_000);
+        }
+        let stats = cache.stats().prefix("default");
+        assert_eq!((stats.loads, stats.hits), (1, 1));
+        let (_, compression, stored) = packing(&cache, "default:7").await;
+        assert_eq!((compression, stored), (None, bytes as u64));
+    }
+
+    /// What counts is what would be stored.
+    async fn a_value_that_is_too_large_even_compressed_is_not_stored(store: TestStore) {
+        for (value_bytes_max, is_stored) in [(1_000, true), (100, false)] {
+            let cache = ready(store.builder().compress(Compression::Lz4).value_bytes_max(value_bytes_max)).await;
+            cache.scope(by_default(7)).await;
+            let explanation = cache.explain("default:7").await.unwrap();
+            assert_eq!(explanation.entry.is_some(), is_stored, "{value_bytes_max}");
+            let why = explanation.unstored.map(|unstored| unstored.reason);
+            assert_eq!(why, (!is_stored).then(|| "it is larger than value_bytes_max".to_owned()));
+            cache.clear().await.unwrap();
+        }
+    }
+
     /// Its second field would be read as the first one.
     async fn a_value_that_postcard_would_change_is_not_stored(store: TestStore) {
         let cache = store.cache().await;

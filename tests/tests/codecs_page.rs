@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 
-use cache_core::{Cache, Codec, CodecError, CodecId, OpenError, Seal, SealedValue, TakeDecoded, cached, erased_serde};
+use cache_core::{
+    Cache, Codec, CodecError, CodecId, Format, OpenError, Seal, SealedValue, TakeDecoded, cached, erased_serde,
+};
 use cache_tests::{TestStore, each_server, ready};
 use chacha20poly1305::aead::{Aead, Generate, Key, KeyInit, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
@@ -45,6 +47,37 @@ struct Place {
 #[cached(prefix = "place", ttl = "1h", codec = Compact)]
 async fn place(id: u64) -> Place {
     Place { latitude: id as i32, longitude: 2 }
+}
+
+/// It has no form for anything.
+struct Refusing;
+
+impl Codec for Refusing {
+    fn id(&self) -> CodecId {
+        const { CodecId::new(2) }
+    }
+
+    fn is_self_describing(&self) -> bool {
+        true
+    }
+
+    fn encode(&self, _: &dyn erased_serde::Serialize) -> Result<Vec<u8>, CodecError> {
+        Err("it refuses".into())
+    }
+
+    fn decode<'de>(&self, _: &'de [u8], _: TakeDecoded<'_, 'de>) -> Result<(), CodecError> {
+        Err("it refuses".into())
+    }
+}
+
+#[cached(prefix = "refused", ttl = "1h", codec = Refusing)]
+async fn refused(id: u64) -> Place {
+    place(id).await
+}
+
+#[cached(prefix = "town", ttl = "1h")]
+async fn town(id: u64) -> Place {
+    place(id).await
 }
 
 /// The keys that open, by their ids, and the id of the one that seals.
@@ -119,6 +152,26 @@ each_server! {
         assert_eq!(reasons(&told, "place"), [("undecodable", 1)]);
     }
 
+    async fn a_codec_of_a_users_own_may_be_that_of_a_cache(store: TestStore) {
+        let with = || ready(store.builder().codec(Format::Own(&Compact)));
+        let (one, other) = (with().await, with().await);
+        one.scope(town(7)).await;
+        assert_eq!(stored(&store, "town:7").await[1], 129);
+        assert_eq!(other.scope(town(7)).await, Place { latitude: 7, longitude: 2 });
+        assert_eq!((other.stats().prefix("town").hits, other.stats().prefix("town").loads), (1, 0));
+    }
+
+    async fn a_value_that_a_codec_refuses_is_returned_and_not_stored(store: TestStore) {
+        let cache = store.cache().await;
+        for _ in 0..2 {
+            assert_eq!(cache.scope(refused(7)).await.latitude, 7);
+        }
+        let stats = cache.stats().prefix("refused");
+        assert_eq!((stats.loads, stats.hits, stats.unstored), (2, 0, 2));
+        let why = cache.explain("refused:7").await.unwrap().unstored.expect("a reason");
+        assert_eq!(why.reason, "it cannot be encoded");
+    }
+
     async fn a_sealed_value_is_read_by_who_has_the_key_and_old_keys_open(store: TestStore) {
         let (first, second) = (Secret::generate(), Secret::generate());
         let with = |seal: Keyring| ready(store.builder().seal(seal));
@@ -163,6 +216,28 @@ each_server! {
         raw.set(&other, &stored(&store, "patient:1").await).await;
         assert_eq!(cache.scope(patient(2)).await.unwrap(), "the secret of 2");
         assert_eq!(reasons(&cache, "patient"), [("unopened", 1)]);
+
+        // The same key of another namespace, sealed with the same secret.
+        let neighbour = format!("{}-other", store.namespace());
+        let apart = ready(store.builder().namespace(&*neighbour).seal(keyring(1, &[(1, &secret)]))).await;
+        apart.scope(patient(3)).await;
+        let theirs = raw.get(&format!("{neighbour}:patient:3")).await.expect("an entry");
+        raw.set(&format!("{}:patient:3", store.namespace()), &theirs).await;
+        cache.scope(patient(3)).await;
+        assert_eq!(reasons(&cache, "patient"), [("unopened", 2)]);
+    }
+
+    /// Not even as it is: who asked for a seal does not want that in the server.
+    async fn a_value_that_cannot_be_sealed_is_returned_and_not_stored(store: TestStore) {
+        let cache = ready(store.builder().seal(keyring(1, &[]))).await;
+        for _ in 0..2 {
+            assert_eq!(cache.scope(patient(7)).await.unwrap(), "the secret of 7");
+        }
+        assert_eq!(store.raw().await.get(&format!("{}:patient:7", store.namespace())).await, None);
+        let stats = cache.stats().prefix("patient");
+        assert_eq!((stats.loads, stats.hits, stats.unstored), (2, 0, 2));
+        let why = cache.explain("patient:7").await.unwrap().unstored.expect("a reason");
+        assert_eq!(why.reason, "its seal failed");
     }
 
     /// While the seal is rolled out neither stores over the other's entries.
