@@ -1,6 +1,10 @@
 //! Where entries live, a method a round trip: nothing of types, freshness, flights and functions.
 
 mod agenda;
+#[cfg(feature = "redis")]
+mod backoff;
+#[cfg(feature = "redis")]
+mod breaker;
 mod catalogue;
 mod closing;
 #[cfg(test)]

@@ -23,8 +23,6 @@ use crate::error::{Error, ErrorKind};
 use crate::store::{Voucher, Watch};
 
 mod access;
-mod backoff;
-mod breaker;
 mod cluster;
 mod connection;
 mod credentials;

@@ -6,8 +6,6 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-use super::backoff::Backoff;
-use super::breaker::Permit;
 use super::connection::Invocation;
 use super::fault::Fault;
 use super::primary::Hello;
@@ -17,6 +15,8 @@ use super::stripes::{Runtimes, StripeKey};
 use crate::clock;
 use crate::config::{RECONNECT_DELAY_MAX, RECONNECT_DELAY_MIN};
 use crate::error::ErrorKind;
+use crate::store::backoff::Backoff;
+use crate::store::breaker::Permit;
 use crate::store::redis::resp::{Command, Reply};
 use crate::store::{Voucher, Watch};
 

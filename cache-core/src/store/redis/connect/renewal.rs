@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use tokio::time::{sleep_until, timeout};
 
-use super::backoff::Backoff;
 use super::connection::{Connection, Invocation};
 use super::credentials::{Logins, Validity};
 use super::fault::Fault;
 use crate::clock;
 use crate::config::{RECONNECT_DELAY_MAX, RECONNECT_DELAY_MIN};
+use crate::store::backoff::Backoff;
 use crate::store::redis::resp::Command;
 
 /// Logs the connection in again before each end of its credentials. Returns when that has failed

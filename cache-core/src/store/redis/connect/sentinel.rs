@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use tokio::time::{sleep, timeout};
 
-use super::backoff::Backoff;
 use super::credentials::{Credentials, hello};
 use super::dial::Dialer;
 use super::dialogue::Dialogue;
@@ -15,6 +14,7 @@ use super::fault::Fault;
 use super::host_port::HostPort;
 use crate::config::{RECONNECT_DELAY_MAX, RECONNECT_DELAY_MIN, SENTINEL_ASK_INTERVAL};
 use crate::error::ErrorKind;
+use crate::store::backoff::Backoff;
 use crate::store::redis::resp::{Command, Frame, Reply};
 
 /// What a sentinel publishes when a primary has been replaced.

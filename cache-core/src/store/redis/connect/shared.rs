@@ -8,7 +8,6 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::breaker::Breaker;
 use super::connection::{Connection, Invocation};
 use super::credentials::Logins;
 use super::fault::Fault;
@@ -17,6 +16,7 @@ use super::route::Dial;
 use super::url::ServerUrl;
 use super::{Hooks, Inheritance};
 use crate::config::Config;
+use crate::store::breaker::Breaker;
 use crate::store::redis::resp::Command;
 use crate::store::redis::scripts::Script;
 

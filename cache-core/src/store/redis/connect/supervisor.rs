@@ -8,7 +8,6 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout, timeout_at};
 
-use super::backoff::Backoff;
 use super::connection::Connection;
 use super::credentials::{Logins, Validity};
 use super::fault::Fault;
@@ -23,6 +22,7 @@ use crate::clock;
 use crate::config::{
     ANSWER_TIMEOUT, NEAR_ASK_INTERVAL, PRIMARY_ASK_INTERVAL, RECONNECT_DELAY_MAX, RECONNECT_DELAY_MIN, SILENCE_MAX,
 };
+use crate::store::backoff::Backoff;
 use crate::store::redis::resp::Reply;
 use crate::store::{Voucher, Watches};
 

@@ -187,7 +187,13 @@ fn the_nodes_of_a_cluster() {
 
 #[test]
 fn no_name_of_a_place_begins_another_line() {
-    for url in ["redis://a%0Ab", "redis+unix:///run/a%0d.sock", "redis-sentinel://s1%1B,s2/main", "redis://s1%00", "redis-cluster://n1,n%0A2"] {
+    for url in [
+        "redis://a%0Ab",
+        "redis+unix:///run/a%0d.sock",
+        "redis-sentinel://s1%1B,s2/main",
+        "redis://s1%00",
+        "redis-cluster://n1,n%0A2",
+    ] {
         assert!(ServerUrl::parse(url).is_err(), "{url}");
     }
     assert!(ServerUrl::parse("redis-sentinel://s1/main%0A").is_err());
