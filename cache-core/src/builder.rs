@@ -14,7 +14,7 @@ use crate::store::memory::MemoryStore;
 use crate::store::redis::Tls;
 #[cfg(feature = "redis")]
 use crate::store::redis::{Access, Credentials, CredentialsProvider, RedisStore};
-use crate::store::{Partitions, Scheme, Store};
+use crate::store::{Partitions, Scheme, ScriptedStore, Store, StoreScript};
 
 /// Settings of a cache that is not open yet. Made by [`Cache::builder`].
 ///
@@ -256,6 +256,19 @@ impl Builder {
         Ok(Cache::new(Some(store), config, self.classes))
     }
 
+    /// As [`build`](Self::build), for a [scripted](Cache::scripted) cache with these settings.
+    ///
+    /// # Errors
+    /// Those of `build`, and [`ErrorKind::Config`] for any URL but `memory://`.
+    pub fn build_scripted(self) -> Result<(Cache, StoreScript), Error> {
+        let config = checked(self.config)?;
+        if !matches!(Scheme::of(&self.url)?, Scheme::Memory) {
+            return Err(refusal("a scripted cache is inside this process: its URL is memory://"));
+        }
+        let (store, script) = ScriptedStore::new(&config);
+        Ok((Cache::new(Some(Arc::new(store)), config, self.classes), script))
+    }
+
     fn open(&self, config: &Config) -> Result<Arc<dyn Store>, Error> {
         match Scheme::of(&self.url)? {
             #[cfg(feature = "tls")]
@@ -317,6 +330,31 @@ impl Cache {
     /// ```
     pub fn in_memory() -> Self {
         Self::builder().build().expect("the default settings are valid")
+    }
+
+    /// A cache inside this process that behaves as one on a server, and a script that says what
+    /// this server does wrong: for tests of what a program does while its cache fails. See
+    /// [the guide](crate::guide::testing#when-the-store-fails).
+    ///
+    /// It has a breaker and deadlines, as a cache on Redis has, and each hit asks it: it keeps no
+    /// copies, with `near` neither. It needs a tokio runtime with timers, and follows tokio's
+    /// paused clock. [Peers](Self::peer) share the script.
+    ///
+    /// # Example
+    /// ```
+    /// # use std::convert::Infallible;
+    /// # use cache_core::{Cache, StoreRequest};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// let (cache, script) = Cache::scripted();
+    /// let load = || async { Ok::<_, Infallible>(42) };
+    /// script.fail_next(1, StoreRequest::Read);
+    /// assert_eq!(cache.get_or_load("answer", load).await, Ok(42)); // past the cache
+    /// assert!(cache.peek::<u32>("answer").await.unwrap().is_none());
+    /// # }
+    /// ```
+    pub fn scripted() -> (Self, StoreScript) {
+        Self::builder().build_scripted().expect("the default settings are valid")
     }
 
     /// A cache at a URL, with the default settings.

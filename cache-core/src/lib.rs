@@ -268,9 +268,9 @@ pub use paths::listing::{Listing, ListingCursor};
 pub use paths::preview::{Preview, PreviewEntry, PreviewLimit, PreviewStop};
 pub use paths::trail::{InvalidationTrail, TrailStep};
 pub use paths::write_through::Put;
-pub use store::StoreKey;
 #[cfg(feature = "redis")]
 pub use store::redis::Credentials;
 #[cfg(feature = "tls")]
 pub use store::redis::Tls;
+pub use store::{StoreGate, StoreKey, StoreRequest, StoreScript};
 pub use warm::{WarmError, WarmProgress, WarmSchedule, Warmed, Warmer};

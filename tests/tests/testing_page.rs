@@ -3,7 +3,7 @@
 use std::sync::Mutex;
 use std::time::Duration;
 
-use cache_core::{Cache, cached, in_current_load, invalidates, observe};
+use cache_core::{Cache, StoreRequest, cached, in_current_load, invalidates, observe};
 
 type Db = Mutex<u32>; // imagine a pool of connections
 
@@ -102,4 +102,57 @@ async fn without_a_cache_it_is_the_same_but_slower() {
         assert_eq!(free_seats(&db, 42).await, 2);
     };
     Cache::disabled().scope(test).await;
+}
+
+#[tokio::test]
+async fn what_one_process_books_the_other_one_sees() {
+    let (here, db) = (Cache::in_memory(), Db::new(3));
+    let there = here.peer();
+    assert_eq!(here.scope(free_seats(&db, 42)).await, 3);
+    assert_eq!(there.scope(free_seats(&db, 42)).await, 3);
+    assert_eq!(there.stats().prefix("seats").loads, 0); // the other one had loaded it
+    there.scope(book(&db, 42)).await;
+    assert_eq!(here.scope(free_seats(&db, 42)).await, 2);
+}
+
+#[tokio::test]
+async fn a_store_that_is_gone_is_a_cache_that_holds_nothing() {
+    let ((cache, script), db) = (Cache::scripted(), Db::new(3));
+    let test = async {
+        script.fail(StoreRequest::Any);
+        assert_eq!(free_seats(&db, 42).await, 3);
+        book(&db, 42).await; // its invalidation fails, and is owed
+        assert_eq!(free_seats(&db, 42).await, 2);
+        assert!(!cache.health().is_good());
+        script.heal();
+        assert!(cache.shutdown(Duration::from_secs(60)).await.is_empty()); // it was made good
+        assert_eq!(free_seats(&db, 42).await, 2);
+    };
+    cache.scope(test).await;
+}
+
+#[tokio::test]
+async fn a_value_that_was_overtaken_is_not_stored() {
+    let ((cache, script), db) = (Cache::scripted(), Db::new(3));
+    let test = async {
+        let mut gate = script.hold(StoreRequest::Fill);
+        let meanwhile = async {
+            gate.reached().await;
+            book(&db, 42).await;
+            gate.open();
+        };
+        let (seats, ()) = tokio::join!(free_seats(&db, 42), meanwhile);
+        assert_eq!(seats, 3); // that was true when it was read
+        assert_eq!(free_seats(&db, 42).await, 2);
+    };
+    cache.scope(test).await;
+}
+
+#[tokio::test]
+async fn a_hit_is_one_round_trip() {
+    let ((cache, script), db) = (Cache::scripted(), Db::new(3));
+    cache.scope(free_seats(&db, 42)).await;
+    assert_eq!(script.requests(StoreRequest::Any), 3); // a miss: read, lease and fill
+    cache.scope(free_seats(&db, 42)).await;
+    assert_eq!(script.requests(StoreRequest::Any), 4);
 }

@@ -1,9 +1,7 @@
 //! Where entries live, a method a round trip: nothing of types, freshness, flights and functions.
 
 mod agenda;
-#[cfg(feature = "redis")]
 mod backoff;
-#[cfg(feature = "redis")]
 mod breaker;
 mod catalogue;
 mod closing;
@@ -24,6 +22,8 @@ mod removal;
 mod rules;
 mod scheme;
 mod scope;
+mod script;
+mod scripted;
 mod store;
 mod tour;
 mod visit;
@@ -45,13 +45,13 @@ pub(crate) use preview::{Look, Sight};
 pub(crate) use removal::Removal;
 pub(crate) use scheme::Scheme;
 pub(crate) use scope::SweepScope;
+pub use script::{StoreGate, StoreRequest, StoreScript};
+pub(crate) use scripted::ScriptedStore;
 #[cfg(feature = "redis")]
 pub(crate) use store::LossListener;
-#[cfg(any(feature = "redis", test))]
-pub(crate) use store::StoreHealth;
 pub(crate) use store::{
     ClockReading, Fill, FillReply, IfHeld, IfPresent, LeaseReply, LeaseRequest, Recall, Refusal, Store, StoreFuture,
-    StoreLoss, SweepReply, Token, WriteReply,
+    StoreHealth, StoreLoss, SweepReply, Token, WriteReply,
 };
 pub(crate) use visit::{Chunk, Encounter, FollowedMark, HomeReading, Intent, MetMark, UnvisitedName, VisitReply};
 #[cfg(any(feature = "redis", test))]

@@ -189,7 +189,6 @@ pub(crate) enum Refusal {
     TooOld,
     /// A write found the store's memory full. It has removed the old entry and its dependents all
     /// the same.
-    #[cfg_attr(not(feature = "redis"), expect(dead_code, reason = "the embedded store makes room"))]
     OutOfMemory,
 }
 
