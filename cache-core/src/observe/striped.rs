@@ -6,10 +6,10 @@ use std::sync::{LazyLock, Mutex, OnceLock, PoisonError};
 
 use crate::config::COUNTER_LINES;
 
-/// Counters of one kind in several cache lines, by thread. The lines are made with the first count:
-/// most counters never count.
+/// Counters of one kind in several cache lines, by thread. A line is made with the first count of
+/// its thread: most counters never count, and most processes have a few threads.
 #[derive(Default)]
-pub(super) struct Striped<T>(OnceLock<Box<[CounterLine<T>; COUNTER_LINES + 1]>>);
+pub(super) struct Striped<T>([OnceLock<Box<CounterLine<T>>>; COUNTER_LINES + 1]);
 
 #[repr(align(128))]
 #[derive(Default)]
@@ -81,13 +81,14 @@ impl Adding {
 impl<T: Default> Striped<T> {
     /// The counters that this thread adds to, and how.
     pub(super) fn mine(&self) -> (&T, Adding) {
-        let (lines, line) = (self.0.get_or_init(Box::default), line());
-        (&lines[line].0, if line == SHARED { Adding::Shared } else { Adding::Alone })
+        let line = line();
+        let mine = self.0[line].get_or_init(Box::default);
+        (&mine.0, if line == SHARED { Adding::Shared } else { Adding::Alone })
     }
 
     /// The counters of every thread that has counted.
     pub(super) fn each(&self) -> impl Iterator<Item = &T> {
-        self.0.get().into_iter().flat_map(|lines| lines.iter().map(|line| &line.0))
+        self.0.iter().filter_map(|line| line.get().map(|line| &line.0))
     }
 }
 
