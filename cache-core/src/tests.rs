@@ -3,6 +3,7 @@
 
 mod batch;
 mod closing;
+mod cutting;
 mod explaining;
 mod failing;
 mod faulty;

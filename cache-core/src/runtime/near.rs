@@ -218,6 +218,12 @@ impl Near {
         self.is_used.load(Ordering::Relaxed)
     }
 
+    /// Whether no read for a copy is under way.
+    #[cfg(test)]
+    pub(crate) fn expects_nothing(&self) -> bool {
+        self.board().expects_nothing()
+    }
+
     fn board(&self) -> MutexGuard<'_, Board> {
         // A panic while the lock is held is one of the allocator's.
         self.board.lock().unwrap_or_else(PoisonError::into_inner)

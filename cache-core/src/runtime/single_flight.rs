@@ -190,6 +190,11 @@ impl Flights {
         self.lock().contains_key(key)
     }
 
+    #[cfg(test)]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.lock().is_empty()
+    }
+
     fn close(&self, key: &Arc<str>, closed: &Arc<Flight>) {
         let mut by_key = self.lock();
         // A later flight may have taken the place of this one.

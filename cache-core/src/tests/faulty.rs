@@ -59,6 +59,7 @@ struct Plan {
     failing: HashMap<Op, usize>,
     hanging: HashMap<Op, usize>,
     latency: Duration,
+    in_turns: bool,
     /// How many keys each look for many asked for.
     looks: Vec<usize>,
     before: HashMap<Op, VecDeque<Gate>>,
@@ -113,6 +114,16 @@ impl Faulty {
     /// Every call takes so long from now on.
     pub(super) fn slow(&self, latency: Duration) {
         self.plan(|plan| plan.latency = latency);
+    }
+
+    /// Every call lets all other tasks run, before it takes effect and once more before it answers.
+    pub(super) fn take_turns(&self) {
+        self.plan(|plan| plan.in_turns = true);
+    }
+
+    /// How many calls are under way.
+    pub(super) fn under_way(&self) -> usize {
+        self.plan(|plan| plan.at_once.values().map(|(now, _)| now).sum())
     }
 
     pub(super) fn at_once_max(&self, op: Op) -> usize {
@@ -234,6 +245,10 @@ impl Faulty {
         if let Some(gate) = before {
             gate.pass().await;
         }
+        let in_turns = self.plan(|plan| plan.in_turns);
+        if in_turns {
+            tokio::task::yield_now().await;
+        }
         if failing {
             return Err(Error::new(ErrorKind::Unavailable, "the test says so"));
         }
@@ -248,6 +263,9 @@ impl Faulty {
             barrier.wait();
         }
         let answer = operation.await;
+        if in_turns {
+            tokio::task::yield_now().await;
+        }
         if let Some(gate) = self.plan(|plan| plan.after.get_mut(&op).and_then(VecDeque::pop_front)) {
             gate.pass().await;
         }

@@ -179,6 +179,12 @@ impl Board {
     }
 
     #[cfg(test)]
+    pub(super) fn expects_nothing(&self) -> bool {
+        self.check();
+        self.reads == 0
+    }
+
+    #[cfg(test)]
     pub(super) fn is_empty(&self) -> bool {
         self.by_key.is_empty() && self.in_order.is_empty()
     }
