@@ -47,6 +47,7 @@ struct Ledger {
     /// Who holds them: of the invalidations that are owed, the first one to be held.
     held_by: Option<ClosingId>,
     worker: Option<Worker>,
+    last_worker: u64,
     under_way: HashMap<u64, Arc<Targets>>,
 }
 
@@ -150,13 +151,7 @@ impl Debts {
     /// All that is owed, who holds it, and the number under which it is to be settled.
     pub(crate) fn owed(&self) -> (Targets, ClosingId, u64) {
         let ledger = self.lock();
-        let targets = Targets {
-            names: ledger.names.keys().cloned().collect(),
-            patterns: ledger.patterns.keys().map(ToString::to_string).collect(),
-            clear: ledger.clear.is_some(),
-            hold: ledger.hold,
-        };
-        (targets, ledger.held_by.unwrap_or_else(ClosingId::new), ledger.last)
+        (ledger.owed(), ledger.held_by.unwrap_or_else(ClosingId::new), ledger.last)
     }
 
     /// The number of names and patterns that are owed; a clear counts as one.
@@ -167,8 +162,10 @@ impl Debts {
 
     /// All that is owed or under way.
     pub(crate) fn unsent(&self) -> Targets {
-        let (mut targets, ..) = self.owed();
-        for under_way in self.lock().under_way.values() {
+        // Under one lock: what fails meanwhile would be missed in both lists.
+        let ledger = self.lock();
+        let mut targets = ledger.owed();
+        for under_way in ledger.under_way.values() {
             targets.extend(under_way);
         }
         targets
@@ -195,8 +192,10 @@ impl Debts {
         if alive || !ledger.owes() {
             return;
         }
-        let id = ledger.worker.as_ref().map_or(0, |worker| worker.id + 1);
+        // One of its own: a worker that has stood still for long must not take another for itself.
+        let id = ledger.last_worker + 1;
         let Some(task) = start(id) else { return };
+        ledger.last_worker = id;
         ledger.worker = Some(Worker { id, task, due: now + RECOVERY_PAUSE_MAX });
     }
 
@@ -235,6 +234,15 @@ impl Debts {
 impl Ledger {
     fn owes(&self) -> bool {
         self.clear.is_some() || !self.names.is_empty() || !self.patterns.is_empty()
+    }
+
+    fn owed(&self) -> Targets {
+        Targets {
+            names: self.names.keys().cloned().collect(),
+            patterns: self.patterns.keys().map(ToString::to_string).collect(),
+            clear: self.clear.is_some(),
+            hold: self.hold,
+        }
     }
 
     fn affects(&self, name: &Name) -> bool {
