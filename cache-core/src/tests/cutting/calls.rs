@@ -135,6 +135,22 @@ async fn a_leader_that_is_cut_anywhere_has_one_successor() {
     }
 }
 
+/// Its lease cannot be given back, and is renewed by nobody.
+#[tokio::test(start_paused = true)]
+async fn the_lease_of_a_leader_that_is_cut_ends_in_any_case() {
+    at_every_moment(12, async |moment| {
+        let scene = Scene::new();
+        scene.store.fail(Op::ReleaseLease);
+        let ended = until(moment, scene.call(&scene.here)).await.is_some();
+        let begun = Instant::now();
+        assert_eq!(scene.call(&scene.there).await, 1);
+        assert!(begun.elapsed() <= crate::config::LEASE, "{:?}, cut at moment {moment}", begun.elapsed());
+        scene.nothing_is_left(moment).await;
+        ended
+    })
+    .await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_hit_that_is_cut_leaves_nothing() {
     for (name, _, call) in CALLS {

@@ -115,7 +115,9 @@ async fn cut(change: Change, moment: usize, prepare: impl Fn(&Faulty), settle: i
     scene.all_are_served_the_row(moment).await;
     late_there.open();
     late_here.open();
-    (there.await.unwrap(), here.await.unwrap());
+    for early in [there, here] {
+        early.await.unwrap();
+    }
     scene.all_are_served_the_row(moment).await;
     scene.the_row_is_stored(moment).await;
     scene.nothing_is_left(moment).await;
@@ -232,7 +234,9 @@ async fn nobody_joins_a_flight_from_before_a_change_that_was_cut() {
             let after = [&scene.here, &scene.there].map(|cache| scene.begin(cache));
             idle().await;
             gate.open();
-            (before.await.unwrap(), there.await.unwrap());
+            for early in [before, there] {
+                early.await.unwrap();
+            }
             for after in after {
                 assert_eq!(after.await.unwrap(), row, "cut at moment {moment}");
             }
