@@ -24,6 +24,7 @@ mod private;
 mod runtime;
 mod serializers;
 mod store;
+mod sync;
 #[cfg(test)]
 mod tests;
 mod warm;

@@ -10,6 +10,7 @@ mod deny;
 mod fuzz;
 mod install;
 mod instructions;
+mod interleavings;
 mod litmus;
 mod minimal_versions;
 mod model;
@@ -25,6 +26,8 @@ cargo xtask check-consistency [--store S] [--quick] [options]
                                           random histories of several processes, each read of which is checked
 cargo xtask deny [checks]                 hold what the workspace is built from against deny.toml
 cargo xtask instructions [--bless]        count instructions and allocations of the hot paths, and compare
+cargo xtask interleavings [part of a name]
+                                          try the orders in which threads come to what a process shares
 cargo xtask model [part of a name]        give the second model of the protocol to spin, with and without each rule
 cargo xtask fuzz [targets] [--seconds N] [--seed N]
                                           throw bytes and texts at whatever reads those of others
@@ -45,6 +48,7 @@ fn main() -> ExitCode {
         Some("deny") => deny::run(&rest),
         Some("fuzz") => fuzz::run(&rest),
         Some("instructions") => instructions::run(&rest),
+        Some("interleavings") => interleavings::run(&rest),
         Some("site") => site::run(&rest),
         Some("litmus") => litmus::run(&rest),
         Some("minimal-versions") => minimal_versions::run(&rest),

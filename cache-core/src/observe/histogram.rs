@@ -1,9 +1,9 @@
 //! Counts of values by size, in buckets whose bounds never change.
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::striped::Adding;
+use crate::sync::atomic::{AtomicU64, Ordering};
 
 /// Upper bounds of times, in µs: from an answer of the embedded store to a load that nobody should
 /// wait for.

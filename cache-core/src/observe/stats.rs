@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -20,6 +19,7 @@ use super::verified::{VerifiedCounters, VerifiedCounts};
 use super::waits::WaitEnd;
 use super::whole::{WholeCounters, WholeCounts};
 use crate::config::{SLOW_STORE_CALL, STATS_PREFIXES_MAX};
+use crate::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 /// The line that the prefixes beyond [`STATS_PREFIXES_MAX`] share. No prefix looks like this: `~`
 /// is reserved.
@@ -372,7 +372,7 @@ impl Default for CounterTable {
 impl CounterTable {
     /// From this time on an answer of the store is said to be slow.
     pub(crate) fn new(slow_store_call: Duration) -> Self {
-        static NEXT: AtomicU64 = AtomicU64::new(0);
+        static NEXT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
         let id = NEXT.fetch_add(1, Ordering::Relaxed);
         let whole = Arc::new(WholeCounters::new(slow_store_call));
         Self { id, by_prefix: RwLock::default(), unprefixed: Counters::new("", whole.clone()), whole }

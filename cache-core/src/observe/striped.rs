@@ -1,10 +1,19 @@
 //! Counters that many threads add to without meeting.
 
 use std::cell::Cell;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{LazyLock, Mutex, OnceLock, PoisonError};
+use std::sync::{OnceLock, PoisonError};
 
+#[cfg(not(all(test, cache_loom)))]
 use crate::config::COUNTER_LINES;
+use crate::sync::atomic::{AtomicU64, Ordering};
+use crate::sync::{Mutex, lazy_static, per_thread};
+
+#[cfg(all(test, cache_loom))]
+mod interleavings;
+
+/// With one line there are threads without one.
+#[cfg(all(test, cache_loom))]
+const COUNTER_LINES: usize = 1;
 
 /// Counters of one kind in several cache lines, by thread. A line is made with the first count of
 /// its thread: most counters never count, and most processes have a few threads.
@@ -19,13 +28,15 @@ struct CounterLine<T>(T);
 const SHARED: usize = COUNTER_LINES;
 const NOT_YET: usize = usize::MAX;
 
-thread_local! {
+per_thread! {
     static LINE: Cell<usize> = const { Cell::new(NOT_YET) };
     static OWN_LINE: Option<OwnLine> = OwnLine::take();
 }
 
-/// The lines that no thread has.
-static FREE: LazyLock<Mutex<Vec<usize>>> = LazyLock::new(|| Mutex::new((0..COUNTER_LINES).collect()));
+lazy_static! {
+    /// The lines that no thread has.
+    static ref FREE: Mutex<Vec<usize>> = Mutex::new((0..COUNTER_LINES).collect());
+}
 
 /// A line that belongs to one thread until that ends.
 struct OwnLine(usize);

@@ -1,11 +1,11 @@
 //! What is counted of a cache as a whole, because it belongs to no prefix.
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::histogram::{ENTRY_BOUNDS, HistogramCounter, HistogramCounts};
 use super::striped::{Adding, Striped};
 use crate::config::SLOW_STORE_CALL;
+use crate::sync::atomic::{AtomicU64, Ordering};
 
 /// Names the variants of an enum once for each, in the order of their discriminants.
 macro_rules! labels {

@@ -1,8 +1,7 @@
 //! Invalidations under way, those that failed, and the worker that retries them.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -13,6 +12,11 @@ use crate::config::RECOVERY_PAUSE_MAX;
 use crate::invalidation::Targets;
 use crate::name::{Glob, Name};
 use crate::store::ClosingId;
+use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use crate::sync::{Mutex, MutexGuard};
+
+#[cfg(all(test, cache_loom))]
+mod interleavings;
 
 /// The invalidations that this process still owes the store.
 pub(crate) struct Debts {

@@ -6,8 +6,7 @@
 //! [`model`] shows what each rule is for.
 
 use std::any::Any;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, PoisonError, Weak};
 use std::time::Duration;
 
 use self::board::{Board, Unlinked};
@@ -20,8 +19,12 @@ use crate::key::NearPlace;
 use crate::name::prefix_of;
 use crate::observe::{CallResult, SharedCounters, TellCall};
 use crate::store::{CopyKeeper, Remains, Store, Voucher};
+use crate::sync::atomic::{AtomicBool, Ordering};
+use crate::sync::{Mutex, MutexGuard};
 
 mod board;
+#[cfg(all(test, cache_loom))]
+mod interleavings;
 mod kin;
 #[cfg(test)]
 mod model;
@@ -222,6 +225,11 @@ impl Near {
     #[cfg(test)]
     pub(crate) fn expects_nothing(&self) -> bool {
         self.board().expects_nothing()
+    }
+
+    #[cfg(all(test, cache_loom))]
+    pub(crate) fn doubted(&self) -> u64 {
+        self.kin.doubted()
     }
 
     fn board(&self) -> MutexGuard<'_, Board> {

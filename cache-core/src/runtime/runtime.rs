@@ -21,6 +21,9 @@ use crate::freshness::TtlClasses;
 use crate::observe::{CounterTable, NotStored, Unreadable};
 use crate::store::Store;
 
+#[cfg(all(test, cache_loom))]
+mod interleavings;
+
 /// A store, and everything that this process knows about the store.
 pub(crate) struct Runtime {
     /// Tells the caches of one process apart: the value of a load that calls another cache is not

@@ -10,8 +10,7 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry as Slot;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, PoisonError, Weak};
 
 use bytes::Bytes;
 use tokio::sync::watch;
@@ -19,6 +18,11 @@ use tokio::sync::watch;
 use crate::ablation::keeps;
 use crate::config::{FAILED_LOADS_AT_ONCE, FLIGHTS_MAX};
 use crate::observe::WaitEnd;
+use crate::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use crate::sync::{Mutex, MutexGuard};
+
+#[cfg(all(test, cache_loom))]
+mod interleavings;
 
 /// The flights of one cache.
 #[derive(Default)]

@@ -3,13 +3,17 @@
 //! This module knows nothing of Redis, does no I/O and reads no clock: its callers say what
 //! happened and when.
 
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::PoisonError;
 
 use tokio::time::Instant;
 
 use super::backoff::Backoff;
 use crate::config::{BREAKER_PROBE_DELAY_MAX, BREAKER_PROBE_DELAY_MIN, BREAKER_PROBE_LEASE};
+use crate::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use crate::sync::{Mutex, MutexGuard};
+
+#[cfg(all(test, cache_loom))]
+mod interleavings;
 
 /// A circuit breaker: closed, open, half-open.
 ///

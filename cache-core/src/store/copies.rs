@@ -1,13 +1,13 @@
 //! Copies of entries that this process keeps: who is told of changes, and what vouches for a copy.
 
 use std::any::Any;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, Weak};
 
 #[cfg(any(feature = "redis", test))]
 use crate::clock;
 use crate::clock::{Instant, stamp, stamps};
 use crate::config::NEAR_TRUST;
+use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// Whoever keeps copies of a store's entries.
 pub(crate) trait CopyKeeper: Send + Sync {

@@ -4,12 +4,16 @@
 //! asks the store again after each wake-up, and after a while in any case.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 use tokio::sync::watch;
 
 use crate::config::WATCHES_MAX;
+use crate::sync::atomic::{AtomicUsize, Ordering};
+use crate::sync::{Mutex, MutexGuard};
+
+#[cfg(all(test, cache_loom))]
+mod interleavings;
 
 /// What is known to have changed; of two changes the greater one counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

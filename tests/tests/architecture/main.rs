@@ -23,7 +23,7 @@ const CORE: Table = Table {
     parent: "",
     rows: &[
         "codec",
-        "ablation error config serializers",
+        "ablation error config serializers sync",
         "clock",
         "observe",
         "name",

@@ -7,11 +7,11 @@
 use std::collections::{BTreeMap, HashMap};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use super::AnyCopy;
 use crate::clock::Instant;
 use crate::config::{NEAR_COPY_BYTES, NEAR_READS_MAX};
+use crate::sync::atomic::Ordering;
 
 /// Copies that are on the board no more.
 #[derive(Default)]
@@ -182,6 +182,11 @@ impl Board {
     pub(super) fn expects_nothing(&self) -> bool {
         self.check();
         self.reads == 0
+    }
+
+    #[cfg(all(test, cache_loom))]
+    pub(super) fn copies(&self) -> usize {
+        self.in_order.len()
     }
 
     #[cfg(test)]

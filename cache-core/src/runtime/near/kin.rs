@@ -3,11 +3,12 @@
 
 use std::collections::BTreeMap;
 use std::ptr;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use super::Near;
 use crate::clock::{self, stamp};
+use crate::sync::RwLock;
+use crate::sync::atomic::{AtomicU64, Ordering};
 
 /// By the id that these caches share. As many as there are places with a cache.
 static BY_ID: Mutex<BTreeMap<u128, Weak<Kin>>> = Mutex::new(BTreeMap::new());

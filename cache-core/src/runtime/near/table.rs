@@ -6,11 +6,12 @@
 use std::borrow::Borrow;
 use std::collections::HashSet;
 use std::hash::{BuildHasherDefault, Hash, Hasher};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError};
 
 use super::AnyCopy;
 use crate::config::NEAR_SHARDS;
 use crate::key::hash_of;
+use crate::sync::RwLock;
 
 pub(super) struct Table(Box<[Shard; NEAR_SHARDS]>);
 
