@@ -34,6 +34,10 @@ pub enum Fault {
     LoseReplies,
     /// Replies are replaced by bytes that no protocol knows.
     Garbage,
+    /// Each connection is reset in place of its next reply: what is under way to the client is lost.
+    Reset,
+    /// So many bytes of replies pass in a second, on each connection.
+    Narrow(u32),
 }
 
 /// A TCP proxy on a loopback port whose faults are switched while it runs.
@@ -50,6 +54,7 @@ pub struct FaultProxy {
 enum Command {
     Set(Fault),
     Cut,
+    Lead(SocketAddr),
 }
 
 impl FaultProxy {
@@ -92,6 +97,12 @@ impl FaultProxy {
     /// Closes every open connection, once; new ones are served as the fault says.
     pub async fn cut(&self) {
         self.command(Command::Cut).await;
+    }
+
+    /// Leads new connections to another server, as when a name or an address moves to it. Those that
+    /// are open stay where they are.
+    pub async fn lead_to(&self, upstream: SocketAddr) {
+        self.command(Command::Lead(upstream)).await;
     }
 
     async fn command(&self, command: Command) {
@@ -137,6 +148,7 @@ impl Acceptor {
                     match command {
                         Command::Set(fault) => self.set(fault).await,
                         Command::Cut => self.connections.shutdown().await,
+                        Command::Lead(upstream) => self.upstream = upstream,
                     }
                     let _ = done.send(());
                 }
@@ -216,12 +228,30 @@ async fn replies(mut server: OwnedReadHalf, mut client: OwnedWriteHalf, mut faul
             }
             Fault::Garbage => bytes.fill(0xff),
             Fault::Delay(delay) => tokio::time::sleep(delay).await,
+            Fault::Reset => {
+                // An error is a connection that is gone already.
+                let _ = client.as_ref().set_zero_linger();
+                return;
+            }
             _ => {}
         }
-        if client.write_all(bytes).await.is_err() || closing {
+        let written = match chunk.fault {
+            Fault::Narrow(bytes_per_second) => trickle(bytes, bytes_per_second, &mut client).await,
+            _ => client.write_all(bytes).await,
+        };
+        if written.is_err() || closing {
             return;
         }
     }
+}
+
+/// Writes a hundred times a second what is due.
+async fn trickle(bytes: &[u8], bytes_per_second: u32, client: &mut OwnedWriteHalf) -> std::io::Result<()> {
+    for piece in bytes.chunks((bytes_per_second / 100).max(1) as usize) {
+        tokio::time::sleep(Duration::from_secs(piece.len() as u64) / bytes_per_second).await;
+        client.write_all(piece).await?;
+    }
+    Ok(())
 }
 
 struct Chunk<'a> {

@@ -26,6 +26,7 @@ pub struct ServerOptions {
     is_sentinel: bool,
     lines: Vec<String>,
     files: Vec<(String, String)>,
+    variables: Vec<(String, String)>,
 }
 
 /// What a server shows by TLS, and whom it trusts; PEM.
@@ -85,6 +86,12 @@ impl ServerOptions {
     /// Any line of `redis.conf`, for example `user reader on >secret ~shop:* +get`.
     pub fn line(mut self, line: impl Into<String>) -> Self {
         self.lines.push(line.into());
+        self
+    }
+
+    /// A variable of its environment.
+    pub fn variable(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.variables.push((name.to_owned(), value.into()));
         self
     }
 }
@@ -216,6 +223,13 @@ impl Server {
         self.start_again();
     }
 
+    /// Kills it and starts it again on the same port, with other particulars. What lies in its
+    /// directory stays.
+    pub fn restart_as(&mut self, options: ServerOptions) {
+        self.options = options;
+        self.restart();
+    }
+
     /// Starts it after [`stop`](Server::stop), on the same port.
     ///
     /// # Panics
@@ -243,6 +257,7 @@ impl Server {
         let mut child = Command::new(&self.program)
             .arg(&configuration)
             .args(self.options.is_sentinel.then_some("--sentinel"))
+            .envs(self.options.variables.iter().cloned())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())

@@ -65,6 +65,13 @@ each_server! {
         assert_eq!(server.raw().await.get("key").await, None);
     }
 
+    async fn a_server_starts_again_as_it_is_told(store: TestStore) {
+        let mut server = Server::start(store.kind().expect("a server"));
+        server.restart_as(ServerOptions::new().line("maxclients 77").variable("TZ", "UTC"));
+        let told: Vec<String> = server.raw().await.command("CONFIG", &["GET", "maxclients"]).await;
+        assert_eq!(told, ["maxclients", "77"]);
+    }
+
     async fn options_reach_the_server(store: TestStore) {
         let options = ServerOptions::new().password("secret").unix_socket().memory(8 << 20, "allkeys-lru");
         let server = Server::with(store.kind().expect("a server"), options);
@@ -180,6 +187,38 @@ async fn garbage_is_no_reply() {
     let (_server, proxy, raw) = proxied().await;
     proxy.set(Fault::Garbage).await;
     assert!(increment(&raw).await.unwrap().is_err());
+}
+
+#[tokio::test]
+async fn a_reset_is_told_as_such() {
+    let (_server, proxy, _) = proxied().await;
+    proxy.set(Fault::Reset).await;
+    let mut stream = tokio::net::TcpStream::connect(proxy.address()).await.unwrap();
+    tokio::io::AsyncWriteExt::write_all(&mut stream, b"PING\r\n").await.unwrap();
+    let error = tokio::io::AsyncReadExt::read_u8(&mut stream).await.unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
+}
+
+#[tokio::test]
+async fn a_narrow_link_takes_its_time_and_loses_nothing() {
+    let (server, proxy, mut raw) = proxied().await;
+    server.raw().await.set("key", &[b'x'; 2_000]).await;
+    proxy.set(Fault::Narrow(20_000)).await;
+    let asked = std::time::Instant::now();
+    assert_eq!(raw.get("key").await.map(|bytes| bytes.len()), Some(2_000));
+    assert!(asked.elapsed() >= MOMENT);
+}
+
+#[tokio::test]
+async fn a_proxy_leads_new_connections_elsewhere() {
+    let (server, proxy, raw) = proxied().await;
+    let other = Server::start(ServerKind::Redis);
+    proxy.lead_to(other.address()).await;
+    increment(&raw).await.unwrap().unwrap();
+    increment(&Raw::connect(&proxy.url()).await).await.unwrap().unwrap();
+    for server in [&server, &other] {
+        assert_eq!(count(server).await.as_deref(), Some(&b"1"[..]));
+    }
 }
 
 #[tokio::test]
