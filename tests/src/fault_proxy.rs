@@ -231,7 +231,8 @@ async fn replies(mut server: OwnedReadHalf, mut client: OwnedWriteHalf, mut faul
             Fault::Reset => {
                 // An error is a connection that is gone already.
                 let _ = client.as_ref().set_zero_linger();
-                return;
+                // Dropped, it would say a polite end first.
+                return client.forget();
             }
             _ => {}
         }
