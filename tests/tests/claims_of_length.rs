@@ -3,7 +3,7 @@
 
 use std::alloc::System;
 
-use cache_core::__entry::{read, sealed, written};
+use cache_core::__entry::{packed, payload_of, sealed, value_of};
 use cache_core::{Compression, Format};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 
@@ -18,14 +18,15 @@ const CHECKSUM_BYTES: usize = 4;
 #[test]
 fn a_length_that_compressed_bytes_cannot_have_is_not_allocated() {
     let text = "DFW".repeat(4_000);
-    let entry = written(&text, Format::Json, Compression::Lz4).unwrap();
-    assert_eq!(read(&entry, INFLATED_BYTES_MAX), Some(text.clone()));
+    let (codec, compression, payload) = payload_of(&text, Format::Json, Compression::Lz4);
+    let entry = packed(codec, compression, false, &payload);
+    assert_eq!(value_of(entry.clone(), None, INFLATED_BYTES_MAX), Ok(text.clone()));
 
     let mut claim = entry[..entry.len() - CHECKSUM_BYTES].to_vec();
     claim[HEADER_BYTES..HEADER_BYTES + 4].copy_from_slice(&(INFLATED_BYTES_MAX as u32).to_le_bytes());
     let claim = sealed(&claim);
     let region = Region::new(ALLOCATOR);
-    assert_eq!(read::<String>(&claim, INFLATED_BYTES_MAX), None);
+    assert!(value_of::<String>(claim.clone(), None, INFLATED_BYTES_MAX).is_err());
     let allocated = region.change().bytes_allocated;
     assert!(allocated < 1 << 20, "{allocated} bytes for an entry of {}", claim.len());
 }
