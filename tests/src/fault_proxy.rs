@@ -34,7 +34,8 @@ pub enum Fault {
     LoseReplies,
     /// Replies are replaced by bytes that no protocol knows.
     Garbage,
-    /// Each connection is reset in place of its next reply: what is under way to the client is lost.
+    /// Each connection is reset in place of its next reply: what is under way to the client is
+    /// lost.
     Reset,
     /// So many bytes of replies pass in a second, on each connection.
     Narrow(u32),
@@ -99,8 +100,8 @@ impl FaultProxy {
         self.command(Command::Cut).await;
     }
 
-    /// Leads new connections to another server, as when a name or an address moves to it. Those that
-    /// are open stay where they are.
+    /// Leads new connections to another server, as when a name or an address moves to it. Those
+    /// that are open stay where they are.
     pub async fn lead_to(&self, upstream: SocketAddr) {
         self.command(Command::Lead(upstream)).await;
     }

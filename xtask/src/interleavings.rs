@@ -3,8 +3,9 @@
 
 use crate::steps::cargo;
 
-/// The tests beside the pieces, or those whose names hold what is given. Each prints how many orders
-/// it has tried. They have a directory of their own, for all that is built for them sees the `cfg`.
+/// The tests beside the pieces, or those whose names hold what is given. Each prints how many
+/// orders it has tried. They have a directory of their own, for all that is built for them sees the
+/// `cfg`.
 pub(crate) fn run(arguments: &[String]) -> Result<bool, String> {
     let test = ["test", "--quiet", "--target-dir", "target/interleavings", "--package", "cache-core", "--lib"];
     let wanted = arguments.first().map_or("interleavings", String::as_str);

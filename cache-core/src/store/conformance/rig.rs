@@ -452,10 +452,8 @@ impl Rig {
     pub(in crate::store) async fn raw(&self) -> ::redis::aio::MultiplexedConnection {
         let Backend::Redis { url, .. } = &self.backend else { unreachable!("asked of a Redis alone") };
         let nodes = url.strip_prefix("redis-cluster://").map(|places| places.split(','));
-        let urls: Vec<String> = match nodes {
-            Some(places) => places.map(|place| format!("redis://{place}")).collect(),
-            None => vec![url.clone()],
-        };
+        let one = || vec![url.clone()];
+        let urls = nodes.map_or_else(one, |places| places.map(|place| format!("redis://{place}")).collect());
         let open = async |url: &str| ::redis::Client::open(url).unwrap().get_multiplexed_async_connection().await;
         for url in urls {
             // Whoever does not log in has no more rights than the library needs.

@@ -102,8 +102,8 @@ impl Scene {
     }
 }
 
-/// Cuts a change while loads from before it are under way in both processes. `settle` lets pass what
-/// the change still needs then.
+/// Cuts a change while loads from before it are under way in both processes. `settle` lets pass
+/// what the change still needs then.
 async fn cut(change: Change, moment: usize, prepare: impl Fn(&Faulty), settle: impl AsyncFn(&Scene)) -> bool {
     let scene = Scene::with_an_entry().await;
     let (late_there, there) = scene.load_of_part_held(&scene.there).await;
