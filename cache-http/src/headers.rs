@@ -21,7 +21,7 @@ use tower_service::Service;
 use crate::body::ResponseBody;
 use crate::cdn::{Cdn, short_hex};
 use crate::directives::{Directives, matches_none};
-use crate::limits::BODY_BYTES_MAX;
+use crate::keeping::{Keeping, keeping_setters};
 use crate::purger::Purger;
 use crate::request::RequestFacts;
 
@@ -33,15 +33,13 @@ pub struct CacheHeaders(Arc<Settings>);
 
 #[derive(Clone, Debug)]
 struct Settings {
-    cache: Cache,
+    keeping: Keeping,
     name: String,
     cdn: Option<Cdn>,
     purger: Option<Purger>,
     browsers_keep: Duration,
     has_server_timing: bool,
     has_strong_tags: bool,
-    keeps_authorized: bool,
-    body_bytes_max: usize,
 }
 
 /// Whether others may keep a response.
@@ -62,15 +60,13 @@ impl CacheHeaders {
     /// cache as well is not to be kept by others.
     pub fn new(cache: &Cache) -> Self {
         Self(Arc::new(Settings {
-            cache: cache.clone(),
+            keeping: Keeping::of(cache),
             name: "app".to_owned(),
             cdn: None,
             purger: None,
             browsers_keep: Duration::ZERO,
             has_server_timing: false,
             has_strong_tags: false,
-            keeps_authorized: false,
-            body_bytes_max: BODY_BYTES_MAX,
         }))
     }
 
@@ -123,19 +119,14 @@ impl CacheHeaders {
         self.with(|settings| settings.has_strong_tags = true)
     }
 
-    /// Lets a CDN keep responses to requests with `Authorization`. For services whose responses do
-    /// not depend on who asks.
-    #[must_use]
-    pub fn keep_authorized(self) -> Self {
-        self.with(|settings| settings.keeps_authorized = true)
-    }
-
-    /// Bytes of a body that is read whole for its `ETag`; default: 1 MiB. A longer body, or one of
-    /// unknown length, is passed on as it comes, without `ETag`, and not kept by a CDN: what it
-    /// reads later is not known.
-    #[must_use]
-    pub fn body_bytes_max(self, body_bytes_max: usize) -> Self {
-        self.with(|settings| settings.body_bytes_max = body_bytes_max)
+    keeping_setters! {
+        /// Lets a CDN keep responses to requests with `Authorization`. For services whose responses
+        /// do not depend on who asks.
+        keep_authorized;
+        /// Bytes of a body that is read whole for its `ETag`; default: 1 MiB. A longer body, or one
+        /// of unknown length, is passed on as it comes, without `ETag`, and not kept by a CDN: what
+        /// it reads later is not known.
+        body_bytes_max;
     }
 
     /// Runs a handler, and adds the headers. What the layer does, for frameworks without tower.
@@ -156,14 +147,14 @@ impl CacheHeaders {
             return Ok(respond.await?.map(ResponseBody::passed));
         }
         let begun = Instant::now();
-        let bytes_max = self.0.body_bytes_max;
+        let bytes_max = self.0.keeping.body_bytes_max;
         // The body is read inside: what it calls while it is read is part of what it is made from.
         let respond = async {
             let (parts, body) = respond.await?.into_parts();
             Ok((parts, ResponseBody::read(body, bytes_max).await))
         };
         // `observe` looks around when it is called: that has to be inside.
-        let ((answer, calls), trace) = self.0.cache.trace(async { observe(respond).await }).await;
+        let ((answer, calls), trace) = self.0.keeping.cache.trace(async { observe(respond).await }).await;
         let (mut parts, body) = answer?;
         self.0.add_tag(&mut parts, request, &body);
         let verdict = self.0.verdict(&parts, request, body.data().is_some(), &trace, begun);
@@ -202,7 +193,8 @@ impl Settings {
         begun: Instant,
     ) -> Verdict {
         let said = Directives::of(&parts.headers);
-        let is_personal = parts.headers.contains_key(SET_COOKIE) || request.is_authorized && !self.keeps_authorized;
+        let is_personal =
+            parts.headers.contains_key(SET_COOKIE) || request.is_authorized && !self.keeping.keeps_authorized;
         if is_personal || said.is_private {
             return Verdict::Private;
         }

@@ -7,6 +7,7 @@ mod body;
 mod cdn;
 mod directives;
 mod headers;
+mod keeping;
 mod limits;
 mod purger;
 mod queue;

@@ -17,7 +17,8 @@ use crate::body::ResponseBody;
 use crate::cdn::short_hex;
 use crate::directives::{Directives, matches_none};
 use crate::headers::{Answer, may_be_kept, not_modified};
-use crate::limits::{BODY_BYTES_MAX, SHOWN_PATH_CHARS_MAX};
+use crate::keeping::{Keeping, keeping_setters};
+use crate::limits::SHOWN_PATH_CHARS_MAX;
 use crate::request::RequestFacts;
 use crate::stored::StoredResponse;
 
@@ -30,14 +31,12 @@ pub struct ResponseCache(Arc<Settings>);
 
 #[derive(Clone, Debug)]
 struct Settings {
-    cache: Cache,
+    keeping: Keeping,
     prefix: String,
     ttl: Duration,
     varies_by: Vec<HeaderName>,
     tags: Vec<String>,
-    keeps_authorized: bool,
     keeps_cookies: bool,
-    body_bytes_max: usize,
 }
 
 /// A request that may be answered from the cache.
@@ -60,14 +59,12 @@ impl ResponseCache {
             "a prefix has 1 to 64 ASCII letters, digits, `-`, `_` and `.`"
         );
         Self(Arc::new(Settings {
-            cache: cache.clone(),
+            keeping: Keeping::of(cache),
             prefix: prefix.to_owned(),
             ttl,
             varies_by: Vec::new(),
             tags: Vec::new(),
-            keeps_authorized: false,
             keeps_cookies: false,
-            body_bytes_max: BODY_BYTES_MAX,
         }))
     }
 
@@ -94,24 +91,19 @@ impl ResponseCache {
         self.with(|settings| settings.tags.extend(tags.into_iter().map(Into::into)))
     }
 
-    /// Stores responses to requests with `Authorization` too. If they depend on who asks, the
-    /// header must be one that [responses vary by](Self::vary_by).
-    #[must_use]
-    pub fn keep_authorized(self) -> Self {
-        self.with(|settings| settings.keeps_authorized = true)
-    }
-
     /// Stores responses with `Set-Cookie` too, and sets the same cookie for everybody.
     #[must_use]
     pub fn keep_cookies(self) -> Self {
         self.with(|settings| settings.keeps_cookies = true)
     }
 
-    /// Bytes of a body that is stored; default: 1 MiB. A longer body, or one of unknown length, is
-    /// passed on as it comes.
-    #[must_use]
-    pub fn body_bytes_max(self, body_bytes_max: usize) -> Self {
-        self.with(|settings| settings.body_bytes_max = body_bytes_max)
+    keeping_setters! {
+        /// Stores responses to requests with `Authorization` too. If they depend on who asks, the
+        /// header must be one that [responses vary by](Self::vary_by).
+        keep_authorized;
+        /// Bytes of a body that is stored; default: 1 MiB. A longer body, or one of unknown length,
+        /// is passed on as it comes.
+        body_bytes_max;
     }
 
     /// What the cache is asked for a request; `None`: the request goes to the handler. That is one
@@ -121,7 +113,7 @@ impl ResponseCache {
         let facts = RequestFacts::of(method, headers);
         let is_meant = facts.is_read()
             && !headers.contains_key(RANGE)
-            && (!facts.is_authorized || self.0.keeps_authorized)
+            && (!facts.is_authorized || self.0.keeping.keeps_authorized)
             && !Directives::of(headers).forbids_storing;
         let key = self.0.key(uri, headers)?;
         is_meant.then_some(ResponseQuery { facts, key })
@@ -169,7 +161,7 @@ impl ResponseCache {
             async {
                 let Some(respond) = respond else { return Ok(None) };
                 let (parts, body) = respond().await?.into_parts();
-                let body = ResponseBody::read(body, self.0.body_bytes_max).await;
+                let body = ResponseBody::read(body, self.0.keeping.body_bytes_max).await;
                 // `None` is not stored, and calls that waited for it load at once.
                 let stored =
                     body.data().filter(|_| self.0.stores(&parts)).map(|data| StoredResponse::new(&parts, data));
@@ -177,7 +169,7 @@ impl ResponseCache {
                 Ok(stored)
             }
         };
-        let stored = self.0.cache.get_or_load(key, load).await?;
+        let stored = self.0.keeping.cache.get_or_load(key, load).await?;
         if let Some(made) = made.into_inner().unwrap_or_else(PoisonError::into_inner) {
             return Ok(made);
         }
@@ -199,7 +191,7 @@ impl ResponseCache {
         B: Body<Data = Bytes>,
         F: Future<Output = Result<Response<B>, E>>,
     {
-        let stored = self.0.cache.peek(key).await.ok().flatten().flatten();
+        let stored = self.0.keeping.cache.peek(key).await.ok().flatten().flatten();
         let Some(stored) = stored.and_then(StoredResponse::response::<B>) else {
             return Ok(respond().await?.map(ResponseBody::passed));
         };
