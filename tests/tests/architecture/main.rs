@@ -66,7 +66,7 @@ const ADMIN: Table = Table {
 /// The modules of `cache-http/src`, likewise.
 const HTTP: Table = Table {
     parent: "",
-    rows: &["limits", "body directives queue", "cdn request", "purger", "headers", "stored", "responses"],
+    rows: &["limits", "body directives keeping queue", "cdn request", "purger", "headers", "stored", "responses"],
 };
 
 /// The modules of `cache-cli/src`, likewise.
