@@ -140,7 +140,6 @@ fn written<T: Value>(value: &T, format: Format, compression: Compression) -> Byt
     packed(codec, compression, false, &payload)
 }
 
-
 /// Microseconds that one call takes, what it returns dropped.
 fn us_of<R>(slice: Duration, call: impl Fn() -> R) -> f64 {
     let (mut calls, begun) = (0_u32, Instant::now());
