@@ -1,6 +1,6 @@
 //! `fuzz [targets] [--seconds N] [--seed N] [--write]`: throws inputs at targets, for so long at
-//! each. What breaks one is kept in `fuzz/corpus`, and ends the run. With `--write` an input of each
-//! kind of outcome is written there too. Run by `cargo xtask fuzz`.
+//! each. What breaks one is kept in `fuzz/corpus`, and ends the run. With `--write` one input of
+//! each kind of outcome is written there too. Run by `cargo xtask fuzz`.
 
 use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
