@@ -39,18 +39,22 @@ fn main() {
         }
     }
     let quick = arguments.iter().any(|argument| argument == "--quick");
+    let size = arguments.iter().find_map(|argument| argument.strip_prefix("--size="));
+    let size = size.map(|size| size.parse().expect("--size is a number"));
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build();
     let runtime = runtime.expect("a tokio runtime");
     for name in arguments.iter().filter(|argument| !argument.starts_with("--")) {
-        runtime.block_on(compare(name, quick));
+        runtime.block_on(compare(name, quick, size));
     }
 }
 
-/// Makes one comparison, on a server of its own.
-async fn compare(name: &str, quick: bool) {
+/// Makes one comparison, on a server of its own. `size` is how many entries there are in those that
+/// are about many.
+async fn compare(name: &str, quick: bool, size: Option<u64>) {
     let server = Server::start(ServerKind::Redis);
     let rounds = if quick { 3 } else { 9 };
     let slice = |quick_ms, ms| Duration::from_millis(if quick { quick_ms } else { ms });
+    let size = |quick_size, usual| size.unwrap_or(if quick { quick_size } else { usual });
     match name {
         "hit" => hit::run(&server, rounds, slice(200, 700)).await,
         "in-process" => in_process::run(rounds, slice(20, 200)).await,
@@ -63,8 +67,8 @@ async fn compare(name: &str, quick: bool) {
         "near" => near::run(&server, if quick { 100_000 } else { 1_000_000 }).await,
         "cascade" => cascade::run(&server, rounds).await,
         "scale" => scale::run(&server, rounds, slice(200, 700), if quick { 100_000 } else { 1_000_000 }).await,
-        "million" => million::run(&server, if quick { 100_000 } else { 1_000_000 }).await,
-        "soak" => soak::run(&server, if quick { 100_000 } else { 2_000_000 }).await,
+        "million" => million::run(&server, size(100_000, 1_000_000)).await,
+        "soak" => soak::run(&server, size(100_000, 10_000_000)).await,
         _ => panic!("no comparison `{name}`: `cache-core/docs/performance.md` has all of them"),
     }
 }

@@ -16,7 +16,7 @@ const END: &str = "<!-- end -->";
 /// What is made without names: the others take minutes each.
 const SHORT: [&str; 10] =
     ["hit", "in-process", "near", "server-time", "scripts", "batch", "memory", "large", "wake", "cascade"];
-const USAGE: &str = "cargo xtask bench [all | names] [--quick] [--write]";
+const USAGE: &str = "cargo xtask bench [all | names] [--quick | --size=N] [--write]";
 /// The packages in `benches/` are a workspace of their own, so that users never build the peers.
 const WORKSPACE: [&str; 5] = ["--release", "--manifest-path", "benches/Cargo.toml", "--target-dir", "target/benches"];
 
@@ -25,10 +25,12 @@ const WORKSPACE: [&str; 5] = ["--release", "--manifest-path", "benches/Cargo.tom
 pub(crate) fn run(arguments: &[String]) -> Result<bool, String> {
     let (flags, names): (Vec<&str>, Vec<&str>) =
         arguments.iter().map(String::as_str).partition(|argument| argument.starts_with("--"));
-    if flags.iter().any(|flag| !["--quick", "--write"].contains(flag)) {
+    let (own, flags): (Vec<&str>, Vec<&str>) = flags.into_iter().partition(|flag| *flag == "--write");
+    let is_size = |flag: &str| flag.strip_prefix("--size=").is_some_and(|size| size.parse::<u64>().is_ok());
+    if flags.iter().any(|flag| *flag != "--quick" && !is_size(flag)) {
         return Err(USAGE.to_owned());
     }
-    let (quick, write) = (flags.contains(&"--quick"), flags.contains(&"--write"));
+    let write = !own.is_empty();
     let pages = read_pages()?;
     let names = match names[..] {
         [] => SHORT.to_vec(),
@@ -36,7 +38,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<bool, String> {
         _ => names,
     };
     for name in names {
-        let Some(tables) = compare(name, quick)? else { return Ok(false) };
+        let Some(tables) = compare(name, &flags)? else { return Ok(false) };
         if write {
             write_down(name, &tables)?;
         }
@@ -75,7 +77,8 @@ fn replace(page: &str, name: &str, tables: &str) -> Option<String> {
 }
 
 /// Makes one comparison, and returns the tables that it printed. `None`: it failed.
-fn compare(name: &str, quick: bool) -> Result<Option<String>, String> {
+fn compare(name: &str, flags: &[&str]) -> Result<Option<String>, String> {
+    let quick = flags.contains(&"--quick");
     match name {
         "realworld" => realworld(quick),
         "build" => build_times::run(quick),
@@ -84,7 +87,7 @@ fn compare(name: &str, quick: bool) -> Result<Option<String>, String> {
             let package = if name == "codecs" { name } else { "cache-benches" };
             let mut command =
                 cargo(&[&["run", "--quiet", "--package", package], &WORKSPACE[..], &["--", name]].concat());
-            command.args(quick.then_some("--quick")).env("CACHE_TEST_REDIS_BIN", redis);
+            command.args(flags).env("CACHE_TEST_REDIS_BIN", redis);
             printed(command)
         }
     }
@@ -167,8 +170,7 @@ mod tests {
         let arms = program.lines().filter_map(|line| line.trim().strip_prefix('"')?.split_once("\" => "));
         let names: Vec<&str> = arms.map(|(name, _)| name).collect();
         assert!(names.len() > 10, "{names:?}");
-        // The soak compares nothing.
-        for name in names.into_iter().filter(|name| *name != "soak") {
+        for name in names {
             assert!(commands(&pages).any(|place| place == name), "no place for {name}");
         }
     }

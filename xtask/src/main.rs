@@ -35,7 +35,7 @@ cargo xtask site                          build the documentation as a book, and
 cargo xtask minimal-versions              build the libraries with the oldest dependencies that they say they take
 cargo xtask semver                        compare the public API with the last release (needs cargo-semver-checks)
 cargo xtask litmus [--write]              ask other libraries what they return after an invalidation
-cargo xtask bench [all | names] [--quick] [--write]
+cargo xtask bench [all | names] [--quick | --size=N] [--write]
                                           measure beside raw redis-rs, other libraries and the naive way";
 
 fn main() -> ExitCode {
