@@ -38,6 +38,7 @@ pub use metrics::{Metric, MetricKind, MetricSample, MetricValue};
 pub(crate) use not_stored::NotStored;
 pub use not_stored::UnstoredReason;
 pub use prometheus::prometheus_text;
+#[cfg(feature = "redis")]
 pub(crate) use said::said;
 pub(crate) use spans::{LoadSpan, invalidation_span, refresh_span, verification_span};
 pub(crate) use stats::{CounterTable, Counters};
