@@ -3,7 +3,6 @@
 use std::cell::Cell;
 use std::sync::{OnceLock, PoisonError};
 
-#[cfg(not(all(test, cache_loom)))]
 use crate::config::COUNTER_LINES;
 use crate::sync::atomic::{AtomicU64, Ordering};
 use crate::sync::{Mutex, lazy_static, per_thread};
@@ -11,21 +10,20 @@ use crate::sync::{Mutex, lazy_static, per_thread};
 #[cfg(all(test, cache_loom))]
 mod interleavings;
 
-/// With one line there are threads without one.
-#[cfg(all(test, cache_loom))]
-const COUNTER_LINES: usize = 1;
+/// loom tries two or three threads: with one line there are some without one.
+const LINES: usize = if cfg!(all(test, cache_loom)) { 1 } else { COUNTER_LINES };
 
 /// Counters of one kind in several cache lines, by thread. A line is made with the first count of
 /// its thread: most counters never count, and most processes have a few threads.
 #[derive(Default)]
-pub(super) struct Striped<T>([OnceLock<Box<CounterLine<T>>>; COUNTER_LINES + 1]);
+pub(super) struct Striped<T>([OnceLock<Box<CounterLine<T>>>; LINES + 1]);
 
 #[repr(align(128))]
 #[derive(Default)]
 struct CounterLine<T>(T);
 
 /// The line of all threads that have none of their own.
-const SHARED: usize = COUNTER_LINES;
+const SHARED: usize = LINES;
 const NOT_YET: usize = usize::MAX;
 
 per_thread! {
@@ -35,7 +33,7 @@ per_thread! {
 
 lazy_static! {
     /// The lines that no thread has.
-    static ref FREE: Mutex<Vec<usize>> = Mutex::new((0..COUNTER_LINES).collect());
+    static ref FREE: Mutex<Vec<usize>> = Mutex::new((0..LINES).collect());
 }
 
 /// A line that belongs to one thread until that ends.

@@ -1,12 +1,12 @@
 //! The guard around each invalidation and each write, while others join flights and vouch for
 //! copies.
 
-use std::sync::atomic::{AtomicBool, Ordering as StdOrdering};
 use std::time::Duration;
 
 use super::*;
 use crate::runtime::single_flight::{Role, Streak};
 use crate::store::Voucher;
+use crate::sync::atomic::AtomicBool;
 use crate::sync::{JoinHandle, explore, spawn};
 
 fn runtime() -> Arc<Runtime> {
@@ -17,12 +17,12 @@ fn join(runtime: &Runtime) -> Role {
     runtime.flights.join(&"k".into(), &Streak::default(), None)
 }
 
-/// Joins in a thread of its own, and says whether it leads a flight from before `from`.
+/// Joins in a thread of its own, and says whether it leads a flight from before `from` was set.
 fn leads_before(runtime: &Arc<Runtime>, from: &Arc<AtomicBool>) -> JoinHandle<(Role, bool)> {
     let (runtime, from) = (runtime.clone(), from.clone());
     spawn(move || {
         let role = join(&runtime);
-        let is_early = !from.load(StdOrdering::SeqCst) && matches!(role, Role::Lead(_));
+        let is_early = !from.load(Ordering::SeqCst) && matches!(role, Role::Lead(_));
         (role, is_early)
     })
 }
@@ -30,10 +30,11 @@ fn leads_before(runtime: &Arc<Runtime>, from: &Arc<AtomicBool>) -> JoinHandle<(R
 #[test]
 fn nobody_joins_a_flight_from_before_the_end_of_a_change() {
     explore(|| {
-        let (runtime, has_ended) = (runtime(), Arc::default());
-        let other = leads_before(&runtime, &has_ended);
-        drop(runtime.change());
-        has_ended.store(true, StdOrdering::SeqCst);
+        let (runtime, ends) = (runtime(), Arc::default());
+        let other = leads_before(&runtime, &ends);
+        let change = runtime.change();
+        ends.store(true, Ordering::SeqCst);
+        drop(change);
         let mine = join(&runtime);
         let (_leader, is_early) = other.join().unwrap();
         assert!(!is_early || matches!(mine, Role::Lead(_)));
@@ -43,10 +44,10 @@ fn nobody_joins_a_flight_from_before_the_end_of_a_change() {
 #[test]
 fn nobody_joins_a_flight_from_before_a_change_that_is_under_way() {
     explore(|| {
-        let (runtime, has_begun) = (runtime(), Arc::default());
-        let other = leads_before(&runtime, &has_begun);
+        let (runtime, begins) = (runtime(), Arc::default());
+        let other = leads_before(&runtime, &begins);
+        begins.store(true, Ordering::SeqCst);
         let change = runtime.change();
-        has_begun.store(true, StdOrdering::SeqCst);
         let mine = join(&runtime);
         drop(change);
         let (_leader, is_early) = other.join().unwrap();
