@@ -56,16 +56,16 @@ async fn open(server: &Server) -> Cache {
     cache
 }
 
-/// Makes about so many fills, with ids from `next` on. The callers end when this does.
+/// Makes about so many fills, two for each id from `next` on. The callers end when this does.
 async fn fill_all(cache: &Cache, fills: u64, next: &Arc<AtomicU64>) {
-    let until = cache.stats().total().fills + fills;
+    let last = next.load(Ordering::Relaxed) + fills / 2;
     let callers: Vec<_> = (0..CALLERS)
         .map(|_| {
             let (cache, next) = (cache.clone(), next.clone());
             tokio::spawn(async move {
                 loop {
                     let id = next.fetch_add(1, Ordering::Relaxed);
-                    if id.is_multiple_of(64) && cache.stats().total().fills >= until {
+                    if id >= last {
                         return;
                     }
                     fill(&cache, id).await;
