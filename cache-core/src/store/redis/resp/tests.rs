@@ -250,29 +250,6 @@ proptest! {
     }
 
     /// Whatever comes, nothing panics, and the length of the pieces makes no difference.
-    /// Whatever bytes they are of: a server reads the words that were given.
-    #[test]
-    fn no_argument_ends_early_or_is_two(
-        words in proptest::collection::vec(proptest::collection::vec(prop_oneof![
-            3 => proptest::sample::select(b"\r\n$*0123456789 \0".to_vec()),
-            1 => any::<u8>(),
-        ], 0..12), 1..5),
-        root in "[a:]{0,3}", key in "[\r\n$0-9é]{0,6}",
-    ) {
-        let command = Command::new("GET").joined([&root, &key]).args(&words).number(7);
-        let expected = |name: &str, first: &[u8]| {
-            let given = [name.as_bytes(), first].into_iter().chain(words.iter().map(Vec::as_slice)).chain([&b"7"[..]]);
-            ::redis::Value::Array(given.map(|word| ::redis::Value::BulkString(word.to_vec())).collect())
-        };
-        let read = |command: &Command| {
-            let mut bytes = Vec::new();
-            command.encode(&mut bytes);
-            ::redis::parse_redis_value(&bytes).unwrap()
-        };
-        prop_assert_eq!(read(&command), expected("GET", [root, key].concat().as_bytes()));
-        prop_assert_eq!(read(&command.renamed("EVAL", &words[0])), expected("EVAL", &words[0]));
-    }
-
     #[test]
     fn any_bytes_are_a_reply_or_refused(bytes in proptest::collection::vec(prop_oneof![
         4 => proptest::sample::select(b"+-:_,#($*=!~>%|0123456789\r\n".to_vec()),
