@@ -130,7 +130,7 @@ pub struct Raw {
 }
 
 impl Raw {
-    /// Connects to a server; as [`ADMIN`] if there is one, for tests do to it what no cache does.
+    /// Connects to a server; as `admin` if there is one, for tests do to it what no cache does.
     ///
     /// # Panics
     /// If nothing answers there.
