@@ -193,6 +193,45 @@ async fn a_load_beside_the_key_may_call_for_its_own_key() {
     assert_eq!(begun.elapsed(), Duration::ZERO);
 }
 
+/// The loads of a day of traffic, which is the same each time: 20,000 calls for 40 rows, and a row
+/// that changes every ten minutes. So many of 100 calls come from the later version.
+async fn loads_of_a_day(later_of_100: u64) -> u64 {
+    let cache = Cache::builder().url("memory://").jitter(0.0).build().unwrap();
+    let app = App { cache: cache.peer(), data: Arc::new(Data::new()) };
+    let elsewhere = App { cache, ..app.clone() };
+    app.data.set("row", "a");
+    let mut random = fastrand::Rng::with_seed(1);
+    let (mut now, mut changes_at) = (0, 600);
+    while now < 24 * 3_600 {
+        let step = random.u64(1..=8);
+        tokio::time::advance(Duration::from_secs(step)).await;
+        now += step;
+        let (id, is_later) = (random.u64(0..40), random.u64(0..100) < later_of_100);
+        if now >= changes_at {
+            changes_at += 600;
+            elsewhere.cache.invalidate_key(old::key(&id)).await.unwrap();
+        }
+        if is_later {
+            later::new(&elsewhere, id).await;
+        } else {
+            old(&app, id).await;
+        }
+    }
+    app.data.reads("row")
+}
+
+/// No version can load more often than if all calls came from it. If they overwrote each other's
+/// entries, every second call of a fleet of halves would load.
+#[tokio::test(start_paused = true)]
+async fn a_mixed_fleet_loads_as_often_in_a_day_as_two_fleets_of_one_version() {
+    let one_version = loads_of_a_day(0).await;
+    for later_of_100 in [50, 90] {
+        let loads = loads_of_a_day(later_of_100).await;
+        println!("{later_of_100} of 100 calls from the later version: {loads} loads, {one_version} of one version");
+        assert!((one_version..=2 * one_version).contains(&loads), "{later_of_100}: {loads} of {one_version}");
+    }
+}
+
 each_server! {
     async fn each_version_loads_once_however_their_calls_alternate(store: TestStore) {
         let app = App::new(&store).await;
