@@ -1,7 +1,7 @@
 //! What is removed leaves the indexes of its names, and what that may cost one chunk.
 
 use super::*;
-use crate::config::INVALIDATE_NAMES_PER_CHUNK;
+use crate::config::{INVALIDATE_MEMBERS_PER_CHUNK, INVALIDATE_NAMES_PER_CHUNK};
 
 on_every_store! {
     what_is_removed_leaves_the_indexes_of_its_names
@@ -14,6 +14,7 @@ on_every_store! {
 on_one_partition! {
     a_chunk_counts_the_names_of_given_keys
     a_chunk_counts_the_names_of_what_it_visits
+    what_is_made_between_two_chunks_falls_although_a_circle_stays_behind_it
 }
 
 /// As many as an entry may have, and longer than most.
@@ -133,4 +134,20 @@ async fn a_chunk_counts_the_names_of_given_keys(rig: Rig) {
     let late = rig.reading("D").await;
     assert_eq!(first.removed + rig.finish(operation).await, 20);
     assert_eq!(rig.try_fill("D", &["km:19"], &late).await, FillReply::Refused(Refusal::Fenced));
+}
+
+/// What a chunk keeps of a circle is where the next one goes on from, and a short life comes first.
+async fn what_is_made_between_two_chunks_falls_although_a_circle_stays_behind_it(rig: Rig) {
+    let minutes = |count: u64| Duration::from_secs(60 * count);
+    rig.fill_for("old", &["kb"], minutes(60)).await;
+    rig.fill_for("b", &["kold"], minutes(2)).await;
+    rig.fill_many(INVALIDATE_MEMBERS_PER_CHUNK + 50, &["kold"]).await;
+    let given = parse(&["kold"]);
+    let mut operation = rig.store.begin(&given, Intent::Invalidate);
+    rig.step(&mut operation).await;
+    assert!(rig.get("old").await.is_some());
+    rig.fill_for("a", &["kold"], minutes(1)).await; // made from it, for it is still there
+    rig.finish(operation).await;
+    assert!(rig.get("old").await.is_none());
+    assert!(rig.get("a").await.is_none());
 }

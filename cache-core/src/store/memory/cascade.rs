@@ -15,6 +15,8 @@ pub(super) struct Cascade {
     now: Now,
     /// Members that it may still visit.
     budget: usize,
+    /// Those that it may visit beside, once, to end circles.
+    budget_of_circles: usize,
     /// The names whose indexes it is emptying, each through the one before.
     path: Vec<Name>,
     /// Keys on the path whose entries fall.
@@ -113,6 +115,7 @@ impl State {
             seq: if advances { self.fences.advance(now) } else { self.fences.seq() },
             now,
             budget: self.settings.members_per_chunk << effort,
+            budget_of_circles: self.settings.members_per_chunk << effort,
             path: Vec::new(),
             doomed: BTreeSet::new(),
             is_circular: false,
@@ -193,16 +196,22 @@ impl State {
     }
 
     /// Empties an index. What leads back to where the script came from is given up by a second run,
-    /// when nothing else is left of it.
+    /// when nothing else is left of it. That has a budget of its own: else a circle that takes more
+    /// than half of one would never end. A second run also finds what was filled, since the script
+    /// before, in front of the place where this one goes on: it may be made from an entry that falls
+    /// only now. On several partitions members that stay may be too many for that.
     fn empty(&mut self, name: &Name, after: Option<Name>, cascade: &mut Cascade) -> Result<(), CutShort> {
         if self.site.partitions.is_one() && !self.indexes.has_members(name) {
             return Ok(());
         }
         cascade.path.push(name.clone());
+        let (begun, goes_on) = (cascade.budget, after.is_some() && self.site.partitions.is_one());
         let mut whole = self.drain(name, after, cascade);
         let leads_elsewhere = cascade.drained.iter().any(|drained| self.site.marks.any(drained));
-        if whole.is_ok() && std::mem::take(&mut cascade.is_circular) && !leads_elsewhere {
+        let is_circular = std::mem::take(&mut cascade.is_circular) && !leads_elsewhere;
+        if whole.is_ok() && (is_circular || goes_on) {
             cascade.ends_circles = true;
+            cascade.budget = begun - cascade.budget + std::mem::take(&mut cascade.budget_of_circles);
             whole = self.drain(name, None, cascade);
             cascade.ends_circles = false;
             for (key, names) in std::mem::take(&mut cascade.buried) {
@@ -234,7 +243,10 @@ impl State {
                     return Err(CutShort { after });
                 }
             }
-            after = Some(member);
+            // What is gone is no place to go on from: others may be filled in front of it.
+            if self.indexes.has_member(name, &member) {
+                after = Some(member);
+            }
         }
         Ok(())
     }

@@ -106,6 +106,10 @@ impl Indexes {
         self.by_name.contains_key(index)
     }
 
+    pub(super) fn has_member(&self, index: &Name, member: &Name) -> bool {
+        self.membership(index, member).is_some()
+    }
+
     /// The first member of an index after another one.
     pub(super) fn next_member(&self, index: &Name, after: Option<&Name>) -> Option<Name> {
         let members = &self.by_name.get(index)?.members;

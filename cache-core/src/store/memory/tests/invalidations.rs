@@ -161,6 +161,38 @@ fn what_was_filled_between_two_chunks_is_removed_by_the_next() {
 }
 
 #[test]
+fn what_was_filled_between_two_chunks_is_removed_wherever_its_place_is() {
+    let mut partition = one_member_per_chunk();
+    partition.stored("old", &[tag("t")]);
+    partition.stored("b", &[key("old")]);
+    partition.stored("c", &[key("old")]);
+    let given = [key("old")];
+    let mut operation = Operation::new(&given, Intent::Invalidate);
+    partition.step(&mut operation);
+    assert!(!partition.has("b") && partition.has("c"));
+    partition.stored("a", &[key("old")]); // made from it, for it is still there
+    partition.finish(operation);
+    assert!(!partition.has("old"));
+    assert!(!partition.has("a"));
+}
+
+#[test]
+fn what_was_filled_between_two_chunks_is_removed_in_front_of_a_circle_too() {
+    let mut partition = Partition::with(|settings| settings.members_per_chunk = 3);
+    partition.stored("old", &[key("b")]);
+    for dependent in ["b", "c", "d", "e"] {
+        partition.stored(dependent, &[key("old")]);
+    }
+    let given = [key("old")];
+    let mut operation = Operation::new(&given, Intent::Invalidate);
+    partition.step(&mut operation);
+    assert!(partition.has("e") && partition.has("old"));
+    partition.stored("a", &[key("old")]);
+    partition.finish(operation);
+    assert!(!partition.has("old") && !partition.has("a"));
+}
+
+#[test]
 fn a_resent_chunk_changes_nothing() {
     let mut partition = Partition::new();
     partition.stored("a", &[tag("t")]);

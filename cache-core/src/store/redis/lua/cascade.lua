@@ -229,12 +229,15 @@ end
 
 -- Empties the index of a name. What leads back to where the script has come from is given up by a
 -- second run, when nothing else is left of it. That has a budget of its own: else a circle that
--- takes more than half of one would never end. It takes no longer than the first one.
+-- takes more than half of one would never end. It takes no longer than the first one. A second
+-- run also finds what was filled, since the script before, in front of the place where this one
+-- goes on: it may be made from an entry that falls only now. On several partitions members that
+-- stay may be too many for that.
 local function empty(name, after)
   local begun = spent
   path[name] = true
   local left = drain(name, after)
-  if not left and is_circular then
+  if not left and (is_circular or after ~= '' and not is_partition) then
     ends_circles, budget, budget_of_circles = true, 2 * spent - begun + budget_of_circles, 0
     seen = {}
     left = drain(name, '')
