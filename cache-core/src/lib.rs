@@ -38,6 +38,10 @@ mod readme {}
 #[doc = include_str!("../docs/what-json-loses.md")]
 mod what_json_loses {}
 
+#[cfg(cache_ablation)]
+#[doc(hidden)]
+pub use store::rules_of;
+
 #[cfg(all(doctest, feature = "macros"))]
 #[doc = include_str!("../docs/round-trips.md")]
 mod round_trips {}

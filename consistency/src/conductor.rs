@@ -17,6 +17,7 @@ use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 use tokio::time::sleep_until;
 
+use crate::bias::{Bias, Fault};
 use crate::checker::Checker;
 use crate::clock;
 use crate::coverage::Coverage;
@@ -32,10 +33,8 @@ const FRAMES_MAX: usize = 256;
 const LAST_CALLS: Duration = Duration::from_secs(60);
 /// How often the conductor looks whether the history is to end.
 const LOOKS_EVERY: Duration = Duration::from_millis(100);
-/// The pause between two kills, at random up to twice this.
-const KILLS_EVERY: Duration = Duration::from_millis(1_500);
-/// How long the cache waits for its store here: a busy machine is not a fault.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// How long a process stands still: longer than a copy may be trusted without an answer.
+const STANDS_STILL: Duration = Duration::from_millis(2_500);
 
 /// What came of a history.
 pub(crate) struct Outcome {
@@ -61,6 +60,8 @@ struct Peer {
 
 struct Conductor {
     options: Options,
+    bias: Bias,
+    server: Option<Server>,
     socket: PathBuf,
     url: String,
     _directory: TempDir,
@@ -105,6 +106,8 @@ pub(crate) async fn run(options: Options) -> io::Result<Outcome> {
         random: fastrand::Rng::with_seed(options.seed),
         events: events.clone(),
         ends: false,
+        bias: Bias::of(&options.mix),
+        server,
         options,
     };
     tokio::spawn(accept(listener, events));
@@ -181,7 +184,7 @@ impl Conductor {
             processes,
             tasks: self.options.tasks,
             seed: self.random.u64(..),
-            deadline: PATIENCE,
+            mix: self.options.mix.clone(),
         };
         self.next_process += processes;
         let program = std::env::current_exe()?;
@@ -189,12 +192,14 @@ impl Conductor {
         if let Some(rule) = &self.options.ablate {
             command.env("CACHE_ABLATE", rule);
         }
+        command.env("CACHE_LIMIT", self.bias.limit);
         command.args(orders.line()).stdin(Stdio::null()).kill_on_drop(true).spawn()
     }
 
     async fn conduct(&mut self, said: &mut mpsc::Receiver<Event>, began: Instant) -> io::Result<()> {
         let mut looks = tokio::time::interval(LOOKS_EVERY);
-        let mut kill_at = tokio::time::Instant::now() + KILLS_EVERY;
+        let kills_every = self.bias.kills_every;
+        let mut kill_at = tokio::time::Instant::now() + kills_every;
         let mut ends_at = None;
         loop {
             tokio::select! {
@@ -207,11 +212,13 @@ impl Conductor {
                     }
                 }
                 () = sleep_until(kill_at), if !self.ends => {
-                    kill_at = tokio::time::Instant::now() + KILLS_EVERY.mul_f64(2.0 * self.random.f64());
-                    self.kill_one().await?;
+                    kill_at = tokio::time::Instant::now() + kills_every.mul_f64(2.0 * self.random.f64());
+                    self.disturb().await?;
                 }
             }
-            if self.ends && self.peers.is_empty() {
+            // Without one of its rules, a call need not end.
+            let is_found = self.options.ablate.is_some() && self.checker.stale_count() > 0;
+            if self.ends && (self.peers.is_empty() || is_found) {
                 return Ok(());
             }
             if ends_at.is_some_and(|at| Instant::now() > at) {
@@ -302,6 +309,32 @@ impl Conductor {
             wire::push(&mut bytes, frame, body);
             // An error is a process that is gone.
             _ = peer.to_process.send(bytes);
+        }
+    }
+
+    async fn disturb(&mut self) -> io::Result<()> {
+        match (self.bias.fault, &self.server) {
+            (Fault::ClockLost, Some(server)) => {
+                let mut raw = server.raw().await;
+                let clocks: Vec<String> = raw.command("KEYS", &["*~clock"]).await;
+                for clock in clocks {
+                    let _: u64 = raw.command("DEL", &[&clock]).await;
+                }
+                Ok(())
+            }
+            (Fault::Stop, Some(_)) => {
+                let of = self.random.usize(..self.children.len());
+                let process = self.children[of].id().map(|process| process.to_string());
+                tokio::spawn(async move {
+                    let Some(process) = process else { return };
+                    let signal = async |signal: &str| Command::new("kill").arg(signal).arg(&process).status().await;
+                    _ = signal("-STOP").await;
+                    tokio::time::sleep(STANDS_STILL).await;
+                    _ = signal("-CONT").await;
+                });
+                Ok(())
+            }
+            _ => self.kill_one().await,
         }
     }
 

@@ -2,6 +2,7 @@
 //! read of which is checked. `options.rs` says what it takes, `cache-core/docs/consistency.md` what
 //! is promised, and `checker.rs` how a read is judged.
 
+mod bias;
 mod checker;
 mod clock;
 mod conductor;

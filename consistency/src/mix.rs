@@ -6,9 +6,10 @@ use std::time::Duration;
 use cache_core::{CallResult, Invalidation, observe};
 use tokio::sync::oneshot;
 
+use crate::bias::Bias;
 use crate::database::Query;
 use crate::link::{Link, OpenCall};
-use crate::names::{DATA, GROUPS, Kind, Name};
+use crate::names::{GROUPS, Kind, Name};
 use crate::record::{Call, Change, How, Read, Scope};
 use crate::world::{self, Committed, Transaction, Value, World};
 
@@ -24,37 +25,26 @@ pub(crate) enum Step {
     ChangeInBackground(u16),
 }
 
-/// Some rows are wanted much more often, so that callers meet.
-fn row(random: &mut fastrand::Rng) -> u16 {
-    if random.bool() { random.u16(0..4) } else { random.u16(0..DATA) }
+pub(crate) fn step(bias: &Bias, random: &mut fastrand::Rng) -> Step {
+    let at = bias.row(random);
+    let reads = 10_000 - bias.changes - bias.patterns;
+    match random.u32(0..10_000) {
+        step if step < reads * 97 / 100 => Step::Read(bias.kind(random), at),
+        step if step < reads - 40 => Step::Batch((0..random.usize(2..9)).map(|_| bias.row(random)).collect()),
+        step if step < reads - 20 => Step::Refresh(at),
+        step if step < reads => Step::Peek(at),
+        // Patterns make all loads in flight in vain, so there are few.
+        step if step < reads + bias.patterns => Step::Change(pattern(random), at),
+        _ if random.u8(0..32) == 0 => Step::ChangeInBackground(at),
+        _ => Step::Change(bias.way(random), at),
+    }
 }
 
-pub(crate) fn step(random: &mut fastrand::Rng) -> Step {
-    let at = row(random);
-    match random.u32(0..100_000) {
-        0..96_600 => Step::Read(Kind::ALL[random.usize(..Kind::ALL.len())], at),
-        96_600..99_000 => Step::Batch((0..random.usize(2..9)).map(|_| row(random)).collect()),
-        99_000..99_200 => Step::Refresh(at),
-        99_200..99_400 => Step::Peek(at),
-        99_400..99_420 => Step::ChangeInBackground(at),
-        // Patterns make all loads in flight in vain, so there are few.
-        99_420..99_425 => Step::Change(How::Suffix, at),
-        99_425..99_430 => Step::Change(if random.u8(0..4) == 0 { How::Clear } else { How::Prefix }, at),
-        _ => {
-            const USUAL: [How; 10] = [
-                How::Tag,
-                How::Keys,
-                How::Around,
-                How::WriteThrough,
-                How::WriteAround,
-                How::Put,
-                How::Close,
-                How::Transaction,
-                How::Key,
-                How::Group,
-            ];
-            Step::Change(USUAL[random.usize(..USUAL.len())], at)
-        }
+fn pattern(random: &mut fastrand::Rng) -> How {
+    match random.u8(0..8) {
+        0 => How::Clear,
+        1..4 => How::Prefix,
+        _ => How::Suffix,
     }
 }
 
@@ -161,7 +151,7 @@ impl World {
 
     /// No row is changed, and what was loaded before is not served after it all the same.
     async fn invalidate_nothing_new(&self, how: How, at: u16, random: &mut fastrand::Rng) {
-        let kind = Kind::ALL[random.usize(..Kind::ALL.len())];
+        let kind = self.bias.kind(random);
         let (name, invalidation) = match how {
             How::Prefix => (Name::Prefix(kind), Invalidation::new().pattern(Name::Prefix(kind).text())),
             How::Group => {

@@ -34,7 +34,7 @@ pub(crate) enum Kind {
     Covered,
     /// `near`, made from a leaf.
     Near,
-    /// `get_or_load` under a text key, made from a leaf.
+    /// `get_or_load` under a text key, made from a leaf and from what may be served as a copy.
     Text,
 }
 
@@ -94,7 +94,8 @@ impl Kind {
             Self::ChainB => vec![(Self::ChainC, at)],
             Self::RingA => vec![(Self::RingB, at)],
             Self::RingB => vec![(Self::RingA, at)],
-            Self::Near | Self::Text => vec![(Self::Leaf, at)],
+            Self::Near => vec![(Self::Leaf, at)],
+            Self::Text => vec![(Self::Leaf, at), (Self::Near, at)],
             _ => Vec::new(),
         }
     }

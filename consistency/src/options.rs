@@ -1,5 +1,6 @@
 //! What a history is made of.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use cache_tests::ServerKind;
@@ -14,6 +15,7 @@ cargo xtask check-consistency [options]
   --tasks N                       tasks of each that make calls (48)
   --ablate RULE                   leave a rule of the protocol out, and look for a stale read: see cache-core/docs/consistency.md
   --record                        note the run in consistency/history.md, and its sums in cache-core/docs/consistency.md
+  --mix-of RULE                   the mix of calls with which that rule is left out, and every rule kept
   --witness FILE                  where the drawing of a stale read goes (target/consistency/stale.svg)";
 
 /// Where the cache is. `None` is the embedded store.
@@ -34,6 +36,8 @@ pub(crate) struct Options {
     pub(crate) line: String,
     /// The rule that this build leaves out.
     pub(crate) ablate: Option<String>,
+    /// The rule whose mix of calls it is, or `-`.
+    pub(crate) mix: String,
 }
 
 impl Options {
@@ -50,6 +54,7 @@ impl Options {
             ablate: None,
             records: !recording.is_empty(),
             line: arguments.iter().map(|argument| argument.as_str()).collect::<Vec<_>>().join(" "),
+            mix: "-".to_owned(),
             witness: "target/consistency/stale.svg".to_owned(),
         };
         for pair in arguments.chunks(2) {
@@ -66,12 +71,17 @@ impl Options {
                     return Err("this build keeps every rule: use `cargo xtask check-consistency --ablate`".to_owned());
                 }
                 "--ablate" => options.ablate = Some(value.clone()),
+                "--mix-of" => options.mix.clone_from(value),
                 "--witness" => options.witness.clone_from(value),
                 _ => return Err(bad()),
             }
         }
         if options.records && options.ablate.is_some() {
             return Err("a run without one of the rules is not recorded".to_owned());
+        }
+        if let Some(rule) = &options.ablate {
+            known(rule, options.place)?;
+            options.mix.clone_from(rule);
         }
         let default = minutes.is_none().then_some(1_000_000);
         options.reads_max = reads.or(default).unwrap_or(u64::MAX);
@@ -89,6 +99,26 @@ impl Options {
             None => "embedded",
         }
     }
+}
+
+/// A name that no rule of the store has would leave nothing out, and so find nothing.
+fn known(rule: &str, place: Place) -> Result<(), String> {
+    let rules = rules_of(place);
+    if rules.contains(rule) {
+        return Ok(());
+    }
+    let list: String = rules.iter().map(|rule| format!("  {rule}\n")).collect();
+    Err(format!("--ablate {rule}: no rule of this store. They are:\n{list}"))
+}
+
+#[cfg(cache_ablation)]
+fn rules_of(place: Place) -> BTreeSet<&'static str> {
+    cache_core::rules_of(place.is_none())
+}
+
+#[cfg(not(cache_ablation))]
+fn rules_of(_: Place) -> BTreeSet<&'static str> {
+    BTreeSet::new()
 }
 
 fn positive(text: &str) -> Option<u16> {

@@ -28,6 +28,9 @@ pub(crate) fn text(options: &Options, outcome: &Outcome) -> String {
         options.tasks,
         took.as_secs_f64()
     );
+    if options.mix != "-" {
+        _ = writeln!(text, "mix of {}", options.mix);
+    }
     _ = writeln!(text, "{reads} reads checked, {} of them copies; {stale} stale", checker.copies());
     _ = writeln!(text, "{} of them began in the 100 ms after a change of their names", checker.soon());
     let refused = coverage.count("refused_fills");

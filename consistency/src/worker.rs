@@ -12,6 +12,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::UnixStream;
 use tokio::runtime::Builder;
 
+use crate::bias::Bias;
 use crate::link::Link;
 use crate::mix;
 use crate::world::World;
@@ -26,8 +27,8 @@ pub(crate) struct Orders {
     pub(crate) processes: u16,
     pub(crate) tasks: u16,
     pub(crate) seed: u64,
-    /// How long the cache waits for its store.
-    pub(crate) deadline: Duration,
+    /// The rule whose mix it is, or `-`.
+    pub(crate) mix: String,
 }
 
 impl Orders {
@@ -35,14 +36,14 @@ impl Orders {
         let numbers = [u64::from(self.process), u64::from(self.processes), u64::from(self.tasks), self.seed];
         let mut line = vec!["worker".to_owned(), self.url.clone(), self.socket.display().to_string()];
         line.extend(numbers.iter().map(u64::to_string));
-        line.push(self.deadline.as_millis().to_string());
+        line.push(self.mix.clone());
         line
     }
 
     pub(crate) fn parse(arguments: &[String]) -> Option<Self> {
-        let [url, socket, numbers @ ..] = arguments else { return None };
+        let [url, socket, numbers @ .., mix] = arguments else { return None };
         let numbers: Vec<u64> = numbers.iter().map(|number| number.parse()).collect::<Result<_, _>>().ok()?;
-        let [process, processes, tasks, seed, deadline] = numbers[..] else { return None };
+        let [process, processes, tasks, seed] = numbers[..] else { return None };
         Some(Self {
             url: url.clone(),
             socket: socket.into(),
@@ -50,10 +51,13 @@ impl Orders {
             processes: processes as u16,
             tasks: tasks as u16,
             seed,
-            deadline: Duration::from_millis(deadline),
+            mix: mix.clone(),
         })
     }
 }
+
+/// How long a worker waits for its server: a busy machine is not a fault.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Panics of this program, wherever they end.
 static PANICS: AtomicU64 = AtomicU64::new(0);
@@ -98,10 +102,11 @@ fn run_peers(cache: &Cache, orders: &Orders, slot: u16) {
 }
 
 fn open(orders: &Orders) -> Cache {
+    let Bias { deadline, closing_lifetime, .. } = Bias::of(&orders.mix);
     let builder = Cache::builder().url(orders.url.as_str()).namespace("history").jitter(0.1);
-    let builder = builder.operation_deadline(orders.deadline).connect_timeout(orders.deadline);
+    let builder = builder.operation_deadline(deadline).connect_timeout(PATIENCE);
     // Short, so that floors rise, leases end and loads grow too old.
-    let builder = builder.fence_retention(Duration::from_millis(600)).closing_lifetime(Duration::from_secs(1));
+    let builder = builder.fence_retention(Duration::from_millis(600)).closing_lifetime(closing_lifetime);
     let builder = builder.lease(Duration::from_millis(150)).lease_wait(Duration::from_millis(300));
     builder.build().expect("valid settings")
 }
@@ -111,10 +116,10 @@ async fn serve(cache: &Cache, orders: &Orders, process: u16) -> bool {
     let Some(stream) = connect(&orders.socket, process).await else { return false };
     let link = Arc::new(Link::new(process));
     let seed = orders.seed ^ u64::from(process) << 32;
-    let world = World::new(cache.clone(), link.clone(), seed);
+    let world = World::new(cache.clone(), link.clone(), Bias::of(&orders.mix), seed);
     let work = async {
         // A server that is away is one of the things to be checked.
-        _ = cache.ready(orders.deadline).await;
+        _ = cache.ready(PATIENCE).await;
         link.started().await;
         let tasks = (0..orders.tasks).map(|task| tokio::spawn(act(world.clone(), seed.wrapping_add(u64::from(task)))));
         for task in tasks.collect::<Vec<_>>() {
@@ -141,7 +146,7 @@ async fn connect(socket: &Path, process: u16) -> Option<UnixStream> {
 async fn act(world: World, seed: u64) {
     let mut random = fastrand::Rng::with_seed(seed);
     while !world.link.is_stopped() {
-        let step = mix::step(&mut random);
+        let step = mix::step(&world.bias, &mut random);
         let patience = Duration::from_micros(random.u64(0..4_000));
         match random.u32(0..100) {
             0..4 => _ = tokio::time::timeout(patience, world.run(&step, &mut random)).await,

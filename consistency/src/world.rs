@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use cache_core::{Cache, CollectInvalidations, Invalidation, cached, invalidates, write_through};
 
+use crate::bias::Bias;
 use crate::clock;
 use crate::database::Query;
 use crate::link::Link;
@@ -19,14 +20,15 @@ use crate::record::{NO_LOAD, Part};
 pub(crate) struct World {
     pub(crate) cache: Cache,
     pub(crate) link: Arc<Link>,
+    pub(crate) bias: Bias,
     random: Arc<Mutex<fastrand::Rng>>,
 }
 
 pub(crate) type Value = Vec<Part>;
 
 impl World {
-    pub(crate) fn new(cache: Cache, link: Arc<Link>, seed: u64) -> Self {
-        Self { cache, link, random: Arc::new(Mutex::new(fastrand::Rng::with_seed(seed))) }
+    pub(crate) fn new(cache: Cache, link: Arc<Link>, bias: Bias, seed: u64) -> Self {
+        Self { cache, link, bias, random: Arc::new(Mutex::new(fastrand::Rng::with_seed(seed))) }
     }
 
     /// One of so many.
@@ -36,6 +38,9 @@ impl World {
 
     /// Takes no time, or some, or so much that it meets all that others do.
     async fn dawdle(&self) {
+        if self.dice(1_000) < self.bias.lingers {
+            return tokio::time::sleep(Duration::from_micros(u64::from(self.dice(300_000)))).await;
+        }
         let most_us = match self.dice(1_000) {
             0..700 => return,
             700..940 => 1_000,
@@ -99,6 +104,7 @@ impl World {
             self.dawdle().await;
             parts.extend(leaf(self, at).await);
             self.dawdle().await;
+            parts.extend(near(self, at).await);
             Ok::<_, Infallible>(parts)
         };
         let Ok(value) = self.cache.get_or_load(format!("text:{at}"), load).await;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::refreshing::is_to_refresh;
-use crate::ablation::keeps;
+use crate::ablation::{ProcessRule, keeps};
 use crate::entry::Entry;
 use crate::key::NearPlace;
 use crate::observe::TellCall;
@@ -79,8 +79,9 @@ impl<T> Nearby<T> {
         let lifespan = copying.longest.map(Lifespan::Near).or(runtime.near.of_store());
         let Some(lifespan) = lifespan else { return Self::None(None) };
         let is_alone = provenance::is_alone();
-        let may_be_old = is_alone || !provenance::in_load() || !keeps("LoadsBypassCopies");
-        let may_serve = runtime.near.is_on() && !runtime.debts.is_owing() && may_be_old && !is_to_refresh();
+        let may_be_old = is_alone || !provenance::in_load() || !keeps(ProcessRule::LoadsBypassCopies);
+        let owes = runtime.debts.is_owing() && keeps(ProcessRule::DebtBypasses);
+        let may_serve = runtime.near.is_on() && !owes && may_be_old && !is_to_refresh();
         let Some(place) = may_serve.then(place).and_then(NearPlace::finish) else { return Self::None(None) };
         let tell = if is_alone { None } else { Some(provenance::record as TellCall) };
         match (copying.get)(runtime, &place, tell) {

@@ -9,6 +9,8 @@ use super::comparison::Comparison;
 use super::lease::{Lease, Renewal};
 use super::stamp::{Origin, Prepared};
 use super::subject::Subject;
+use super::write_through::read_clock;
+use crate::ablation::{ProcessRule, keeps};
 use crate::clock;
 use crate::entry::codec::Encoding;
 use crate::entry::{Entry, Version};
@@ -379,7 +381,7 @@ impl Filling {
         rights.leader.iter().for_each(Leader::close);
         // A load without a lease sends a token that holds no lease.
         let token = rights.lease.as_ref().map_or_else(Token::new, |lease| lease.token);
-        let Some(prepared) = prepared else {
+        let Some(mut prepared) = prepared else {
             let version = if let Replaces::This(version) = replaces { Some(version) } else { None };
             let discarded = budget
                 .ask(&subject.counters, StoreOperation::Discard, |until| {
@@ -390,6 +392,9 @@ impl Filling {
             subject.drop_copies();
             return discarded.is_ok();
         };
+        if !keeps(ProcessRule::ReadingsComeFirst) {
+            read_clock(&subject).await.into_iter().for_each(|clock| prepared.read_later(clock));
+        }
         let fill = prepared.fill(&key.text, token);
         let reply = budget.ask(&subject.counters, StoreOperation::Fill, |until| store.fill(fill, until)).await;
         let is_answered = reply.is_ok();

@@ -103,6 +103,11 @@ impl Prepared {
         }
     }
 
+    /// As if the work had begun after this reading: for experiments without a rule.
+    pub(crate) fn read_later(&mut self, clock: ClockReading) {
+        self.clock = clock;
+    }
+
     /// The command to send. Writes, and loads without a lease, pass a token that holds no lease.
     pub(crate) fn fill<'a>(&'a self, key: &'a str, token: Token) -> Fill<'a> {
         let Self { value, names, ttl, clock, learned, .. } = self;

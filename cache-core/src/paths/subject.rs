@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::recovery;
+use crate::ablation::{ProcessRule, keeps};
 use crate::codec::{Compression, Format};
 use crate::entry::{Entry, Fingerprint, OpeningTerms};
 use crate::key::{EntryKey, Policy};
@@ -112,7 +113,7 @@ impl Subject {
         let Self { runtime, .. } = self;
         let is_affected = recovery::is_owing(runtime) && runtime.debts.affects(names.iter().chain(&self.name()));
         // Read after what is owed, so that a settlement is seen by one of the two.
-        is_affected || runtime.debts.settled_since(outset)
+        (is_affected || runtime.debts.settled_since(outset)) && keeps(ProcessRule::OwedEntriesAreNotServed)
     }
 
     /// What a clock reading for a load or a write of this entry has to bring with it.

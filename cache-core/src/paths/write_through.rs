@@ -11,6 +11,7 @@ use super::ending::{Ending, RemovalTally};
 use super::invalidate::{self, Obligation};
 use super::stamp::{Origin, Prepared};
 use super::subject::Subject;
+use crate::ablation::{ProcessRule, keeps};
 use crate::clock;
 use crate::entry::codec::Encoding;
 use crate::error::Error;
@@ -61,7 +62,7 @@ pub(crate) fn prepare(
 /// dropped, even unpolled, the removal of the entry is owed. What is closed is opened.
 pub(crate) fn write(
     subject: Arc<Subject>,
-    prepared: Prepared,
+    mut prepared: Prepared,
     closing: Option<Closing>,
 ) -> impl Future<Output = Result<Put, Error>> + Send + use<> {
     let (obligation, opens, renewal) = match closing.and_then(Closing::into_write) {
@@ -74,6 +75,9 @@ pub(crate) fn write(
     async move {
         let (Some((key, store)), runtime) = (subject.place(), &subject.runtime) else { return Ok(Put::default()) };
         closing::end_of(renewal, runtime).await;
+        if !keeps(ProcessRule::WritesReadFirst) {
+            read_clock(&subject).await.into_iter().for_each(|clock| prepared.read_later(clock));
+        }
         let mut budget = Budget::new(runtime.config.operation_deadline);
         let (_under_way, begun) = (runtime.change(), clock::now());
         let fill = prepared.fill(&key.text, Token::new());

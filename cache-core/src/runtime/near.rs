@@ -12,7 +12,7 @@ use std::time::Duration;
 use self::board::{Board, Unlinked};
 use self::kin::Kin;
 use self::table::Table;
-use crate::ablation::keeps;
+use crate::ablation::{ProcessRule, keeps};
 use crate::clock::{self, Instant};
 use crate::config::{COPY_OF_STORE_LIVES, Config};
 use crate::key::NearPlace;
@@ -176,7 +176,7 @@ impl Near {
     /// connection has answered a later question. A push may come after the reply to who has made
     /// the change. That question is sent at once.
     pub(crate) fn doubt(&self) {
-        if !keeps("OwnChangesAreDoubted") {
+        if !keeps(ProcessRule::OwnChangesAreDoubted) {
             return;
         }
         self.kin.doubt();
@@ -253,7 +253,7 @@ impl Near {
 
 impl CopyKeeper for Near {
     fn changed(&self, key: &str) -> Remains {
-        if !keeps("PushDropsCopies") {
+        if !keeps(ProcessRule::PushDropsCopies) {
             return Remains::default();
         }
         self.without(|board| board.take(key))
@@ -302,7 +302,7 @@ impl Placeholder {
 impl Near {
     fn keep(&self, copy: Arc<AnyCopy>) {
         let mut board = self.board();
-        let is_expected = board.is_expected(&copy.key, copy.number) || !keeps("CopyNeedsPlaceholder");
+        let is_expected = board.is_expected(&copy.key, copy.number) || !keeps(ProcessRule::CopyNeedsPlaceholder);
         if !is_expected || copy.voucher.is_revoked() || !board.could_hold(&copy) {
             return;
         }

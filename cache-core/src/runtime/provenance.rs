@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use super::scoped;
 use super::trace::{LifetimeTracer, Trace, TracedLifetime};
-use crate::ablation::keeps;
+use crate::ablation::{ProcessRule, keeps};
 use crate::invalidation::Cause;
 use crate::name::Name;
 use crate::observe::{CallLog, CallMark, CallObserver, CallResult, LoadSpan, NotStored};
@@ -236,7 +236,7 @@ impl Scope {
 
     fn add<'a>(&self, cache_id: u128, names: impl IntoIterator<Item = &'a Name>) {
         let mut collected = self.lock();
-        if !keeps("ProvenanceIsInherited") {
+        if !keeps(ProcessRule::ProvenanceIsInherited) {
             return;
         }
         if cache_id != self.cache_id {

@@ -15,7 +15,7 @@ use std::sync::{Arc, PoisonError, Weak};
 use bytes::Bytes;
 use tokio::sync::watch;
 
-use crate::ablation::keeps;
+use crate::ablation::{ProcessRule, keeps};
 use crate::config::{FAILED_LOADS_AT_ONCE, FLIGHTS_MAX};
 use crate::observe::WaitEnd;
 use crate::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -183,7 +183,7 @@ impl Flights {
 
     /// After this no caller joins a flight that is under way now.
     pub(crate) fn close_epoch(&self) {
-        if !keeps("ChangesCloseFlights") {
+        if !keeps(ProcessRule::ChangesCloseFlights) {
             return;
         }
         self.epoch.fetch_add(1, Ordering::SeqCst);
@@ -250,7 +250,7 @@ impl Leader {
     /// Lets nobody else join. To be called before the fill is sent: a stored fill proves the value
     /// current only to followers who joined before.
     pub(crate) fn close(&self) {
-        if keeps("FlightsCloseBeforeTheirFill") {
+        if keeps(ProcessRule::FlightsCloseBeforeTheirFill) {
             self.flights.close(&self.key, &self.flight);
         }
     }
@@ -322,7 +322,7 @@ impl Follower {
         match end {
             Some(End::Stored(bytes)) => Advice::Take(bytes),
             Some(End::Refused(bytes) | End::NotStored(bytes))
-                if self.before_load || !keeps("FollowersJoinBeforeTheLoad") =>
+                if self.before_load || !keeps(ProcessRule::FollowersJoinBeforeTheLoad) =>
             {
                 Advice::Take(bytes)
             }

@@ -4,6 +4,7 @@ use std::any::Any;
 use std::sync::{Arc, PoisonError, RwLock, Weak};
 
 #[cfg(any(feature = "redis", test))]
+use crate::ablation::{ProcessRule, keeps};
 use crate::clock;
 use crate::clock::{Instant, stamp, stamps};
 use crate::config::NEAR_TRUST;
@@ -124,7 +125,8 @@ impl Voucher {
     pub(crate) fn vouches(&self, now: Instant, doubted: u64) -> bool {
         let answered = self.answered.load(Ordering::Acquire);
         // A stamp costs more than all the rest here.
-        answered == FOR_GOOD || answered > doubted && stamp(now).saturating_sub(answered) <= stamps(NEAR_TRUST)
+        let is_recent = || stamp(now).saturating_sub(answered) <= stamps(NEAR_TRUST);
+        answered == FOR_GOOD || answered > doubted && (is_recent() || !keeps(ProcessRule::SilenceEndsTrust))
     }
 
     /// Whether it vouches now for what was never doubted.

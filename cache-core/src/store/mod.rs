@@ -58,6 +58,13 @@ pub(crate) use visit::{Chunk, Encounter, FollowedMark, HomeReading, Intent, MetM
 pub(crate) use watches::Watches;
 pub(crate) use watches::{Change, Watch};
 
+/// The names that `CACHE_ABLATE` may have: rules of the processes, and those of a store.
+#[cfg(cache_ablation)]
+pub fn rules_of(is_embedded: bool) -> std::collections::BTreeSet<&'static str> {
+    let of_store: Vec<_> = if is_embedded { rules::NAMES.to_vec() } else { redis::rules() };
+    crate::ablation::OF_PROCESSES.iter().copied().chain(of_store).collect()
+}
+
 /// Far enough for any answer that a test waits for.
 #[cfg(test)]
 pub(crate) fn far() -> crate::clock::Instant {

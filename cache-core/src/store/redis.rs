@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::ablation::keeps;
+use crate::ablation::{ProcessRule, keeps};
 use crate::clock::{self, Instant, millis};
 use crate::config::{Config, LEARNED_BYTES_MAX};
 use crate::entry::Version;
@@ -44,6 +44,8 @@ mod several;
 mod tests;
 mod trial;
 
+#[cfg(cache_ablation)]
+pub(in crate::store) use ablation::names as rules;
 pub use connect::Credentials;
 #[cfg(feature = "tls")]
 pub use connect::Tls;
@@ -118,7 +120,7 @@ impl RedisStore {
     /// Judged by this process's monotonic clock: the server's clock may have been set back since
     /// the reading.
     fn is_too_old(&self, clock: &ClockReading) -> bool {
-        clock::since(clock.read_at) > self.fence_retention && keeps("OldLoadsAreRefused")
+        clock::since(clock.read_at) > self.fence_retention && keeps(ProcessRule::ProcessesTellTheAge)
     }
 }
 

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::{Miss, Read, Source, Way};
+use crate::ablation::{ProcessRule, keeps};
 use crate::clock::{self, Instant, can_wait};
 use crate::config::{Config, DURATION_MAX};
 use crate::observe::{CallResult, Event, StoreOperation, WaitEnd};
@@ -100,11 +101,18 @@ impl Read {
                 }
                 Ok(LeaseReply::Held { clock, remaining }) => return ClaimAnswer::Held { claim, clock, remaining },
                 Ok(LeaseReply::Hit(bytes)) if if_present != IfPresent::Ignore => {
+                    let shared = if keeps(ProcessRule::LeaseHitsAreNotShared) {
+                        End::Elsewhere
+                    } else {
+                        End::Stored(bytes.clone())
+                    };
                     if let Some(found) = self.usable(bytes, Source::Store) {
                         claim.lease.forget();
                         // The value was read before the latest followers joined: each follower
                         // looks for itself.
-                        claim.leader.into_iter().for_each(|leader| leader.end(End::Elsewhere));
+                        if let Some(leader) = claim.leader {
+                            leader.end(shared);
+                        }
                         return ClaimAnswer::Missed(Miss::Found(found));
                     }
                     if matches!(self.way, Way::Bypass) {

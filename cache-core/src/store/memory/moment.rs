@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::ablation::limit;
 use crate::clock::Instant;
 use crate::config::{
     CLOSED_NAMES_MAX, Config, FENCES_MAX, INVALIDATE_MEMBERS_PER_CHUNK, MEMORY_MEMBERSHIPS_PER_VISIT,
@@ -38,9 +39,9 @@ impl Settings {
         Self {
             fence_retention: config.fence_retention,
             bytes_max: config.memory_bytes_max / usize::from(partitions.count()),
-            fences_max: FENCES_MAX,
+            fences_max: limit("fences", FENCES_MAX),
             marks_max: CLOSED_NAMES_MAX,
-            reached_max: REACHED_NAMES_MAX,
+            reached_max: limit("reached", REACHED_NAMES_MAX),
             members_per_chunk: if cfg!(cache_ablation) { 6 } else { INVALIDATE_MEMBERS_PER_CHUNK },
             keys_per_page: SWEEP_KEYS_PER_PAGE,
             reaped_per_operation: MEMORY_REAPED_PER_OPERATION,

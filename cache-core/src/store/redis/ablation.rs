@@ -4,6 +4,11 @@
 #[cfg(cache_ablation)]
 use std::borrow::Cow;
 
+#[cfg(cache_ablation)]
+use crate::ablation::{is_left_out, limit};
+#[cfg(cache_ablation)]
+use crate::config::{FENCES_MAX, INVALIDATE_MEMBERS_PER_CHUNK, REACHED_NAMES_MAX};
+
 /// What a rule is in the scripts, and what stands there without it.
 struct Ablation {
     rule: &'static str,
@@ -90,8 +95,20 @@ ablations! {
 /// small chunks, so that a cascade has many.
 #[cfg(cache_ablation)]
 pub(super) fn in_force(source: &'static str) -> Cow<'static, str> {
-    let ablated = without(source, |rule| !crate::ablation::keeps(rule));
-    ablated.replace("fences_max, visits_max = 100000, 300", "fences_max, visits_max = 100000, 6").into()
+    let limits = |fences, reached, visits| {
+        let fences_and_visits = format!("local fences_max, visits_max = {fences}, {visits}\n");
+        [fences_and_visits, format!("local reached_max = {reached}\n")]
+    };
+    let usual = limits(FENCES_MAX, REACHED_NAMES_MAX, INVALIDATE_MEMBERS_PER_CHUNK);
+    let small = limits(limit("fences", FENCES_MAX), limit("reached", REACHED_NAMES_MAX), 6);
+    let ablated = without(source, is_left_out);
+    std::iter::zip(usual, small).fold(ablated, |source, (usual, small)| source.replace(&usual, &small)).into()
+}
+
+/// The rules that the scripts keep.
+#[cfg(cache_ablation)]
+pub(in crate::store) fn names() -> Vec<&'static str> {
+    ABLATIONS.iter().map(|ablation| ablation.rule).collect()
 }
 
 fn without(source: &str, is_left_out: impl Fn(&str) -> bool) -> String {
