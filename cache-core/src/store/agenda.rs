@@ -42,11 +42,13 @@ impl Agenda {
     /// What is left leads down to the last name. An operation that has come from there goes round
     /// in a circle that is longer than a script: the script has to be longer.
     pub(super) fn take_in(&mut self, mut left: Vec<UnvisitedName>) {
-        let is_back = |last: &mut UnvisitedName| self.left.iter().any(|before| before.name == last.name);
-        if left.is_empty() {
+        if let Some((last, before)) = left.split_last() {
+            if before.iter().chain(&self.left).any(|before| before.name == last.name) {
+                self.effort = (self.effort + 1).min(EFFORT_MAX);
+                left.pop();
+            }
+        } else {
             self.effort = 0;
-        } else if left.pop_if(is_back).is_some() {
-            self.effort = (self.effort + 1).min(EFFORT_MAX);
         }
         self.left.extend(left);
     }

@@ -193,6 +193,24 @@ fn what_was_filled_between_two_chunks_is_removed_in_front_of_a_circle_too() {
 }
 
 #[test]
+fn a_circle_that_takes_a_whole_chunk_ends() {
+    for members_per_chunk in 1..20 {
+        let mut partition = Partition::with(|settings| settings.members_per_chunk = members_per_chunk);
+        partition.stored("a", &[key("b"), tag("t")]);
+        partition.stored("b", &[key("a"), tag("t")]);
+        let given = [tag("t")];
+        let mut operation = Operation::new(&given, Intent::Invalidate);
+        for _ in 0..100 {
+            if partition.step(&mut operation).pending == 0 {
+                break;
+            }
+        }
+        assert!(!partition.has("a") && !partition.has("b"));
+        assert_eq!(partition.state.indexes.len(), 0, "{members_per_chunk} members in a chunk");
+    }
+}
+
+#[test]
 fn a_resent_chunk_changes_nothing() {
     let mut partition = Partition::new();
     partition.stored("a", &[tag("t")]);
