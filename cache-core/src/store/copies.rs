@@ -3,8 +3,8 @@
 use std::any::Any;
 use std::sync::{Arc, PoisonError, RwLock, Weak};
 
-#[cfg(any(feature = "redis", test))]
 use crate::ablation::{ProcessRule, keeps};
+#[cfg(any(feature = "redis", test))]
 use crate::clock;
 use crate::clock::{Instant, stamp, stamps};
 use crate::config::NEAR_TRUST;
