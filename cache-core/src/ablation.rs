@@ -5,12 +5,12 @@
 //! `cargo xtask check-consistency --ablate` shows what the absence of a rule costs.
 
 macro_rules! process_rules {
-    ($($(#[doc = $says:literal])+ $rule:ident,)+) => {
-        /// A rule that a process keeps, whatever its store is. Those of the stores: `store/rules.rs`.
+    ($($(#[$about:meta])+ $rule:ident,)+) => {
+        /// A rule that a process keeps, whatever its store is. Stores: `store/rules.rs`.
         #[derive(Clone, Copy)]
         #[cfg_attr(cache_ablation, derive(Debug))]
         pub(crate) enum ProcessRule {
-            $($(#[doc = $says])+ $rule,)+
+            $($(#[$about])+ $rule,)+
         }
 
         #[cfg(cache_ablation)]
@@ -34,6 +34,7 @@ process_rules! {
     /// A write reads the clock before it changes the data, and `put` when it is called.
     WritesReadFirst,
     /// A process refuses a load that is too old by the process's own clock.
+    #[cfg(feature = "redis")]
     ProcessesTellTheAge,
     /// While a process owes an invalidation, it serves nothing that this would remove.
     OwedEntriesAreNotServed,

@@ -38,10 +38,6 @@ mod readme {}
 #[doc = include_str!("../docs/what-json-loses.md")]
 mod what_json_loses {}
 
-#[cfg(cache_ablation)]
-#[doc(hidden)]
-pub use store::rules_of;
-
 #[cfg(all(doctest, feature = "macros"))]
 #[doc = include_str!("../docs/round-trips.md")]
 mod round_trips {}
@@ -207,6 +203,13 @@ pub mod __freshness {
     pub use crate::freshness::{
         AdaptiveTtl, Decision, Freshness, Learned, Lifetime, Observation, Reason, Refill, Times,
     };
+}
+
+/// The rules that a build for experiments may leave out.
+#[cfg(cache_ablation)]
+#[doc(hidden)]
+pub mod __ablation {
+    pub use crate::store::rules_of;
 }
 
 /// The bytes of an entry alone, for the instruction counts, the comparisons and the fuzzing of this

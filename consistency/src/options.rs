@@ -113,7 +113,7 @@ fn known(rule: &str, place: Place) -> Result<(), String> {
 
 #[cfg(cache_ablation)]
 fn rules_of(place: Place) -> BTreeSet<&'static str> {
-    cache_core::rules_of(place.is_none())
+    cache_core::__ablation::rules_of(place.is_none())
 }
 
 #[cfg(not(cache_ablation))]

@@ -198,8 +198,8 @@ impl State {
     /// Empties an index. What leads back to where the script came from is given up by a second run,
     /// when nothing else is left of it. That has a budget of its own: else a circle that takes more
     /// than half of one would never end. A second run also finds what was filled, since the script
-    /// before, in front of the place where this one goes on: it may be made from an entry that falls
-    /// only now. On several partitions members that stay may be too many for that.
+    /// before, in front of the place where this one goes on: it may be made from an entry that
+    /// falls only now. On several partitions members that stay may be too many for that.
     fn empty(&mut self, name: &Name, after: Option<Name>, cascade: &mut Cascade) -> Result<(), CutShort> {
         if self.site.partitions.is_one() && !self.indexes.has_members(name) {
             return Ok(());
