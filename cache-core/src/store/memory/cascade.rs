@@ -199,17 +199,17 @@ impl State {
     /// when nothing else is left of it. That has a budget of its own: else a circle that takes more
     /// than half of one would never end. A second run also finds what was filled, since the script
     /// before, in front of the place where this one goes on: it may be made from an entry that
-    /// falls only now. On several partitions members that stay may be too many for that.
+    /// falls only now. Members that stay because they lead to other partitions may be too many.
     fn empty(&mut self, name: &Name, after: Option<Name>, cascade: &mut Cascade) -> Result<(), CutShort> {
         if self.site.partitions.is_one() && !self.indexes.has_members(name) {
             return Ok(());
         }
         cascade.path.push(name.clone());
-        let (begun, goes_on) = (cascade.budget, after.is_some() && self.site.partitions.is_one());
+        let (begun, goes_on) = (cascade.budget, after.is_some());
         let mut whole = self.drain(name, after, cascade);
         let leads_elsewhere = cascade.drained.iter().any(|drained| self.site.marks.any(drained));
-        let is_circular = std::mem::take(&mut cascade.is_circular) && !leads_elsewhere;
-        if whole.is_ok() && (is_circular || goes_on) {
+        let is_circular = std::mem::take(&mut cascade.is_circular);
+        if whole.is_ok() && (is_circular || goes_on) && !leads_elsewhere {
             cascade.ends_circles = true;
             cascade.budget = begun - cascade.budget + std::mem::take(&mut cascade.budget_of_circles);
             whole = self.drain(name, None, cascade);

@@ -231,13 +231,13 @@ end
 -- second run, when nothing else is left of it. That has a budget of its own: else a circle that
 -- takes more than half of one would never end. It takes no longer than the first one. A second
 -- run also finds what was filled, since the script before, in front of the place where this one
--- goes on: it may be made from an entry that falls only now. On several partitions members that
--- stay may be too many for that.
+-- goes on: it may be made from an entry that falls only now. Members that stay because they lead to
+-- other partitions may be too many for that.
 local function empty(name, after)
   local begun = spent
   path[name] = true
   local left = drain(name, after)
-  if not left and (is_circular or after ~= '' and not is_partition) then
+  if not left and (is_circular or after ~= '' and not met[1]) then
     ends_circles, budget, budget_of_circles = true, 2 * spent - begun + budget_of_circles, 0
     seen = {}
     left = drain(name, '')
