@@ -20,7 +20,7 @@ pub(crate) struct Bias {
     /// The pause between two kills, at random up to twice this.
     pub(crate) kills_every: Duration,
     /// Instead of a kill.
-    pub(crate) fault: Fault,
+    pub(crate) disturbance: Disturbance,
     /// How long the cache waits for its store: a busy machine is not a fault.
     pub(crate) deadline: Duration,
     pub(crate) closing_lifetime: Duration,
@@ -29,7 +29,7 @@ pub(crate) struct Bias {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Fault {
+pub(crate) enum Disturbance {
     Kill,
     /// The clock of the namespace is lost.
     ClockLost,
@@ -56,7 +56,7 @@ const USUAL: Bias = Bias {
     ],
     lingers: 0,
     kills_every: Duration::from_millis(1_500),
-    fault: Fault::Kill,
+    disturbance: Disturbance::Kill,
     deadline: Duration::from_secs(20),
     closing_lifetime: Duration::from_secs(1),
     limit: "",
@@ -106,7 +106,11 @@ const BIASES: &[(&[&str], Bias)] = &[
     ),
     (
         &["SilenceEndsTrust"],
-        Bias { kinds: NEAR, fault: Fault::Stop, ..crowd(300, &[How::Tag, How::Keys, How::Key, How::WriteThrough]) },
+        Bias {
+            kinds: NEAR,
+            disturbance: Disturbance::Stop,
+            ..crowd(300, &[How::Tag, How::Keys, How::Key, How::WriteThrough])
+        },
     ),
     (
         &["DebtBypasses", "OwedEntriesAreNotServed"],
@@ -115,7 +119,7 @@ const BIASES: &[(&[&str], Bias)] = &[
     (
         &["IncarnationIsChecked"],
         Bias {
-            fault: Fault::ClockLost,
+            disturbance: Disturbance::ClockLost,
             kills_every: Duration::from_millis(40),
             lingers: 200,
             ..crowd(800, OPEN_ALWAYS)
@@ -139,10 +143,21 @@ const BIASES: &[(&[&str], Bias)] = &[
     ),
 ];
 
+/// How long the cache waits for its store if there are faults: the default, for what they cost is
+/// measured by it.
+pub(crate) const FAULTS_DEADLINE: Duration = Duration::from_millis(250);
+/// A fault lasts a second or two, in which callers pause: of 10,000 steps these at least change
+/// something then.
+const FAULTS_CHANGES: u32 = 320;
+
 impl Bias {
     /// The mix of a rule. The usual one, if the rule has none of its own.
-    pub(crate) fn of(rule: &str) -> Self {
-        BIASES.iter().find(|(rules, _)| rules.contains(&rule)).map_or(USUAL, |(_, bias)| *bias)
+    pub(crate) fn of(rule: &str, has_faults: bool) -> Self {
+        let bias = BIASES.iter().find(|(rules, _)| rules.contains(&rule)).map_or(USUAL, |(_, bias)| *bias);
+        match has_faults {
+            true => Self { deadline: FAULTS_DEADLINE, changes: bias.changes.max(FAULTS_CHANGES), ..bias },
+            false => bias,
+        }
     }
 
     /// Some rows are wanted much more often, so that callers meet.

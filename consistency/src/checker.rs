@@ -47,6 +47,8 @@ pub(crate) struct Stale {
     pub(crate) part: Part,
     /// What the read should have seen.
     pub(crate) least: Least,
+    /// The change that it missed, if that is not too long ago.
+    pub(crate) missed: Option<Change>,
 }
 
 /// The bound that a part is below.
@@ -113,6 +115,8 @@ struct Progress {
     ended: Option<u64>,
     /// Its own changes, those that failed included.
     own: Bounds,
+    /// Those that failed, until the process says that it owes nothing.
+    owed: Vec<Change>,
 }
 
 /// See the module.
@@ -129,6 +133,10 @@ pub(crate) struct Checker {
     stale: Vec<Stale>,
     judged: u64,
     stale_count: u64,
+    /// When the stale reads began.
+    stale_starts: Vec<u64>,
+    /// Stale reads are not promised away at the moment.
+    is_excused: bool,
     parts_by_kind: HashMap<Kind, u64>,
     copies: u64,
     soon: u64,
@@ -136,6 +144,9 @@ pub(crate) struct Checker {
 
 /// Stale reads that are kept whole; others are counted.
 const STALE_KEPT: usize = 16;
+/// Stale reads of which the start is kept: more than a fault under which they are not promised
+/// away leaves.
+const STALE_STARTS_KEPT: usize = 1_000_000;
 
 impl Checker {
     pub(crate) fn new() -> Self {
@@ -149,6 +160,8 @@ impl Checker {
             stale: Vec::new(),
             judged: 0,
             stale_count: 0,
+            stale_starts: Vec::new(),
+            is_excused: false,
             parts_by_kind: HashMap::new(),
             copies: 0,
             soon: 0,
@@ -158,8 +171,8 @@ impl Checker {
     /// A process begins. Until it ends, nothing is judged that it may still have to say something
     /// about.
     pub(crate) fn begin(&mut self, process: u16, now: u64) {
-        self.processes
-            .insert(process, Progress { complete_until: now, oldest_open: now, ended: None, own: Bounds::new() });
+        let (complete_until, oldest_open, ended, own, owed) = (now, now, None, Bounds::new(), Vec::new());
+        self.processes.insert(process, Progress { complete_until, oldest_open, ended, own, owed });
     }
 
     /// A process has ended, in whatever way: what it has not told, it has promised to nobody.
@@ -178,9 +191,13 @@ impl Checker {
             match call {
                 Call::Read(read) => reads.push(read),
                 Call::Change(change) => self.note(change),
+                Call::Probe(_) => {}
             }
         }
         self.waiting.add(reads);
+        if batch.settled > 0 {
+            self.settle(process, batch.settled);
+        }
         if let Some(progress) = self.processes.get_mut(&process) {
             progress.complete_until = batch.complete_until;
             progress.oldest_open = batch.oldest_open;
@@ -194,10 +211,27 @@ impl Checker {
         }
         if let Some(progress) = self.processes.get_mut(&change.process) {
             progress.own.add(&change, &self.reach);
+            if change.scope == Scope::OwnProcess {
+                progress.owed.push(change.clone());
+            }
         }
+        self.remember(change);
+    }
+
+    fn remember(&mut self, change: Change) {
         self.changes.push_back(change);
         if self.changes.len() > REMEMBERED {
             self.changes.pop_front();
+        }
+    }
+
+    /// A process owes nothing any more: what it failed to invalidate is promised to everybody.
+    fn settle(&mut self, process: u16, now: u64) {
+        let Some(progress) = self.processes.get_mut(&process) else { return };
+        for owed in std::mem::take(&mut progress.owed) {
+            let change = Change { end: now, scope: Scope::Everybody, ..owed };
+            self.everybody.add(&change, &self.reach);
+            self.remember(change);
         }
     }
 
@@ -235,10 +269,21 @@ impl Checker {
             by_all.or_else(|| own?.judge(part, read.start))
         };
         let Some((part, least)) = read.parts.iter().find_map(|part| Some((*part, least(part)?))) else { return };
+        if self.stale_starts.len() < STALE_STARTS_KEPT {
+            self.stale_starts.push(read.start);
+        }
+        if self.is_excused {
+            return;
+        }
         self.stale_count += 1;
         if self.stale.len() < STALE_KEPT {
-            self.stale.push(Stale { read, part, least });
+            let missed = self.missed(&read, &part, least).cloned();
+            self.stale.push(Stale { read, part, least, missed });
         }
+    }
+
+    pub(crate) fn has_judged_all(&self) -> bool {
+        self.waiting.is_empty()
     }
 
     /// Reads that were judged.
@@ -256,12 +301,23 @@ impl Checker {
         self.soon
     }
 
-    /// Those of them that were stale.
+    /// Those of them that were stale, and must not have been.
     pub(crate) fn stale_count(&self) -> u64 {
         self.stale_count
     }
 
-    /// The first of these.
+    /// Whether stale reads are not promised away from now on. They are told by
+    /// [`take_stale_starts`](Self::take_stale_starts) alone.
+    pub(crate) fn excuse(&mut self, is_excused: bool) {
+        self.is_excused = is_excused;
+    }
+
+    /// When the stale reads began, those that are excused included, since this was last asked.
+    pub(crate) fn take_stale_starts(&mut self) -> Vec<u64> {
+        std::mem::take(&mut self.stale_starts)
+    }
+
+    /// The first of those that were promised away.
     pub(crate) fn stale(&self) -> &[Stale] {
         &self.stale
     }
@@ -272,16 +328,16 @@ impl Checker {
 
     /// The change that a stale read missed: of those that it should have seen, the one that
     /// returned first. `None`: it is too long ago.
-    pub(crate) fn missed(&self, stale: &Stale) -> Option<&Change> {
-        let reached = self.reach.of(stale.part.kind, stale.part.at);
+    fn missed(&self, read: &Read, part: &Part, least: Least) -> Option<&Change> {
+        let reached = self.reach.of(part.kind, part.at);
         let misses = |change: &&Change| {
-            let too_late = change.end >= stale.read.start || !change.names.iter().any(|name| reached.contains(name));
-            let own = change.process == stale.read.process;
-            let lags = stale.read.is_copy && !own && change.end + COPY_LAG >= stale.read.start;
-            let is_newer = match stale.least {
-                Least::Loaded(_) => change.since > stale.part.loaded,
+            let too_late = change.end >= read.start || !change.names.iter().any(|name| reached.contains(name));
+            let own = change.process == read.process;
+            let lags = read.is_copy && !own && change.end + COPY_LAG >= read.start;
+            let is_newer = match least {
+                Least::Loaded(_) => change.since > part.loaded,
                 Least::Version(_) => {
-                    let at = |(row, version)| row == stale.part.at && version > stale.part.version;
+                    let at = |(row, version)| row == part.at && version > part.version;
                     change.committed.is_some_and(at)
                 }
             };

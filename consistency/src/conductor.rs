@@ -1,31 +1,39 @@
 //! The program that starts the server and the workers, answers for the database, has workers
 //! killed, and hands what they tell to the checker.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use cache_tests::{Server, ServerOptions};
+use cache_tests::Server;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::process::{Child, Command};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::AbortHandle;
 use tokio::time::sleep_until;
 
-use crate::bias::{Bias, Fault};
+use crate::bias::{Bias, Disturbance};
 use crate::checker::Checker;
 use crate::clock;
 use crate::coverage::Coverage;
 use crate::database::{Asker, Database, Query};
+use crate::faults::baton::{Baton, Order};
+use crate::faults::director::Director;
+use crate::faults::ledger::FaultLedger;
+use crate::faults::stage::Stage;
 use crate::options::Options;
 use crate::record::{Batch, Call, How, Scope};
 use crate::wire::{self, Frame};
 use crate::worker::Orders;
+
+mod ordered;
+
+use ordered::Awaited;
 
 /// Frames that wait to be handled: workers are held up beyond.
 const FRAMES_MAX: usize = 256;
@@ -44,16 +52,24 @@ pub(crate) struct Outcome {
     pub(crate) kills: u64,
     pub(crate) took: Duration,
     pub(crate) server: String,
+    pub(crate) fault_ledger: FaultLedger,
 }
 
-enum Event {
+/// What the conductor hears.
+#[derive(Debug)]
+pub(crate) enum Event {
+    /// A process of the program with this number.
     Joined(u16, UnixStream),
     Said(u16, Frame, Vec<u8>),
     Gone(u16),
+    Ordered(Order, oneshot::Sender<()>),
+    Failed(String),
 }
 
 /// A worker that is connected.
 struct Peer {
+    /// The number of its program.
+    program: u16,
     to_process: mpsc::UnboundedSender<Vec<u8>>,
     reader: AbortHandle,
 }
@@ -61,7 +77,8 @@ struct Peer {
 struct Conductor {
     options: Options,
     bias: Bias,
-    server: Option<Server>,
+    /// `None`: it is in memory, or faults are done to it.
+    server: Option<Box<Server>>,
     socket: PathBuf,
     url: String,
     _directory: TempDir,
@@ -70,13 +87,28 @@ struct Conductor {
     database: Database,
     peers: BTreeMap<u16, Peer>,
     /// The programs, by slot. The embedded store has one.
-    children: Vec<Child>,
-    next_process: u16,
+    children: Vec<Program>,
+    last_program: u16,
+    last_process: u16,
     changes: BTreeMap<How, [u64; 2]>,
     kills: u64,
     random: fastrand::Rng,
     events: mpsc::Sender<Event>,
     ends: bool,
+    /// No call may begin, and who has none under way.
+    rests: bool,
+    rested: BTreeSet<u16>,
+    /// What the director of faults waits for.
+    awaited: Option<Awaited>,
+    fault_ledger: FaultLedger,
+    /// All faults are.
+    is_played: bool,
+    failure: Option<String>,
+}
+
+struct Program {
+    number: u16,
+    child: Child,
 }
 
 /// Runs one history.
@@ -84,13 +116,10 @@ pub(crate) async fn run(options: Options) -> io::Result<Outcome> {
     let directory = tempfile::Builder::new().prefix("cache-history-").tempdir()?;
     let socket = directory.path().join("conductor");
     let listener = UnixListener::bind(&socket)?;
-    let server = options.place.map(|kind| Server::with(kind, ServerOptions::new()));
-    let url = server.as_ref().map_or_else(|| "memory://".to_owned(), Server::url);
-    let version = match &server {
-        Some(server) => version_of(server).await,
-        None => "in memory".to_owned(),
-    };
     let (events, mut said) = mpsc::channel(FRAMES_MAX);
+    let place = Place::prepare(&options).await?;
+    let (url, version) = (place.url(), place.version().await);
+    let has_faults = options.faults.is_some();
     let mut conductor = Conductor {
         socket,
         url,
@@ -100,22 +129,80 @@ pub(crate) async fn run(options: Options) -> io::Result<Outcome> {
         database: Database::default(),
         peers: BTreeMap::new(),
         children: Vec::new(),
-        next_process: 1,
+        last_program: 0,
+        last_process: 0,
         changes: BTreeMap::new(),
         kills: 0,
         random: fastrand::Rng::with_seed(options.seed),
         events: events.clone(),
         ends: false,
-        bias: Bias::of(&options.mix),
-        server,
+        bias: options.bias(),
+        server: None,
+        rests: has_faults,
+        rested: BTreeSet::new(),
+        awaited: None,
+        fault_ledger: FaultLedger::default(),
+        is_played: false,
+        failure: None,
         options,
     };
-    tokio::spawn(accept(listener, events));
+    tokio::spawn(accept(listener, events.clone()));
+    conductor.server = place.play(&conductor.options, Baton::new(events));
     conductor.start_workers()?;
     let began = Instant::now();
-    conductor.conduct(&mut said, began).await?;
-    let Conductor { checker, coverage, changes, kills, .. } = conductor;
-    Ok(Outcome { checker, coverage, changes, kills, took: began.elapsed(), server: version })
+    if let Err(error) = conductor.conduct(&mut said, began).await {
+        eprint!("{}", conductor.fault_ledger.table());
+        return Err(error);
+    }
+    let Conductor { checker, coverage, changes, kills, fault_ledger, .. } = conductor;
+    Ok(Outcome { checker, coverage, changes, kills, took: began.elapsed(), server: version, fault_ledger })
+}
+
+/// Where the cache is.
+enum Place {
+    InMemory,
+    Server(Box<Server>),
+    Stage(Box<Stage>),
+}
+
+impl Place {
+    async fn prepare(options: &Options) -> io::Result<Self> {
+        Ok(match options.place {
+            None => Self::InMemory,
+            Some(kind) if options.faults.is_some() => Self::Stage(Box::new(Stage::start(kind, options.seed).await)),
+            Some(kind) => Self::Server(Box::new(Server::start(kind))),
+        })
+    }
+
+    fn url(&self) -> String {
+        match self {
+            Self::InMemory => "memory://".to_owned(),
+            Self::Server(server) => server.url(),
+            Self::Stage(stage) => stage.url(),
+        }
+    }
+
+    async fn version(&self) -> String {
+        match self {
+            Self::InMemory => "in memory".to_owned(),
+            Self::Server(server) => version_of(server).await,
+            Self::Stage(stage) => version_of(stage.server()).await,
+        }
+    }
+
+    /// The faults begin. The server lives as long as what this returns.
+    fn play(self, options: &Options, baton: Baton) -> Option<Box<Server>> {
+        match (self, &options.faults) {
+            (Self::Stage(stage), Some(selection)) => {
+                let random = fastrand::Rng::with_seed(options.seed);
+                let lasts = Some(options.lasts_max).filter(|lasts| *lasts < Duration::MAX);
+                tokio::spawn(Director { stage: *stage, baton, selection: selection.clone(), random, lasts }.direct());
+                None
+            }
+            (Self::Server(server), _) => Some(server),
+            _ => None,
+        }
+    }
 }
 
 async fn version_of(server: &Server) -> String {
@@ -128,8 +215,8 @@ async fn version_of(server: &Server) -> String {
 
 async fn accept(listener: UnixListener, events: mpsc::Sender<Event>) {
     while let Ok((mut stream, _)) = listener.accept().await {
-        let Ok(process) = stream.read_u16_le().await else { continue };
-        if events.send(Event::Joined(process, stream)).await.is_err() {
+        let Ok(program) = stream.read_u16_le().await else { continue };
+        if events.send(Event::Joined(program, stream)).await.is_err() {
             return;
         }
     }
@@ -169,31 +256,33 @@ impl Conductor {
     fn start_workers(&mut self) -> io::Result<()> {
         let programs = if self.is_embedded() { 1 } else { self.options.processes };
         for _ in 0..programs {
-            let child = self.start_worker()?;
-            self.children.push(child);
+            let program = self.start_worker()?;
+            self.children.push(program);
         }
         Ok(())
     }
 
-    fn start_worker(&mut self) -> io::Result<Child> {
+    fn start_worker(&mut self) -> io::Result<Program> {
         let processes = if self.is_embedded() { self.options.processes } else { 1 };
         let orders = Orders {
             url: self.url.clone(),
             socket: self.socket.clone(),
-            process: self.next_process,
+            program: self.last_program + 1,
             processes,
             tasks: self.options.tasks,
             seed: self.random.u64(..),
             mix: self.options.mix.clone(),
+            has_faults: self.options.faults.is_some(),
         };
-        self.next_process += processes;
+        self.last_program += processes;
         let program = std::env::current_exe()?;
         let mut command = Command::new(program);
         if let Some(rule) = &self.options.ablate {
             command.env("CACHE_ABLATE", rule);
         }
         command.env("CACHE_LIMIT", self.bias.limit);
-        command.args(orders.line()).stdin(Stdio::null()).kill_on_drop(true).spawn()
+        let child = command.args(orders.line()).stdin(Stdio::null()).kill_on_drop(true).spawn()?;
+        Ok(Program { number: orders.program, child })
     }
 
     async fn conduct(&mut self, said: &mut mpsc::Receiver<Event>, began: Instant) -> io::Result<()> {
@@ -205,16 +294,20 @@ impl Conductor {
             tokio::select! {
                 Some(event) = said.recv() => self.handle(event),
                 _ = looks.tick() => {
+                    self.check_awaited();
                     if ends_at.is_none() && self.is_over(began) {
                         self.ends = true;
                         ends_at = Some(Instant::now() + LAST_CALLS);
-                        self.peers.keys().copied().collect::<Vec<_>>().into_iter().for_each(|of| self.say(of, Frame::Stop, &[]));
+                        self.say_all(Frame::Stop, &[]);
                     }
                 }
-                () = sleep_until(kill_at), if !self.ends => {
+                () = sleep_until(kill_at), if !self.ends && self.options.faults.is_none() => {
                     kill_at = tokio::time::Instant::now() + kills_every.mul_f64(2.0 * self.random.f64());
                     self.disturb().await?;
                 }
+            }
+            if let Some(message) = self.failure.take() {
+                return Err(io::Error::other(message));
             }
             // Without one of its rules, a call need not end.
             let is_found = self.options.ablate.is_some() && self.checker.stale_count() > 0;
@@ -231,6 +324,9 @@ impl Conductor {
     }
 
     fn is_over(&self, began: Instant) -> bool {
+        if self.options.faults.is_some() {
+            return self.is_played;
+        }
         self.checker.judged() >= self.options.reads_max
             || began.elapsed() >= self.options.lasts_max
             || self.checker.stale_count() > 0
@@ -238,7 +334,9 @@ impl Conductor {
 
     fn handle(&mut self, event: Event) {
         match event {
-            Event::Joined(process, stream) => self.join(process, stream),
+            Event::Joined(program, stream) => self.join(program, stream),
+            Event::Ordered(order, done) => self.obey(order, done),
+            Event::Failed(message) => self.failure = Some(message),
             Event::Gone(process) => self.leave(process),
             // A frame that was read before its process was killed counts for nothing after it.
             Event::Said(process, Frame::Calls | Frame::Ask, _) if !self.peers.contains_key(&process) => {}
@@ -246,22 +344,30 @@ impl Conductor {
                 Frame::Calls => self.take(process, &body),
                 Frame::Ask => self.ask(process, &body),
                 Frame::Counters => self.coverage.take(process, &String::from_utf8_lossy(&body)),
-                Frame::Start | Frame::Answer | Frame::Stop => {}
+                Frame::Rested => _ = self.rested.insert(process),
+                Frame::Start | Frame::Answer | Frame::Stop | Frame::Rest | Frame::Drop => {}
             },
         }
     }
 
-    fn join(&mut self, process: u16, stream: UnixStream) {
+    fn join(&mut self, program: u16, stream: UnixStream) {
         if self.ends {
             return;
         }
+        self.last_process += 1;
+        let process = self.last_process;
         let (reader, writer) = stream.into_split();
         let (to_process, frames) = mpsc::unbounded_channel();
         tokio::spawn(write_frames(writer, frames));
         let reader = tokio::spawn(read_frames(process, reader, self.events.clone())).abort_handle();
-        self.peers.insert(process, Peer { to_process, reader });
+        // Before all frames. An error is a process that is gone.
+        _ = to_process.send(process.to_le_bytes().to_vec());
+        self.peers.insert(process, Peer { program, to_process, reader });
         self.checker.begin(process, clock::now());
-        self.say(process, Frame::Start, &[]);
+        match self.rests {
+            true => _ = self.rested.insert(process),
+            false => self.say(process, Frame::Start, &[]),
+        }
     }
 
     fn leave(&mut self, process: u16) {
@@ -274,13 +380,21 @@ impl Conductor {
     }
 
     fn take(&mut self, process: u16, body: &[u8]) {
-        let Some(batch) = Batch::decode(body) else { return };
+        let Some(mut batch) = Batch::decode(body) else { return };
+        batch.calls.retain(|call| !matches!(call, Call::Change(change) if self.fault_ledger.excuses(change)));
         let is_last = batch.complete_until == u64::MAX;
         for call in &batch.calls {
-            if let Call::Change(change) = call {
-                let counts = self.changes.entry(change.how).or_default();
-                counts[usize::from(change.scope == Scope::OwnProcess)] += 1;
+            match call {
+                Call::Change(change) => {
+                    let counts = self.changes.entry(change.how).or_default();
+                    counts[usize::from(change.scope == Scope::OwnProcess)] += 1;
+                }
+                Call::Probe(probe) => self.fault_ledger.take(probe),
+                Call::Read(_) => {}
             }
+        }
+        if batch.settled > 0 {
+            self.fault_ledger.settled(process, batch.settled);
         }
         self.checker.take(process, batch);
         if is_last {
@@ -312,9 +426,13 @@ impl Conductor {
         }
     }
 
+    fn say_all(&self, frame: Frame, body: &[u8]) {
+        self.peers.keys().for_each(|process| self.say(*process, frame, body));
+    }
+
     async fn disturb(&mut self) -> io::Result<()> {
-        match (self.bias.fault, &self.server) {
-            (Fault::ClockLost, Some(server)) => {
+        match (self.bias.disturbance, &self.server) {
+            (Disturbance::ClockLost, Some(server)) => {
                 let mut raw = server.raw().await;
                 let clocks: Vec<String> = raw.command("KEYS", &["*~clock"]).await;
                 for clock in clocks {
@@ -322,24 +440,17 @@ impl Conductor {
                 }
                 Ok(())
             }
-            (Fault::Stop, Some(_)) => {
-                let of = self.random.usize(..self.children.len());
-                let process = self.children[of].id().map(|process| process.to_string());
-                tokio::spawn(async move {
-                    let Some(process) = process else { return };
-                    let signal = async |signal: &str| Command::new("kill").arg(signal).arg(&process).status().await;
-                    _ = signal("-STOP").await;
-                    tokio::time::sleep(STANDS_STILL).await;
-                    _ = signal("-CONT").await;
-                });
+            (Disturbance::Stop, Some(_)) => {
+                let slot = self.random.usize(..self.children.len());
+                self.stop_for(slot, STANDS_STILL);
                 Ok(())
             }
-            _ => self.kill_one().await,
+            _ => self.kill_one(),
         }
     }
 
     /// SIGKILL in the middle of whatever it does, and another one in its place.
-    async fn kill_one(&mut self) -> io::Result<()> {
+    fn kill_one(&mut self) -> io::Result<()> {
         self.kills += 1;
         if self.is_embedded() {
             let of = self.random.usize(..self.peers.len().max(1));
@@ -349,7 +460,8 @@ impl Conductor {
             return Ok(());
         }
         let slot = self.random.usize(..self.children.len());
-        self.children[slot].kill().await?;
+        // Its socket ends with it, and it is waited for when there is time.
+        self.children[slot].child.start_kill()?;
         self.children[slot] = self.start_worker()?;
         Ok(())
     }

@@ -44,7 +44,7 @@ pub(crate) fn note(options: &Options, outcome: &Outcome) -> Result<String, Strin
 }
 
 fn row(options: &Options, outcome: &Outcome) -> String {
-    let Outcome { checker, coverage, changes, kills, took, server } = outcome;
+    let Outcome { checker, coverage, changes, kills, took, server, .. } = outcome;
     let server = if options.place.is_some() { server } else { "embedded" };
     let invalidations: u64 = changes.values().map(|[done, _]| done).sum();
     let refused = coverage.count("refused_fills");

@@ -1,10 +1,11 @@
 //! A worker's side of its socket: it asks the database, and tells every call that has ended.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use cache_core::Cache;
 use tokio::io::{AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
@@ -23,18 +24,21 @@ const COUNTS_EVERY: u32 = 20;
 /// See the module.
 pub(crate) struct Link {
     process: u16,
+    cache: Cache,
     open: Mutex<Recorder>,
     outgoing: Mutex<Vec<u8>>,
     has_outgoing: Notify,
     questions: Mutex<HashMap<u64, oneshot::Sender<u64>>>,
     last_question: AtomicU64,
     phase: watch::Sender<Phase>,
+    drops_calls: AtomicBool,
 }
 
 /// How far the history is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Phase {
-    Waits,
+    /// No call may begin.
+    Rests,
     Runs,
     Ends,
 }
@@ -53,15 +57,17 @@ pub(crate) struct OpenCall<'a> {
 }
 
 impl Link {
-    pub(crate) fn new(process: u16) -> Self {
+    pub(crate) fn new(process: u16, cache: Cache) -> Self {
         Self {
             process,
+            cache,
             open: Mutex::default(),
             outgoing: Mutex::default(),
             has_outgoing: Notify::new(),
             questions: Mutex::default(),
             last_question: AtomicU64::new(0),
-            phase: watch::Sender::new(Phase::Waits),
+            phase: watch::Sender::new(Phase::Rests),
+            drops_calls: AtomicBool::new(false),
         }
     }
 
@@ -69,14 +75,21 @@ impl Link {
         self.process
     }
 
-    /// Waits until the conductor knows this process.
-    pub(crate) async fn started(&self) {
+    /// Waits until calls may begin. False: the history ends.
+    pub(crate) async fn starts(&self) -> bool {
+        let mut phase = self.phase.subscribe();
         // An error is the end of this link.
-        _ = self.phase.subscribe().wait_for(|phase| *phase > Phase::Waits).await;
+        phase.wait_for(|phase| *phase != Phase::Rests).await.is_ok_and(|phase| *phase == Phase::Runs)
     }
 
-    pub(crate) fn is_stopped(&self) -> bool {
-        *self.phase.borrow() == Phase::Ends
+    /// Whether calls may begin.
+    pub(crate) fn runs(&self) -> bool {
+        *self.phase.borrow() == Phase::Runs
+    }
+
+    /// Whether most callers drop their calls at the moment.
+    pub(crate) fn drops_calls(&self) -> bool {
+        self.drops_calls.load(Ordering::Relaxed)
     }
 
     /// Notes that a call begins. The clock is read under the lock, so that what is told is
@@ -120,6 +133,13 @@ impl Link {
         }
     }
 
+    /// Tells that nothing is under way, and nothing is owed.
+    pub(crate) fn rest(&self, counters: String) {
+        self.flush(Some(counters), false);
+        wire::push(&mut lock(&self.outgoing), Frame::Rested, &[]);
+        self.has_outgoing.notify_one();
+    }
+
     /// The last that is told: everything has ended. The conductor then closes the socket.
     pub(crate) fn finish(&self, counters: String) {
         self.flush(Some(counters), true);
@@ -134,12 +154,17 @@ impl Link {
     }
 
     fn flush(&self, counters: Option<String>, is_last: bool) {
-        let batch = {
+        let mut batch = {
             let mut recorder = lock(&self.open);
             let now = if is_last { u64::MAX } else { clock::now() };
             let oldest_open = recorder.open.keys().next().copied().filter(|_| !is_last).unwrap_or(now);
-            Batch { complete_until: now, oldest_open, calls: std::mem::take(&mut recorder.ended) }
+            Batch { complete_until: now, oldest_open, settled: 0, calls: std::mem::take(&mut recorder.ended) }
         };
+        // What has failed was owed before its call returned, so it is asked for after the calls
+        // were taken; and the clock is read after the answer.
+        if !self.cache.health().owes_invalidations {
+            batch.settled = clock::now();
+        }
         let mut body = Vec::new();
         batch.encode(&mut body);
         let mut outgoing = lock(&self.outgoing);
@@ -172,6 +197,8 @@ impl Link {
                     _ = lock(&self.questions).remove(&question).map(|asker| asker.send(version));
                 }
                 Ok(Frame::Start) => _ = self.phase.send_replace(Phase::Runs),
+                Ok(Frame::Rest) => _ = self.phase.send_replace(Phase::Rests),
+                Ok(Frame::Drop) => self.drops_calls.store(body == [1], Ordering::Relaxed),
                 Ok(_) => _ = self.phase.send_replace(Phase::Ends),
                 Err(_) => return,
             }

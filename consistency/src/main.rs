@@ -8,6 +8,7 @@ mod clock;
 mod conductor;
 mod coverage;
 mod database;
+mod faults;
 mod ledger;
 mod link;
 mod mix;
@@ -44,7 +45,8 @@ fn main() -> ExitCode {
 
 /// Whether the history is as it must be.
 fn check(options: &Options) -> Result<bool, String> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    // The conductor has this thread; the link that faults are done to and their director have one.
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
     let runtime = runtime.map_err(|error| format!("no runtime: {error}"))?;
     let outcome = runtime.block_on(conductor::run(options.clone())).map_err(|error| error.to_string())?;
     println!("{}", report::text(options, &outcome));
@@ -57,5 +59,6 @@ fn check(options: &Options) -> Result<bool, String> {
     if options.records {
         println!("{}", ledger::note(options, &outcome)?);
     }
-    Ok(outcome.checker.stale_count() == 0 && outcome.coverage.count("panics") == 0)
+    let counts = ["panics", "failed calls"].map(|count| outcome.coverage.count(count));
+    Ok(outcome.checker.stale_count() == 0 && counts == [0, 0] && outcome.fault_ledger.holds())
 }

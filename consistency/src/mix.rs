@@ -1,17 +1,19 @@
 //! The random mix of calls that one task makes, and what is recorded of each.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use cache_core::{CallResult, Invalidation, observe};
 use tokio::sync::oneshot;
 
 use crate::bias::Bias;
+use crate::clock;
 use crate::database::Query;
 use crate::link::{Link, OpenCall};
-use crate::names::{GROUPS, Kind, Name};
-use crate::record::{Call, Change, How, Read, Scope};
-use crate::world::{self, Committed, Transaction, Value, World};
+use crate::names::{DATA, GROUPS, Kind, Name};
+use crate::record::{Call, Came, Change, How, Part, Probe, Read, Scope};
+use crate::world::{self, Committed, PROBE_PARTS, Transaction, Value, World};
 
 /// One thing to do.
 #[derive(Clone, Debug)]
@@ -55,17 +57,20 @@ impl World {
             Step::Read(kind, at) => {
                 let call = self.link.begin();
                 if let Some(value) = self.read(*kind, *at).await {
+                    self.expect(*kind, *at, &value);
                     self.note_read(call, value, false);
                 }
             }
             Step::Batch(rows) => {
                 let call = self.link.begin();
                 let Ok(found) = world::leaves(self, rows).await;
+                rows.iter().for_each(|at| self.expect(Kind::Leaf, *at, found.get(at).map_or(&[], Vec::as_slice)));
                 self.note_read(call, found.into_values().flatten().collect(), false);
             }
             Step::Refresh(at) => {
                 let call = self.link.begin();
                 let value = world::leaf::refresh(self, *at).await;
+                self.expect(Kind::Leaf, *at, &value);
                 self.note_read(call, value, false);
             }
             Step::Peek(at) => {
@@ -83,8 +88,47 @@ impl World {
         let call = self.link.begin();
         let (value, log) = observe(self.read(Kind::Near, at)).await;
         if let Some(value) = value {
+            self.expect(Kind::Near, at, &value);
             self.note_read(call, value, log.count(CallResult::NearHit) > 0);
         }
+    }
+
+    /// A value says what it was loaded for.
+    fn expect(&self, kind: Kind, at: u16, value: &[Part]) {
+        if value.first().is_none_or(|part| (part.kind, part.at) != (kind, at)) {
+            self.failed.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Every entry once.
+    pub(crate) async fn read_everything(&self) {
+        for kind in Kind::ALL {
+            for at in 0..DATA {
+                self.run(&Step::Read(kind, at), &mut fastrand::Rng::with_seed(0)).await;
+            }
+        }
+    }
+
+    /// See [`Probe`].
+    pub(crate) async fn probe_read(&self) {
+        let (call, process) = (self.link.begin(), self.link.process());
+        let (parts, log) = observe(world::probe(self, process)).await;
+        if parts != PROBE_PARTS {
+            self.failed.fetch_add(1, Ordering::Relaxed);
+        }
+        self.note_probe(call, if log.count(CallResult::Hit) > 0 { Came::Hit } else { Came::Loaded });
+    }
+
+    /// The same of an invalidation, which reaches nothing.
+    pub(crate) async fn probe_invalidation(&self) {
+        let call = self.link.begin();
+        let done = self.cache.invalidate_tag(format!("probe:{}", self.link.process())).await;
+        self.note_probe(call, if done.is_ok() { Came::Invalidated } else { Came::Owed });
+    }
+
+    fn note_probe(&self, call: OpenCall<'_>, came: Came) {
+        let (process, start) = (self.link.process(), call.start);
+        call.end(|end| Call::Probe(Probe { process, start, end, came }));
     }
 
     fn note_read(&self, call: OpenCall<'_>, parts: Value, is_copy: bool) {
@@ -205,14 +249,16 @@ impl World {
     async fn close(&self, at: u16, random: &mut fastrand::Rng) {
         let name = Name::Row(at);
         let call = self.link.begin();
-        let closed = self.cache.close(Invalidation::new().tag(&*name.text())).await;
-        self.note_change(call, How::Close, scope(closed.is_ok()), None, vec![name]);
-        let Ok(closing) = closed else { return };
+        // What fails to close changes nothing, and owes nothing.
+        let Ok(closing) = self.cache.close(Invalidation::new().tag(&*name.text())).await else { return };
+        self.note_change(call, How::Close, Scope::Everybody, None, vec![name]);
         tokio::time::sleep(Duration::from_micros(random.u64(0..3_000))).await;
+        let asked = clock::now();
         let confirmed = closing.confirm().await.is_ok();
         let call = self.link.begin();
         let version = self.commit(at).await;
-        if confirmed {
+        // For so long the names stay closed, whatever becomes of this process.
+        if confirmed && u128::from(clock::now() - asked) < self.bias.closing_lifetime.as_nanos() / 2 {
             // From the moment of the commit on, and not when it is opened.
             let (process, start) = (self.link.process(), call.start);
             let (how, scope, committed, names) = (How::Commit, Scope::Everybody, Some((at, version)), vec![name]);

@@ -5,6 +5,9 @@ use std::time::Duration;
 
 use cache_tests::ServerKind;
 
+use crate::bias::Bias;
+use crate::faults::Selection;
+
 pub(crate) const USAGE: &str = "\
 cargo xtask check-consistency [options]
   --store redis|valkey|embedded   where the cache is (redis)
@@ -13,6 +16,8 @@ cargo xtask check-consistency [options]
   --seed N                        of the mix of calls (random)
   --processes N                   processes of the application (4)
   --tasks N                       tasks of each that make calls (48)
+  --faults NAME[,NAME…]|all|random
+                                  what goes wrong meanwhile, one after the other, or at random: see cache-core/docs/consistency.md
   --ablate RULE                   leave a rule of the protocol out, and look for a stale read: see cache-core/docs/consistency.md
   --record                        note the run in consistency/history.md, and its sums in cache-core/docs/consistency.md
   --mix-of RULE                   the mix of calls with which that rule is left out, and every rule kept
@@ -34,6 +39,7 @@ pub(crate) struct Options {
     pub(crate) records: bool,
     /// All of these as they were given.
     pub(crate) line: String,
+    pub(crate) faults: Option<Selection>,
     /// The rule that this build leaves out.
     pub(crate) ablate: Option<String>,
     /// The rule whose mix of calls it is, or `-`.
@@ -55,6 +61,7 @@ impl Options {
             records: !recording.is_empty(),
             line: arguments.iter().map(|argument| argument.as_str()).collect::<Vec<_>>().join(" "),
             mix: "-".to_owned(),
+            faults: None,
             witness: "target/consistency/stale.svg".to_owned(),
         };
         for pair in arguments.chunks(2) {
@@ -67,6 +74,7 @@ impl Options {
                 "--seed" => options.seed = value.parse().map_err(|_| bad())?,
                 "--processes" => options.processes = positive(value).ok_or_else(bad)?,
                 "--tasks" => options.tasks = positive(value).ok_or_else(bad)?,
+                "--faults" => options.faults = Some(Selection::parse(value).ok_or_else(bad)?),
                 "--ablate" if !cfg!(cache_ablation) => {
                     return Err("this build keeps every rule: use `cargo xtask check-consistency --ablate`".to_owned());
                 }
@@ -79,6 +87,12 @@ impl Options {
         if options.records && options.ablate.is_some() {
             return Err("a run without one of the rules is not recorded".to_owned());
         }
+        if options.records && options.faults.is_some() {
+            return Err("a run with faults is not recorded: some of them promise less than others".to_owned());
+        }
+        if options.faults.is_some() && options.place.is_none() {
+            return Err(format!("--faults: the embedded store has no server that could have any\n{USAGE}"));
+        }
         if let Some(rule) = &options.ablate {
             known(rule, options.place)?;
             options.mix.clone_from(rule);
@@ -90,6 +104,10 @@ impl Options {
             options.lasts_max = lasts.map_err(|_| format!("--minutes {minutes}: not understood\n{USAGE}"))?;
         }
         Ok(options)
+    }
+
+    pub(crate) fn bias(&self) -> Bias {
+        Bias::of(&self.mix, self.faults.is_some())
     }
 
     pub(crate) fn store(&self) -> &'static str {
@@ -152,6 +170,16 @@ mod tests {
         assert_eq!((recorded.records, &*recorded.line, recorded.reads_max), (true, "--seed 7 --reads 5", 5));
         for wrong in ["--reads", "--reads x", "--store memcached", "--tasks 0", "--minutes -1", "--what 1"] {
             assert!(parse(wrong).unwrap_err().contains("cargo xtask"), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn faults_come_with_the_default_deadline_whatever_the_mix() {
+        let deadline_ms = |line: &str| parse(line).unwrap().bias().deadline.as_millis();
+        assert_eq!((deadline_ms(""), deadline_ms("--mix-of DebtBypasses")), (20_000, 8));
+        assert_eq!((deadline_ms("--faults all"), deadline_ms("--mix-of DebtBypasses --faults reset")), (250, 250));
+        for wrong in ["--faults nothing", "--faults all --store embedded", "--record --faults all"] {
+            assert!(parse(wrong).is_err(), "{wrong}");
         }
     }
 }

@@ -108,10 +108,37 @@ ways! {
     Group = "tag of a group",
 }
 
+/// A call whose body takes no time: what it takes is what the cache costs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Probe {
+    pub(crate) process: u16,
+    pub(crate) start: u64,
+    pub(crate) end: u64,
+    pub(crate) came: Came,
+}
+
+/// What came of a probe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Came {
+    /// It was a hit.
+    Hit,
+    /// It was loaded.
+    Loaded,
+    /// The invalidation is done.
+    Invalidated,
+    /// The invalidation has failed.
+    Owed,
+}
+
+impl Came {
+    const ALL: [Self; 4] = [Self::Hit, Self::Loaded, Self::Invalidated, Self::Owed];
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Call {
     Read(Read),
     Change(Change),
+    Probe(Probe),
 }
 
 /// What a worker has recorded since it last said so.
@@ -121,6 +148,9 @@ pub(crate) struct Batch {
     pub(crate) complete_until: u64,
     /// No call that is still under way began before this.
     pub(crate) oldest_open: u64,
+    /// When the process owed nothing of what has been told: a failed invalidation is made good
+    /// then. 0: it owes something.
+    pub(crate) settled: u64,
     pub(crate) calls: Vec<Call>,
 }
 
@@ -128,10 +158,12 @@ impl Batch {
     pub(crate) fn encode(&self, out: &mut Vec<u8>) {
         out.extend(self.complete_until.to_le_bytes());
         out.extend(self.oldest_open.to_le_bytes());
+        out.extend(self.settled.to_le_bytes());
         for call in &self.calls {
             match call {
                 Call::Read(read) => encode_read(read, out),
                 Call::Change(change) => encode_change(change, out),
+                Call::Probe(probe) => encode_probe(probe, out),
             }
         }
     }
@@ -139,9 +171,14 @@ impl Batch {
     /// `None`: these are not the bytes of a batch.
     pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
         let mut bytes = Bytes(bytes);
-        let mut batch = Self { complete_until: bytes.u64()?, oldest_open: bytes.u64()?, calls: Vec::new() };
+        let (complete_until, oldest_open, settled) = (bytes.u64()?, bytes.u64()?, bytes.u64()?);
+        let mut batch = Self { complete_until, oldest_open, settled, calls: Vec::new() };
         while !bytes.0.is_empty() {
-            batch.calls.push(if bytes.u8()? == 0 { Call::Read(bytes.read()?) } else { Call::Change(bytes.change()?) });
+            batch.calls.push(match bytes.u8()? {
+                0 => Call::Read(bytes.read()?),
+                1 => Call::Change(bytes.change()?),
+                _ => Call::Probe(bytes.probe()?),
+            });
         }
         Some(batch)
     }
@@ -179,6 +216,14 @@ fn encode_change(change: &Change, out: &mut Vec<u8>) {
     }
 }
 
+fn encode_probe(probe: &Probe, out: &mut Vec<u8>) {
+    out.push(2);
+    out.extend(probe.process.to_le_bytes());
+    out.extend(probe.start.to_le_bytes());
+    out.extend(probe.end.to_le_bytes());
+    out.push(probe.came as u8);
+}
+
 struct Bytes<'a>(&'a [u8]);
 
 impl Bytes<'_> {
@@ -212,6 +257,11 @@ impl Bytes<'_> {
         Some(Part { kind, at, by, loaded: self.u64()?, version: self.u64()? })
     }
 
+    fn probe(&mut self) -> Option<Probe> {
+        let (process, start, end) = (self.u16()?, self.u64()?, self.u64()?);
+        Some(Probe { process, start, end, came: *Came::ALL.get(usize::from(self.u8()?))? })
+    }
+
     fn change(&mut self) -> Option<Change> {
         let (process, how) = (self.u16()?, *How::ALL.get(usize::from(self.u8()?))?);
         let (start, end, since) = (self.u64()?, self.u64()?, self.u64()?);
@@ -235,8 +285,9 @@ mod tests {
         let names = vec![Name::All, Name::Key(Kind::Text, 31), Name::Suffix(5)];
         let (scope, committed) = (Scope::OwnProcess, Some((31, 9)));
         let change = Change { process: 8, how: How::Group, start: 1, end: 2, since: 0, scope, committed, names };
-        let calls = vec![Call::Read(read), Call::Change(change)];
-        let batch = Batch { complete_until: 5, oldest_open: 6, calls };
+        let probe = Probe { process: 9, start: 3, end: 4, came: Came::Owed };
+        let calls = vec![Call::Read(read), Call::Change(change), Call::Probe(probe)];
+        let batch = Batch { complete_until: 5, oldest_open: 6, settled: 7, calls };
         let mut bytes = Vec::new();
         batch.encode(&mut bytes);
         assert_eq!(Batch::decode(&bytes), Some(batch));

@@ -4,6 +4,7 @@ use std::fmt::Write;
 use std::fs;
 use std::path::Path;
 
+use crate::bias::FAULTS_DEADLINE;
 use crate::conductor::Outcome;
 use crate::names::Kind;
 use crate::options::Options;
@@ -16,7 +17,7 @@ fn rate_max(reads: u64) -> f64 {
 }
 
 pub(crate) fn text(options: &Options, outcome: &Outcome) -> String {
-    let Outcome { checker, coverage, changes, kills, took, server } = outcome;
+    let Outcome { checker, coverage, changes, kills, took, server, fault_ledger } = outcome;
     let (reads, stale) = (checker.judged(), checker.stale_count());
     let invalidations: u64 = changes.values().map(|[done, _]| done).sum();
     let failed: u64 = changes.values().map(|[_, failed]| failed).sum();
@@ -35,7 +36,7 @@ pub(crate) fn text(options: &Options, outcome: &Outcome) -> String {
     _ = writeln!(text, "{} of them began in the 100 ms after a change of their names", checker.soon());
     let refused = coverage.count("refused_fills");
     _ = writeln!(text, "{invalidations} invalidations, {failed} more failed; {refused} fills refused");
-    _ = writeln!(text, "{} panics", coverage.count("panics"));
+    _ = writeln!(text, "{} panics, {} calls failed", coverage.count("panics"), coverage.count("failed calls"));
     if stale == 0 {
         let rate = rate_max(reads);
         _ = writeln!(text, "stale reads are fewer than one in {:.0} (95 %, rule of three)", 1.0 / rate);
@@ -45,7 +46,12 @@ pub(crate) fn text(options: &Options, outcome: &Outcome) -> String {
     _ = writeln!(text, "reads of: {}", kinds.join("; "));
     let ways: Vec<String> = changes.iter().map(|(how, [done, _])| format!("{} {done}", how.text())).collect();
     _ = writeln!(text, "changed by: {}", ways.join("; "));
-    text + &coverage.report()
+    text += &coverage.report();
+    if !fault_ledger.is_empty() {
+        let deadline = FAULTS_DEADLINE.as_millis();
+        _ = write!(text, "\n\nThe operation deadline is {deadline} ms.\n\n{}", fault_ledger.table());
+    }
+    text
 }
 
 /// A row of the table of ablations.
@@ -60,7 +66,7 @@ pub(crate) fn witnesses(options: &Options, outcome: &Outcome) -> String {
     let checker = &outcome.checker;
     let mut text = String::new();
     for (number, stale) in checker.stale().iter().enumerate() {
-        let missed = checker.missed(stale);
+        let missed = stale.missed.as_ref();
         if number < 3 {
             text += &witness::text(stale, missed);
         }

@@ -23,11 +23,28 @@ pub(crate) enum Frame {
     Answer,
     /// Conductor: the history ends.
     Stop,
+    /// Conductor: no call may begin for now.
+    Rest,
+    /// Worker: nothing is under way, and nothing is owed.
+    Rested,
+    /// Conductor: from now on most callers drop their calls, or wait for them again.
+    Drop,
 }
 
 impl Frame {
     fn of(code: u8) -> Option<Self> {
-        [Self::Calls, Self::Ask, Self::Counters, Self::Start, Self::Answer, Self::Stop].get(usize::from(code)).copied()
+        const ALL: [Frame; 9] = [
+            Frame::Calls,
+            Frame::Ask,
+            Frame::Counters,
+            Frame::Start,
+            Frame::Answer,
+            Frame::Stop,
+            Frame::Rest,
+            Frame::Rested,
+            Frame::Drop,
+        ];
+        ALL.get(usize::from(code)).copied()
     }
 }
 

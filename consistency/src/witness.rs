@@ -136,7 +136,7 @@ mod tests {
     fn a_witness_tells_the_load_the_change_and_the_read_in_their_order() {
         let part = Part { kind: Kind::Leaf, at: 3, by: 1, loaded: 1_000_000, version: 7 };
         let read = Read { process: 2, start: 9_000_000, end: 9_500_000, is_copy: false, parts: vec![part] };
-        let stale = Stale { read, part, least: Least::Loaded(2_000_000) };
+        let stale = Stale { read, part, least: Least::Loaded(2_000_000), missed: None };
         let change = Change {
             process: 3,
             how: How::Tag,

@@ -8,10 +8,14 @@ use crate::steps::cargo;
 /// to wait for.
 const STORES: [(&str, &str); 3] = [("embedded", "400000"), ("redis", "300000"), ("valkey", "300000")];
 const QUICK_MINUTES: &str = "0.6";
+/// Where faults can be done.
+const SERVERS: [&str; 2] = ["redis", "valkey"];
 
 /// One history on each store, or on the one that is named. False if one is not as promised.
 pub(crate) fn run(arguments: &[String]) -> Result<bool, String> {
     let (redis, valkey) = (install::redis()?, install::valkey()?);
+    let has_faults = arguments.iter().any(|argument| argument == "--faults");
+    let faketime = if has_faults { install::faketime() } else { None };
     let check = |arguments: &[&str]| {
         // The mix of a rule has the small limits of the build in which the rule is left out.
         let is_ablated = arguments.contains(&"--ablate") || arguments.contains(&"--mix-of");
@@ -21,6 +25,9 @@ pub(crate) fn run(arguments: &[String]) -> Result<bool, String> {
         if is_ablated {
             // No feature: a feature could be turned on by somebody's dependency.
             command.env("RUSTFLAGS", "--cfg cache_ablation");
+        }
+        if let Some(library) = &faketime {
+            command.env("CACHE_TEST_FAKETIME_LIB", library);
         }
         command.env("CACHE_TEST_REDIS_BIN", &redis).env("CACHE_TEST_VALKEY_BIN", &valkey);
         let status = command.status().map_err(|error| format!("cannot run cargo: {error}"))?;
@@ -33,7 +40,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<bool, String> {
     let is_quick = arguments.contains(&"--quick");
     let given: Vec<&str> = arguments.into_iter().filter(|argument| *argument != "--quick").collect();
     let mut holds = true;
-    for (store, reads) in STORES {
+    for (store, reads) in STORES.into_iter().filter(|(store, _)| !has_faults || SERVERS.contains(store)) {
         let quick = ["--reads", reads, "--minutes", QUICK_MINUTES];
         let quick = if is_quick { &quick[..] } else { &[] };
         holds &= check(&[&["--store", store], quick, &given].concat())?;

@@ -216,6 +216,20 @@ fn resolve(program: impl AsRef<Path>) -> Option<PathBuf> {
     directories.map(|directory| directory.join(program)).chain([program.to_owned()]).find(|path| path.is_file())
 }
 
+/// The library that gives a program another clock: the installed one, else Debian's. One fault of
+/// the histories needs it, and nothing else does.
+pub(crate) fn faketime() -> Option<PathBuf> {
+    const LIBRARY: &str = "faketime/libfaketime.so.1";
+    let installed = || {
+        let mut libraries = files(Path::new("/usr/lib")).map(|directory| directory.join(LIBRARY));
+        libraries.find(|library| library.is_file())
+    };
+    if installed().is_none() {
+        apt_install(&["libfaketime"]);
+    }
+    installed()
+}
+
 /// Installs packages; true if they are installed now. Runs as root, or through a `sudo` that asks
 /// nothing: nobody may be there to answer.
 fn apt_install(packages: &[&str]) -> bool {

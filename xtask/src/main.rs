@@ -22,7 +22,7 @@ mod test;
 
 const USAGE: &str = "\
 cargo xtask test [cargo test arguments]   start Redis, Valkey, clusters of both and databases, and run everything, or only the tests asked for
-cargo xtask check-consistency [--store S] [--quick] [options]
+cargo xtask check-consistency [--store S] [--quick] [--faults all|random|NAMES] [options]
                                           random histories of several processes, each read of which is checked
 cargo xtask deny [checks]                 hold what the workspace is built from against deny.toml
 cargo xtask instructions [--bless]        count instructions and allocations of the hot paths, and compare

@@ -22,8 +22,8 @@ fn stale_of(calls: Vec<Call>) -> u64 {
     checker.begin(1, 0);
     checker.begin(2, 0);
     let (complete_until, oldest_open) = (u64::MAX, u64::MAX);
-    checker.take(1, Batch { complete_until, oldest_open, calls });
-    checker.take(2, Batch { complete_until, oldest_open, calls: Vec::new() });
+    checker.take(1, Batch { complete_until, oldest_open, settled: 0, calls });
+    checker.take(2, Batch { complete_until, oldest_open, settled: 0, calls: Vec::new() });
     checker.stale_count()
 }
 
@@ -109,15 +109,33 @@ fn a_read_waits_for_what_others_have_to_tell() {
     checker.begin(1, 0);
     checker.begin(2, 0);
     let stale = Call::Read(read(2, 31, &[part(Kind::Leaf, 3, 10, 1)]));
-    checker.take(2, Batch { complete_until: 100, oldest_open: 100, calls: vec![stale] });
-    checker.take(1, Batch { complete_until: 31, oldest_open: 31, calls: Vec::new() });
+    checker.take(2, Batch { complete_until: 100, oldest_open: 100, settled: 0, calls: vec![stale] });
+    checker.take(1, Batch { complete_until: 31, oldest_open: 31, settled: 0, calls: Vec::new() });
     assert_eq!((checker.judged(), checker.waiting.oldest()), (0, 31));
     let late = Call::Change(change(20, 30, &[Name::Row(3)]));
-    checker.take(1, Batch { complete_until: 32, oldest_open: 32, calls: vec![late] });
+    checker.take(1, Batch { complete_until: 32, oldest_open: 32, settled: 0, calls: vec![late] });
     assert_eq!((checker.judged(), checker.stale_count()), (1, 1));
     let stale = &checker.stale()[0];
     assert_eq!(stale.least, Least::Loaded(20));
-    assert_eq!(checker.missed(stale).map(|change| change.end), Some(30));
+    assert_eq!(stale.missed.as_ref().map(|change| change.end), Some(30));
+}
+
+#[test]
+fn a_failed_invalidation_counts_for_all_from_when_its_process_owes_nothing() {
+    let mut checker = Checker::new();
+    checker.begin(1, 0);
+    checker.begin(2, 0);
+    let failed = Change { scope: Scope::OwnProcess, ..change(20, 30, &[Name::Row(3)]) };
+    let owes = Batch { complete_until: 40, oldest_open: 40, settled: 0, calls: vec![Call::Change(failed)] };
+    checker.take(1, owes);
+    checker.take(1, Batch { complete_until: 200, oldest_open: 200, settled: 50, calls: Vec::new() });
+    let old = |start| Call::Read(read(2, start, &[part(Kind::Leaf, 3, 10, 1)]));
+    let calls = vec![old(45), old(50)];
+    checker.take(2, Batch { complete_until: 60, oldest_open: 60, settled: 0, calls });
+    assert_eq!((checker.judged(), checker.stale_count()), (2, 0));
+    checker.take(2, Batch { complete_until: 70, oldest_open: 70, settled: 0, calls: vec![old(51)] });
+    assert_eq!(checker.take_stale_starts(), [51]);
+    assert_eq!(checker.stale()[0].missed.as_ref().map(|change| change.end), Some(50));
 }
 
 #[test]
@@ -126,7 +144,7 @@ fn a_process_that_was_killed_is_not_waited_for() {
     checker.begin(1, 0);
     checker.begin(2, 0);
     let fine = Call::Read(read(2, 31, &[part(Kind::Leaf, 3, 10, 1)]));
-    checker.take(2, Batch { complete_until: 100, oldest_open: 100, calls: vec![fine] });
+    checker.take(2, Batch { complete_until: 100, oldest_open: 100, settled: 0, calls: vec![fine] });
     checker.end(1);
     assert_eq!((checker.judged(), checker.stale_count()), (1, 0));
 }
@@ -191,7 +209,7 @@ fn told(reads: &[Read], changes: &[Change], random: &mut fastrand::Rng) -> u64 {
         let oldest_open = open.iter().map(|(_, start, _)| *start).min().unwrap_or(until).min(until);
         left[of] = open;
         let calls = ended.into_iter().map(|(.., call)| call).collect();
-        checker.take(process, Batch { complete_until: until, oldest_open, calls });
+        checker.take(process, Batch { complete_until: until, oldest_open, settled: 0, calls });
     }
     (1..4).for_each(|process| checker.end(process));
     assert_eq!(checker.judged(), reads.len() as u64);

@@ -26,6 +26,10 @@ impl Waiting {
         taken
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// When the first of them began.
     pub(super) fn oldest(&self) -> u64 {
         self.0.iter().map(|(oldest, _)| *oldest).min().unwrap_or(u64::MAX)

@@ -1,0 +1,65 @@
+//! How the director has the conductor do what concerns its processes, and hears when it is done.
+
+use tokio::sync::{mpsc, oneshot};
+
+use super::Promise;
+use super::ledger::Left;
+use crate::conductor::Event;
+
+/// What the conductor is to do.
+#[derive(Debug)]
+pub(crate) enum Order {
+    /// An episode begins: calls may begin.
+    Begin { title: String, promise: Promise },
+    /// What is measured now is what a calm server gives.
+    Calm,
+    /// The fault begins.
+    Strike,
+    /// The fault is over.
+    Over,
+    /// Done when each process has had a hit since the fault was over, and owes nothing.
+    Recover,
+    /// Done when no call is under way, nothing is owed, and everything was read once more.
+    Rest,
+    /// What is left in the server of what was cleared.
+    Leave(Left),
+    /// One of the processes is killed, and another one takes its place.
+    Kill,
+    /// One of them stands still.
+    Still,
+    /// All go on.
+    Continue,
+    /// One of them goes on with another runtime.
+    EndRuntime,
+    /// Most callers drop their calls from now on, or none does.
+    DropCalls(bool),
+    /// The history ends.
+    End,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Baton(mpsc::Sender<Event>);
+
+/// The history has ended before its faults have.
+#[derive(Debug)]
+pub(crate) struct Ended;
+
+impl Baton {
+    pub(crate) fn new(events: mpsc::Sender<Event>) -> Self {
+        Self(events)
+    }
+
+    /// Returns when it is done.
+    pub(crate) async fn order(&self, order: Order) -> Result<(), Ended> {
+        let (done, is_done) = oneshot::channel();
+        self.0.send(Event::Ordered(order, done)).await.map_err(|_| Ended)?;
+        is_done.await.map_err(|_| Ended)
+    }
+
+    /// Something that was to be done to a server did not work.
+    pub(crate) async fn fail(&self, message: String) {
+        // An error is a history that has ended.
+        _ = self.0.send(Event::Failed(message)).await;
+    }
+}

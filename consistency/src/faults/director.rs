@@ -1,0 +1,99 @@
+//! Does one episode of faults after the other.
+
+use std::time::{Duration, Instant};
+
+use super::baton::{Baton, Ended, Order};
+use super::stage::Stage;
+use super::{Act, Episode, Fault, Selection};
+
+/// For so long a calm server is measured before a fault, and watched after it.
+const CALM: Duration = Duration::from_millis(1_500);
+const WATCHED: Duration = Duration::from_secs(1);
+
+/// What is to be done, and for how long.
+#[derive(Debug)]
+pub(crate) struct Director {
+    pub(crate) stage: Stage,
+    pub(crate) baton: Baton,
+    pub(crate) selection: Selection,
+    pub(crate) random: fastrand::Rng,
+    /// `None`: each fault once.
+    pub(crate) lasts: Option<Duration>,
+}
+
+impl Director {
+    pub(crate) async fn direct(mut self) {
+        // The history ends, and says why.
+        _ = self.run().await;
+    }
+
+    async fn run(&mut self) -> Result<(), Ended> {
+        let began = Instant::now();
+        for number in 0.. {
+            let is_over = match self.lasts {
+                Some(lasts) => began.elapsed() >= lasts,
+                None => number >= self.selection.faults(self.stage.kind).len(),
+            };
+            if is_over {
+                break;
+            }
+            let episode = self.selection.episode(number, self.stage.kind, &mut self.random);
+            self.play(&episode).await?;
+        }
+        self.baton.order(Order::End).await
+    }
+
+    async fn play(&mut self, episode: &Episode) -> Result<(), Ended> {
+        if let Err(error) = self.stage.prepare(episode).await {
+            return self.fail(format!("{}: {error}", episode.title())).await;
+        }
+        self.baton.order(Order::Begin { title: episode.title(), promise: episode.promise() }).await?;
+        self.baton.order(Order::Recover).await?;
+        self.baton.order(Order::Calm).await?;
+        tokio::time::sleep(CALM).await;
+        self.baton.order(Order::Strike).await?;
+        let began = tokio::time::Instant::now();
+        for (after, act, fault) in episode.steps() {
+            tokio::time::sleep_until(began + after).await;
+            if let Some(order) = to_processes(fault, act) {
+                self.baton.order(order).await?;
+                continue;
+            }
+            let done = self.stage.act(fault, act).await;
+            // One fault may be in the way of another.
+            if let (Err(error), true) = (done, episode.is_alone()) {
+                return self.fail(format!("{}: {error}", fault.name())).await;
+            }
+        }
+        if let Err(error) = self.stage.heal().await {
+            return self.fail(format!("{}: the server is not well again: {error}", episode.title())).await;
+        }
+        self.baton.order(Order::Over).await?;
+        self.baton.order(Order::Recover).await?;
+        tokio::time::sleep(WATCHED).await;
+        self.baton.order(Order::Rest).await?;
+        match self.stage.left(episode).await {
+            Ok(left) => self.baton.order(Order::Leave(left)).await?,
+            Err(error) => return self.fail(format!("what is left cannot be counted: {error}")).await,
+        }
+        self.stage.tidy();
+        Ok(())
+    }
+
+    async fn fail(&self, message: String) -> Result<(), Ended> {
+        self.baton.fail(message).await;
+        Err(Ended)
+    }
+}
+
+/// A step of a fault that is not the server's. `None`: it is.
+fn to_processes(fault: Fault, act: Act) -> Option<Order> {
+    Some(match (fault, act) {
+        (Fault::StopClient, Act::End) => Order::Continue,
+        (Fault::StopClient, _) => Order::Still,
+        (Fault::KillClients, _) => Order::Kill,
+        (Fault::EndRuntimes, _) => Order::EndRuntime,
+        (Fault::DropCalls, act) => Order::DropCalls(act != Act::End),
+        _ => return None,
+    })
+}
