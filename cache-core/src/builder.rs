@@ -9,6 +9,7 @@ use crate::codec::{Compression, Format, Seal};
 use crate::config::{CONNECTIONS_MAX, Config, DURATION_MAX, DURATION_MIN, LostWrites, NAME_BYTES_MAX, settings};
 use crate::error::{Error, ErrorKind};
 use crate::freshness::TtlClasses;
+use crate::runtime::tenants::{Tenancy, TenantStores};
 use crate::store::memory::MemoryStore;
 #[cfg(feature = "tls")]
 use crate::store::redis::Tls;
@@ -252,8 +253,8 @@ impl Builder {
     /// [`ErrorKind::Config`] for a URL or a setting that can never work.
     pub fn build(self) -> Result<Cache, Error> {
         let config = checked(self.config.clone())?;
-        let store = self.open(&config)?;
-        Ok(Cache::new(Some(store), config, self.classes))
+        let (store, tenants) = self.open(&config)?;
+        Ok(Cache::new(Some(store), config, self.classes, Tenancy::Landlord(tenants)))
     }
 
     /// As [`build`](Self::build), for a [scripted](Cache::scripted) cache with these settings.
@@ -266,10 +267,12 @@ impl Builder {
             return Err(refusal("a scripted cache is inside this process: its URL is memory://"));
         }
         let (store, script) = ScriptedStore::new(&config);
-        Ok((Cache::new(Some(Arc::new(store)), config, self.classes), script))
+        let store = Arc::new(store);
+        let tenants = tenants_of(&store, |store, config| Arc::new(store.tenant(config)));
+        Ok((Cache::new(Some(store), config, self.classes, Tenancy::Landlord(tenants)), script))
     }
 
-    fn open(&self, config: &Config) -> Result<Arc<dyn Store>, Error> {
+    fn open(&self, config: &Config) -> Result<(Arc<dyn Store>, Arc<TenantStores>), Error> {
         match Scheme::of(&self.url)? {
             #[cfg(feature = "tls")]
             Scheme::Memory if self.access.tls.is_some() => Err(refusal(Tls::UNUSED)),
@@ -281,13 +284,27 @@ impl Builder {
             Scheme::Memory if !self.access.node_addresses.is_empty() => {
                 Err(refusal("the builder maps addresses of nodes, but memory:// has none"))
             }
-            Scheme::Memory => Ok(Arc::new(MemoryStore::with_partitions(config, Partitions::of_url(&self.url)?))),
+            Scheme::Memory => {
+                let partitions = Partitions::of_url(&self.url)?;
+                let open = move |config: &Config| Arc::new(MemoryStore::with_partitions(config, partitions));
+                Ok((open(config), TenantStores::new(Box::new(move |config| open(config)))))
+            }
             #[cfg(feature = "redis")]
-            _ => Ok(Arc::new(RedisStore::open(&self.url, &self.access, config)?)),
+            _ => {
+                let store = Arc::new(RedisStore::open(&self.url, &self.access, config)?);
+                let tenants = tenants_of(&store, |store, config| Arc::new(store.tenant(&config.namespace)));
+                Ok((store, tenants))
+            }
             #[cfg(not(feature = "redis"))]
             _ => Err(refusal("a Redis URL needs the feature `redis` of cache-core")),
         }
     }
+}
+
+/// Opens the tenants of a store over what the store has opened.
+fn tenants_of<S: Store>(store: &Arc<S>, open: fn(&S, &Config) -> Arc<dyn Store>) -> Arc<TenantStores> {
+    let store = store.clone();
+    TenantStores::new(Box::new(move |config| open(&store, config)))
 }
 
 /// The ways to open a cache.

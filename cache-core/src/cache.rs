@@ -2,8 +2,7 @@
 
 use std::fmt;
 use std::future::Future;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use serde::Serialize;
@@ -18,12 +17,14 @@ use crate::key::{IntoKey, Key};
 use crate::name::{IntoKeyName, IntoTag};
 use crate::paths::write_through::Put;
 use crate::paths::{invalidate, recovery};
-use crate::runtime::{Handle, Runtime, scoped};
+use crate::runtime::tenants::Tenancy;
+use crate::runtime::{Handle, Runtime, new_id, scoped};
 use crate::store::Store;
 
 mod closing;
 mod operation;
 mod seeing;
+mod tenants;
 
 /// Stands for an error of a type that cannot be printed, as far as is known.
 pub(crate) const UNSAID: &str = "an error";
@@ -67,15 +68,12 @@ pub struct Cache {
 }
 
 impl Cache {
-    pub(crate) fn new(store: Option<Arc<dyn Store>>, config: Config, classes: TtlClasses) -> Self {
-        static LAST_ID: AtomicU64 = AtomicU64::new(0);
-        let identity = store.as_ref().and_then(|store| store.identity());
-        let id = identity.unwrap_or_else(|| LAST_ID.fetch_add(1, Ordering::Relaxed).into());
-        Self::with_id(id, store, config, classes)
+    pub(crate) fn new(store: Option<Arc<dyn Store>>, config: Config, classes: TtlClasses, tenancy: Tenancy) -> Self {
+        Self::with_id(new_id(store.as_deref()), store, config, classes, tenancy)
     }
 
-    fn with_id(id: u128, store: Option<Arc<dyn Store>>, config: Config, classes: TtlClasses) -> Self {
-        let runtime = Arc::new(Runtime::new(id, store, config, classes));
+    fn with_id(id: u128, store: Option<Arc<dyn Store>>, config: Config, classes: TtlClasses, tenancy: Tenancy) -> Self {
+        let runtime = Arc::new(Runtime::new(id, store, config, Arc::new(RwLock::new(classes)), tenancy));
         recovery::heed_losses(&runtime);
         Self::of(runtime)
     }
@@ -95,7 +93,7 @@ impl Cache {
     /// A call for many ids (`each`) runs the body once, for all of them: it lists them, and boxes
     /// the body. Inside a load of another cache the call costs what a miss costs without the store.
     pub fn disabled() -> Self {
-        Self::new(None, Config::default(), TtlClasses::default())
+        Self::new(None, Config::default(), TtlClasses::default(), Tenancy::Disabled)
     }
 
     /// Another cache on the same store, like that of another process. For tests of code that runs
@@ -131,9 +129,9 @@ impl Cache {
     /// # }
     /// ```
     pub fn peer(&self) -> Self {
-        let Runtime { id, store, config, classes, .. } = &*self.runtime;
+        let Runtime { id, store, config, classes, tenants, .. } = &*self.runtime;
         let classes = classes.read().unwrap_or_else(PoisonError::into_inner).clone();
-        Self::with_id(*id, store.clone(), config.clone(), classes)
+        Self::with_id(*id, store.clone(), config.clone(), classes, tenants.tenancy.clone())
     }
 
     /// Makes this the cache of all functions that name no other. To be called once, before the

@@ -2,12 +2,15 @@
 
 use std::time::Duration;
 
+pub use self::lost_writes::LostWrites;
 use crate::codec::Storage;
 #[cfg(feature = "redis")]
 mod clusters;
 
 #[cfg(feature = "redis")]
 pub(crate) use clusters::*;
+
+mod lost_writes;
 
 /// What a user may set, a row each: the reason, the constant, the setting, its type, its default.
 /// The reason is also the documentation of the setter. `settings!(receiver)` hands the rows to a
@@ -95,6 +98,12 @@ macro_rules! settings {
             /// with `verify`, `stale_while_revalidate` or `early_refresh` that name no share of
             /// their own. 0.001 is a good start. See [the guide](crate::guide::verify).
             VERIFY verify: f64 = 0.0,
+            /// The most [tenants](crate::Cache::tenant) of this cache that this process keeps open.
+            /// One more takes the place of the tenant that nobody has used for the longest time.
+            TENANTS_MAX tenants_max: usize = 1000,
+            /// The largest size of one tenant's copies (`near`), and of a tenant's own embedded
+            /// store.
+            TENANT_BYTES_MAX tenant_bytes_max: usize = 4 MiB,
         }
     };
 }
@@ -141,17 +150,6 @@ macro_rules! config {
 }
 
 settings!(config);
-
-/// What becomes of the entries on a server that has lost writes: see
-/// [`on_lost_writes`](crate::Builder::on_lost_writes).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum LostWrites {
-    /// They are removed, and this process serves none of them.
-    Clear,
-    /// They stay, and those that were invalidated are served until their TTL ends.
-    Keep,
-}
 
 /// For how long a copy of an entry may be served after the last answer of its connection, counted
 /// from the moment of the question: so long may another process's invalidation go unseen.

@@ -70,6 +70,10 @@ mod one_load {}
 #[doc = include_str!("../docs/near.md")]
 mod near {}
 
+#[cfg(all(doctest, feature = "macros"))]
+#[doc = include_str!("../docs/tenants.md")]
+mod tenants {}
+
 #[cfg(doctest)]
 #[doc = include_str!("../docs/explain.md")]
 mod explain {}
@@ -168,6 +172,10 @@ pub mod guide {
     #[cfg(feature = "macros")]
     #[doc = include_str!("../docs/testing.md")]
     pub mod testing {}
+
+    #[cfg(feature = "macros")]
+    #[doc = include_str!("../docs/tenants.md")]
+    pub mod tenants {}
 
     #[doc = include_str!("../docs/explain.md")]
     pub mod explain {}

@@ -49,6 +49,7 @@ use crate::config::Config;
 use crate::freshness::TtlClasses;
 use crate::key::Key;
 use crate::name::TextKey;
+use crate::runtime::tenants::Tenancy;
 use crate::store::far;
 
 /// A cache and the store under it. Another one on the same store is another process.
@@ -64,7 +65,7 @@ fn on(store: &Faulty) -> Cache {
 fn with(store: &Faulty, change: impl FnOnce(&mut Config)) -> Cache {
     let mut config = Config { jitter: 0.0, ..Config::default() };
     change(&mut config);
-    Cache::new(Some(Arc::new(store.clone())), config, TtlClasses::default())
+    Cache::new(Some(Arc::new(store.clone())), config, TtlClasses::default(), Tenancy::Disabled)
 }
 
 fn tagged(key: &str, tags: &[&str]) -> Key<u32> {

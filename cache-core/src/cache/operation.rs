@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::Cache;
+use crate::clock;
 use crate::error::Error;
 use crate::invalidation::Invalidation;
 use crate::observe::{CacheState, Health, MemoryUse, Stats};
@@ -77,6 +78,10 @@ impl Cache {
     /// sends what has become due since. What it returns stays owed: while this process lives, it
     /// bypasses these names and tries again.
     ///
+    /// [Tenants](Self::tenant) that are open send theirs as well. What one of them could not send
+    /// is in another namespace, so this does not return it, and says so at ERROR: to keep it, shut
+    /// down each of [`tenants`](Self::tenants) first.
+    ///
     /// Write what it returns to a file or an outbox: another process reads it and
     /// [invalidates](Self::invalidate) it later. More than 10,000 names become one invalidation of
     /// everything, which can be written down.
@@ -114,12 +119,23 @@ impl Cache {
     /// # }
     /// ```
     pub async fn shutdown(&self, timeout: Duration) -> Invalidation {
+        let until = clock::now() + timeout;
         self.end_refreshes();
-        self.runtime.schedules.close();
-        if let Some(store) = &self.runtime.store {
-            store.end_reaping();
+        let tenants = self.runtime.open_tenants();
+        let all = || std::iter::once(&self.runtime).chain(tenants.iter().map(|(_, tenant)| tenant));
+        for runtime in all() {
+            runtime.schedules.close();
+            if let Some(store) = &runtime.store {
+                store.end_reaping();
+            }
         }
-        recovery::settle_within(&self.runtime, timeout).await;
+        for runtime in all() {
+            recovery::settle_within(runtime, until.saturating_duration_since(clock::now())).await;
+        }
+        let owing = tenants.iter().filter(|(_, tenant)| tenant.debts.is_owing()).count();
+        if owing > 0 {
+            tracing::error!(owing, "tenants still owe invalidations: shut each down by itself to keep what it owes");
+        }
         Invalidation::to_be_kept(self.runtime.debts.unsent())
     }
 

@@ -3,6 +3,7 @@
 pub(crate) mod budget;
 pub(crate) mod debts;
 pub(crate) mod feed;
+mod identity;
 mod load_tasks;
 pub(crate) mod near;
 mod owners;
@@ -13,10 +14,12 @@ mod runtime;
 mod schedules;
 pub(crate) mod scoped;
 pub(crate) mod single_flight;
+pub(crate) mod tenants;
 pub(crate) mod trace;
 mod turn;
 mod verifications;
 
+pub(crate) use identity::new_id;
 pub(crate) use owners::Clash;
 pub(crate) use refreshes::Reservation;
 pub(crate) use runtime::{Handle, Runtime};

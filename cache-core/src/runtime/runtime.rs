@@ -13,6 +13,7 @@ use super::refreshes::Refreshes;
 use super::remembered::ReasonsByKey;
 use super::schedules::Schedules;
 use super::single_flight::Flights;
+use super::tenants::{Tenancy, Tenants};
 use super::verifications::Verifications;
 use crate::clock;
 use crate::config::Config;
@@ -48,7 +49,9 @@ pub(crate) struct Runtime {
     /// Why what was stored under a key was not served.
     pub(crate) unreadable: ReasonsByKey<Unreadable>,
     pub(crate) counted: CounterTable,
-    pub(crate) classes: RwLock<TtlClasses>,
+    /// Of a cache and its tenants together.
+    pub(crate) classes: Arc<RwLock<TtlClasses>>,
+    pub(crate) tenants: Tenants<Handle>,
     /// Classes that were asked for and are in no table. They are names in source code, so there are
     /// few.
     warned_of_classes: Mutex<BTreeSet<String>>,
@@ -61,6 +64,12 @@ impl Handle {
     pub(crate) fn new(runtime: &Arc<Runtime>) -> Self {
         runtime.handles.fetch_add(1, Ordering::Relaxed);
         Self(runtime.clone())
+    }
+
+    /// Whether nobody else has the cache (no handle, no call, nothing in the background), and it
+    /// owes nothing.
+    fn is_idle(&self) -> bool {
+        Arc::strong_count(&self.0) == 1 && !self.0.debts.is_owing()
     }
 }
 
@@ -93,7 +102,13 @@ impl Drop for ChangeUnderWay<'_> {
 }
 
 impl Runtime {
-    pub(crate) fn new(id: u128, store: Option<Arc<dyn Store>>, config: Config, classes: TtlClasses) -> Self {
+    pub(crate) fn new(
+        id: u128,
+        store: Option<Arc<dyn Store>>,
+        config: Config,
+        classes: Arc<RwLock<TtlClasses>>,
+        tenancy: Tenancy,
+    ) -> Self {
         let near = Near::new(id, &config, store.clone());
         Self {
             id,
@@ -111,7 +126,8 @@ impl Runtime {
             unstored: ReasonsByKey::default(),
             unreadable: ReasonsByKey::default(),
             counted: CounterTable::new(config.slow_store_call),
-            classes: RwLock::new(classes),
+            classes,
+            tenants: Tenants::new(tenancy),
             warned_of_classes: Mutex::default(),
             config,
         }
@@ -130,9 +146,28 @@ impl Runtime {
 
     /// Ends what runs without a caller, and lets nothing of the kind begin from now on.
     pub(crate) fn end_background(&self) {
+        self.tenants.close();
+        self.open_tenants().iter().for_each(|(_, tenant)| tenant.end_background());
         self.refreshes.close();
         self.verifications.close();
         self.load_tasks.close();
+    }
+
+    /// The tenant of this name; `open` opens it if it is not open.
+    pub(crate) fn tenant(&self, name: &str, open: impl FnOnce() -> Arc<Runtime>) -> Result<Arc<Runtime>, Error> {
+        let open = || {
+            let opened = open();
+            if self.tenants.is_closed() {
+                opened.end_background();
+            }
+            Handle::new(&opened)
+        };
+        self.tenants.get(name, self.config.tenants_max, open, Handle::is_idle, |handle| handle.0.clone())
+    }
+
+    /// The tenants that are open, by name.
+    pub(crate) fn open_tenants(&self) -> Vec<(String, Arc<Runtime>)> {
+        self.tenants.all(|name, handle| (name.to_owned(), handle.0.clone()))
     }
 
     /// The time for the headers of entries, ms since the epoch.

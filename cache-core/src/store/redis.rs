@@ -29,6 +29,7 @@ mod large;
 mod layout;
 mod looking;
 mod losses;
+mod namespaces;
 mod reaper;
 #[cfg(test)]
 mod reconciling;
@@ -50,11 +51,11 @@ pub use connect::Credentials;
 #[cfg(feature = "tls")]
 pub use connect::Tls;
 pub(crate) use connect::{Access, CredentialsProvider};
-use connect::{Hooks, Pool, StripeKey, reply_code};
+use connect::{Pool, StripeKey, reply_code};
 use large::LargePrefixes;
 use layout::Layout;
 use losses::Losses;
-use reaper::Reaper;
+use namespaces::{Namespace, Namespaces};
 use reply::SweptPage;
 use resp::Command;
 #[cfg(test)]
@@ -68,40 +69,47 @@ pub(crate) struct RedisStore {
     layout: Layout,
     identity: u128,
     fence_retention: Duration,
-    reaper: Reaper,
     large: LargePrefixes,
     losses: Arc<Losses>,
     keepers: CopyKeepers,
+    /// Known to the connections as long as it is here.
+    namespace: Arc<Namespace>,
+    namespaces: Namespaces,
 }
 
 impl RedisStore {
     /// Reads the URL and the files of certificates; opens no connection.
     pub(crate) fn open(url: &str, access: &Access, config: &Config) -> Result<Self, Error> {
-        let layout = layout_of(url, &config.namespace)?;
-        let losses = Arc::<Losses>::default();
-        let keepers = CopyKeepers::default();
-        let hooks = Hooks {
-            on_connection: trial::trial(&layout),
-            on_new_primary: losses.meeting(&layout),
-            on_loss: losses.hook(),
-            on_change: copies::changes(&layout, &keepers),
-        };
-        let pool = Pool::new(url, access, config, scripts::ALL, hooks, &[layout.declared()])?;
-        Ok(Self { losses, keepers, ..Self::on(Arc::new(pool), layout, config.fence_retention) })
+        let namespaces = Namespaces::default();
+        let namespace = namespaces.add(layout_of(url, &config.namespace)?);
+        let hooks = namespaces.hooks(&namespace.layout);
+        let pool = Pool::new(url, access, config, scripts::ALL, hooks, &[namespace.layout.declared()])?;
+        Ok(Self::of(Arc::new(pool), namespaces, namespace, config.fence_retention))
     }
 
+    #[cfg(test)]
     fn on(pool: Arc<Pool>, layout: Layout, fence_retention: Duration) -> Self {
-        let identity = identity(&pool.place(), &layout);
+        Self::of(pool, Namespaces::default(), Namespace::new(layout), fence_retention)
+    }
+
+    fn of(pool: Arc<Pool>, namespaces: Namespaces, namespace: Arc<Namespace>, fence_retention: Duration) -> Self {
         Self {
-            identity,
+            identity: identity(&pool.place(), &namespace.layout),
             pool,
-            layout,
+            layout: namespace.layout.clone(),
             fence_retention,
-            reaper: Reaper::default(),
             large: LargePrefixes::default(),
-            losses: Arc::default(),
-            keepers: CopyKeepers::default(),
+            losses: namespace.losses.clone(),
+            keepers: namespace.keepers.clone(),
+            namespace,
+            namespaces,
         }
+    }
+
+    /// The namespace of a tenant, over the same connections.
+    pub(crate) fn tenant(&self, namespace: &str) -> Self {
+        let namespace = self.namespaces.add(self.layout.of_tenant(namespace));
+        Self::of(self.pool.clone(), self.namespaces.clone(), namespace, self.fence_retention)
     }
 
     /// The connection for calls about a key.
@@ -110,7 +118,7 @@ impl RedisStore {
     }
 
     fn wake_reaper(&self) {
-        self.reaper.wake(&self.pool, &self.layout, self.fence_retention);
+        self.namespace.reaper.wake(&self.pool, &self.namespace, self.fence_retention);
     }
 
     fn recalled(&self, key: &str, recall: Recall) -> Option<String> {
@@ -379,7 +387,7 @@ impl Store for RedisStore {
     }
 
     fn end_reaping(&self) {
-        self.reaper.close();
+        self.namespace.reaper.close();
     }
 
     fn links(&self) -> Option<StoreLinks> {

@@ -37,6 +37,11 @@ impl ScriptedStore {
         (Self { store, stage, operation_deadline: config.operation_deadline }, script)
     }
 
+    /// Another namespace on the same server.
+    pub(crate) fn tenant(&self, config: &Config) -> Self {
+        Self { store: MemoryStore::with_partitions(config, Partitions::ONE), stage: self.stage.clone(), ..*self }
+    }
+
     /// Plays what the script says of this request. Ends by `until`, as every store does.
     fn through<'a, T: Send + 'a>(
         &'a self,

@@ -13,6 +13,7 @@ use crate::observe::{PrefixStats, SharedCounters};
 use crate::private::{Start, Step, coding, copying};
 use crate::runtime::Runtime;
 use crate::runtime::near::{Lifespan, NewCopy};
+use crate::runtime::tenants::Tenancy;
 use crate::store::Voucher;
 
 const NEAR: Duration = Duration::from_secs(5);
@@ -182,7 +183,7 @@ async fn a_change_through_one_handle_counts_for_the_copies_of_the_others() {
     let (id, stores) = (fastrand::u128(..), [Faulty::new(), Faulty::new()]);
     let [one, other] = stores.each_ref().map(|store| {
         let store: Option<Arc<dyn crate::store::Store>> = Some(Arc::new(store.clone()));
-        Arc::new(Runtime::new(id, store, Config::default(), TtlClasses::default()))
+        Arc::new(Runtime::new(id, store, Config::default(), Arc::default(), Tenancy::Disabled))
     });
     let (voucher, place) = (Voucher::of_connection(), NearPlace::new(&FAREWELL).finish().unwrap());
     let keep = |runtime: &Runtime| {

@@ -36,7 +36,7 @@ const TAGS: [&str; 4] = ["tR", "tS", "tT", "tU"];
 impl Rig {
     fn cache(&self) -> Cache {
         let config = Config { operation_deadline: 10 * SECOND, ..Config::default() };
-        Cache::new(Some(self.store.clone()), config, TtlClasses::default())
+        Cache::new(Some(self.store.clone()), config, TtlClasses::default(), crate::runtime::tenants::Tenancy::Disabled)
     }
 
     async fn fill_living(&self, key: &str, names: &[&str], ttl: Duration) {

@@ -4,13 +4,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::connect::{ChangeHook, reply_code};
-use super::layout::Layout;
+use super::connect::reply_code;
 use super::resp::Command;
 use super::{RedisStore, reply};
 use crate::clock::Instant;
 use crate::error::Error;
-use crate::store::{CopyKeepers, Voucher};
+use crate::store::Voucher;
 
 pub(super) async fn get(
     store: &RedisStore,
@@ -28,13 +27,4 @@ pub(super) async fn get(
     };
     store.large.note(key, value.as_ref().map_or(0, Bytes::len));
     Ok((value, voucher))
-}
-
-/// Tells the keepers of copies of changes of values.
-pub(super) fn changes(layout: &Layout, keepers: &CopyKeepers) -> ChangeHook {
-    let (layout, keepers) = (layout.clone(), keepers.clone());
-    Box::new(move |changed| match changed {
-        Some(key) => drop(keepers.changed(layout.logical(key))),
-        None => drop(keepers.lost()),
-    })
 }

@@ -47,6 +47,14 @@ impl Layout {
         Self { root: format!("{{{tag}{}}}:", salt(&tag, slot)), is_in_slot: true }
     }
 
+    /// Of the tenant of this cache that has this namespace. On a cluster it lies in the slot of the
+    /// cache, so that a call of either goes the same way.
+    pub(in crate::store::redis) fn of_tenant(&self, namespace: &str) -> Self {
+        let own = self.root.trim_end_matches(':');
+        let name = namespace.rsplit('@').next().unwrap_or_default();
+        Self { root: format!("{own}@{name}:"), is_in_slot: self.is_in_slot }
+    }
+
     /// Of keys that begin so, for scripts that are sent by hand.
     #[cfg(test)]
     pub(in crate::store::redis) fn at(root: &str) -> Self {
@@ -198,6 +206,8 @@ mod tests {
         assert_eq!(layout.declared(), "{shop/3nkmhmh}:~never");
         assert_eq!(slot(&layout), 16 * 0b11_0000_0000 + 8);
         assert_eq!(Layout::new("shop").declared(), "shop:~clock");
+        assert_eq!(layout.of_tenant("shop@7").declared(), "{shop/3nkmhmh}@7:~never");
+        assert_eq!(Layout::new("shop").of_tenant("shop@7").declared(), "shop@7:~clock");
     }
 
     #[test]

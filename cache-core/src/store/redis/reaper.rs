@@ -12,6 +12,7 @@ use tokio::task::AbortHandle;
 
 use super::connect::{Pool, StripeKey};
 use super::layout::Layout;
+use super::namespaces::Namespace;
 use super::reply::{self, OnRecord};
 use super::{millis, scripts};
 use crate::clock::timers;
@@ -34,15 +35,16 @@ pub(super) struct Reaper {
 
 impl Reaper {
     /// Something was put on record. The task runs on the tokio runtime of the caller that wakes it.
-    /// If it ends with that runtime, the next caller starts another.
-    pub(super) fn wake(&self, pool: &Arc<Pool>, layout: &Layout, retention: Duration) {
+    /// If it ends with that runtime, the next caller starts another. It ends with the pool, and not
+    /// with the store of a tenant that is let go.
+    pub(super) fn wake(&self, pool: &Arc<Pool>, namespace: &Arc<Namespace>, retention: Duration) {
         if self.is_closed.load(Ordering::SeqCst) {
             return;
         }
         let Ok(runtime) = timers() else { return };
         if self.state.swap(CALLED, Ordering::SeqCst) == IDLE {
             let shift = Shift { state: self.state.clone(), is_over: false };
-            let task = runtime.spawn(shift.work(Arc::downgrade(pool), layout.clone(), retention));
+            let task = runtime.spawn(shift.work(Arc::downgrade(pool), namespace.clone(), retention));
             *self.task.lock().unwrap_or_else(PoisonError::into_inner) = Some(task.abort_handle());
             if self.is_closed.load(Ordering::SeqCst) {
                 task.abort();
@@ -71,7 +73,7 @@ struct Shift {
 }
 
 impl Shift {
-    async fn work(mut self, pool: Weak<Pool>, layout: Layout, retention: Duration) {
+    async fn work(mut self, pool: Weak<Pool>, namespace: Arc<Namespace>, retention: Duration) {
         let period = retention.clamp(REAP_PERIOD_MIN, REAP_PERIOD_MAX);
         loop {
             let mut on_record = OnRecord::Later;
@@ -81,7 +83,7 @@ impl Shift {
             self.state.store(AWAKE, Ordering::SeqCst);
             while let Some(pool) = pool.upgrade() {
                 // A store that does not answer is asked again in the next period.
-                on_record = reap(&pool, &layout, retention).await.unwrap_or(OnRecord::Later);
+                on_record = reap(&pool, &namespace.layout, retention).await.unwrap_or(OnRecord::Later);
                 drop(pool);
                 if on_record != OnRecord::Due {
                     break;

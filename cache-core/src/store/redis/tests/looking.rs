@@ -17,7 +17,8 @@ on_every_server! {
 
 async fn previewed(rig: &Rig, tag: &str) -> usize {
     let config = Config { operation_deadline: Duration::from_secs(10), ..Config::default() };
-    let cache = Cache::new(Some(rig.store.clone()), config, TtlClasses::default());
+    let cache =
+        Cache::new(Some(rig.store.clone()), config, TtlClasses::default(), crate::runtime::tenants::Tenancy::Disabled);
     let preview = cache.preview(Invalidation::new().tag(tag)).await.unwrap();
     assert_eq!(preview.stop, None);
     preview.entries.len()

@@ -29,6 +29,7 @@ on_every_server! {
     a_reaper_ends_with_its_work_and_comes_back
     a_reaper_that_ended_with_its_runtime_is_replaced
     a_reaper_that_was_closed_does_not_come_back
+    a_tenant_that_comes_back_has_the_reaper_that_still_works_for_it
 }
 
 /// Makes `member` look dead for as long as `age` says, and its index due.
@@ -314,11 +315,11 @@ async fn the_background_comes_back_as_long_as_something_is_on_record(rig: Rig) {
 
 async fn a_reaper_ends_with_its_work_and_comes_back(rig: Rig) {
     let store = rig.redis_store(BRIEF);
-    assert!(store.reaper.is_idle());
+    assert!(store.namespace.reaper.is_idle());
     for _ in 0..2 {
         fill_briefly(&store, &parse(&["tT"])).await;
-        assert!(!store.reaper.is_idle());
-        until(async || store.reaper.is_idle()).await;
+        assert!(!store.namespace.reaper.is_idle());
+        until(async || store.namespace.reaper.is_idle()).await;
         assert_eq!(rig.bookkeeping().await, 0);
     }
 }
@@ -331,17 +332,26 @@ async fn a_reaper_that_ended_with_its_runtime_is_replaced(rig: Rig) {
         runtime.block_on(fill_briefly(&elsewhere, &parse(&["tT"])));
     });
     tokio::task::spawn_blocking(|| done.join().unwrap()).await.unwrap();
-    assert!(store.reaper.is_idle());
+    assert!(store.namespace.reaper.is_idle());
     fill_briefly(&store, &parse(&["tT"])).await;
-    until(async || store.reaper.is_idle() && rig.bookkeeping().await == 0).await;
+    until(async || store.namespace.reaper.is_idle() && rig.bookkeeping().await == 0).await;
 }
 
 async fn a_reaper_that_was_closed_does_not_come_back(rig: Rig) {
     let store = rig.redis_store(Duration::from_secs(600));
     fill_briefly(&store, &parse(&["tT"])).await;
-    assert!(!store.reaper.is_idle());
+    assert!(!store.namespace.reaper.is_idle());
     store.end_reaping();
-    until(async || store.reaper.is_idle()).await;
+    until(async || store.namespace.reaper.is_idle()).await;
     fill_briefly(&store, &parse(&["tT"])).await;
-    assert!(store.reaper.is_idle());
+    assert!(store.namespace.reaper.is_idle());
+}
+
+/// A process that opens ever more tenants would have ever more of them.
+async fn a_tenant_that_comes_back_has_the_reaper_that_still_works_for_it(rig: Rig) {
+    let (store, namespace) = (rig.redis_store(BRIEF), format!("{}@7", rig.namespace()));
+    fill_briefly(&store.tenant(&namespace), &parse(&["tT"])).await;
+    let back = store.tenant(&namespace);
+    assert!(!back.namespace.reaper.is_idle());
+    until(async || back.namespace.reaper.is_idle()).await;
 }

@@ -1,0 +1,307 @@
+//! Tenants of one cache: a namespace each, over the same connections.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use cache_core::{Cache, CacheContext, ErrorKind, StoreRequest, TtlClasses, cached, invalidates};
+use cache_tests::{
+    ClusterSet, Fault, FaultProxy, Server, ServerOptions, TestStore, each_server, each_store, ready, until,
+};
+
+async fn get(cache: &Cache, key: &str, value: u32) -> u32 {
+    let Ok(value) = cache.get_or_load(key, || async move { Ok::<_, Infallible>(value) }).await;
+    value
+}
+
+async fn stored(cache: &Cache, key: &str) -> Option<u32> {
+    cache.peek(key).await.unwrap()
+}
+
+/// Lets the tasks end that renewed a lease, or have made an invalidation good: each has its cache
+/// until it is polled for the last time.
+async fn idle() {
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[derive(Clone, CacheContext)]
+struct Tenant {
+    cache: Cache,
+}
+
+#[cached(prefix = "cart", ttl = "60s", tags = ["carts"], context = tenant)]
+async fn cart(tenant: &Tenant, id: u64) -> u64 {
+    id + tenant.cache.tenant_name().map_or(0, |name| name.len() as u64)
+}
+
+#[cached(prefix = "kept", ttl = "60s", near = "60s", context = tenant)]
+async fn kept(tenant: &Tenant) -> u32 {
+    let _ = tenant;
+    1
+}
+
+#[invalidates(keys = [cart(id)], context = tenant)]
+async fn order(tenant: &Tenant, id: u64) {
+    let _ = id;
+}
+
+each_store! {
+    async fn no_tenant_sees_or_removes_what_another_one_has(store: TestStore) {
+        let cache = store.cache().await;
+        // The second name is one that an attacker would choose.
+        let (one, other) = (cache.tenant("7").unwrap(), cache.tenant("7:a").unwrap());
+        let caches = [&cache, &one, &other];
+        for (value, cache) in caches.into_iter().enumerate() {
+            assert_eq!(get(cache, "a:1", value as u32).await, value as u32);
+        }
+        one.invalidate_pattern("*").await.unwrap();
+        assert_eq!(stored(&one, "a:1").await, None);
+        assert_eq!((stored(&cache, "a:1").await, stored(&other, "a:1").await), (Some(0), Some(2)));
+        assert_eq!(cache.clear().await.unwrap().entries, 1);
+        assert_eq!(stored(&other, "a:1").await, Some(2));
+        assert_eq!(other.clear().await.unwrap().entries, 1);
+        let loads = caches.map(|cache| cache.stats().prefix("a").loads);
+        assert_eq!(loads, [1, 1, 1], "each counts its own");
+    }
+
+    async fn a_tenant_that_is_asked_for_again_is_the_same_cache(store: TestStore) {
+        let cache = store.cache().await;
+        get(&cache.tenant("7").unwrap(), "a:1", 1).await;
+        let again = cache.tenant("7").unwrap();
+        assert_eq!((again.tenant_name(), again.stats().prefix("a").loads), (Some("7"), 1));
+        assert_eq!(cache.tenants().into_iter().map(|(name, _)| name).collect::<Vec<_>>(), ["7"]);
+        // As the cache's own entries are.
+        assert_eq!(stored(&cache.peer().tenant("7").unwrap(), "a:1").await, Some(1));
+        assert_eq!(stored(&again.peer(), "a:1").await, Some(1));
+    }
+
+    async fn functions_use_the_tenant_of_their_context(store: TestStore) {
+        let cache = store.cache().await;
+        let [one, other] = ["7", "88"].map(|name| Tenant { cache: cache.tenant(name).unwrap() });
+        assert_eq!((cart(&one, 1).await, cart(&other, 1).await), (2, 3));
+        order(&one, 1).await;
+        assert_eq!(one.cache.peek(cart::key(&1)).await.unwrap(), None);
+        assert_eq!(other.cache.peek(cart::key(&1)).await.unwrap(), Some(3));
+        one.cache.invalidate_tag("carts").await.unwrap();
+        assert_eq!(other.cache.peek(cart::key(&1)).await.unwrap(), Some(3));
+    }
+
+    async fn the_clear_of_one_tenant_refuses_no_load_of_another(store: TestStore) {
+        let cache = store.cache().await;
+        let (one, other) = (cache.tenant("7").unwrap(), cache.tenant("8").unwrap());
+        let Ok(_) = other.get_or_load("a:1", async || {
+            one.clear().await.unwrap();
+            cache.clear().await.unwrap();
+            Ok::<_, Infallible>(1)
+        }).await;
+        assert_eq!(stored(&other, "a:1").await, Some(1));
+        assert_eq!(other.stats().total().refused_fills, 0);
+    }
+
+    async fn what_is_made_from_another_tenants_data_is_not_stored(store: TestStore) {
+        let cache = store.cache().await;
+        let (one, other) = (cache.tenant("7").unwrap(), cache.tenant("8").unwrap());
+        let Ok(sum) = other.get_or_load("sum", async || Ok::<_, Infallible>(get(&one, "a:1", 1).await)).await;
+        assert_eq!((sum, stored(&other, "sum").await), (1, None));
+        let reasons: Vec<_> = other.stats().prefix("sum").unstored_by_reason().map(|reason| reason.reason).collect();
+        assert_eq!(reasons, ["of_another_cache"]);
+    }
+
+    async fn beyond_the_limit_the_tenant_that_was_used_least_recently_is_let_go(store: TestStore) {
+        let cache = ready(store.builder().tenants_max(2)).await;
+        let names = || cache.tenants().into_iter().map(|(name, _)| name).collect::<Vec<_>>();
+        for name in ["1", "2", "1", "3"] {
+            get(&cache.tenant(name).unwrap(), "a:1", 1).await;
+            idle().await;
+        }
+        assert_eq!(names(), ["1", "3"]);
+        let held = [cache.tenant("1").unwrap(), cache.tenant("3").unwrap()];
+        assert_eq!(cache.tenant("4").unwrap_err().kind(), ErrorKind::Limit, "both are in use");
+        drop(held);
+        cache.tenant("4").unwrap();
+        assert_eq!(names(), ["3", "4"]);
+        // On a server the entries are still there.
+        let expected = store.kind().map(|_| 1);
+        assert_eq!(stored(&cache.tenant("2").unwrap(), "a:1").await, expected);
+    }
+
+    async fn ttl_classes_are_those_of_the_cache(store: TestStore) {
+        let classes: TtlClasses = [("c", Duration::from_secs(60))].into_iter().collect();
+        let cache = ready(store.builder().ttl_classes(classes)).await;
+        let tenant = cache.tenant("7").unwrap();
+        cache.set_ttl_class("c", Duration::ZERO);
+        let classed = Tenant { cache: tenant.clone() };
+        #[cached(prefix = "classed", class = "c", context = tenant)]
+        async fn classed_value(tenant: &Tenant) -> u32 {
+            let _ = tenant;
+            1
+        }
+        classed_value(&classed).await;
+        assert_eq!(tenant.stats().prefix("classed").fills, 0, "changed for the tenant as well");
+    }
+}
+
+each_server! {
+    /// ★ Of a tenant as of its cache.
+    async fn a_change_by_another_process_ends_the_copies_of_its_tenant_alone(store: TestStore) {
+        let caches = [store.cache().await, store.another_process().await];
+        let [one, other] = ["7", "8"].map(|name| Tenant { cache: caches[0].tenant(name).unwrap() });
+        let copies = || [&one, &other].map(|tenant| tenant.cache.stats().prefix("kept").near_hits);
+        let loads = || [&one, &other].map(|tenant| tenant.cache.stats().prefix("kept").loads);
+        until(async || {
+            kept(&one).await;
+            kept(&other).await;
+            copies().iter().all(|hits| *hits > 0)
+        })
+        .await;
+        caches[1].tenant("7").unwrap().invalidate_key(kept::key()).await.unwrap();
+        until(async || {
+            kept(&one).await;
+            loads()[0] == 2
+        })
+        .await;
+        let before = copies();
+        kept(&other).await;
+        assert_eq!((copies()[1], loads()[1]), (before[1] + 1, 1));
+    }
+
+    /// There a call is sent to the node of its cache's slot.
+    async fn on_a_cluster_a_tenant_lies_in_the_slot_of_its_cache(store: TestStore) {
+        let set = ClusterSet::start(store.kind().unwrap()).await;
+        let cache = ready(store.builder().url(set.url())).await;
+        let (one, other) = (cache.tenant("7").unwrap(), cache.tenant("a:b").unwrap());
+        let caches = [&cache, &one, &other];
+        for (value, cache) in caches.into_iter().enumerate() {
+            assert_eq!(get(cache, "a:1", value as u32).await, value as u32);
+            assert_eq!(stored(cache, "a:1").await, Some(value as u32));
+        }
+        assert_eq!(one.clear().await.unwrap().entries, 1);
+        assert_eq!((stored(&cache, "a:1").await, stored(&other, "a:1").await), (Some(0), Some(2)));
+    }
+
+    async fn tenants_share_the_connections(store: TestStore) {
+        let server = Server::with(store.kind().unwrap(), ServerOptions::new());
+        let cache = ready(store.builder().url(server.url())).await;
+        let mut raw = server.raw().await;
+        let before = raw.info("clients", "connected_clients").await;
+        for tenant in 0..20 {
+            let tenant = cache.tenant(tenant.to_string()).unwrap();
+            get(&tenant, "a:1", 1).await;
+            get(&tenant, "a:1", 1).await;
+        }
+        assert_eq!(raw.info("clients", "connected_clients").await, before);
+        let keys = raw.keys(&format!("{}@7", store.namespace())).await;
+        assert!(keys.contains(&format!("{}@7:a:1", store.namespace())), "{keys:?}");
+    }
+
+    async fn the_first_call_of_a_tenant_takes_no_round_trip_more(store: TestStore) {
+        let server = Server::with(store.kind().unwrap(), ServerOptions::new());
+        let cache = ready(store.builder().url(server.url())).await;
+        get(&cache, "a:1", 1).await;
+        let mut raw = server.raw().await;
+        let tenant = cache.tenant("7").unwrap();
+        let before = raw.calls_of("evalsha").await;
+        assert_eq!(stored(&tenant, "a:1").await, None);
+        assert_eq!(raw.calls_of("evalsha").await, before);
+    }
+
+    /// ★ Each namespace has a clock of its own, so each tenant finds by itself what was lost.
+    async fn a_tenant_serves_nothing_that_its_lost_writes_had_invalidated(store: TestStore) {
+        let dump = ServerOptions::new().line("dbfilename dump.rdb");
+        let mut server = Server::with(store.kind().unwrap(), dump);
+        let cache = ready(store.builder().url(server.url())).await;
+        let (one, other) = (cache.tenant("7").unwrap(), cache.tenant("8").unwrap());
+        for tenant in [&cache, &one, &other] {
+            get(tenant, "a:1", 1).await;
+        }
+        server.raw().await.command::<()>("SAVE", &[]).await;
+        assert_eq!(one.invalidate_key("a:1").await.unwrap().entries, 1);
+        server.restart();
+        until(async || {
+            assert_eq!(get(&one, "a:1", 2).await, 2);
+            one.peek::<u32>("a:1").await.ok().flatten() == Some(2)
+        })
+        .await;
+        cache.ready(Duration::from_secs(60)).await.unwrap();
+        assert_eq!(stored(&other, "a:1").await, Some(1), "it has lost nothing");
+        assert!(!other.health().owes_invalidations);
+    }
+
+    /// ★ A tenant that comes after the connections notes for others with what its clock began.
+    async fn a_loss_is_found_although_a_tenant_of_another_process_came_first(store: TestStore) {
+        let dump = ServerOptions::new().line("dbfilename dump.rdb");
+        let mut server = Server::with(store.kind().unwrap(), dump);
+        let proxy = FaultProxy::start(server.address()).await;
+        let last = ready(store.builder().url(proxy.url())).await;
+        let tenant = last.tenant("7").unwrap();
+        get(&tenant, "a:1", 1).await;
+        server.raw().await.command::<()>("SAVE", &[]).await;
+        tenant.invalidate_key("a:1").await.unwrap();
+        proxy.set(Fault::Refuse).await;
+        server.restart();
+        let first = ready(store.builder().url(server.url())).await;
+        get(&first, "b:1", 1).await; // its connections have met the server
+        let early = first.tenant("7").unwrap();
+        for _ in 0..3 {
+            early.invalidate_key("b:1").await.unwrap();
+        }
+        proxy.set(Fault::None).await;
+        until(async || {
+            assert_eq!(get(&tenant, "a:1", 2).await, 2);
+            tenant.peek::<u32>("a:1").await.ok().flatten() == Some(2)
+        })
+        .await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_breaker_stands_before_all_tenants() {
+    let (cache, script) = Cache::scripted();
+    let (one, other) = (cache.tenant("7").unwrap(), cache.tenant("8").unwrap());
+    script.fail(StoreRequest::Any);
+    for _ in 0..5 {
+        get(&one, "a:1", 1).await;
+    }
+    assert!(other.health().breaker_open && cache.health().breaker_open);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tenant_that_owes_an_invalidation_is_not_let_go() {
+    let (cache, script) = Cache::builder().tenants_max(1).build_scripted().unwrap();
+    script.fail(StoreRequest::Invalidate);
+    cache.tenant("7").unwrap().invalidate_key("a:1").await.unwrap_err();
+    assert_eq!(cache.tenant("8").unwrap_err().kind(), ErrorKind::Limit);
+    script.heal();
+    while cache.tenant("7").unwrap().health().owes_invalidations {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    idle().await;
+    cache.tenant("8").unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_end_of_a_process_sends_what_its_tenants_owe() {
+    let (cache, script) = Cache::scripted();
+    let tenant = cache.tenant("7").unwrap();
+    script.fail(StoreRequest::Invalidate);
+    tenant.invalidate_key("a:1").await.unwrap_err();
+    assert!(cache.shutdown(Duration::from_millis(10)).await.is_empty(), "it is another namespace's");
+    assert!(!tenant.shutdown(Duration::from_millis(10)).await.is_empty());
+    script.heal();
+    assert!(cache.shutdown(Duration::from_secs(60)).await.is_empty());
+    assert!(!tenant.health().owes_invalidations);
+}
+
+#[tokio::test]
+async fn a_name_that_names_nothing_is_refused() {
+    let cache = Cache::in_memory();
+    for name in [String::new(), "x".repeat(1_024), "\0".repeat(400)] {
+        assert_eq!(cache.tenant(name).unwrap_err().kind(), ErrorKind::Config);
+    }
+    let tenant = cache.tenant("7").unwrap();
+    assert_eq!(tenant.tenant("8").unwrap_err().kind(), ErrorKind::Config, "a tenant has no tenants");
+    assert!(cache.tenant_name().is_none());
+    let disabled = Cache::disabled().tenant("7").unwrap();
+    assert_eq!((get(&disabled, "a", 1).await, get(&disabled, "a", 2).await), (1, 2));
+}
