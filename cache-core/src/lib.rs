@@ -248,6 +248,9 @@ pub use cache_macros::Cacheable;
 #[doc = include_str!("../docs/cached.md")]
 pub use cache_macros::cached;
 #[cfg(feature = "macros")]
+#[doc = include_str!("../docs/in_context.md")]
+pub use cache_macros::in_context;
+#[cfg(feature = "macros")]
 #[doc = include_str!("../docs/invalidates.md")]
 pub use cache_macros::invalidates;
 #[cfg(feature = "macros")]

@@ -11,6 +11,7 @@ mod duration;
 mod errors;
 mod evaluate;
 mod fallback;
+mod in_context;
 mod invalidates;
 mod literal_names;
 mod mentions;
@@ -45,6 +46,13 @@ pub fn invalidates(options: TokenStream, item: TokenStream) -> TokenStream {
 #[proc_macro_attribute]
 pub fn write_through(options: TokenStream, item: TokenStream) -> TokenStream {
     write_through::write_through(options.into(), item.into()).into()
+}
+
+/// Has every function of a module use the cache of one context. Documented at
+/// `cache_core::in_context`.
+#[proc_macro_attribute]
+pub fn in_context(options: TokenStream, item: TokenStream) -> TokenStream {
+    in_context::in_context(options.into(), item.into()).into()
 }
 
 /// Declares how values of a type are cached. Documented at `cache_core::Cacheable`.

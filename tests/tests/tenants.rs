@@ -1,9 +1,10 @@
 //! Tenants of one cache: a namespace each, over the same connections.
 
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::time::Duration;
 
-use cache_core::{Cache, CacheContext, ErrorKind, StoreRequest, TtlClasses, cached, invalidates};
+use cache_core::{Cache, CacheContext, ErrorKind, StoreRequest, TtlClasses, cached, in_context, invalidates};
 use cache_tests::{
     ClusterSet, Fault, FaultProxy, Server, ServerOptions, TestStore, each_server, each_store, ready, until,
 };
@@ -35,15 +36,50 @@ async fn cart(tenant: &Tenant, id: u64) -> u64 {
     id + tenant.cache.tenant_name().map_or(0, |name| name.len() as u64)
 }
 
-#[cached(prefix = "kept", ttl = "60s", near = "60s", context = tenant)]
-async fn kept(tenant: &Tenant) -> u32 {
-    let _ = tenant;
-    1
-}
-
 #[invalidates(keys = [cart(id)], context = tenant)]
 async fn order(tenant: &Tenant, id: u64) {
     let _ = id;
+}
+
+#[in_context(tenant: Tenant)]
+mod prices {
+    use std::sync::Arc;
+
+    use cache_core::{cached, invalidates, write_through};
+
+    use super::Tenant;
+
+    #[cached(prefix = "price", ttl = "60s", near = "5s")]
+    pub(crate) async fn price(tenant: &Tenant, id: u64) -> u64 {
+        let _ = tenant;
+        id
+    }
+
+    #[write_through(price(id))]
+    pub(crate) async fn set_price(tenant: Arc<Tenant>, id: u64, value: u64) -> u64 {
+        let _ = (tenant, id);
+        value
+    }
+
+    pub(crate) mod every {
+        use super::*;
+
+        #[invalidates(patterns = ["price:*"])]
+        pub(crate) async fn forget(tenant: Tenant) {
+            let _ = tenant;
+        }
+    }
+}
+
+#[in_context(self: Tenant)]
+impl Tenant {
+    #[cached(prefix = "rate", ttl = "60s", companion = Self)]
+    async fn rate(&self) -> u32 {
+        1
+    }
+
+    #[invalidates(keys = [Self::rate()])]
+    async fn set_rate(&self) {}
 }
 
 each_store! {
@@ -85,6 +121,21 @@ each_store! {
         assert_eq!(other.cache.peek(cart::key(&1)).await.unwrap(), Some(3));
         one.cache.invalidate_tag("carts").await.unwrap();
         assert_eq!(other.cache.peek(cart::key(&1)).await.unwrap(), Some(3));
+    }
+
+    async fn a_module_in_context_uses_the_tenant_of_each_call(store: TestStore) {
+        let cache = store.cache().await;
+        let [one, other] = ["7", "8"].map(|name| Tenant { cache: cache.tenant(name).unwrap() });
+        let price = async |of: &Tenant| of.cache.peek(prices::price::key(&1)).await.unwrap();
+        assert_eq!((prices::price(&one, 1).await, prices::price(&other, 1).await), (1, 1));
+        prices::set_price(Arc::new(one.clone()), 1, 5).await;
+        assert_eq!((price(&one).await, price(&other).await), (Some(5), Some(1)));
+        prices::every::forget(other.clone()).await;
+        assert_eq!((price(&one).await, price(&other).await), (Some(5), None));
+        assert_eq!((one.rate().await, other.rate().await), (1, 1));
+        one.set_rate().await;
+        assert_eq!([&one, &other].map(|of| of.cache.stats().prefix("rate").invalidated), [1, 0]);
+        assert_eq!(cache.stats().total().loads, 0, "nothing is common to all");
     }
 
     async fn the_clear_of_one_tenant_refuses_no_load_of_another(store: TestStore) {
@@ -143,27 +194,26 @@ each_store! {
 }
 
 each_server! {
-    /// ★ Of a tenant as of its cache.
-    async fn a_change_by_another_process_ends_the_copies_of_its_tenant_alone(store: TestStore) {
-        let caches = [store.cache().await, store.another_process().await];
-        let [one, other] = ["7", "8"].map(|name| Tenant { cache: caches[0].tenant(name).unwrap() });
-        let copies = || [&one, &other].map(|tenant| tenant.cache.stats().prefix("kept").near_hits);
-        let loads = || [&one, &other].map(|tenant| tenant.cache.stats().prefix("kept").loads);
+    /// A copy of one tenant's entry is dropped by what another process does to that tenant.
+    async fn copies_are_told_of_changes_by_tenant(store: TestStore) {
+        let (here, there) = (store.cache().await, store.another_process().await);
+        let tenant = |cache: &Cache, name| Tenant { cache: cache.tenant(name).unwrap() };
+        let (one, other) = (tenant(&here, "7"), tenant(&here, "8"));
+        for tenant in [&one, &other] {
+            until(async || {
+                prices::price(tenant, 1).await;
+                tenant.cache.stats().prefix("price").near_hits > 0
+            })
+            .await;
+        }
+        prices::set_price(Arc::new(tenant(&there, "7")), 1, 5).await;
+        until(async || prices::price(&one, 1).await == 5).await;
+        let before = other.cache.stats().prefix("price").near_hits;
         until(async || {
-            kept(&one).await;
-            kept(&other).await;
-            copies().iter().all(|hits| *hits > 0)
+            assert_eq!(prices::price(&other, 1).await, 1);
+            other.cache.stats().prefix("price").near_hits > before
         })
         .await;
-        caches[1].tenant("7").unwrap().invalidate_key(kept::key()).await.unwrap();
-        until(async || {
-            kept(&one).await;
-            loads()[0] == 2
-        })
-        .await;
-        let before = copies();
-        kept(&other).await;
-        assert_eq!((copies()[1], loads()[1]), (before[1] + 1, 1));
     }
 
     /// There a call is sent to the node of its cache's slot.

@@ -50,7 +50,7 @@ const MACROS: Table = Table {
         "duration names outcome packing wrapper",
         "context",
         "evaluate",
-        "cache_context cacheable cached invalidates literal_names write_through",
+        "cache_context cacheable cached in_context invalidates literal_names write_through",
     ],
 };
 
