@@ -13,12 +13,12 @@ use crate::options;
 use crate::signature::{Function, last_segment, peel_type};
 
 /// `tenant: Tenant`.
-struct Wanted {
+struct SharedContext {
     name: Ident,
     ty: Type,
 }
 
-impl Parse for Wanted {
+impl Parse for SharedContext {
     fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
         let form = |error: syn::Error| {
             let message = "`in_context` names the parameter and its type: `#[in_context(tenant: Tenant)]`";
@@ -44,7 +44,7 @@ pub(crate) fn in_context(options: TokenStream, item: TokenStream) -> TokenStream
 }
 
 struct Walk<'a> {
-    wanted: &'a Wanted,
+    wanted: &'a SharedContext,
     errors: &'a mut Errors,
 }
 
@@ -100,7 +100,7 @@ impl Walk<'_> {
         }
         // What is wrong with the function itself, its own attribute says.
         let Ok(function) = syn::parse2::<Function>(tokens) else { return };
-        let Wanted { name, .. } = self.wanted;
+        let SharedContext { name, .. } = self.wanted;
         if !function.names().iter().any(|known| known.unraw() == name.unraw()) {
             let message = format!(
                 "this function is not given the `{}` of its module, so its entries would be those of all: {way_out}, \
@@ -118,7 +118,7 @@ impl Walk<'_> {
     }
 
     fn check_type(&mut self, function: &Function, this: Option<&Type>) {
-        let Wanted { name, ty } = self.wanted;
+        let SharedContext { name, ty } = self.wanted;
         let shown = spelled(ty);
         let context = Context::of(Some(name), None, function, self.errors);
         let of_self = |given: &Type| last_segment(given).is_some_and(|segment| segment.ident == "Self");
