@@ -101,9 +101,11 @@ macro_rules! settings {
             /// The most [tenants](crate::Cache::tenant) of this cache that this process keeps open.
             /// One more takes the place of the tenant that nobody has used for the longest time.
             TENANTS_MAX tenants_max: usize = 1000,
-            /// The largest size of one tenant's copies (`near`), and of a tenant's own embedded
-            /// store.
+            /// The largest size of one tenant's copies (`near`), and of its own embedded store.
             TENANT_BYTES_MAX tenant_bytes_max: usize = 4 MiB,
+            /// The most entries of one tenant, of all processes together; 0: as many as there is
+            /// room for. See [the guide](crate::guide::tenants#quotas).
+            TENANT_ENTRIES_MAX tenant_entries_max: usize = 0,
         }
     };
 }

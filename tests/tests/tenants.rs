@@ -138,6 +138,39 @@ each_store! {
         assert_eq!(cache.stats().total().loads, 0, "nothing is common to all");
     }
 
+    async fn a_quota_bounds_the_entries_of_a_tenant_over_all_processes(store: TestStore) {
+        let cache = ready(store.builder().tenant_entries_max(3)).await;
+        let (one, beside) = (cache.tenant("7").unwrap(), cache.peer().tenant("7").unwrap());
+        for id in 0..3 {
+            get(&one, &format!("k:{id}"), id).await;
+            get(&beside, &format!("l:{id}"), id).await;
+        }
+        let mut there = 0;
+        for id in 0..3 {
+            there += usize::from(stored(&one, &format!("k:{id}")).await.is_some());
+            there += usize::from(stored(&one, &format!("l:{id}")).await.is_some());
+        }
+        assert_eq!(there, 3);
+        let refused = [("k", &one), ("l", &beside)].map(|(prefix, tenant)| {
+            let stats = tenant.stats().prefix(prefix);
+            stats.unstored_by_reason().filter(|reason| reason.reason == "quota_reached").map(|reason| reason.count).sum::<u64>()
+        });
+        assert_eq!(refused.iter().sum::<u64>(), 3);
+        // A written value is not stored either, and what it was to replace goes.
+        assert!(!one.put("k:0", &9_u32).await.unwrap().stored);
+        assert_eq!(stored(&one, "k:0").await, None);
+        // There is room again, and others had it all the time.
+        until(async || {
+            get(&one, "k:9", 1).await;
+            stored(&one, "k:9").await.is_some()
+        })
+        .await;
+        for id in 0..5 {
+            get(&cache, &format!("k:{id}"), id).await;
+        }
+        assert_eq!(cache.stats().prefix("k").fills, 5, "the cache itself has no quota");
+    }
+
     async fn the_clear_of_one_tenant_refuses_no_load_of_another(store: TestStore) {
         let cache = store.cache().await;
         let (one, other) = (cache.tenant("7").unwrap(), cache.tenant("8").unwrap());

@@ -28,8 +28,8 @@ impl Cache {
     /// # Names
     /// Any text, such as what a user sends: it is escaped so that it names no other namespace. On a
     /// server the tenant `7` of the cache `shop` has the keys `shop@7:…`. A user of the server that
-    /// may use certain keys only needs `~shop@*` beside `~shop:*`. On a cluster it needs
-    /// `~{shop/0*`.
+    /// may use certain keys only needs `~shop@*` beside `~shop:*`. On a cluster `~{shop/*` covers
+    /// both.
     ///
     /// # Limits
     /// [`tenants_max`](crate::Builder::tenants_max) tenants are open in this process. Beyond it the

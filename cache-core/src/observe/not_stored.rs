@@ -50,6 +50,8 @@ labels! {
         TooOld = "too_old",
         /// The store's memory is full.
         MemoryFull = "memory_full",
+        /// The tenant has as many entries as it may (`tenant_entries_max`).
+        QuotaReached = "quota_reached",
         /// The store did not answer.
         Unanswered = "unanswered",
     }
@@ -104,6 +106,9 @@ impl NotStored {
             Self::MemoryFull => {
                 ("the server's memory is full", "raise its `maxmemory`, or have it evict with a `volatile-*` policy")
             }
+            Self::QuotaReached => {
+                ("their tenant has as many entries as it may", "raise `tenant_entries_max`, or shorten lifetimes")
+            }
             Self::NotWanted | Self::NoReading | Self::Unanswered => return None,
             Self::TooManyNames | Self::PrefixContested => return None,
             Self::Invalidated | Self::Closed | Self::FloorRaised | Self::ClockLost => return None,
@@ -145,6 +150,7 @@ impl NotStored {
             Self::ClockLost => "the store lost its clock while it was loaded",
             Self::TooOld => "the load took longer than fence_retention",
             Self::MemoryFull => "the server's memory is full",
+            Self::QuotaReached => "its tenant has as many entries as it may",
             Self::Unanswered => "the store did not answer",
         }
     }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::comparison::Comparison;
 use super::lease::{Lease, Renewal};
+use super::quota;
 use super::stamp::{Origin, Prepared};
 use super::subject::Subject;
 use super::write_through::read_clock;
@@ -373,7 +374,7 @@ impl Filling {
 
     /// One round trip. `false`: the store did not answer.
     pub(crate) async fn send(self) -> bool {
-        let Self { loading, prepared } = self;
+        let Self { loading, mut prepared } = self;
         let Loading { subject, mut rights, mut budget, replaces, .. } = loading;
         let Some((key, store)) = subject.place() else { return false };
         // Close the flight before sending: a stored fill proves the value current only for
@@ -381,6 +382,16 @@ impl Filling {
         rights.leader.iter().for_each(Leader::close);
         // A load without a lease sends a token that holds no lease.
         let token = rights.lease.as_ref().map_or_else(Token::new, |lease| lease.token);
+        let (mut admission, mut unkept) = (None, None);
+        if prepared.is_some() {
+            match quota::admit(&subject, &mut budget).await {
+                Ok(admitted) => admission = admitted,
+                Err(()) => {
+                    subject.note_fill(Event::NotStored(NotStored::QuotaReached));
+                    unkept = prepared.take();
+                }
+            }
+        }
         let Some(mut prepared) = prepared else {
             let version = if let Replaces::This(version) = replaces { Some(version) } else { None };
             let discarded = budget
@@ -390,6 +401,9 @@ impl Filling {
                 .await;
             rights.settle_lease(discarded.is_ok());
             subject.drop_copies();
+            if let (Some(leader), Some(unkept)) = (rights.leader.take(), unkept) {
+                leader.end(End::NotStored(unkept.value));
+            }
             return discarded.is_ok();
         };
         if !keeps(ProcessRule::ReadingsComeFirst) {
@@ -397,6 +411,7 @@ impl Filling {
         }
         let fill = prepared.fill(&key.text, token);
         let reply = budget.ask(&subject.counters, StoreOperation::Fill, |until| store.fill(fill, until)).await;
+        drop(admission);
         let is_answered = reply.is_ok();
         rights.settle_lease(is_answered);
         // Whoever is told of this load is not served the value before it. The push may come later.

@@ -11,6 +11,7 @@ pub(crate) mod listing;
 pub(crate) mod load;
 mod panics;
 pub(crate) mod preview;
+mod quota;
 pub(crate) mod read;
 pub(crate) mod recovery;
 pub(crate) mod refresh;

@@ -15,6 +15,7 @@ use crate::name::{Name, Names};
 use crate::observe::{Event, NotStored};
 use crate::runtime::Runtime;
 use crate::runtime::provenance::{Lineage, Overtaking};
+use crate::runtime::quota::Quota;
 use crate::store::{ClockReading, Fill, FillReply, Refusal, Token};
 
 /// Where a value comes from.
@@ -108,6 +109,11 @@ impl Prepared {
         self.clock = clock;
     }
 
+    /// Has the store refuse it, and do all that a write does beside storing the value.
+    pub(crate) fn outdate(&mut self) {
+        self.clock.incarnation = "".into();
+    }
+
     /// The command to send. Writes, and loads without a lease, pass a token that holds no lease.
     pub(crate) fn fill<'a>(&'a self, key: &'a str, token: Token) -> Fill<'a> {
         let Self { value, names, ttl, clock, learned, .. } = self;
@@ -136,6 +142,9 @@ fn names(subject: &Subject, declared: Names, mut inherited: Lineage) -> Result<(
         return Err(NotStored::TooManyNames);
     }
     let overtaking = inherited.overtakes(names.iter().chain(&own));
+    if subject.runtime.quota.is_some() {
+        names.extend(Quota::name());
+    }
     Ok((names.into_iter().collect(), overtaking))
 }
 

@@ -9,6 +9,7 @@ use super::closing::{self, Closing};
 use super::drive::finish;
 use super::ending::{Ending, RemovalTally};
 use super::invalidate::{self, Obligation};
+use super::quota;
 use super::stamp::{Origin, Prepared};
 use super::subject::Subject;
 use crate::ablation::{ProcessRule, keeps};
@@ -79,6 +80,10 @@ pub(crate) fn write(
             read_clock(&subject).await.into_iter().for_each(|clock| prepared.read_later(clock));
         }
         let mut budget = Budget::new(runtime.config.operation_deadline);
+        let admission = quota::admit(&subject, &mut budget).await;
+        if admission.is_err() {
+            prepared.outdate();
+        }
         let (_under_way, begun) = (runtime.change(), clock::now());
         let fill = prepared.fill(&key.text, Token::new());
         let mut removed = RemovalTally::default();
@@ -94,7 +99,10 @@ pub(crate) fn write(
         let (kind, entries) = (InvalidationKind::Write, removed.entries);
         Ending { kind, begun, targets: obligation.targets(), removed, error: written.as_ref().err() }.note(runtime);
         let (reply, is_kept) = written?;
-        subject.note_fill(prepared.outcome(&subject, reply));
+        subject.note_fill(match admission {
+            Ok(_) => prepared.outcome(&subject, reply),
+            Err(()) => Event::NotStored(NotStored::QuotaReached),
+        });
         obligation.fulfilled();
         Ok(Put { stored: reply == FillReply::Stored && is_kept, entries })
     }

@@ -8,6 +8,7 @@ mod load_tasks;
 pub(crate) mod near;
 mod owners;
 pub(crate) mod provenance;
+pub(crate) mod quota;
 mod refreshes;
 mod remembered;
 mod runtime;

@@ -9,6 +9,7 @@ use super::feed::Feed;
 use super::load_tasks::LoadTasks;
 use super::near::Near;
 use super::owners::Owners;
+use super::quota::Quota;
 use super::refreshes::Refreshes;
 use super::remembered::ReasonsByKey;
 use super::schedules::Schedules;
@@ -52,6 +53,8 @@ pub(crate) struct Runtime {
     /// Of a cache and its tenants together.
     pub(crate) classes: Arc<RwLock<TtlClasses>>,
     pub(crate) tenants: Tenants<Handle>,
+    /// Of a tenant, if it has one.
+    pub(crate) quota: Option<Arc<Quota>>,
     /// Classes that were asked for and are in no table. They are names in source code, so there are
     /// few.
     warned_of_classes: Mutex<BTreeSet<String>>,
@@ -127,6 +130,7 @@ impl Runtime {
             unreadable: ReasonsByKey::default(),
             counted: CounterTable::new(config.slow_store_call),
             classes,
+            quota: if tenancy.is_a_tenants() { Quota::new(config.tenant_entries_max) } else { None },
             tenants: Tenants::new(tenancy),
             warned_of_classes: Mutex::default(),
             config,

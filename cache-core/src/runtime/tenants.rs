@@ -12,11 +12,14 @@ use crate::store::Store;
 /// Opens the namespace of a tenant over what the cache has opened already.
 pub(crate) type OpenTenant = Box<dyn Fn(&Config) -> Arc<dyn Store> + Send + Sync>;
 
+/// With the id of the caches on it.
+type OpenStore = (u128, Weak<dyn Store>);
+
 /// The stores of the tenants, which peers share as they share the cache's own store.
 pub(crate) struct TenantStores {
     open: OpenTenant,
-    /// By namespace, each with the id of the caches on it.
-    opened: Mutex<BTreeMap<Box<str>, (u128, Weak<dyn Store>)>>,
+    /// By namespace.
+    opened: Mutex<BTreeMap<Box<str>, OpenStore>>,
 }
 
 impl TenantStores {
@@ -47,6 +50,12 @@ pub(crate) enum Tenancy {
     Disabled,
     /// It is a tenant, which has none.
     Tenant(Box<str>),
+}
+
+impl Tenancy {
+    pub(super) fn is_a_tenants(&self) -> bool {
+        matches!(self, Self::Tenant(_))
+    }
 }
 
 /// Those that are open, by name: each a handle of its cache.
