@@ -63,6 +63,12 @@ impl Namespace {
     }
 }
 
+impl AsRef<Layout> for Namespace {
+    fn as_ref(&self) -> &Layout {
+        &self.layout
+    }
+}
+
 impl Namespaces {
     /// The one that is there already, if somebody has it: what it has seen counts.
     pub(super) fn add(&self, layout: Layout) -> Arc<Namespace> {

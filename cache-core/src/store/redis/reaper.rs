@@ -12,7 +12,6 @@ use tokio::task::AbortHandle;
 
 use super::connect::{Pool, StripeKey};
 use super::layout::Layout;
-use super::namespaces::Namespace;
 use super::reply::{self, OnRecord};
 use super::{millis, scripts};
 use crate::clock::timers;
@@ -37,7 +36,10 @@ impl Reaper {
     /// Something was put on record. The task runs on the tokio runtime of the caller that wakes it.
     /// If it ends with that runtime, the next caller starts another. It ends with the pool, and not
     /// with the store of a tenant that is let go.
-    pub(super) fn wake(&self, pool: &Arc<Pool>, namespace: &Arc<Namespace>, retention: Duration) {
+    pub(super) fn wake<N>(&self, pool: &Arc<Pool>, namespace: &Arc<N>, retention: Duration)
+    where
+        N: AsRef<Layout> + Send + Sync + 'static,
+    {
         if self.is_closed.load(Ordering::SeqCst) {
             return;
         }
@@ -73,7 +75,7 @@ struct Shift {
 }
 
 impl Shift {
-    async fn work(mut self, pool: Weak<Pool>, namespace: Arc<Namespace>, retention: Duration) {
+    async fn work(mut self, pool: Weak<Pool>, namespace: Arc<impl AsRef<Layout>>, retention: Duration) {
         let period = retention.clamp(REAP_PERIOD_MIN, REAP_PERIOD_MAX);
         loop {
             let mut on_record = OnRecord::Later;
@@ -83,7 +85,7 @@ impl Shift {
             self.state.store(AWAKE, Ordering::SeqCst);
             while let Some(pool) = pool.upgrade() {
                 // A store that does not answer is asked again in the next period.
-                on_record = reap(&pool, &namespace.layout, retention).await.unwrap_or(OnRecord::Later);
+                on_record = reap(&pool, (*namespace).as_ref(), retention).await.unwrap_or(OnRecord::Later);
                 drop(pool);
                 if on_record != OnRecord::Due {
                     break;
