@@ -2,19 +2,18 @@
 -- `pg_catalog` in front of its search path.
 
 -- Escapes text as the library does, so that no value can forge a part of a name: separators, glob
--- characters, braces, `#`, `%`, white space, control characters, and `~` in front. A value that is
--- too long for a name is not worth the work.
+-- characters, braces, `#`, `%`, `~`, white space and control characters. A value that is too
+-- long for a name is not worth the work.
 CREATE OR REPLACE FUNCTION @schema.cache_outbox_escape(value text) RETURNS text
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE AS $function$
     SELECT CASE
         WHEN octet_length(value) > @name_bytes_max
-            OR value !~ '^~|[\u0001-\u0020%#*?:\[\]\\{}\u007f-\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]'
+            OR value !~ '[\u0001-\u0020%#~*?:\[\]\\{}\u007f-\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]'
             THEN value
         ELSE (
             SELECT string_agg(
                 CASE
-                    WHEN c ~ '[\u0001-\u0020%#*?:\[\]\\{}\u007f-\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]'
-                        OR (c = '~' AND place = 1)
+                    WHEN c ~ '[\u0001-\u0020%#~*?:\[\]\\{}\u007f-\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]'
                         THEN regexp_replace(upper(encode(convert_to(c, 'UTF8'), 'hex')), '(..)', '%\1', 'g')
                     ELSE c
                 END, '' ORDER BY place)
