@@ -67,7 +67,7 @@ impl InvalidationTrail {
     ///
     /// # Cost
     /// One round trip, to each partition at once: O(log n) of the server's time, and what the names
-    /// take.
+    /// take. Three where nobody has used the namespace before.
     ///
     /// # Errors
     /// If the store could not be reached or did not answer. The next look tells all that this one

@@ -10,7 +10,7 @@ use crate::sync::atomic::AtomicBool;
 use crate::sync::{JoinHandle, explore, spawn};
 
 fn runtime() -> Arc<Runtime> {
-    Arc::new(Runtime::new(fastrand::u128(..), None, Config::default(), TtlClasses::default()))
+    Arc::new(Runtime::new(fastrand::u128(..), None, Config::default(), Arc::default(), Tenancy::Disabled))
 }
 
 fn join(runtime: &Runtime) -> Role {

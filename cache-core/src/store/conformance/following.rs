@@ -26,8 +26,6 @@ impl Rig {
     }
 
     async fn position(&self) -> TrailPosition {
-        // There is a clock from the first reading on.
-        self.reading("look").await;
         self.store.fenced_since(None, far()).await.unwrap().position
     }
 }

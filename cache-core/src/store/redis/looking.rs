@@ -8,7 +8,7 @@ use crate::config::{
 };
 use crate::error::Error;
 use crate::name::Name;
-use crate::store::{Catalogue, CataloguePage, KeyFacts, Look, Sight, SweepScope, TrailPage};
+use crate::store::{Catalogue, CataloguePage, KeyFacts, Look, Recall, Sight, Store, SweepScope, TrailPage};
 
 impl RedisStore {
     pub(super) async fn look(&self, look: Look<'_>, until: Instant) -> Result<Sight, Error> {
@@ -28,7 +28,17 @@ impl RedisStore {
         Ok(KeyFacts { physical_key: Some(physical_key), ..reply::facts(&reply)? })
     }
 
+    /// Makes the clock if there is none: without it a look would be no place to go on from.
     pub(super) async fn fences_since(&self, seq: u64, until: Instant) -> Result<TrailPage, Error> {
+        let page = self.fences_shown(seq, until).await?;
+        if !page.incarnation.is_empty() {
+            return Ok(page);
+        }
+        Store::read_clock(self, "", Recall::Nothing, until).await?;
+        self.fences_shown(seq, until).await
+    }
+
+    async fn fences_shown(&self, seq: u64, until: Instant) -> Result<TrailPage, Error> {
         let (clock, seq, most) = (self.layout.clock(), seq.max(1).to_string(), TRAIL_NAMES_MAX.to_string());
         let args = [seq.as_bytes(), most.as_bytes()];
         let reply = self.pool.run(&scripts::FOLLOWED, StripeKey::new(&clock), &[&clock], &args, until).await?;
