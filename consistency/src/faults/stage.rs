@@ -280,7 +280,10 @@ impl Stage {
 
 async fn connect(server: &Server) -> io::Result<MultiplexedConnection> {
     let client = redis::Client::open(server.url()).map_err(io::Error::other)?;
-    timeout(COMMAND_TIMEOUT, client.get_multiplexed_async_connection()).await?.map_err(io::Error::other)
+    // The driver's own timeouts are shorter: a busy machine is not a fault that was done.
+    let config = redis::AsyncConnectionConfig::new().set_connection_timeout(None).set_response_timeout(None);
+    let connecting = client.get_multiplexed_async_connection_with_config(&config);
+    timeout(COMMAND_TIMEOUT, connecting).await?.map_err(io::Error::other)
 }
 
 pub(super) async fn command<T: FromRedisValue>(server: &Server, words: &[&str]) -> io::Result<T> {
