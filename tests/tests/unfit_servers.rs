@@ -62,7 +62,8 @@ each_server! {
         let server = Server::with(store.kind().unwrap(), ServerOptions::new().line("cluster-enabled yes"));
         let error = refusal(&server.url()).await;
         let told = error.to_string();
-        assert!(told.contains("Redis Cluster") && told.contains("a server outside of a cluster"), "{told}");
+        let url = server.url().replace("redis://", "redis-cluster://");
+        assert!(told.contains("Redis Cluster") && told.contains(&url), "{told}");
     }
 
     async fn a_command_that_was_renamed_away_is_named(store: TestStore) {
