@@ -10,7 +10,6 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use self::moment::{Now, Settings};
-use self::several::place_of;
 use self::site::Site;
 use self::state::State;
 use super::watches::{Change, Watch, Watches};
@@ -26,6 +25,7 @@ use crate::entry::Version;
 use crate::error::Error;
 use crate::name::Name;
 use crate::observe::MemoryUse;
+use crate::store::place_of;
 use crate::store::rules::Rules;
 
 mod cascade;
@@ -349,7 +349,7 @@ impl Store for MemoryStore {
             let (rest, drained) = self.rest_of((number, &names), visited, None);
             // A partition of this store that loses its clock keeps the order of what it has.
             let (began, incarnation) = (cursor - at, "".into());
-            Ok(SweepReply { next: self.cursor(number, next), began, incarnation, drained, rest })
+            Ok(SweepReply { next: self.partitions.cursor(number, next), began, incarnation, drained, rest })
         })
     }
 
@@ -383,7 +383,7 @@ impl Store for MemoryStore {
             match self.partition(number).read() {
                 Ok(state) => {
                     let CataloguePage { names, next } = state.list(catalogue, pattern, at, self.now());
-                    Ok(CataloguePage { names, next: self.cursor(number, next) })
+                    Ok(CataloguePage { names, next: self.partitions.cursor(number, next) })
                 }
                 Err(_) => Ok(CataloguePage::default()), // see `write_state`
             }

@@ -38,6 +38,7 @@ pub(crate) use fence_trail::{FenceTrail, TrailPosition};
 pub(crate) use known_clocks::KnownClocks;
 pub(crate) use operation::Operation;
 pub(crate) use partition::Partitions;
+use partition::place_of;
 #[cfg(feature = "redis")]
 pub(crate) use partition::{crc16, crc16_next};
 pub use place::StoreKey;

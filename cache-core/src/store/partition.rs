@@ -5,6 +5,14 @@ use crate::config::PARTITIONS_MAX;
 use crate::error::{Error, ErrorKind};
 use crate::name::Name;
 
+/// Of a cursor: the place in a partition. The partition's number stands above.
+const PLACE_BITS: u32 = 48;
+
+/// The partition of a cursor, and the place in it.
+pub(super) fn place_of(cursor: u64) -> (u16, u64) {
+    ((cursor >> PLACE_BITS) as u16, cursor & ((1 << PLACE_BITS) - 1))
+}
+
 /// How many partitions there are, and so where each name is at home.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Partitions(u16);
@@ -58,6 +66,12 @@ impl Partitions {
 
     pub(crate) fn is_home(self, name: &Name, partition: u16) -> bool {
         self.is_one() || name.is_spread() || self.home(name) == partition
+    }
+
+    /// Where a walk goes on: at `next` in a partition, or else in the next partition.
+    pub(super) fn cursor(self, partition: u16, next: Option<u64>) -> Option<u64> {
+        let first_of_next = || (partition + 1 < self.0).then(|| u64::from(partition + 1) << PLACE_BITS);
+        next.map(|at| u64::from(partition) << PLACE_BITS | at).or_else(first_of_next)
     }
 
     /// Where an operation on a name begins: at all of its homes.

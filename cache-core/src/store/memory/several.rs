@@ -8,6 +8,7 @@ use super::MemoryStore;
 use super::moment::Now;
 use crate::clock::millis;
 use crate::name::Name;
+use crate::store::place_of;
 use crate::store::{
     Chunk, ClockReading, FenceTrail, Fill, FillReply, FollowedMark, HomeReading, Intent, Look, MetMark, Operation,
     Refusal, Removal, Sight, TrailPosition, VisitReply,
@@ -15,13 +16,6 @@ use crate::store::{
 
 /// Marks that one fill looks at to see whether they can go.
 const MARKS_REAPED_PER_FILL: usize = 2;
-
-/// Of a cursor: the place in a partition. The partition's number stands above.
-const PLACE_BITS: u32 = 48;
-
-pub(super) fn place_of(cursor: u64) -> (u16, u64) {
-    ((cursor >> PLACE_BITS) as u16, cursor & ((1 << PLACE_BITS) - 1))
-}
 
 impl MemoryStore {
     /// Completes the reading that a load is given.
@@ -110,14 +104,14 @@ impl MemoryStore {
                 let mut sight = self.look_in(number, Look::Members { names: &names[..1], from });
                 let rest = || (names.len() > 1).then_some((1, 0));
                 let next = sight.next.map(|(_, at)| at);
-                sight.next = self.cursor(number, next).map(|at| (0, at)).or_else(rest);
+                sight.next = self.partitions.cursor(number, next).map(|at| (0, at)).or_else(rest);
                 sight
             }
             Look::Page { pattern, scope, cursor } => {
                 let (number, cursor) = place_of(cursor);
                 let mut sight = self.look_in(number, Look::Page { pattern, scope, cursor });
                 let next = sight.next.map(|(_, at)| at);
-                sight.next = self.cursor(number, next).map(|at| (0, at));
+                sight.next = self.partitions.cursor(number, next).map(|at| (0, at));
                 sight
             }
         }
@@ -143,12 +137,6 @@ impl MemoryStore {
             all.leads.extend(sight.leads);
         }
         all
-    }
-
-    /// Where a walk goes on, in the partition or in the next one.
-    pub(super) fn cursor(&self, number: u16, next: Option<u64>) -> Option<u64> {
-        let first_of_next = || (number + 1 < self.partitions.count()).then(|| u64::from(number + 1) << PLACE_BITS);
-        next.map(|at| u64::from(number) << PLACE_BITS | at).or_else(first_of_next)
     }
 
     /// Makes the lists of homes complete again that have lost them, and has partitions that have

@@ -21,6 +21,7 @@ use crate::entry::Version;
 use crate::error::Error;
 use crate::name::Name;
 use crate::observe::StoreLinks;
+use crate::store::place_of;
 use crate::store::rules::Rules;
 use crate::store::{
     Catalogue, CataloguePage, Chunk, ClockReading, ClosingId, CopyKeeper, CopyKeepers, FenceTrail, Fill, FillReply,
@@ -28,9 +29,6 @@ use crate::store::{
     Recall, Refusal, Removal, Sight, Store, StoreFuture, StoreHealth, StoreKey, SweepReply, SweepScope, Token,
     TrailPosition, VisitReply, Voucher, Watch, WriteReply,
 };
-
-/// Of a cursor: the place in a partition. The partition's number stands above.
-const PLACE_BITS: u32 = 48;
 
 pub(crate) struct RedisPartitions {
     pub(super) partitions: Partitions,
@@ -162,12 +160,6 @@ impl RedisPartitions {
         (rest, removal)
     }
 
-    /// Where a walk goes on, in the partition or in the next one.
-    fn cursor(&self, number: u16, next: Option<u64>) -> Option<u64> {
-        let first_of_next = || (number + 1 < self.partitions.count()).then(|| u64::from(number + 1) << PLACE_BITS);
-        next.map(|at| u64::from(number) << PLACE_BITS | at).or_else(first_of_next)
-    }
-
     /// Whether a tag has members in a partition, and not marks alone.
     async fn has_members(&self, partition: u16, tag: &str, until: Instant) -> Result<bool, Error> {
         let store = self.at(partition);
@@ -185,10 +177,6 @@ impl RedisPartitions {
             met.drained.retain(|name| self.partitions.is_home(name, partition));
         }
     }
-}
-
-fn place_of(cursor: u64) -> (u16, u64) {
-    ((cursor >> PLACE_BITS) as u16, cursor & ((1 << PLACE_BITS) - 1))
 }
 
 /// The outputs of futures that run at once.
@@ -387,7 +375,13 @@ impl Store for RedisPartitions {
             let SweptPage { next, incarnation, mut visited } = self.at(number).page(pattern, scope, at, until).await?;
             self.heed(number, &mut visited);
             let (rest, drained) = self.rest_of((number, &[]), visited, None);
-            Ok(SweepReply { next: self.cursor(number, next), began: cursor - at, incarnation, drained, rest })
+            Ok(SweepReply {
+                next: self.partitions.cursor(number, next),
+                began: cursor - at,
+                incarnation,
+                drained,
+                rest,
+            })
         })
     }
 
@@ -422,14 +416,14 @@ impl Store for RedisPartitions {
                     let first = Look::Members { names: &names[..1], from };
                     let mut sight = self.at(number).look(first, until).await?;
                     let rest = || (names.len() > 1).then_some((1, 0));
-                    let next = self.cursor(number, sight.next.map(|(_, at)| at));
+                    let next = self.partitions.cursor(number, sight.next.map(|(_, at)| at));
                     sight.next = next.map(|at| (0, at)).or_else(rest);
                     Ok(sight)
                 }
                 Look::Page { pattern, scope, cursor } => {
                     let (number, cursor) = place_of(cursor);
                     let mut sight = self.at(number).look(Look::Page { pattern, scope, cursor }, until).await?;
-                    sight.next = self.cursor(number, sight.next.map(|(_, at)| at)).map(|at| (0, at));
+                    sight.next = self.partitions.cursor(number, sight.next.map(|(_, at)| at)).map(|at| (0, at));
                     Ok(sight)
                 }
             }
@@ -451,7 +445,7 @@ impl Store for RedisPartitions {
                 let mut lead = lead.into_iter().collect::<Result<Vec<_>, _>>()?.into_iter();
                 names.retain(|_| lead.next() == Some(true));
             }
-            Ok(CataloguePage { names, next: self.cursor(number, next) })
+            Ok(CataloguePage { names, next: self.partitions.cursor(number, next) })
         })
     }
 
