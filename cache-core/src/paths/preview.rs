@@ -77,12 +77,8 @@ impl<'a> PreviewWalk<'a> {
     }
 
     async fn reached(&mut self, targets: &Targets) -> Result<(), Error> {
-        let pending = self.look(Look::Pending).await?;
-        let is_more = pending.next.is_some();
-        self.take(pending, |_| Cause::Everything);
-        if is_more && let Some(name) = self.ahead.first().map(Cause::of) {
-            self.stop_at(PreviewLimit::Names, name);
-        }
+        let losses = self.look(Look::Losses).await?;
+        self.take(losses, |_| Cause::Everything);
         for chunk in targets.names.chunks(INVALIDATE_NAMES_PER_CHUNK) {
             let given = self.look(Look::Given(chunk)).await?;
             self.take(given, |place| Cause::at(chunk, place));

@@ -7,8 +7,8 @@ use crate::name::Name;
 /// invalidation does, and changes nothing.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Look<'a> {
-    /// The names that the next invalidation goes on with, whatever it names.
-    Pending,
+    /// Whether members were lost: any invalidation clears then.
+    Losses,
     /// Names that the invalidation names: the entries of those that are keys fall.
     Given(&'a [Name]),
     /// The members of these names: those of the first one from this place on.

@@ -41,8 +41,8 @@ impl State {
     pub(super) fn look(&self, look: Look<'_>, now: Now) -> Sight {
         let mut sight = Sight::default();
         match look {
-            // What an operation has left is met through its own names.
-            Look::Pending => {}
+            // This store loses none.
+            Look::Losses => {}
             Look::Given(names) => {
                 for (place, name) in names.iter().enumerate() {
                     self.fall_if_there(&mut sight, name, place, now);

@@ -96,7 +96,7 @@ impl MemoryStore {
     pub(super) fn look_at(&self, look: Look<'_>) -> Sight {
         match look {
             _ if self.partitions.is_one() => self.look_in(0, look),
-            Look::Pending => Sight::default(),
+            Look::Losses => Sight::default(),
             Look::Given(names) => self.look_at_given(names),
             // One name at a time, in every partition.
             Look::Members { names, from } => {

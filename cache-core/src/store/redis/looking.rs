@@ -74,7 +74,7 @@ impl RedisStore {
             first.iter().cloned().chain(names.iter().map(|name| name.as_str().to_owned())).collect()
         };
         match look {
-            Look::Pending => vec!["pending".to_owned()],
+            Look::Losses => vec!["losses".to_owned()],
             Look::Given(names) => named(&["given".to_owned()], names),
             Look::Members { names, from } => named(&["members".to_owned(), from.to_string()], names),
             Look::Page { pattern, scope, cursor } => {

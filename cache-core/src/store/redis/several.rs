@@ -401,7 +401,7 @@ impl Store for RedisPartitions {
     fn look<'a>(&'a self, look: Look<'a>, until: Instant) -> StoreFuture<'a, Sight> {
         Box::pin(async move {
             match look {
-                Look::Pending => Ok(Sight::default()),
+                Look::Losses => Ok(Sight::default()),
                 Look::Given(names) => {
                     let mut sight = Sight::default();
                     for found in all(self.each.iter().map(|store| store.look(Look::Given(names), until))).await {

@@ -3,7 +3,7 @@
 --
 -- KEYS  1 clock
 -- ARGV  1 root  2 mark  3 what is looked at, then
---       'pending'   whether members were lost, and no more
+--       'losses'    whether members were lost, and no more
 --       'given'     4… names
 --       'members'   4 place of the first member  5… names
 --       'values' or 'indexes'   4 physical glob  5 cursor  6 keys per page
@@ -109,7 +109,7 @@ local function look_at_page()
   next_place, next_from = page[1] == '0' and -1 or 0, page[1]
 end
 
-if ARGV[3] == 'pending' then
+if ARGV[3] == 'losses' then
   look_at_losses()
 elseif ARGV[3] == 'given' then
   look_at_given()

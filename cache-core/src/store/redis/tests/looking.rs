@@ -38,7 +38,7 @@ async fn a_preview_of_lost_members_is_everything(rig: Rig) {
 async fn a_preview_writes_nothing(rig: Rig) {
     rig.fill("a", &["tT"]).await;
     let mut raw = rig.raw().await;
-    for words in [&["pending"][..], &["given", "ka", "tT"], &["members", "0", "tT"]] {
+    for words in [&["losses"][..], &["given", "ka", "tT"], &["members", "0", "tT"]] {
         preview_read_only(&rig.root(), words, &mut raw).await;
     }
     for (walked, glob) in [("values", "*"), ("indexes", "~index:*")] {

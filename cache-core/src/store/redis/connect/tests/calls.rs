@@ -376,7 +376,7 @@ async fn scripts_that_touch_several_keys_of_a_slot_declare_one_that_never_exists
     let given = [Name::of_key("a")];
     let _ = store.step(&mut store.begin(&given, Intent::Invalidate), in_time()).await;
     let _ = store.sweep("*", SweepScope::Values, 0, in_time()).await;
-    let _ = store.look(Look::Pending, in_time()).await;
+    let _ = store.look(Look::Losses, in_time()).await;
     let _ = store.facts("a", in_time()).await;
     let _ = store.make_good(&StoreLoss::Members(1), in_time()).await;
     let sent = fake.seen("EVALSHA");
