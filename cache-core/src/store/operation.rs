@@ -23,8 +23,6 @@ pub(crate) struct Operation<'a> {
     given: &'a [Name],
     /// With one partition.
     agenda: Agenda,
-    /// The store has work of this operation on record.
-    is_pending: bool,
     /// With more than one partition.
     tour: Option<Box<Tour>>,
 }
@@ -32,7 +30,7 @@ pub(crate) struct Operation<'a> {
 impl<'a> Operation<'a> {
     /// Sends nothing.
     pub(crate) fn new(names: &'a [Name], intent: Intent) -> Self {
-        Self { intent, given: names, agenda: Agenda::default(), is_pending: false, tour: None }
+        Self { intent, given: names, agenda: Agenda::default(), tour: None }
     }
 
     /// On several partitions. `known` is what the process knows of their clocks.
@@ -61,25 +59,21 @@ impl<'a> Operation<'a> {
     /// How many names are still to be visited, as far as is known.
     pub(crate) fn left(&self) -> u64 {
         let on_tour = self.tour.as_ref().map_or(0, |tour| tour.left());
-        (self.given.len() + self.agenda.len() + usize::from(self.is_pending) + on_tour) as u64
+        (self.given.len() + self.agenda.len() + on_tour) as u64
     }
 
     /// What to send to a partition next. With one partition there is something unless the operation
-    /// is done; no names go on with what the store has on record.
+    /// is done.
     pub(crate) fn next_chunk(&mut self, partition: u16) -> Option<Chunk<'a>> {
         if let Some(tour) = &mut self.tour {
             return tour.next_chunk(partition, self.intent);
         }
-        if self.is_done() {
-            return None;
-        }
-        if !self.given.is_empty() || self.agenda.len() == 0 {
+        if !self.given.is_empty() {
             let (names, later) = self.given.split_at(self.given.len().min(INVALIDATE_NAMES_PER_CHUNK));
             self.given = later;
-            let intent = if names.is_empty() { Intent::Invalidate } else { self.intent };
-            return Some(Chunk::of_given(partition, Cow::Borrowed(names), intent));
+            return Some(Chunk::of_given(partition, Cow::Borrowed(names), self.intent));
         }
-        Some(self.agenda.next_chunk(partition))
+        (self.agenda.len() > 0).then(|| self.agenda.next_chunk(partition))
     }
 
     /// Notes the reply of a script. What it has removed is returned, with what is left to do.
@@ -87,10 +81,7 @@ impl<'a> Operation<'a> {
         let VisitReply { mut removal, left, encounter } = reply;
         match (&mut self.tour, encounter) {
             (Some(tour), Some(encounter)) => tour.take_in(chunk, left, *encounter),
-            _ => {
-                self.is_pending = removal.pending > 0;
-                self.agenda.take_in(left);
-            }
+            _ => self.agenda.take_in(left),
         }
         removal.pending = self.left();
         removal
@@ -128,8 +119,8 @@ impl Operation<'_> {
         self.intent
     }
 
-    /// As if a store always had work on record.
+    /// As if every script left something.
     pub(crate) fn never_ends(&mut self) {
-        self.is_pending = true;
+        self.agenda.add(Name::tag("left").expect("a short name"));
     }
 }
