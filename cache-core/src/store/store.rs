@@ -237,8 +237,8 @@ pub(crate) enum StoreLoss {
     /// The primary of this reign has lost writes.
     #[cfg_attr(not(feature = "redis"), expect(dead_code, reason = "the embedded store loses none"))]
     Writes(Box<str>),
-    /// Members of an index, or work on record: another program has overwritten the key. Each such
-    /// loss has a higher mark than the one before.
+    /// Members of an index: another program has overwritten the key. Each such loss has a higher
+    /// mark than the one before.
     Members(u64),
 }
 

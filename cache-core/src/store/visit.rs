@@ -67,13 +67,6 @@ pub(crate) struct VisitReply {
     pub(crate) encounter: Option<Box<Encounter>>,
 }
 
-impl From<Removal> for VisitReply {
-    /// Of a store that keeps what is left on record.
-    fn from(removal: Removal) -> Self {
-        Self { removal, ..Self::default() }
-    }
-}
-
 /// What a script has met that concerns other partitions.
 #[derive(Clone, Debug)]
 pub(crate) struct Encounter {
