@@ -14,6 +14,7 @@ mod interleavings;
 mod litmus;
 mod minimal_versions;
 mod model;
+mod packages;
 mod semver;
 mod server;
 mod site;
@@ -32,6 +33,7 @@ cargo xtask model [part of a name]        give the second model of the protocol 
 cargo xtask fuzz [targets] [--seconds N] [--seed N]
                                           throw bytes and texts at whatever reads those of others
 cargo xtask site                          build the documentation as a book, and follow its links
+cargo xtask packages                      pack each library, and build it from its package
 cargo xtask minimal-versions              build the libraries with the oldest dependencies that they say they take
 cargo xtask semver                        compare the public API with the last release (needs cargo-semver-checks)
 cargo xtask litmus [--write]              ask other libraries what they return after an invalidation
@@ -51,6 +53,7 @@ fn main() -> ExitCode {
         Some("interleavings") => interleavings::run(&rest),
         Some("site") => site::run(&rest),
         Some("litmus") => litmus::run(&rest),
+        Some("packages") => Ok(packages::run()),
         Some("minimal-versions") => minimal_versions::run(&rest),
         Some("semver") => semver::run(&rest),
         Some("model") => model::run(&rest),

@@ -4,6 +4,7 @@ use std::process::Command;
 
 use crate::cluster::Cluster;
 use crate::install;
+use crate::packages;
 use crate::server::Server;
 use crate::steps::{Tally, announce, cargo, output};
 
@@ -65,7 +66,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<bool, String> {
     if arguments.is_empty() {
         tally.tests(with_servers(cargo(&["test", "--workspace", "--no-fail-fast"])));
         features(&mut tally);
-        packages(&mut tally);
+        packages::check(&mut tally);
         tours(&mut tally, [&redis_server, &valkey_server]);
     } else {
         let arguments: Vec<&str> = ["test"].into_iter().chain(arguments.iter().map(String::as_str)).collect();
@@ -131,31 +132,4 @@ fn features(tally: &mut Tally) {
         let sockets = tree.lines().any(|package| package.starts_with("socket2 ") || package.starts_with("mio "));
         if sockets { Err("without the feature `redis` the tree still holds sockets".to_owned()) } else { Ok(()) }
     }));
-}
-
-/// Checks that a published crate holds what its users must be given, and builds alone: it is all
-/// that they have of this repository.
-fn packages(tally: &mut Tally) {
-    let published =
-        ["cache-macros", "cache-core", "cache-sqlx", "cache-otel", "cache-admin", "cache-http", "cache-cli"];
-    let package = ["package", "--allow-dirty", "--quiet"];
-    for name in published {
-        let list = cargo(&[&package[..], &["--list", "--package", name]].concat());
-        announce(&list);
-        tally.check(output(list).and_then(|list| {
-            let missing = |file: &&str| !list.lines().any(|packaged| packaged == *file);
-            match ["README.md", "LICENSE-APACHE", "LICENSE-MIT"].into_iter().find(missing) {
-                Some(file) => Err(format!("the package {name} holds no {file}")),
-                None => Ok(()),
-            }
-        }));
-    }
-    // Each by itself, beside the others as they are here: packaged together, one would be built
-    // with the others of an earlier run, which cargo keeps by their version.
-    let beside = ["cache-macros", "cache-core", "cache-admin"];
-    let beside = beside.map(|name| format!("patch.crates-io.{name}.path='{name}'"));
-    let beside: Vec<&str> = beside.iter().flat_map(|patch| ["--config", patch]).collect();
-    for name in published {
-        tally.command(cargo(&[&package[..], &["--package", name], &beside].concat()));
-    }
 }
