@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
-use cache_core::{Cache, IntoKey, Key};
+use cache_core::{Cache, CacheContext, IntoKey, Key, StoreKey, cached};
 use cache_tests::{Server, TestStore, each_server, until};
 
 /// Entries live for so long, and the cache remembers for so long what died.
@@ -14,6 +14,27 @@ async fn fill(cache: &Cache, key: String, names: usize) {
     let typed: Key<u64> = key.as_str().into_key().unwrap();
     let load = || async { Ok::<u64, Infallible>(1) };
     cache.get_or_load(&typed.with_tags(tags).with_ttl(BRIEF), load).await.unwrap();
+}
+
+#[derive(CacheContext)]
+struct App {
+    cache: Cache,
+}
+
+/// A function as the earlier version of a program has it.
+#[cached(prefix = "row", ttl = BRIEF, tags = ["rows"], context = app)]
+async fn earlier(app: &App, id: u64) -> u64 {
+    id
+}
+
+/// The same one in the later version: its values are of another type.
+mod deployed {
+    use super::{App, BRIEF, cached};
+
+    #[cached(prefix = "row", ttl = BRIEF, tags = ["rows"], context = app)]
+    pub(super) async fn later(app: &App, id: u64) -> String {
+        id.to_string()
+    }
 }
 
 each_server! {
@@ -35,5 +56,27 @@ each_server! {
             until(async || raw.command::<u64>("ZCOUNT", &["cache:~clock", "0", "+inf"]).await == 1).await;
         }
         assert!(cache.stats().total().fills > 1_000, "a busy machine may be too slow for some");
+    }
+
+    /// Of two versions that had an entry each under every key, one goes on, and calls for one key.
+    async fn a_version_that_is_gone_leaves_nothing_although_the_other_goes_on(store: TestStore) {
+        const IDS: u64 = 200;
+        let server = Server::start(store.kind().unwrap());
+        let cache = Cache::builder().url(server.url()).fence_retention(BRIEF).build().unwrap();
+        cache.ready(Duration::from_secs(10)).await.unwrap();
+        let mut raw = server.raw().await;
+        let tagged = cache.physical_key(StoreKey::Tagged("rows")).unwrap();
+        let app = App { cache };
+        for id in 0..IDS {
+            earlier(&app, id).await;
+            deployed::later(&app, id).await;
+        }
+        assert!(app.cache.stats().prefix("row").bad_entries > 0, "none was stored beside the other");
+        // Its entry, the index of the tag, the clock, and what is to be reaped by when.
+        until(async || {
+            deployed::later(&app, 0).await;
+            raw.command::<u64>("ZCARD", &[&tagged]).await <= 1 && raw.command::<u64>("DBSIZE", &[]).await <= 4
+        })
+        .await;
     }
 }

@@ -6,8 +6,8 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cache_core::{Cache, cached, write_through};
-use cache_tests::{Data, TestStore, each_server, each_store};
+use cache_core::{Cache, StoreKey, cached, write_through};
+use cache_tests::{Data, Raw, TestStore, each_server, each_store, until};
 use serde::{Deserialize, Serialize};
 
 #[derive(Clone)]
@@ -241,5 +241,24 @@ each_server! {
             later::new(&elsewhere, 1).await;
         }
         assert_eq!(app.data.reads("row"), 2);
+    }
+
+    /// For people who look into the server, during the deploy and when it is over.
+    async fn both_versions_are_readable_in_the_server_and_the_one_that_goes_on_takes_the_key(store: TestStore) {
+        let app = App::new(&store).await;
+        let mut raw = store.raw().await;
+        old(&app, 1).await;
+        later::new(&app, 1).await;
+        let key = app.cache.physical_key(StoreKey::Value("row:1")).unwrap();
+        let keys = raw.keys(store.namespace()).await;
+        let beside = keys.iter().find(|other| other.starts_with(&format!("{key}~"))).expect("the entry beside").clone();
+        let text = async |raw: &mut Raw, key: &str| String::from_utf8_lossy(&raw.get(key).await.unwrap()).into_owned();
+        assert!(text(&mut raw, &key).await.contains(r#"{"name":"a"}"#));
+        assert!(text(&mut raw, &beside).await.contains(r#"{"name":"a","size":1}"#));
+        // The TTL of the entry that the earlier version has stored ends.
+        let _: u64 = raw.command("PEXPIRE", &[&key, "1"]).await;
+        until(async || raw.get(&key).await.is_none()).await;
+        later::new(&app, 1).await;
+        assert!(text(&mut raw, &key).await.contains(r#"{"name":"a","size":1}"#));
     }
 }
