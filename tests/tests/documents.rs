@@ -65,6 +65,19 @@ fn the_pages_on_tests_and_codecs_show_code_that_runs() {
 }
 
 #[test]
+fn the_page_on_tests_calls_everything_that_a_script_and_a_gate_can_do() {
+    let (page, script) = (read("cache-core/docs/testing.md"), read("cache-core/src/store/script.rs"));
+    let code: String = page.split("\n```").skip(1).step_by(2).collect();
+    let called = script.split("    pub fn ").chain(script.split("    pub async fn ")).skip(1);
+    let names: BTreeSet<&str> =
+        called.filter_map(|rest| rest.split('(').next()).filter(|name| !name.contains(' ')).collect();
+    assert!(names.len() > 8, "only {names:?}");
+    for name in names {
+        assert!(code.contains(&format!(".{name}(")), "no test of the page calls `{name}`");
+    }
+}
+
+#[test]
 fn the_crate_s_page_lists_every_public_item() {
     let exports = ROOT.split("\npub use ").skip(1).map(|export| export.split(';').next().unwrap_or(export));
     let names: BTreeSet<&str> = exports

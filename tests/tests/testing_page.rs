@@ -132,6 +132,34 @@ async fn a_store_that_is_gone_is_a_cache_that_holds_nothing() {
 }
 
 #[tokio::test]
+async fn what_a_store_does_wrong_costs_loads_and_never_an_answer() {
+    let ((cache, script), db) = (Cache::scripted(), Db::new(3));
+    let test = async {
+        script.fail_next(2, StoreRequest::Fill);
+        for _ in 0..4 {
+            assert_eq!(free_seats(&db, 42).await, 3); // loads three times
+        }
+        script.lose_answers(1, StoreRequest::Invalidate);
+        book(&db, 42).await; // what was removed nobody knows, so it is sent again
+        assert_eq!(free_seats(&db, 42).await, 2);
+        script.refuse_fills();
+        assert_eq!(free_seats(&db, 43).await, 2);
+        assert_eq!(free_seats(&db, 43).await, 2); // loads again
+    };
+    cache.scope(test).await;
+    assert_eq!(cache.stats().prefix("seats").loads, 6);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_hangs_costs_a_call_a_quarter_of_a_second() {
+    let ((cache, script), db) = (Cache::scripted(), Db::new(3));
+    script.delay(Duration::MAX, StoreRequest::Any);
+    let begun = tokio::time::Instant::now();
+    assert_eq!(cache.scope(free_seats(&db, 42)).await, 3);
+    assert_eq!(begun.elapsed(), Duration::from_millis(250)); // `operation_deadline`
+}
+
+#[tokio::test]
 async fn a_value_that_was_overtaken_is_not_stored() {
     let ((cache, script), db) = (Cache::scripted(), Db::new(3));
     let test = async {
