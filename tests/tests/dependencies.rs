@@ -59,7 +59,8 @@ fn every_feature_is_asked() {
     let manifest = include_str!("../../cache-core/Cargo.toml");
     let (_, features) = manifest.split_once("\n[features]\n").expect("features");
     let features = features.split("\n[").next().unwrap_or(features);
-    let names = features.lines().filter(|line| !line.starts_with('#')).filter_map(|line| line.split(" = ").next());
-    let names: BTreeSet<&str> = names.filter(|name| !name.is_empty() && *name != "default").collect();
+    let lines = features.lines().filter(|line| !line.starts_with('#'));
+    let names = lines.filter_map(|line| Some(line.split_once(" = ")?.0)).filter(|name| *name != "default");
+    let names: BTreeSet<&str> = names.collect();
     assert_eq!(names, ADDED.iter().map(|(feature, _)| *feature).collect());
 }

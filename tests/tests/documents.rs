@@ -356,6 +356,18 @@ fn the_page_for_assistants_has_every_option() {
 }
 
 #[test]
+fn the_page_for_assistants_has_every_feature() {
+    let page = read("cache-core/docs/assistants.md");
+    let manifest = read("cache-core/Cargo.toml");
+    let lines = section(&manifest, "[features]").lines().take_while(|line| !line.starts_with('['));
+    let features = lines.filter(|line| !line.starts_with('#')).filter_map(|line| Some(line.split_once(" = ")?.0));
+    let features: BTreeSet<&str> = features.filter(|feature| *feature != "default").collect();
+    let (_, list) = page.split_once("; features ").expect("the list of features");
+    let told = quoted(list.split('.').next().unwrap_or(list)).into_iter().map(|(feature, _)| feature);
+    assert_eq!(told.collect::<BTreeSet<_>>(), features);
+}
+
+#[test]
 fn the_sums_of_recorded_histories_are_those_of_their_runs() {
     let (file, page) = (read("consistency/history.md"), read("cache-core/docs/consistency.md"));
     let (runs, sums): (Vec<_>, Vec<_>) = rows(&file).into_iter().partition(|(head, _)| head[0] == "date");
