@@ -24,6 +24,11 @@
 #![doc = "\n# Interface\n"]
 #![doc = include_str!("../docs/api.md")]
 
+// The README's example compiles, or the tests fail.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}
+
 mod actions;
 mod admin;
 mod answer;

@@ -3,6 +3,11 @@
 #![doc = include_str!("../docs/cache.vcl")]
 #![doc = "```"]
 
+// The README's example compiles, or the tests fail.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}
+
 mod body;
 mod cdn;
 mod directives;

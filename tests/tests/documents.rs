@@ -64,6 +64,35 @@ fn the_pages_on_tests_and_codecs_show_code_that_runs() {
     }
 }
 
+/// A page with Rust on it is a doctest, or a test of its own compares it with a program.
+#[test]
+fn every_example_of_a_page_is_compiled() {
+    let compared = ["testing.md", "codecs.md", "first-app.md"];
+    let mut doctests = String::new();
+    for name in ["cache-core", "cache-sqlx", "cache-otel", "cache-admin", "cache-http"] {
+        sources(&format!("{name}/src"), &mut doctests);
+    }
+    // No program sees the module `guide`, and no doctest does.
+    let (before, guide) = doctests.split_once("\npub mod guide {\n").expect("the guide");
+    let (_, after) = guide.split_once("\n}\n").expect("its end");
+    let doctests = format!("{before}{after}");
+    let mut pages = 0;
+    for chapter in read("site/SUMMARY.md").split("](../").skip(1).filter_map(|rest| rest.split(')').next()) {
+        let fences: Vec<String> =
+            read(chapter).lines().filter_map(|line| Some(line.strip_prefix("```")?.to_owned())).step_by(2).collect();
+        assert!(!fences.iter().any(|fence| fence.contains("ignore")), "{chapter}: an example that nothing compiles");
+        // A bare fence is Rust to rustdoc.
+        let of_crate = chapter.starts_with("cache-");
+        if fences.iter().any(|fence| fence.is_empty() && of_crate || fence.starts_with("rust")) {
+            let file = chapter.rsplit('/').next().unwrap_or(chapter);
+            let is_compared = compared.contains(&file);
+            assert!(is_compared || doctests.contains(&format!("/{file}\")")), "nothing compiles {chapter}");
+            pages += 1;
+        }
+    }
+    assert!(pages > 20, "only {pages} pages with Rust were found");
+}
+
 #[test]
 fn the_page_on_tests_calls_everything_that_a_script_and_a_gate_can_do() {
     let (page, script) = (read("cache-core/docs/testing.md"), read("cache-core/src/store/script.rs"));
@@ -152,7 +181,10 @@ fn each_alert_has_its_section_and_each_section_its_alert() {
 
 fn documents() -> Vec<PathBuf> {
     let mut documents = Vec::new();
-    for folder in ["", ".github", "cache-core/docs", "examples/flight-board", "examples/flight-board/data"] {
+    let examples = ["examples/flight-board", "examples/flight-board/data", "examples/orders"];
+    let crates =
+        ["cache-sqlx", "cache-otel", "cache-admin", "cache-admin/docs", "cache-http", "cache-http/docs", "cache-cli"];
+    for folder in ["", ".github", "cache-core/docs"].iter().chain(&examples).chain(&crates) {
         let files = fs::read_dir(workspace().join(folder)).expect("a folder with documents");
         let files = files.map(|file| file.expect("a file").path());
         documents.extend(files.filter(|file| file.extension().is_some_and(|extension| extension == "md")));
