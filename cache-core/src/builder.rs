@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use crate::cache::Cache;
 use crate::codec::{Compression, Format, Seal};
+#[cfg(feature = "redis")]
+use crate::config::PARTITIONS;
 use crate::config::{CONNECTIONS_MAX, Config, DURATION_MAX, DURATION_MIN, LostWrites, NAME_BYTES_MAX, settings};
 use crate::error::{Error, ErrorKind};
 use crate::freshness::TtlClasses;
@@ -14,7 +16,7 @@ use crate::store::memory::MemoryStore;
 #[cfg(feature = "tls")]
 use crate::store::redis::Tls;
 #[cfg(feature = "redis")]
-use crate::store::redis::{Access, Credentials, CredentialsProvider, RedisStore};
+use crate::store::redis::{Access, Credentials, CredentialsProvider, RedisPartitions, RedisStore};
 use crate::store::{Partitions, Scheme, ScriptedStore, Store, StoreScript};
 
 /// Settings of a cache that is not open yet. Made by [`Cache::builder`].
@@ -285,9 +287,16 @@ impl Builder {
                 Err(refusal("the builder maps addresses of nodes, but memory:// has none"))
             }
             Scheme::Memory => {
-                let partitions = Partitions::of_url(&self.url)?;
+                let partitions = Partitions::of_url(&self.url, Partitions::ONE)?;
                 let open = move |config: &Config| Arc::new(MemoryStore::with_partitions(config, partitions));
                 Ok((open(config), TenantStores::new(Box::new(move |config| open(config)))))
+            }
+            #[cfg(feature = "redis")]
+            scheme if scheme.is_cluster() => {
+                let partitions = Partitions::of_url(&self.url, Partitions::new(PARTITIONS))?;
+                let store = Arc::new(RedisPartitions::open(&self.url, &self.access, config, partitions)?);
+                let tenants = tenants_of(&store, |store, config| Arc::new(store.tenant(config)));
+                Ok((store, tenants))
             }
             #[cfg(feature = "redis")]
             _ => {

@@ -18,3 +18,20 @@ pub(crate) const TOPOLOGY_INTERVAL: Duration = Duration::from_millis(100);
 pub(crate) const TOPOLOGY_ANSWER_TIMEOUT: Duration = Duration::from_millis(500);
 /// How long all nodes together may take.
 pub(crate) const TOPOLOGY_DEADLINE: Duration = Duration::from_secs(5);
+/// The partitions of a namespace on a cluster whose URL names no number. So many nodes can share
+/// the entries; what belongs to one tag costs an invalidation a script for each partition that has
+/// some of it.
+pub(crate) const PARTITIONS: u16 = 16;
+/// The least time between two readings of the clocks of all partitions by one process.
+pub(crate) const CLOCKS_PAUSE: Duration = Duration::from_millis(100);
+/// How long one process may take to make the lists of the partitions complete, after a clock was
+/// lost. What is left then is begun again by who meets it.
+pub(crate) const RECONCILE_DEADLINE: Duration = Duration::from_secs(10);
+/// The least time between two attempts.
+pub(crate) const RECONCILE_PAUSE: Duration = Duration::from_millis(500);
+/// Attempts of processes that found the same loss begin so far apart at most: those that come later
+/// find that nothing is left to do.
+pub(crate) const RECONCILE_JITTER: Duration = Duration::from_millis(100);
+/// Scripts of one process under way at once that take away what invalidations have followed. What
+/// more invalidations leave is met again, or reaped.
+pub(crate) const SETTLEMENTS_MAX: usize = 64;

@@ -28,14 +28,16 @@ impl KnownClocks {
     }
 
     /// A reply has told this of a partition's clock. Replies may come in another order than they
-    /// were made in, and incarnations have none.
-    pub(crate) fn saw(&self, partition: u16, told: &HomeReading) {
+    /// were made in, and incarnations have none. Returns whether another clock was known there.
+    pub(crate) fn saw(&self, partition: u16, told: &HomeReading) -> bool {
         let mut known = self.lock();
-        let Some(reading) = known.readings.get(usize::from(partition)) else { return };
+        let Some(reading) = known.readings.get(usize::from(partition)) else { return false };
+        let is_another = !reading.incarnation.is_empty() && reading.incarnation != told.incarnation;
         let is_news = reading.incarnation != told.incarnation || reading.seq < told.seq;
         if is_news && let Some(reading) = Arc::make_mut(&mut known.readings).get_mut(usize::from(partition)) {
             reading.clone_from(told);
         }
+        is_another
     }
 
     /// Whether it is time to read all of them anew: a third of the retention has passed.
@@ -67,7 +69,7 @@ mod tests {
         let copy = known.copy();
         known.saw(1, &reading("b", 5));
         known.saw(1, &reading("b", 3));
-        known.saw(0, &reading("c", 0));
+        assert!(known.saw(0, &reading("c", 0)), "another clock");
         known.saw(7, &reading("c", 0));
         assert_eq!(*known.copy(), [reading("c", 0), reading("b", 5)]);
         assert_eq!(*copy, [reading("a", 1), reading("b", 1)]);

@@ -52,6 +52,20 @@ impl<'a> Operation<'a> {
         (rest, removal)
     }
 
+    /// Whether it has sent nothing, and knows nothing of some partition's clock.
+    #[cfg(feature = "redis")]
+    pub(crate) fn is_to_learn(&self) -> bool {
+        self.tour.as_ref().is_some_and(|tour| tour.is_to_learn())
+    }
+
+    /// What is known of the clocks, before it has sent anything.
+    #[cfg(feature = "redis")]
+    pub(crate) fn learn(&mut self, known: &[HomeReading]) {
+        if let Some(tour) = self.tour.as_mut().filter(|tour| tour.is_to_learn()) {
+            tour.learn(known);
+        }
+    }
+
     pub(crate) fn is_done(&self) -> bool {
         self.left() == 0
     }

@@ -21,19 +21,19 @@ impl Partitions {
     pub(crate) const ONE: Self = Self(1);
 
     /// A power of two.
-    #[cfg(test)]
+    #[cfg(any(feature = "redis", test))]
     pub(crate) fn new(count: u16) -> Self {
         Self(count)
     }
 
-    /// What a URL asks for with `?partitions=…`; one if it does not.
+    /// What a URL asks for with `?partitions=…`, else the usual number.
     ///
     /// # Errors
     /// `Config` for what is no power of two, or too much.
-    pub(crate) fn of_url(url: &str) -> Result<Self, Error> {
+    pub(crate) fn of_url(url: &str, usual: Self) -> Result<Self, Error> {
         let parameters = url.split_once('?').map_or("", |(_, parameters)| parameters).split('&');
         let Some(asked) = parameters.into_iter().find_map(|parameter| parameter.strip_prefix("partitions=")) else {
-            return Ok(Self::ONE);
+            return Ok(usual);
         };
         match asked.parse::<u16>() {
             Ok(count) if count.is_power_of_two() && count <= PARTITIONS_MAX => Ok(Self(count)),
@@ -116,7 +116,7 @@ mod tests {
 
     #[test]
     fn a_url_may_ask_for_a_power_of_two() {
-        let asked = |url: &str| Partitions::of_url(url).map(Partitions::count).ok();
+        let asked = |url: &str| Partitions::of_url(url, Partitions::ONE).map(Partitions::count).ok();
         assert_eq!(asked("memory://"), Some(1));
         assert_eq!(asked("memory://?ca=x&partitions=16"), Some(16));
         assert_eq!(asked("memory://?partitions=1024"), Some(1_024));

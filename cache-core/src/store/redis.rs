@@ -22,6 +22,7 @@ use crate::store::{
 
 #[cfg(any(test, cache_ablation))]
 mod ablation;
+mod at_once;
 mod connect;
 mod copies;
 mod filling;
@@ -31,15 +32,12 @@ mod looking;
 mod losses;
 mod namespaces;
 mod reaper;
-#[cfg(test)]
-mod reconciling;
 mod removal;
 mod reply;
 pub(crate) mod resp;
 mod scripts;
 #[cfg(test)]
 mod sent_by_hand;
-#[cfg(test)]
 mod several;
 #[cfg(test)]
 mod tests;
@@ -60,8 +58,7 @@ use reply::SweptPage;
 use resp::Command;
 #[cfg(test)]
 pub(in crate::store) use sent_by_hand::{meet_of, reap_of, root_of};
-#[cfg(test)]
-pub(in crate::store) use several::RedisPartitions;
+pub(crate) use several::RedisPartitions;
 
 /// Entries, indexes and clock in one Redis, under one namespace.
 pub(crate) struct RedisStore {
@@ -69,7 +66,7 @@ pub(crate) struct RedisStore {
     layout: Layout,
     identity: u128,
     fence_retention: Duration,
-    large: LargePrefixes,
+    large: Arc<LargePrefixes>,
     losses: Arc<Losses>,
     keepers: CopyKeepers,
     /// Known to the connections as long as it is here.
@@ -82,7 +79,7 @@ impl RedisStore {
     pub(crate) fn open(url: &str, access: &Access, config: &Config) -> Result<Self, Error> {
         let namespaces = Namespaces::default();
         let namespace = namespaces.add(layout_of(url, &config.namespace)?);
-        let hooks = namespaces.hooks(&namespace.layout);
+        let hooks = namespaces.hooks(std::slice::from_ref(&namespace.layout));
         let pool = Pool::new(url, access, config, scripts::ALL, hooks, &[namespace.layout.declared()])?;
         Ok(Self::of(Arc::new(pool), namespaces, namespace, config.fence_retention))
     }
@@ -98,7 +95,7 @@ impl RedisStore {
             pool,
             layout: namespace.layout.clone(),
             fence_retention,
-            large: LargePrefixes::default(),
+            large: Arc::default(),
             losses: namespace.losses.clone(),
             keepers: namespace.keepers.clone(),
             namespace,
@@ -114,7 +111,7 @@ impl RedisStore {
 
     /// The connection for calls about a key.
     fn stripe(&self, key: &str) -> StripeKey {
-        if self.large.holds(key) { StripeKey::LARGE } else { StripeKey::new(key) }
+        if self.large.holds(key) { self.layout.large_stripe() } else { self.layout.stripe(key) }
     }
 
     fn wake_reaper(&self) {
@@ -377,10 +374,11 @@ impl Store for RedisStore {
             let (reign, mark) = match loss {
                 StoreLoss::Writes(reign) => (&**reign, 0),
                 StoreLoss::Members(mark) => ("", *mark),
+                StoreLoss::OfPartitions(_) => return Ok(()),
             };
             let mark = mark.to_string();
             let args = [self.layout.root(), reign, &mark].map(str::as_bytes);
-            self.pool.run(&scripts::MAKE_GOOD, StripeKey::new(&declared), &[&declared], &args, until).await?;
+            self.pool.run(&scripts::MAKE_GOOD, self.layout.stripe(&declared), &[&declared], &args, until).await?;
             self.losses.made_good(loss);
             Ok(())
         })

@@ -237,6 +237,9 @@ pub(crate) enum StoreLoss {
     /// The primary of this reign has lost writes.
     #[cfg_attr(not(feature = "redis"), expect(dead_code, reason = "the embedded store loses none"))]
     Writes(Box<str>),
+    /// Several partitions, each with its number, have lost writes.
+    #[cfg_attr(not(feature = "redis"), expect(dead_code, reason = "the embedded store loses none"))]
+    OfPartitions(Vec<(u16, StoreLoss)>),
     /// Members of an index: another program has overwritten the key. Each such loss has a higher
     /// mark than the one before.
     Members(u64),

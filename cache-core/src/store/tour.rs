@@ -17,6 +17,8 @@ use crate::name::Name;
 pub(super) struct Tour {
     partitions: Partitions,
     rules: Rules,
+    /// Nothing was sent yet.
+    is_new: bool,
     /// By partition.
     todo: Vec<Todo>,
     /// The incarnations of all partitions when it began, or when it visited them last.
@@ -50,6 +52,7 @@ impl Tour {
         Self {
             partitions,
             rules,
+            is_new: true,
             todo,
             began: known.iter().map(|reading| reading.incarnation.clone()).collect(),
             followed: BTreeSet::new(),
@@ -60,11 +63,22 @@ impl Tour {
         }
     }
 
+    #[cfg(feature = "redis")]
+    pub(super) fn is_to_learn(&self) -> bool {
+        self.is_new && self.began.iter().any(|incarnation| incarnation.is_empty())
+    }
+
+    #[cfg(feature = "redis")]
+    pub(super) fn learn(&mut self, known: &[HomeReading]) {
+        self.began = known.iter().map(|reading| reading.incarnation.clone()).collect();
+    }
+
     pub(super) fn left(&self) -> usize {
         self.todo.iter().map(|todo| todo.given.len() + todo.agenda.len()).sum()
     }
 
     pub(super) fn next_chunk<'a>(&mut self, partition: u16, intent: Intent) -> Option<Chunk<'a>> {
+        self.is_new = false;
         let todo = self.todo.get_mut(usize::from(partition))?;
         if !todo.given.is_empty() {
             let names = todo.given.drain(..todo.given.len().min(INVALIDATE_NAMES_PER_CHUNK)).collect();
@@ -75,6 +89,7 @@ impl Tour {
 
     /// Notes the reply of a visit, and what it adds to the list.
     pub(super) fn take_in(&mut self, chunk: &Chunk<'_>, left: Vec<UnvisitedName>, encounter: Encounter) {
+        self.is_new = false;
         let partition = chunk.partition;
         let Encounter { reading, is_complete, drained, met, kept } = encounter;
         let at_home = drained.iter().filter(|name| self.partitions.home(name) == partition);

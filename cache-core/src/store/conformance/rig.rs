@@ -35,24 +35,17 @@ impl Rig {
         let url = std::env::var(variable)
             .unwrap_or_else(|_| panic!("{variable} is not set: run the tests with `cargo xtask test`"));
         let namespace = format!("conformance-{:016x}", fastrand::u64(..));
-        Self::redis_with(url, None, Config { namespace, connections: 1, ..Config::default() })
+        let partitions = url.contains("-cluster:").then_some(Partitions::ONE);
+        Self::redis_with(url, partitions, Config { namespace, connections: 1, ..Config::default() })
     }
 
-    /// Four partitions on one server.
+    /// So many partitions on one server, or on a cluster.
     #[cfg(feature = "redis")]
-    pub(in crate::store) async fn redis_of_four(variable: &str) -> Self {
+    pub(in crate::store) async fn redis_of(variable: &str, count: u16) -> Self {
         let Self { config, backend, .. } = Self::redis(variable).await;
         let Backend::Redis { url, .. } = backend else { unreachable!("it was made for a Redis") };
-        let partitions = Partitions::new(4);
-        let access = Default::default();
-        crate::store::redis::RedisPartitions::open(&url, &access, &config, partitions)
-            .unwrap()
-            .reconcile(far())
-            .await
-            .unwrap();
-        let rig = Self::redis_with(url, Some(partitions), config);
-        // An operation of a process that knows nothing of the clocks visits everywhere.
-        rig.store.read_clock("a", Recall::Nothing, far()).await.unwrap();
+        let rig = Self::redis_with(url, Some(Partitions::new(count)), config);
+        rig.store.ready(10 * SECOND).await.unwrap();
         rig
     }
 
@@ -308,7 +301,7 @@ impl Rig {
         #[cfg(feature = "redis")]
         if let Backend::Redis { partitions: Some(_), .. } = &self.backend {
             tokio::task::yield_now().await;
-            self.store.facts("a", far()).await.unwrap();
+            self.store.look(crate::store::Look::Given(&[]), far()).await.unwrap();
         }
     }
 
@@ -318,8 +311,8 @@ impl Rig {
             Backend::Embedded(store) => store.lose_entry(key),
             #[cfg(feature = "redis")]
             Backend::Redis { .. } => {
-                let mut raw = self.raw().await;
                 let key = self.store.physical_key(crate::store::StoreKey::Value(key)).unwrap();
+                let mut raw = self.raw_of(&key).await;
                 ::redis::cmd("DEL").arg(key).query_async::<()>(&mut raw).await.unwrap();
             }
         }
@@ -340,7 +333,6 @@ impl Rig {
             Backend::Embedded(store) => store.bookkeeping(),
             #[cfg(feature = "redis")]
             Backend::Redis { .. } => {
-                let mut raw = self.raw().await;
                 let glob = format!("*{}*:~index:*", self.config.namespace);
                 // An index of marks alone is none.
                 let count = "local count = 0
@@ -353,7 +345,12 @@ impl Rig {
                       end
                     end
                     return count";
-                ::redis::cmd("EVAL").arg(count).arg(0).arg(glob).query_async(&mut raw).await.unwrap()
+                let mut sum = 0;
+                for mut raw in self.raws().await {
+                    let eval = ::redis::cmd("EVAL").arg(count).arg(0).arg(&glob).clone();
+                    sum += eval.query_async::<usize>(&mut raw).await.unwrap();
+                }
+                sum
             }
         }
     }
@@ -447,26 +444,40 @@ impl Rig {
         crate::store::redis::root_of(url, &self.config.namespace)
     }
 
-    /// A connection to the server, or to the node of a cluster that has the keys.
+    /// A connection to the server, or to the node of a cluster that has the first partition.
     #[cfg(feature = "redis")]
     pub(in crate::store) async fn raw(&self) -> ::redis::aio::MultiplexedConnection {
+        self.raw_of(&format!("{}~never", self.root())).await
+    }
+
+    /// To the one that has this key.
+    #[cfg(feature = "redis")]
+    async fn raw_of(&self, key: &str) -> ::redis::aio::MultiplexedConnection {
+        for mut raw in self.raws().await {
+            if ::redis::cmd("EXISTS").arg(key).query_async::<u32>(&mut raw).await.is_ok() {
+                return raw;
+            }
+        }
+        panic!("no node has the keys")
+    }
+
+    /// To the server, or to each node.
+    #[cfg(feature = "redis")]
+    async fn raws(&self) -> Vec<::redis::aio::MultiplexedConnection> {
         let Backend::Redis { url, .. } = &self.backend else { unreachable!("asked of a Redis alone") };
         let nodes = url.strip_prefix("redis-cluster://").map(|places| places.split(','));
         let one = || vec![url.clone()];
         let urls = nodes.map_or_else(one, |places| places.map(|place| format!("redis://{place}")).collect());
         let open = async |url: &str| ::redis::Client::open(url).unwrap().get_multiplexed_async_connection().await;
+        let mut raws = Vec::new();
         for url in urls {
             // Whoever does not log in has no more rights than the library needs.
-            let mut raw = match open(&url.replace("redis://", "redis://admin:admin@")).await {
+            raws.push(match open(&url.replace("redis://", "redis://admin:admin@")).await {
                 Err(error) if error.kind() == ::redis::ErrorKind::AuthenticationFailed => open(&url).await.unwrap(),
                 opened => opened.unwrap(),
-            };
-            let probe = format!("{}~never", self.root());
-            if ::redis::cmd("EXISTS").arg(probe).query_async::<u32>(&mut raw).await.is_ok() {
-                return raw;
-            }
+            });
         }
-        panic!("no node has the keys")
+        raws
     }
 }
 

@@ -12,13 +12,25 @@ macro_rules! on_every_store {
         #[cfg(feature = "redis")]
         mod redis_of_four {
             $(#[tokio::test] async fn $name() {
-                super::$name(super::Rig::redis_of_four("CACHE_TEST_REDIS_URL").await).await
+                super::$name(super::Rig::redis_of("CACHE_TEST_REDIS_URL", 4).await).await
             })+
         }
         #[cfg(feature = "redis")]
         mod valkey_of_four {
             $(#[tokio::test] async fn $name() {
-                super::$name(super::Rig::redis_of_four("CACHE_TEST_VALKEY_URL").await).await
+                super::$name(super::Rig::redis_of("CACHE_TEST_VALKEY_URL", 4).await).await
+            })+
+        }
+        #[cfg(feature = "redis")]
+        mod redis_cluster_of_sixteen {
+            $(#[tokio::test] async fn $name() {
+                super::$name(super::Rig::redis_of("CACHE_TEST_REDIS_CLUSTER_URL", 16).await).await
+            })+
+        }
+        #[cfg(feature = "redis")]
+        mod valkey_cluster_of_sixteen {
+            $(#[tokio::test] async fn $name() {
+                super::$name(super::Rig::redis_of("CACHE_TEST_VALKEY_CLUSTER_URL", 16).await).await
             })+
         }
     };

@@ -69,7 +69,7 @@ use node::NodePool;
 use route::{Dial, DialNode, Dials};
 use shared::{NodeDuty, Shared};
 use slots::NodeAddresses;
-use topology::{OnTrouble, Topology};
+use topology::Topology;
 use url::{Address, ServerUrl};
 
 /// Runs on a fresh connection to a primary, before any call may use the connection. After an error,
@@ -180,13 +180,12 @@ impl Pool {
             (making.config.operation_deadline, making.logins.clone(), making.hooks.clone());
         let make_pool = {
             let (target, dial) = (target.clone(), dial.clone());
-            move |place: &HostPort, probe: &str, on_trouble: OnTrouble| {
+            move |place: &HostPort, duty: NodeDuty| {
                 let address = Address::Tcp { place: place.clone(), tls: target.address.is_tls() };
                 let (dial, place) = (dial.clone(), place.clone());
                 let shared =
                     making.shared(ServerUrl { address, ..target.clone() }, Box::new(move || dial(place.clone())));
-                let shared = shared.of_node(NodeDuty { probe: probe.to_owned(), on_trouble });
-                NodePool::new(shared, making.config.connections)
+                NodePool::new(shared.of_node(duty), making.config.connections)
             }
         };
         let on_move = Box::new(move || (hooks.on_change)(None));

@@ -12,7 +12,9 @@
 //! | `<root>~staging:<token>` | string | a large value between two trips | seconds |
 //! | `<root>~trial` | any | what a new connection tries | gone when its script ends |
 //! | `<root>~never` | none | nothing, ever: see [`Layout::declared`] | |
+//! | `<root>~partitions` | string | of the first partition of a cluster: how many there are | none |
 
+use super::connect::StripeKey;
 use crate::config::PARTITIONS_MAX;
 use crate::name::escape_glob;
 use crate::store::{StoreKey, Token, crc16, crc16_next};
@@ -26,14 +28,14 @@ const SLOTS_BETWEEN: u16 = SLOTS / PARTITIONS_MAX;
 #[derive(Clone, Debug)]
 pub(in crate::store::redis) struct Layout {
     root: String,
-    /// Whether it lies in one slot of a cluster, which may be moved to another node.
-    is_in_slot: bool,
+    /// Its number in a cluster. There it lies in one slot, which may be moved to another node.
+    number: Option<u16>,
 }
 
 impl Layout {
     /// The only partition of a server. Its root is the namespace and a colon.
     pub(in crate::store::redis) fn new(namespace: &str) -> Self {
-        Self { root: format!("{namespace}:"), is_in_slot: false }
+        Self { root: format!("{namespace}:"), number: None }
     }
 
     /// One partition of a cluster. Its root begins with a hash tag, so all of its keys are in one
@@ -44,7 +46,7 @@ impl Layout {
     pub(in crate::store::redis) fn of_partition(namespace: &str, number: u16) -> Self {
         let tag = format!("{namespace}/{number}");
         let slot = SLOTS_BETWEEN * (number.reverse_bits() >> (16 - PARTITIONS_MAX.ilog2())) + SLOTS_BETWEEN / 2;
-        Self { root: format!("{{{tag}{}}}:", salt(&tag, slot)), is_in_slot: true }
+        Self { root: format!("{{{tag}{}}}:", salt(&tag, slot)), number: Some(number) }
     }
 
     /// Of the tenant of this cache that has this namespace. On a cluster it lies in the slot of the
@@ -52,25 +54,35 @@ impl Layout {
     pub(in crate::store::redis) fn of_tenant(&self, namespace: &str) -> Self {
         let own = self.root.trim_end_matches(':');
         let name = namespace.rsplit('@').next().unwrap_or_default();
-        Self { root: format!("{own}@{name}:"), is_in_slot: self.is_in_slot }
+        Self { root: format!("{own}@{name}:"), number: self.number }
     }
 
     /// Of keys that begin so, for scripts that are sent by hand.
     #[cfg(test)]
     pub(in crate::store::redis) fn at(root: &str) -> Self {
-        Self { root: root.to_owned(), is_in_slot: false }
+        Self { root: root.to_owned(), number: None }
     }
 
     /// The key that each script declares first that touches more keys than one: the clock. On a
     /// cluster a key that never exists, so that a node runs no script while it moves the slot key
     /// by key: it refuses what is not whole there, and asks for the keys that are declared alone.
     pub(in crate::store::redis) fn declared(&self) -> String {
-        if self.is_in_slot { [&self.root, "~never"].concat() } else { self.clock() }
+        if self.is_in_slot() { [&self.root, "~never"].concat() } else { self.clock() }
     }
 
     /// Whether it is one partition of a cluster.
     pub(in crate::store::redis) fn is_in_slot(&self) -> bool {
-        self.is_in_slot
+        self.number.is_some()
+    }
+
+    /// The connection for calls about a key of this partition.
+    pub(in crate::store::redis) fn stripe(&self, key: &str) -> StripeKey {
+        StripeKey::new(key).of_partition(self.number.unwrap_or_default())
+    }
+
+    /// That for large values.
+    pub(in crate::store::redis) fn large_stripe(&self) -> StripeKey {
+        StripeKey::LARGE.of_partition(self.number.unwrap_or_default())
     }
 
     pub(in crate::store::redis) fn root(&self) -> &str {
@@ -110,6 +122,11 @@ impl Layout {
     /// The key on which a connection tries what it may do. It exists while one script runs.
     pub(in crate::store::redis) fn trial(&self) -> String {
         [&self.root, "~trial"].concat()
+    }
+
+    /// In the first partition of a cluster: how many the namespace has.
+    pub(in crate::store::redis) fn partitions(&self) -> String {
+        [&self.root, "~partitions"].concat()
     }
 
     /// For programs that look at the server themselves.

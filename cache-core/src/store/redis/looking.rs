@@ -1,6 +1,6 @@
 //! Looks that change nothing: at what an invalidation would reach.
 
-use super::{Command, RedisStore, StripeKey, reply, scripts};
+use super::{Command, RedisStore, reply, scripts};
 use crate::clock::Instant;
 use crate::config::{
     EXPLAIN_DEPENDENTS_MAX, EXPLAIN_NAMES_MAX, LEARNED_BYTES_MAX, LIST_KEYS_PER_PAGE, SWEEP_KEYS_PER_PAGE,
@@ -16,7 +16,9 @@ impl RedisStore {
         let words = self.words(look);
         let args: Vec<&[u8]> =
             [self.layout.root()].into_iter().chain(words.iter().map(|word| &**word)).map(str::as_bytes).collect();
-        reply::sight(&self.pool.run(&scripts::PREVIEW, StripeKey::new(&declared), &[&declared], &args, until).await?)
+        reply::sight(
+            &self.pool.run(&scripts::PREVIEW, self.layout.stripe(&declared), &[&declared], &args, until).await?,
+        )
     }
 
     pub(super) async fn facts(&self, key: &str, until: Instant) -> Result<KeyFacts, Error> {
@@ -41,7 +43,7 @@ impl RedisStore {
     async fn fences_shown(&self, seq: u64, until: Instant) -> Result<TrailPage, Error> {
         let (clock, seq, most) = (self.layout.clock(), seq.max(1).to_string(), TRAIL_NAMES_MAX.to_string());
         let args = [seq.as_bytes(), most.as_bytes()];
-        let reply = self.pool.run(&scripts::FOLLOWED, StripeKey::new(&clock), &[&clock], &args, until).await?;
+        let reply = self.pool.run(&scripts::FOLLOWED, self.layout.stripe(&clock), &[&clock], &args, until).await?;
         let page = reply::trail(&reply)?;
         self.losses.saw(page.seq);
         Ok(page)
@@ -61,7 +63,7 @@ impl RedisStore {
         };
         let scan = Command::new("SCAN").number(cursor).arg("MATCH").arg(glob);
         let scan = scan.arg("COUNT").number(LIST_KEYS_PER_PAGE as u64);
-        let page = self.pool.command(StripeKey::new(&self.layout.declared()), scan, until).await?;
+        let page = self.pool.command(self.layout.stripe(&self.layout.declared()), scan, until).await?;
         reply::catalogue(&page, |physical| match catalogue {
             Catalogue::Keys => self.layout.logical(physical).filter(|key| !key.starts_with('~')),
             Catalogue::Tags => self.layout.tag(physical),

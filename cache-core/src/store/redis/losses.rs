@@ -96,14 +96,21 @@ impl Losses {
     /// The hook for one that has lost writes.
     pub(super) fn hook(self: &Arc<Self>) -> LossHook {
         let losses = self.clone();
-        Box::new(move |reign| {
-            let mut told = losses.lock();
-            told.last = Some(StoreLoss::Writes(reign.unwrap_or_default().into()));
-            told.listeners.retain(|listener| listener());
-        })
+        Box::new(move |reign| losses.lose_writes(reign.unwrap_or_default()))
     }
 
-    #[cfg(test)]
+    /// The primary of this reign has lost writes.
+    pub(super) fn lose_writes(&self, reign: &str) {
+        let mut told = self.lock();
+        told.last = Some(StoreLoss::Writes(reign.into()));
+        told.listeners.retain(|listener| listener());
+    }
+
+    pub(super) fn forget(&self) {
+        self.lock().last = None;
+    }
+
+    /// The highest sequence number that this process has seen.
     pub(super) fn highest(&self) -> u64 {
         self.seen.load(Ordering::SeqCst)
     }

@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 use super::connect::{ChangeHook, Connection, Hooks, Inheritance, LossHook, MeetingHook};
 use super::layout::Layout;
 use super::losses::Losses;
-use super::reaper::Reaper;
+use super::reaper::{ReapMarks, Reaper};
 use super::trial;
 use crate::error::{Error, ErrorKind};
 use crate::store::CopyKeepers;
@@ -21,12 +21,18 @@ use crate::store::CopyKeepers;
 #[derive(Clone, Default)]
 pub(super) struct Namespaces(Arc<RwLock<BTreeMap<Box<str>, Weak<Namespace>>>>);
 
-/// What this process knows of one namespace.
+/// What this process knows of one namespace, or of one partition of it.
 pub(super) struct Namespace {
     pub(super) layout: Layout,
     pub(super) losses: Arc<Losses>,
     pub(super) keepers: CopyKeepers,
     pub(super) reaper: Reaper,
+    /// Of several partitions the first has one, which is for all of them.
+    envoy: Option<Envoy>,
+}
+
+/// Asks a new primary what it has of a namespace.
+pub(super) struct Envoy {
     meeting: MeetingHook,
     on_loss: LossHook,
     /// A primary was found to lack writes, and nobody was told yet.
@@ -37,17 +43,39 @@ impl Namespace {
     pub(super) fn new(layout: Layout) -> Arc<Self> {
         let losses = Arc::<Losses>::default();
         Arc::new(Self {
-            meeting: losses.meeting(&layout),
-            on_loss: losses.hook(),
+            envoy: Some(Envoy::new(losses.meeting(&layout), losses.hook())),
             losses,
             layout,
             keepers: CopyKeepers::default(),
             reaper: Reaper::default(),
-            is_lost: AtomicBool::new(false),
         })
     }
 
+    /// One of several partitions, whose copies are kept by the same keepers.
+    pub(super) fn of_partition(
+        layout: Layout,
+        losses: Arc<Losses>,
+        keepers: CopyKeepers,
+        reap_marks: ReapMarks,
+        envoy: Option<Envoy>,
+    ) -> Arc<Self> {
+        Arc::new(Self { layout, losses, keepers, reaper: Reaper::of_partition(reap_marks), envoy })
+    }
+
     async fn meet(self: Arc<Self>, connection: Connection) -> Result<Inheritance, Error> {
+        match &self.envoy {
+            Some(envoy) => envoy.meet(connection).await,
+            None => Ok(Inheritance::Whole),
+        }
+    }
+}
+
+impl Envoy {
+    pub(super) fn new(meeting: MeetingHook, on_loss: LossHook) -> Self {
+        Self { meeting, on_loss, is_lost: AtomicBool::new(false) }
+    }
+
+    async fn meet(&self, connection: Connection) -> Result<Inheritance, Error> {
         let inheritance = (self.meeting)(connection).await?;
         if inheritance == Inheritance::Lost {
             self.is_lost.store(true, Ordering::SeqCst);
@@ -82,14 +110,26 @@ impl Namespaces {
         namespace
     }
 
+    /// All partitions of one, instead of those that were there before under the same name.
+    pub(super) fn add_partitions(&self, partitions: &[Arc<Namespace>]) {
+        let mut all = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|_, other| other.strong_count() > 0);
+        all.extend(partitions.iter().map(|each| (each.layout.root().into(), Arc::downgrade(each))));
+    }
+
     /// The work on fresh connections, for all namespaces. What a connection may do is tried under
-    /// `layout`.
-    pub(super) fn hooks(&self, layout: &Layout) -> Hooks {
+    /// these layouts.
+    pub(super) fn hooks(&self, layouts: &[Layout]) -> Hooks {
         let told = self.clone();
         Hooks {
-            on_connection: trial::trial(layout),
+            on_connection: trial::trial(layouts),
             on_new_primary: self.meeting(),
-            on_loss: Box::new(move |reign| told.all().iter().for_each(|namespace| namespace.tell_of_loss(reign))),
+            on_loss: Box::new(move |reign| {
+                let told = told.with_envoys();
+                told.iter()
+                    .filter_map(|namespace| namespace.envoy.as_ref())
+                    .for_each(|envoy| envoy.tell_of_loss(reign));
+            }),
             on_change: self.changes(),
         }
     }
@@ -99,7 +139,7 @@ impl Namespaces {
     fn meeting(&self) -> MeetingHook {
         let namespaces = self.clone();
         Box::new(move |connection| {
-            let all = namespaces.all();
+            let all = namespaces.with_envoys();
             Box::pin(async move {
                 let meet = |namespace: Arc<Namespace>| namespace.meet(connection.clone());
                 let mut meetings: JoinSet<_> = all.into_iter().map(meet).collect();
@@ -124,12 +164,14 @@ impl Namespaces {
                     drop(of.keepers.changed(of.layout.logical(key)));
                 }
             }
-            None => namespaces.all().iter().for_each(|namespace| drop(namespace.keepers.lost())),
+            None => namespaces.with_envoys().iter().for_each(|namespace| drop(namespace.keepers.lost())),
         })
     }
 
-    fn all(&self) -> Vec<Arc<Namespace>> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).values().filter_map(Weak::upgrade).collect()
+    /// One of each namespace.
+    fn with_envoys(&self) -> Vec<Arc<Namespace>> {
+        let all = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        all.values().filter_map(Weak::upgrade).filter(|each| each.envoy.is_some()).collect()
     }
 
     /// The namespace of a physical key: no root has a colon but the last byte.

@@ -4,13 +4,14 @@
 //! on record comes due after fills cease. This task looks for it after a while, reaps in small
 //! portions, and ends when nothing is on record any more.
 
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use tokio::task::AbortHandle;
 
-use super::connect::{Pool, StripeKey};
+use super::connect::Pool;
 use super::layout::Layout;
 use super::reply::{self, OnRecord};
 use super::{millis, scripts};
@@ -25,14 +26,23 @@ const AWAKE: u8 = 1;
 /// A task runs, and something was put on record since its last look began.
 const CALLED: u8 = 2;
 
+/// Reaps the marks of names that are at home in a partition.
+pub(super) type ReapMarks = Arc<dyn Fn(Vec<String>) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync>;
+
 #[derive(Default)]
 pub(super) struct Reaper {
+    /// Of a partition among several.
+    reap_marks: Option<ReapMarks>,
     state: Arc<AtomicU8>,
     task: Mutex<Option<AbortHandle>>,
     is_closed: AtomicBool,
 }
 
 impl Reaper {
+    pub(super) fn of_partition(reap_marks: ReapMarks) -> Self {
+        Self { reap_marks: Some(reap_marks), ..Self::default() }
+    }
+
     /// Something was put on record. The task runs on the tokio runtime of the caller that wakes it.
     /// If it ends with that runtime, the next caller starts another. It ends with the pool, and not
     /// with the store of a tenant that is let go.
@@ -46,7 +56,8 @@ impl Reaper {
         let Ok(runtime) = timers() else { return };
         if self.state.swap(CALLED, Ordering::SeqCst) == IDLE {
             let shift = Shift { state: self.state.clone(), is_over: false };
-            let task = runtime.spawn(shift.work(Arc::downgrade(pool), namespace.clone(), retention));
+            let work = shift.work(Arc::downgrade(pool), namespace.clone(), retention, self.reap_marks.clone());
+            let task = runtime.spawn(work);
             *self.task.lock().unwrap_or_else(PoisonError::into_inner) = Some(task.abort_handle());
             if self.is_closed.load(Ordering::SeqCst) {
                 task.abort();
@@ -75,7 +86,13 @@ struct Shift {
 }
 
 impl Shift {
-    async fn work(mut self, pool: Weak<Pool>, namespace: Arc<impl AsRef<Layout>>, retention: Duration) {
+    async fn work(
+        mut self,
+        pool: Weak<Pool>,
+        namespace: Arc<impl AsRef<Layout>>,
+        retention: Duration,
+        reap_marks: Option<ReapMarks>,
+    ) {
         let period = retention.clamp(REAP_PERIOD_MIN, REAP_PERIOD_MAX);
         loop {
             let mut on_record = OnRecord::Later;
@@ -85,8 +102,13 @@ impl Shift {
             self.state.store(AWAKE, Ordering::SeqCst);
             while let Some(pool) = pool.upgrade() {
                 // A store that does not answer is asked again in the next period.
-                on_record = reap(&pool, (*namespace).as_ref(), retention).await.unwrap_or(OnRecord::Later);
+                let reaped = reap(&pool, (*namespace).as_ref(), retention).await;
                 drop(pool);
+                let (is_left, marked) = reaped.unwrap_or((OnRecord::Later, Vec::new()));
+                on_record = is_left;
+                if let Some(reap_marks) = reap_marks.as_ref().filter(|_| !marked.is_empty()) {
+                    reap_marks(marked).await;
+                }
                 if on_record != OnRecord::Due {
                     break;
                 }
@@ -114,14 +136,12 @@ impl Drop for Shift {
     }
 }
 
-async fn reap(pool: &Pool, layout: &Layout, retention: Duration) -> Result<OnRecord, Error> {
+async fn reap(pool: &Pool, layout: &Layout, retention: Duration) -> Result<(OnRecord, Vec<String>), Error> {
     let declared = layout.declared();
     let (retention, pause) = (millis(retention).to_string(), millis(REAP_PAUSE).to_string());
     let looks = REAP_LOOKS_MAX.to_string();
     let args = [layout.root(), &retention, &pause, &looks].map(str::as_bytes);
-    reply::on_record(
-        &pool.run(&scripts::REAP, StripeKey::new(&declared), &[&declared], &args, pool.answer_due()).await?,
-    )
+    reply::on_record(&pool.run(&scripts::REAP, layout.stripe(&declared), &[&declared], &args, pool.answer_due()).await?)
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use super::reply::SweptPage;
 use super::resp::Reply;
 use super::scripts::{self, Script};
-use super::{RedisStore, StripeKey, closing_text, reply};
+use super::{RedisStore, closing_text, reply};
 use crate::clock::{Instant, millis};
 use crate::config::{CLOSED_NAMES_MAX, SWEEP_KEYS_PER_PAGE};
 use crate::error::Error;
@@ -24,7 +24,7 @@ impl RedisStore {
         let retention = millis(self.fence_retention).to_string();
         let mut args: Vec<&[u8]> = vec![self.layout.root().as_bytes(), retention.as_bytes()];
         args.extend_from_slice(rest);
-        let reply = self.pool.run(script, StripeKey::new(&declared), &[&declared], &args, until).await?;
+        let reply = self.pool.run(script, self.layout.stripe(&declared), &[&declared], &args, until).await?;
         if reply::is_full(&reply) {
             return Err(too_many_closed());
         }

@@ -192,7 +192,6 @@ pub(super) fn page(reply: &Reply) -> Result<SweptPage, Error> {
 }
 
 /// Words and numbers, as texts.
-#[cfg(test)]
 pub(super) fn words(reply: &Reply) -> Result<Vec<String>, Error> {
     let word =
         |item: &Reply| integer(item).map(|number| number.to_string()).or_else(|_| text(Some(item)).map(str::to_owned));
@@ -200,9 +199,8 @@ pub(super) fn words(reply: &Reply) -> Result<Vec<String>, Error> {
 }
 
 /// Whether a home has registered names, and what its clock shows.
-#[cfg(test)]
-pub(super) fn registered(reply: &Reply) -> Result<(Result<(), crate::store::Refusal>, HomeReading), Error> {
-    let [verdict, incarnation, seq, _replaced] = array(reply)? else { return Err(unexpected()) };
+pub(super) fn registered(reply: &Reply) -> Result<(Result<(), Refusal>, HomeReading), Error> {
+    let [verdict, incarnation, seq, _] = array(reply)? else { return Err(unexpected()) };
     let reading = HomeReading { incarnation: text(Some(incarnation))?.into(), seq: integer(seq)? };
     let verdict = match text(Some(verdict))? {
         "registered" => Ok(()),
@@ -212,6 +210,12 @@ pub(super) fn registered(reply: &Reply) -> Result<(Result<(), crate::store::Refu
         },
     };
     Ok((verdict, reading))
+}
+
+/// The kinds of bookkeeping keys that a registration has replaced.
+pub(super) fn replaced_by_registration(reply: &Reply) -> &str {
+    let last = if let Reply::Array(items) = reply { items.last() } else { None };
+    last.and_then(Reply::text).unwrap_or_default()
 }
 
 /// The answer to `SCAN`; `name` reads a physical key.
@@ -375,13 +379,19 @@ pub(super) enum OnRecord {
     Nothing,
 }
 
-pub(super) fn on_record(reply: &Reply) -> Result<OnRecord, Error> {
-    match text(Some(reply))? {
-        "more" => Ok(OnRecord::Due),
-        "later" => Ok(OnRecord::Later),
-        "nothing" => Ok(OnRecord::Nothing),
-        _ => Err(unexpected()),
-    }
+/// With the names, in a partition, that have marks to be reaped.
+pub(super) fn on_record(reply: &Reply) -> Result<(OnRecord, Vec<String>), Error> {
+    let (on_record, marked) = match reply {
+        Reply::Array(items) => (items.first(), items.get(1..).unwrap_or_default()),
+        reply => (Some(reply), &[][..]),
+    };
+    let on_record = match text(on_record)? {
+        "more" => OnRecord::Due,
+        "later" => OnRecord::Later,
+        "nothing" => OnRecord::Nothing,
+        _ => return Err(unexpected()),
+    };
+    Ok((on_record, marked.iter().map(|name| text(Some(name)).map(str::to_owned)).collect::<Result<_, _>>()?))
 }
 
 /// A count or a time; below zero (a lease that just ended has no remaining time) it is zero.

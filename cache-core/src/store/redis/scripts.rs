@@ -71,7 +71,6 @@ scripts! {
 
 scripts! {
     /// Those that several partitions need beside the others.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for clusters, which are on their way"))]
     OF_PARTITIONS;
     REGISTER = "time" "clock" "guard" "closings" "partitions" "marking" "register";
     SETTLE = "time" "clock" "guard" "settle";
@@ -81,6 +80,12 @@ scripts! {
     ADOPT = "time" "clock" "guard" "partitions" "adopt";
     LIST = "time" "clock" "guard" "list";
     NOTE_LISTED = "time" "clock" "guard" "partitions" "marking" "note_listed";
+}
+
+/// What the handshake loads on nodes of a cluster.
+pub(in crate::store::redis) fn of_partitions() -> &'static [&'static Script] {
+    static EACH: LazyLock<Vec<&Script>> = LazyLock::new(|| [ALL, OF_PARTITIONS].concat());
+    &EACH
 }
 
 #[cfg(test)]

@@ -7,15 +7,15 @@ use super::resp::Reply;
 use super::scripts;
 use crate::error::{Error, ErrorKind};
 
-/// Runs one script under the namespace, which tries every command that the library's scripts use.
+/// Runs one script under the namespace, in a partition that the server has, which tries every command that the library's scripts use.
 ///
 /// # Errors
 /// `Config`: it can never work, with the commands that are refused and what to do. A server that
 /// refuses for the moment what would let it grow is no less fit.
-pub(super) fn trial(layout: &Layout) -> Hook {
-    let (root, key) = (layout.root().to_owned(), layout.trial());
+pub(super) fn trial(partitions: &[Layout]) -> Hook {
+    let tries: Vec<_> = partitions.iter().map(|layout| (layout.root().to_owned(), layout.trial())).collect();
     Box::new(move |connection| {
-        let (root, key) = (root.clone(), key.clone());
+        let (root, key) = tries.get(usize::from(connection.serves())).or(tries.first()).cloned().unwrap_or_default();
         Box::pin(async move {
             match connection.run(&scripts::TRIAL, &[&key], &[root.as_bytes()]).await {
                 Ok(reply) => verdict(&reply, &root),

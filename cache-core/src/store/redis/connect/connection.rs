@@ -53,6 +53,9 @@ pub(crate) struct Connection {
     pub(super) pushes: bool,
     /// Of a connection for copies: every change of what was read on it is pushed.
     pub(super) voucher: Option<Arc<Voucher>>,
+    /// A partition that the server has, for hooks to try what they may do there. 0 unless it is a
+    /// node of a cluster.
+    pub(super) serves: u16,
     /// The mark of the primary to which it leads. Each script that knows the clock is given it, and
     /// finds out by it that another primary has written the clock.
     mark: Arc<str>,
@@ -60,15 +63,26 @@ pub(crate) struct Connection {
 
 /// The mark of a primary that does not tell who it is: what every clock has.
 const MARK_OF_ANY: &str = "!seq";
+const REIGN_PREFIX: &str = "!reign:";
 
 impl Connection {
     pub(super) fn new(pipeline: Arc<Pipeline>) -> Self {
-        Self { pipeline, pushes: false, voucher: None, mark: MARK_OF_ANY.into() }
+        Self { pipeline, pushes: false, voucher: None, serves: 0, mark: MARK_OF_ANY.into() }
     }
 
     /// The connection leads to the primary of this reign.
     pub(super) fn leads_to(&mut self, reign: &str) {
-        self.mark = ["!reign:", reign].concat().into();
+        self.mark = [REIGN_PREFIX, reign].concat().into();
+    }
+
+    /// A partition that the server has, or had of late.
+    pub(crate) fn serves(&self) -> u16 {
+        self.serves
+    }
+
+    /// The reign of the primary to which it leads; `None`: the server does not tell.
+    pub(crate) fn reign(&self) -> Option<&str> {
+        self.mark.strip_prefix(REIGN_PREFIX)
     }
 
     /// Runs a script on this very connection, without the pool's deadline and breaker: for hooks of

@@ -70,6 +70,7 @@ pub(super) async fn handshake(
     if let Some(reign) = &reign {
         connection.leads_to(reign);
     }
+    connection.serves = shared.serves();
     let on_connection = (shared.hooks.on_connection)(connection.clone());
     on_connection.await.map_err(|error| Fault::of_hook(&error, shared.duty.is_some()))?;
     shared.note_missing(missing);

@@ -156,14 +156,16 @@ impl NodePool {
         }
     }
 
-    /// Whether a node of a cluster serves its slot.
+    /// Whether a node of a cluster serves its slots.
     async fn served(&self, stripe: &Arc<Stripe>) -> Result<(), Fault> {
-        let Some(probe) = self.shared.probe() else { return Ok(()) };
-        let now = clock::now();
-        match stripe.call(&probe, None, now, now + self.shared.operation_deadline).await {
-            Err(fault) if !fault.is_of_a_move() => Err(fault),
-            _ => Ok(()),
+        for probe in self.shared.probes() {
+            let now = clock::now();
+            match stripe.call(&probe, None, now, now + self.shared.operation_deadline).await {
+                Err(fault) if !fault.is_of_a_move() => return Err(fault),
+                _ => {}
+            }
         }
+        Ok(())
     }
 
     /// See [`Pool::is_connected`](super::Pool::is_connected).

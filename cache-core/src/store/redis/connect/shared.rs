@@ -22,8 +22,10 @@ use crate::store::redis::scripts::Script;
 
 /// What a node of a cluster is there for.
 pub(super) struct NodeDuty {
-    /// A key that never exists, in a slot that the node is to serve.
-    pub(super) probe: String,
+    /// For each partition a key that never exists.
+    pub(super) probes: Arc<[String]>,
+    /// Tells which partitions the node serves, or at least one that it was to serve.
+    pub(super) serves: Box<dyn Fn() -> Vec<u16> + Send + Sync>,
     /// Is told when a connection to the node is lost, or cannot be made: another node may have
     /// taken its place.
     pub(super) on_trouble: Box<dyn Fn() + Send + Sync>,
@@ -111,7 +113,9 @@ impl Shared {
                 return Ok(known.clone());
             }
             let is_first = known.is_none() && !self.met_unidentified.load(Ordering::SeqCst);
-            let inheritance = if is_first { Inheritance::Whole } else { self.meet(connection).await? };
+            // A node of a cluster may have taken over from another one.
+            let inheritance =
+                if is_first && self.duty.is_none() { Inheritance::Whole } else { self.meet(connection).await? };
             // If another connection has adopted it meanwhile, its calls have seen what is new
             // there, and only the verdict of that connection counts.
             if inheritance == Inheritance::Lost && is_same(&self.primary.borrow(), &known) {
@@ -136,7 +140,9 @@ impl Shared {
     }
 
     async fn meet(&self, connection: &Connection) -> Result<Inheritance, Fault> {
-        tracing::info!(address = %self.target.address, "another Redis primary took over");
+        if self.duty.is_none() {
+            tracing::info!(address = %self.target.address, "another Redis primary took over");
+        }
         (self.hooks.on_new_primary)(connection.clone()).await.map_err(|error| {
             match Fault::of_hook(&error, self.duty.is_some()) {
                 fault if self.duty.is_some() => fault,
@@ -145,10 +151,16 @@ impl Shared {
         })
     }
 
-    /// A question that a node of a cluster answers only if it serves its slot.
-    pub(super) fn probe(&self) -> Option<Invocation<'static>> {
-        let NodeDuty { probe, .. } = self.duty.as_ref()?;
-        Some(Invocation::command(Command::new("EXISTS").arg(probe)))
+    /// Questions that a node of a cluster answers only if it serves the slots that it is to serve.
+    pub(super) fn probes(&self) -> Vec<Invocation<'static>> {
+        let Some(NodeDuty { probes, serves, .. }) = &self.duty else { return Vec::new() };
+        let probe = |at: u16| Some(Invocation::command(Command::new("EXISTS").arg(probes.get(usize::from(at))?)));
+        serves().into_iter().filter_map(probe).collect()
+    }
+
+    /// A partition that the server has.
+    pub(super) fn serves(&self) -> u16 {
+        self.duty.as_ref().and_then(|duty| (duty.serves)().first().copied()).unwrap_or_default()
     }
 
     /// Notes that a connection was lost, or could not be made.

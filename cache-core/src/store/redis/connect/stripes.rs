@@ -97,7 +97,6 @@ impl StripeKey {
     }
 
     /// The same in a partition other than the first.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for clusters of several partitions, which are on their way"))]
     pub(crate) fn of_partition(self, partition: u16) -> Self {
         Self { partition, ..self }
     }

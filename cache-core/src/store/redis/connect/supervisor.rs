@@ -23,6 +23,7 @@ use crate::config::{
     ANSWER_TIMEOUT, NEAR_ASK_INTERVAL, PRIMARY_ASK_INTERVAL, RECONNECT_DELAY_MAX, RECONNECT_DELAY_MIN, SILENCE_MAX,
 };
 use crate::store::backoff::Backoff;
+use crate::store::redis::at_once::all;
 use crate::store::redis::resp::Reply;
 use crate::store::{Voucher, Watches};
 
@@ -264,13 +265,16 @@ async fn vouching(connection: &Connection, primary: &Primary, stripe: &Stripe) -
     }
 }
 
-/// Asks a node of a cluster whether it serves its slot, or what is left of it.
+/// Asks a node of a cluster whether it serves its slots, or what is left of them.
 async fn serving(connection: &Connection, shared: &Shared) -> Result<(), Fault> {
-    let Some(probe) = shared.probe() else { return Ok(()) };
-    match connection.send(&probe, None).await {
-        Err(fault) if !fault.is_of_a_move() => Err(fault),
-        _ => Ok(()),
+    let probes = shared.probes();
+    for answer in all(probes.iter().map(|probe| connection.send(probe, None))).await {
+        match answer {
+            Err(fault) if !fault.is_of_a_move() => return Err(fault),
+            _ => {}
+        }
     }
+    Ok(())
 }
 
 /// Asks the store while the breaker is open, in place of a caller. A process that is out of service

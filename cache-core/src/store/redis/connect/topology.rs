@@ -19,14 +19,15 @@ use super::host_port::HostPort;
 use super::node::NodePool;
 use super::primary::Hello;
 use super::route::{DialNode, Route};
+use super::shared::NodeDuty;
 use super::slots::{NodeAddresses, SlotMap, slot_of};
 use crate::clock::{self, timers};
 use crate::config::{TOPOLOGY_ANSWER_TIMEOUT, TOPOLOGY_DEADLINE, TOPOLOGY_INTERVAL};
 use crate::error::ErrorKind;
 use crate::store::redis::resp::Command;
 
-/// Makes the pool of a node, for the partition with this probe.
-pub(super) type MakePool = Box<dyn Fn(&HostPort, &str, OnTrouble) -> NodePool + Send + Sync>;
+/// Makes the pool of a node.
+pub(super) type MakePool = Box<dyn Fn(&HostPort, NodeDuty) -> NodePool + Send + Sync>;
 pub(super) type OnTrouble = Box<dyn Fn() + Send + Sync>;
 
 /// A node that serves partitions.
@@ -38,7 +39,7 @@ pub(super) struct Node {
 /// The nodes of a cluster, as far as they serve partitions.
 pub(super) struct Topology {
     /// A key in each partition.
-    probes: Box<[String]>,
+    probes: Arc<[String]>,
     seeds: Box<[HostPort]>,
     addresses: NodeAddresses,
     dial: DialNode,
@@ -71,6 +72,12 @@ pub(super) struct Routes {
 impl Routes {
     fn owner(&self, partition: u16) -> Option<&Arc<Node>> {
         self.owners[usize::from(partition)].as_ref()
+    }
+
+    fn served_by(&self, place: &HostPort) -> Vec<u16> {
+        let owners = (0..).zip(&self.owners);
+        let is_there = |owner: &Option<Arc<Node>>| owner.as_ref().is_some_and(|owner| owner.place == *place);
+        owners.filter(|(_, owner)| is_there(owner)).map(|(partition, _)| partition).collect()
     }
 
     /// Each node that serves a partition.
@@ -225,13 +232,25 @@ impl Topology {
         }
         let known = routes.owners.iter().flatten().find(|node| node.place == *place).cloned();
         let owner = known.unwrap_or_else(|| {
-            let topology = Arc::downgrade(self);
-            let on_trouble = Box::new(move || topology.upgrade().iter().for_each(Self::inquire));
-            let pool = (self.make_pool)(place, &self.probes[at], on_trouble);
+            let pool = (self.make_pool)(place, self.duty(place.clone(), partition));
             Arc::new(Node { place: place.clone(), pool })
         });
         tracing::info!(partition, node = %place, "a node of the Redis Cluster serves a partition");
         routes.owners[at].replace(owner)
+    }
+
+    /// Of the node at a place, which is given its first partition.
+    fn duty(self: &Arc<Self>, place: HostPort, first: u16) -> NodeDuty {
+        let (troubled, topology) = (Arc::downgrade(self), Arc::downgrade(self));
+        let serves = move || {
+            let partitions = topology.upgrade().map(|topology| topology.routes.borrow().served_by(&place));
+            partitions.filter(|partitions| !partitions.is_empty()).unwrap_or_else(|| vec![first])
+        };
+        NodeDuty {
+            probes: self.probes.clone(),
+            serves: Box::new(serves),
+            on_trouble: Box::new(move || troubled.upgrade().iter().for_each(Self::inquire)),
+        }
     }
 
     /// Changes what is known. Nodes that serve nothing any more lose their connections: what they

@@ -230,10 +230,7 @@ fn each_place(places: &str, default_port: u16) -> Result<Vec<HostPort>, Fault> {
 
 fn check_partitions(text: &str) -> Result<(), Fault> {
     match text.parse::<u16>() {
-        Ok(1) => Ok(()),
-        Ok(partitions) if partitions.is_power_of_two() && partitions <= PARTITIONS_MAX => Err(Fault::config(
-            "this version of the library has one partition on a cluster: leave `partitions` out of the URL",
-        )),
+        Ok(partitions) if partitions.is_power_of_two() && partitions <= PARTITIONS_MAX => Ok(()),
         _ => Err(Fault::config(format!(
             "`partitions` in the URL of a cluster is a power of two, from 1 to {PARTITIONS_MAX}"
         ))),

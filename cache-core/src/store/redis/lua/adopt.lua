@@ -1,15 +1,29 @@
--- A partition adopts the incarnation of a home: from here on its fills may rest on what is listed
--- there in that one. Its names are listed after this, and no fill that comes between is missed.
+-- A partition adopts the incarnations of homes: from here on its fills may rest on what is listed
+-- there in these. Its names are listed after this, and no fill that comes between is missed.
 --
 -- KEYS  1 never
--- ARGV  1 root  2 mark  3 number of the home  4 its incarnation  5 this partition's incarnation and
---       6 the adopted one, or '', as they were read before the home's
--- Reply 1, or 0: something was lost meanwhile. Cost O(log n). Atomic.
+-- ARGV  1 root  2 mark  3 this partition's incarnation, then for each home: its number, its
+--       incarnation, and the adopted one, or ''. This partition's and the adopted ones are as they
+--       were read before the homes'
+-- Reply 1, or 0: something was lost meanwhile. Cost O(homes · log n). Atomic.
 open_clock()
-local known = '!known:' .. ARGV[3] .. ':'
-if incarnation_here() ~= ARGV[5] or ARGV[6] ~= '' and not redis.call('ZSCORE', clock_key, known .. ARGV[6]) then
+if incarnation_here() ~= ARGV[3] then
   return 0
 end
-redis.call('ZREM', clock_key, known .. ARGV[6])
-redis.call('ZADD', clock_key, -1, known .. ARGV[4])
+local before, adopted = {}, {}
+for at = 4, #ARGV, 3 do
+  local known = '!known:' .. ARGV[at] .. ':'
+  if ARGV[at + 2] ~= '' then
+    before[#before + 1] = known .. ARGV[at + 2]
+    if not redis.call('ZSCORE', clock_key, before[#before]) then
+      return 0
+    end
+  end
+  adopted[#adopted + 1] = -1
+  adopted[#adopted + 1] = known .. ARGV[at + 1]
+end
+if #before > 0 then
+  in_slices('ZREM', clock_key, before)
+end
+in_slices('ZADD', clock_key, adopted)
 return 1

@@ -6,6 +6,8 @@
 -- set ahead, and be set back.
 
 local looks = 0
+-- Names that have marks whose time has passed.
+local marked = {}
 
 -- Whether anything relevant depends on a key, directly or through dead dependents. Looks at 64
 -- dependents at most, and beyond that answers yes, so a larger circle of dead entries stays.
@@ -39,6 +41,7 @@ local function may_leave(name, key, dead_since)
   looks = looks - 1
   -- A mark is reaped by who has asked its partition.
   if string.byte(key) == 126 then
+    marked[name] = true
     return false
   end
   local value_key = root .. key
@@ -113,6 +116,10 @@ local function reap_due(due, retention_ms)
     end
   end
   in_slices('ZREM', due_key, empty)
+  -- Lost, they are found again after the retention.
+  for name in pairs(marked) do
+    guarded('ZADD', root .. '~marked', string.format('%d', now_ms), name)
+  end
 end
 
 -- Reaps what is due, until `looks_max` indexes, members and dependents were looked at, about 1 µs

@@ -191,7 +191,7 @@ impl Partitions {
     /// The partition `of` has adopted `home` as it is.
     async fn adopt(&mut self, of: usize, home: usize) -> String {
         let (own, home_known) = (self.known(of).await, self.known(home).await);
-        let args = [&*home.to_string(), &home_known.incarnation, &own.incarnation, ""].map(str::to_owned);
+        let args = [&*own.incarnation, &home.to_string(), &home_known.incarnation, ""].map(str::to_owned);
         word(&self.run(of, &scripts::ADOPT, &args.each_ref().map(|arg| &**arg)).await);
         format!("!known:{home}:{}", home_known.incarnation)
     }
@@ -381,7 +381,7 @@ async fn an_adoption_compares_what_it_has_read(rig: Rig) {
     let mut outcomes = Vec::new();
     for [incarnation, own, adopted] in [["i", "another", ""], ["i", &own, "another"], ["i", &own, ""], ["j", &own, "i"]]
     {
-        outcomes.push(word(&on.run(1, &scripts::ADOPT, &["0", incarnation, own, adopted]).await));
+        outcomes.push(word(&on.run(1, &scripts::ADOPT, &[own, "0", incarnation, adopted]).await));
     }
     assert_eq!(outcomes, ["0", "0", "1", "1"]);
     assert_eq!(words(&on.run(1, &scripts::STATE, &[]).await)[3..], ["0:j"]);

@@ -8,7 +8,7 @@ const LONG: Duration = Duration::from_secs(60);
 
 /// A pool that tries on each connection what the library needs.
 fn trying(fake: &Arc<Fake>, config: &Config) -> Pool {
-    let on_connection = trial::trial(&Layout::new("shop"));
+    let on_connection = trial::trial(&[Layout::new("shop")]);
     hooked(
         fake,
         config,

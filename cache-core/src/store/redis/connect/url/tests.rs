@@ -169,7 +169,6 @@ fn the_nodes_of_a_cluster() {
     let many: Vec<String> = (0..=CLUSTER_SEEDS_MAX).map(|number| format!("n{number}")).collect();
     for (url, expected) in [
         ("redis-cluster://n1/1", "database 0"),
-        ("redis-cluster://n1/?partitions=64", "one partition"),
         ("redis-cluster://n1/?partitions=3", "power of two"),
         ("redis-cluster://n1/?partitions=0", "power of two"),
         ("redis-cluster://n1/?partitions=2048", "power of two"),

@@ -1,0 +1,150 @@
+//! Makes the lists of homes complete again after a clock was lost, by the rules of
+//! `store/memory/partitions/upkeep.rs`.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use tokio::time::{sleep, timeout};
+
+use super::super::at_once::all;
+use super::super::{reply, scripts};
+use super::clocks::PartitionState;
+use super::set::PartitionSet;
+use crate::clock::{self, Instant, millis, timers};
+use crate::config::{LIST_KEYS_PER_PAGE, RECONCILE_DEADLINE, RECONCILE_JITTER};
+use crate::error::Error;
+use crate::name::Name;
+use crate::store::HomeReading;
+
+impl PartitionSet {
+    /// Has what was lost made good, in a task of its own: one of this process at a time, and not in
+    /// step with other processes.
+    pub(super) fn heal(&self) {
+        let Ok(runtime) = timers() else { return };
+        let Some(turn) = self.reconciling.take_turn() else { return };
+        let set = self.own.clone();
+        runtime.spawn(async move {
+            sleep(jitter()).await;
+            let Some(set) = set.upgrade() else { return };
+            let reconciled = timeout(RECONCILE_DEADLINE, set.reconcile(clock::now() + RECONCILE_DEADLINE)).await;
+            match reconciled {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => tracing::debug!(%error, "the lists of the cluster's partitions are still incomplete"),
+                Err(_) => tracing::debug!("the lists of the cluster's partitions took too long to complete"),
+            }
+            drop(turn);
+        });
+    }
+
+    /// Makes the lists of all homes complete, and has each partition list what it has. Gives up if
+    /// anything is lost meanwhile: whoever meets that begins again.
+    ///
+    /// # Cost
+    /// Two rounds of one script for each partition if nothing is amiss. Else two scripts more for
+    /// each, and one for each home of the names of a page.
+    pub(super) async fn reconcile(&self, until: Instant) -> Result<(), Error> {
+        // What is written down may be lost, too.
+        self.record(until).await?;
+        // In this order: what is adopted is then known to be no newer than what was read.
+        let read = self.states(until).await?;
+        let homes = self.states(until).await?;
+        let is_listed = |home: u16, is: &PartitionState| {
+            let knows = |(of, was): (u16, &PartitionState)| of == home || was.known.get(&home) == Some(&is.text());
+            is.is_complete && (0..).zip(&read).all(knows)
+        };
+        let amiss: Vec<u16> =
+            (0..).zip(&homes).filter(|(home, is)| !is_listed(*home, is)).map(|(home, _)| home).collect();
+        if amiss.is_empty() {
+            return Ok(());
+        }
+        tracing::info!(homes = amiss.len(), "partitions of the cluster list anew what they have");
+        let listed = all((0..).zip(&read).map(|(of, was)| self.list_at((of, was), &amiss, &homes, until))).await;
+        if !listed.into_iter().collect::<Result<Vec<_>, _>>()?.into_iter().all(|listed| listed) {
+            return Ok(());
+        }
+        let complete =
+            amiss.iter().map(|home| self.note_listed((*home, *home), &homes[usize::from(*home)].reading, &[], until));
+        all(complete).await.into_iter().collect::<Result<Vec<_>, _>>().map(drop)
+    }
+
+    async fn states(&self, until: Instant) -> Result<Vec<PartitionState>, Error> {
+        all(self.numbers().map(|number| self.state(number, until))).await.into_iter().collect()
+    }
+
+    /// Has a partition adopt these homes as they are, and list there what it has. `false`:
+    /// something was lost meanwhile.
+    async fn list_at(
+        &self,
+        (of, was): (u16, &PartitionState),
+        amiss: &[u16],
+        homes: &[PartitionState],
+        until: Instant,
+    ) -> Result<bool, Error> {
+        let mut args = vec![was.text()];
+        for home in amiss.iter().filter(|home| **home != of) {
+            let adopted = was.known.get(home).cloned().unwrap_or_default();
+            args.extend([home.to_string(), homes[usize::from(*home)].text(), adopted]);
+        }
+        if args.len() == 1 {
+            return Ok(true);
+        }
+        let args: Vec<&str> = args.iter().map(String::as_str).collect();
+        let is_adopted = reply::integer(&self.run(of, &scripts::ADOPT, &args, until).await?)? == 1;
+        Ok(is_adopted && self.note_what_is_in(of, amiss, homes, until).await?)
+    }
+
+    /// Has these homes note the names of which a partition has members.
+    async fn note_what_is_in(
+        &self,
+        of: u16,
+        amiss: &[u16],
+        homes: &[PartitionState],
+        until: Instant,
+    ) -> Result<bool, Error> {
+        let (mut cursor, count) = ("0".to_owned(), LIST_KEYS_PER_PAGE.to_string());
+        loop {
+            let mut page = reply::words(&self.run(of, &scripts::LIST, &[&cursor, &count], until).await?)?;
+            let mut by_home = BTreeMap::<u16, Vec<String>>::new();
+            for name in page.drain(1..).filter_map(|name| Name::parse(&name)) {
+                let home = self.partitions.home(&name);
+                if !self.partitions.is_home(&name, of) && amiss.contains(&home) {
+                    by_home.entry(home).or_default().push(name.as_str().to_owned());
+                }
+            }
+            let noted = by_home.iter().map(|(home, names)| async move {
+                let names: Vec<&str> = names.iter().map(String::as_str).collect();
+                self.note_listed((*home, of), &homes[usize::from(*home)].reading, &names, until).await
+            });
+            if !all(noted).await.into_iter().collect::<Result<Vec<_>, _>>()?.into_iter().all(|noted| noted) {
+                return Ok(false);
+            }
+            cursor = page.pop().ok_or_else(reply::unexpected)?;
+            if cursor == "0" {
+                return Ok(true);
+            }
+        }
+    }
+
+    /// No names: all have been listed.
+    pub(super) async fn note_listed(
+        &self,
+        (home, of): (u16, u16),
+        reading: &HomeReading,
+        names: &[&str],
+        until: Instant,
+    ) -> Result<bool, Error> {
+        let (of, retention_ms) = (of.to_string(), millis(self.retention).to_string());
+        let args = [&[&*of, &reading.incarnation, &retention_ms, &retention_ms], names].concat();
+        Ok(reply::integer(&self.run(home, &scripts::NOTE_LISTED, &args, until).await?)? == 1)
+    }
+}
+
+impl PartitionState {
+    fn text(&self) -> String {
+        self.reading.incarnation.to_string()
+    }
+}
+
+fn jitter() -> Duration {
+    RECONCILE_JITTER.mul_f64(fastrand::f64())
+}
