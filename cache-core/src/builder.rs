@@ -98,9 +98,10 @@ impl Builder {
     ///
     /// # Clusters
     /// `redis-cluster://user:password@n1,n2:7000` asks any of these nodes, in any order, where all
-    /// of them are; one that is down is no error. User and password are those of every node. The
-    /// entries of a namespace are in one slot, so that everything said of a server holds there:
-    /// it goes with the slot when that is moved.
+    /// of them are; one that is down is no error. User and password are those of every node.
+    /// `?partitions=64` says in how many partitions the entries are, each in a slot of its own: a
+    /// power of two, at most 1,024, and 16 if it does not stand there. It is written down in the
+    /// namespace, and stays the same as long as that is used. `docs/cluster.md` says what it costs.
     pub fn url(mut self, url: impl Into<String>) -> Self {
         self.url = url.into();
         self

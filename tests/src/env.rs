@@ -34,6 +34,17 @@ impl ServerKind {
         })
     }
 
+    /// The cluster that all tests share, each in its own namespace.
+    ///
+    /// # Panics
+    /// If `cargo xtask test` did not say where it is.
+    pub fn shared_cluster_url(self) -> String {
+        require(match self {
+            Self::Redis => "CACHE_TEST_REDIS_CLUSTER_URL",
+            Self::Valkey => "CACHE_TEST_VALKEY_CLUSTER_URL",
+        })
+    }
+
     /// The program, for tests that start and torture a [`Server`](crate::Server) of their own.
     ///
     /// # Panics

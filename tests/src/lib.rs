@@ -62,13 +62,13 @@ macro_rules! each_store {
     ($($tests:tt)*) => { $crate::__tests! { [embedded redis valkey] $($tests)* } };
 }
 
-/// As [`each_store!`], and on the embedded store with several partitions:
-/// `claim::four_partitions` and `claim::sixteen_partitions`. For claims about what is stale, which
-/// a protocol of several partitions could break.
+/// As [`each_store!`], and on stores with several partitions: `claim::four_partitions`,
+/// `claim::sixteen_partitions`, `claim::redis_cluster` and `claim::valkey_cluster`. For claims about
+/// what is stale, which a protocol of several partitions could break.
 #[macro_export]
 macro_rules! each_layout {
     ($($tests:tt)*) => {
-        $crate::__tests! { [embedded four_partitions sixteen_partitions redis valkey] $($tests)* }
+        $crate::__tests! { [embedded four_partitions sixteen_partitions redis valkey redis_cluster valkey_cluster] $($tests)* }
     };
 }
 

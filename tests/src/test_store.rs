@@ -46,6 +46,20 @@ impl TestStore {
         Self::new(Some(ServerKind::Valkey), ServerKind::Valkey.shared_url())
     }
 
+    /// The shared Redis Cluster, with sixteen partitions.
+    pub fn redis_cluster() -> Self {
+        Self::cluster(ServerKind::Redis)
+    }
+
+    /// The shared Valkey cluster, with sixteen partitions.
+    pub fn valkey_cluster() -> Self {
+        Self::cluster(ServerKind::Valkey)
+    }
+
+    fn cluster(kind: ServerKind) -> Self {
+        Self::new(Some(kind), format!("{}/?partitions=16", kind.shared_cluster_url()))
+    }
+
     fn new(kind: Option<ServerKind>, url: String) -> Self {
         Self { kind, url, namespace: format!("t{:016x}", fastrand::u64(..)), cache: OnceCell::new() }
     }
@@ -101,7 +115,7 @@ impl TestStore {
     /// A driver connection, for assertions on bytes.
     ///
     /// # Panics
-    /// On the embedded store.
+    /// On the embedded store, and on a cluster.
     pub async fn raw(&self) -> Raw {
         assert!(self.kind.is_some(), "the embedded store has no bytes to look at");
         Raw::connect(&self.url).await

@@ -93,9 +93,13 @@ impl MemoryStore {
 
     /// One partition, or several that know of each other no more than the nodes of a cluster do.
     pub(crate) fn with_partitions(config: &Config, partitions: Partitions) -> Self {
+        Self::with_rules(config, partitions, Rules::default())
+    }
+
+    pub(super) fn with_rules(config: &Config, partitions: Partitions, rules: Rules) -> Self {
         let (started, started_wall) = (clock::now(), clock::wall_time());
         let now = Now { at: started, wall_us: started_wall.as_micros() as u64 };
-        let (settings, rules) = (Settings::new(config, partitions), Rules::default());
+        let settings = Settings::new(config, partitions);
         let numbers = || 0..partitions.count();
         let new = |number| State::at(Site::new(number, partitions), settings.clone(), rules, fastrand::u128(..), now);
         let mut states: Vec<State> = numbers().map(new).collect();
@@ -291,7 +295,7 @@ impl Store for MemoryStore {
         Box::pin(async move {
             let key = Name::key(fill.key)?;
             let own = self.partitions.home(&key);
-            let reply = match self.register(own, &fill) {
+            let reply = match self.register(own, &fill, None) {
                 Ok(registered) => self.script(own, |state, now| state.fill(&key, &fill, &registered, now)),
                 Err(refusal) => {
                     self.script(own, |state, _| state.release_lease(&key, fill.token));
@@ -310,11 +314,12 @@ impl Store for MemoryStore {
         Box::pin(async move {
             let key = [Name::key(fill.key)?];
             let own = self.partitions.home(&key[0]);
-            let registered = self.register(own, &fill);
+            let intent = opens.map_or(Intent::Invalidate, |by| Intent::Open { by });
+            let registered = self.register(own, &fill, opens);
             let homes = registered.as_deref().map_err(|refusal| *refusal);
             let (reply, visited) = self.script(own, |state, now| state.write(&key[0], &fill, homes, opens, now));
             self.ended(fill.key);
-            let (rest, drained) = self.rest_of((own, &key), visited, fill.clock.homes.as_deref());
+            let (rest, drained) = self.rest_of((own, &key), intent, visited, fill.clock.homes.as_deref());
             Ok(WriteReply { fill: reply, drained, rest })
         })
     }
@@ -346,7 +351,7 @@ impl Store for MemoryStore {
         Box::pin(async move {
             let (number, at) = place_of(cursor);
             let (names, next, visited) = self.script(number, |state, now| state.sweep(pattern, scope, at, now));
-            let (rest, drained) = self.rest_of((number, &names), visited, None);
+            let (rest, drained) = self.rest_of((number, &names), Intent::Invalidate, visited, None);
             // A partition of this store that loses its clock keeps the order of what it has.
             let (began, incarnation) = (cursor - at, "".into());
             Ok(SweepReply { next: self.partitions.cursor(number, next), began, incarnation, drained, rest })

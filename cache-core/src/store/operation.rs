@@ -41,7 +41,7 @@ impl<'a> Operation<'a> {
         intent: Intent,
         rules: Rules,
     ) -> Self {
-        let tour = Tour::new(partitions, known, names, rules);
+        let tour = Tour::new(partitions, known, names, intent, rules);
         Self { tour: Some(Box::new(tour)), ..Self::new(&[], intent) }
     }
 
@@ -80,7 +80,7 @@ impl<'a> Operation<'a> {
     /// is done.
     pub(crate) fn next_chunk(&mut self, partition: u16) -> Option<Chunk<'a>> {
         if let Some(tour) = &mut self.tour {
-            return tour.next_chunk(partition, self.intent);
+            return tour.next_chunk(partition);
         }
         if !self.given.is_empty() {
             let (names, later) = self.given.split_at(self.given.len().min(INVALIDATE_NAMES_PER_CHUNK));

@@ -151,6 +151,12 @@ rules! {
     /// An operation on a spread name begins in every partition: it invalidates it, closes it and
     /// opens it there.
     SpreadNamesBeginEverywhere,
+    /// What closes or opens a name does so wherever a mark leads it.
+    ClosingsFollowMarks,
+    /// The marks of a closed name stay until it is opened: they lead to what is closed elsewhere.
+    MarksOfClosedNamesStay,
+    /// Who closes again, or opens, goes on from what was reached to other partitions.
+    ReachedNamesLeadToOtherPartitions,
 }
 
 /// Which rules are kept: all of them, outside the model explorer and builds for experiments.

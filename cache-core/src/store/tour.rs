@@ -17,6 +17,8 @@ use crate::name::Name;
 pub(super) struct Tour {
     partitions: Partitions,
     rules: Rules,
+    /// Names are visited with it wherever they lead.
+    intent: Intent,
     /// Nothing was sent yet.
     is_new: bool,
     /// By partition.
@@ -36,13 +38,19 @@ pub(super) struct Tour {
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 struct Todo {
-    /// At home there, and not visited yet.
+    /// At home there, or to be closed or opened there, and not visited yet.
     given: Vec<Name>,
     agenda: Agenda,
 }
 
 impl Tour {
-    pub(super) fn new(partitions: Partitions, known: &[HomeReading], names: &[Name], rules: Rules) -> Self {
+    pub(super) fn new(
+        partitions: Partitions,
+        known: &[HomeReading],
+        names: &[Name],
+        intent: Intent,
+        rules: Rules,
+    ) -> Self {
         let mut todo = vec![Todo::default(); usize::from(partitions.count())];
         for name in names {
             for home in partitions.homes(name, rules) {
@@ -52,6 +60,7 @@ impl Tour {
         Self {
             partitions,
             rules,
+            intent,
             is_new: true,
             todo,
             began: known.iter().map(|reading| reading.incarnation.clone()).collect(),
@@ -77,12 +86,12 @@ impl Tour {
         self.todo.iter().map(|todo| todo.given.len() + todo.agenda.len()).sum()
     }
 
-    pub(super) fn next_chunk<'a>(&mut self, partition: u16, intent: Intent) -> Option<Chunk<'a>> {
+    pub(super) fn next_chunk<'a>(&mut self, partition: u16) -> Option<Chunk<'a>> {
         self.is_new = false;
         let todo = self.todo.get_mut(usize::from(partition))?;
         if !todo.given.is_empty() {
             let names = todo.given.drain(..todo.given.len().min(INVALIDATE_NAMES_PER_CHUNK)).collect();
-            return Some(Chunk::of_given(partition, Cow::Owned(names), intent));
+            return Some(Chunk::of_given(partition, Cow::Owned(names), self.intent));
         }
         (todo.agenda.len() > 0).then(|| todo.agenda.next_chunk(partition))
     }
@@ -104,7 +113,7 @@ impl Tour {
         }
         for MetMark { name, of, stamp } in met {
             if self.followed.insert((name.clone(), of)) {
-                self.todo[usize::from(of)].agenda.add(name.clone());
+                self.visit_in(of, name.clone());
                 self.to_settle.insert((name, of), stamp);
             }
         }
@@ -124,13 +133,29 @@ impl Tour {
         if is_lost && self.rules.keep(Rule::LossesBetweenVisitsVisitEverywhere) {
             everywhere.extend(chunk.names.iter().cloned());
         }
-        for (_, todo) in self.todo.iter_mut().enumerate().filter(|(at, _)| *at != usize::from(chunk.partition)) {
-            everywhere.iter().for_each(|name| todo.agenda.add(name.clone()));
+        for of in (0..self.partitions.count()).filter(|of| *of != chunk.partition) {
+            everywhere.iter().for_each(|name| self.visit_in(of, name.clone()));
+        }
+    }
+
+    /// What a closed name leads to in another partition is closed there, too: an operation closes,
+    /// and opens, wherever it comes.
+    fn visit_in(&mut self, of: u16, name: Name) {
+        let todo = &mut self.todo[usize::from(of)];
+        match self.intent {
+            Intent::Close { .. } | Intent::Open { .. } if self.rules.keep(Rule::ClosingsFollowMarks) => {
+                todo.given.push(name);
+            }
+            _ => todo.agenda.add(name),
         }
     }
 
     pub(super) fn settlements(&self) -> Vec<(u16, Vec<FollowedMark>)> {
         let mut by_home = BTreeMap::<u16, Vec<FollowedMark>>::new();
+        // Its marks lead to what is closed, until it is opened.
+        if matches!(self.intent, Intent::Close { .. }) && self.rules.keep(Rule::MarksOfClosedNamesStay) {
+            return Vec::new();
+        }
         for ((name, of), stamp) in &self.to_settle {
             let is_kept = self.kept.contains(&(name.clone(), *of)) && self.rules.keep(Rule::SettlingSparesWhatIsKept);
             if let Some(visited) = self.visited.get(name).filter(|_| !is_kept) {

@@ -104,7 +104,7 @@ async fn a_forgotten_fence_is_told_as_a_gap(rig: Rig) {
     rig.invalidate(&["tT"]).await;
     rig.wait_a_tick().await;
     // One of them is at home where `T` is.
-    let others = ["tR", "tS", "tU", "tV", "tW", "tX", "tY", "tZ"];
+    let others = ["tE", "tR", "tS", "tU", "tV", "tW", "tX", "tY", "tZ"];
     for other in others {
         rig.invalidate(&[other]).await;
     }

@@ -54,6 +54,10 @@ impl Closings {
             && self.close_any(std::iter::once(&Name::any_key()), but)
     }
 
+    pub(super) fn is_closed(&self, name: &Name) -> bool {
+        self.marks_of(name).next().is_some()
+    }
+
     fn marks_of(&self, name: &Name) -> impl Iterator<Item = (ClosingId, Mark)> {
         let marks = (name.clone(), ClosingId::MIN)..=(name.clone(), ClosingId::MAX);
         self.marks.range(marks).map(|((_, by), mark)| (*by, *mark))
@@ -138,7 +142,7 @@ impl Closings {
 
     /// What an operation has reached through names that it has closed at once: these marks end at
     /// the same time.
-    fn reached(&self, names: &[Name], by: ClosingId) -> Vec<Name> {
+    pub(super) fn reached(&self, names: &[Name], by: ClosingId) -> Vec<Name> {
         let Some(ends) = names.iter().find_map(|name| Some(self.marks.get(&(name.clone(), by))?.ends)) else {
             return Vec::new();
         };

@@ -11,7 +11,7 @@ use super::state::State;
 use crate::clock::millis;
 use crate::name::Name;
 use crate::store::rules::Rule;
-use crate::store::{Encounter, FollowedMark, HomeReading, MetMark, Refusal};
+use crate::store::{ClosingId, Encounter, FollowedMark, HomeReading, MetMark, Refusal};
 
 impl State {
     pub(super) fn home_reading(&self) -> HomeReading {
@@ -26,10 +26,11 @@ impl State {
         of: u16,
         reading: &HomeReading,
         ends_ms: u64,
+        opens: Option<ClosingId>,
         now: Now,
     ) -> Result<Arc<str>, Refusal> {
         self.end_marks(now);
-        let is_closed = || self.closings.close_any(names.iter(), None) || self.closings.close_dependents(names, None);
+        let is_closed = || self.closings.close_any(names.iter(), opens) || self.closings.close_dependents(names, opens);
         let refusal = self.fences.refusal_of_registration(reading, names);
         if let Some(refusal) = refusal.or_else(|| is_closed().then_some(Refusal::Closed)) {
             return Err(refusal);
@@ -96,14 +97,20 @@ impl State {
         HomeReading { seq: self.fences.last_fence(name), ..self.home_reading() }
     }
 
-    /// Whether this partition has members of a foreign name. From here on no load that began before
+    /// Whether this partition has members of a name, or has it closed.
+    pub(super) fn has_to_do_with(&self, name: &Name) -> bool {
+        let is_closed = || self.closings.is_closed(name) && self.rules.keep(Rule::MarksOfClosedNamesStay);
+        self.indexes.has_members(name) || is_closed()
+    }
+
+    /// Whether this partition has to do with a foreign name. From here on no load that began before
     /// may add one.
     pub(super) fn is_asked_for(&mut self, name: &Name, now: Now) -> bool {
         if self.rules.keep(Rule::QuestionsFence) {
             let seq = self.fences.advance(now);
             self.fences.fence(name, seq, now);
         }
-        self.indexes.has_members(name)
+        self.has_to_do_with(name)
     }
 
     /// From here on this partition's fills may rest on what `home` lists in that incarnation.

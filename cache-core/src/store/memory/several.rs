@@ -10,8 +10,8 @@ use crate::clock::millis;
 use crate::name::Name;
 use crate::store::place_of;
 use crate::store::{
-    Chunk, ClockReading, FenceTrail, Fill, FillReply, FollowedMark, HomeReading, Intent, Look, MetMark, Operation,
-    Refusal, Removal, Sight, TrailPosition, VisitReply,
+    Chunk, ClockReading, ClosingId, FenceTrail, Fill, FillReply, FollowedMark, HomeReading, Intent, Look, MetMark,
+    Operation, Refusal, Removal, Sight, TrailPosition, VisitReply,
 };
 
 /// Marks that one fill looks at to see whether they can go.
@@ -32,7 +32,12 @@ impl MemoryStore {
 
     /// Registers at each foreign home of the names of a fill. Returns the incarnations of these
     /// homes, or why one has refused.
-    pub(super) fn register(&self, own: u16, fill: &Fill<'_>) -> Result<Vec<(u16, Arc<str>)>, Refusal> {
+    pub(super) fn register(
+        &self,
+        own: u16,
+        fill: &Fill<'_>,
+        opens: Option<ClosingId>,
+    ) -> Result<Vec<(u16, Arc<str>)>, Refusal> {
         if self.partitions.is_one() {
             return Ok(Vec::new());
         }
@@ -45,7 +50,7 @@ impl MemoryStore {
             let homes = fill.clock.homes.as_deref().unwrap_or_default();
             let reading = homes.get(usize::from(home)).ok_or(Refusal::ForeignIncarnation)?;
             let incarnation = self.script(home, |state, now| {
-                state.register(&names, own, reading, now.wall_us / 1_000 + millis(fill.ttl), now)
+                state.register(&names, own, reading, now.wall_us / 1_000 + millis(fill.ttl), opens, now)
             })?;
             registered.push((home, incarnation));
         }
@@ -73,14 +78,15 @@ impl MemoryStore {
     pub(super) fn rest_of(
         &self,
         (partition, names): (u16, &[Name]),
+        intent: Intent,
         reply: VisitReply,
         began: Option<&[HomeReading]>,
     ) -> (Operation<'static>, Removal) {
         let Some(known) = &self.known else { return Operation::rest_of(reply) };
         let known = known.copy();
         let began = began.unwrap_or(&known);
-        let mut rest = Operation::over(self.partitions, began, &[], Intent::Invalidate, self.rules);
-        let removal = rest.take_in(&Chunk::of_given(partition, names.into(), Intent::Invalidate), reply);
+        let mut rest = Operation::over(self.partitions, began, &[], intent, self.rules);
+        let removal = rest.take_in(&Chunk::of_given(partition, names.into(), intent), reply);
         (rest, removal)
     }
 

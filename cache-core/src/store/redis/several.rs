@@ -47,6 +47,18 @@ impl RedisPartitions {
     pub(crate) fn tenant(&self, config: &Config) -> Self {
         Self(self.0.tenant(config))
     }
+
+    /// As the task in the background does it.
+    #[cfg(test)]
+    pub(super) async fn reap_marks_of(&self, tag: &str) -> Result<(), Error> {
+        self.0.reap_marks(self.0.partitions.home_of_key(tag), vec![["t", tag].concat()]).await
+    }
+
+    /// As if each partition had been further than it is.
+    #[cfg(test)]
+    pub(super) fn pretend_to_have_seen_more(&self) {
+        self.0.each.iter().for_each(|store| store.losses.saw(1 << 53));
+    }
 }
 
 impl Store for RedisPartitions {
@@ -151,7 +163,7 @@ impl Store for RedisPartitions {
     fn fill<'a>(&'a self, fill: Fill<'a>, until: Instant) -> StoreFuture<'a, FillReply> {
         Box::pin(async move {
             let own = self.0.partitions.home_of_key(fill.key);
-            let reply = match self.0.register(own, &fill, until).await? {
+            let reply = match self.0.register(own, &fill, None, until).await? {
                 Ok(homes) => self.0.at(own).fill_from(fill, &homes, until).await?,
                 Err(refusal) => {
                     self.0.at(own).release_lease(fill.key, fill.token, until).await?;
@@ -170,16 +182,17 @@ impl Store for RedisPartitions {
     fn write<'a>(&'a self, fill: Fill<'a>, opens: Option<ClosingId>, until: Instant) -> StoreFuture<'a, WriteReply> {
         Box::pin(async move {
             let (own, key) = (self.0.partitions.home_of_key(fill.key), [Name::key(fill.key)?]);
-            let registered = self.0.register(own, &fill, until).await?;
+            let registered = self.0.register(own, &fill, opens, until).await?;
             let refused = registered.as_ref().err().copied();
             let homes = registered.unwrap_or_else(|_| vec!["!known:none".to_owned()]);
+            let intent = opens.map_or(Intent::Invalidate, |by| Intent::Open { by });
             let began = fill.clock.homes.clone();
             let (mut reply, mut visited) = self.0.at(own).write_from(fill, &homes, opens, until).await?;
             if let Some(refusal) = refused {
                 reply = FillReply::Refused(refusal);
             }
             self.0.heed(own, &mut visited);
-            let (rest, drained) = self.0.rest_of((own, &key), visited, began.as_deref());
+            let (rest, drained) = self.0.rest_of((own, &key), intent, visited, began.as_deref());
             Ok(WriteReply { fill: reply, drained, rest })
         })
     }
@@ -225,7 +238,7 @@ impl Store for RedisPartitions {
             let SweptPage { next, incarnation, mut visited } =
                 self.0.at(number).page(pattern, scope, at, until).await?;
             self.0.heed(number, &mut visited);
-            let (rest, drained) = self.0.rest_of((number, &[]), visited, None);
+            let (rest, drained) = self.0.rest_of((number, &[]), Intent::Invalidate, visited, None);
             Ok(SweepReply { next: self.0.partitions.cursor(number, next), began: cursor - at, incarnation, drained, rest })
         })
     }

@@ -30,6 +30,7 @@ mod losses;
 mod partitions;
 mod reaping;
 mod removing;
+mod several;
 mod writing;
 
 on_every_server! {

@@ -155,7 +155,7 @@ impl World {
         let homes = frame.clock.as_ref().and_then(|clock| clock.homes.clone()).unwrap_or_else(|| self.readings());
         let (given, own, reading) = (self.spelling.all(names), self.home(frame.key), &homes[usize::from(home)]);
         let ends_ms = TTL.as_millis() as u64;
-        match self.script(home, |state, now| state.register(&given, own, reading, ends_ms, now)) {
+        match self.script(home, |state, now| state.register(&given, own, reading, ends_ms, None, now)) {
             Ok(incarnation) => {
                 frame.registered.push((home, incarnation));
                 frame.registered_names = frame.registered_names.with(names);

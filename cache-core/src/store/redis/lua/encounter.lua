@@ -3,11 +3,12 @@
 -- Adds to the reply of a script of a partition: incarnation; 1 if its marks are all that there
 -- should be; names that were emptied as far as it goes, and if they are all, those that have marks
 -- and those that were given alone; marks that were met { name, mark, stamp, … }; and those of the
--- given names that still have members there.
+-- given names that still have members there, or are closed.
 local function with_encounter(reply, names, first)
   if not is_partition then
     return reply
   end
+  local any_closed_here = redis.call('ZSCORE', clock_key, '!closed')
   local is_complete, kept = redis.call('ZSCORE', clock_key, '!complete'), {}
   if is_complete then
     drained = {}
@@ -17,7 +18,8 @@ local function with_encounter(reply, names, first)
   end
   for at = first, #names do
     drained[#drained + 1] = names[at]
-    if redis.call('EXISTS', index_prefix .. names[at]) == 1 then
+    if redis.call('EXISTS', index_prefix .. names[at]) == 1
+      or any_closed_here and redis.call('ZSCORE', clock_key, '!closed:' .. names[at]) then
       kept[#kept + 1] = names[at]
     end
   end

@@ -2,7 +2,8 @@
 --
 -- KEYS  1 never
 -- ARGV  1 root  2 mark  3 number of the partition of its key  4 incarnation and  5 seq of what the
---       process knew of this clock before the load began  6 ttl_ms  7 retention_ms  8… names
+--       process knew of this clock before the load began  6 ttl_ms  7 retention_ms
+--       8 the operation that a write ends, whose own marks do not count, or ''  9… names
 -- Reply { 'registered' or why not: 'incarnation', 'floor', 'fenced', 'closed'; incarnation, seq,
 --         replaced }
 -- Cost  O(names · log n). Atomic.
@@ -16,7 +17,7 @@ if incarnation_here() ~= ARGV[4] then
 elseif reading_seq < floor then
   why = 'floor'
 end
-for first = 8, #ARGV, 400 do
+for first = 9, #ARGV, 400 do
   for _, fence in ipairs(redis.call('ZMSCORE', clock_key, unpack(ARGV, first, math.min(#ARGV, first + 399)))) do
     if fence and tonumber(fence) > reading_seq then
       why = why or 'fenced'
@@ -24,9 +25,9 @@ for first = 8, #ARGV, 400 do
   end
 end
 if not why and redis.call('ZSCORE', clock_key, '!closed') then
-  why = refusal_of_closed({ '', unpack(ARGV, 8) }, '')
+  why = refusal_of_closed({ '', unpack(ARGV, 9) }, ARGV[8])
 end
 if not why then
-  note_marks(ARGV[3], ARGV, 8, tonumber(ARGV[6]), tonumber(ARGV[7]))
+  note_marks(ARGV[3], ARGV, 9, tonumber(ARGV[6]), tonumber(ARGV[7]))
 end
 return { why or 'registered', incarnation_here(), seq, replaced }

@@ -15,7 +15,7 @@ use super::super::namespaces::{Envoy, Namespace, Namespaces};
 use super::super::reaper::ReapMarks;
 use super::super::resp::{Command, Reply};
 use super::super::scripts::{self, Script};
-use super::super::{RedisStore, reply};
+use super::super::{RedisStore, closing_text, reply};
 use super::errand::Errand;
 use super::losses::PartitionLosses;
 use crate::clock::{self, Instant, millis};
@@ -24,8 +24,8 @@ use crate::error::Error;
 use crate::name::Name;
 use crate::store::rules::Rules;
 use crate::store::{
-    Chunk, CopyKeepers, Fill, HomeReading, Intent, KnownClocks, Operation, Partitions, Refusal, Removal, StoreKey,
-    VisitReply,
+    Chunk, ClosingId, CopyKeepers, Fill, HomeReading, Intent, KnownClocks, Operation, Partitions, Refusal, Removal,
+    StoreKey, VisitReply,
 };
 
 pub(in crate::store::redis) struct PartitionSet {
@@ -139,13 +139,16 @@ impl PartitionSet {
     }
 
     /// Registers at each foreign home of the names of a fill. Returns what the partition's clock
-    /// has if it knows these homes, or why one has refused.
+    /// has if it knows these homes, or why one has refused. The marks of an operation that the fill
+    /// ends do not count.
     pub(super) async fn register(
         &self,
         own: u16,
         fill: &Fill<'_>,
+        opens: Option<ClosingId>,
         until: Instant,
     ) -> Result<Result<Vec<String>, Refusal>, Error> {
+        let by = &*opens.map_or_else(String::new, closing_text);
         let mut by_home = BTreeMap::<u16, Vec<&str>>::new();
         for name in fill.names.iter().filter(|name| !self.partitions.is_home(name, own)) {
             by_home.entry(self.partitions.home(name)).or_default().push(name.as_str());
@@ -156,7 +159,7 @@ impl PartitionSet {
             let Some(known) = known else { return Ok(Err(Refusal::ForeignIncarnation)) };
             let numbers = [u64::from(own), known.seq, millis(fill.ttl).max(1), millis(self.retention)];
             let [own, seq, ttl_ms, retention_ms] = numbers.map(|number| number.to_string());
-            let args = [&[&*own, &known.incarnation, &seq, &ttl_ms, &retention_ms], &names[..]].concat();
+            let args = [&[&*own, &known.incarnation, &seq, &ttl_ms, &retention_ms, by], &names[..]].concat();
             let reply = self.run(home, &scripts::REGISTER, &args, until).await?;
             self.at(home).losses.note_replaced(reply::replaced_by_registration(&reply));
             let (verdict, reading) = reply::registered(&reply)?;
@@ -171,13 +174,14 @@ impl PartitionSet {
     pub(super) fn rest_of(
         &self,
         (partition, names): (u16, &[Name]),
+        intent: Intent,
         reply: VisitReply,
         began: Option<&[HomeReading]>,
     ) -> (Operation<'static>, Removal) {
         let known = self.known.copy();
         let began = began.unwrap_or(&known);
-        let mut rest = Operation::over(self.partitions, began, &[], Intent::Invalidate, Rules::default());
-        let removal = rest.take_in(&Chunk::of_given(partition, names.into(), Intent::Invalidate), reply);
+        let mut rest = Operation::over(self.partitions, began, &[], intent, Rules::default());
+        let removal = rest.take_in(&Chunk::of_given(partition, names.into(), intent), reply);
         (rest, removal)
     }
 
