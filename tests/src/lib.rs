@@ -63,8 +63,8 @@ macro_rules! each_store {
 }
 
 /// As [`each_store!`], and on stores with several partitions: `claim::four_partitions`,
-/// `claim::sixteen_partitions`, `claim::redis_cluster` and `claim::valkey_cluster`. For claims about
-/// what is stale, which a protocol of several partitions could break.
+/// `claim::sixteen_partitions`, `claim::redis_cluster` and `claim::valkey_cluster`. For claims
+/// about what is stale, which a protocol of several partitions could break.
 #[macro_export]
 macro_rules! each_layout {
     ($($tests:tt)*) => {

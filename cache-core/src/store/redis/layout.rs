@@ -12,8 +12,8 @@
 //! | `<root>~staging:<token>` | string | a large value between two trips | seconds |
 //! | `<root>~trial` | any | what a new connection tries | gone when its script ends |
 //! | `<root>~never` | none | nothing, ever: see [`Layout::declared`] | |
-//! | `<root>~marked` | sorted set | of a partition: names that have marks to be reaped | none |
-//! | `<root>~partitions` | string | of the first partition of a cluster: how many there are | none |
+//! | `<root>~marked` | sorted set | of one of several: names with marks to be reaped | none |
+//! | `<root>~partitions` | string | of the first one of a cluster: how many there are | none |
 
 use super::connect::StripeKey;
 use crate::config::PARTITIONS_MAX;

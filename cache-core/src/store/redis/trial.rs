@@ -7,7 +7,8 @@ use super::resp::Reply;
 use super::scripts;
 use crate::error::{Error, ErrorKind};
 
-/// Runs one script under the namespace, in a partition that the server has, which tries every command that the library's scripts use.
+/// Runs one script under the namespace, in a partition that the server has, which tries every
+/// command that the library's scripts use.
 ///
 /// # Errors
 /// `Config`: it can never work, with the commands that are refused and what to do. A server that

@@ -42,9 +42,9 @@ impl PartitionSet {
     /// As [`confirm`](Self::confirm), and asks in any case: what was written down may be lost.
     pub(super) async fn record(&self, until: Instant) -> Result<(), Error> {
         let (store, own) = (self.at(0), u32::from(self.partitions.count()));
-        let (key, stripe) = (store.layout.partitions(), store.layout.stripe("~partitions"));
+        let key = store.layout.partitions();
         let set = Command::new("SET").arg(&key).number(own.into()).arg("NX");
-        let recorded = match store.pool.command(stripe, set, until).await {
+        let recorded = match store.pool.command(store.layout.stripe(&key), set, until).await {
             Ok(Reply::Null) => None,
             Ok(_) => Some(own),
             // There may be one, and no room for another.
@@ -69,7 +69,7 @@ impl PartitionSet {
     async fn recorded_at(&self, key: &str, until: Instant) -> Result<Option<u32>, Error> {
         let store = self.at(0);
         let get = Command::new("GET").arg(key);
-        match store.pool.command(store.layout.stripe("~partitions"), get, until).await? {
+        match store.pool.command(store.layout.stripe(key), get, until).await? {
             Reply::Null => Ok(None),
             // No number: another program's.
             recorded => Ok(Some(recorded.text().and_then(|text| text.parse().ok()).unwrap_or(u32::MAX))),

@@ -11,11 +11,11 @@ pub(super) struct Errand {
     pause: Duration,
     /// Who takes longer stands still with its runtime, and another one may begin.
     lasts_max: Duration,
-    turns: Mutex<Turns>,
+    turns: Mutex<ErrandTurns>,
 }
 
 #[derive(Default)]
-struct Turns {
+struct ErrandTurns {
     /// The number of the last one.
     number: u64,
     begun_at: Option<Instant>,
@@ -28,7 +28,7 @@ impl Errand {
     }
 
     /// Until it is dropped nobody else has the turn. `None`: somebody has it, or had it just now.
-    pub(super) fn take_turn(self: &Arc<Self>) -> Option<Turn> {
+    pub(super) fn take_turn(self: &Arc<Self>) -> Option<ErrandTurn> {
         let now = clock::now();
         let mut turns = self.lock();
         let wait = if turns.is_under_way { self.lasts_max } else { self.pause };
@@ -37,21 +37,21 @@ impl Errand {
         }
         turns.number += 1;
         (turns.begun_at, turns.is_under_way) = (Some(now), true);
-        Some(Turn { errand: self.clone(), number: turns.number })
+        Some(ErrandTurn { errand: self.clone(), number: turns.number })
     }
 
-    fn lock(&self) -> MutexGuard<'_, Turns> {
+    fn lock(&self) -> MutexGuard<'_, ErrandTurns> {
         self.turns.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// The right to do it.
-pub(super) struct Turn {
+pub(super) struct ErrandTurn {
     errand: Arc<Errand>,
     number: u64,
 }
 
-impl Drop for Turn {
+impl Drop for ErrandTurn {
     fn drop(&mut self) {
         let mut turns = self.errand.lock();
         if turns.number == self.number {
