@@ -12,7 +12,8 @@ use super::visit::{Chunk, Encounter, FollowedMark, HomeReading, Intent, MetMark,
 use crate::config::INVALIDATE_NAMES_PER_CHUNK;
 use crate::name::Name;
 
-/// Begins at the homes of the given names. Each mark that a visit meets is followed once.
+/// Begins at the homes of the given names. Each mark that a visit meets is followed, and again
+/// if it has changed when another visit meets it.
 #[derive(Clone, Debug, Hash)]
 pub(super) struct Tour {
     partitions: Partitions,
@@ -25,7 +26,8 @@ pub(super) struct Tour {
     todo: Vec<Todo>,
     /// The incarnations of all partitions when it began, or when it visited them last.
     began: Vec<Arc<str>>,
-    followed: BTreeSet<(Name, u16)>,
+    /// With the stamp that each had.
+    followed: BTreeMap<(Name, u16), u64>,
     /// The stamps of the marks that were followed after the last visit of their home.
     to_settle: BTreeMap<(Name, u16), u64>,
     /// What the last visit of a name's home has told of the clock there.
@@ -64,7 +66,7 @@ impl Tour {
             is_new: true,
             todo,
             began: known.iter().map(|reading| reading.incarnation.clone()).collect(),
-            followed: BTreeSet::new(),
+            followed: BTreeMap::new(),
             to_settle: BTreeMap::new(),
             visited: BTreeMap::new(),
             everywhere: BTreeSet::new(),
@@ -112,7 +114,9 @@ impl Tour {
             self.to_settle.retain(|(name, _), _| !drained.contains(name));
         }
         for MetMark { name, of, stamp } in met {
-            if self.followed.insert((name.clone(), of)) {
+            let before = self.followed.insert((name.clone(), of), stamp);
+            let is_changed = before != Some(stamp) && self.rules.keep(Rule::ChangedMarksAreFollowedAgain);
+            if before.is_none() || is_changed {
                 self.visit_in(of, name.clone());
                 self.to_settle.insert((name, of), stamp);
             }

@@ -2,8 +2,11 @@
 
 use super::*;
 use crate::config::{INVALIDATE_MEMBERS_PER_CHUNK, INVALIDATE_NAMES_PER_CHUNK};
+use crate::store::Partitions;
 
 on_every_store! {
+    a_given_key_falls_with_the_first_of_its_chunks
+    what_is_made_after_a_mark_was_followed_falls_too
     what_is_removed_leaves_the_indexes_of_its_names
     what_an_entry_with_many_names_has_not_left_leads_to_nothing
     an_entry_that_is_stored_again_meanwhile_stays_in_its_indexes
@@ -14,7 +17,6 @@ on_every_store! {
 on_one_partition! {
     a_chunk_counts_the_names_of_given_keys
     a_chunk_counts_the_names_of_what_it_visits
-    what_is_made_between_two_chunks_falls_although_a_circle_stays_behind_it
 }
 
 /// As many as an entry may have, and longer than most.
@@ -136,18 +138,55 @@ async fn a_chunk_counts_the_names_of_given_keys(rig: Rig) {
     assert_eq!(rig.try_fill("D", &["km:19"], &late).await, FillReply::Refused(Refusal::Fenced));
 }
 
-/// What a chunk keeps of a circle is where the next one goes on from, and a short life comes first.
-async fn what_is_made_between_two_chunks_falls_although_a_circle_stays_behind_it(rig: Rig) {
-    let minutes = |count: u64| Duration::from_secs(60 * count);
-    rig.fill_for("old", &["kb"], minutes(60)).await;
-    rig.fill_for("b", &["kold"], minutes(2)).await;
-    rig.fill_many(INVALIDATE_MEMBERS_PER_CHUNK + 50, &["kold"]).await;
+/// Keys with this prefix that are stored beside another one, or elsewhere, if there are four
+/// partitions or sixteen.
+fn keys(prefix: &str, beside: &str, is_beside: bool) -> impl Iterator<Item = String> {
+    let homes = |key: &str| [4, 16].map(|count| Partitions::new(count).home_of_key(key));
+    let beside = homes(beside);
+    (0..).map(move |number| format!("{prefix}:{number}")).filter(move |key| match is_beside {
+        true => homes(key) == beside,
+        false => std::iter::zip(homes(key), beside).all(|(home, other)| home != other),
+    })
+}
+
+/// ★ Whoever reads it between two chunks would make something of it whose place the next one has
+/// passed already.
+async fn a_given_key_falls_with_the_first_of_its_chunks(rig: Rig) {
+    rig.fill("old", &[]).await;
+    for member in keys("m", "old", true).take(INVALIDATE_MEMBERS_PER_CHUNK + 50) {
+        rig.fill(&member, &["kold"]).await;
+    }
     let given = parse(&["kold"]);
     let mut operation = rig.store.begin(&given, Intent::Invalidate);
-    rig.step(&mut operation).await;
-    assert!(rig.get("old").await.is_some());
-    rig.fill_for("a", &["kold"], minutes(1)).await; // made from it, for it is still there
-    rig.finish(operation).await;
+    assert!(rig.step(&mut operation).await.pending > 0);
     assert!(rig.get("old").await.is_none());
-    assert!(rig.get("a").await.is_none());
+    rig.fill("old", &[]).await;
+    rig.finish(operation).await;
+    assert!(rig.get("old").await.is_some(), "it is newer than the invalidation");
+    assert_eq!(rig.bookkeeping().await, 0);
+}
+
+/// ★ A partition that was visited is visited again if a load has registered for it meanwhile that
+/// has read what was still there.
+async fn what_is_made_after_a_mark_was_followed_falls_too(rig: Rig) {
+    let b = keys("b", "a", true).next().expect("some key is stored there");
+    let c = keys("c", "a", false).next().expect("some key is stored elsewhere");
+    let of_b = format!("k{b}");
+    rig.fill("a", &["tT"]).await;
+    rig.fill(&b, &["ka"]).await;
+    rig.fill(&c, &[&of_b]).await;
+    for member in keys("m", "a", true).take(3 * INVALIDATE_MEMBERS_PER_CHUNK) {
+        rig.fill(&member, &["ka"]).await;
+    }
+    let given = parse(&["tT"]);
+    let mut operation = rig.store.begin(&given, Intent::Invalidate);
+    while rig.get(&c).await.is_some() {
+        rig.step(&mut operation).await;
+    }
+    assert!(rig.get("a").await.is_some());
+    rig.fill(&b, &["ka"]).await; // made from it, for it is still there
+    rig.fill(&c, &[&of_b]).await;
+    rig.finish(operation).await;
+    assert!(rig.get("a").await.is_none() && rig.get(&b).await.is_none());
+    assert!(rig.get(&c).await.is_none());
 }

@@ -176,7 +176,8 @@ impl State {
     }
 
     /// Empties the indexes of names that are fenced already. After the budget has run out, the
-    /// others are left.
+    /// others are left. If it does so within the index of a key, the entry falls at once: nothing
+    /// is made from it then that would have its place before the one where the next script goes on.
     pub(super) fn visit_all(
         &mut self,
         names: &[Name],
@@ -186,6 +187,10 @@ impl State {
     ) {
         for (at, name) in names.iter().enumerate() {
             if let Err(CutShort { after }) = self.visit_given(name, after.take(), spares_entries, cascade) {
+                let falls = !spares_entries && self.rules.keep(Rule::GivenEntriesFallFirst);
+                if falls {
+                    self.fall(name, cascade);
+                }
                 for name in names[at + 1..].iter().rev() {
                     cascade.reply.left.push(UnvisitedName {
                         name: name.clone(),
@@ -193,7 +198,7 @@ impl State {
                         spares_entry: spares_entries,
                     });
                 }
-                return cascade.left_at(name, after, spares_entries);
+                return cascade.left_at(name, after, spares_entries || falls);
             }
         }
     }
@@ -219,19 +224,17 @@ impl State {
 
     /// Empties an index. What leads back to where the script came from is given up by a second run,
     /// when nothing else is left of it. That has a budget of its own: else a circle that takes more
-    /// than half of one would never end. A second run also finds what was filled, since the script
-    /// before, in front of the place where this one goes on: it may be made from an entry that
-    /// falls only now. Members that stay because they lead to other partitions may be too many.
+    /// than half of one would never end.
     fn empty(&mut self, name: &Name, after: Option<Name>, cascade: &mut Cascade) -> Result<(), CutShort> {
         if self.site.partitions.is_one() && !self.indexes.has_members(name) {
             return Ok(());
         }
         cascade.path.push(name.clone());
-        let (begun, goes_on) = (cascade.budget, after.is_some());
+        let begun = cascade.budget;
         let mut whole = self.drain(name, after, cascade);
         let leads_elsewhere = cascade.drained.iter().any(|drained| self.site.marks.any(drained));
         let is_circular = std::mem::take(&mut cascade.is_circular);
-        if whole.is_ok() && (is_circular || goes_on) && !leads_elsewhere {
+        if whole.is_ok() && is_circular && !leads_elsewhere {
             cascade.ends_circles = true;
             cascade.budget = begun - cascade.budget + std::mem::take(&mut cascade.budget_of_circles);
             whole = self.drain(name, None, cascade);

@@ -42,6 +42,8 @@ ablations! {
         => "remove_members(name, keys, owns, #keys, {})";
     "MembershipsOutliveTheirWork": "if block ~= '' and redis.call('EXISTS', index_prefix .. 'k' .. key) == 0 then"
         => "if block ~= '' then";
+    "GivenEntriesFallFirst": "        leave_below(name, left, true)\n      end\n"
+        => "        return leave_below(name, left, spares_entries)\n      end\n";
     "FillChecksEveryName" within "-- Stores a loaded value with its memberships, or refuses it.":
         "for place = at, #shown do" => "for place = at, math.min(at, #shown) do";
     "WriteChecksEveryName" within "-- Write-through: removes the key":

@@ -132,6 +132,26 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         ..SCENARIO
     },
     Scenario {
+        name: "a given key between whose scripts a dependent is filled that stays",
+        layout: NEAR,
+        stored: &[C, Z],
+        tasks: &[Call(C), Invalidate(KEY)],
+        misfortunes: Misfortunes { crashes: 1, ..QUIET },
+        inherits: false,
+        members_per_chunk: 1,
+        ..SCENARIO
+    },
+    Scenario {
+        name: "a tag between whose scripts a mark is followed that then changes",
+        layout: NEAR,
+        stored: &[C, Z],
+        tasks: &[Call(C), Invalidate(TAG)],
+        misfortunes: Misfortunes { crashes: 1, ..QUIET },
+        inherits: false,
+        members_per_chunk: 2,
+        ..SCENARIO
+    },
+    Scenario {
         name: "names that are registered early",
         tasks: &[Call(B), Call(A), Invalidate(TAG), Invalidate(TAG)],
         misfortunes: Misfortunes { expiries: 1, ..QUIET },

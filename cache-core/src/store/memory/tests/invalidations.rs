@@ -161,7 +161,7 @@ fn what_was_filled_between_two_chunks_is_removed_by_the_next() {
 }
 
 #[test]
-fn what_was_filled_between_two_chunks_is_removed_wherever_its_place_is() {
+fn a_given_key_falls_with_the_first_of_its_chunks() {
     let mut partition = one_member_per_chunk();
     partition.stored("old", &[tag("t")]);
     partition.stored("b", &[key("old")]);
@@ -170,26 +170,26 @@ fn what_was_filled_between_two_chunks_is_removed_wherever_its_place_is() {
     let mut operation = Operation::new(&given, Intent::Invalidate);
     partition.step(&mut operation);
     assert!(!partition.has("b") && partition.has("c"));
-    partition.stored("a", &[key("old")]); // made from it, for it is still there
+    assert!(!partition.has("old"), "what is made from it would come before where the next chunk goes on");
+    partition.stored("old", &[tag("t")]);
     partition.finish(operation);
-    assert!(!partition.has("old"));
-    assert!(!partition.has("a"));
+    assert!(partition.has("old") && !partition.has("c"));
 }
 
 #[test]
-fn what_was_filled_between_two_chunks_is_removed_in_front_of_a_circle_too() {
+fn a_given_key_that_is_in_a_circle_falls_with_the_first_of_its_chunks_too() {
     let mut partition = Partition::with(|settings| settings.members_per_chunk = 3);
-    partition.stored("old", &[key("b")]);
+    partition.stored("old", &[key("e")]);
     for dependent in ["b", "c", "d", "e"] {
         partition.stored(dependent, &[key("old")]);
     }
     let given = [key("old")];
     let mut operation = Operation::new(&given, Intent::Invalidate);
     partition.step(&mut operation);
-    assert!(partition.has("e") && partition.has("old"));
-    partition.stored("a", &[key("old")]);
+    assert!(partition.has("e") && !partition.has("old"));
+    partition.stored("old", &[key("e")]); // made from it, for it is still there
     partition.finish(operation);
-    assert!(!partition.has("old") && !partition.has("a"));
+    assert!(!partition.has("old") && !partition.has("e"));
 }
 
 #[test]

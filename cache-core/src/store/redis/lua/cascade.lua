@@ -229,15 +229,12 @@ end
 
 -- Empties the index of a name. What leads back to where the script has come from is given up by a
 -- second run, when nothing else is left of it. That has a budget of its own: else a circle that
--- takes more than half of one would never end. It takes no longer than the first one. A second
--- run also finds what was filled, since the script before, in front of the place where this one
--- goes on: it may be made from an entry that falls only now. Members that stay because they lead to
--- other partitions may be too many for that.
+-- takes more than half of one would never end. It takes no longer than the first one.
 local function empty(name, after)
   local begun = spent
   path[name] = true
   local left = drain(name, after)
-  if not left and (is_circular or after ~= '' and not met[1]) then
+  if not left and is_circular then
     ends_circles, budget, budget_of_circles = true, 2 * spent - begun + budget_of_circles, 0
     seen = {}
     left = drain(name, '')
@@ -262,7 +259,9 @@ local function leave_below(name, after, spares_entry)
 end
 
 -- Names that are fenced already are to lead to nothing any more, and the entries of those that are
--- keys fall, but for the memberships in `kept`, unless they are spared.
+-- keys fall, but for the memberships in `kept`, unless they are spared. If the budget ends within
+-- the index of a key, the entry falls at once: nothing is made from it then that would have its
+-- place before the one where the next script goes on.
 local function take(names, first, after, spares_entries, kept)
   for from = first, #names, slice_max do
     local last, indexes = math.min(from + slice_max - 1, #names), {}
@@ -285,10 +284,13 @@ local function take(names, first, after, spares_entries, kept)
         for later = #names, at + 1, -1 do
           leave_unvisited(names[later], '', spares_entries)
         end
-        return leave_below(name, left, spares_entries)
+        leave_below(name, left, true)
       end
       if not spares_entries and string.byte(name) == 107 then
         remove_entry(string.sub(name, 2), kept)
+      end
+      if left then
+        return
       end
     end
   end
