@@ -101,7 +101,8 @@ impl Builder {
     /// of them are; one that is down is no error. User and password are those of every node.
     /// `?partitions=64` says in how many partitions the entries are, each in a slot of its own: a
     /// power of two, at most 1,024, and 16 if it does not stand there. It is written down in the
-    /// namespace, and stays the same as long as that is used. `docs/cluster.md` says what it costs.
+    /// namespace, and stays the same as long as that is used. See
+    /// [what it costs](crate::guide::cluster).
     pub fn url(mut self, url: impl Into<String>) -> Self {
         self.url = url.into();
         self

@@ -177,6 +177,9 @@ pub mod guide {
     #[doc = include_str!("../docs/tenants.md")]
     pub mod tenants {}
 
+    #[doc = include_str!("../docs/cluster.md")]
+    pub mod cluster {}
+
     #[doc = include_str!("../docs/explain.md")]
     pub mod explain {}
 

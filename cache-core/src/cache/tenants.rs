@@ -44,8 +44,8 @@ impl Cache {
     /// # Cost
     /// Of an open one a look-up under a lock. Opening allocates about 14 KiB and sends nothing.
     /// Each prefix takes 3 KiB more. A call takes the round trips of one of the cache. A new
-    /// primary costs one small script for each open tenant, all in one round trip. On a cluster all
-    /// tenants lie in the slot of their cache.
+    /// primary costs one small script for each open tenant, all in one round trip. On a cluster
+    /// it is one for each partition, and tenants lie in the slots of their cache.
     ///
     /// # Errors
     /// [`ErrorKind::Config`]: the name is empty or longer than about 1,000 bytes, or this cache is
