@@ -1,6 +1,7 @@
 //! What scripts have left to do in one partition.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 
 use super::visit::{Chunk, Intent, UnvisitedName};
 use crate::config::INVALIDATE_NAMES_PER_CHUNK;
@@ -15,6 +16,10 @@ pub(super) struct Agenda {
     /// The last one comes first.
     left: Vec<UnvisitedName>,
     effort: u32,
+    /// What scripts that come to such a name from above need to get past it.
+    effort_min: u32,
+    /// The names within whose indexes scripts have ended.
+    cut: BTreeSet<Name>,
 }
 
 impl Agenda {
@@ -40,15 +45,21 @@ impl Agenda {
     }
 
     /// What is left leads down to the last name. An operation that has come from there goes round
-    /// in a circle that is longer than a script: the script has to be longer.
-    pub(super) fn take_in(&mut self, mut left: Vec<UnvisitedName>) {
+    /// in a circle that is longer than a script: the script has to be longer. So it has to be if
+    /// the name was gone through before, and was come to from above again: more stays in its index,
+    /// for the sake of other partitions, than a script visits.
+    pub(super) fn take_in(&mut self, chunk: &Chunk<'_>, mut left: Vec<UnvisitedName>) {
         if let Some((last, before)) = left.split_last() {
+            let goes_on = chunk.names.first() == Some(&last.name);
             if before.iter().chain(&self.left).any(|before| before.name == last.name) {
                 self.effort = (self.effort + 1).min(EFFORT_MAX);
                 left.pop();
+            } else if !goes_on && !self.cut.insert(last.name.clone()) {
+                self.effort_min = (self.effort_min + 1).min(EFFORT_MAX);
+                self.effort = self.effort.max(self.effort_min);
             }
         } else {
-            self.effort = 0;
+            self.effort = self.effort_min;
         }
         self.left.extend(left);
     }

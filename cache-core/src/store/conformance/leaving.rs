@@ -7,6 +7,7 @@ use crate::store::Partitions;
 on_every_store! {
     a_given_key_falls_with_the_first_of_its_chunks
     what_is_made_after_a_mark_was_followed_falls_too
+    more_members_that_stay_than_a_chunk_visits_are_passed
     what_is_removed_leaves_the_indexes_of_its_names
     what_an_entry_with_many_names_has_not_left_leads_to_nothing
     an_entry_that_is_stored_again_meanwhile_stays_in_its_indexes
@@ -189,4 +190,25 @@ async fn what_is_made_after_a_mark_was_followed_falls_too(rig: Rig) {
     rig.finish(operation).await;
     assert!(rig.get("a").await.is_none() && rig.get(&b).await.is_none());
     assert!(rig.get(&c).await.is_none());
+}
+
+/// They stay for what depends on them elsewhere, and whoever comes from above meets them again.
+async fn more_members_that_stay_than_a_chunk_visits_are_passed(rig: Rig) {
+    rig.fill("a", &["tT"]).await;
+    let members = keys("m", "a", true).zip(keys("c", "a", false));
+    for (member, elsewhere) in members.take(INVALIDATE_MEMBERS_PER_CHUNK + 50) {
+        rig.fill(&member, &["ka"]).await;
+        rig.fill(&elsewhere, &[&format!("k{member}")]).await;
+    }
+    let given = parse(&["tT"]);
+    let mut operation = rig.store.begin(&given, Intent::Invalidate);
+    let mut removed = 0;
+    for _ in 0..100 {
+        if operation.is_done() {
+            break;
+        }
+        removed += rig.step(&mut operation).await.removed;
+    }
+    assert!(operation.is_done(), "{} names are left", operation.left());
+    assert_eq!(removed, 1 + 2 * (INVALIDATE_MEMBERS_PER_CHUNK as u64 + 50));
 }

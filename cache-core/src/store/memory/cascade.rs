@@ -224,17 +224,18 @@ impl State {
 
     /// Empties an index. What leads back to where the script came from is given up by a second run,
     /// when nothing else is left of it. That has a budget of its own: else a circle that takes more
-    /// than half of one would never end.
+    /// than half of one would never end. A script that goes on within an index has one too: what a
+    /// circle has left of it may lie before the place where this one goes on.
     fn empty(&mut self, name: &Name, after: Option<Name>, cascade: &mut Cascade) -> Result<(), CutShort> {
         if self.site.partitions.is_one() && !self.indexes.has_members(name) {
             return Ok(());
         }
         cascade.path.push(name.clone());
-        let begun = cascade.budget;
+        let (begun, goes_on) = (cascade.budget, after.is_some());
         let mut whole = self.drain(name, after, cascade);
         let leads_elsewhere = cascade.drained.iter().any(|drained| self.site.marks.any(drained));
         let is_circular = std::mem::take(&mut cascade.is_circular);
-        if whole.is_ok() && is_circular && !leads_elsewhere {
+        if whole.is_ok() && (is_circular || goes_on) && !leads_elsewhere {
             cascade.ends_circles = true;
             cascade.budget = begun - cascade.budget + std::mem::take(&mut cascade.budget_of_circles);
             whole = self.drain(name, None, cascade);

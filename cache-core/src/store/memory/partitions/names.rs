@@ -5,18 +5,19 @@ use std::fmt;
 use crate::name;
 use crate::store::Partitions;
 
-/// Functions that call each other: `C` → `B` → `A`. The leaves `A` and `Z` read the data and have
-/// the tag `T`; `B` and `C` only pass on what they got.
+/// Functions that call each other: `C` → `B` → `A`, and `D` → `A`. The leaves `A` and `Z` read the
+/// data and have the tag `T`; the others only pass on what they got.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Name {
     A,
     B,
     C,
+    D,
     Z,
     T,
 }
 
-pub(super) const NAMES: [Name; 5] = [Name::A, Name::B, Name::C, Name::Z, Name::T];
+pub(super) const NAMES: [Name; 6] = [Name::A, Name::B, Name::C, Name::D, Name::Z, Name::T];
 
 /// Something for each name.
 pub(super) type ByName<T> = [T; NAMES.len()];
@@ -33,7 +34,7 @@ impl Name {
     /// The function that this one calls.
     pub(super) fn calls(self) -> Option<Name> {
         match self {
-            Name::B => Some(Name::A),
+            Name::B | Name::D => Some(Name::A),
             Name::C => Some(Name::B),
             _ => None,
         }

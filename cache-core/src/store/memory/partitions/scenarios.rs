@@ -1,14 +1,14 @@
 //! The scenarios. Kept small: what matters is who overtakes whom, not how many.
 
 use super::Scenario;
-use super::names::Name::{A, B, C, T, Z};
+use super::names::Name::{A, B, C, D, T, Z};
 use super::names::{Layout, Names};
 use super::world::Misfortunes;
 use super::world::Task::{Around, Call, Clear, Invalidate, Put, ReapMark, Reconcile, Refresh, Sweep};
 
-/// The homes of `A`, `B`, `C`, `Z` and `T`.
-const fn layout(partitions: u16, homes: [u16; 5]) -> Layout {
-    Layout { partitions, homes, spread: Names::of(&[]) }
+/// The homes of `A` and `D`, `B`, `C`, `Z` and `T`.
+const fn layout(partitions: u16, [a, b, c, z, t]: [u16; 5]) -> Layout {
+    Layout { partitions, homes: [a, b, c, a, z, t], spread: Names::of(&[]) }
 }
 
 const ONE: Layout = layout(1, [0; 5]);
@@ -134,7 +134,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "a given key between whose scripts a dependent is filled that stays",
         layout: NEAR,
-        stored: &[C, Z],
+        stored: &[C, D],
         tasks: &[Call(C), Invalidate(KEY)],
         misfortunes: Misfortunes { crashes: 1, ..QUIET },
         inherits: false,
@@ -144,7 +144,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "a tag between whose scripts a mark is followed that then changes",
         layout: NEAR,
-        stored: &[C, Z],
+        stored: &[C, D],
         tasks: &[Call(C), Invalidate(TAG)],
         misfortunes: Misfortunes { crashes: 1, ..QUIET },
         inherits: false,

@@ -229,12 +229,14 @@ end
 
 -- Empties the index of a name. What leads back to where the script has come from is given up by a
 -- second run, when nothing else is left of it. That has a budget of its own: else a circle that
--- takes more than half of one would never end. It takes no longer than the first one.
+-- takes more than half of one would never end. It takes no longer than the first one. A script that
+-- goes on within an index has one too: what a circle has left of it may lie before the place where
+-- this one goes on.
 local function empty(name, after)
   local begun = spent
   path[name] = true
   local left = drain(name, after)
-  if not left and is_circular then
+  if not left and (is_circular or after ~= '' and not met[1]) then
     ends_circles, budget, budget_of_circles = true, 2 * spent - begun + budget_of_circles, 0
     seen = {}
     left = drain(name, '')
