@@ -18,7 +18,7 @@ pub(super) struct Agenda {
     effort: u32,
     /// What scripts that come to such a name from above need to get past it.
     effort_min: u32,
-    /// The names within whose indexes scripts have ended.
+    /// The names within whose indexes scripts have ended behind members that stay.
     cut: BTreeSet<Name>,
 }
 
@@ -35,7 +35,9 @@ impl Agenda {
     pub(super) fn next_chunk<'a>(&mut self, partition: u16) -> Chunk<'a> {
         let UnvisitedName { name, after, spares_entry } = self.left.pop().expect("something is left");
         let mut names = vec![name];
-        while names.len() < INVALIDATE_NAMES_PER_CHUNK
+        // Alone: so what is left after it tells whether it was come to from above again.
+        while after.is_none()
+            && names.len() < INVALIDATE_NAMES_PER_CHUNK
             && let Some(next) = self.left.pop_if(|next| next.after.is_none() && next.spares_entry == spares_entry)
         {
             names.push(next.name);
@@ -54,7 +56,7 @@ impl Agenda {
             if before.iter().chain(&self.left).any(|before| before.name == last.name) {
                 self.effort = (self.effort + 1).min(EFFORT_MAX);
                 left.pop();
-            } else if !goes_on && !self.cut.insert(last.name.clone()) {
+            } else if last.after.is_some() && !goes_on && !self.cut.insert(last.name.clone()) {
                 self.effort_min = (self.effort_min + 1).min(EFFORT_MAX);
                 self.effort = self.effort.max(self.effort_min);
             }

@@ -3,6 +3,7 @@
 use super::*;
 use crate::config::{INVALIDATE_MEMBERS_PER_CHUNK, INVALIDATE_NAMES_PER_CHUNK};
 use crate::store::Partitions;
+use crate::store::rules::Rule;
 
 on_every_store! {
     a_given_key_falls_with_the_first_of_its_chunks
@@ -165,6 +166,38 @@ async fn a_given_key_falls_with_the_first_of_its_chunks(rig: Rig) {
     rig.finish(operation).await;
     assert!(rig.get("old").await.is_some(), "it is newer than the invalidation");
     assert_eq!(rig.bookkeeping().await, 0);
+}
+
+/// Whether something stale is left. Members stay in both chunks, for what depends on them elsewhere.
+async fn leaves_what_was_made_of_a_given_key_between_two_chunks(rig: Rig) -> bool {
+    let mut elsewhere = keys("c", "old", false);
+    let [b, z] = ["b", "z"].map(|prefix| keys(prefix, "old", true).next().expect("some key is stored there"));
+    rig.fill("old", &[]).await;
+    let members = keys("m", "old", true).take(INVALIDATE_MEMBERS_PER_CHUNK);
+    for member in [b.clone()].into_iter().chain(members).chain([z.clone()]) {
+        rig.fill(&member, &["kold"]).await;
+    }
+    for member in [&b, &z] {
+        let key = elsewhere.next().expect("some key is stored elsewhere");
+        rig.fill(&key, &[&format!("k{member}")]).await;
+    }
+    let given = parse(&["kold"]);
+    let mut operation = rig.store.begin(&given, Intent::Invalidate);
+    rig.step(&mut operation).await;
+    if rig.get("old").await.is_some() {
+        rig.fill(&b, &["kold"]).await; // made from it
+    }
+    rig.finish(operation).await;
+    rig.get(&b).await.is_some()
+}
+
+#[tokio::test]
+async fn what_is_made_of_a_given_key_between_two_chunks_would_stay_if_it_fell_last() {
+    for count in [4, 16] {
+        assert!(!leaves_what_was_made_of_a_given_key_between_two_chunks(Rig::of_partitions(count)).await);
+        let broken = Rig::breaking(Rule::GivenEntriesFallFirst, count);
+        assert!(leaves_what_was_made_of_a_given_key_between_two_chunks(broken).await, "{count} partitions");
+    }
 }
 
 /// ★ A partition that was visited is visited again if a load has registered for it meanwhile that

@@ -29,6 +29,8 @@ pub(super) struct Cascade {
     buried: Vec<(Name, Box<[Name]>)>,
     /// Where it has run out of budget, and came to from the name that it was given.
     deepest: Option<UnvisitedName>,
+    /// It has run out of budget within the index of a given key, whose entry it has removed.
+    has_fallen_first: bool,
     /// Names that are at home here, with several partitions.
     drained: Vec<Name>,
     reply: VisitReply,
@@ -144,6 +146,7 @@ impl State {
             ends_circles: false,
             buried: Vec::new(),
             deepest: None,
+            has_fallen_first: false,
             drained: Vec::new(),
             reply: VisitReply::default(),
         }
@@ -187,10 +190,7 @@ impl State {
     ) {
         for (at, name) in names.iter().enumerate() {
             if let Err(CutShort { after }) = self.visit_given(name, after.take(), spares_entries, cascade) {
-                let falls = !spares_entries && self.rules.keep(Rule::GivenEntriesFallFirst);
-                if falls {
-                    self.fall(name, cascade);
-                }
+                let has_fallen = cascade.has_fallen_first;
                 for name in names[at + 1..].iter().rev() {
                     cascade.reply.left.push(UnvisitedName {
                         name: name.clone(),
@@ -198,7 +198,7 @@ impl State {
                         spares_entry: spares_entries,
                     });
                 }
-                return cascade.left_at(name, after, spares_entries || falls);
+                return cascade.left_at(name, after, spares_entries || has_fallen);
             }
         }
     }
@@ -215,7 +215,14 @@ impl State {
         if falls && cascade.budget == 0 {
             return Err(CutShort { after });
         }
-        self.empty(name, after, cascade)?;
+        let whole = self.empty(name, after, cascade);
+        if whole.is_err() {
+            cascade.has_fallen_first = falls && self.rules.keep(Rule::GivenEntriesFallFirst);
+            if cascade.has_fallen_first {
+                self.fall(name, cascade);
+            }
+            return whole;
+        }
         if falls || cascade.doomed.remove(name) {
             self.fall(name, cascade);
         }

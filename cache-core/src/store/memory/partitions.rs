@@ -123,7 +123,6 @@ fn each_rule_of_several_partitions_is_needed() {
         (ReadingsComeFirst, "two writes"),
         (HomesCheckFences, "a tag, its member, and what was made from that"),
         (RegistrationsChangeStamps, "two changes around which a tag is closed"),
-        (GivenEntriesFallFirst, "a given key between whose scripts a dependent is filled that stays"),
         (ChangedMarksAreFollowedAgain, "a tag between whose scripts a mark is followed that then changes"),
         (SettlesAtTheEnd, "a load between two visits of a partition"),
         (SettlingComparesStamps, "two changes around which a tag is closed"),
