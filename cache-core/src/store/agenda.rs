@@ -18,8 +18,8 @@ pub(super) struct Agenda {
     effort: u32,
     /// What scripts that come to such a name from above need to get past it.
     effort_min: u32,
-    /// The names within whose indexes scripts have ended behind members that stay.
-    cut: BTreeSet<Name>,
+    /// The names at which scripts have ended that came to them from above.
+    reached: BTreeSet<Name>,
 }
 
 impl Agenda {
@@ -28,16 +28,14 @@ impl Agenda {
     }
 
     pub(super) fn add(&mut self, name: Name) {
-        self.left.push(UnvisitedName { name, after: None, spares_entry: false });
+        self.left.push(UnvisitedName { name, after: None, spares_entry: false, is_reached: false });
     }
 
     /// The last names, as many as go into one script. There are some.
     pub(super) fn next_chunk<'a>(&mut self, partition: u16) -> Chunk<'a> {
-        let UnvisitedName { name, after, spares_entry } = self.left.pop().expect("something is left");
+        let UnvisitedName { name, after, spares_entry, .. } = self.left.pop().expect("something is left");
         let mut names = vec![name];
-        // Alone: so what is left after it tells whether it was come to from above again.
-        while after.is_none()
-            && names.len() < INVALIDATE_NAMES_PER_CHUNK
+        while names.len() < INVALIDATE_NAMES_PER_CHUNK
             && let Some(next) = self.left.pop_if(|next| next.after.is_none() && next.spares_entry == spares_entry)
         {
             names.push(next.name);
@@ -48,15 +46,14 @@ impl Agenda {
 
     /// What is left leads down to the last name. An operation that has come from there goes round
     /// in a circle that is longer than a script: the script has to be longer. So it has to be if
-    /// the name was gone through before, and was come to from above again: more stays in its index,
-    /// for the sake of other partitions, than a script visits.
-    pub(super) fn take_in(&mut self, chunk: &Chunk<'_>, mut left: Vec<UnvisitedName>) {
+    /// a script has come to it from above once more: more stays on the way there, for the sake of
+    /// other partitions, than a script visits.
+    pub(super) fn take_in(&mut self, mut left: Vec<UnvisitedName>) {
         if let Some((last, before)) = left.split_last() {
-            let goes_on = chunk.names.first() == Some(&last.name);
             if before.iter().chain(&self.left).any(|before| before.name == last.name) {
                 self.effort = (self.effort + 1).min(EFFORT_MAX);
                 left.pop();
-            } else if last.after.is_some() && !goes_on && !self.cut.insert(last.name.clone()) {
+            } else if last.is_reached && !self.reached.insert(last.name.clone()) {
                 self.effort_min = (self.effort_min + 1).min(EFFORT_MAX);
                 self.effort = self.effort.max(self.effort_min);
             }

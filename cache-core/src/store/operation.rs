@@ -95,7 +95,7 @@ impl<'a> Operation<'a> {
         let VisitReply { mut removal, left, encounter } = reply;
         match (&mut self.tour, encounter) {
             (Some(tour), Some(encounter)) => tour.take_in(chunk, left, *encounter),
-            _ => self.agenda.take_in(chunk, left),
+            _ => self.agenda.take_in(left),
         }
         removal.pending = self.left();
         removal

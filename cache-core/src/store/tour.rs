@@ -109,7 +109,7 @@ impl Tour {
             self.kept.remove(&(name.clone(), partition));
         }
         self.kept.extend(kept.into_iter().map(|name| (name, partition)));
-        self.todo[usize::from(partition)].agenda.take_in(chunk, left);
+        self.todo[usize::from(partition)].agenda.take_in(left);
         if self.rules.keep(Rule::SettlesWhatTheLastVisitMet) {
             self.to_settle.retain(|(name, _), _| !drained.contains(name));
         }

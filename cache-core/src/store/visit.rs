@@ -55,6 +55,8 @@ pub(crate) struct UnvisitedName {
     pub(crate) name: Name,
     pub(crate) after: Option<Name>,
     pub(crate) spares_entry: bool,
+    /// The script was not given it, but came to it from another one.
+    pub(crate) is_reached: bool,
 }
 
 /// What a script did, and what is to be done after it.

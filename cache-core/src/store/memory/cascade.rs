@@ -43,7 +43,7 @@ struct CutShort {
 
 impl Cascade {
     fn left_at(&mut self, name: &Name, after: Option<Name>, spares_entry: bool) {
-        self.reply.left.push(UnvisitedName { name: name.clone(), after, spares_entry });
+        self.reply.left.push(UnvisitedName { name: name.clone(), after, spares_entry, is_reached: false });
         self.reply.left.extend(self.deepest.take());
     }
 }
@@ -196,6 +196,7 @@ impl State {
                         name: name.clone(),
                         after: None,
                         spares_entry: spares_entries,
+                        is_reached: false,
                     });
                 }
                 return cascade.left_at(name, after, spares_entries || has_fallen);
@@ -300,7 +301,7 @@ impl State {
             let whole = self.drain(member, None, cascade);
             cascade.path.pop();
             if let Err(CutShort { after }) = whole {
-                let deepest = || UnvisitedName { name: member.clone(), after, spares_entry: true };
+                let deepest = || UnvisitedName { name: member.clone(), after, spares_entry: true, is_reached: true };
                 cascade.deepest.get_or_insert_with(deepest);
                 return false;
             }

@@ -66,7 +66,7 @@ ablations! {
     "EntriesCountAsDependents": " or redis.call('EXISTS', root .. dependent) == 1 then" => " then";
     "ClosedNamesRefuseFills": "if any_closed and not why and ARGV[10] ~= '' then" => "if false then";
     "ReachedNamesAreClosed": "    reach(name, keys)\n" => "";
-    "ClosingsShareWhatTheyReach": "  take_over(operation, names, ends)\n  return true" => "  return true";
+    "ClosingsShareWhatTheyReach": "  take_over(operation, names, ends)\n" => "";
     "ReachedNamesAreFenced": "    overtake(reached)\n" => "";
     "ReachBeyondTheLimitClosesDependents": "      names[#names + 1] = '*'\n" => "";
     "ReachBeyondTheLimitRaisesTheFloor": "      redis.call('ZADD', clock_key, -floor, '!floor')\n    else" => "    else";

@@ -135,7 +135,7 @@ pub(super) fn visited(reply: &Reply) -> Result<VisitReply, Error> {
     let counted = |[prefix, count]: &[Reply; 2]| Some((text(Some(prefix)).ok()?.into(), integer(count).ok()?));
     let by_prefix = pairs.iter().filter_map(counted).collect();
     let removal = Removal { removed: integer(removed)?, by_prefix, pending: 0, lost: integer(lost)? };
-    let (left, rest) = array(left)?.as_chunks::<3>();
+    let (left, rest) = array(left)?.as_chunks::<4>();
     if !rest.is_empty() {
         return Err(unexpected());
     }
@@ -167,13 +167,14 @@ fn encounter(seq: u64, items: &[Reply]) -> Result<Encounter, Error> {
     })
 }
 
-fn unvisited([name, after, spares_entry]: &[Reply; 3]) -> Result<UnvisitedName, Error> {
+fn unvisited([name, after, spares_entry, is_reached]: &[Reply; 4]) -> Result<UnvisitedName, Error> {
     let after = match text(Some(after))? {
         "" => None,
         member => Some(Name::key(member)?),
     };
     let name = Name::parse(text(Some(name))?).ok_or_else(unexpected)?;
-    Ok(UnvisitedName { name, after, spares_entry: integer(spares_entry)? == 1 })
+    let [spares_entry, is_reached] = [integer(spares_entry)? == 1, integer(is_reached)? == 1];
+    Ok(UnvisitedName { name, after, spares_entry, is_reached })
 }
 
 /// A page of a walk.

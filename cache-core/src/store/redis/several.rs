@@ -239,7 +239,13 @@ impl Store for RedisPartitions {
                 self.0.at(number).page(pattern, scope, at, until).await?;
             self.0.heed(number, &mut visited);
             let (rest, drained) = self.0.rest_of((number, &[]), Intent::Invalidate, visited, None);
-            Ok(SweepReply { next: self.0.partitions.cursor(number, next), began: cursor - at, incarnation, drained, rest })
+            Ok(SweepReply {
+                next: self.0.partitions.cursor(number, next),
+                began: cursor - at,
+                incarnation,
+                drained,
+                rest,
+            })
         })
     }
 

@@ -7,8 +7,8 @@
 -- There is no other record of it.
 --
 -- What the budget leaves of one operation is told: { name, member after which it is to be gone on
--- with, or '', whether the entry of the name stays: 1 or 0, … }. The last name comes first: the
--- others lead to it.
+-- with, or '', whether the entry of the name stays: 1 or 0, whether the script came to it from
+-- another name: 1 or 0, … }. The last name comes first: the others lead to it.
 
 -- The budget is in visits, about 3 µs each: of a member, of so many bytes of names that are read,
 -- of so many indexes that are left, of so many bytes of a value that are freed (Redis 7.0 takes 1.5
@@ -246,17 +246,18 @@ local function empty(name, after)
   return left
 end
 
-local function leave_unvisited(name, after, spares_entry)
+local function leave_unvisited(name, after, spares_entry, is_reached)
   unvisited[#unvisited + 1] = name
   unvisited[#unvisited + 1] = after
   unvisited[#unvisited + 1] = spares_entry and 1 or 0
+  unvisited[#unvisited + 1] = is_reached and 1 or 0
 end
 
 -- The budget has ended below a name.
 local function leave_below(name, after, spares_entry)
   leave_unvisited(name, after, spares_entry)
   if deepest then
-    leave_unvisited(deepest[1], deepest[2], true)
+    leave_unvisited(deepest[1], deepest[2], true, true)
   end
 end
 

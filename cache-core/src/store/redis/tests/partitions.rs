@@ -299,7 +299,7 @@ async fn a_mark_is_not_settled_in_another_incarnation(rig: Rig) {
 
 /// Returns the names that have dead marks.
 async fn reap(on: &mut Partitions, at: usize) -> Vec<String> {
-    words(&on.run(at, &scripts::REAP, &["0", "0", "1000"]).await).split_off(1)
+    words(&on.run(at, &scripts::REAP, &[RETENTION_MS, "0", "1000"]).await).split_off(1)
 }
 
 /// ★ What depends on it elsewhere is reached through it alone.
