@@ -81,8 +81,8 @@ rules! {
     SweepRaisesTheFloor,
     /// A pattern walk follows dependents' indexes whose entry is gone.
     SweepFollowsEntriesThatAreGone,
-    /// If one script cannot empty the index of a given key, the entry falls in the first that tries:
-    /// whatever is made from it later has a place that the next ones have passed already.
+    /// If one script cannot empty the index of a given key, the entry falls in the first that
+    /// tries: what is made from it later has a place that the next ones have passed already.
     GivenEntriesFallFirst,
     /// A mark that an operation has followed is followed again if it has changed when it is met
     /// again: somebody may have registered who has read what was still there.

@@ -168,7 +168,7 @@ async fn a_given_key_falls_with_the_first_of_its_chunks(rig: Rig) {
     assert_eq!(rig.bookkeeping().await, 0);
 }
 
-/// Whether something stale is left. Members stay in both chunks, for what depends on them elsewhere.
+/// Whether something stale is left. Members stay in both chunks: what depends on them is elsewhere.
 async fn leaves_what_was_made_of_a_given_key_between_two_chunks(rig: Rig) -> bool {
     let mut elsewhere = keys("c", "old", false);
     let [b, z] = ["b", "z"].map(|prefix| keys(prefix, "old", true).next().expect("some key is stored there"));
