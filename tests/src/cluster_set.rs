@@ -20,6 +20,7 @@ const ATTEMPTS: usize = 5;
 pub struct ClusterSet {
     /// What all of them are.
     pub kind: ServerKind,
+    primaries: usize,
     /// First the primaries, then their replicas in the same order.
     pub nodes: Vec<Server>,
 }
@@ -51,24 +52,46 @@ impl ClusterSet {
     /// # Panics
     /// If they cannot be started.
     pub async fn with(kind: ServerKind, options: impl Fn(usize) -> ServerOptions) -> Self {
-        let started = (0..ATTEMPTS).find_map(|_| Self::launch(kind, &options).ok());
+        Self::launch(kind, PRIMARIES, 2 * PRIMARIES, &options).await
+    }
+
+    /// Starts so many primaries, without replicas.
+    ///
+    /// # Panics
+    /// If they cannot be started.
+    pub async fn without_replicas(kind: ServerKind, primaries: usize) -> Self {
+        Self::launch(kind, primaries, primaries, &|_| ServerOptions::new()).await
+    }
+
+    async fn launch(
+        kind: ServerKind,
+        primaries: usize,
+        nodes: usize,
+        options: &impl Fn(usize) -> ServerOptions,
+    ) -> Self {
+        let started = (0..ATTEMPTS).find_map(|_| Self::launch_once(kind, primaries, nodes, options).ok());
         let set = started.expect("a cluster that starts");
         set.settled().await;
         set
     }
 
-    fn launch(kind: ServerKind, options: &impl Fn(usize) -> ServerOptions) -> Result<Self, String> {
+    fn launch_once(
+        kind: ServerKind,
+        primaries: usize,
+        nodes: usize,
+        options: &impl Fn(usize) -> ServerOptions,
+    ) -> Result<Self, String> {
         let place = || Place { clients: port::free(), nodes: port::free() };
-        let places: Vec<Place> = (0..2 * PRIMARIES).map(|_| place()).collect();
+        let places: Vec<Place> = (0..nodes).map(|_| place()).collect();
         let nodes = (0..places.len()).map(|own| {
             let options = options(own)
-                .file("nodes.conf", known_nodes(&places, own))
+                .file("nodes.conf", known_nodes(&places, primaries, own))
                 .line("cluster-enabled yes")
                 .line(format!("cluster-node-timeout {}", NODE_TIMEOUT.as_millis()))
                 .line(format!("cluster-port {}", places[own].nodes.port()));
             Server::at(kind, options, places[own].clients)
         });
-        Ok(Self { kind, nodes: nodes.collect::<Result<_, _>>()? })
+        Ok(Self { kind, primaries, nodes: nodes.collect::<Result<_, _>>()? })
     }
 
     /// Waits until every node that runs finds all slots served, and each replica has its primary's
@@ -90,7 +113,7 @@ impl ClusterSet {
 
     /// The URL that names the first primaries.
     pub fn url(&self) -> String {
-        self.url_of(&self.nodes[..PRIMARIES])
+        self.url_of(&self.nodes[..self.primaries])
     }
 
     /// A URL that names these nodes.
@@ -165,7 +188,7 @@ impl ClusterSet {
     /// Has a replica take its primary's place, and waits until it has.
     pub async fn fail_over(&self, slot: u16) -> usize {
         let primary = self.owner(slot).await;
-        let replica = (primary + PRIMARIES) % self.nodes.len();
+        let replica = (primary + self.primaries) % self.nodes.len();
         self.nodes[replica].raw().await.command::<()>("CLUSTER", &["FAILOVER"]).await;
         until(async || self.owner(slot).await == replica).await;
         replica
@@ -190,14 +213,14 @@ fn id(node: usize) -> String {
 }
 
 /// What the nodes would find out by meeting, in the words of their own file.
-fn known_nodes(places: &[Place], own: usize) -> String {
+fn known_nodes(places: &[Place], primaries: usize, own: usize) -> String {
     let mut text = String::new();
     for (node, Place { clients, nodes }) in places.iter().enumerate() {
         let myself = if node == own { "myself," } else { "" };
-        let primary = node % PRIMARIES;
-        let (role, slots) = match node < PRIMARIES {
+        let primary = node % primaries;
+        let (role, slots) = match node < primaries {
             true => {
-                let first = |primary: usize| primary * SLOTS / PRIMARIES;
+                let first = |primary: usize| primary * SLOTS / primaries;
                 ("master -".to_owned(), format!(" {}-{}", first(primary), first(primary + 1) - 1))
             }
             false => (format!("slave {}", id(primary)), String::new()),
@@ -205,5 +228,5 @@ fn known_nodes(places: &[Place], own: usize) -> String {
         let (address, bus) = (clients, nodes.port());
         let _ = writeln!(text, "{} {address}@{bus} {myself}{role} 0 0 {} connected{slots}", id(node), primary + 1);
     }
-    text + &format!("vars currentEpoch {PRIMARIES} lastVoteEpoch 0\n")
+    text + &format!("vars currentEpoch {primaries} lastVoteEpoch 0\n")
 }

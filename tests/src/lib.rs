@@ -72,6 +72,13 @@ macro_rules! each_layout {
     };
 }
 
+/// As [`each_server!`], and on clusters: `claim::redis_cluster` and `claim::valkey_cluster`. For
+/// claims about what servers decide, which several nodes could decide otherwise.
+#[macro_export]
+macro_rules! each_deployment {
+    ($($tests:tt)*) => { $crate::__tests! { [redis valkey redis_cluster valkey_cluster] $($tests)* } };
+}
+
 /// Runs each test body on every server, for claims about several processes or about bytes:
 /// `claim::redis` and `claim::valkey`. Otherwise like [`each_store!`].
 #[macro_export]

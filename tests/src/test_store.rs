@@ -112,10 +112,10 @@ impl TestStore {
         ready(self.builder()).await
     }
 
-    /// A driver connection, for assertions on bytes.
+    /// A driver connection, for assertions on bytes; on a cluster, to each of its nodes.
     ///
     /// # Panics
-    /// On the embedded store, and on a cluster.
+    /// On the embedded store.
     pub async fn raw(&self) -> Raw {
         assert!(self.kind.is_some(), "the embedded store has no bytes to look at");
         Raw::connect(&self.url).await
@@ -138,23 +138,43 @@ const ADMIN: &str = "redis://admin:admin@";
 
 /// A plain driver connection. Commands that this type does not name go through
 /// [`connection`](Raw::connection).
+///
+/// On a cluster a command about a key goes to the node that serves the key, wherever that is. A
+/// count is that of all nodes.
 #[derive(Clone, Debug)]
 pub struct Raw {
+    /// Of a server, or of the node of a cluster that is asked first.
     connection: MultiplexedConnection,
+    /// The other nodes of the URL.
+    others: Vec<MultiplexedConnection>,
 }
 
 impl Raw {
-    /// Connects to a server; as `admin` if there is one, for tests do to it what no cache does.
+    /// Connects to a server, or to the nodes of a cluster that a URL names; as `admin` if there is
+    /// one, for tests do to it what no cache does.
     ///
     /// # Panics
     /// If nothing answers there.
     pub async fn connect(url: &str) -> Self {
+        let (scheme, places) = url.split_once("-cluster://").unwrap_or(("", ""));
+        let nodes = places.split('/').next().unwrap_or_default().split(',').filter(|node| !node.is_empty());
+        let mut connections = Vec::new();
+        for node in nodes {
+            connections.push(Self::connect_to(&format!("{scheme}://{node}")).await);
+        }
+        match connections.split_first() {
+            Some((first, others)) => Self { connection: first.clone(), others: others.to_vec() },
+            None => Self { connection: Self::connect_to(url).await, others: Vec::new() },
+        }
+    }
+
+    async fn connect_to(url: &str) -> MultiplexedConnection {
         let as_admin = url.replacen("redis://", ADMIN, usize::from(!url.contains('@')));
         let connection = match Self::open(&as_admin).await {
             Err(error) if error.kind() == redis::ErrorKind::AuthenticationFailed => Self::open(url).await,
             opened => opened,
         };
-        Self { connection: connection.unwrap_or_else(|error| panic!("no server at this URL: {error}")) }
+        connection.unwrap_or_else(|error| panic!("no server at this URL: {error}"))
     }
 
     async fn open(url: &str) -> redis::RedisResult<MultiplexedConnection> {
@@ -165,7 +185,8 @@ impl Raw {
         client.get_multiplexed_async_connection_with_config(&config).await
     }
 
-    /// For everything else: `redis::cmd("…").query_async(raw.connection())`.
+    /// For everything else: `redis::cmd("…").query_async(raw.connection())`. Of a cluster it leads
+    /// to one node.
     pub fn connection(&mut self) -> &mut MultiplexedConnection {
         &mut self.connection
     }
@@ -177,7 +198,7 @@ impl Raw {
 
     /// Writes a string key as somebody who bypasses the library would.
     pub async fn set(&mut self, key: &str, bytes: &[u8]) {
-        redis::cmd("SET").arg(key).arg(bytes).exec_async(&mut self.connection).await.expect("SET works");
+        self.ask::<()>(redis::cmd("SET").arg(key).arg(bytes)).await.expect("SET works");
     }
 
     /// Remaining lifetime as `PTTL` says it: -2 without the key, -1 without a lifetime.
@@ -201,13 +222,25 @@ impl Raw {
     /// All physical keys of a namespace, sorted: values and bookkeeping.
     pub async fn keys(&mut self, namespace: &str) -> Vec<String> {
         // O(keys of the server), which the tests keep few.
-        let mut keys: Vec<String> = self.command("KEYS", &[&format!("{namespace}:*")]).await;
+        let pattern = if self.others.is_empty() { format!("{namespace}:*") } else { format!("{{{namespace}/*") };
+        let mut keys = Vec::new();
+        for mut node in self.nodes() {
+            keys.extend(node.command::<Vec<String>>("KEYS", &[&pattern]).await);
+        }
         keys.sort();
         keys
     }
 
-    /// A number in the server's `INFO`; 0 if it is not told.
+    /// A number in the server's `INFO`; 0 if it is not told. Of a cluster, the sum.
     pub async fn info(&mut self, section: &str, name: &str) -> u64 {
+        let mut sum = 0;
+        for mut node in self.nodes() {
+            sum += node.info_of_node(section, name).await;
+        }
+        sum
+    }
+
+    async fn info_of_node(&mut self, section: &str, name: &str) -> u64 {
         let text: String = self.command("INFO", &[section]).await;
         let line = text.lines().find_map(|line| line.strip_prefix(&format!("{name}:"))).unwrap_or("0");
         let digits = line.trim_start_matches("calls=").split(|c: char| !c.is_ascii_digit()).next();
@@ -228,6 +261,25 @@ impl Raw {
         for argument in arguments {
             command.arg(argument);
         }
-        command.query_async(&mut self.connection).await.unwrap_or_else(|error| panic!("{name} fails: {error}"))
+        self.ask(&command).await.unwrap_or_else(|error| panic!("{name} fails: {error}"))
+    }
+
+    /// The nodes, each by itself.
+    fn nodes(&self) -> impl Iterator<Item = Self> + use<> {
+        let connections = [self.connection.clone()].into_iter().chain(self.others.clone());
+        connections.map(|connection| Self { connection, others: Vec::new() })
+    }
+
+    /// Asks one node after the other until one does not say that another one serves the key.
+    async fn ask<T: redis::FromRedisValue>(&mut self, command: &redis::Cmd) -> redis::RedisResult<T> {
+        let mut answer = command.query_async(&mut self.connection).await;
+        for node in &mut self.others {
+            match &answer {
+                Err(error) if error.code() == Some("MOVED") => {}
+                _ => break,
+            }
+            answer = command.query_async(node).await;
+        }
+        answer
     }
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use cache_core::{Cache, Cacheable, cached};
-use cache_tests::{Data, Gate, Server, TestStore, each_server, each_store, ready};
+use cache_tests::{Data, Gate, Server, TestStore, each_layout, each_server, ready};
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinHandle;
 
@@ -145,7 +145,7 @@ impl App {
     }
 }
 
-each_store! {
+each_layout! {
     async fn one_load_has_exactly_what_is_missing_once_and_in_order(store: TestStore) {
         let app = App::new(&store).await;
         assert_eq!(app.ids(&[2]).await, [2]);

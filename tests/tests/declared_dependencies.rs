@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use cache_core::{Cache, Invalidation, cached, key, write_through};
-use cache_tests::{TestStore, each_store};
+use cache_tests::{TestStore, each_layout};
 
 /// Has all that a companion can tell of a dependency: tags and dependencies of its parameters.
 #[cached(
@@ -93,7 +93,7 @@ async fn falls_with_each_name(cache: &Cache, prefix: &str, load: impl AsyncFn())
     cache.clear().await.unwrap();
 }
 
-each_store! {
+each_layout! {
     async fn an_entry_falls_with_the_names_of_a_dependency_that_is_not_stored(store: TestStore) {
         let cache = store.cache().await;
         falls_with_each_name(&cache, "page", async || assert_eq!(page(&cache, 1).await, 1)).await;
@@ -178,7 +178,7 @@ async fn wide(cache: &Cache, n: u128) -> u128 {
     n
 }
 
-each_store! {
+each_layout! {
     async fn dependencies_in_a_circle_end_and_all_are_known(store: TestStore) {
         let cache = store.cache().await;
         for tag in ["node:40", "node:10", "node:1", "node:0"] {

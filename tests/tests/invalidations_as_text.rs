@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 
 use cache_core::{Cache, Invalidation, Key, key, tag};
-use cache_tests::{TestStore, each_server, each_store};
+use cache_tests::{TestStore, each_deployment, each_store};
 
 async fn fill(cache: &Cache, key: &str, tag: &str) {
     let key: Key<u32> = key!("{key}").with_tags([tag]);
@@ -25,7 +25,7 @@ each_store! {
     }
 }
 
-each_server! {
+each_deployment! {
     /// The one thing that a relay in another process has is the text.
     async fn another_process_does_what_a_crashed_one_had_to(store: TestStore) {
         let (crashed, relay) = (store.cache().await, store.another_process().await);

@@ -1,7 +1,7 @@
 //! Entries with many names: a list brings the tags of all its items.
 
 use cache_core::{Cache, Cacheable, IntoKey, Key, cached, write_through};
-use cache_tests::{Log, TestStore, each_store, run};
+use cache_tests::{Log, TestStore, each_layout, ready, run};
 use serde::{Deserialize, Serialize};
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Cacheable)]
@@ -38,7 +38,7 @@ async fn are_stored(cache: &Cache) -> (bool, bool) {
     (feed.is_some(), cache.peek(front::key(&200)).await.unwrap().is_some())
 }
 
-each_store! {
+each_layout! {
     async fn a_list_of_two_hundred_is_stored_and_falls_with_each_kind_of_tag(store: TestStore) {
         let cache = store.cache().await;
         for tag in ["article:0", "article:199", "author:0", "author:149", "feeds"] {
@@ -55,7 +55,7 @@ each_store! {
     }
 
     async fn more_names_than_allowed_are_not_stored(store: TestStore) {
-        let cache = store.builder().names_max(3).build().unwrap();
+        let cache = ready(store.builder().names_max(3)).await;
         for (count, stored) in [(3, true), (4, false)] {
             let key: Key<u32> = format!("a:{count}").into_key().unwrap();
             let key = key.with_tags((0..count).map(|tag| format!("t{tag}")));

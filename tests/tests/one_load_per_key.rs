@@ -6,7 +6,7 @@
 use std::time::{Duration, Instant};
 
 use cache_core::{Cache, cached};
-use cache_tests::{Data, PATIENCE, Probe, TestStore, each_server, each_store, ready, until};
+use cache_tests::{Data, PATIENCE, Probe, TestStore, each_deployment, each_store, ready, until};
 use tokio::task::{JoinHandle, JoinSet};
 
 const CALLERS: usize = 40;
@@ -185,7 +185,7 @@ each_store! {
     }
 }
 
-each_server! {
+each_deployment! {
     /// The lease is given back, not waited out.
     async fn a_cancelled_leaders_lease_is_free_for_another_cache(store: TestStore) {
         let app = App::new(&store).await;

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use cache_tests::{Data, PAUSE, TestStore, Worker, each_server};
+use cache_tests::{Data, PAUSE, TestStore, Worker, each_deployment};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_cache-test-worker");
 
@@ -53,7 +53,7 @@ async fn litmus(store: &TestStore, entry: &str, row: u64, command: &str) {
     assert!(by_the_other.contains("1=7"), "{command}: {by_the_other}");
 }
 
-each_server! {
+each_deployment! {
     #![multi_thread]
     async fn a_load_is_refused_after_another_process_invalidated_its_key(store: TestStore) {
         litmus(&store, "leaf 1", 1, "key leaf:1").await;

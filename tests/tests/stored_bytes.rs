@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use cache_core::{Cache, IntoKey, Key};
-use cache_tests::{Gate, Raw, TestStore, each_server, each_store, ready, until};
+use cache_core::{Cache, IntoKey, Key, StoreKey};
+use cache_tests::{Gate, Raw, TestStore, each_deployment, each_server, each_store, ready, until};
 
 async fn get(cache: &Cache, key: &str, value: u32) -> u32 {
     cache.get_or_load::<u32, (), _>(key, || async move { Ok(value) }).await.unwrap()
@@ -16,15 +16,23 @@ async fn fill_tagged(cache: &Cache, key: &str, tag: &str, ttl: Duration) {
     cache.get_or_load::<u64, (), _>(key, || async { Ok(1) }).await.unwrap();
 }
 
-async fn physical(store: &TestStore, raw: &mut Raw, key: &str) -> Vec<u8> {
-    raw.get(&format!("{}:{key}", store.namespace())).await.expect("the entry is stored")
+/// Where an entry is stored: on a cluster behind the root of the key's partition.
+fn place(cache: &Cache, key: &str) -> String {
+    cache.physical_key(StoreKey::Value(key)).expect("a store with physical keys")
 }
 
-each_server! {
+async fn physical(cache: &Cache, raw: &mut Raw, key: &str) -> Vec<u8> {
+    raw.get(&place(cache, key)).await.expect("the entry is stored")
+}
+
+each_deployment! {
     async fn an_entry_stands_under_namespace_and_logical_key(store: TestStore) {
         let cache = store.cache().await;
         get(&cache, "flight:42", 7).await;
-        let bytes = physical(&store, &mut store.raw().await, "flight:42").await;
+        let (namespace, place) = (store.namespace(), place(&cache, "flight:42"));
+        let root = place.strip_suffix(":flight:42").unwrap();
+        assert!(root == namespace || root.starts_with(&format!("{{{namespace}/")), "{root}");
+        let bytes = physical(&cache, &mut store.raw().await, "flight:42").await;
         assert_eq!(bytes[0], 2, "the format version comes first");
         assert_eq!(bytes[bytes.len() - 5], b'7', "the payload is JSON, and four bytes of checksum follow");
     }
@@ -33,10 +41,10 @@ each_server! {
         let cache = store.cache().await;
         let mut raw = store.raw().await;
         get(&cache, "a:1", 1).await;
-        let mut bytes = physical(&store, &mut raw, "a:1").await;
+        let mut bytes = physical(&cache, &mut raw, "a:1").await;
         bytes.truncate(bytes.len() - 4);
         bytes[0] = 1;
-        raw.set(&format!("{}:a:1", store.namespace()), &bytes).await;
+        raw.set(&place(&cache, "a:1"), &bytes).await;
         assert_eq!(get(&cache, "a:1", 2).await, 1);
         assert_eq!(cache.stats().prefix("a").bad_entries, 0);
     }
@@ -46,7 +54,7 @@ each_server! {
         let cache = store.cache().await;
         let mut raw = store.raw().await;
         get(&cache, "a:1", 1).await;
-        let good = physical(&store, &mut raw, "a:1").await;
+        let good = physical(&cache, &mut raw, "a:1").await;
         let mut future = good.clone();
         future[0] = 99;
         let mut foreign = good.clone();
@@ -60,7 +68,7 @@ each_server! {
         let text = b"another program's text".to_vec();
         let cases = [Vec::new(), b"x".to_vec(), text, future, foreign, long_names, flipped, truncated];
         for (at, bytes) in cases.iter().enumerate() {
-            raw.set(&format!("{}:a:1", store.namespace()), bytes).await;
+            raw.set(&place(&cache, "a:1"), bytes).await;
             let before = cache.stats().prefix("a");
             assert_eq!(get(&cache, "a:1", 2).await, 2, "case {at}");
             let after = cache.stats().prefix("a");
@@ -73,12 +81,15 @@ each_server! {
     async fn a_key_of_another_type_is_a_miss_and_overwritten(store: TestStore) {
         let cache = store.cache().await;
         let mut raw = store.raw().await;
-        raw.command::<()>("LPUSH", &[&format!("{}:a:1", store.namespace()), "x"]).await;
+        raw.command::<()>("LPUSH", &[&place(&cache, "a:1"), "x"]).await;
         assert_eq!(get(&cache, "a:1", 1).await, 1);
         assert_eq!(get(&cache, "a:1", 2).await, 1);
         assert_eq!(cache.stats().prefix("a").bad_entries, 1);
     }
 
+}
+
+each_server! {
     /// Whichever way an entry came to be stored. What invalidations rest on must not expire.
     async fn entries_and_leases_have_a_ttl_and_bookkeeping_has_none(store: TestStore) {
         let cache = store.cache().await;

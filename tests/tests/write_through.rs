@@ -7,7 +7,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use cache_core::{Cache, cached, invalidates, write_through};
-use cache_tests::{Data, Gate, Log, TestStore, each_store, run, until};
+use cache_tests::{Data, Gate, Log, TestStore, each_layout, run, until};
 use serde::{Deserialize, Serialize};
 
 #[derive(Clone)]
@@ -91,7 +91,7 @@ async fn held_load(app: &App) -> (Gate, tokio::task::JoinHandle<Result<Flight, S
     (held, late)
 }
 
-each_store! {
+each_layout! {
     async fn what_was_written_is_served_without_a_load(store: TestStore) {
         let app = App::new(&store).await;
         assert_eq!(set_origin(&app, 1, "DFW".to_owned()).await, Ok(flight(1, "DFW")));
