@@ -3,13 +3,13 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use redis::AsyncCommands;
-use redis::aio::MultiplexedConnection;
+use redis::Cmd;
 use tokio::sync::OnceCell;
 use tokio::time::Instant;
 
 use crate::db::{Db, Flight};
 use crate::process::TTL;
+use crate::redis_by_hand::Redis;
 
 /// What all processes see.
 #[derive(Clone)]
@@ -17,16 +17,14 @@ pub(crate) enum SharedStore {
     /// Stands for Redis where time is virtual: it answers at once, as the embedded store does.
     Map(Arc<Mutex<HashMap<u32, (Flight, Instant)>>>),
     Redis {
-        connection: MultiplexedConnection,
+        redis: Redis,
         prefix: String,
     },
 }
 
 impl SharedStore {
     pub(crate) async fn redis(url: &str, prefix: &str) -> Self {
-        let client = redis::Client::open(url).expect("a Redis URL");
-        let connection = client.get_multiplexed_async_connection().await.expect("a Redis at CACHE_URL");
-        Self::Redis { connection, prefix: format!("story-by-hand:{prefix}") }
+        Self::Redis { redis: Redis::connect(url).await, prefix: format!("story-by-hand:{prefix}") }
     }
 
     async fn get(&self, id: u32) -> Option<Flight> {
@@ -35,9 +33,8 @@ impl SharedStore {
                 let (flight, expires) = lock(map).get(&id).copied()?;
                 (Instant::now() < expires).then_some(flight)
             }
-            Self::Redis { connection, prefix } => {
-                let found: Option<String> =
-                    connection.clone().get(format!("{prefix}:{id}")).await.expect("Redis answers");
+            Self::Redis { redis, prefix } => {
+                let found: Option<String> = redis.ask(Cmd::get(format!("{prefix}:{id}"))).await;
                 found.map(|json| serde_json::from_str(&json).expect("what was stored"))
             }
         }
@@ -46,10 +43,9 @@ impl SharedStore {
     async fn set_ex(&self, id: u32, flight: Flight) {
         match self {
             Self::Map(map) => _ = lock(map).insert(id, (flight, Instant::now() + TTL)),
-            Self::Redis { connection, prefix } => {
+            Self::Redis { redis, prefix } => {
                 let json = serde_json::to_string(&flight).expect("two numbers");
-                let mut connection = connection.clone();
-                let () = connection.set_ex(format!("{prefix}:{id}"), json, TTL.as_secs()).await.expect("Redis answers");
+                redis.ask(Cmd::set_ex(format!("{prefix}:{id}"), json, TTL.as_secs())).await
             }
         }
     }
@@ -57,9 +53,7 @@ impl SharedStore {
     pub(crate) async fn del(&self, id: u32) {
         match self {
             Self::Map(map) => _ = lock(map).remove(&id),
-            Self::Redis { connection, prefix } => {
-                let () = connection.clone().del(format!("{prefix}:{id}")).await.expect("Redis answers");
-            }
+            Self::Redis { redis, prefix } => redis.ask(Cmd::del(format!("{prefix}:{id}"))).await,
         }
     }
 }

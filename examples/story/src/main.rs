@@ -12,6 +12,7 @@ mod day;
 mod db;
 mod play;
 mod process;
+mod redis_by_hand;
 mod rush;
 
 use std::path::Path;
