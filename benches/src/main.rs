@@ -10,6 +10,7 @@ use cache_tests::{Server, ServerKind};
 
 mod batch;
 mod cascade;
+mod cluster;
 mod flight;
 mod hit;
 mod in_process;
@@ -66,6 +67,7 @@ async fn compare(name: &str, quick: bool, size: Option<u64>) {
         "wake" => wake::run(rounds).await,
         "near" => near::run(&server, if quick { 100_000 } else { 1_000_000 }).await,
         "cascade" => cascade::run(&server, rounds).await,
+        "cluster" => cluster::run(rounds).await,
         "scale" => scale::run(&server, rounds, slice(200, 700), if quick { 100_000 } else { 1_000_000 }).await,
         "million" => million::run(&server, size(100_000, 1_000_000)).await,
         "soak" => soak::run(&server, size(100_000, 10_000_000)).await,

@@ -10,7 +10,7 @@ use crate::server::Server;
 use crate::steps::{cargo, workspace};
 
 /// The pages that show the tables, each below the command that prints it.
-const PAGES: [&str; 2] = ["cache-core/docs/performance.md", "cache-core/docs/codecs.md"];
+const PAGES: [&str; 3] = ["cache-core/docs/performance.md", "cache-core/docs/codecs.md", "cache-core/docs/cluster.md"];
 const COMMAND: &str = "<!-- cargo xtask bench ";
 const END: &str = "<!-- end -->";
 /// What is made without names: the others take minutes each.
