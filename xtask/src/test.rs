@@ -67,7 +67,8 @@ pub(crate) fn run(arguments: &[String]) -> Result<bool, String> {
         tally.tests(with_servers(cargo(&["test", "--workspace", "--no-fail-fast"])));
         features(&mut tally);
         packages::check(&mut tally);
-        tours(&mut tally, [&redis_server, &valkey_server]);
+        tours(&mut tally, [redis_server.url(), valkey_server.url(), valkey_cluster.url()]);
+        story(&mut tally, &redis_cluster.url());
     } else {
         let arguments: Vec<&str> = ["test"].into_iter().chain(arguments.iter().map(String::as_str)).collect();
         tally.tests(with_servers(cargo(&arguments)));
@@ -97,18 +98,26 @@ impl Databases {
     }
 }
 
-/// Runs the example's tour, on the embedded store and on each server. The tour fails if anything
-/// that it prints is not true.
-fn tours(tally: &mut Tally, servers: [&Server; 2]) {
+/// Runs the example's tour, on the embedded store, on each server, and by its URL alone on a
+/// cluster. The tour fails if anything that it prints is not true.
+fn tours(tally: &mut Tally, urls: [String; 3]) {
     let tour = || cargo(&["run", "--quiet", "--package", "flight-board"]);
     let mut embedded = tour();
     embedded.env_remove("CACHE_URL");
     tally.command(embedded);
-    for server in servers {
+    for url in urls {
         let mut shared = tour();
-        shared.env("CACHE_URL", server.url());
+        shared.env("CACHE_URL", url);
         tally.command(shared);
     }
+}
+
+/// Plays the minute of the story on the other cluster. It fails if the cache spares the database
+/// little.
+fn story(tally: &mut Tally, url: &str) {
+    let mut story = cargo(&["run", "--quiet", "--package", "story", "minute"]);
+    story.env("CACHE_URL", url);
+    tally.command(story);
 }
 
 /// Checks that every feature builds by itself. What each adds to a user's tree is a test of its own

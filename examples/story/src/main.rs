@@ -4,7 +4,8 @@
 //! Time is virtual and everything is seeded; the calls, loads and invalidations are real ones of
 //! the library on the embedded store. `cargo run --package story` prints the table and draws the
 //! chart of `cache-core/docs/story.md`. With `CACHE_URL` it goes on with a minute in real time: it
-//! starts itself four times on that Redis.
+//! starts itself four times on that Redis, or on that cluster. `cargo run --package story minute`
+//! plays that minute alone.
 
 mod by_hand;
 mod chart;
@@ -44,6 +45,11 @@ fn main() -> std::io::Result<()> {
     if let ([kind, process, run], Ok(url)) = (&arguments[..], &url) {
         rush::answer(kind, process.parse().expect("a number"), run, url, flights, &events);
         return Ok(());
+    }
+    if let ([only], Ok(_)) = (&arguments[..], &url)
+        && only == "minute"
+    {
+        return rush::compare(&events);
     }
     let rows = tell(flights, &events);
     let plots = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../cache-core/docs/plots");

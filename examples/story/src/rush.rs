@@ -24,9 +24,13 @@ const BY_HAND: &str = "by-hand";
 const LIBRARY: &str = "library";
 
 /// Prints what four processes ask the database with each kind of cache. Each runs [`answer`].
+///
+/// # Panics
+/// If the cache does not spare half of the questions.
 pub(crate) fn compare(events: &[Event]) -> Result<(), Error> {
     let pages: Vec<&[u32]> = busiest_minute(events).iter().filter_map(Event::page).collect();
-    let flights = pages.concat().into_iter().collect::<HashSet<_>>().len();
+    let asked_for = pages.concat();
+    let flights = asked_for.iter().collect::<HashSet<_>>().len();
     let title = format!("{} pages of {flights} flights in {SECONDS} s", pages.len());
     println!("\n{title:<46} {:>9}", "queries");
     for (kind, name) in
@@ -39,9 +43,12 @@ pub(crate) fn compare(events: &[Event]) -> Result<(), Error> {
         let mut queries = 0;
         for (child, says) in &mut processes {
             queries += next(says)?.parse::<u64>().map_err(Error::other)?;
-            child.wait()?;
+            let status = child.wait()?;
+            assert!(status.success(), "a process ends with {status}");
         }
         println!("{name:<46} {queries:>9}");
+        assert!(queries >= flights as u64, "each flight is loaded once at least");
+        assert!(2 * queries < asked_for.len() as u64, "{queries} queries for {} flights of pages", asked_for.len());
     }
     Ok(())
 }
