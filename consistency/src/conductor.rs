@@ -25,8 +25,8 @@ use crate::database::{Asker, Database, Query};
 use crate::faults::baton::{Baton, Order};
 use crate::faults::director::Director;
 use crate::faults::ledger::FaultLedger;
-use crate::faults::stage::Stage;
-use crate::options::Options;
+use crate::faults::scene::Scene;
+use crate::options::{self, Options};
 use crate::record::{Batch, Call, How, Scope};
 use crate::wire::{self, Frame};
 use crate::worker::Orders;
@@ -77,8 +77,8 @@ struct Peer {
 struct Conductor {
     options: Options,
     bias: Bias,
-    /// `None`: it is in memory, or faults are done to it.
-    server: Option<Box<Server>>,
+    /// Where the cache is, unless faults are done there.
+    place: Place,
     socket: PathBuf,
     url: String,
     _directory: TempDir,
@@ -137,7 +137,7 @@ pub(crate) async fn run(options: Options) -> io::Result<Outcome> {
         events: events.clone(),
         ends: false,
         bias: options.bias(),
-        server: None,
+        place: Place::InMemory,
         rests: has_faults,
         rested: BTreeSet::new(),
         awaited: None,
@@ -147,7 +147,7 @@ pub(crate) async fn run(options: Options) -> io::Result<Outcome> {
         options,
     };
     tokio::spawn(accept(listener, events.clone()));
-    conductor.server = place.play(&conductor.options, Baton::new(events));
+    conductor.place = place.play(&conductor.options, Baton::new(events));
     conductor.start_workers()?;
     let began = Instant::now();
     if let Err(error) = conductor.conduct(&mut said, began).await {
@@ -162,15 +162,14 @@ pub(crate) async fn run(options: Options) -> io::Result<Outcome> {
 enum Place {
     InMemory,
     Server(Box<Server>),
-    Stage(Box<Stage>),
+    Scene(Scene),
 }
 
 impl Place {
     async fn prepare(options: &Options) -> io::Result<Self> {
         Ok(match options.place {
-            None => Self::InMemory,
-            Some(kind) if options.faults.is_some() => Self::Stage(Box::new(Stage::start(kind, options.seed).await)),
-            Some(kind) => Self::Server(Box::new(Server::start(kind))),
+            options::Place::Server(kind) if options.faults.is_none() => Self::Server(Box::new(Server::start(kind))),
+            place => Scene::start(place, options.seed).await.map_or(Self::InMemory, Self::Scene),
         })
     }
 
@@ -178,7 +177,7 @@ impl Place {
         match self {
             Self::InMemory => "memory://".to_owned(),
             Self::Server(server) => server.url(),
-            Self::Stage(stage) => stage.url(),
+            Self::Scene(scene) => scene.url(),
         }
     }
 
@@ -186,21 +185,22 @@ impl Place {
         match self {
             Self::InMemory => "in memory".to_owned(),
             Self::Server(server) => version_of(server).await,
-            Self::Stage(stage) => version_of(stage.server()).await,
+            Self::Scene(scene) => version_of(scene.server()).await,
         }
     }
 
-    /// The faults begin. The server lives as long as what this returns.
-    fn play(self, options: &Options, baton: Baton) -> Option<Box<Server>> {
+    /// The faults begin, if there are any. What this returns lives on.
+    fn play(self, options: &Options, baton: Baton) -> Self {
         match (self, &options.faults) {
-            (Self::Stage(stage), Some(selection)) => {
+            (Self::Scene(scene), Some(selection)) => {
                 let random = fastrand::Rng::with_seed(options.seed);
                 let lasts = Some(options.lasts_max).filter(|lasts| *lasts < Duration::MAX);
-                tokio::spawn(Director { stage: *stage, baton, selection: selection.clone(), random, lasts }.direct());
-                None
+                let director = Director { scene, baton, selection: selection.clone(), random, lasts };
+                let runtime = tokio::runtime::Handle::current();
+                tokio::task::spawn_blocking(move || runtime.block_on(director.direct()));
+                Self::InMemory
             }
-            (Self::Server(server), _) => Some(server),
-            _ => None,
+            (place, _) => place,
         }
     }
 }
@@ -208,9 +208,10 @@ impl Place {
 async fn version_of(server: &Server) -> String {
     let text: String = server.raw().await.command("INFO", &["server"]).await;
     let line = |name: &str| text.lines().find_map(|line| line.strip_prefix(name).map(ToOwned::to_owned));
+    let of = if text.contains("_mode:cluster") { "-cluster" } else { "" };
     line("valkey_version:")
-        .map(|version| format!("Valkey {version}"))
-        .unwrap_or_else(|| format!("Redis {}", line("redis_version:").unwrap_or_default()))
+        .map(|version| format!("Valkey{of} {version}"))
+        .unwrap_or_else(|| format!("Redis{of} {}", line("redis_version:").unwrap_or_default()))
 }
 
 async fn accept(listener: UnixListener, events: mpsc::Sender<Event>) {
@@ -250,7 +251,7 @@ async fn write_frames(mut writer: OwnedWriteHalf, mut frames: mpsc::UnboundedRec
 
 impl Conductor {
     fn is_embedded(&self) -> bool {
-        self.options.place.is_none()
+        self.options.place == options::Place::Embedded
     }
 
     fn start_workers(&mut self) -> io::Result<()> {
@@ -431,8 +432,8 @@ impl Conductor {
     }
 
     async fn disturb(&mut self) -> io::Result<()> {
-        match (self.bias.disturbance, &self.server) {
-            (Disturbance::ClockLost, Some(server)) => {
+        match (self.bias.disturbance, &self.place) {
+            (Disturbance::ClockLost, Place::Server(server)) => {
                 let mut raw = server.raw().await;
                 let clocks: Vec<String> = raw.command("KEYS", &["*~clock"]).await;
                 for clock in clocks {
@@ -440,7 +441,7 @@ impl Conductor {
                 }
                 Ok(())
             }
-            (Disturbance::Stop, Some(_)) => {
+            (Disturbance::Stop, Place::Server(_) | Place::Scene(_)) => {
                 let slot = self.random.usize(..self.children.len());
                 self.stop_for(slot, STANDS_STILL);
                 Ok(())

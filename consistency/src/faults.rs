@@ -6,10 +6,14 @@ use std::time::Duration;
 
 use cache_tests::ServerKind;
 
+use crate::options::Place;
+
 pub(crate) mod baton;
+mod cluster;
 pub(crate) mod director;
 pub(crate) mod ledger;
 mod replica;
+pub(crate) mod scene;
 mod spoil;
 pub(crate) mod stage;
 
@@ -24,8 +28,16 @@ pub(crate) enum Promise {
     Measured,
 }
 
+/// What a fault is done to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Target {
+    Server,
+    Cluster,
+    Process,
+}
+
 macro_rules! faults {
-    ($($fault:ident = $name:literal, $promise:ident, $every_ms:literal, $words:literal;)*) => {
+    ($($fault:ident = $name:literal, $target:ident, $promise:ident, $every_ms:literal, $words:literal;)*) => {
         /// One thing that goes wrong.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
         pub(crate) enum Fault { $($fault,)* }
@@ -46,6 +58,10 @@ macro_rules! faults {
                 match self { $(Self::$fault => Promise::$promise,)* }
             }
 
+            fn target(self) -> Target {
+                match self { $(Self::$fault => Target::$target,)* }
+            }
+
             /// How often it is done again while it lasts. `None`: it is there all the time.
             fn every(self) -> Option<Duration> {
                 let every_ms: u64 = match self { $(Self::$fault => $every_ms,)* };
@@ -56,35 +72,47 @@ macro_rules! faults {
 }
 
 faults! {
-    RestartEmpty = "restart-empty", KeptWithoutMarks, 0, "the server is killed, and comes back empty";
-    RestartRdb = "restart-rdb", Measured, 0, "the server is killed, and comes back with an RDB file that is {} older";
-    RestartAof = "restart-aof", KeptWithoutMarks, 0, "the server is killed, and comes back with its append-only file";
-    StopServer = "stop-server", Kept, 0, "SIGSTOP of the server";
-    FlushAll = "flushall", KeptWithoutMarks, 200, "`FLUSHALL`, every 200 ms";
-    ScriptFlush = "script-flush", Kept, 50, "`SCRIPT FLUSH`, every 50 ms";
-    KillConnections = "client-kill", Kept, 100, "`CLIENT KILL` of all, every 100 ms";
-    Reset = "reset", Kept, 150, "all connections are reset, every 150 ms";
-    CutReply = "cut-reply", Kept, 150, "all connections end within a reply, every 150 ms";
-    HalfOpen = "half-open", Kept, 0, "connections stay open, and every byte vanishes";
-    SlowLink = "slow-link", Kept, 200, "replies take 10 to 100 ms longer";
-    NarrowLink = "narrow-link", Kept, 0, "64 KiB of replies pass in a second";
-    LateReplies = "late-replies", Kept, 0, "replies come 400 ms late, past the deadline";
-    LostReplies = "lost-replies", Kept, 0, "requests arrive, and their replies vanish";
-    Garbage = "garbage", Kept, 0, "replies are bytes that are no reply";
-    Refuse = "refuse", Kept, 0, "connections are refused";
-    NoEviction = "noeviction", Kept, 0, "memory is full under `noeviction`";
-    VolatileLru = "volatile-lru", Kept, 0, "memory is full under `volatile-lru`";
-    AllkeysLru = "allkeys-lru", Measured, 0, "memory is full under `allkeys-lru`";
-    WrongTypes = "wrong-types", KeptWithoutMarks, 20, "a random key of ours becomes one of another type, every 20 ms";
-    CorruptBytes = "corrupt-bytes", Kept, 5, "a random value of ours has other bytes, every 5 ms";
-    ReadOnly = "read-only", KeptWithoutMarks, 0, "the server is made a replica";
-    Promotion = "promotion", KeptWithoutMarks, 0, "a replica that has everything is made the primary";
-    LossyFailover = "lossy-failover", Measured, 0, "a replica is made the primary that lacks the writes of {}";
-    ServerClock = "server-clock", Kept, 500, "the server's clock is set by up to two minutes, to and fro, every 500 ms";
-    StopClient = "stop-client", Kept, 0, "SIGSTOP of a process";
-    KillClients = "kill-client", Kept, 400, "a process is killed, every 400 ms";
-    EndRuntimes = "end-runtime", Kept, 400, "a process ends its tokio runtime with all that is under way, every 400 ms";
-    DropCalls = "drop-calls", Kept, 0, "three of five calls are dropped within 4 ms";
+    RestartEmpty = "restart-empty", Server, KeptWithoutMarks, 0, "the server is killed, and comes back empty";
+    RestartRdb = "restart-rdb", Server, Measured, 0, "the server is killed, and comes back with an RDB file that is {} older";
+    RestartAof = "restart-aof", Server, KeptWithoutMarks, 0, "the server is killed, and comes back with its append-only file";
+    StopServer = "stop-server", Server, Kept, 0, "SIGSTOP of the server";
+    FlushAll = "flushall", Server, KeptWithoutMarks, 200, "`FLUSHALL`, every 200 ms";
+    ScriptFlush = "script-flush", Server, Kept, 50, "`SCRIPT FLUSH`, every 50 ms";
+    KillConnections = "client-kill", Server, Kept, 100, "`CLIENT KILL` of all, every 100 ms";
+    Reset = "reset", Server, Kept, 150, "all connections are reset, every 150 ms";
+    CutReply = "cut-reply", Server, Kept, 150, "all connections end within a reply, every 150 ms";
+    HalfOpen = "half-open", Server, Kept, 0, "connections stay open, and every byte vanishes";
+    SlowLink = "slow-link", Server, Kept, 200, "replies take 10 to 100 ms longer";
+    NarrowLink = "narrow-link", Server, Kept, 0, "64 KiB of replies pass in a second";
+    LateReplies = "late-replies", Server, Kept, 0, "replies come 400 ms late, past the deadline";
+    LostReplies = "lost-replies", Server, Kept, 0, "requests arrive, and their replies vanish";
+    Garbage = "garbage", Server, Kept, 0, "replies are bytes that are no reply";
+    Refuse = "refuse", Server, Kept, 0, "connections are refused";
+    NoEviction = "noeviction", Server, Kept, 0, "memory is full under `noeviction`";
+    VolatileLru = "volatile-lru", Server, Kept, 0, "memory is full under `volatile-lru`";
+    AllkeysLru = "allkeys-lru", Server, Measured, 0, "memory is full under `allkeys-lru`";
+    WrongTypes = "wrong-types", Server, KeptWithoutMarks, 20, "a random key of ours becomes one of another type, every 20 ms";
+    CorruptBytes = "corrupt-bytes", Server, Kept, 5, "a random value of ours has other bytes, every 5 ms";
+    ReadOnly = "read-only", Server, KeptWithoutMarks, 0, "the server is made a replica";
+    Promotion = "promotion", Server, KeptWithoutMarks, 0, "a replica that has everything is made the primary";
+    LossyFailover = "lossy-failover", Server, Measured, 0, "a replica is made the primary that lacks the writes of {}";
+    ServerClock = "server-clock", Server, Kept, 500, "the server's clock is set by up to two minutes, to and fro, every 500 ms";
+    StopClient = "stop-client", Process, Kept, 0, "SIGSTOP of a process";
+    KillClients = "kill-client", Process, Kept, 400, "a process is killed, every 400 ms";
+    EndRuntimes = "end-runtime", Process, Kept, 400, "a process ends its tokio runtime with all that is under way, every 400 ms";
+    DropCalls = "drop-calls", Process, Kept, 0, "three of five calls are dropped within 4 ms";
+    Reshard = "reshard", Cluster, KeptWithoutMarks, 0, "`redis-cli --cluster reshard` moves 1,000 slots";
+    AtomicReshard = "atomic-reshard", Cluster, KeptWithoutMarks, 0, "`CLUSTER MIGRATESLOTS` moves 1,000 slots";
+    ClockFirst = "clock-first", Cluster, KeptWithoutMarks, 500, "a slot is moved key by key, its clock first, every 500 ms";
+    ClockAmid = "clock-amid", Cluster, KeptWithoutMarks, 500, "the same, its clock after half of the keys";
+    ClockLast = "clock-last", Cluster, KeptWithoutMarks, 500, "the same, its clock last";
+    NodeStopped = "node-stopped", Cluster, Kept, 0, "SIGSTOP of a primary";
+    NodeStoppedMoved = "node-stopped-moved", Cluster, KeptWithoutMarks, 500, "SIGSTOP of a primary; a slot moves elsewhere every 500 ms";
+    NodeReplaced = "node-replaced", Cluster, Measured, 0, "SIGSTOP of a primary that is replaced meanwhile, and comes back";
+    NodeKilled = "node-killed", Cluster, Measured, 0, "SIGKILL of a primary, which is replaced";
+    NodeHandsOver = "node-failover", Cluster, KeptWithoutMarks, 0, "`CLUSTER FAILOVER`: a primary hands over to its replica";
+    NodeFlushed = "node-flushed", Cluster, KeptWithoutMarks, 300, "`FLUSHALL` of a primary, every 300 ms";
+    ClientsKilled = "clients-killed", Cluster, KeptWithoutMarks, 150, "a process is killed every 150 ms, after `FLUSHALL` of a primary each third time";
 }
 
 impl Fault {
@@ -92,16 +120,45 @@ impl Fault {
         Self::ALL.iter().copied().find(|fault| fault.name() == name)
     }
 
-    /// Those that can be done to this server here. The library that sets a program's clock does not
-    /// start together with the allocator of Redis.
-    fn possible(kind: ServerKind) -> Vec<Self> {
-        let has_clock = kind == ServerKind::Valkey && stage::faketime().is_some();
-        Self::ALL.iter().copied().filter(|fault| *fault != Self::ServerClock || has_clock).collect()
+    /// Those that strike one primary of a cluster.
+    const OF_A_NODE: [Self; 8] = [
+        Self::Reshard,
+        Self::AtomicReshard,
+        Self::NodeStopped,
+        Self::NodeStoppedMoved,
+        Self::NodeReplaced,
+        Self::NodeKilled,
+        Self::NodeHandsOver,
+        Self::NodeFlushed,
+    ];
+
+    /// Whether a node stands still while it lasts.
+    fn is_standstill(self) -> bool {
+        matches!(self, Self::NodeStopped | Self::NodeStoppedMoved | Self::NodeReplaced)
     }
 
-    /// How long it lasts, in milliseconds.
+    /// Whether it can be done there, and here. The library that sets a program's clock does not
+    /// start together with the allocator of Redis, whose cluster moves no slots at once.
+    pub(crate) fn is_possible(self, place: Place) -> bool {
+        let is_there = match place {
+            Place::Embedded => false,
+            Place::Server(_) => self.target() != Target::Cluster,
+            Place::Cluster(_) => self.target() != Target::Server,
+        };
+        let is_valkey = matches!(place, Place::Server(ServerKind::Valkey) | Place::Cluster(ServerKind::Valkey));
+        is_there
+            && match self {
+                Self::ServerClock => is_valkey && stage::faketime().is_some(),
+                Self::AtomicReshard => is_valkey,
+                _ => true,
+            }
+    }
+
+    /// How long it lasts, in milliseconds; what takes longer is waited for.
     fn lasts_ms(self) -> Range<u64> {
         match self {
+            _ if self.is_standstill() => 4_000..4_001,
+            _ if self.target() == Target::Cluster => 3_000..6_000,
             Self::StopServer | Self::StopClient => 1_000..10_000,
             _ => 1_000..3_000,
         }
@@ -129,8 +186,8 @@ impl Selection {
     }
 
     /// The faults of the episode with this number.
-    pub(crate) fn episode(&self, number: usize, kind: ServerKind, random: &mut fastrand::Rng) -> Episode {
-        let mut faults = self.faults(kind);
+    pub(crate) fn episode(&self, number: usize, place: Place, random: &mut fastrand::Rng) -> Episode {
+        let mut faults = self.faults(place);
         if *self == Self::Random {
             let count = random.usize(1..4);
             faults = random.choose_multiple(faults, count);
@@ -147,10 +204,10 @@ impl Selection {
     }
 
     /// The faults to be done, or to choose from.
-    pub(crate) fn faults(&self, kind: ServerKind) -> Vec<Fault> {
+    pub(crate) fn faults(&self, place: Place) -> Vec<Fault> {
         match self {
             Self::Alone(faults) => faults.clone(),
-            Self::All | Self::Random => Fault::possible(kind),
+            Self::All | Self::Random => Fault::ALL.iter().copied().filter(|fault| fault.is_possible(place)).collect(),
         }
     }
 }
@@ -195,6 +252,8 @@ impl Episode {
 
     pub(crate) fn title(&self) -> String {
         match &self.0[..] {
+            // It lasts until it is done.
+            [Span { fault, .. }] if fault.target() == Target::Cluster => fault.words().to_owned(),
             [Span { fault, lasts, .. }] => {
                 let (words, lasts) = (fault.words(), format!("{:.1} s", lasts.as_secs_f64()));
                 if words.contains("{}") { words.replace("{}", &lasts) } else { format!("{words}; {lasts}") }
@@ -235,7 +294,9 @@ mod tests {
     fn a_seed_gives_the_same_episodes_each_time() {
         let episodes = |seed| {
             let mut random = fastrand::Rng::with_seed(seed);
-            (0..20).map(|number| Selection::Random.episode(number, ServerKind::Redis, &mut random)).collect::<Vec<_>>()
+            (0..20)
+                .map(|number| Selection::Random.episode(number, Place::Server(ServerKind::Redis), &mut random))
+                .collect::<Vec<_>>()
         };
         assert_eq!(episodes(1), episodes(1));
         assert_ne!(episodes(1), episodes(2));

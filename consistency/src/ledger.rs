@@ -7,7 +7,7 @@ use std::process::Command;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::conductor::Outcome;
-use crate::options::Options;
+use crate::options::{Options, Place};
 
 const RUNS: &str = "consistency/history.md";
 const PAGE: &str = "cache-core/docs/consistency.md";
@@ -45,7 +45,7 @@ pub(crate) fn note(options: &Options, outcome: &Outcome) -> Result<String, Strin
 
 fn row(options: &Options, outcome: &Outcome) -> String {
     let Outcome { checker, coverage, changes, kills, took, server, .. } = outcome;
-    let server = if options.place.is_some() { server } else { "embedded" };
+    let server = if options.place == Place::Embedded { "embedded" } else { server };
     let invalidations: u64 = changes.values().map(|[done, _]| done).sum();
     let refused = coverage.count("refused_fills");
     let counts = [checker.judged(), checker.copies(), checker.soon(), invalidations, refused, checker.stale_count()];

@@ -14,6 +14,7 @@ mod link;
 mod mix;
 mod names;
 mod options;
+mod probing;
 mod record;
 mod report;
 mod wire;

@@ -12,8 +12,8 @@ use crate::clock;
 use crate::database::Query;
 use crate::link::{Link, OpenCall};
 use crate::names::{DATA, GROUPS, Kind, Name};
-use crate::record::{Call, Came, Change, How, Part, Probe, Read, Scope};
-use crate::world::{self, Committed, PROBE_PARTS, Transaction, Value, World};
+use crate::record::{Call, Change, How, Part, Read, Scope};
+use crate::world::{self, Committed, Transaction, Value, World};
 
 /// One thing to do.
 #[derive(Clone, Debug)]
@@ -107,28 +107,6 @@ impl World {
                 self.run(&Step::Read(kind, at), &mut fastrand::Rng::with_seed(0)).await;
             }
         }
-    }
-
-    /// See [`Probe`].
-    pub(crate) async fn probe_read(&self) {
-        let (call, process) = (self.link.begin(), self.link.process());
-        let (parts, log) = observe(world::probe(self, process)).await;
-        if parts != PROBE_PARTS {
-            self.failed.fetch_add(1, Ordering::Relaxed);
-        }
-        self.note_probe(call, if log.count(CallResult::Hit) > 0 { Came::Hit } else { Came::Loaded });
-    }
-
-    /// The same of an invalidation, which reaches nothing.
-    pub(crate) async fn probe_invalidation(&self) {
-        let call = self.link.begin();
-        let done = self.cache.invalidate_tag(format!("probe:{}", self.link.process())).await;
-        self.note_probe(call, if done.is_ok() { Came::Invalidated } else { Came::Owed });
-    }
-
-    fn note_probe(&self, call: OpenCall<'_>, came: Came) {
-        let (process, start) = (self.link.process(), call.start);
-        call.end(|end| Call::Probe(Probe { process, start, end, came }));
     }
 
     fn note_read(&self, call: OpenCall<'_>, parts: Value, is_copy: bool) {

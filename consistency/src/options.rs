@@ -10,7 +10,8 @@ use crate::faults::Selection;
 
 pub(crate) const USAGE: &str = "\
 cargo xtask check-consistency [options]
-  --store redis|valkey|embedded   where the cache is (redis)
+  --store redis|valkey|embedded|redis-cluster|valkey-cluster
+                                  where the cache is (redis); a cluster has three primaries, a replica each, and 16 partitions of ours
   --reads N                       end after so many checked reads (1,000,000 without --minutes)
   --minutes N                     end after this time; a fraction will do
   --seed N                        of the mix of calls (random)
@@ -23,8 +24,31 @@ cargo xtask check-consistency [options]
   --mix-of RULE                   the mix of calls with which that rule is left out, and every rule kept
   --witness FILE                  where the drawing of a stale read goes (target/consistency/stale.svg)";
 
-/// Where the cache is. `None` is the embedded store.
-pub(crate) type Place = Option<ServerKind>;
+/// Where the cache is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    Embedded,
+    Server(ServerKind),
+    Cluster(ServerKind),
+}
+
+impl Place {
+    const ALL: [(Self, &str); 5] = [
+        (Self::Server(ServerKind::Redis), "redis"),
+        (Self::Server(ServerKind::Valkey), "valkey"),
+        (Self::Embedded, "embedded"),
+        (Self::Cluster(ServerKind::Redis), "redis-cluster"),
+        (Self::Cluster(ServerKind::Valkey), "valkey-cluster"),
+    ];
+
+    fn of(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find_map(|(place, its)| (its == name).then_some(place))
+    }
+
+    pub(crate) fn name(self) -> &'static str {
+        Self::ALL.into_iter().find_map(|(place, name)| (place == self).then_some(name)).expect("each has a name")
+    }
+}
 
 #[derive(Clone, Debug)]
 pub(crate) struct Options {
@@ -51,7 +75,7 @@ impl Options {
         let (recording, arguments): (Vec<_>, Vec<_>) = arguments.iter().partition(|argument| *argument == "--record");
         let (mut reads, mut minutes) = (None, None);
         let mut options = Self {
-            place: Some(ServerKind::Redis),
+            place: Place::Server(ServerKind::Redis),
             reads_max: u64::MAX,
             lasts_max: Duration::MAX,
             seed: fastrand::u64(..),
@@ -68,7 +92,7 @@ impl Options {
             let &[name, value] = pair else { return Err(format!("{}: no value\n{USAGE}", pair[0])) };
             let bad = || format!("{name} {value}: not understood\n{USAGE}");
             match name.as_str() {
-                "--store" => options.place = place(value).ok_or_else(bad)?,
+                "--store" => options.place = Place::of(value).ok_or_else(bad)?,
                 "--reads" => reads = Some(value.replace(['_', ','], "").parse().map_err(|_| bad())?),
                 "--minutes" => minutes = Some(value.parse::<f64>().map_err(|_| bad())?),
                 "--seed" => options.seed = value.parse().map_err(|_| bad())?,
@@ -90,8 +114,15 @@ impl Options {
         if options.records && options.faults.is_some() {
             return Err("a run with faults is not recorded: some of them promise less than others".to_owned());
         }
-        if options.faults.is_some() && options.place.is_none() {
-            return Err(format!("--faults: the embedded store has no server that could have any\n{USAGE}"));
+        if let Some(faults) = &options.faults {
+            if options.place == Place::Embedded {
+                return Err(format!("--faults: the embedded store has no server that could have any\n{USAGE}"));
+            }
+            if let Some(fault) =
+                faults.faults(options.place).into_iter().find(|fault| !fault.is_possible(options.place))
+            {
+                return Err(format!("--faults {}: cannot be done to {}\n{USAGE}", fault.name(), options.place.name()));
+            }
         }
         if let Some(rule) = &options.ablate {
             known(rule, options.place)?;
@@ -111,11 +142,7 @@ impl Options {
     }
 
     pub(crate) fn store(&self) -> &'static str {
-        match self.place {
-            Some(ServerKind::Redis) => "redis",
-            Some(ServerKind::Valkey) => "valkey",
-            None => "embedded",
-        }
+        self.place.name()
     }
 }
 
@@ -131,7 +158,7 @@ fn known(rule: &str, place: Place) -> Result<(), String> {
 
 #[cfg(cache_ablation)]
 fn rules_of(place: Place) -> BTreeSet<&'static str> {
-    cache_core::__ablation::rules_of(place.is_none())
+    cache_core::__ablation::rules_of(place == Place::Embedded)
 }
 
 #[cfg(not(cache_ablation))]
@@ -141,15 +168,6 @@ fn rules_of(_: Place) -> BTreeSet<&'static str> {
 
 fn positive(text: &str) -> Option<u16> {
     text.parse().ok().filter(|number| (1..=64).contains(number))
-}
-
-fn place(text: &str) -> Option<Place> {
-    Some(match text {
-        "redis" => Some(ServerKind::Redis),
-        "valkey" => Some(ServerKind::Valkey),
-        "embedded" => None,
-        _ => return None,
-    })
 }
 
 #[cfg(test)]
@@ -165,6 +183,7 @@ mod tests {
         assert_eq!(parse("").unwrap().reads_max, 1_000_000);
         let timed = parse("--minutes 0.5 --store embedded").unwrap();
         assert_eq!((timed.reads_max, timed.lasts_max.as_secs(), timed.store()), (u64::MAX, 30, "embedded"));
+        assert_eq!(parse("--store valkey-cluster").unwrap().place, Place::Cluster(ServerKind::Valkey));
         assert_eq!(parse("--reads 100_000_000 --minutes 60").unwrap().reads_max, 100_000_000);
         let recorded = parse("--seed 7 --record --reads 5").unwrap();
         assert_eq!((recorded.records, &*recorded.line, recorded.reads_max), (true, "--seed 7 --reads 5", 5));
@@ -178,7 +197,15 @@ mod tests {
         let deadline_ms = |line: &str| parse(line).unwrap().bias().deadline.as_millis();
         assert_eq!((deadline_ms(""), deadline_ms("--mix-of DebtBypasses")), (20_000, 8));
         assert_eq!((deadline_ms("--faults all"), deadline_ms("--mix-of DebtBypasses --faults reset")), (250, 250));
-        for wrong in ["--faults nothing", "--faults all --store embedded", "--record --faults all"] {
+        for wrong in [
+            "--faults nothing",
+            "--faults all --store embedded",
+            "--record --faults all",
+            "--faults node-killed",
+            "--faults flushall --store redis-cluster",
+            "--faults atomic-reshard --store redis-cluster",
+            "--faults random --store valkey-cluster",
+        ] {
             assert!(parse(wrong).is_err(), "{wrong}");
         }
     }

@@ -112,6 +112,8 @@ ways! {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Probe {
     pub(crate) process: u16,
+    /// Where all that is asked for is at home.
+    pub(crate) partition: u16,
     pub(crate) start: u64,
     pub(crate) end: u64,
     pub(crate) came: Came,
@@ -219,6 +221,7 @@ fn encode_change(change: &Change, out: &mut Vec<u8>) {
 fn encode_probe(probe: &Probe, out: &mut Vec<u8>) {
     out.push(2);
     out.extend(probe.process.to_le_bytes());
+    out.extend(probe.partition.to_le_bytes());
     out.extend(probe.start.to_le_bytes());
     out.extend(probe.end.to_le_bytes());
     out.push(probe.came as u8);
@@ -258,8 +261,8 @@ impl Bytes<'_> {
     }
 
     fn probe(&mut self) -> Option<Probe> {
-        let (process, start, end) = (self.u16()?, self.u64()?, self.u64()?);
-        Some(Probe { process, start, end, came: *Came::ALL.get(usize::from(self.u8()?))? })
+        let (process, partition, start, end) = (self.u16()?, self.u16()?, self.u64()?, self.u64()?);
+        Some(Probe { process, partition, start, end, came: *Came::ALL.get(usize::from(self.u8()?))? })
     }
 
     fn change(&mut self) -> Option<Change> {
@@ -285,7 +288,7 @@ mod tests {
         let names = vec![Name::All, Name::Key(Kind::Text, 31), Name::Suffix(5)];
         let (scope, committed) = (Scope::OwnProcess, Some((31, 9)));
         let change = Change { process: 8, how: How::Group, start: 1, end: 2, since: 0, scope, committed, names };
-        let probe = Probe { process: 9, start: 3, end: 4, came: Came::Owed };
+        let probe = Probe { process: 9, partition: 15, start: 3, end: 4, came: Came::Owed };
         let calls = vec![Call::Read(read), Call::Change(change), Call::Probe(probe)];
         let batch = Batch { complete_until: 5, oldest_open: 6, settled: 7, calls };
         let mut bytes = Vec::new();

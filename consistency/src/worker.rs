@@ -16,9 +16,12 @@ use tokio::task::JoinSet;
 use crate::bias::Bias;
 use crate::link::Link;
 use crate::mix;
+use crate::probing::Seat;
 use crate::world::World;
 
 pub(crate) const NAMESPACE: &str = "history";
+/// Short, so that floors rise, loads grow too old, and what has ended goes soon.
+pub(crate) const RETENTION: Duration = Duration::from_millis(600);
 /// How long a worker waits for its server: a busy machine is not a fault.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// The same if there are faults: the default.
@@ -79,6 +82,12 @@ impl Orders {
         })
     }
 
+    /// How many partitions the store has.
+    fn partitions(&self) -> u16 {
+        let told = self.url.split_once("?partitions=").and_then(|(_, count)| count.parse().ok());
+        told.unwrap_or(1)
+    }
+
     fn bias(&self) -> Bias {
         Bias::of(&self.mix, self.has_faults)
     }
@@ -131,8 +140,8 @@ fn open(orders: &Orders) -> Cache {
     let Bias { deadline, closing_lifetime, .. } = orders.bias();
     let builder = Cache::builder().url(orders.url.as_str()).namespace(NAMESPACE).jitter(0.1);
     let builder = builder.operation_deadline(deadline).connect_timeout(orders.patience());
-    // Short, so that floors rise, leases end and loads grow too old.
-    let builder = builder.fence_retention(Duration::from_millis(600)).closing_lifetime(closing_lifetime);
+    // Short, so that leases end.
+    let builder = builder.fence_retention(RETENTION).closing_lifetime(closing_lifetime);
     let builder = builder.lease(Duration::from_millis(150)).lease_wait(Duration::from_millis(300));
     builder.build().expect("valid settings")
 }
@@ -178,23 +187,26 @@ async fn make_calls(world: &World, orders: &Orders, seed: u64) {
         tasks.spawn(act(world.clone(), seed.wrapping_add(u64::from(task)), pause));
     }
     if orders.has_faults {
-        tasks.spawn(probe_reads(world.clone()));
-        tasks.spawn(probe_invalidations(world.clone()));
+        let partitions = orders.partitions();
+        for seat in Seat::all(world.link.process(), partitions) {
+            tasks.spawn(probe_reads(world.clone(), seat, READS_EVERY * partitions.into()));
+        }
+        tasks.spawn(probe_invalidations(world.clone(), partitions));
     }
     // A panic is counted.
     while tasks.join_next().await.is_some() {}
 }
 
-async fn probe_reads(world: World) {
+async fn probe_reads(world: World, seat: Seat, every: Duration) {
     while world.link.runs() {
-        world.probe_read().await;
-        tokio::time::sleep(READS_EVERY).await;
+        world.probe_read(&seat).await;
+        tokio::time::sleep(every).await;
     }
 }
 
-async fn probe_invalidations(world: World) {
+async fn probe_invalidations(world: World, partitions: u16) {
     while world.link.runs() {
-        world.probe_invalidation().await;
+        world.probe_invalidation(partitions).await;
         tokio::time::sleep(INVALIDATES_EVERY).await;
     }
 }

@@ -224,26 +224,6 @@ async fn near(world: &World, at: u16) -> Value {
     parts
 }
 
-/// A call that does nothing itself, and three inside that do nothing: all that it takes is the
-/// cache's. Its keys are of one process, so nobody else's load is waited for. It is loaded often,
-/// and what is inside lives long enough for a slow machine to have hits.
-#[cached(prefix = "probe", ttl = "50ms", cache = world.cache, skip(world))]
-pub(crate) async fn probe(world: &World, process: u16) -> u16 {
-    let mut parts = 0;
-    for part in 0..PROBE_PARTS {
-        parts += probe_part(world, process, part).await;
-    }
-    parts
-}
-
-#[cached(prefix = "probe_part", ttl = "60s", cache = world.cache, skip(world))]
-async fn probe_part(world: &World, process: u16, part: u16) -> u16 {
-    let (_, _, _) = (world, process, part);
-    1
-}
-
-pub(crate) const PROBE_PARTS: u16 = 3;
-
 /// What a body has done before its invalidation begins.
 pub(crate) struct Committed {
     pub(crate) version: u64,

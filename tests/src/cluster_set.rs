@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use crate::{Raw, Server, ServerKind, ServerOptions, port, until};
@@ -14,6 +15,19 @@ pub const NODE_TIMEOUT: Duration = Duration::from_millis(2_000);
 const SLOTS: usize = 16_384;
 /// How often a start is tried on other ports.
 const ATTEMPTS: usize = 5;
+
+/// The partition in which a key or a tag is at home, of so many: by CRC-16/XMODEM.
+pub fn home_of(text: &str, partitions: u16) -> u16 {
+    let next = |crc: u16, byte: u8| {
+        (0..8).fold(crc ^ u16::from(byte) << 8, |crc, _| if crc & 0x8000 == 0 { crc << 1 } else { crc << 1 ^ 0x1021 })
+    };
+    text.bytes().fold(0, next) % partitions
+}
+
+/// The slot of a partition, in every namespace: see `cache-core/docs/cluster.md`.
+pub fn slot_of(partition: u16) -> u16 {
+    16 * (partition.reverse_bits() >> 6) + 8
+}
 
 /// The nodes of a cluster. Dropping it kills all of them.
 #[derive(Debug)]
@@ -98,7 +112,7 @@ impl ClusterSet {
     /// data.
     pub async fn settled(&self) {
         until(async || {
-            for node in self.nodes.iter().filter(|node| node.is_running()) {
+            for node in self.nodes.iter().filter(|node| node.answers()) {
                 let mut raw = node.raw().await;
                 let state: String = raw.command("CLUSTER", &["INFO"]).await;
                 let replication: String = raw.command("INFO", &["replication"]).await;
@@ -109,6 +123,13 @@ impl ClusterSet {
             true
         })
         .await;
+    }
+
+    /// Has no node take another one for dead.
+    pub async fn be_patient(&self) {
+        for node in &self.nodes {
+            node.raw().await.command::<()>("CONFIG", &["SET", "cluster-node-timeout", "600000"]).await;
+        }
     }
 
     /// The URL that names the first primaries.
@@ -125,12 +146,12 @@ impl ClusterSet {
         format!("{scheme}-cluster://{login}{}", places.join(","))
     }
 
-    /// The number of the node that serves a slot, by the word of the nodes that run. While none
+    /// The number of the node that serves a slot, by the word of the nodes that answer. While none
     /// does, it is waited for.
     pub async fn owner(&self, slot: u16) -> usize {
         let mut owner = None;
         until(async || {
-            for node in self.nodes.iter().filter(|node| node.is_running()) {
+            for node in self.nodes.iter().filter(|node| node.answers()) {
                 let told: String = node.raw().await.command("CLUSTER", &["NODES"]).await;
                 owner = owner.or(told.lines().find_map(|line| serves(line, slot)));
             }
@@ -138,6 +159,13 @@ impl ClusterSet {
         })
         .await;
         owner.expect("it was waited for")
+    }
+
+    /// The slots that a node serves, by its own word.
+    pub async fn slots_of(&self, node: usize) -> Vec<u16> {
+        let told: String = self.nodes[node].raw().await.command("CLUSTER", &["NODES"]).await;
+        let served = told.lines().filter_map(served).find(|(of, _)| *of == node);
+        served.into_iter().flat_map(|(_, ranges)| ranges).flatten().collect()
     }
 
     /// A driver connection to the node that serves a slot.
@@ -156,32 +184,42 @@ impl ClusterSet {
     pub async fn begin_move(&self, slot: u16, to: usize) -> SlotMove {
         let from = self.owner(slot).await;
         let text = slot.to_string();
-        self.nodes[to].raw().await.command::<()>("CLUSTER", &["SETSLOT", &text, "IMPORTING", &id(from)]).await;
-        self.nodes[from].raw().await.command::<()>("CLUSTER", &["SETSLOT", &text, "MIGRATING", &id(to)]).await;
+        self.nodes[to].raw().await.command::<()>("CLUSTER", &["SETSLOT", &text, "IMPORTING", &node_id(from)]).await;
+        self.nodes[from].raw().await.command::<()>("CLUSTER", &["SETSLOT", &text, "MIGRATING", &node_id(to)]).await;
         SlotMove { slot, from, to }
     }
 
     /// Moves so many keys; `false`: none was left.
     pub async fn move_keys(&self, step: &SlotMove, count: usize) -> bool {
+        let keys = self.keys_left(step, count).await;
+        self.move_these(step, &keys).await;
+        !keys.is_empty()
+    }
+
+    /// At most so many of the keys that have not been moved.
+    pub async fn keys_left(&self, step: &SlotMove, count: usize) -> Vec<String> {
         let (slot, count) = (step.slot.to_string(), count.to_string());
-        let mut source = self.nodes[step.from].raw().await;
-        let keys: Vec<String> = source.command("CLUSTER", &["GETKEYSINSLOT", &slot, &count]).await;
+        self.nodes[step.from].raw().await.command("CLUSTER", &["GETKEYSINSLOT", &slot, &count]).await
+    }
+
+    /// Moves these keys of the slot. One that is gone meanwhile is not missed.
+    pub async fn move_these(&self, step: &SlotMove, keys: &[String]) {
         if keys.is_empty() {
-            return false;
+            return;
         }
+        let mut source = self.nodes[step.from].raw().await;
         let target = self.nodes[step.to].address();
         let (host, port) = (target.ip().to_string(), target.port().to_string());
         let mut words = vec![&*host, &*port, "", "0", "10000", "KEYS"];
         words.extend(keys.iter().map(String::as_str));
         source.command::<()>("MIGRATE", &words).await;
-        true
     }
 
     /// The slot is the new owner's, which is told first. The other nodes hear of it from these two.
     pub async fn end_move(&self, step: SlotMove) {
         for node in [step.to, step.from] {
             let mut raw = self.nodes[node].raw().await;
-            raw.command::<()>("CLUSTER", &["SETSLOT", &step.slot.to_string(), "NODE", &id(step.to)]).await;
+            raw.command::<()>("CLUSTER", &["SETSLOT", &step.slot.to_string(), "NODE", &node_id(step.to)]).await;
         }
     }
 
@@ -197,18 +235,25 @@ impl ClusterSet {
 
 /// The node of a line of `CLUSTER NODES`, if it serves the slot.
 fn serves(line: &str, slot: u16) -> Option<usize> {
+    let (node, ranges) = served(line)?;
+    ranges.iter().any(|range| range.contains(&slot)).then_some(node)
+}
+
+/// The node of a line of `CLUSTER NODES`, and what it serves. `None`: the others take it for dead.
+fn served(line: &str) -> Option<(usize, Vec<RangeInclusive<u16>>)> {
     let mut words = line.split(' ');
     let node = usize::from_str_radix(words.next()?, 16).ok()?;
     let flags = words.nth(1)?;
     let ranges = words.skip(5).filter(|word| !word.starts_with('['));
-    let mut ranges = ranges.filter_map(|range| {
+    let ranges = ranges.filter_map(|range| {
         let (first, last) = range.split_once('-').unwrap_or((range, range));
-        Some(first.parse::<u16>().ok()?..=last.parse().ok()?)
+        Some(first.parse().ok()?..=last.parse().ok()?)
     });
-    (!flags.split(',').any(|flag| flag == "fail") && ranges.any(|range| range.contains(&slot))).then_some(node)
+    (!flags.split(',').any(|flag| flag == "fail")).then(|| (node, ranges.collect()))
 }
 
-fn id(node: usize) -> String {
+/// By which the nodes of a [`ClusterSet`] know the one with this number.
+pub fn node_id(node: usize) -> String {
     format!("{node:040x}")
 }
 
@@ -223,10 +268,10 @@ fn known_nodes(places: &[Place], primaries: usize, own: usize) -> String {
                 let first = |primary: usize| primary * SLOTS / primaries;
                 ("master -".to_owned(), format!(" {}-{}", first(primary), first(primary + 1) - 1))
             }
-            false => (format!("slave {}", id(primary)), String::new()),
+            false => (format!("slave {}", node_id(primary)), String::new()),
         };
         let (address, bus) = (clients, nodes.port());
-        let _ = writeln!(text, "{} {address}@{bus} {myself}{role} 0 0 {} connected{slots}", id(node), primary + 1);
+        let _ = writeln!(text, "{} {address}@{bus} {myself}{role} 0 0 {} connected{slots}", node_id(node), primary + 1);
     }
     text + &format!("vars currentEpoch {primaries} lastVoteEpoch 0\n")
 }

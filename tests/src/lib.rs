@@ -21,7 +21,7 @@ mod test_store;
 mod worker;
 mod world;
 
-pub use cluster_set::{ClusterSet, NODE_TIMEOUT, PRIMARIES, SlotMove};
+pub use cluster_set::{ClusterSet, NODE_TIMEOUT, PRIMARIES, SlotMove, home_of, node_id, slot_of};
 pub use crowd::{Crowd, Message, Tally, crowd_main};
 pub use data::Data;
 pub use env::{FOREVER, PATIENCE, ServerKind, prometheus, run, until, varnish};

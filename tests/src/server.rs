@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 use tempfile::TempDir;
@@ -111,6 +112,7 @@ pub struct Server {
 #[derive(Debug)]
 struct ServerProcess {
     child: Child,
+    stands_still: AtomicBool,
     /// Kills the server when our end of its stdin closes: it cannot outlive
     /// this process, however that ends.
     guard: Child,
@@ -203,11 +205,13 @@ impl Server {
         let pid = self.pid();
         kill_process(pid, Signal::STOP).expect("the server can be stopped");
         waitpid(Some(pid), WaitOptions::UNTRACED).expect("the server stops");
+        self.running.iter().for_each(|running| running.stands_still.store(true, Ordering::Relaxed));
     }
 
     /// Lets it go on after [`pause`](Server::pause).
     pub fn resume(&self) {
         kill_process(self.pid(), Signal::CONT).expect("the server can be continued");
+        self.running.iter().for_each(|running| running.stands_still.store(false, Ordering::Relaxed));
     }
 
     /// Kills it. Its port then refuses connections, and what was not persisted is gone.
@@ -244,6 +248,11 @@ impl Server {
         self.running.is_some()
     }
 
+    /// Whether it runs, and does not [stand still](Server::pause).
+    pub fn answers(&self) -> bool {
+        self.running.as_ref().is_some_and(|running| !running.stands_still.load(Ordering::Relaxed))
+    }
+
     fn pid(&self) -> Pid {
         Pid::from_child(&self.running.as_ref().expect("the server is stopped").child)
     }
@@ -266,7 +275,7 @@ impl Server {
         let pid_for_guard = writeln!(guard.stdin.as_ref().expect("stdin is piped"), "{}", child.id());
         pid_for_guard.expect("the guard listens");
         let mut log = BufReader::new(child.stdout.take().expect("stdout is piped"));
-        let running = ServerProcess { child, guard };
+        let running = ServerProcess { child, stands_still: AtomicBool::new(false), guard };
         wait_until_ready(&mut log)?;
         drain(log);
         Ok(running)

@@ -8,8 +8,8 @@ use crate::steps::cargo;
 /// to wait for.
 const STORES: [(&str, &str); 3] = [("embedded", "400000"), ("redis", "300000"), ("valkey", "300000")];
 const QUICK_MINUTES: &str = "0.6";
-/// Where faults can be done.
-const SERVERS: [&str; 2] = ["redis", "valkey"];
+/// Each has faults of its own, and takes minutes.
+const CLUSTERS: [&str; 2] = ["redis-cluster", "valkey-cluster"];
 
 /// One history on each store, or on the one that is named. False if one is not as promised.
 pub(crate) fn run(arguments: &[String]) -> Result<bool, String> {
@@ -40,7 +40,8 @@ pub(crate) fn run(arguments: &[String]) -> Result<bool, String> {
     let is_quick = arguments.contains(&"--quick");
     let given: Vec<&str> = arguments.into_iter().filter(|argument| *argument != "--quick").collect();
     let mut holds = true;
-    for (store, reads) in STORES.into_iter().filter(|(store, _)| !has_faults || SERVERS.contains(store)) {
+    let clusters = CLUSTERS.iter().filter(|_| !is_quick).map(|store| (*store, ""));
+    for (store, reads) in STORES.into_iter().chain(clusters).filter(|(store, _)| !has_faults || *store != "embedded") {
         let quick = ["--reads", reads, "--minutes", QUICK_MINUTES];
         let quick = if is_quick { &quick[..] } else { &[] };
         holds &= check(&[&["--store", store], quick, &given].concat())?;

@@ -32,10 +32,10 @@ impl Conductor {
     pub(super) fn obey(&mut self, order: Order, done: oneshot::Sender<()>) {
         let now = clock::now();
         match order {
-            Order::Begin { title, promise } => {
+            Order::Begin { title, promise, struck } => {
                 eprintln!("{title}");
                 self.checker.excuse(promise == Promise::Measured);
-                self.fault_ledger.begin(title, promise, now);
+                self.fault_ledger.begin(title, promise, struck, now);
                 self.rests = false;
                 self.rested.clear();
                 self.say_all(Frame::Start, &[]);

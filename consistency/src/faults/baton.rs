@@ -1,5 +1,7 @@
 //! How the director has the conductor do what concerns its processes, and hears when it is done.
 
+use std::collections::BTreeSet;
+
 use tokio::sync::{mpsc, oneshot};
 
 use super::Promise;
@@ -9,8 +11,8 @@ use crate::conductor::Event;
 /// What the conductor is to do.
 #[derive(Debug)]
 pub(crate) enum Order {
-    /// An episode begins: calls may begin.
-    Begin { title: String, promise: Promise },
+    /// An episode begins, which strikes these partitions, or all: calls may begin.
+    Begin { title: String, promise: Promise, struck: BTreeSet<u16> },
     /// What is measured now is what a calm server gives.
     Calm,
     /// The fault begins.

@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use super::baton::{Baton, Ended, Order};
-use super::stage::Stage;
-use super::{Act, Episode, Fault, Selection};
+use super::scene::Scene;
+use super::{Act, Episode, Fault, Selection, Target};
 
 /// For so long a calm server is measured before a fault, and watched after it.
 const CALM: Duration = Duration::from_millis(1_500);
@@ -13,7 +13,7 @@ const WATCHED: Duration = Duration::from_secs(1);
 /// What is to be done, and for how long.
 #[derive(Debug)]
 pub(crate) struct Director {
-    pub(crate) stage: Stage,
+    pub(crate) scene: Scene,
     pub(crate) baton: Baton,
     pub(crate) selection: Selection,
     pub(crate) random: fastrand::Rng,
@@ -32,22 +32,24 @@ impl Director {
         for number in 0.. {
             let is_over = match self.lasts {
                 Some(lasts) => began.elapsed() >= lasts,
-                None => number >= self.selection.faults(self.stage.kind).len(),
+                None => number >= self.selection.faults(self.scene.place()).len(),
             };
             if is_over {
                 break;
             }
-            let episode = self.selection.episode(number, self.stage.kind, &mut self.random);
+            let episode = self.selection.episode(number, self.scene.place(), &mut self.random);
             self.play(&episode).await?;
         }
         self.baton.order(Order::End).await
     }
 
     async fn play(&mut self, episode: &Episode) -> Result<(), Ended> {
-        if let Err(error) = self.stage.prepare(episode).await {
+        if let Err(error) = self.scene.prepare(episode).await {
             return self.fail(format!("{}: {error}", episode.title())).await;
         }
-        self.baton.order(Order::Begin { title: episode.title(), promise: episode.promise() }).await?;
+        self.baton
+            .order(Order::Begin { title: episode.title(), promise: episode.promise(), struck: self.scene.struck() })
+            .await?;
         self.baton.order(Order::Recover).await?;
         self.baton.order(Order::Calm).await?;
         tokio::time::sleep(CALM).await;
@@ -57,26 +59,30 @@ impl Director {
             tokio::time::sleep_until(began + after).await;
             if let Some(order) = to_processes(fault, act) {
                 self.baton.order(order).await?;
+            }
+            if fault.target() == Target::Process {
                 continue;
             }
-            let done = self.stage.act(fault, act).await;
+            let done = self.scene.act(fault, act).await;
             // One fault may be in the way of another.
             if let (Err(error), true) = (done, episode.is_alone()) {
                 return self.fail(format!("{}: {error}", fault.name())).await;
             }
         }
-        if let Err(error) = self.stage.heal().await {
+        if let Err(error) = self.scene.heal().await {
             return self.fail(format!("{}: the server is not well again: {error}", episode.title())).await;
         }
         self.baton.order(Order::Over).await?;
         self.baton.order(Order::Recover).await?;
         tokio::time::sleep(WATCHED).await;
         self.baton.order(Order::Rest).await?;
-        match self.stage.left(episode).await {
+        match self.scene.left(episode).await {
             Ok(left) => self.baton.order(Order::Leave(left)).await?,
             Err(error) => return self.fail(format!("what is left cannot be counted: {error}")).await,
         }
-        self.stage.tidy();
+        if let Err(error) = self.scene.tidy().await {
+            return self.fail(format!("{}: it cannot be tidied up: {error}", episode.title())).await;
+        }
         Ok(())
     }
 
@@ -86,12 +92,12 @@ impl Director {
     }
 }
 
-/// A step of a fault that is not the server's. `None`: it is.
+/// What a step of a fault is to processes. `None`: nothing.
 fn to_processes(fault: Fault, act: Act) -> Option<Order> {
     Some(match (fault, act) {
         (Fault::StopClient, Act::End) => Order::Continue,
         (Fault::StopClient, _) => Order::Still,
-        (Fault::KillClients, _) => Order::Kill,
+        (Fault::KillClients, _) | (Fault::ClientsKilled, Act::Again) => Order::Kill,
         (Fault::EndRuntimes, _) => Order::EndRuntime,
         (Fault::DropCalls, act) => Order::DropCalls(act != Act::End),
         _ => return None,

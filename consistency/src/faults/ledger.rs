@@ -10,18 +10,40 @@ use super::Promise;
 use crate::clock::SECOND;
 use crate::record::{Came, Change, How, Probe};
 
-/// What is left for good when everything is cleared: the clock, without fences.
-pub(crate) const LEFT_KEYS_MAX: u64 = 1;
-/// The most that the clock takes: a few dozen fences are in it until the next invalidation.
-pub(crate) const LEFT_BYTES_MAX: u64 = 4_096;
+/// The most that is left for good when everything is cleared: the clock, without fences but for a
+/// few dozen until the next invalidation.
+const LEFT_KEYS_MAX: u64 = 1;
+const LEFT_BYTES_MAX: u64 = 4_096;
 
 /// What was found in the server when everything was cleared.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Left {
+    pub(crate) partitions: u16,
     pub(crate) keys: u64,
     pub(crate) bytes: u64,
     /// How long the rest took to go.
     pub(crate) after: Duration,
+}
+
+impl Default for Left {
+    fn default() -> Self {
+        Self { partitions: 1, keys: 0, bytes: 0, after: Duration::ZERO }
+    }
+}
+
+impl Left {
+    /// What another node has.
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.keys += other.keys;
+        self.bytes += other.bytes;
+        self.after = other.after;
+    }
+
+    /// Whether nothing is left but what is to stay. Of several partitions it is told, and no more:
+    /// see `cache-core/docs/cluster.md`.
+    pub(crate) fn holds(&self) -> bool {
+        self.partitions > 1 || self.keys <= LEFT_KEYS_MAX && self.bytes <= LEFT_BYTES_MAX
+    }
 }
 
 /// One episode. Times are the history's; [`u64::MAX`] is one that has not come.
@@ -29,14 +51,19 @@ pub(crate) struct Left {
 struct Row {
     title: String,
     promise: Promise,
+    /// The partitions that are struck; none: all.
+    struck_partitions: BTreeSet<u16>,
     calm_from: u64,
     strikes_from: u64,
     over_from: u64,
     recovers_by: u64,
     rests_from: u64,
     /// Calls, in microseconds: before the fault, and while it lasted.
-    calm: Histogram<u64>,
-    struck: Histogram<u64>,
+    calm: Calls,
+    struck: Calls,
+    /// The last hit of each process where the fault strikes, and the longest time without one.
+    last_hits: BTreeMap<u16, u64>,
+    without_hit: u64,
     /// Invalidations while it lasted.
     invalidations: Histogram<u64>,
     /// Those that failed.
@@ -53,6 +80,23 @@ struct Row {
     left: Left,
 }
 
+/// How long calls took: where the fault strikes, and elsewhere.
+#[derive(Debug)]
+struct Calls {
+    there: Histogram<u64>,
+    elsewhere: Histogram<u64>,
+}
+
+impl Calls {
+    fn new() -> Self {
+        Self { there: histogram(), elsewhere: histogram() }
+    }
+
+    fn record(&mut self, is_there: bool, us: u64) {
+        record(if is_there { &mut self.there } else { &mut self.elsewhere }, us);
+    }
+}
+
 fn histogram() -> Histogram<u64> {
     Histogram::new(3).expect("three digits are possible")
 }
@@ -62,18 +106,21 @@ fn record(histogram: &mut Histogram<u64>, us: u64) {
 }
 
 impl Row {
-    fn new(title: String, promise: Promise, now: u64) -> Self {
+    fn new(title: String, promise: Promise, struck_partitions: BTreeSet<u16>, now: u64) -> Self {
         Self {
             title,
             promise,
+            struck_partitions,
             calm_from: u64::MAX,
             strikes_from: u64::MAX,
             // Until there is a fault, a process has recovered with its first hit.
             over_from: now,
             recovers_by: u64::MAX,
             rests_from: u64::MAX,
-            calm: histogram(),
-            struck: histogram(),
+            calm: Calls::new(),
+            struck: Calls::new(),
+            last_hits: BTreeMap::new(),
+            without_hit: 0,
             invalidations: histogram(),
             owed: 0,
             hits: BTreeMap::new(),
@@ -95,19 +142,34 @@ impl Row {
         if probe.start > self.over_from && probe.came == Came::Hit {
             self.hits.entry(probe.process).or_insert(probe.end);
         }
+        let is_there = self.struck_partitions.is_empty() || self.struck_partitions.contains(&probe.partition);
+        if is_there && probe.came == Came::Hit {
+            self.note_hit(probe);
+        }
         let took_us = (probe.end - probe.start) / 1_000;
         let is_read = matches!(probe.came, Came::Hit | Came::Loaded);
         let is_struck = overlaps(self.strikes_from, self.over_from.max(self.strikes_from));
         let is_calm = probe.start > self.calm_from && probe.end < self.strikes_from;
         match (is_read, is_calm, is_struck) {
-            (true, true, _) => record(&mut self.calm, took_us),
-            (true, _, true) => record(&mut self.struck, took_us),
+            (true, true, _) => self.calm.record(is_there, took_us),
+            (true, _, true) => self.struck.record(is_there, took_us),
             (false, _, true) => {
                 record(&mut self.invalidations, took_us);
                 self.owed += u64::from(probe.came == Came::Owed);
             }
             _ => {}
         }
+    }
+
+    /// Of a process that has had one before, from the begin of the fault on.
+    fn note_hit(&mut self, probe: &Probe) {
+        if probe.end > self.strikes_from
+            && let Some(last) = self.last_hits.get(&probe.process)
+        {
+            let from = self.strikes_from.max(*last);
+            self.without_hit = self.without_hit.max(probe.end.saturating_sub(from));
+        }
+        self.last_hits.insert(probe.process, probe.end);
     }
 
     /// Seconds from the end of the fault until the last of these processes was there.
@@ -138,8 +200,8 @@ impl Row {
 pub(crate) struct FaultLedger(Vec<Row>);
 
 impl FaultLedger {
-    pub(crate) fn begin(&mut self, title: String, promise: Promise, now: u64) {
-        self.0.push(Row::new(title, promise, now));
+    pub(crate) fn begin(&mut self, title: String, promise: Promise, struck: BTreeSet<u16>, now: u64) {
+        self.0.push(Row::new(title, promise, struck, now));
     }
 
     pub(crate) fn calm(&mut self, now: u64) {
@@ -235,12 +297,66 @@ impl FaultLedger {
     pub(crate) fn holds(&self) -> bool {
         self.0.iter().all(|row| {
             let loses = row.promise != Promise::Measured && row.lost() > 0;
-            !loses && row.left.keys <= LEFT_KEYS_MAX && row.left.bytes <= LEFT_BYTES_MAX
+            !loses && row.left.holds()
         })
     }
 
     /// What each fault came to, a row each.
     pub(crate) fn table(&self) -> String {
+        match self.0.first() {
+            Some(row) if row.left.partitions > 1 => self.table_of_cluster(),
+            _ => self.table_of_server(),
+        }
+    }
+
+    /// The same, with what partitions saw of it that were not struck.
+    fn table_of_cluster(&self) -> String {
+        let mut text =
+            "| fault | lasted | reads | stale | lost | failed calls, panics | calls elsewhere: p99 before, under it | \
+                        calls there: p99 before, under it, longest | without a hit there | \
+                        invalidations: p99, longest, failed | first hits after | made good after | left |\n\
+                        |---|---|---|---|---|---|---|---|---|---|---|---|---|\n"
+                .to_owned();
+        let ms = |us: u64| us as f64 / 1e3;
+        let seconds = |from: u64, until: u64| until.saturating_sub(from) as f64 / SECOND as f64;
+        for row in &self.0 {
+            let [elsewhere, there] =
+                [[&row.calm.elsewhere, &row.struck.elsewhere], [&row.calm.there, &row.struck.there]]
+                    .map(|calls| calls.map(|calls| ms(calls.value_at_quantile(0.99))));
+            let elsewhere = match row.calm.elsewhere.is_empty() {
+                true => "–".to_owned(),
+                false => format!("{:.1}, {:.1} ms", elsewhere[0], elsewhere[1]),
+            };
+            _ = writeln!(
+                text,
+                "| {} | {:.1} s | {} | {} | {} | {}, {} | {elsewhere} | {:.1}, {:.1}, {:.1} ms | {:.2} s | \
+                 {:.1}, {:.0} ms, {} of {} | {:.2} s | {:.2} s | {} keys, {} bytes after {:.1} s |",
+                row.title,
+                seconds(row.strikes_from, row.over_from),
+                row.reads,
+                row.stale(),
+                row.lost(),
+                row.failed_calls,
+                row.panics,
+                there[0],
+                there[1],
+                ms(row.struck.there.max()),
+                seconds(0, row.without_hit),
+                ms(row.invalidations.value_at_quantile(0.99)),
+                ms(row.invalidations.max()),
+                row.owed,
+                row.invalidations.len(),
+                row.seconds_until(&row.hits),
+                row.seconds_until(&row.settled),
+                row.left.keys,
+                row.left.bytes,
+                row.left.after.as_secs_f64(),
+            );
+        }
+        text
+    }
+
+    fn table_of_server(&self) -> String {
         let mut text =
             "| fault | reads | stale | lost | failed calls | panics | calls before: p99, longest | calls under it | \
                         invalidations: longest, failed | first hits after | made good after | left |\n\
@@ -260,8 +376,8 @@ impl FaultLedger {
                 row.lost(),
                 row.failed_calls,
                 row.panics,
-                times(&row.calm),
-                times(&row.struck),
+                times(&row.calm.there),
+                times(&row.struck.there),
                 row.invalidations.max() as f64 / 1e3,
                 row.owed,
                 row.invalidations.len(),
@@ -284,13 +400,13 @@ mod tests {
     const MS: u64 = 1_000_000;
 
     fn probe(process: u16, start_ms: u64, end_ms: u64, came: Came) -> Probe {
-        Probe { process, start: start_ms * MS, end: end_ms * MS, came }
+        Probe { process, partition: 0, start: start_ms * MS, end: end_ms * MS, came }
     }
 
     /// Calm from 100 ms on, a fault from 200 to 300 ms.
     fn ledger(probes: &[Probe]) -> FaultLedger {
         let mut ledger = FaultLedger::default();
-        ledger.begin("a fault".to_owned(), Promise::Kept, 0);
+        ledger.begin("a fault".to_owned(), Promise::Kept, BTreeSet::new(), 0);
         ledger.calm(100 * MS);
         ledger.strike(200 * MS);
         ledger.over(300 * MS);
@@ -304,8 +420,23 @@ mod tests {
         let struck = [probe(1, 190, 201, Came::Loaded), probe(1, 299, 330, Came::Loaded)];
         let ledger = ledger(&[&calm[..], &struck[..]].concat());
         let row = &ledger.0[0];
-        assert_eq!((row.calm.len(), row.calm.max()), (1, 5_003));
-        assert_eq!((row.struck.len(), row.struck.max() / 1_000), (2, 31));
+        assert_eq!((row.calm.there.len(), row.calm.there.max()), (1, 5_003));
+        assert_eq!((row.struck.there.len(), row.struck.there.max() / 1_000), (2, 31));
+    }
+
+    #[test]
+    fn calls_of_other_partitions_are_told_apart_and_the_time_without_a_hit_is_where_the_fault_is() {
+        let mut ledger = FaultLedger::default();
+        ledger.begin("a fault".to_owned(), Promise::Kept, BTreeSet::from([3]), 0);
+        ledger.calm(100 * MS);
+        let of = |partition, start_ms, end_ms| Probe { partition, ..probe(1, start_ms, end_ms, Came::Hit) };
+        ledger.take(&of(3, 150, 160));
+        ledger.strike(200 * MS);
+        ledger.over(300 * MS);
+        [of(4, 210, 212), of(3, 270, 275), of(3, 280, 350)].iter().for_each(|probe| ledger.take(probe));
+        let row = &ledger.0[0];
+        assert_eq!((row.struck.elsewhere.len(), row.struck.there.len(), row.calm.there.len()), (1, 2, 1));
+        assert_eq!(row.without_hit, 75 * MS, "from the begin of the fault, or from the hit before");
     }
 
     #[test]
@@ -314,9 +445,9 @@ mod tests {
         ledger.stands_still(1, 220 * MS);
         ledger.goes_on(280 * MS);
         ledger.take(&probe(1, 219, 281, Came::Loaded));
-        assert_eq!(ledger.0[0].struck.len(), 0);
+        assert_eq!(ledger.0[0].struck.there.len(), 0);
         ledger.take(&probe(2, 219, 281, Came::Loaded));
-        assert_eq!(ledger.0[0].struck.len(), 1);
+        assert_eq!(ledger.0[0].struck.there.len(), 1);
     }
 
     #[test]
@@ -337,7 +468,7 @@ mod tests {
     fn the_commit_of_a_closed_name_is_excused_while_marks_may_be_lost() {
         let excused = |promise, how, start_ms, end_ms| {
             let mut ledger = FaultLedger::default();
-            ledger.begin("a fault".to_owned(), promise, 0);
+            ledger.begin("a fault".to_owned(), promise, BTreeSet::new(), 0);
             ledger.recovered(50 * MS, &BTreeSet::new());
             ledger.strike(200 * MS);
             ledger.over(300 * MS);

@@ -1,0 +1,252 @@
+//! What a cluster does to its slots and its nodes, with a namespace in sixteen partitions: nothing
+//! stale is served, and whoever needs nothing of what has failed does not notice.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use cache_core::{Cache, ErrorKind, cached};
+use cache_tests::{ClusterSet, FOREVER, Gate, TestStore, each_server, home_of, ready, slot_of, until};
+
+const PARTITIONS: u16 = 16;
+
+/// One process of an application.
+#[derive(Clone)]
+struct App {
+    cache: Cache,
+    source: Arc<AtomicU32>,
+    loads: Arc<AtomicU32>,
+    /// Where loads wait after they have read.
+    gate: Option<Gate>,
+}
+
+#[cached(prefix = "item", ttl = "600s", cache = app.cache, skip(app), tags = ["of:{tag}"])]
+async fn item(app: &App, at: u32, tag: u32) -> u32 {
+    let read = app.source.load(Ordering::SeqCst);
+    app.loads.fetch_add(1, Ordering::SeqCst);
+    if let Some(gate) = &app.gate {
+        gate.pass().await;
+    }
+    read
+}
+
+impl App {
+    async fn start(set: &ClusterSet, store: &TestStore) -> Self {
+        let url = format!("{}/?partitions={PARTITIONS}", set.url());
+        let cache = ready(store.builder().url(url)).await;
+        Self { cache, source: Arc::new(AtomicU32::new(1)), loads: Arc::default(), gate: None }
+    }
+
+    /// Another process on the same source.
+    async fn another(&self, set: &ClusterSet, store: &TestStore) -> Self {
+        Self { cache: Self::start(set, store).await.cache, ..self.clone() }
+    }
+
+    fn loads(&self) -> u32 {
+        self.loads.load(Ordering::SeqCst)
+    }
+
+    async fn is_hit(&self, (at, tag): (u32, u32)) -> bool {
+        let before = self.loads();
+        item(self, at, tag).await;
+        self.loads() == before
+    }
+}
+
+/// An item that is at home in one partition, with a tag that is at home in another one.
+fn item_of(partition: u16, of_tag: u16) -> (u32, u32) {
+    let tag = (0..).find(|tag| home_of(&format!("of:{tag}"), PARTITIONS) == of_tag).unwrap();
+    let at = (0..).find(|at| home_of(item::key(at, &tag).as_str(), PARTITIONS) == partition).unwrap();
+    (at, tag)
+}
+
+/// Partitions of two nodes.
+async fn two_homes(set: &ClusterSet) -> (u16, u16) {
+    let owner = set.owner(slot_of(0)).await;
+    for partition in 1..PARTITIONS {
+        if set.owner(slot_of(partition)).await != owner {
+            return (0, partition);
+        }
+    }
+    unreachable!("three primaries serve equal parts of the slots");
+}
+
+each_server! {
+    #![multi_thread]
+
+    async fn a_partition_that_has_moved_is_followed_by_hits_and_by_scripts(store: TestStore) {
+        let set = ClusterSet::start(store.kind().unwrap()).await;
+        let app = App::start(&set, &store).await;
+        let items: Vec<_> = (0..PARTITIONS).map(|partition| item_of(partition, (partition + 5) % PARTITIONS)).collect();
+        for (at, tag) in &items {
+            item(&app, *at, *tag).await;
+        }
+        let loads = app.loads();
+        for moved in [0, 1, 7] {
+            let from = set.owner(slot_of(moved)).await;
+            set.move_slot(slot_of(moved), (from + 1) % 3).await;
+        }
+        for (at, tag) in &items {
+            assert_eq!(item(&app, *at, *tag).await, 1);
+        }
+        assert_eq!(app.loads(), loads, "no value was lost, and no call missed");
+        let other = app.another(&set, &store).await;
+        app.source.store(2, Ordering::SeqCst);
+        for (_, tag) in &items {
+            assert_eq!(other.cache.invalidate_tag(format!("of:{tag}")).await.unwrap().entries, 1);
+        }
+        for (at, tag) in &items {
+            assert_eq!(item(&app, *at, *tag).await, 2);
+        }
+    }
+
+    /// ★ On the other node a script would find half of what it needs, and report success.
+    async fn while_a_slot_is_moved_key_by_key_invalidations_are_owed_and_kept_after_it(store: TestStore) {
+        let set = ClusterSet::start(store.kind().unwrap()).await;
+        let app = App::start(&set, &store).await;
+        let other = app.another(&set, &store).await;
+        let (partition, of_tag) = two_homes(&set).await;
+        let (at, tag) = item_of(partition, of_tag);
+        let mut version = 1;
+        // The slot of the entry and the slot of its tag; what of it has been moved already.
+        for (moved, clock_goes_first) in [(partition, true), (partition, false), (of_tag, true), (of_tag, false)] {
+            until(async || app.is_hit((at, tag)).await).await;
+            let slot = slot_of(moved);
+            let to = (set.owner(slot).await + 1) % 3;
+            let step = set.begin_move(slot, to).await;
+            let keys = set.keys_left(&step, 1_000).await;
+            let (clocks, others): (Vec<_>, Vec<_>) = keys.into_iter().partition(|key| key.ends_with("~clock"));
+            let (first, last) = if clock_goes_first { (clocks, others) } else { (others, clocks) };
+            assert!(!first.is_empty() && !last.is_empty());
+            set.move_these(&step, &first).await;
+            version += 1;
+            app.source.store(version, Ordering::SeqCst);
+            let error = app.cache.invalidate_tag(format!("of:{tag}")).await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+            assert!(app.cache.health().owes_invalidations);
+            assert_eq!(item(&app, at, tag).await, version, "who owes it goes past the cache");
+            set.move_these(&step, &last).await;
+            set.end_move(step).await;
+            until(async || !app.cache.health().owes_invalidations).await;
+            assert_eq!(item(&other, at, tag).await, version);
+        }
+    }
+
+    async fn a_node_that_stands_still_holds_up_nobody_who_needs_nothing_of_it(store: TestStore) {
+        let set = ClusterSet::start(store.kind().unwrap()).await;
+        set.be_patient().await;
+        let mut app = App::start(&set, &store).await;
+        // Who waits for the node waits for longer than the test may take.
+        let url = format!("{}/?partitions={PARTITIONS}", set.url());
+        app.cache = ready(store.builder().operation_deadline(FOREVER).url(url)).await;
+        let (struck, first) = two_homes(&set).await;
+        let node = set.owner(slot_of(struck)).await;
+        let mut elsewhere = Vec::new();
+        for partition in first..PARTITIONS {
+            if set.owner(slot_of(partition)).await != node {
+                elsewhere.push(partition);
+            }
+        }
+        let items: Vec<_> = elsewhere.iter().map(|partition| item_of(*partition, first)).collect();
+        for (at, tag) in &items {
+            item(&app, *at, *tag).await;
+        }
+        let (held, tag) = item_of(struck, first);
+        set.nodes[node].pause();
+        let waits = tokio::spawn({
+            let app = app.clone();
+            async move { item(&app, held, tag).await }
+        });
+        for (at, tag) in &items {
+            assert!(app.is_hit((*at, *tag)).await);
+        }
+        app.source.store(2, Ordering::SeqCst);
+        for (at, tag) in &items {
+            assert_eq!(app.cache.invalidate_key(item::key(at, tag)).await.unwrap().entries, 1);
+            assert_eq!(item(&app, *at, *tag).await, 2);
+            assert!(app.is_hit((*at, *tag)).await, "it was stored");
+        }
+        assert!(!waits.is_finished());
+        set.nodes[node].resume();
+        assert_eq!(waits.await.unwrap(), 2);
+    }
+
+    /// ★ The home of the tag has lost the list of what carries it; or the partition of the entry its
+    /// fences.
+    async fn what_one_node_has_lost_is_still_invalidated_everywhere(store: TestStore) {
+        let set = ClusterSet::start(store.kind().unwrap()).await;
+        let mut app = App::start(&set, &store).await;
+        let other = app.another(&set, &store).await;
+        let (one, two) = two_homes(&set).await;
+        let mut version = 1;
+        for (of_entry, of_tag) in [(one, two), (two, one)] {
+            let (at, tag) = item_of(of_entry, of_tag);
+            item(&app, at, tag).await;
+            assert!(app.is_hit((at, tag)).await);
+            // The node of the tag.
+            version += 1;
+            app.source.store(version, Ordering::SeqCst);
+            set.raw(slot_of(of_tag)).await.command::<()>("FLUSHALL", &[]).await;
+            assert_eq!(other.cache.invalidate_tag(format!("of:{tag}")).await.unwrap().entries, 1);
+            assert_eq!(item(&app, at, tag).await, version);
+            // Either one, while the load is under way.
+            for flushed in [of_tag, of_entry] {
+                let gate = Gate::new();
+                app.gate = Some(gate.clone());
+                other.cache.invalidate_key(item::key(&at, &tag)).await.unwrap();
+                let loading = tokio::spawn({
+                    let app = app.clone();
+                    async move { item(&app, at, tag).await }
+                });
+                gate.reached().await;
+                version += 1;
+                app.source.store(version, Ordering::SeqCst);
+                set.raw(slot_of(flushed)).await.command::<()>("FLUSHALL", &[]).await;
+                other.cache.invalidate_tag(format!("of:{tag}")).await.unwrap();
+                gate.open_for_good();
+                assert_eq!(loading.await.unwrap(), version - 1, "it began before");
+                app.gate = None;
+                assert_eq!(item(&other, at, tag).await, version);
+            }
+            // The lists are made anew in the background.
+            until(async || app.is_hit((at, tag)).await).await;
+        }
+    }
+
+    async fn what_is_invalidated_after_a_failover_is_served_by_nobody(store: TestStore) {
+        let mut set = ClusterSet::start(store.kind().unwrap()).await;
+        let mut app = App::start(&set, &store).await;
+        let other = app.another(&set, &store).await;
+        let (of_entry, of_tag) = two_homes(&set).await;
+        let (at, tag) = item_of(of_entry, of_tag);
+        item(&app, at, tag).await;
+        let mut version = 1;
+        for (struck, is_killed) in [(of_entry, false), (of_tag, false), (of_entry, true)] {
+            let gate = Gate::new();
+            app.gate = Some(gate.clone());
+            other.cache.invalidate_key(item::key(&at, &tag)).await.unwrap();
+            let loading = tokio::spawn({
+                let app = app.clone();
+                async move { item(&app, at, tag).await }
+            });
+            gate.reached().await;
+            version += 1;
+            app.source.store(version, Ordering::SeqCst);
+            if is_killed {
+                let node = set.owner(slot_of(struck)).await;
+                set.nodes[node].stop();
+                until(async || set.owner(slot_of(struck)).await != node).await;
+            } else {
+                set.fail_over(slot_of(struck)).await;
+            }
+            until(async || other.cache.invalidate_tag(format!("of:{tag}")).await.is_ok()).await;
+            gate.open_for_good();
+            assert_eq!(loading.await.unwrap(), version - 1, "it began before");
+            app.gate = None;
+            for process in [&app, &other] {
+                assert_eq!(item(process, at, tag).await, version);
+            }
+            set.settled().await;
+            until(async || app.is_hit((at, tag)).await).await;
+        }
+    }
+}
