@@ -24,6 +24,7 @@ pub struct ServerOptions {
     password: Option<String>,
     unix_socket: bool,
     tls: Option<ServerTls>,
+    plain_port: Option<u16>,
     is_sentinel: bool,
     lines: Vec<String>,
     files: Vec<(String, String)>,
@@ -76,6 +77,14 @@ impl ServerOptions {
         let clients = clients.map(ToOwned::to_owned);
         self.tls = Some(ServerTls { certificate: certificate.to_owned(), key: key.to_owned(), clients });
         self
+    }
+
+    /// Beside TLS it listens without, on another port, by which [`Server::raw`] comes; and its link
+    /// to the other nodes of its cluster is by TLS, with the certificate of the server.
+    pub fn tls_cluster(mut self) -> Self {
+        let port = port::free().port();
+        self.plain_port = Some(port);
+        self.line(format!("port {port}")).line("tls-cluster yes").line("tls-replication yes")
     }
 
     /// A file in its directory, as it is before the first start.
@@ -197,7 +206,10 @@ impl Server {
 
     /// A driver connection for assertions.
     pub async fn raw(&self) -> Raw {
-        Raw::connect(&self.url()).await
+        match self.options.plain_port {
+            Some(port) => Raw::connect(&format!("redis://{}:{port}", self.address.ip())).await,
+            None => Raw::connect(&self.url()).await,
+        }
     }
 
     /// Freezes it: connections stay open, nothing answers. Returns once it stands still.

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use cache_core::{Cache, Credentials, Error, ErrorKind};
-use cache_tests::{Server, TestStore, each_server, until};
+use cache_tests::{ClusterSet, PRIMARIES, Server, TestStore, each_server, until};
 
 const LIFETIME: Duration = Duration::from_millis(400);
 const ROTATIONS: u32 = 8;
@@ -19,7 +19,7 @@ const IN_USE: u32 = 2 * CONNECTIONS;
 /// connections that are logged in as that user.
 #[derive(Clone)]
 struct Issuer {
-    server: Arc<Server>,
+    servers: Arc<Vec<Server>>,
     issued: Arc<AtomicU32>,
 }
 
@@ -27,22 +27,35 @@ impl Issuer {
     async fn issue(self) -> Result<Credentials, Error> {
         let user = format!("shop{}", self.issued.fetch_add(1, Ordering::SeqCst) + 1);
         let rules = ["SETUSER", &user, "on", ">pw", "~*", "&*", "+@all"];
-        self.server.raw().await.command::<()>("ACL", &rules).await;
+        for server in self.servers.iter() {
+            server.raw().await.command::<()>("ACL", &rules).await;
+        }
         Ok(Credentials::new(user, "pw").valid_for(LIFETIME))
     }
 
     /// Deletes all users but the last ones, which may be in use.
-    async fn delete_old(&self) {
+    async fn delete_old(&self, in_use: u32) {
         let newest = self.issued.load(Ordering::SeqCst);
-        for old in 1..newest.saturating_sub(IN_USE) {
-            self.server.raw().await.command::<u32>("ACL", &["DELUSER", &format!("shop{old}")]).await;
+        let old: Vec<String> = (1..newest.saturating_sub(in_use)).map(|old| format!("shop{old}")).collect();
+        let words: Vec<&str> = ["DELUSER"].into_iter().chain(old.iter().map(String::as_str)).collect();
+        for server in self.servers.iter().filter(|_| !old.is_empty()) {
+            server.raw().await.command::<u32>("ACL", &words).await;
         }
     }
 }
 
 each_server! {
     async fn a_rotation_under_load_fails_no_call(store: TestStore) {
-        rotation_under_load(Server::start(store.kind().unwrap())).await;
+        let server = Server::start(store.kind().unwrap());
+        let url = server.url();
+        rotation_under_load(vec![server], &url, 1).await;
+    }
+
+    /// Each connection to each node logs in again by itself.
+    async fn a_rotation_on_a_cluster_fails_no_call(store: TestStore) {
+        let set = ClusterSet::start(store.kind().unwrap()).await;
+        let url = format!("{}/?partitions=16", set.url());
+        rotation_under_load(set.nodes, &url, PRIMARIES as u32).await;
     }
 
     async fn wrong_credentials_are_told_and_asked_for_again(store: TestStore) {
@@ -50,12 +63,11 @@ each_server! {
     }
 }
 
-async fn rotation_under_load(server: Server) {
-    let server = Arc::new(server);
-    let issuer = Issuer { server: server.clone(), issued: Arc::default() };
+async fn rotation_under_load(servers: Vec<Server>, url: &str, nodes: u32) {
+    let issuer = Issuer { servers: Arc::new(servers), issued: Arc::default() };
     let provider = issuer.clone();
     let cache = Cache::builder()
-        .url(server.url())
+        .url(url)
         .operation_deadline(Duration::from_secs(10))
         .credentials(move || provider.clone().issue())
         .build()
@@ -83,8 +95,8 @@ async fn rotation_under_load(server: Server) {
         })
         .collect();
     until(async || {
-        issuer.delete_old().await;
-        issuer.issued.load(Ordering::SeqCst) >= logged_in + ROTATIONS * CONNECTIONS
+        issuer.delete_old(IN_USE * nodes).await;
+        issuer.issued.load(Ordering::SeqCst) >= logged_in + ROTATIONS * CONNECTIONS * nodes
     })
     .await;
     stop.store(true, Ordering::Relaxed);
@@ -96,7 +108,7 @@ async fn rotation_under_load(server: Server) {
     let stats = stats.total();
     assert!(calls > 100, "{calls}");
     assert_eq!((stats.errors, stats.bypasses), (0, 0), "{stats:?}");
-    let users: Vec<String> = server.raw().await.command("ACL", &["USERS"]).await;
+    let users: Vec<String> = issuer.servers[0].raw().await.command("ACL", &["USERS"]).await;
     assert!(!users.contains(&format!("shop{}", logged_in + 1)), "those of the start are gone: {users:?}");
 }
 

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use cache_core::{Builder, Cache, ErrorKind, Tls};
-use cache_tests::{Server, ServerKind, ServerOptions, run};
+use cache_tests::{ClusterSet, PRIMARIES, Server, ServerKind, ServerOptions, run, slot_of};
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair, SanType,
     date_time_ymd,
@@ -113,6 +113,33 @@ fn an_authority_of_ones_own_is_trusted_by_name_and_by_address() {
         let other = Authority::new().pem();
         check_serves(at(&server.url()).tls(Tls::new().ca_pem(other.clone() + &authority.pem()))).await;
         check_serves(at(&server.url()).tls(Tls::new().ca_pem(other).ca_pem(authority.pem()))).await;
+    });
+}
+
+/// The nodes of a cluster are met by the addresses that they announce.
+#[test]
+fn an_authority_of_ones_own_is_trusted_on_each_node_of_a_cluster() {
+    run(0, async {
+        let authority = Authority::new();
+        // Nodes show each other what they show to clients.
+        let Identity { certificate, key } = authority.sign(for_loopback());
+        let options = |_| ServerOptions::new().tls(&certificate, &key, Some(&authority.pem())).tls_cluster();
+        let set = ClusterSet::with(ServerKind::Redis, |own| options(own).line("tls-auth-clients optional")).await;
+        let url = format!("{}/?partitions=16", set.url());
+        assert!(url.starts_with("rediss-cluster://"), "{url}");
+        let patient = || at(&url).operation_deadline(READY).connect_timeout(READY);
+        check_refused(patient().tls(Tls::new().ca_pem(Authority::new().pem())), "an authority").await;
+        // In every partition, and after one of them has moved.
+        let cache = patient().tls(Tls::new().ca_pem(authority.pem())).build().unwrap();
+        cache.ready(READY).await.unwrap();
+        let from = set.owner(slot_of(3)).await;
+        set.move_slot(slot_of(3), (from + 1) % PRIMARIES).await;
+        for at in 0..64 {
+            let key = format!("tls:{at}");
+            assert_eq!(cache.get_or_load::<u32, (), _>(key.as_str(), || async { Ok(at) }).await, Ok(at));
+            assert_eq!(cache.peek::<u32>(key.as_str()).await.unwrap(), Some(at));
+            assert_eq!(cache.invalidate_key(key.as_str()).await.unwrap().entries, 1);
+        }
     });
 }
 

@@ -4,9 +4,11 @@ use std::collections::HashMap;
 
 use super::super::fault::Fault;
 use super::super::route::DialNode;
+use super::super::slots::slot_of;
 use super::fake::{Answer, Door, Fake};
 use super::*;
 use crate::config::{REDIRECTS_MAX, TOPOLOGY_ANSWER_TIMEOUT, TOPOLOGY_INTERVAL};
+use crate::store::redis::layout::Layout;
 
 /// Keys in two partitions.
 const PROBES: [&str; 2] = ["{123456789}:~never", "{a}:~never"];
@@ -54,6 +56,11 @@ impl Nodes {
     }
 
     fn mapped(&self, seeds: &str, partitions: usize, addresses: &[(String, String)]) -> Pool {
+        let probes: Vec<String> = PROBES[..partitions].iter().map(|probe| (*probe).to_owned()).collect();
+        self.probing(seeds, &probes, addresses)
+    }
+
+    fn probing(&self, seeds: &str, probes: &[String], addresses: &[(String, String)]) -> Pool {
         let target = ServerUrl::parse(&format!("redis-cluster://zoe:s3cr3t@{seeds}")).unwrap();
         let Address::Cluster { seeds, .. } = target.address.clone() else { unreachable!("it is one of a cluster") };
         let hooks = Hooks {
@@ -64,8 +71,7 @@ impl Nodes {
         };
         let making = making(Logins::of(&target, None).unwrap(), &config(1), hooks);
         let addresses = NodeAddresses::new(addresses).unwrap();
-        let probes: Vec<String> = PROBES[..partitions].iter().map(|probe| (*probe).to_owned()).collect();
-        Pool::of_cluster(target, (seeds, addresses), self.dial(), making, &probes)
+        Pool::of_cluster(target, (seeds, addresses), self.dial(), making, probes)
     }
 
     /// How often any node was asked where the slots are.
@@ -121,6 +127,36 @@ async fn a_moved_partition_is_followed_at_once_and_asked_for_once() {
     get_in(&pool, 1, "y").await.unwrap();
     assert_eq!(nodes.at("b").seen("GET y").len(), 1, "the other partition has moved, too: the nodes say so");
     nodes.at("a").closed(2).await;
+}
+
+/// ★ Of sixteen partitions one has moved, and no node answers where the slots are.
+#[tokio::test(start_paused = true)]
+async fn a_moved_partition_is_followed_and_delays_no_other_while_nobody_says_where_the_rest_is() {
+    let nodes = Nodes::new();
+    let layouts = (0..16).map(|number| Layout::of_partition("shop", number));
+    let probes: Vec<String> = layouts.map(|layout| layout.declared()).collect();
+    let pool = nodes.probing("a:7000", &probes, &[]);
+    for partition in 0..16 {
+        get_in(&pool, partition, &partition.to_string()).await.unwrap();
+    }
+    nodes.each.values().for_each(|fake| fake.on("CLUSTER SLOTS", Answer::Stall));
+    nodes.at("a").on("GET 7", moved(slot_of(&probes[7]), "b:7000"));
+    let (answers, took) = timed(async {
+        let mut answers = Vec::new();
+        for partition in (0..16).chain(0..16) {
+            answers.push(get_in(&pool, partition, &partition.to_string()).await);
+        }
+        answers
+    })
+    .await;
+    assert!(answers.iter().all(Result::is_ok), "{answers:?}");
+    assert_eq!(took, Duration::ZERO);
+    assert_eq!((nodes.at("a").seen("GET 7").len(), nodes.at("b").seen("GET 7").len()), (2, 2), "once from the old one");
+    assert_eq!(nodes.at("b").seen("GET").len(), 2, "the others stay where they are");
+    tokio::time::sleep(2 * TOPOLOGY_INTERVAL).await;
+    assert!(nodes.inquiries() > 1, "it is being asked");
+    let (answer, took) = timed(get_in(&pool, 3, "3")).await;
+    assert_eq!((answer.unwrap(), took), ("3".to_owned(), Duration::ZERO));
 }
 
 #[tokio::test(start_paused = true)]
