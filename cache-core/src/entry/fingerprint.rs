@@ -11,8 +11,9 @@ mod shape;
 mod tests;
 
 use std::any::TypeId;
+use std::cell::RefCell;
 use std::collections::HashMap;
-use std::sync::{OnceLock, PoisonError, RwLock};
+use std::hash::{BuildHasherDefault, Hasher};
 
 use serde::de::DeserializeOwned;
 
@@ -37,24 +38,55 @@ impl Fingerprint {
     }
 }
 
-/// Remembered, because shapes do not change while a program runs, and walking one takes
-/// microseconds.
-type Memo = RwLock<HashMap<(TypeId, u32, bool), Fingerprint>>;
+/// A type, the version of the function, and whether the type is known to be `Cacheable`.
+type Stored = (TypeId, u32, bool);
+
+thread_local! {
+    /// Shapes do not change while a program runs, and walking one takes microseconds. For each
+    /// thread by itself: every hit asks, and a lock that all threads take is dearer than a walk for
+    /// each type and thread.
+    static KNOWN: RefCell<HashMap<Stored, Fingerprint, BuildHasherDefault<HashOfDigest>>> = RefCell::default();
+}
+
+/// For keys that are digests in the main, as a [`TypeId`] is.
+#[derive(Default)]
+struct HashOfDigest(u64);
+
+impl Hasher for HashOfDigest {
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.write_u64(u64::from(*byte)));
+    }
+
+    fn write_u8(&mut self, number: u8) {
+        self.write_u64(u64::from(number));
+    }
+
+    fn write_u32(&mut self, number: u32) {
+        self.write_u64(u64::from(number));
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        self.0 = self.0.rotate_left(8) ^ number;
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
 
 /// The fingerprint of `T`, remembered. `Option<T>` and `T` share one, because `Some(x)` is stored
 /// as `x`.
 ///
 /// `declared` is `<T as Cacheable>::shape` where the type is known to be `Cacheable`.
 pub(crate) fn fingerprint<T: DeserializeOwned>(version: u32, declared: Option<fn(&mut Shape)>) -> Fingerprint {
-    static MEMO: OnceLock<Memo> = OnceLock::new();
-    let memo = MEMO.get_or_init(Memo::default);
-    let key = (typeid::of::<T>(), version, declared.is_some());
-    if let Some(known) = memo.read().unwrap_or_else(PoisonError::into_inner).get(&key) {
-        return *known;
-    }
-    let fingerprint = compute::<T>(version, declared);
-    memo.write().unwrap_or_else(PoisonError::into_inner).insert(key, fingerprint);
-    fingerprint
+    let stored = (typeid::of::<T>(), version, declared.is_some());
+    // A thread that ends may have nothing left to remember with.
+    let known = KNOWN.try_with(|known| known.borrow().get(&stored).copied()).ok().flatten();
+    known.unwrap_or_else(|| {
+        let fingerprint = compute::<T>(version, declared);
+        _ = KNOWN.try_with(|known| known.borrow_mut().insert(stored, fingerprint));
+        fingerprint
+    })
 }
 
 fn compute<T: DeserializeOwned>(version: u32, declared: Option<fn(&mut Shape)>) -> Fingerprint {

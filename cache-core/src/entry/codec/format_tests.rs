@@ -88,6 +88,13 @@ fn a_payload_is_read_to_its_end_or_not_at_all() {
     }
 }
 
+#[test]
+fn json_that_is_no_text_is_not_read() {
+    assert_eq!(decode_payload::<String>(b"\"Z\xc3\xbcrich\"", Format::Json).unwrap(), "Zürich");
+    assert!(decode_payload::<String>(b"\"Z\xfcrich\"", Format::Json).is_err());
+    assert!(decode_payload::<Option<u8>>(b"7 \xfc", Format::Json).is_err());
+}
+
 #[cfg(feature = "rmp")]
 #[test]
 fn message_pack_holds_what_json_loses() {

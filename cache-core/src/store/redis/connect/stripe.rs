@@ -60,7 +60,7 @@ pub(super) enum LinkState {
     Idle,
     /// No attempt has failed yet: worth waiting for.
     Connecting,
-    Live(Connection, Arc<Primary>),
+    Live(Arc<Connection>, Arc<Primary>),
     Down(Fault),
 }
 
@@ -68,7 +68,7 @@ pub(super) enum LinkState {
 pub(super) struct LiveConnection {
     /// The number of the supervisor that keeps the connection.
     run: u64,
-    connection: Connection,
+    connection: Arc<Connection>,
     /// A primary whose word is too old: it must be asked again before its reply counts.
     doubted: Option<Arc<Primary>>,
 }

@@ -59,7 +59,7 @@ async fn supervise(stripe: Arc<Stripe>, tenure: Tenure) {
         let fault = match attempt(&stripe).await {
             Err(fault) => fault,
             Ok(mut opening) => {
-                let (connection, primary) = (opening.connection.clone(), opening.primary.clone());
+                let (connection, primary) = (Arc::new(opening.connection.clone()), opening.primary.clone());
                 if !tenure.publish(LinkState::Live(connection, primary), None) {
                     return;
                 }
