@@ -10,6 +10,7 @@ on_every_store! {
     what_is_made_after_a_mark_was_followed_falls_too
     more_members_that_stay_than_a_chunk_visits_are_passed
     what_is_removed_leaves_the_indexes_of_its_names
+    what_falls_below_a_member_leaves_its_place_to_no_other
     what_an_entry_with_many_names_has_not_left_leads_to_nothing
     an_entry_that_is_stored_again_meanwhile_stays_in_its_indexes
     a_write_keeps_the_memberships_of_what_it_replaces
@@ -57,6 +58,21 @@ async fn what_is_removed_leaves_the_indexes_of_its_names(rig: Rig) {
         }
         assert_eq!(rig.bookkeeping().await, 0, "after {invalidated}");
     }
+}
+
+/// What is made from `d` stands before it in the index that is emptied, and falls in the midst of
+/// that: those that come after `d` have other places then.
+async fn what_falls_below_a_member_leaves_its_place_to_no_other(rig: Rig) {
+    for at in 0..50 {
+        rig.fill(&format!("a{at:02}"), &["tT", "kd"]).await;
+    }
+    rig.fill("d", &["tT"]).await;
+    for at in 100..300 {
+        rig.fill(&format!("p{at}"), &["tT"]).await;
+    }
+    assert_eq!(rig.invalidate(&["tT"]).await, 251);
+    assert!(rig.get("p149").await.is_none());
+    assert_eq!(rig.bookkeeping().await, 0);
 }
 
 /// A store leaves as many as one step may take. The others are reaped.

@@ -121,12 +121,12 @@ end
 local drain
 
 -- Empties the indexes of what depends on these members, and says of how many members that is done,
--- and which of them something depends on still.
+-- which of them something depends on still, and whether nothing did on any of them.
 local function drain_dependents(owns, indexes)
   local stays = {}
   local there = #owns == 0 and 0 or redis.call('EXISTS', unpack(indexes))
   if there == 0 then
-    return #owns, stays
+    return #owns, stays, true
   end
   spent = spent + #owns / asked_per_visit
   for at, own in ipairs(owns) do
@@ -208,11 +208,14 @@ function drain(name, after)
     end
     local keys, owns, indexes, marks, last_mark, is_all = slice_of(name, rank, most)
     reach(name, keys)
-    local count, stays = drain_dependents(owns, indexes)
+    local count, stays, are_leaves = drain_dependents(owns, indexes)
     local given_up, last_kept, visited = remove_members(name, keys, owns, count, stays)
     if is_all and #given_up == #keys and rank + marks == 0 then
       emptied[#emptied + 1] = name
       redis.call('UNLINK', index)
+    elseif are_leaves and marks == 0 and #given_up == #keys then
+      -- Nothing else was removed meanwhile, so they are where they were read, and need not be found.
+      redis.call('ZREMRANGEBYRANK', index, rank, rank + #keys - 1)
     elseif #given_up > 0 then
       redis.call('ZREM', index, unpack(given_up))
     end

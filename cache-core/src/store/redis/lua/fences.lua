@@ -7,23 +7,25 @@ local function raise_floor(to)
   end
 end
 
--- Fences below a score are dropped into the floor: 600 at once, which is more than one script adds.
--- Whether there may be more.
+-- Fences below a score are dropped into the floor: 600 at once, which is more than one script adds,
+-- and those that have the score of the last of them. Whether there may be more.
 local function drop_fences(score)
   local upto = string.format('(%d', score)
-  local old = redis.call('ZRANGEBYSCORE', clock_key, 1, upto, 'WITHSCORES', 'LIMIT', 0, 600)
-  local names, highest = {}, 0
-  for at = 1, #old, 2 do
-    if old[at] ~= '!seq' then
-      names[#names + 1] = old[at]
-      highest = tonumber(old[at + 1])
+  local last = redis.call('ZRANGEBYSCORE', clock_key, 1, upto, 'WITHSCORES', 'LIMIT', 599, 1)
+  local is_more = #last > 0
+  if not is_more then
+    last = redis.call('ZREVRANGEBYSCORE', clock_key, upto, 1, 'WITHSCORES', 'LIMIT', 0, 1)
+  end
+  local highest = tonumber(last[2] or 0)
+  if highest > 0 then
+    raise_floor(highest)
+    redis.call('ZREMRANGEBYSCORE', clock_key, 1, last[2])
+    -- The clock may have stood still for longer than fences are kept.
+    if highest >= seq then
+      redis.call('ZADD', clock_key, string.format('%d', seq), '!seq')
     end
   end
-  if #names > 0 then
-    raise_floor(highest)
-    in_slices('ZREM', clock_key, names)
-  end
-  return #old == 1200
+  return is_more
 end
 
 -- Beyond `fences_max` the oldest fences are dropped. Those older than the retention are, as often
