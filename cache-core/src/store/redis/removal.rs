@@ -9,8 +9,8 @@ use super::{RedisStore, closing_text, reply};
 use crate::clock::{Instant, millis};
 use crate::config::{CLOSED_NAMES_MAX, SWEEP_KEYS_PER_PAGE};
 use crate::error::Error;
-use crate::name::Name;
-use crate::store::{Chunk, ClosingId, Intent, SweepScope, VisitReply, too_many_closed};
+use crate::name::{Name, prefix_of};
+use crate::store::{Chunk, ClosingId, Intent, Removal, SweepScope, VisitReply, too_many_closed};
 
 impl RedisStore {
     /// One chunk or page: the clock's connection, root and retention, then `rest`.
@@ -43,7 +43,11 @@ impl RedisStore {
         let goes_on = going_on(chunk);
         let names = chunk.names.iter().map(|name| name.as_str().as_bytes());
         let rest: Vec<&[u8]> = [goes_on.as_bytes()].into_iter().chain(names).chain(last.iter().copied()).collect();
-        let visited = reply::visited(&self.run_invalidation(script, &rest, until).await?)?;
+        let reply = self.run_invalidation(script, &rest, until).await?;
+        let visited = match (&reply, &*chunk.names) {
+            (Reply::Integer(seq), [key]) => fallen_alone(*seq, key.text()),
+            _ => reply::visited(&reply)?,
+        };
         self.wake_reaper();
         Ok(visited)
     }
@@ -96,6 +100,13 @@ impl RedisStore {
         self.losses.note_replaced(reply::replaced(reply)?);
         Ok(())
     }
+}
+
+/// What an invalidation has done of one key that fell alone: see `invalidate_key.lua`.
+fn fallen_alone(seq: i64, key: &str) -> VisitReply {
+    let by_prefix = if seq > 0 { vec![(prefix_of(key).into(), 1)] } else { Vec::new() };
+    let removal = Removal { removed: u64::from(seq > 0), by_prefix, pending: 0, lost: 0 };
+    VisitReply { removal, left: Vec::new(), encounter: None }
 }
 
 /// How a script goes on with what another has left: see `invalidate_key.lua`.

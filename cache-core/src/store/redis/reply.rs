@@ -335,6 +335,9 @@ fn count(reply: &Reply) -> Result<usize, Error> {
 
 /// The sequence number after an invalidation or a write.
 pub(super) fn seq(reply: &Reply) -> Result<u64, Error> {
+    if let Reply::Integer(seq) = reply {
+        return Ok(seq.unsigned_abs());
+    }
     let ([_removed, _left, seq, _lost, _replaced], _) = work(reply)?;
     integer(seq)
 }
@@ -342,6 +345,9 @@ pub(super) fn seq(reply: &Reply) -> Result<u64, Error> {
 /// The kinds of bookkeeping keys that another program had overwritten, after an invalidation or a
 /// write.
 pub(super) fn replaced(reply: &Reply) -> Result<&str, Error> {
+    if let Reply::Integer(_) = reply {
+        return Ok("");
+    }
     let ([_removed, _left, _seq, _lost, replaced], _) = work(reply)?;
     text(Some(replaced))
 }

@@ -8,6 +8,8 @@
 -- Reply { removed, left, seq, lost, replaced }: see cascade.lua and guard.lua; of a partition more:
 --         see encounter.lua
 --       removed: { entries, prefix, how many of them had it, prefix, … }
+--       Of one key that fell alone: seq, or -seq if no entry was there. A reply in parts takes as
+--       long as two commands.
 -- Cost  O(names + visits): see cascade.lua. Atomic: one chunk.
 --
 -- Most often one key falls that nothing depends on. What this part has done when it finds out that
@@ -29,7 +31,6 @@ if #ARGV == 5 and ARGV[4] == '' and string.sub(ARGV[5], 1, 1) == 'k' and not is_
   if block and type(redis.pcall('ZADD', clock_key, now, '!seq', now, ARGV[5])) == 'number' then
     seq = now_us
     redis.call('UNLINK', value_key, root .. '~lease:' .. key)
-    removed = head == '' and { 0 } or { 1, string.match(key, '^[^:]*'), 1 }
     if block ~= '' then
       local indexes = {}
       for name in string.gmatch(block, '[^\n]+') do
@@ -46,7 +47,8 @@ if #ARGV == 5 and ARGV[4] == '' and string.sub(ARGV[5], 1, 1) == 'k' and not is_
     local step_us = math.max(retention_ms * 1000 / 256, 1)
     if not left_block and redis.call('ZCARD', clock_key) <= fences_max
       and math.floor(clock_was / step_us) == math.floor(now_us / step_us) then
-      return { removed, {}, seq, 0, '' }
+      return head == '' and -seq or seq
     end
+    removed = head == '' and { 0 } or { 1, string.match(key, '^[^:]*'), 1 }
   end
 end
