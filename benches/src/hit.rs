@@ -295,7 +295,9 @@ pub async fn run(server: &Server, rounds: usize, slice: Duration) {
             };
             let (speed, cost) = (hits[index].over(&hits[raw_at]), cpu[raw_at].over(&cpu[index]));
             let (hits, cpu, server, failures) = (&hits[index], &cpu[index], &on_server[index], failures[index]);
-            println!("| {callers} | {name} | {hits:.0} | {speed:.2} | {cpu:.2} | {cost:.2} | {server:.2} | {failures} |");
+            println!(
+                "| {callers} | {name} | {hits:.0} | {speed:.2} | {cpu:.2} | {cost:.2} | {server:.2} | {failures} |"
+            );
         }
     }
     assert_eq!(LOADS.load(Ordering::Relaxed), loads, "every measured call is a hit");

@@ -16,6 +16,82 @@ const CALLS: u64 = 2_000;
 /// How many entries share a tag or a dependency.
 const SHARED: u64 = 100;
 
+/// Scripts with the commands that ours send most often, and nothing else: what is beyond them in a
+/// row of ours is its own.
+struct Bare {
+    lease: String,
+    fill: String,
+    invalidation: String,
+}
+
+/// KEYS clock, value, lease; ARGV what is under the lease
+const LEASE: &str = "
+redis.call('TIME')
+redis.call('ZRANGE', KEYS[1], '0', '0')
+redis.call('ZMSCORE', KEYS[1], '!seq', '!mark')
+redis.call('GET', KEYS[2])
+redis.call('SET', KEYS[3], ARGV[1], 'PX', '10000', 'NX')
+return ARGV[1]";
+
+/// KEYS clock, value, lease, due, indexes; ARGV value, when it ends, and `due` once more in pairs
+const FILL: &str = "
+redis.call('TIME')
+redis.call('ZMSCORE', KEYS[1], '!inc:bare', '!seq', '!closed', '!mark')
+for at = 5, #KEYS do
+  redis.call('ZADD', KEYS[at], 'GT', ARGV[2], KEYS[2])
+end
+if #KEYS > 4 then
+  redis.call('ZADD', KEYS[4], 'LT', unpack(ARGV, 3))
+end
+redis.call('ZCOUNT', KEYS[4], '-inf', '1')
+redis.call('SET', KEYS[2], ARGV[1], 'PX', '3600000', 'NX')
+redis.call('GET', KEYS[3])
+redis.call('DEL', KEYS[3])
+return 'stored'";
+
+/// KEYS clock, value, lease, index; ARGV the sequence number, the name
+const INVALIDATION: &str = "
+redis.call('TIME')
+redis.call('ZMSCORE', KEYS[1], '!seq', '!lost', '!mark')
+redis.call('EXISTS', KEYS[4])
+redis.call('GETRANGE', KEYS[2], '0', '1079')
+redis.call('ZADD', KEYS[1], ARGV[1], '!seq', ARGV[1], ARGV[2])
+redis.call('UNLINK', KEYS[2], KEYS[3])
+redis.call('ZCARD', KEYS[1])
+return 1";
+
+impl Bare {
+    async fn load(raw: &mut Raw) -> Self {
+        raw.command::<u64>("ZADD", &["bare:clock", "-inf", "!inc:bare", "1", "!seq", "-1", "!mark"]).await;
+        let mut scripts = Vec::new();
+        for text in [LEASE, FILL, INVALIDATION] {
+            scripts.push(raw.command::<String>("SCRIPT", &["LOAD", text]).await);
+        }
+        let [lease, fill, invalidation] = scripts.try_into().expect("three scripts");
+        Self { lease, fill, invalidation }
+    }
+
+    async fn miss(&self, raw: &mut Raw, id: u64, names: usize) {
+        let (key, lease) = (format!("bare{names}:{id}"), format!("bare{names}:lease:{id}"));
+        assert_eq!(raw.get(&key).await, None);
+        raw.command::<()>("EVALSHA", &[&self.lease, "3", "bare:clock", &key, &lease, "token bare 1 1 0"]).await;
+        let indexes: Vec<String> = (0..names).map(|name| format!("bare:tag{name}:{}", id % SHARED)).collect();
+        let (keys, value) = ((4 + names).to_string(), "x".repeat(200));
+        let mut arguments = vec![&*self.fill, &keys, "bare:clock", &key, &lease, "bare:due"];
+        arguments.extend(indexes.iter().map(String::as_str));
+        arguments.extend([&*value, "4000000000000"]);
+        arguments.extend(indexes.iter().flat_map(|index| ["4000000060000", index]));
+        raw.command::<()>("EVALSHA", &arguments).await;
+    }
+
+    async fn invalidation(&self, raw: &mut Raw, id: u64) {
+        let (key, lease, index) = (format!("raw:{id}"), format!("raw:lease:{id}"), format!("raw:index:{id}"));
+        let (seq, name) = ((1_700_000_000_000_000 + id).to_string(), format!("kraw:{id}"));
+        let arguments = [&*self.invalidation, "4", "bare:clock", &key, &lease, &index, &seq, &name];
+        raw.command::<()>("EVALSHA", &arguments).await;
+    }
+}
+
 #[derive(Clone, Copy, PartialEq)]
 enum Call {
     Get,
@@ -24,24 +100,29 @@ enum Call {
     /// `SETEX`, and `SADD` and `EXPIRE` for each of so many names.
     NaiveMiss(usize),
     Miss(usize),
+    /// The commands of a miss in scripts that have nothing else.
+    BareMiss(usize),
     Refresh,
     Put(usize),
     Del,
     ScriptedDel,
     Invalidation(usize),
+    BareInvalidation,
     InvalidationWithDependent,
 }
 
 use Call::*;
 
-const KINDS: [Call; 18] = [
+const KINDS: [Call; 21] = [
     Get,
     Hit,
     SetEx,
     NaiveMiss(4),
+    BareMiss(0),
     Miss(0),
     Miss(1),
     Miss(2),
+    BareMiss(4),
     Miss(4),
     Miss(5),
     Refresh,
@@ -49,6 +130,7 @@ const KINDS: [Call; 18] = [
     Put(2),
     Del,
     ScriptedDel,
+    BareInvalidation,
     Invalidation(0),
     Invalidation(1),
     Invalidation(4),
@@ -63,6 +145,8 @@ impl Call {
             SetEx => "`SETEX`".to_owned(),
             NaiveMiss(names) => format!("`GET`, `SETEX`, and `SADD` and `EXPIRE` for each of {names} names"),
             Miss(names) => format!("a miss and its fill, {names} names"),
+            BareMiss(names) => format!("the commands of such a miss with {names} names, in scripts with nothing else"),
+            BareInvalidation => "the commands of an invalidation, in a script with nothing else".to_owned(),
             Refresh => "a refresh of what is stored, 4 names".to_owned(),
             Put(names) => format!("`put` over what is stored, {names} tags"),
             Del => "`DEL`".to_owned(),
@@ -85,14 +169,16 @@ impl Call {
                     let load_effect = || async { Ok::<_, Infallible>(load(cache, &cause).await) };
                     cache.get_or_load(&effect, load_effect).await.expect("infallible");
                 }
-                Get | Del | ScriptedDel => raw.set(&format!("raw:{id}"), &[b'x'; 200]).await,
-                SetEx | NaiveMiss(_) | Miss(_) => {}
+                Get | Del | ScriptedDel | BareInvalidation => raw.set(&format!("raw:{id}"), &[b'x'; 200]).await,
+                SetEx | NaiveMiss(_) | BareMiss(_) | Miss(_) => {}
             }
         }
     }
 
-    async fn make(self, cache: &Cache, raw: &mut Raw, id: u64) {
+    async fn make(self, cache: &Cache, (raw, bare): (&mut Raw, &Bare), id: u64) {
         match self {
+            BareMiss(names) => bare.miss(raw, id, names).await,
+            BareInvalidation => bare.invalidation(raw, id).await,
             Get => assert!(raw.get(&format!("raw:{id}")).await.is_some()),
             Hit => drop(load(cache, &key("hit", id, 0)).await),
             SetEx => raw.command::<()>("SETEX", &[&format!("set:{id}"), "3600", &"x".repeat(200)]).await,
@@ -163,6 +249,7 @@ pub async fn run(server: &Server, rounds: usize) {
     let cache = Cache::builder().url(server.url()).namespace("scripts").build().expect("a cache");
     cache.ready(Duration::from_secs(5)).await.expect("a server that answers");
     let mut raw = server.raw().await;
+    let bare = Bare::load(&mut raw).await;
     let mut measured = [(); KINDS.len()].map(|()| [(); 2].map(|()| Rounds::default()));
     let mut sent = [(); KINDS.len()].map(|()| String::new());
     for round in 0..rounds as u64 {
@@ -172,7 +259,7 @@ pub async fn run(server: &Server, rounds: usize) {
             raw.command::<()>("CONFIG", &["RESETSTAT"]).await;
             let (cpu_before, _) = spent(&mut raw).await;
             for id in ids {
-                kind.make(&cache, &mut raw, id).await;
+                kind.make(&cache, (&mut raw, &bare), id).await;
             }
             let (cpu, commands) = spent(&mut raw).await;
             let scripts: f64 =
