@@ -29,8 +29,13 @@ pub(crate) fn check(tally: &mut Tally) {
         announce(&list);
         tally.check(output(list).and_then(|list| {
             let missing = |file: &&str| !list.lines().any(|packaged| packaged == *file);
-            match ["README.md", "LICENSE-APACHE", "LICENSE-MIT"].into_iter().find(missing) {
-                Some(file) => Err(format!("the package {name} holds no {file}")),
+            if let Some(file) = ["README.md", "LICENSE-APACHE", "LICENSE-MIT"].into_iter().find(missing) {
+                return Err(format!("the package {name} holds no {file}"));
+            }
+            // What cargo leaves out of a published manifest, its tests would miss.
+            let tests = list.lines().find(|packaged| packaged.starts_with("tests/"));
+            match tests.filter(|_| needs_the_repository(name)) {
+                Some(test) => Err(format!("the package {name} holds {test}, which nobody else can build")),
                 None => Ok(()),
             }
         }));
@@ -73,4 +78,10 @@ fn unpack() -> Result<(), String> {
         output(tar)?;
     }
     fs::write(folder.join("Cargo.toml"), manifest).map_err(|error| format!("{}: {error}", folder.display()))
+}
+
+/// Whether tests of this crate use one that is not published.
+fn needs_the_repository(name: &str) -> bool {
+    let manifest = fs::read_to_string(workspace().join(name).join("Cargo.toml"));
+    manifest.is_ok_and(|manifest| manifest.contains("\ncache-tests = "))
 }
