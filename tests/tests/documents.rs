@@ -286,6 +286,16 @@ fn what_the_architecture_names_in_a_file_is_defined_there() {
     assert!(checked > 20, "only {checked} names were found");
 }
 
+#[test]
+fn the_changelog_has_a_dated_section_of_this_version() {
+    let heading = concat!("\n## [", env!("CARGO_PKG_VERSION"), "] - ");
+    let changelog = read("CHANGELOG.md");
+    let (_, rest) = changelog.split_once(heading).expect("a section of this version");
+    let date = rest.lines().next().unwrap_or_default();
+    let digits: Vec<usize> = date.split('-').map(|part| part.parse::<u16>().map_or(0, |_| part.len())).collect();
+    assert_eq!(digits, [4, 2, 2], "{date} is no date");
+}
+
 /// What is needed to be found on crates.io, and may be there: five keywords of 20 characters.
 #[test]
 fn every_published_crate_says_what_it_is() {

@@ -1,17 +1,24 @@
 //! `cargo xtask semver`: whether the public API has changed more than the version says.
 
-use crate::steps::{announce, cargo};
+use std::process::Command;
+
+use crate::steps::{announce, cargo, output, workspace};
 
 /// The libraries whose API is promised. What `cache-macros` has, `cache-core` shows.
 const LIBRARIES: [&str; 5] = ["cache-core", "cache-sqlx", "cache-otel", "cache-admin", "cache-http"];
 
-/// Compares with the last tag of a release. Without one there is nothing to compare with.
+/// Compares with the last release. Before the first one there is nothing to compare with.
 pub(crate) fn run(arguments: &[String]) -> Result<bool, String> {
     if !arguments.is_empty() {
         return Err("`cargo xtask semver` takes no arguments".to_owned());
     }
-    let Some(tag) = last_release()? else {
-        println!("no tag of a release: there is nothing to compare with");
+    let version = concat!("v", env!("CARGO_PKG_VERSION"));
+    if let Some(tag) = releases(&["--points-at", "HEAD"])?.into_iter().find(|tag| tag != version) {
+        return Err(format!("the tag {tag} is on {version}"));
+    }
+    // Not the tag of this very state, if it is a release itself.
+    let Some(tag) = releases(&["--merged", "HEAD", "--no-contains", "HEAD"])?.into_iter().next() else {
+        println!("no tag of an earlier release: there is nothing to compare with");
         return Ok(true);
     };
     let packages = LIBRARIES.iter().flat_map(|name| ["--package", name]);
@@ -24,14 +31,9 @@ pub(crate) fn run(arguments: &[String]) -> Result<bool, String> {
     }
 }
 
-/// The last tag `v…` that this state descends from.
-fn last_release() -> Result<Option<String>, String> {
-    let mut git = std::process::Command::new("git");
-    git.args(["tag", "--list", "v*", "--sort=-version:refname", "--merged", "HEAD"]);
-    let output =
-        git.current_dir(crate::steps::workspace()).output().map_err(|error| format!("cannot run git: {error}"))?;
-    if !output.status.success() {
-        return Err(String::from_utf8_lossy(&output.stderr).into_owned());
-    }
-    Ok(String::from_utf8_lossy(&output.stdout).lines().next().map(ToOwned::to_owned))
+/// The tags `v…` of which that is true, the newest version first.
+fn releases(which: &[&str]) -> Result<Vec<String>, String> {
+    let mut git = Command::new("git");
+    git.args(["tag", "--list", "v*", "--sort=-version:refname"]).args(which).current_dir(workspace());
+    Ok(output(git)?.lines().map(ToOwned::to_owned).collect())
 }
