@@ -131,9 +131,9 @@ pub(crate) fn prometheus() -> Result<PathBuf, String> {
 /// Varnish with `vmod_xkey`: the installed one, else Debian's.
 pub(crate) fn varnish() -> Result<PathBuf, String> {
     let has_xkey = || {
-        let libraries =
-            files(Path::new("/usr/lib")).chain([PathBuf::from("/usr/lib"), PathBuf::from("/usr/local/lib")]);
-        libraries.into_iter().any(|library| library.join("varnish/vmods/libvmod_xkey.so").is_file())
+        let others = ["/usr/lib", "/usr/local/lib", "/opt/homebrew/lib"].map(PathBuf::from);
+        let mut libraries = files(Path::new("/usr/lib")).chain(others);
+        libraries.any(|library| library.join("varnish/vmods/libvmod_xkey.so").is_file())
     };
     let installed = || {
         let program = given("CACHE_TEST_VARNISH_BIN")?
@@ -144,8 +144,8 @@ pub(crate) fn varnish() -> Result<PathBuf, String> {
         apt_install(&["varnish", "varnish-modules"]);
     }
     installed()?.ok_or_else(|| {
-        "no Varnish with vmod_xkey\ninstall it (Debian: `apt-get install varnish varnish-modules`), or set \
-         CACHE_TEST_VARNISH_BIN to the program `varnishd`"
+        "no Varnish with vmod_xkey\ninstall it (Debian: `apt-get install varnish varnish-modules`; Homebrew has no \
+         vmod_xkey), or set CACHE_TEST_VARNISH_BIN to the program `varnishd`"
             .to_owned()
     })
 }
