@@ -225,11 +225,19 @@ async fn loads_of_a_day(later_of_100: u64) -> u64 {
 #[tokio::test(start_paused = true)]
 async fn a_mixed_fleet_loads_as_often_in_a_day_as_two_fleets_of_one_version() {
     let one_version = loads_of_a_day(0).await;
+    let mut loads = vec![one_version];
     for later_of_100 in [50, 90] {
-        let loads = loads_of_a_day(later_of_100).await;
-        println!("{later_of_100} of 100 calls from the later version: {loads} loads, {one_version} of one version");
-        assert!((one_version..=2 * one_version).contains(&loads), "{later_of_100}: {loads} of {one_version}");
+        let mixed = loads_of_a_day(later_of_100).await;
+        assert!((one_version..=2 * one_version).contains(&mixed), "{later_of_100}: {mixed} of {one_version}");
+        loads.push(mixed);
     }
+    let [one, halves, nine_tenths] = loads[..] else { unreachable!("three fleets") };
+    let told = format!(
+        "one version loads {one} times, and two versions together {halves} times if each makes half of the calls, \
+         {nine_tenths} times if the later one makes nine tenths"
+    );
+    let page: Vec<&str> = include_str!("../../cache-core/docs/cached.md").split_whitespace().collect();
+    assert!(page.join(" ").contains(&told), "the page does not say that {told}");
 }
 
 each_server! {
