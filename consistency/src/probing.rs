@@ -1,5 +1,5 @@
-//! Calls that do nothing themselves: what they take is the cache's. Their keys are of one process, so
-//! nobody else's load is waited for, and all keys of one call are at home in one partition, so a
+//! Calls that do nothing themselves: what they take is the cache's. Their keys are of one process,
+//! so nobody else's load is waited for, and all keys of one call are at home in one partition, so a
 //! call says how that partition is.
 
 use std::sync::atomic::Ordering;

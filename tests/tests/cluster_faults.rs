@@ -170,8 +170,8 @@ each_server! {
         assert_eq!(waits.await.unwrap(), 2);
     }
 
-    /// ★ The home of the tag has lost the list of what carries it; or the partition of the entry its
-    /// fences.
+    /// ★ The home of the tag has lost the list of what carries it; or the partition of the entry
+    /// its fences.
     async fn what_one_node_has_lost_is_still_invalidated_everywhere(store: TestStore) {
         let set = ClusterSet::start(store.kind().unwrap()).await;
         let mut app = App::start(&set, &store).await;

@@ -226,7 +226,7 @@ fn quoted(text: &str) -> Vec<(&str, &str)> {
         .collect()
 }
 
-/// A path without a crate is one of `cache-core/src/`. `None`: it is no path, stands for many, or
+/// A path without a crate is one of `cache-core/src/` or of `tests/tests/`. `None`: it is no path, stands for many, or
 /// is made by a command.
 fn named(quoted: &str) -> Option<PathBuf> {
     let is_path = quoted.contains('/') || [".rs", ".lua", ".md", ".toml"].iter().any(|end| quoted.ends_with(end));
@@ -235,7 +235,7 @@ fn named(quoted: &str) -> Option<PathBuf> {
     if !is_path || stands_for_many || !quoted.chars().all(plain) {
         return None;
     }
-    let homes = [workspace().join(quoted), workspace().join("cache-core/src").join(quoted)];
+    let homes = ["", "cache-core/src", "tests/tests"].map(|home| workspace().join(home).join(quoted));
     let found = homes.into_iter().find(|path| path.exists());
     Some(found.unwrap_or_else(|| panic!("there is no {quoted}")))
 }
