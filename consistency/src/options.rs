@@ -204,7 +204,6 @@ mod tests {
             "--faults node-killed",
             "--faults flushall --store redis-cluster",
             "--faults atomic-reshard --store redis-cluster",
-            "--faults random --store valkey-cluster",
         ] {
             assert!(parse(wrong).is_err(), "{wrong}");
         }
