@@ -226,8 +226,8 @@ fn quoted(text: &str) -> Vec<(&str, &str)> {
         .collect()
 }
 
-/// A path without a crate is one of `cache-core/src/` or of `tests/tests/`. `None`: it is no path, stands for many, or
-/// is made by a command.
+/// A path without a crate is one of `cache-core/src/` or of `tests/tests/`. `None`: it is no path,
+/// stands for many, or is made by a command.
 fn named(quoted: &str) -> Option<PathBuf> {
     let is_path = quoted.contains('/') || [".rs", ".lua", ".md", ".toml"].iter().any(|end| quoted.ends_with(end));
     let stands_for_many = quoted.contains("NAME") || quoted.starts_with('/') || quoted.starts_with("target/");

@@ -214,7 +214,7 @@ function drain(name, after)
       emptied[#emptied + 1] = name
       redis.call('UNLINK', index)
     elseif are_leaves and marks == 0 and #given_up == #keys then
-      -- Nothing else was removed meanwhile, so they are where they were read, and need not be found.
+      -- Nothing else was removed meanwhile: they are where they were read, and need not be found.
       redis.call('ZREMRANGEBYRANK', index, rank, rank + #keys - 1)
     elseif #given_up > 0 then
       redis.call('ZREM', index, unpack(given_up))
