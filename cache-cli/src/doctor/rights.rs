@@ -60,6 +60,8 @@ const RIGHTS: [Right; 32] = [
     needed("+zscan", "ZSCAN KEY 0"),
     needed("+zrangebyscore", "ZRANGEBYSCORE KEY 0 1"),
     needed("+zrem", "ZREM KEY 1"),
+    needed("+zremrangebyrank", "ZREMRANGEBYRANK KEY 0 0"),
+    needed("+zremrangebyscore", "ZREMRANGEBYSCORE KEY 0 1"),
     needed("+unlink", "UNLINK KEY"),
 ];
 

@@ -14,7 +14,7 @@ local function drop_fences(score)
   local last = redis.call('ZRANGEBYSCORE', clock_key, 1, upto, 'WITHSCORES', 'LIMIT', 599, 1)
   local is_more = #last > 0
   if not is_more then
-    last = redis.call('ZREVRANGEBYSCORE', clock_key, upto, 1, 'WITHSCORES', 'LIMIT', 0, 1)
+    last = redis.call('ZRANGE', clock_key, upto, 1, 'BYSCORE', 'REV', 'LIMIT', 0, 1, 'WITHSCORES')
   end
   local highest = tonumber(last[2] or 0)
   if highest > 0 then

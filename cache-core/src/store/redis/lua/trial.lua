@@ -27,7 +27,8 @@ local tries = {
   { 'EXISTS', key }, { 'PTTL', key }, { 'PEXPIRE', key, '1000' }, { 'RENAME', key, key }, { 'DEL', key },
   { 'ZADD', key, '1', '1' }, { 'ZCARD', key }, { 'ZSCORE', key, '1' }, { 'ZMSCORE', key, '1' },
   { 'ZCOUNT', key, '1', '1' }, { 'ZRANGE', key, '0', '0' }, { 'ZRANK', key, '1' }, { 'ZRANGEBYSCORE', key, '1', '1' },
-  { 'ZREM', key, '1' }, { 'UNLINK', key }, { 'TIME' }, { 'SCAN', '0', 'COUNT', '1' }, { 'ZSCAN', key, '0', 'COUNT', '1' },
+  { 'ZREM', key, '1' }, { 'ZREMRANGEBYRANK', key, '0', '0' }, { 'ZREMRANGEBYSCORE', key, '1', '1' },
+  { 'UNLINK', key }, { 'TIME' }, { 'SCAN', '0', 'COUNT', '1' }, { 'ZSCAN', key, '0', 'COUNT', '1' },
 }
 local refused = {}
 for _, command in ipairs(tries) do
