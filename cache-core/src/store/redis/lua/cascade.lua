@@ -73,8 +73,8 @@ local function count_removed(key)
 end
 
 -- The names of what is stored under a key, which is about to be removed, and whether anything is.
-local function visit(key)
-  local block, payload = names_of(root .. key)
+local function visit(value_key)
+  local block, payload = names_of(value_key)
   spent = spent + 1
   if #block >= read_per_visit or payload and payload >= freed_per_visit then
     spent = spent + math.floor(#block / read_per_visit) + math.floor((payload or 0) / freed_per_visit)
@@ -86,11 +86,12 @@ end
 -- who waits for it learns from this that it is free. It leaves the indexes that its header names,
 -- but for those in `kept`, if nothing is reached through it.
 local function remove_entry(key, kept)
-  local block, payload = visit(key)
+  local value_key = root .. key
+  local block, payload = visit(value_key)
   if payload then
     count_removed(key)
   end
-  redis.call('UNLINK', root .. key, root .. '~lease:' .. key)
+  redis.call('UNLINK', value_key, root .. '~lease:' .. key)
   if block ~= '' and redis.call('EXISTS', index_prefix .. 'k' .. key) == 0 then
     spent = spent + leave(key, block, kept, left_max) / left_per_visit
   end
@@ -169,13 +170,14 @@ local function remove_members(name, keys, owns, count, stays)
     if is_partition then
       drained[#drained + 1] = own
     end
-    local block, payload = visit(key)
+    local value_key = root .. key
+    local block, payload = visit(value_key)
     local falls = block == mark or string.find(block, mark, 1, true)
     if falls and is_on_path and not ends_circles then
       doomed[own] = true
     elseif falls or doomed[own] and not is_on_path then
       doomed[own] = nil
-      gone[#gone + 1] = root .. key
+      gone[#gone + 1] = value_key
       if payload then
         count_removed(key)
       end
