@@ -188,9 +188,9 @@ async fn a_mark_that_ends_by_itself_refuses_what_began_before(rig: Rig) {
 }
 
 async fn a_closing_again_lasts_longer(rig: Rig) {
-    rig.close(&["tT"], ONE, 100 * SHORT).await;
+    rig.close(&["tT"], ONE, 500 * SHORT).await;
     rig.close(&["tT"], ONE, LONG).await;
-    rig.close(&["tS"], OTHER, 200 * SHORT).await;
+    rig.close(&["tS"], OTHER, 500 * SHORT).await;
     rig.until_opened("b", &["tS"]).await;
     assert_eq!(rig.begins_and_fills("a", &["tT"]).await, CLOSED);
 }

@@ -10,7 +10,6 @@ on_every_store! {
     what_is_made_after_a_mark_was_followed_falls_too
     more_members_that_stay_than_a_chunk_visits_are_passed
     what_is_removed_leaves_the_indexes_of_its_names
-    what_falls_below_a_member_leaves_its_place_to_no_other
     what_an_entry_with_many_names_has_not_left_leads_to_nothing
     an_entry_that_is_stored_again_meanwhile_stays_in_its_indexes
     a_write_keeps_the_memberships_of_what_it_replaces
@@ -20,6 +19,7 @@ on_every_store! {
 on_one_partition! {
     a_chunk_counts_the_names_of_given_keys
     a_chunk_counts_the_names_of_what_it_visits
+    what_falls_below_a_member_leaves_its_place_to_no_other
 }
 
 /// As many as an entry may have, and longer than most.
