@@ -348,9 +348,9 @@ async fn who_goes_on_with_a_closing_closes_what_it_reaches(rig: Rig) {
 
 async fn what_is_reached_stays_closed_as_long_as_its_operation_renews(rig: Rig) {
     rig.fill("order", &["kcustomer"]).await;
-    rig.close(&["kcustomer"], ONE, 100 * SHORT).await;
+    rig.close(&["kcustomer"], ONE, 500 * SHORT).await;
     rig.close(&["kcustomer"], ONE, LONG).await;
-    rig.close(&["tS"], OTHER, 200 * SHORT).await;
+    rig.close(&["tS"], OTHER, 500 * SHORT).await;
     rig.until_opened("b", &["tS"]).await;
     assert_eq!(rig.begins_and_fills("summary", &["korder"]).await, CLOSED);
     rig.open(&["kcustomer"], ONE).await;
