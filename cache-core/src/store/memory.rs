@@ -49,9 +49,9 @@ mod sweep;
 mod tidy;
 
 #[cfg(test)]
-mod model;
+pub(super) mod model;
 #[cfg(test)]
-mod partitions;
+pub(super) mod partitions;
 #[cfg(test)]
 mod tests;
 

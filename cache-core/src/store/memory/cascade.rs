@@ -51,34 +51,31 @@ impl Cascade {
 impl State {
     /// One script of an operation.
     pub(super) fn take(&mut self, chunk: &Chunk<'_>, now: Now) -> Result<VisitReply, Error> {
-        let reached = match chunk.intent {
-            Intent::Invalidate => Vec::new(),
+        match chunk.intent {
+            Intent::Invalidate => {}
             Intent::Close { by, lasts } => {
                 self.end_marks(now);
                 if !self.closings.has_room_for(&chunk.names, by, &self.settings) {
                     return Err(too_many_closed());
                 }
                 self.closings.close(&chunk.names, by, now.at + lasts, &self.settings);
-                self.closings.reached(&chunk.names, by)
             }
             Intent::Open { by } => {
-                let reached = self.open_names(&chunk.names, by, now);
+                self.open_names(&chunk.names, by, now);
                 if !self.rules.keep(Rule::OpeningFences) {
                     return Ok(VisitReply::default());
                 }
-                reached
             }
-        };
-        Ok(self.visit_with(chunk, &reached, now))
+        }
+        Ok(self.visit(chunk, now))
     }
 
     /// The operation's own marks of these names end, and those of what it has reached through them.
-    pub(super) fn open_names(&mut self, names: &[Name], by: ClosingId, now: Now) -> Vec<Name> {
+    pub(super) fn open_names(&mut self, names: &[Name], by: ClosingId, now: Now) {
         let reached = self.closings.open(names, by);
         if self.rules.keep(Rule::ReachedNamesAreFenced) {
             self.overtake(&reached, now);
         }
-        reached
     }
 
     /// Opens what operations have left closed for too long.
@@ -106,31 +103,12 @@ impl State {
     }
 
     /// Fences names, and empties their indexes as far as they are in this partition.
-    #[cfg(test)]
     pub(super) fn visit(&mut self, chunk: &Chunk<'_>, now: Now) -> VisitReply {
-        self.visit_with(chunk, &[], now)
-    }
-
-    /// As [`visit`](Self::visit), and meets the marks of what an operation has reached here.
-    fn visit_with(&mut self, chunk: &Chunk<'_>, reached: &[Name], now: Now) -> VisitReply {
         let mut cascade = self.cascade(chunk.effort, now);
         // All at once: no load that begins later has anything of the names that are left.
         chunk.names.iter().for_each(|name| self.fence_given(name, &cascade));
         self.visit_all(&chunk.names, chunk.after.clone(), chunk.spares_entries, &mut cascade);
-        self.meet(reached, &mut cascade);
         self.end_cascade(cascade, &chunk.names)
-    }
-
-    /// What an operation has reached here when it closed a name, it has followed from here to other
-    /// partitions. So it does again, to renew and to open there what it has closed there.
-    pub(super) fn meet(&mut self, reached: &[Name], cascade: &mut Cascade) {
-        for name in reached {
-            let leads_elsewhere = self.site.marks.any(name) || !self.site.is_complete;
-            if leads_elsewhere && self.site.is_home(name) && self.rules.keep(Rule::ReachedNamesLeadToOtherPartitions) {
-                self.fence_by(name, cascade);
-                cascade.drained.push(name.clone());
-            }
-        }
     }
 
     pub(super) fn cascade(&mut self, effort: u32, now: Now) -> Cascade {

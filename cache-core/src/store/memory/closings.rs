@@ -142,7 +142,7 @@ impl Closings {
 
     /// What an operation has reached through names that it has closed at once: these marks end at
     /// the same time.
-    pub(super) fn reached(&self, names: &[Name], by: ClosingId) -> Vec<Name> {
+    fn reached(&self, names: &[Name], by: ClosingId) -> Vec<Name> {
         let Some(ends) = names.iter().find_map(|name| Some(self.marks.get(&(name.clone(), by))?.ends)) else {
             return Vec::new();
         };
@@ -199,9 +199,14 @@ impl Closings {
 
     /// As if the lifetime of every mark ended now.
     pub(super) fn end_all(&mut self, now: Instant) {
-        for (name, by) in self.marks.keys().cloned().collect::<Vec<_>>() {
-            let is_reached = self.marks[&(name.clone(), by)].is_reached;
-            self.mark(&name, by, Mark { ends: now, is_reached });
+        let last = self.by_end.last().map(|(ends, ..)| *ends);
+        last.into_iter().for_each(|last| self.end_before(last, now));
+    }
+
+    /// As if it were later than `last`, and no mark that ends until then had been renewed.
+    pub(super) fn end_before(&mut self, last: Instant, now: Instant) {
+        for ((name, by), mark) in self.marks.clone().into_iter().filter(|(_, mark)| mark.ends <= last) {
+            self.mark(&name, by, Mark { ends: now, ..mark });
         }
     }
 }

@@ -138,11 +138,10 @@ fn no_interleaving_reads_what_was_invalidated() {
     assert!(states > 20_000, "only {states} states: the programs do not interleave as they should");
 }
 
-/// A rule that can be broken without a stale read is not needed, or no program reaches it.
-#[test]
-fn each_rule_is_needed() {
+/// The rules, each with what does not hold without it.
+pub(in crate::store) const NEEDED: &[(Rule, &str)] = {
     use Rule::*;
-    for (rule, needed_in) in [
+    &[
         (GivenNamesAreFenced, "a tag and its cascade"),
         (RemovedNamesAreFenced, "a tag and its cascade"),
         (FillChecksEveryName, "a tag and its cascade"),
@@ -172,7 +171,13 @@ fn each_rule_is_needed() {
         (WriteChecksEveryName, "a write of what depends on a key"),
         (SweepRaisesTheFloor, "a pattern"),
         (SweepFollowsEntriesThatAreGone, "a pattern"),
-    ] {
+    ]
+};
+
+/// A rule that can be broken without a stale read is not needed, or no program reaches it.
+#[test]
+fn each_rule_is_needed() {
+    for (rule, needed_in) in NEEDED.iter().copied() {
         let program = PROGRAMS.iter().find(|program| program.name == needed_in).expect("a program of this name");
         let explored = explore(program, Rules::all_but(rule));
         let stale =

@@ -173,14 +173,15 @@ impl State {
             Ok(registered) => (!self.has_adopted(registered)).then_some(Refusal::ForeignIncarnation),
             Err(refusal) => Some(refusal),
         });
-        let reached = opens.map(|by| self.open_names(std::slice::from_ref(key), by, now)).unwrap_or_default();
+        if let Some(by) = opens {
+            self.open_names(std::slice::from_ref(key), by, now);
+        }
         let mut cascade = self.cascade(0, now);
         if self.rules.keep(Rule::WriteFencesItsKey) {
             self.fence_by(key, &cascade);
         }
         self.empty_for_write(key, &mut cascade);
         self.fall(key, &mut cascade);
-        self.meet(&reached, &mut cascade);
         let reply = match refusal {
             Some(refusal) => FillReply::Refused(refusal),
             None => {

@@ -57,7 +57,8 @@ impl World {
             Process::Loading(frames) => (0, self.hashed_frames(frames, ranks)).hash(hasher),
             Process::Writing(frames) => (1, self.hashed_frames(frames, ranks)).hash(hasher),
             Process::Operating(task) => {
-                (2, task.names, task.purpose, task.version, task.is_open, task.settles.is_some()).hash(hasher);
+                let closings = (task.renews, task.is_renewed, task.is_open);
+                (2, task.names, task.purpose, task.version, closings, task.settles.is_some()).hash(hasher);
                 if let Some(operation) = &task.operation {
                     operation.parts().hash(hasher);
                     operation.seqs().into_iter().for_each(|(at, seq)| ranks.of(at, seq).hash(hasher));

@@ -49,7 +49,7 @@ impl World {
         let Some(frame) = frames.last() else { return };
         if frame.clock.is_none() {
             if !self.rules.keep(Rule::LoadsRegisterAfterTheLease) && self.scenario.registers_early {
-                let early = Frame { names: frame.key.tags(), ..frame.clone() };
+                let early = Frame { names: frame.key.declares(), ..frame.clone() };
                 self.registrations_of(process, &early, steps);
             }
             return steps.push(Step::Begins(process));
@@ -112,7 +112,7 @@ impl World {
         let frame = self.frames(process).last_mut().expect("looked at above");
         frame.clock = Some(clock);
         if early {
-            frame.names = key.tags();
+            frame.names = key.declares();
         }
         if is_write {
             return;
@@ -133,7 +133,7 @@ impl World {
         }
         let version = self.data;
         let frame = self.frames(process).last_mut().expect("a frame");
-        (frame.version, frame.names) = (Some(version), frame.names.with(frame.key.tags()));
+        (frame.version, frame.names) = (Some(version), frame.names.with(frame.key.declares()));
         self.end_body(process);
     }
 
@@ -149,7 +149,7 @@ impl World {
     pub(super) fn register(&mut self, process: usize, home: u16) {
         let mut frame = self.frames(process).last().expect("a frame").clone();
         if frame.clock.is_none() {
-            frame.names = frame.key.tags();
+            frame.names = frame.key.declares();
         }
         let names = self.spelling.at_home(self.unregistered(&frame), home);
         let homes = frame.clock.as_ref().and_then(|clock| clock.homes.clone()).unwrap_or_else(|| self.readings());

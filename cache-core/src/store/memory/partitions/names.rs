@@ -6,18 +6,20 @@ use crate::name;
 use crate::store::Partitions;
 
 /// Functions that call each other: `C` → `B` → `A`, and `D` → `A`. The leaves `A` and `Z` read the
-/// data and have the tag `T`; the others only pass on what they got.
+/// data and have the tag `T`; `B`, `C` and `D` only pass on what they got. `E` reads the data too,
+/// and declares that it depends on `A`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Name {
     A,
     B,
     C,
     D,
+    E,
     Z,
     T,
 }
 
-pub(super) const NAMES: [Name; 6] = [Name::A, Name::B, Name::C, Name::D, Name::Z, Name::T];
+pub(super) const NAMES: [Name; 7] = [Name::A, Name::B, Name::C, Name::D, Name::E, Name::Z, Name::T];
 
 /// Something for each name.
 pub(super) type ByName<T> = [T; NAMES.len()];
@@ -40,8 +42,13 @@ impl Name {
         }
     }
 
-    pub(super) fn tags(self) -> Names {
-        if matches!(self, Name::A | Name::Z) { Names::of(&[Name::T]) } else { Names::default() }
+    /// What it depends on, beside what it calls.
+    pub(super) fn declares(self) -> Names {
+        match self {
+            Name::A | Name::Z => Names::of(&[Name::T]),
+            Name::E => Names::of(&[Name::A]),
+            _ => Names::default(),
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! A process that invalidates, or changes the data while names are closed.
 
-use super::names::Names;
-use super::world::{Process, Step, World};
+use super::names::{Name, Names};
+use super::world::{Process, Step, TTL, World};
 use crate::store::rules::Rule;
 use crate::store::{ClosingId, FollowedMark, Intent, Operation};
 
@@ -9,10 +9,14 @@ use crate::store::{ClosingId, FollowedMark, Intent, Operation};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Purpose {
     Invalidate,
+    /// Invalidate, although nothing has changed.
+    Repeat,
     /// After a write: its key's partition is visited already.
     Write,
     /// Close names before a change of the data.
     Close,
+    /// Close them for longer.
+    Renew,
     /// All names are closed, and nothing old is left: the change may be committed.
     Commit,
     Open,
@@ -28,33 +32,48 @@ pub(super) struct Undertaking {
     pub(super) operation: Option<Operation<'static>>,
     /// It is done, and settles in these homes.
     pub(super) settles: Option<Vec<(u16, Vec<FollowedMark>)>>,
+    /// Closes for a second lifetime before it commits.
+    pub(super) renews: bool,
+    /// Has closed for a second lifetime: what it has closed does not end by itself.
+    pub(super) is_renewed: bool,
     /// A closing that it has made may have ended without it.
     pub(super) is_open: bool,
 }
 
 impl Undertaking {
     pub(super) fn new(names: Names, purpose: Purpose) -> Self {
-        Self { names, purpose, version: 0, operation: None, settles: None, is_open: false }
+        Self {
+            names,
+            purpose,
+            version: 0,
+            operation: None,
+            settles: None,
+            renews: false,
+            is_renewed: false,
+            is_open: false,
+        }
     }
 }
 
 impl World {
     pub(super) fn steps_of_operation(&self, process: usize, task: &Undertaking, steps: &mut Vec<Step>) {
-        if task.purpose == Purpose::Commit {
-            return steps.push(Step::Commits(process));
-        }
-        let Some(operation) = &task.operation else { return steps.push(Step::Begins(process)) };
-        let partitions = self.numbers().filter(|partition| operation.has_work_at(*partition));
-        steps.extend(partitions.map(|partition| Step::Visits { process, partition }));
-        let homes = self.left_to_settle(task, operation).into_iter();
+        let homes = self.left_to_settle(task).into_iter();
         steps.extend(homes.map(|(home, _)| Step::Settles { process, home }));
+        match &task.operation {
+            _ if task.purpose == Purpose::Commit => steps.push(Step::Commits(process)),
+            None => steps.push(Step::Begins(process)),
+            Some(operation) => {
+                let partitions = self.numbers().filter(|partition| operation.has_work_at(*partition));
+                steps.extend(partitions.map(|partition| Step::Visits { process, partition }));
+            }
+        }
     }
 
-    fn left_to_settle(&self, task: &Undertaking, operation: &Operation<'_>) -> Vec<(u16, Vec<FollowedMark>)> {
-        match &task.settles {
-            Some(left) => left.clone(),
-            None if !self.rules.keep(Rule::SettlesAtTheEnd) => operation.settlements(),
-            None => Vec::new(),
+    fn left_to_settle(&self, task: &Undertaking) -> Vec<(u16, Vec<FollowedMark>)> {
+        match (&task.settles, &task.operation) {
+            (Some(left), _) => left.clone(),
+            (None, Some(operation)) if !self.rules.keep(Rule::SettlesAtTheEnd) => operation.settlements(),
+            _ => Vec::new(),
         }
     }
 
@@ -68,13 +87,14 @@ impl World {
         }
         let by = ClosingId(process as u128);
         let intent = match task.purpose {
-            Purpose::Close => Intent::Close { by, lasts: super::world::TTL },
+            Purpose::Close => Intent::Close { by, lasts: TTL },
+            Purpose::Renew => Intent::Close { by, lasts: 2 * TTL },
             Purpose::Open => Intent::Open { by },
             _ => Intent::Invalidate,
         };
         let names = self.spelling.all(task.names);
         let operation = Operation::over(self.spelling.partitions, &self.readings(), &names, intent, self.rules);
-        (task.operation, task.is_open) = (Some(operation), false);
+        (task.operation, task.settles) = (Some(operation), None);
         self.processes[process] = Process::Operating(task);
     }
 
@@ -95,22 +115,24 @@ impl World {
     pub(super) fn end_if_done(&mut self, process: usize) {
         let Process::Operating(task) = &mut self.processes[process] else { return };
         let Some(operation) = task.operation.as_ref().filter(|operation| operation.is_done()) else { return };
-        match task.purpose {
-            Purpose::Close => {
-                task.purpose = Purpose::Commit;
-                return;
-            }
-            Purpose::Commit => return,
-            Purpose::Invalidate | Purpose::Write | Purpose::Open => {
-                self.required = self.required.max(task.version);
-            }
-        }
         let settlements = if self.scenario.settles { operation.settlements() } else { Vec::new() };
-        let is_over = settlements.is_empty();
-        task.settles = Some(settlements);
-        if is_over {
-            self.processes[process] = Process::Done;
+        let is_settled = settlements.is_empty();
+        match task.purpose {
+            Purpose::Close if task.renews => {
+                let home = &self.partitions[usize::from(self.spelling.home(Name::A))];
+                task.is_open |= !home.closings.is_closed(self.spelling.name(Name::A));
+                (task.purpose, task.operation) = (Purpose::Renew, None);
+            }
+            Purpose::Close | Purpose::Renew => (task.purpose, task.is_renewed) = (Purpose::Commit, task.renews),
+            Purpose::Commit => return,
+            Purpose::Invalidate | Purpose::Repeat | Purpose::Write | Purpose::Open => {
+                self.required = self.required.max(task.version);
+                if is_settled {
+                    return self.processes[process] = Process::Done;
+                }
+            }
         }
+        task.settles = Some(settlements);
     }
 
     /// The change is committed. From here on nothing older may be served, if what was before it is
@@ -122,7 +144,9 @@ impl World {
         if !is_open {
             self.required = self.data;
         }
-        let opening = Undertaking { version: self.data, ..Undertaking::new(names, Purpose::Open) };
+        let is_promised = !is_open || !self.scenario.rests_on_closings;
+        let version = if is_promised { self.data } else { 0 };
+        let opening = Undertaking { version, ..Undertaking::new(names, Purpose::Open) };
         self.processes[process] = Process::Operating(Box::new(opening));
         self.begin_operation(process);
     }
@@ -136,17 +160,33 @@ impl World {
         }
     }
 
+    /// The first lifetime of what is closed is over.
+    pub(super) fn end_closings(&mut self, partition: u16) {
+        let ends = self.now.at + TTL;
+        self.script(partition, |state, now| {
+            state.closings.end_before(ends, now.at);
+            state.end_marks(now);
+        });
+        for process in &mut self.processes {
+            if let Process::Operating(task) = process
+                && !task.is_renewed
+            {
+                let is_home = !self.spelling.at_home(task.names, partition).is_empty();
+                task.is_open |= is_home || self.scenario.rests_on_closings;
+            }
+        }
+    }
+
     pub(super) fn settle(&mut self, process: usize, home: u16) {
         let Process::Operating(task) = &self.processes[process] else { return };
         let mut task = task.clone();
-        let operation = task.operation.as_ref().expect("begun");
-        let left = self.left_to_settle(&task, operation);
+        let left = self.left_to_settle(&task);
         let (done, left): (Vec<_>, Vec<_>) = left.into_iter().partition(|(at, _)| *at == home);
         for (home, marks) in done {
             self.script(home, |state, _| state.settle(&marks));
         }
         if task.settles.is_some() {
-            let is_over = left.is_empty();
+            let is_over = left.is_empty() && !matches!(task.purpose, Purpose::Renew | Purpose::Commit);
             task.settles = Some(left);
             if is_over {
                 self.processes[process] = Process::Done;

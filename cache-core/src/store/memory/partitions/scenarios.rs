@@ -1,14 +1,16 @@
 //! The scenarios. Kept small: what matters is who overtakes whom, not how many.
 
 use super::Scenario;
-use super::names::Name::{A, B, C, D, T, Z};
+use super::names::Name::{A, B, C, D, E, T, Z};
 use super::names::{Layout, Names};
 use super::world::Misfortunes;
-use super::world::Task::{Around, Call, Clear, Invalidate, Put, ReapMark, Reconcile, Refresh, Sweep};
+use super::world::Task::{
+    Around, AroundForLong, Call, Clear, Invalidate, Put, ReapMark, Reconcile, Refresh, Repeat, Sweep,
+};
 
-/// The homes of `A` and `D`, `B`, `C`, `Z` and `T`.
+/// The homes of `A` and `D`, `B` and `E`, `C`, `Z` and `T`.
 const fn layout(partitions: u16, [a, b, c, z, t]: [u16; 5]) -> Layout {
-    Layout { partitions, homes: [a, b, c, a, z, t], spread: Names::of(&[]) }
+    Layout { partitions, homes: [a, b, c, a, b, z, t], spread: Names::of(&[]) }
 }
 
 const ONE: Layout = layout(1, [0; 5]);
@@ -18,6 +20,8 @@ const TWO: Layout = layout(2, [1, 0, 1, 0, 0]);
 const THREE: Layout = layout(3, [1, 2, 1, 2, 0]);
 /// The tag, its members and what was made from one of them in one partition, the rest in another.
 const NEAR: Layout = layout(2, [0, 0, 1, 0, 0]);
+/// The tag here, and everything that it leads to there.
+const APART: Layout = layout(2, [1, 1, 1, 1, 0]);
 const FOUR: Layout = layout(4, [1, 2, 3, 2, 0]);
 /// As `TWO` and `THREE`, with a tag that is at home everywhere.
 const SPREAD_TWO: Layout = Layout { spread: TAG, ..TWO };
@@ -40,6 +44,7 @@ const SCENARIO: Scenario = Scenario {
     registers_early: false,
     settles: true,
     reaps: false,
+    rests_on_closings: false,
     members_per_chunk: 16,
 };
 
@@ -309,6 +314,12 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         ..SCENARIO
     },
     Scenario {
+        name: "a change around which a tag is closed that nothing has yet",
+        tasks: &[Call(B), Around(TAG)],
+        misfortunes: Misfortunes { crashes: 1, closing_ends: 1, ..QUIET },
+        ..SCENARIO
+    },
+    Scenario {
         name: "two changes around which a tag is closed",
         stored: &[A],
         tasks: &[Call(A), Around(TAG), Around(TAG)],
@@ -322,6 +333,50 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         tasks: &[Call(B), Around(BOTH)],
         misfortunes: Misfortunes { expiries: 1, crashes: 1, closing_ends: 1, ..QUIET },
         inherits: false,
+        ..SCENARIO
+    },
+    Scenario {
+        name: "a change around which a tag is closed, and what declares what falls with it",
+        layout: THREE,
+        stored: &[A, E],
+        tasks: &[Call(E), Around(TAG)],
+        misfortunes: Misfortunes { expiries: 1, crashes: 1, closing_ends: 1, ..QUIET },
+        rests_on_closings: true,
+        ..SCENARIO
+    },
+    Scenario {
+        name: "a closing that is renewed, and an invalidation meanwhile",
+        layout: APART,
+        stored: &[A],
+        tasks: &[Call(E), AroundForLong(TAG), Repeat(TAG)],
+        misfortunes: Misfortunes { closing_ends: 1, crashes: 1, ..QUIET },
+        rests_on_closings: true,
+        ..SCENARIO
+    },
+    Scenario {
+        name: "a closing that an invalidation overtakes",
+        stored: &[A, E],
+        tasks: &[Call(E), AroundForLong(TAG), Repeat(TAG)],
+        misfortunes: Misfortunes { closing_ends: 1, ..QUIET },
+        rests_on_closings: true,
+        ..SCENARIO
+    },
+    Scenario {
+        name: "a closing that is renewed, and the reaping of a mark",
+        layout: APART,
+        stored: &[A],
+        tasks: &[Call(E), AroundForLong(TAG), ReapMark(T)],
+        misfortunes: Misfortunes { closing_ends: 1, ..QUIET },
+        rests_on_closings: true,
+        ..SCENARIO
+    },
+    Scenario {
+        name: "two closings that overlap",
+        layout: APART,
+        stored: &[A],
+        tasks: &[Call(E), AroundForLong(TAG), AroundForLong(TAG)],
+        misfortunes: Misfortunes { closing_ends: 1, crashes: 1, ..QUIET },
+        rests_on_closings: true,
         ..SCENARIO
     },
     Scenario {

@@ -31,8 +31,13 @@ pub(super) enum Task {
     Invalidate(Names),
     /// Changes the data of a leaf, and writes the new value through.
     Put(Name),
+    /// Invalidates, although nothing has changed.
+    Repeat(Names),
     /// Changes the data while names are closed.
     Around(Names),
+    /// The same, but it renews what it has closed once before it commits. For what declares `A` it
+    /// promises something only if it has reached `A`.
+    AroundForLong(Names),
     Reconcile,
     /// Reaps a mark of a name.
     ReapMark(Name),
@@ -152,13 +157,18 @@ impl World {
     }
 
     fn start(&self, task: Task) -> Process {
-        let operation = |names, purpose| Process::Operating(Box::new(Undertaking::new(names, purpose)));
+        let operating = |task| Process::Operating(Box::new(task));
+        let operation = |names, purpose| operating(Undertaking::new(names, purpose));
         match task {
             Task::Call(key) => Process::Loading(vec![Frame::new(key, false)]),
             Task::Refresh(key) => Process::Loading(vec![Frame::new(key, true)]),
             Task::Invalidate(names) => operation(names, Purpose::Invalidate),
             Task::Put(key) => Process::Writing(vec![Frame::new(key, true)]),
+            Task::Repeat(names) => operation(names, Purpose::Repeat),
             Task::Around(names) => operation(names, Purpose::Close),
+            Task::AroundForLong(names) => {
+                operating(Undertaking { renews: true, ..Undertaking::new(names, Purpose::Close) })
+            }
             Task::Reconcile => Process::Reconciling(Reconciliation::new()),
             Task::ReapMark(name) => Process::ReapingMarks(MarkReaping::new(name)),
             Task::Sweep(key) => Process::Walking(Walk::new(Some(key))),
@@ -319,11 +329,7 @@ impl World {
             }
             Step::ClosingsEnd(partition) => {
                 self.left.closing_ends -= 1;
-                self.script(partition, |state, now| {
-                    state.closings.end_all(now.at);
-                    state.end_marks(now);
-                });
-                self.forget_closings(partition);
+                self.end_closings(partition);
             }
         }
     }

@@ -304,15 +304,6 @@ local function take(names, first, after, spares_entries, kept)
   end
 end
 
--- What an operation has reached here when it closed a name, it has followed from here to other
--- partitions. So it does again, to renew and to open there what it has closed there.
-local function meet_reached()
-  for _, name in ipairs(reached_before) do
-    slice_of(name, 0, 1024)
-    drained[#drained + 1] = name
-  end
-end
-
 -- Ends the script's work. Returns what was removed, and what is left.
 local function finish()
   finish_leaving()

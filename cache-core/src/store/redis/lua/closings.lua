@@ -191,19 +191,6 @@ local function take_over(operation, names, ends)
   end
 end
 
--- What an operation has reached in this partition, through names that it has closed or opens: it
--- leads to other partitions still (see invalidate.lua).
-local reached_before = {}
-
-local function note_reached(marks)
-  for _, mark in ipairs(is_partition and marks or {}) do
-    local name = string.match(mark, '\n(.*)$')
-    if name ~= '*' then
-      reached_before[#reached_before + 1] = name
-    end
-  end
-end
-
 -- Closes names for an operation, `names_max` by all operations together; false if there is no room.
 local function close_names(operation, names, lasts_ms, names_max)
   end_marks()
@@ -229,7 +216,6 @@ local function close_names(operation, names, lasts_ms, names_max)
   in_slices('ZADD', clock_key, marked)
   count_marks(unmarked, 1)
   take_over(operation, names, ends)
-  note_reached(is_partition and reached_marks(operation, ends))
   return true
 end
 
@@ -243,9 +229,8 @@ local function open_names(operation, names)
       marked[#marked + 1] = names[at]
     end
   end
-  local reached, over, later, before = {}, {}, {}, reached_marks(operation, ends)
-  note_reached(before)
-  for at, mark in ipairs(before) do
+  local reached, over, later = {}, {}, {}
+  for at, mark in ipairs(reached_marks(operation, ends)) do
     if at <= 300 then
       over[at], reached[at] = mark, string.match(mark, '\n(.*)$')
     else

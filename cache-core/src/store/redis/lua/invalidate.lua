@@ -8,7 +8,6 @@ if not removed then
   budget = visits_max * 2 ^ (doubled or 0)
   budget_of_circles = budget
   take(ARGV, 5, after or '', spares == '1', {})
-  meet_reached()
   removed, left = finish()
 elseif left_block then
   local leave, finish_leaving = leaving()

@@ -12,7 +12,7 @@ end
 -- A value that is stored keeps the memberships that the old one had.
 local kept = why and {} or new_names()
 local removed, left = nil, {}
-if not reached_before[1] and redis.call('EXISTS', index_prefix .. own) == 0 then
+if redis.call('EXISTS', index_prefix .. own) == 0 then
   removed = remove_alone(key, kept)
 else
   local after = empty(own, '')
@@ -20,7 +20,6 @@ else
     leave_below(own, after, true)
   end
   remove_entry(key, kept)
-  meet_reached()
   removed, left = finish()
 end
 
