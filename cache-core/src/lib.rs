@@ -1,5 +1,4 @@
 #![cfg_attr(feature = "macros", doc = include_str!("../docs/crate.md"))]
-#![cfg_attr(not(feature = "tls"), doc = "\n[`Tls`]: crate#features")]
 #![cfg_attr(not(feature = "macros"), doc = "Caching on Redis that never serves what was invalidated.")]
 // On docs.rs each item says which feature it needs.
 #![cfg_attr(docsrs, feature(doc_cfg))]
