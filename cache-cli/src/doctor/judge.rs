@@ -52,7 +52,13 @@ fn role(server: &Info, replication: &Info) -> Option<Finding> {
     // Valkey calls it otherwise.
     if server.text("redis_mode").or(server.text("server_mode")) == Some("cluster") {
         let title = "the server is a node of a Redis Cluster";
-        return Some(Finding::new("cluster", Severity::Critical, title, means, "give the URL of a standalone server"));
+        return Some(Finding::new(
+            "cluster",
+            Severity::Critical,
+            title,
+            means,
+            "give the URL of the cluster: redis-cluster:// and one of its nodes",
+        ));
     }
     (replication.text("role") == Some("slave")).then(|| {
         let to_do = "give the URL of the primary, or of its sentinels";

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::Facts;
+use super::Examined;
 use super::finding::{Finding, Severity};
 use super::rights::Rights;
 use super::sample::Sample;
@@ -16,6 +16,45 @@ const PREFIXES_SHOWN: usize = 20;
 pub(crate) struct Report {
     /// By severity, the worst first.
     findings: Vec<Finding>,
+    #[serde(flatten)]
+    servers: Servers,
+    sample: Sample,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Servers {
+    Alone(Box<NodeReport>),
+    Cluster { cluster: ClusterReport },
+}
+
+/// The namespace on a cluster, and the nodes.
+#[derive(Default, Serialize)]
+pub(crate) struct ClusterReport {
+    /// As it is written down there. `None`: no process has used the namespace, or nobody says.
+    pub(crate) partitions: Option<u16>,
+    /// Partitions that no node serves.
+    pub(crate) unserved: Vec<u16>,
+    /// Those whose slot is being moved to another node.
+    pub(crate) moving: Vec<u16>,
+    /// Those whose lists of what is elsewhere are not complete.
+    pub(crate) incomplete: Vec<u16>,
+    pub(crate) nodes: Vec<ClusterNodeReport>,
+}
+
+#[derive(Serialize)]
+pub(crate) struct ClusterNodeReport {
+    pub(crate) address: String,
+    /// Those that it serves.
+    pub(crate) partitions: Vec<u16>,
+    /// `None`: it does not answer.
+    #[serde(flatten)]
+    pub(crate) server: Option<NodeReport>,
+}
+
+/// One server.
+#[derive(Serialize)]
+pub(crate) struct NodeReport {
     server: ServerReport,
     memory: MemoryReport,
     scripts: ScriptReport,
@@ -23,7 +62,6 @@ pub(crate) struct Report {
     tracking: TrackingReport,
     /// `None`: not known.
     rights: Option<Rights>,
-    sample: Sample,
 }
 
 #[derive(Serialize)]
@@ -69,18 +107,31 @@ struct TrackingReport {
 }
 
 impl Report {
-    pub(crate) fn new(
-        facts: &Facts,
-        rights: Option<Rights>,
-        pushes: Option<bool>,
-        sample: Sample,
-        findings: Vec<Finding>,
-    ) -> Self {
+    pub(crate) fn alone(server: NodeReport, sample: Sample, findings: Vec<Finding>) -> Self {
+        Self::new(Servers::Alone(Box::new(server)), sample, findings)
+    }
+
+    pub(crate) fn of_cluster(cluster: ClusterReport, sample: Sample, findings: Vec<Finding>) -> Self {
+        Self::new(Servers::Cluster { cluster }, sample, findings)
+    }
+
+    fn new(servers: Servers, sample: Sample, mut findings: Vec<Finding>) -> Self {
+        findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
+        Self { findings, servers, sample }
+    }
+
+    pub(crate) fn findings(&self) -> &[Finding] {
+        &self.findings
+    }
+}
+
+impl NodeReport {
+    pub(crate) fn new(examined: Examined) -> Self {
+        let Examined { facts, rights, pushes, .. } = examined;
         let owned = |text: Option<&str>| text.map(str::to_owned);
         let valkey = facts.server.text("valkey_version");
         let latency = |part| facts.latencies.part("latency_percentiles_usec_evalsha", part);
         Self {
-            findings,
             server: ServerReport {
                 product: if valkey.is_some() { "Valkey" } else { "Redis" },
                 version: owned(valkey.or(facts.server.text("redis_version"))),
@@ -103,12 +154,12 @@ impl Report {
             },
             clock: ClockReport { skew_ms: facts.skew_ms, round_trip_us: facts.round_trip.as_micros() as u64 },
             tracking: TrackingReport {
-                pushes,
+                // `None`: not known.
+                pushes: pushes.map_or(Some(false), |told| told.then_some(true)),
                 keys: facts.stats.number("tracking_total_keys"),
                 keys_max: facts.tracked_keys_max,
             },
-            rights,
-            sample,
+            rights: rights.ok(),
         }
     }
 }
@@ -118,6 +169,42 @@ fn known<T: fmt::Display>(value: Option<&T>) -> String {
 }
 
 impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.servers {
+            Servers::Alone(server) => server.fmt(f)?,
+            Servers::Cluster { cluster } => cluster.fmt(f)?,
+        }
+        self.sample.fmt(f)?;
+        if self.findings.is_empty() {
+            return f.write_str("\nnothing is wrong");
+        }
+        for Finding { severity, title, what_it_means, what_to_do, .. } in &self.findings {
+            let severity = match severity {
+                Severity::Critical => "CRITICAL",
+                Severity::Warning => "WARNING",
+                Severity::Note => "note",
+            };
+            write!(f, "\n{severity}: {title}\n  what it means: {what_it_means}\n  what to do:    {what_to_do}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for ClusterReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "cluster   {} partitions on {} nodes", known(self.partitions.as_ref()), self.nodes.len())?;
+        for ClusterNodeReport { address, partitions, server } in &self.nodes {
+            writeln!(f, "\n{address}, with {} partitions", partitions.len())?;
+            match server {
+                Some(server) => server.fmt(f)?,
+                None => writeln!(f, "does not answer")?,
+            }
+        }
+        writeln!(f)
+    }
+}
+
+impl fmt::Display for NodeReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { server, memory, scripts, clock, tracking, .. } = self;
         let (version, mode, role) =
@@ -147,18 +234,6 @@ impl fmt::Display for Report {
             Some(rights) if rights.missing.is_empty() => writeln!(f, "rights    the user {} has all", rights.user)?,
             Some(rights) => writeln!(f, "rights    the user {} lacks {}", rights.user, rights.missing.join(" "))?,
             None => writeln!(f, "rights    not known")?,
-        }
-        self.sample.fmt(f)?;
-        if self.findings.is_empty() {
-            return f.write_str("\nnothing is wrong");
-        }
-        for Finding { severity, title, what_it_means, what_to_do, .. } in &self.findings {
-            let severity = match severity {
-                Severity::Critical => "CRITICAL",
-                Severity::Warning => "WARNING",
-                Severity::Note => "note",
-            };
-            write!(f, "\n{severity}: {title}\n  what it means: {what_it_means}\n  what to do:    {what_to_do}")?;
         }
         Ok(())
     }

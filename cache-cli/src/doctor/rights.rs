@@ -119,8 +119,12 @@ pub(crate) async fn look(server: &Server, user: Option<&str>, key: &str) -> Answ
         }
     }
     if lacks_keys {
-        let namespace = key.split(':').next().unwrap_or_default();
-        rights.missing.insert(0, format!("~{namespace}:*"));
+        // On a cluster the root of a key has the number of its partition: `{shop/3…}:`.
+        let rule = match key.split_once('/') {
+            Some((namespace, _)) if namespace.starts_with('{') => format!("~{namespace}/*"),
+            _ => format!("~{}:*", key.split(':').next().unwrap_or_default()),
+        };
+        rights.missing.insert(0, rule);
         rights.is_needed = true;
     }
     Ok(rights)

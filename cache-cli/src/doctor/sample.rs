@@ -58,12 +58,17 @@ pub(crate) struct IndexSample {
     pub(crate) bytes: u64,
 }
 
-pub(crate) async fn look(cache: &Cache, server: &Server, terminal: &Terminal, now_ms: u64) -> Result<Sample, Failure> {
+pub(crate) async fn look(
+    cache: &Cache,
+    servers: &[Server],
+    terminal: &Terminal,
+    now_ms: u64,
+) -> Result<Sample, Failure> {
     let mut sample = count(cache, terminal).await?;
     let mut progress = terminal.progress("measured");
     let (prefixes, mut done) = (sample.prefixes.len() as u64, 0);
     for prefix in sample.prefixes.values_mut() {
-        measure(prefix, cache, server).await;
+        measure(prefix, cache, servers).await;
         done += 1;
         progress.at(done, Some(prefixes));
     }
@@ -80,7 +85,7 @@ pub(crate) async fn look(cache: &Cache, server: &Server, terminal: &Terminal, no
         let room = 2 * MEASURED_MAX - indexes.len();
         indexes.extend(page.iter().filter_map(|tag| cache.physical_key(StoreKey::Tagged(tag))).take(room));
     }
-    sample.indexes = measure_indexes(&indexes, server, now_ms).await.unwrap_or_default();
+    sample.indexes = measure_indexes(&indexes, servers, now_ms).await.unwrap_or_default();
     Ok(sample)
 }
 
@@ -117,11 +122,11 @@ impl Sample {
 }
 
 /// The server may refuse `MEMORY USAGE`: then nothing is measured.
-async fn measure(prefix: &mut PrefixSample, cache: &Cache, server: &Server) {
+async fn measure(prefix: &mut PrefixSample, cache: &Cache, servers: &[Server]) {
     let physical = prefix.to_measure.iter().filter_map(|key| cache.physical_key(StoreKey::Value(key)));
     let commands: Vec<_> = physical.map(|key| vec!["MEMORY".to_owned(), "USAGE".to_owned(), key]).collect();
     for chunk in commands.chunks(PIPELINE_MAX) {
-        for bytes in server.numbers(chunk).await.unwrap_or_default().into_iter().flatten() {
+        for bytes in Server::numbers(servers, chunk).await.unwrap_or_default().into_iter().flatten() {
             prefix.measured += 1;
             prefix.measured_bytes += bytes;
         }
@@ -129,7 +134,7 @@ async fn measure(prefix: &mut PrefixSample, cache: &Cache, server: &Server) {
     prefix.estimated_bytes = (prefix.measured_bytes * prefix.keys).checked_div(prefix.measured);
 }
 
-async fn measure_indexes(indexes: &[String], server: &Server, now_ms: u64) -> Answer<IndexSample> {
+async fn measure_indexes(indexes: &[String], servers: &[Server], now_ms: u64) -> Answer<IndexSample> {
     let before = now_ms.saturating_sub(LEFT_BEHIND_MS).to_string();
     let mut sample = IndexSample::default();
     for chunk in indexes.chunks(PIPELINE_MAX / 3) {
@@ -140,7 +145,7 @@ async fn measure_indexes(indexes: &[String], server: &Server, now_ms: u64) -> An
                     .map(|words| words.into_iter().map(str::to_owned).collect())
             })
             .collect();
-        for answers in server.numbers(&commands).await?.as_chunks::<3>().0 {
+        for answers in Server::numbers(servers, &commands).await?.as_chunks::<3>().0 {
             let [members, left_behind, bytes] = answers.map(Option::unwrap_or_default);
             sample.measured += u64::from(members > 0);
             sample.members += members;

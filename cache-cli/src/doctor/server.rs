@@ -48,7 +48,12 @@ impl Refusal {
 
 impl Server {
     pub(crate) async fn connect(target: &Target) -> Result<Self, Failure> {
-        let client = client(target)?;
+        Self::connect_to(target, target.url()).await
+    }
+
+    /// To another URL, as the same user.
+    pub(crate) async fn connect_to(target: &Target, url: &str) -> Result<Self, Failure> {
+        let client = client(target, url)?;
         let timeout = target.timeout();
         let connection = client.get_multiplexed_async_connection_with_config(&config(timeout)).await;
         let connection = connection.map_err(|error| failure(&error))?;
@@ -72,9 +77,18 @@ impl Server {
         command.query_async(&mut self.connection.clone()).await.map_err(|error| Refusal::of(&error))
     }
 
-    /// The answers to many commands of which each answers a number, in one round trip; `None`:
-    /// this one was refused, or there is nothing.
-    pub(crate) async fn numbers(&self, commands: &[Vec<String>]) -> Answer<Vec<Option<u64>>> {
+    /// The answers to many commands of which each answers a number, in one round trip to each of
+    /// the servers; `None`: this one was refused by all of them, or there is nothing.
+    pub(crate) async fn numbers(servers: &[Self], commands: &[Vec<String>]) -> Answer<Vec<Option<u64>>> {
+        let mut found = vec![None; commands.len()];
+        for server in servers {
+            let answers = server.own_numbers(commands).await?;
+            found.iter_mut().zip(answers).for_each(|(found, answer)| *found = found.or(answer));
+        }
+        Ok(found)
+    }
+
+    async fn own_numbers(&self, commands: &[Vec<String>]) -> Answer<Vec<Option<u64>>> {
         let mut pipeline = redis::pipe();
         for words in commands {
             let mut command = Cmd::new();
@@ -132,9 +146,9 @@ fn config(timeout: Duration) -> AsyncConnectionConfig {
 }
 
 /// The driver reads no parameters of certificates, and knows fewer schemes than the cache does.
-fn client(target: &Target) -> Result<Client, Failure> {
+fn client(target: &Target, url: &str) -> Result<Client, Failure> {
     let wrong = |_: RedisError| Failure::wrong("`doctor` does not understand the URL of the server");
-    let (address, query) = target.url().split_once('?').unwrap_or((target.url(), ""));
+    let (address, query) = url.split_once('?').unwrap_or((url, ""));
     let (scheme, rest) = address.split_once("://").unwrap_or((address, ""));
     let scheme = scheme.to_ascii_lowercase().replace("valkey", "redis");
     if scheme.contains("sentinel") {

@@ -1,7 +1,7 @@
 //! `doctor` finds each fault that was planted in a server, says what to do, and ends accordingly.
 
 use cache_core::{Cache, StoreKey};
-use cache_tests::{Raw, Server, ServerKind, ServerOptions, TestStore, each_server, ready};
+use cache_tests::{ClusterSet, PRIMARIES, Raw, Server, ServerKind, ServerOptions, TestStore, each_server, ready};
 use serde_json::{Value, json};
 
 use crate::program::{Said, at};
@@ -170,6 +170,71 @@ each_server! {
         assert!(code == 5 && ids.contains(&"cluster".to_owned()), "{ids:?}");
     }
 
+    async fn of_a_sound_cluster_each_node_is_looked_at_and_none_has_a_finding(store: TestStore) {
+        let (set, url) = cluster(&store).await;
+        let cache = ready(Cache::builder().url(&url).namespace("shop")).await;
+        for id in 0..20 {
+            cache.put(format!("flight:{id}").as_str(), &"x".repeat(1_000)).await.unwrap();
+        }
+        for node in &set.nodes {
+            forget_scripts(node).await;
+        }
+        cache.put("board", &1).await.unwrap();
+        let report = doctor(&url, &[]).await.json();
+        assert_eq!(report["findings"], json!([]));
+        let cluster = &report["cluster"];
+        assert_eq!((&cluster["partitions"], &cluster["incomplete"], &cluster["moving"]), (&json!(4), &json!([]), &json!([])));
+        let nodes = cluster["nodes"].as_array().unwrap();
+        assert_eq!(nodes.len(), PRIMARIES);
+        let mut partitions: Vec<u64> = nodes.iter().flat_map(|node| node["partitions"].as_array().unwrap()).map(|number| number.as_u64().unwrap()).collect();
+        partitions.sort_unstable();
+        assert_eq!(partitions, [0, 1, 2, 3]);
+        for (node, server) in nodes.iter().zip(&set.nodes) {
+            assert_eq!((&node["address"], &node["tracking"]["pushes"]), (&json!(server.address().to_string()), &json!(true)));
+            assert_eq!((&node["rights"]["missing"], &node["server"]["role"]), (&json!([]), &json!("master")));
+        }
+        let flights = &report["sample"]["prefixes"]["flight"];
+        assert_eq!((&flights["keys"], &flights["measured"]), (&json!(20), &json!(20)), "each is measured where it is");
+        let words = at(&url, "shop", &["doctor"]).await;
+        assert!(words.out.starts_with("cluster   4 partitions on 3 nodes\n") && words.err.is_empty(), "{words:?}");
+    }
+
+    async fn what_is_wrong_with_partitions_is_found_with_their_numbers(store: TestStore) {
+        let (set, url) = cluster(&store).await;
+        let cache = ready(Cache::builder().url(&url).namespace("shop")).await;
+        let clocks = [1, 2, 3].map(|number| cache.physical_key(StoreKey::ClockOf(number)).unwrap());
+        drop(cache);
+        let mut slots = Vec::new();
+        for clock in &clocks {
+            slots.push(set.nodes[0].raw().await.command::<u16>("CLUSTER", &["KEYSLOT", clock]).await);
+        }
+        assert_eq!(set.raw(slots[0]).await.command::<u64>("ZREM", &[&clocks[0], "!complete"]).await, 1);
+        let _step = set.begin_move(slots[1], (set.owner(slots[1]).await + 1) % PRIMARIES).await;
+        for node in &set.nodes[..PRIMARIES] {
+            node.raw().await.command::<()>("CONFIG", &["SET", "cluster-require-full-coverage", "no"]).await;
+            node.raw().await.command::<()>("CLUSTER", &["DELSLOTS", &slots[2].to_string()]).await;
+        }
+        let said = at(&url, "shop", &["doctor", "--json", "--timeout", "2"]).await;
+        let report = said.any_json();
+        for (id, number) in [("incomplete", 1), ("moving", 2), ("unserved", 3)] {
+            assert_eq!(report["cluster"][id], json!([number]), "{report}");
+            assert!(ids(&report).contains(&id), "{report}");
+        }
+        assert_eq!(said.code, 5, "{report}");
+    }
+
+    async fn a_cluster_url_is_not_for_a_server_by_itself_and_a_new_namespace_stays_untouched(store: TestStore) {
+        let server = server(&store, |options| options);
+        let (url, address) = (server.url().replace("redis://", "redis-cluster://"), server.url());
+        let said = doctor(&url, &[]).await;
+        assert!(said.code == 2 && said.err.contains(&address), "{said:?}");
+        let url = format!("{}/?partitions=4", store.kind().unwrap().shared_cluster_url());
+        let said = at(&url, store.namespace(), &["doctor", "--json"]).await;
+        let report = said.any_json();
+        assert!(report["cluster"]["partitions"].is_null() && ids(&report).contains(&"no_partitions"), "{report}");
+        assert_eq!(Raw::connect(&url).await.keys(store.namespace()).await, [""; 0]);
+    }
+
     async fn bookkeeping_that_another_program_has_written_is_critical(store: TestStore) {
         let server = server(&store, |options| options);
         let clock = cache(&server.url()).physical_key(StoreKey::Clock).unwrap();
@@ -199,6 +264,14 @@ each_server! {
         bury(&mut server.raw().await, &index, 100).await;
         assert_eq!(found(&server).await, (1, vec!["dead_members".to_owned()]));
     }
+}
+
+/// Nodes without any fault, and the URL of four partitions on them.
+async fn cluster(store: &TestStore) -> (ClusterSet, String) {
+    let options = |_| ServerOptions::new().memory(200 << 20, "volatile-lru");
+    let set = ClusterSet::with(store.kind().unwrap(), options).await;
+    let url = format!("{}/?partitions=4", set.url());
+    (set, url)
 }
 
 /// Members that died in 1970.

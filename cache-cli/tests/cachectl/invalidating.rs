@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::process::{ChildStderr, Command, Stdio};
 
-use cache_tests::{TestStore, each_server};
+use cache_tests::{TestStore, each_deployment};
 use serde_json::json;
 
 use crate::program::{Said, at, command, terminal};
@@ -30,7 +30,7 @@ fn question(stderr: &mut ChildStderr) -> String {
     String::from_utf8(asked).unwrap()
 }
 
-each_server! {
+each_deployment! {
     async fn a_person_is_asked_and_told_what_falls(store: TestStore) {
         let cache = store.cache().await;
         for id in 0..12 {

@@ -118,7 +118,7 @@ impl Cache {
 
     /// The key of the server under which this lies, for programs that look at the server
     /// themselves: how much memory an entry takes, how long an index is. `None`: there is no
-    /// server.
+    /// server, or no such partition.
     ///
     /// # Example
     /// ```

@@ -15,8 +15,12 @@ pub enum StoreKey<'a> {
     Dependents(&'a str),
     /// The keys of the entries that have a tag: likewise.
     Tagged(&'a str),
-    /// The clock, with the fences: a sorted set.
+    /// The clock, with the fences: a sorted set. Of a cluster, that of the first partition.
     Clock,
+    /// The clock of one partition of a cluster, by its number from 0: likewise.
+    ClockOf(u16),
+    /// On a cluster, how many partitions the namespace has: a string.
+    Partitions,
     /// What has to be reaped, by when: a sorted set.
     Due,
 }

@@ -135,7 +135,8 @@ impl Store for RedisStore {
     }
 
     fn physical_key(&self, of: StoreKey<'_>) -> Option<String> {
-        Some(self.layout.key_of(of))
+        let is_of_clusters = matches!(of, StoreKey::ClockOf(_) | StoreKey::Partitions);
+        (self.layout.is_in_slot() || !is_of_clusters).then(|| self.layout.key_of(of))
     }
 
     fn refuses(&self) -> bool {

@@ -137,7 +137,8 @@ impl Layout {
             StoreKey::Value(key) => self.value(key),
             StoreKey::Dependents(key) => [root, "~index:k", key].concat(),
             StoreKey::Tagged(tag) => [root, "~index:t", tag].concat(),
-            StoreKey::Clock => self.clock(),
+            StoreKey::Clock | StoreKey::ClockOf(_) => self.clock(),
+            StoreKey::Partitions => self.partitions(),
             StoreKey::Due => [root, "~due"].concat(),
         }
     }

@@ -69,7 +69,8 @@ impl Store for RedisPartitions {
     fn physical_key(&self, of: StoreKey<'_>) -> Option<String> {
         match of {
             StoreKey::Value(text) | StoreKey::Dependents(text) | StoreKey::Tagged(text) => self.0.home(text),
-            StoreKey::Clock | StoreKey::Due => &self.0.each[0],
+            StoreKey::Clock | StoreKey::Due | StoreKey::Partitions => &self.0.each[0],
+            StoreKey::ClockOf(number) => self.0.each.get(usize::from(number))?,
         }
         .physical_key(of)
     }
