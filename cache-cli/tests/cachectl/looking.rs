@@ -80,6 +80,8 @@ each_deployment! {
         let all = cachectl(&store, &["tags", "--all", "--json"]).await;
         let mut lines: Vec<_> = all.out.lines().collect();
         lines.sort_unstable();
+        // A tag is told on the page of each partition that has some of it.
+        lines.dedup();
         assert_eq!(lines, ["\"airport:DFW\"", "\"airport:JFK\""], "{all:?}");
         let counted = cachectl(&store, &["keys", "--count"]).await;
         assert_eq!(counted.err, "", "no progress without a terminal");

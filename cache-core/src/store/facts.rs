@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+use crate::config::EXPLAIN_DEPENDENTS_MAX;
 use crate::name::Name;
 
 /// Everything that lies under one key and beside it, at one moment.
@@ -28,6 +29,15 @@ pub(crate) struct KeyFacts {
     pub(crate) lease: Option<LeaseFacts>,
     /// What earlier fills taught about the key.
     pub(crate) learned: Option<Bytes>,
+}
+
+impl KeyFacts {
+    /// Adds what depends on the key in another partition than its own.
+    pub(crate) fn add_dependents(&mut self, elsewhere: Self) {
+        self.dependents += elsewhere.dependents;
+        self.first_dependents.extend(elsewhere.first_dependents);
+        self.first_dependents.truncate(EXPLAIN_DEPENDENTS_MAX);
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

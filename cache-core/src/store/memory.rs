@@ -361,10 +361,16 @@ impl Store for MemoryStore {
     fn facts<'a>(&'a self, key: &'a str, _: Instant) -> StoreFuture<'a, KeyFacts> {
         Box::pin(async move {
             let key = Name::key(key)?;
-            match self.partition(self.partitions.home(&key)).read() {
-                Ok(state) => Ok(state.facts(&key, self.now())),
-                Err(_) => Ok(KeyFacts::default()), // see `write_state`
+            let facts_at = |number| match self.partition(number).read() {
+                Ok(state) => state.facts(&key, self.now()),
+                Err(_) => KeyFacts::default(), // see `write_state`
+            };
+            let own = self.partitions.home(&key);
+            let mut facts = facts_at(own);
+            for elsewhere in (0..self.partitions.count()).filter(|number| *number != own) {
+                facts.add_dependents(facts_at(elsewhere));
             }
+            Ok(facts)
         })
     }
 

@@ -3,7 +3,7 @@
 use super::{Command, RedisStore, reply, scripts};
 use crate::clock::Instant;
 use crate::config::{
-    EXPLAIN_DEPENDENTS_MAX, EXPLAIN_NAMES_MAX, LEARNED_BYTES_MAX, LIST_KEYS_PER_PAGE, SWEEP_KEYS_PER_PAGE,
+    EXPLAIN_DEPENDENTS_MAX, EXPLAIN_NAMES_MAX, LEARNED_BYTES_MAX, LIST_KEYS_PER_PAGE, PARTITIONS_MAX, SWEEP_KEYS_PER_PAGE,
     TRAIL_NAMES_MAX,
 };
 use crate::error::Error;
@@ -24,8 +24,10 @@ impl RedisStore {
     pub(super) async fn facts(&self, key: &str, until: Instant) -> Result<KeyFacts, Error> {
         let physical_key = self.layout.value(key);
         let keys = [&self.layout.declared(), &physical_key, &self.layout.lease(key), &self.layout.learned(key)];
-        let limits = [EXPLAIN_NAMES_MAX, EXPLAIN_DEPENDENTS_MAX, LEARNED_BYTES_MAX].map(|limit| limit.to_string());
-        let args = [self.layout.root(), key, &limits[0], &limits[1], &limits[2]].map(str::as_bytes);
+        let partitions_max = if self.layout.is_in_slot() { PARTITIONS_MAX.into() } else { 0 };
+        let limits = [EXPLAIN_NAMES_MAX, EXPLAIN_DEPENDENTS_MAX, LEARNED_BYTES_MAX, partitions_max];
+        let limits = limits.map(|limit| limit.to_string());
+        let args = [self.layout.root(), key, &limits[0], &limits[1], &limits[2], &limits[3]].map(str::as_bytes);
         let reply = self.pool.run(&scripts::EXPLAIN, self.stripe(key), &keys.map(String::as_str), &args, until).await?;
         Ok(KeyFacts { physical_key: Some(physical_key), ..reply::facts(&reply)? })
     }

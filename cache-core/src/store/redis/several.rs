@@ -251,7 +251,15 @@ impl Store for RedisPartitions {
     }
 
     fn facts<'a>(&'a self, key: &'a str, until: Instant) -> StoreFuture<'a, KeyFacts> {
-        Store::facts(self.0.home(key), key, until)
+        Box::pin(async move {
+            let own = self.0.partitions.home_of_key(key);
+            let mut facts = self.0.at(own).facts(key, until).await?;
+            let others = self.0.numbers().filter(|number| *number != own);
+            for elsewhere in all(others.map(|number| self.0.at(number).facts(key, until))).await {
+                facts.add_dependents(elsewhere?);
+            }
+            Ok(facts)
+        })
     }
 
     fn fenced_since<'a>(&'a self, since: Option<&'a TrailPosition>, until: Instant) -> StoreFuture<'a, FenceTrail> {

@@ -2,7 +2,7 @@
 --
 -- KEYS  1 clock  2 value  3 lease  4 learned
 -- ARGV  1 root  2 mark  3 key  4 most names  5 most dependents
---       6 most bytes of what was learned
+--       6 most bytes of what was learned  7 most partitions of which there may be marks
 -- Reply { now_ms, header, or what is there, or '', PTTL of the value, incarnation or '', floor,
 --         { name, fence, marks, … } the key's own first, names of the entry,
 --         dependents, { key, 1 if stored, … }, lease or '', PTTL of the lease, learned or '' }
@@ -60,10 +60,22 @@ end
 local dependents = {}
 local members = redis.pcall('ZRANGE', index_prefix .. own, '0', dependents_most - 1)
 for _, member in ipairs(members) do
-  dependents[#dependents + 1] = member
-  dependents[#dependents + 1] = redis.call('EXISTS', root .. member)
+  if string.byte(member) ~= 126 then
+    dependents[#dependents + 1] = member
+    dependents[#dependents + 1] = redis.call('EXISTS', root .. member)
+  end
 end
 local total = redis.pcall('ZCARD', index_prefix .. own)
+-- Marks say that there are dependents elsewhere: the other partitions count those.
+local marks = {}
+for partition = 0, tonumber(ARGV[7]) - 1 do
+  marks[#marks + 1] = '~' .. string.format('%d', partition)
+end
+if marks[1] and type(total) == 'number' then
+  for _, score in ipairs(redis.pcall('ZMSCORE', index_prefix .. own, unpack(marks))) do
+    total = total - (score and 1 or 0)
+  end
+end
 
 local first = redis.pcall('ZRANGE', clock_key, '0', '0')[1]
 local clock = redis.pcall('ZMSCORE', clock_key, '!floor')[1]
