@@ -66,6 +66,23 @@ each_server! {
         assert!(told.contains("Redis Cluster") && told.contains(&url), "{told}");
     }
 
+    async fn a_server_by_itself_is_refused_to_the_url_of_a_cluster(store: TestStore) {
+        let server = Server::start(store.kind().unwrap());
+        let told = refusal(&server.url().replace("redis://", "redis-cluster://")).await.to_string();
+        assert!(told.contains("no node of a cluster") && told.contains(&server.url()), "{told}");
+    }
+
+    async fn another_number_of_partitions_than_the_namespace_has_is_refused_with_both(store: TestStore) {
+        let url = store.kind().unwrap().shared_cluster_url();
+        let open = |partitions: u16| store.builder().url(format!("{url}/?partitions={partitions}")).build().unwrap();
+        open(4).ready(PATIENCE).await.unwrap();
+        let error = open(8).ready(PATIENCE).await.unwrap_err();
+        let told = error.to_string();
+        assert_eq!(error.kind(), ErrorKind::Config);
+        assert!(told.contains("has 4 partitions") && told.contains("have 8") && told.contains("?partitions=4"), "{told}");
+        open(4).ready(PATIENCE).await.unwrap();
+    }
+
     async fn a_command_that_was_renamed_away_is_named(store: TestStore) {
         for command in ["EVALSHA", "TIME", "ZMSCORE", "GETRANGE"] {
             let line = format!("rename-command {command} \"\"");

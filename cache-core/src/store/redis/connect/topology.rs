@@ -310,7 +310,11 @@ impl Topology {
 
     fn fail(&self, failure: Option<Fault>) {
         self.change(|routes| {
-            routes.failure = failure.or_else(|| Some(Fault::unavailable("no node of the cluster answers in time")));
+            let failure = failure.unwrap_or_else(|| Fault::unavailable("no node of the cluster answers in time"));
+            if routes.failure.as_ref().is_none_or(|known| known.message != failure.message) {
+                tracing::warn!(reason = %failure.message, "no node of the Redis Cluster says where the slots are");
+            }
+            routes.failure = Some(failure);
             routes.inquiries += 1;
             Vec::new()
         });
