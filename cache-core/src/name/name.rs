@@ -31,17 +31,11 @@ impl Name {
         Ok(Self(["t", tag].concat().into()))
     }
 
-    /// The name of a group that most entries belong to.
-    #[cfg(test)]
-    pub(crate) fn spread_tag(tag: &str) -> Result<Self, Error> {
-        check_name_text(tag)?;
-        Ok(Self(["s", tag].concat().into()))
-    }
-
     /// Whether most entries have it: with several partitions it is invalidated in each of them, and
-    /// nothing is noted of where its members are.
+    /// nothing is noted of where its members are. The text says so itself, so no two processes can
+    /// take it to be different things.
     pub(crate) fn is_spread(&self) -> bool {
-        self.0.starts_with('s')
+        self.0.starts_with("t*")
     }
 
     /// Stands for every key: whatever depends on one is meant. Before all other names in order.

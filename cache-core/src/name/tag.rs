@@ -33,6 +33,13 @@ use crate::error::Error;
 /// In a tag over 1,024 bytes a digest of the whole tag replaces all that follows the first `:`, so
 /// values may be as long as they like. Text is refused at that length.
 ///
+/// # On a cluster
+/// A tag that begins with `*`, such as `*catalog`, is *spread*: it is at home in every partition.
+/// So an entry that has it registers nowhere, and its invalidation is one script in each partition.
+/// It is for tags that most entries have, and makes no difference on one server. The two spellings
+/// are two tags: what has `*catalog` is not removed by `catalog`, which says so in no way.
+///
+/// # Values that cannot be encoded
 /// A tag with a value that cannot be encoded (NaN, a failing `Serialize`) names nothing: an entry
 /// that should have the tag is not stored, and to invalidate the tag does nothing.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -125,15 +125,11 @@ impl Spelling {
     pub(super) fn new(layout: &Layout) -> Self {
         let partitions = Partitions::new(layout.partitions);
         let names = NAMES.map(|name| {
-            let texts = (0..).map(|number| format!("{name:?}{number}"));
+            let spread = if !name.is_key() && layout.spread.contains(name) { "*" } else { "" };
+            let texts = (0..).map(|number| format!("{spread}{name:?}{number}"));
             let at_home = |text: &String| partitions.home_of_key(text) == layout.homes[name.at()];
             let text = texts.into_iter().find(at_home).expect("some text is at home there");
-            match (name.is_key(), layout.spread.contains(name)) {
-                (true, _) => name::Name::key(&text),
-                (false, false) => name::Name::tag(&text),
-                (false, true) => name::Name::spread_tag(&text),
-            }
-            .expect("a good name")
+            if name.is_key() { name::Name::key(&text) } else { name::Name::tag(&text) }.expect("a good name")
         });
         Self { partitions, names }
     }
