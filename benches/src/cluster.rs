@@ -27,7 +27,7 @@ const CONTESTANTS: usize = 1 + PARTITIONS.len();
 const CALLERS: u64 = 8;
 /// Far more than the work of one round trip takes, on a busy machine too.
 const DELAY: Duration = Duration::from_millis(40);
-/// Calls of each kind over slow links; shown is the median.
+/// Calls of each kind over slow links. The shortest one counts: a busy machine only adds to it.
 const SLOW_CALLS: u64 = 5;
 /// The ids of calls over slow links: no others begin there.
 const SLOW_IDS: u64 = 1 << 40;
@@ -132,7 +132,7 @@ async fn slow_calls(fast: &Contestant, slow: &Contestant, operation: Operation) 
         slow.make_all(operation, id..id + 1, 1).await;
         took.push((begun.elapsed().as_secs_f64() / DELAY.as_secs_f64()).floor());
     }
-    took.median()
+    took.lowest()
 }
 
 fn print(rounds: usize, figures: &[[Figures; CONTESTANTS]]) {

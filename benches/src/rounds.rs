@@ -16,6 +16,10 @@ impl Rounds {
         sorted[sorted.len() / 2]
     }
 
+    pub fn lowest(&self) -> f64 {
+        self.sorted()[0]
+    }
+
     /// Round by round.
     pub fn over(&self, other: &Self) -> Self {
         Self(self.0.iter().zip(&other.0).map(|(figure, other)| figure / other).collect())
