@@ -15,8 +15,8 @@ use crate::target::Target;
 use crate::terminal::Terminal;
 
 const SLOTS: u16 = 16_384;
-/// Scratch keys that are looked at until one is in a slot of a node: there are more of them for each
-/// partition that a namespace can have.
+/// Scratch keys that are looked at until one is in a slot of a node: several for each partition
+/// that a namespace can have.
 const SCRATCH_MAX: u32 = 16_384;
 
 /// A node that serves slots.

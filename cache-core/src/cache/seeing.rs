@@ -29,7 +29,8 @@ impl Cache {
     ///
     /// # Cost
     /// One round trip, of O(names) for the server. It writes nothing, and reads the value's header
-    /// and not the value.
+    /// and not the value. On a cluster two, the second to all other partitions at once: what
+    /// depends on the key may be in any of them.
     ///
     /// # Errors
     /// If the store could not be reached or did not answer, or the key can name nothing.

@@ -55,6 +55,6 @@ pub(in crate::store) async fn explain_read_only(root: &str, key: &str, raw: &mut
     let layout = Layout::at(root);
     let mut eval = ::redis::cmd("EVAL_RO");
     eval.arg(scripts::EXPLAIN.source).arg(4).arg(layout.clock()).arg(layout.value(key)).arg(layout.lease(key));
-    eval.arg(layout.learned(key)).arg(layout.root()).arg("!seq").arg(key).arg(9).arg(9).arg(9);
+    eval.arg(layout.learned(key)).arg(layout.root()).arg("!seq").arg(key).arg(9).arg(9).arg(9).arg(9);
     eval.query_async::<::redis::Value>(raw).await.unwrap();
 }
