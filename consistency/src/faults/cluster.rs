@@ -21,7 +21,7 @@ use crate::worker::{NAMESPACE, RETENTION};
 pub(crate) const PARTITIONS: u16 = 16;
 /// How many slots are moved at a time, of the cluster's 16,384.
 const MOVED_SLOTS: usize = 1_000;
-const RESHARDS_WITHIN: Duration = Duration::from_secs(180);
+const RESHARDS_WITHIN: Duration = Duration::from_secs(600);
 /// How many keys are moved at once, as `redis-cli` does it.
 const KEYS_AT_ONCE: usize = 10;
 /// How long a slot rests on its way, each time that something else of it has been moved.
@@ -250,8 +250,8 @@ impl ClusterStage {
     /// What is still there after a while. Marks go with the TTL of what they were made for, and
     /// circles of dependencies over several partitions keep theirs.
     pub(super) async fn left(&mut self) -> io::Result<Left> {
-        let cache = Cache::builder().url(self.url()).namespace(NAMESPACE).fence_retention(RETENTION).build();
-        let cache = cache.map_err(io::Error::other)?;
+        let cache = Cache::builder().url(self.url()).namespace(NAMESPACE).fence_retention(RETENTION);
+        let cache = cache.operation_deadline(LEAVES_WITHIN).build().map_err(io::Error::other)?;
         cache.ready(LEAVES_WITHIN).await.map_err(io::Error::other)?;
         let cleared = Instant::now();
         cache.clear().await.map_err(io::Error::other)?;

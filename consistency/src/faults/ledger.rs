@@ -303,9 +303,9 @@ impl FaultLedger {
 
     /// What each fault came to, a row each.
     pub(crate) fn table(&self) -> String {
-        match self.0.first() {
-            Some(row) if row.left.partitions > 1 => self.table_of_cluster(),
-            _ => self.table_of_server(),
+        match self.0.iter().any(|row| row.left.partitions > 1 || !row.struck_partitions.is_empty()) {
+            true => self.table_of_cluster(),
+            false => self.table_of_server(),
         }
     }
 
