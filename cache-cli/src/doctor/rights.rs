@@ -24,7 +24,7 @@ const fn wanted(rule: &'static str, command: &'static str, without: &'static str
 }
 
 /// Those of the section "Access" in the main README; a test compares them.
-const RIGHTS: [Right; 32] = [
+const RIGHTS: [Right; 34] = [
     needed("+hello", "HELLO"),
     needed("+auth", "AUTH x"),
     needed("+select", "SELECT 0"),

@@ -3,8 +3,8 @@
 use super::{Command, RedisStore, reply, scripts};
 use crate::clock::Instant;
 use crate::config::{
-    EXPLAIN_DEPENDENTS_MAX, EXPLAIN_NAMES_MAX, LEARNED_BYTES_MAX, LIST_KEYS_PER_PAGE, PARTITIONS_MAX, SWEEP_KEYS_PER_PAGE,
-    TRAIL_NAMES_MAX,
+    EXPLAIN_DEPENDENTS_MAX, EXPLAIN_NAMES_MAX, LEARNED_BYTES_MAX, LIST_KEYS_PER_PAGE, PARTITIONS_MAX,
+    SWEEP_KEYS_PER_PAGE, TRAIL_NAMES_MAX,
 };
 use crate::error::Error;
 use crate::name::Name;
