@@ -291,7 +291,7 @@ fn named(line: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{named, states, story};
+    use super::{SCENARIOS, named, states, story};
 
     #[test]
     fn numbers_of_the_model_become_names() {
@@ -304,6 +304,20 @@ mod tests {
         assert_eq!(states("State-vector 132 byte, errors: 0\n    50662 states, stored\n"), Some(50_662));
         assert_eq!(states(" 5.09e+06 states, stored\n"), Some(5_090_000));
         assert_eq!(states("pan: out of memory"), None);
+    }
+
+    /// How many states they have is known after a run only.
+    #[test]
+    fn the_pages_count_the_scenarios_and_the_rules_that_are_taken_away() {
+        let rules: usize = SCENARIOS.iter().map(|scenario| scenario.needs.split_whitespace().count()).sum();
+        let readme = include_str!("../../model/README.md");
+        assert!(readme.contains(&format!("of {} scenarios", SCENARIOS.len())), "{} scenarios", SCENARIOS.len());
+        assert!(readme.contains(&format!(": {rules} times")), "{rules} rules");
+        let page = include_str!("../../cache-core/docs/consistency.md");
+        assert!(page.contains(&format!("| {} scenarios on", SCENARIOS.len())), "{} scenarios", SCENARIOS.len());
+        assert!(page.contains(&format!(" states | {rules} |")), "{rules} rules");
+        let changes = include_str!("../../CHANGELOG.md");
+        assert!(changes.contains(&format!("tries {} scenarios", SCENARIOS.len())), "{} scenarios", SCENARIOS.len());
     }
 
     #[test]

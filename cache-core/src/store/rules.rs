@@ -91,6 +91,9 @@ rules! {
     /// A mark that an operation has followed is followed again if it has changed when it is met
     /// again: somebody may have registered who has read what was still there.
     ChangedMarksAreFollowedAgain,
+    /// So is one whose name another operation has fenced since the last visit: it may have been
+    /// settled, and made anew with the stamp that it had.
+    OvertakenMarksAreFollowedAgain,
     /// A visit takes a number of its own from the clock of the partition that it visits.
     VisitsAdvanceTheClock,
     /// A partition that is not the name's home fences it as well: the fill of a load that had

@@ -12,6 +12,10 @@ use super::visit::{Chunk, Encounter, FollowedMark, HomeReading, Intent, MetMark,
 use crate::config::INVALIDATE_NAMES_PER_CHUNK;
 use crate::name::Name;
 
+/// So often one mark is followed again because its name was overtaken. Two operations that go round
+/// in one circle overtake each other for ever.
+const OVERTAKINGS_MAX: u32 = 8;
+
 /// Begins at the homes of the given names. Each mark that a visit meets is followed, and again
 /// if it has changed when another visit meets it.
 #[derive(Clone, Debug, Hash)]
@@ -26,8 +30,7 @@ pub(super) struct Tour {
     todo: Vec<Todo>,
     /// The incarnations of all partitions when it began, or when it visited them last.
     began: Vec<Arc<str>>,
-    /// With the stamp that each had.
-    followed: BTreeMap<(Name, u16), u64>,
+    followed: BTreeMap<(Name, u16), Pursuit>,
     /// The stamps of the marks that were followed after the last visit of their home.
     to_settle: BTreeMap<(Name, u16), u64>,
     /// What the last visit of a name's home has told of the clock there.
@@ -36,6 +39,14 @@ pub(super) struct Tour {
     everywhere: BTreeSet<Name>,
     /// The names of which a partition kept something when it was visited last.
     kept: BTreeSet<(Name, u16)>,
+}
+
+/// A mark that was followed.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Pursuit {
+    /// The one that it had then.
+    stamp: u64,
+    overtakings: u32,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -102,7 +113,8 @@ impl Tour {
     pub(super) fn take_in(&mut self, chunk: &Chunk<'_>, left: Vec<UnvisitedName>, encounter: Encounter) {
         self.is_new = false;
         let partition = chunk.partition;
-        let Encounter { reading, is_complete, drained, met, kept } = encounter;
+        let Encounter { reading, is_complete, drained, met, fenced, kept } = encounter;
+        let overtaken = self.overtaken(&fenced, &reading);
         let at_home = drained.iter().filter(|name| self.partitions.home(name) == partition);
         self.visited.extend(at_home.map(|name| (name.clone(), reading.clone())));
         for name in &*chunk.names {
@@ -114,14 +126,30 @@ impl Tour {
             self.to_settle.retain(|(name, _), _| !drained.contains(name));
         }
         for MetMark { name, of, stamp } in met {
-            let before = self.followed.insert((name.clone(), of), stamp);
-            let is_changed = before != Some(stamp) && self.rules.keep(Rule::ChangedMarksAreFollowedAgain);
-            if before.is_none() || is_changed {
+            let before = self.followed.get(&(name.clone(), of));
+            let overtakings = before.map_or(0, |before| before.overtakings);
+            let is_changed = before.is_some_and(|before| before.stamp != stamp)
+                && self.rules.keep(Rule::ChangedMarksAreFollowedAgain);
+            let is_overtaken = overtakings < OVERTAKINGS_MAX && overtaken.contains(&name);
+            if before.is_none() || is_changed || is_overtaken {
+                let overtakings = overtakings + u32::from(is_overtaken);
+                self.followed.insert((name.clone(), of), Pursuit { stamp, overtakings });
                 self.visit_in(of, name.clone());
                 self.to_settle.insert((name, of), stamp);
             }
         }
         self.notice_losses(chunk, &reading, if is_complete { Vec::new() } else { drained });
+    }
+
+    /// The names that another operation has fenced since they were visited here. That one may have
+    /// settled their marks.
+    fn overtaken(&self, fenced: &[(Name, u64)], reading: &HomeReading) -> BTreeSet<Name> {
+        let is_overtaken = |(name, seq): &&(Name, u64)| {
+            let visited = self.visited.get(name);
+            visited.is_some_and(|visited| visited.incarnation != reading.incarnation || *seq > visited.seq)
+        };
+        let keeps = self.rules.keep(Rule::OvertakenMarksAreFollowedAgain);
+        fenced.iter().filter(|_| keeps).filter(is_overtaken).map(|(name, _)| name.clone()).collect()
     }
 
     /// What is drained where lists are incomplete, or was given to a partition that has lost its

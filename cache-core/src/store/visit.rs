@@ -80,6 +80,8 @@ pub(crate) struct Encounter {
     pub(crate) drained: Vec<Name>,
     /// The marks of these.
     pub(crate) met: Vec<MetMark>,
+    /// The names that have such marks, with the number that each was fenced with before the script.
+    pub(crate) fenced: Vec<(Name, u64)>,
     /// Of the names that the script was given: those that still have members there.
     pub(crate) kept: Vec<Name>,
 }

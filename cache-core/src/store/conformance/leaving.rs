@@ -9,6 +9,7 @@ on_every_store! {
     a_given_key_falls_with_the_first_of_its_chunks
     what_is_made_after_a_mark_was_followed_falls_too
     more_members_that_stay_than_a_chunk_visits_are_passed
+    two_operations_in_one_circle_end
     what_is_removed_leaves_the_indexes_of_its_names
     what_an_entry_with_many_names_has_not_left_leads_to_nothing
     an_entry_that_is_stored_again_meanwhile_stays_in_its_indexes
@@ -260,4 +261,20 @@ async fn more_members_that_stay_than_a_chunk_visits_are_passed(rig: Rig) {
     }
     assert!(operation.is_done(), "{} names are left", operation.left());
     assert_eq!(removed, 1 + 2 * (INVALIDATE_MEMBERS_PER_CHUNK as u64 + 50));
+}
+
+/// Each fences what the other has fenced. They go step by step, so that neither is ever ahead.
+async fn two_operations_in_one_circle_end(rig: Rig) {
+    let other = keys("other", "a", false).next().expect("some key is stored elsewhere");
+    rig.fill("a", &[&format!("k{other}")]).await;
+    rig.fill(&other, &["ka"]).await;
+    let given = parse(&["ka"]);
+    let mut operations = [0, 1].map(|_| rig.store.begin(&given, Intent::Invalidate));
+    for _ in 0..100 {
+        for operation in operations.iter_mut().filter(|operation| !operation.is_done()) {
+            rig.step(operation).await;
+        }
+    }
+    assert!(operations.iter().all(Operation::is_done));
+    assert!(rig.get("a").await.is_none() && rig.get(&other).await.is_none());
 }

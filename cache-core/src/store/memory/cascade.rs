@@ -1,6 +1,6 @@
 //! Removal: of names, and of what depends on them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::moment::Now;
 use super::state::State;
@@ -33,6 +33,8 @@ pub(super) struct Cascade {
     has_fallen_first: bool,
     /// Names that are at home here, with several partitions.
     drained: Vec<Name>,
+    /// When these were fenced before.
+    fences: BTreeMap<Name, u64>,
     reply: VisitReply,
 }
 
@@ -106,7 +108,7 @@ impl State {
     pub(super) fn visit(&mut self, chunk: &Chunk<'_>, now: Now) -> VisitReply {
         let mut cascade = self.cascade(chunk.effort, now);
         // All at once: no load that begins later has anything of the names that are left.
-        chunk.names.iter().for_each(|name| self.fence_given(name, &cascade));
+        chunk.names.iter().for_each(|name| self.fence_given(name, &mut cascade));
         self.visit_all(&chunk.names, chunk.after.clone(), chunk.spares_entries, &mut cascade);
         self.end_cascade(cascade, &chunk.names)
     }
@@ -126,15 +128,16 @@ impl State {
             deepest: None,
             has_fallen_first: false,
             drained: Vec::new(),
+            fences: BTreeMap::new(),
             reply: VisitReply::default(),
         }
     }
 
     pub(super) fn end_cascade(&mut self, cascade: Cascade, names: &[Name]) -> VisitReply {
-        let Cascade { now, drained, mut reply, .. } = cascade;
+        let Cascade { now, drained, fences, mut reply, .. } = cascade;
         if !self.site.partitions.is_one() {
             let kept = names.iter().filter(|name| self.has_to_do_with(name)).cloned().collect();
-            reply.encounter = Some(Box::new(self.encounter(drained, kept)));
+            reply.encounter = Some(Box::new(self.encounter(drained, fences, kept)));
         }
         self.tidy(0, now);
         reply
@@ -144,11 +147,19 @@ impl State {
         self.fences.raise_floor(cascade.seq);
     }
 
-    fn fence_given(&mut self, name: &Name, cascade: &Cascade) {
+    fn fence_given(&mut self, name: &Name, cascade: &mut Cascade) {
         let is_home = self.site.is_home(name);
+        self.note_fence(name, cascade);
         let rule = if is_home { Rule::GivenNamesAreFenced } else { Rule::VisitedPartitionsAreFenced };
         if self.rules.keep(rule) {
             self.fence_by(name, cascade);
+        }
+    }
+
+    /// Notes when a name of which marks may be met was fenced before.
+    fn note_fence(&self, name: &Name, cascade: &mut Cascade) {
+        if self.site.marks.any(name) {
+            cascade.fences.entry(name.clone()).or_insert_with(|| self.fences.last_fence(name));
         }
     }
 
@@ -240,6 +251,7 @@ impl State {
     /// what is still to be removed through it, whoever goes on with that.
     fn drain(&mut self, name: &Name, mut after: Option<Name>, cascade: &mut Cascade) -> Result<(), CutShort> {
         if !self.site.partitions.is_one() && self.site.is_home(name) {
+            self.note_fence(name, cascade);
             cascade.drained.push(name.clone());
         }
         while let Some(member) = self.indexes.next_member(name, after.as_ref()) {

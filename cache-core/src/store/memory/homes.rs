@@ -3,6 +3,7 @@
 //!
 //! Each function that changes anything is one script. With one partition none is called.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -54,10 +55,11 @@ impl State {
     }
 
     /// What a script has met by its end.
-    pub(super) fn encounter(&self, drained: Vec<Name>, kept: Vec<Name>) -> Encounter {
+    pub(super) fn encounter(&self, drained: Vec<Name>, fences: BTreeMap<Name, u64>, kept: Vec<Name>) -> Encounter {
         let met = drained.iter().flat_map(|name| self.site.marks.of(name)).collect();
+        let fenced = fences.into_iter().filter(|(name, _)| self.site.marks.any(name)).collect();
         let (reading, is_complete) = (self.home_reading(), self.site.is_complete);
-        Encounter { reading, is_complete, drained, met, kept }
+        Encounter { reading, is_complete, drained, met, fenced, kept }
     }
 
     /// Takes marks away that nothing hangs on any more. Whoever fenced a name last takes its marks

@@ -125,6 +125,7 @@ pub(in crate::store) const NEEDED: &[(Rule, &str)] = {
         (HomesCheckFences, "a tag, its member, and what was made from that"),
         (RegistrationsChangeStamps, "two changes around which a tag is closed"),
         (ChangedMarksAreFollowedAgain, "a tag between whose scripts a mark is followed that then changes"),
+        (OvertakenMarksAreFollowedAgain, "a tag between whose scripts a mark is settled and made anew"),
         (SettlesAtTheEnd, "a load between two visits of a partition"),
         (SettlingComparesStamps, "two changes around which a tag is closed"),
         (SettlingComparesFences, "two changes around which a tag is closed"),

@@ -146,7 +146,7 @@ pub(super) fn visited(reply: &Reply) -> Result<VisitReply, Error> {
 
 /// What `encounter.lua` adds.
 fn encounter(seq: u64, items: &[Reply]) -> Result<Encounter, Error> {
-    let [incarnation, is_complete, drained, met, kept] = items else { return Err(unexpected()) };
+    let [incarnation, is_complete, drained, met, kept, fenced] = items else { return Err(unexpected()) };
     let name = |reply: &Reply| Name::parse(text(Some(reply))?).ok_or_else(unexpected);
     let names = |reply| array(reply)?.iter().map(name).collect::<Result<Vec<_>, _>>();
     let (marks, rest) = array(met)?.as_chunks::<3>();
@@ -158,11 +158,14 @@ fn encounter(seq: u64, items: &[Reply]) -> Result<Encounter, Error> {
         let stamp = text(Some(stamp))?.parse().map_err(|_| unexpected())?;
         Ok(MetMark { name: name(of)?, of: number.ok_or_else(unexpected)?, stamp })
     };
+    let (fences, _) = array(fenced)?.as_chunks::<2>();
+    let fence = |[fenced, seq]: &[Reply; 2]| Ok((name(fenced)?, text(Some(seq))?.parse().map_err(|_| unexpected())?));
     Ok(Encounter {
         reading: HomeReading { incarnation: text(Some(incarnation))?.into(), seq },
         is_complete: integer(is_complete)? == 1,
         drained: names(drained)?,
         met: marks.iter().map(mark).collect::<Result<_, Error>>()?,
+        fenced: fences.iter().map(fence).collect::<Result<_, Error>>()?,
         kept: names(kept)?,
     })
 }

@@ -157,6 +157,15 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         ..SCENARIO
     },
     Scenario {
+        name: "a tag between whose scripts a mark is settled and made anew",
+        layout: NEAR,
+        stored: &[C, D],
+        tasks: &[Call(C), Invalidate(TAG), Repeat(Names::of(&[B]))],
+        inherits: false,
+        members_per_chunk: 2,
+        ..SCENARIO
+    },
+    Scenario {
         name: "names that are registered early",
         tasks: &[Call(B), Call(A), Invalidate(TAG), Invalidate(TAG)],
         misfortunes: Misfortunes { expiries: 1, ..QUIET },

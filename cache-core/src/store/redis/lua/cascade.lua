@@ -49,6 +49,15 @@ local unvisited, emptied = {}, {}
 -- Marks of other partitions that were met: name, mark, score, … (see partitions.lua); and keys that
 -- were members, whose own indexes were emptied as far as this partition goes.
 local met, drained = {}, {}
+
+-- When names were fenced last before this script: those that it was given, and those of the marks.
+local fenced_before = {}
+
+local function note_fences(names)
+  for at, fence in ipairs(redis.call('ZMSCORE', clock_key, unpack(names))) do
+    fenced_before[names[at]] = fence
+  end
+end
 local leave, finish_leaving = leaving()
 
 -- The prefix of the last one, with its colon: many in a row have it.
@@ -311,6 +320,9 @@ local function finish()
   -- Who settles the marks that were met shows by the fences that this script has met them.
   for at = 1, #met, 3 do
     unwritten[#unwritten + 1] = met[at]
+    if fenced_before[met[at]] == nil then
+      note_fences({ met[at] })
+    end
   end
   -- At the floor a fence says nothing else that the floor does not.
   if floor < seq or met[1] then

@@ -3,7 +3,8 @@
 -- Adds to the reply of a script of a partition: incarnation; 1 if its marks are all that there
 -- should be; names that were emptied as far as it goes, and if they are all, those that have marks
 -- and those that were given alone; marks that were met { name, mark, stamp, … }; and those of the
--- given names that still have members there, or are closed.
+-- given names that still have members there, or are closed; and { name, number, … } of the names
+-- that have marks: that with which each was fenced before the script, or 0.
 local function with_encounter(reply, names, first)
   if not is_partition then
     return reply
@@ -28,5 +29,15 @@ local function with_encounter(reply, names, first)
   reply[#reply + 1] = drained
   reply[#reply + 1] = met
   reply[#reply + 1] = kept
+  local fenced, is_told = {}, {}
+  for at = 1, #met, 3 do
+    local name = met[at]
+    if not is_told[name] then
+      is_told[name] = true
+      fenced[#fenced + 1] = name
+      fenced[#fenced + 1] = string.format('%d', fenced_before[name] or floor)
+    end
+  end
+  reply[#reply + 1] = fenced
   return reply
 end

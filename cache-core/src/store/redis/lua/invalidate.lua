@@ -3,6 +3,9 @@ open_clock()
 local left = {}
 if not removed then
   clock_was = seq
+  if is_partition then
+    note_fences({ unpack(ARGV, 5) })
+  end
   advance_clock(ARGV, 5)
   local doubled, spares, after = string.match(ARGV[4], '^(%d+) (%d) (.*)$')
   budget = visits_max * 2 ^ (doubled or 0)

@@ -71,7 +71,7 @@ fn words(value: &Value) -> Vec<String> {
 impl Visited {
     /// Of the items behind the verdict of a write, or the cursor of a page.
     fn of(items: &[Value]) -> Self {
-        let [removed, left, seq, _, _, incarnation, is_complete, drained, met, kept] = items else {
+        let [removed, left, seq, _, _, incarnation, is_complete, drained, met, kept, _] = items else {
             panic!("{items:?}")
         };
         assert!(words(left).is_empty());
