@@ -131,7 +131,7 @@ pub(in crate::store) const NEEDED: &[(Rule, &str)] = {
         (SettlingComparesFences, "two changes around which a tag is closed"),
         (SettlesWhatTheLastVisitMet, "two losses, with reconciliation"),
         (ReapingFences, "reaping of a mark"),
-        (SettlingSparesWhatIsKept, "a closing that an invalidation overtakes"),
+        (SettlingSparesWhatIsKept, "a closing that is renewed, and an invalidation meanwhile"),
         (DependedOnMembersStay, "reaping of members in the partition of their dependents"),
         (MarksKeepMembers, "reaping of members"),
         (DeadMembersStayAWhile, "reaping of members, and loads in flight"),
@@ -156,7 +156,6 @@ pub(in crate::store) const NEEDED: &[(Rule, &str)] = {
         (EndedMarksFence, "a change around which a tag is closed that nothing has yet"),
         (ClosingsFollowMarks, "a change around which a tag is closed, and what declares what falls with it"),
         (MarksOfClosedNamesStay, "a closing that is renewed, and the reaping of a mark"),
-        (ClosingsShareWhatTheyReach, "two closings that overlap"),
     ]
 };
 

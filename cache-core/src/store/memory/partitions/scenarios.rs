@@ -358,7 +358,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         layout: APART,
         stored: &[A],
         tasks: &[Call(E), AroundForLong(TAG), Repeat(TAG)],
-        misfortunes: Misfortunes { closing_ends: 1, crashes: 1, ..QUIET },
+        misfortunes: Misfortunes { closing_ends: 1, ..QUIET },
         rests_on_closings: true,
         ..SCENARIO
     },
