@@ -171,7 +171,7 @@ each_server! {
     }
 
     /// ★ The home of the tag has lost the list of what carries it; or the partition of the entry
-    /// its fences.
+    /// has lost its fences.
     async fn what_one_node_has_lost_is_still_invalidated_everywhere(store: TestStore) {
         let set = ClusterSet::start(store.kind().unwrap()).await;
         let mut app = App::start(&set, &store).await;
