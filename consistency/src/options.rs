@@ -118,6 +118,9 @@ impl Options {
             if options.place == Place::Embedded {
                 return Err(format!("--faults: the embedded store has no server that could have any\n{USAGE}"));
             }
+            if *faults == Selection::Random && matches!(options.place, Place::Cluster(_)) {
+                return Err(format!("--faults random: the faults of a cluster are in each other's way\n{USAGE}"));
+            }
             if let Some(fault) =
                 faults.faults(options.place).into_iter().find(|fault| !fault.is_possible(options.place))
             {
