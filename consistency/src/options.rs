@@ -207,6 +207,7 @@ mod tests {
             "--faults node-killed",
             "--faults flushall --store redis-cluster",
             "--faults atomic-reshard --store redis-cluster",
+            "--faults random --store valkey-cluster",
         ] {
             assert!(parse(wrong).is_err(), "{wrong}");
         }
