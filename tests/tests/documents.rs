@@ -349,7 +349,7 @@ fn sources(folder: &str, text: &mut String) {
 fn each_cell_of_the_comparison_names_a_test_or_a_source() {
     let page = read("cache-core/docs/comparison.md");
     let mut tests = String::new();
-    for folder in ["tests/tests", "cache-core/src"] {
+    for folder in ["tests/tests", "cache-core/src", "cache-http/tests"] {
         sources(folder, &mut tests);
     }
     let rows = rows(&page);
