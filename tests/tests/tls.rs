@@ -116,6 +116,31 @@ fn an_authority_of_ones_own_is_trusted_by_name_and_by_address() {
     });
 }
 
+/// A sentinel is met by TLS, and the primary that it names as well.
+#[test]
+fn an_authority_of_ones_own_is_trusted_of_a_sentinel_and_of_its_primary() {
+    run(0, async {
+        let authority = Authority::new();
+        let Identity { certificate, key } = authority.sign(for_loopback());
+        let options = || {
+            let shown = ServerOptions::new().tls(&certificate, &key, Some(&authority.pem()));
+            shown.line("tls-auth-clients optional").line("tls-replication yes")
+        };
+        let primary = Server::with(ServerKind::Redis, options());
+        let watch = format!("sentinel monitor main {} {} 1", primary.address().ip(), primary.address().port());
+        let sentinel = Server::with(ServerKind::Redis, options().sentinel(&[watch]));
+        let url = format!("rediss-sentinel://{}/main", sentinel.address());
+        check_serves(at(&url).tls(Tls::new().ca_pem(authority.pem()))).await;
+        check_refused(at(&url).tls(Tls::new().ca_pem(Authority::new().pem())), "an authority").await;
+        // Whoever trusts the sentinel alone is not let in to another primary.
+        let foreign = showing(&Authority::new().sign(for_loopback()));
+        let watch = format!("sentinel monitor main {} {} 1", foreign.address().ip(), foreign.address().port());
+        let sentinel = Server::with(ServerKind::Redis, options().sentinel(&[watch]));
+        let url = format!("rediss-sentinel://{}/main", sentinel.address());
+        check_refused(at(&url).tls(Tls::new().ca_pem(authority.pem())), "an authority").await;
+    });
+}
+
 /// The nodes of a cluster are met by the addresses that they announce.
 #[test]
 fn an_authority_of_ones_own_is_trusted_on_each_node_of_a_cluster() {
