@@ -52,6 +52,19 @@ impl<'a> Operation<'a> {
         (rest, removal)
     }
 
+    /// The same where there are several partitions: `of_given` is what the reply is to.
+    pub(crate) fn rest_over(
+        partitions: Partitions,
+        known: &[HomeReading],
+        of_given: &Chunk<'_>,
+        reply: VisitReply,
+        rules: Rules,
+    ) -> (Operation<'static>, Removal) {
+        let mut rest = Operation::over(partitions, known, &[], of_given.intent, rules);
+        let removal = rest.take_in(of_given, reply);
+        (rest, removal)
+    }
+
     /// Whether it has sent nothing, and knows nothing of some partition's clock.
     #[cfg(feature = "redis")]
     pub(crate) fn is_to_learn(&self) -> bool {

@@ -84,10 +84,8 @@ impl MemoryStore {
     ) -> (Operation<'static>, Removal) {
         let Some(known) = &self.known else { return Operation::rest_of(reply) };
         let known = known.copy();
-        let began = began.unwrap_or(&known);
-        let mut rest = Operation::over(self.partitions, began, &[], intent, self.rules);
-        let removal = rest.take_in(&Chunk::of_given(partition, names.into(), intent), reply);
-        (rest, removal)
+        let given = Chunk::of_given(partition, names.into(), intent);
+        Operation::rest_over(self.partitions, began.unwrap_or(&known), &given, reply, self.rules)
     }
 
     /// What a fill does beside storing.

@@ -179,10 +179,8 @@ impl PartitionSet {
         began: Option<&[HomeReading]>,
     ) -> (Operation<'static>, Removal) {
         let known = self.known.copy();
-        let began = began.unwrap_or(&known);
-        let mut rest = Operation::over(self.partitions, began, &[], intent, Rules::default());
-        let removal = rest.take_in(&Chunk::of_given(partition, names.into(), intent), reply);
-        (rest, removal)
+        let given = Chunk::of_given(partition, names.into(), intent);
+        Operation::rest_over(self.partitions, began.unwrap_or(&known), &given, reply, Rules::default())
     }
 
     /// Whether a tag has members in a partition, and not marks alone.
