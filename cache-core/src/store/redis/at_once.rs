@@ -3,12 +3,21 @@
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use crate::error::Error;
+
 /// Futures that are under way at once. Each wake polls all of them, so they are not to be many.
 const AT_ONCE_MAX: usize = 64;
 
 /// The outputs of futures, in their order.
 pub(super) fn all<F: Future>(futures: impl IntoIterator<Item = F>) -> AllAtOnce<F> {
     AllAtOnce { each: futures.into_iter().map(|future| Slot::UnderWay(Box::pin(future))).collect(), ended: 0 }
+}
+
+/// The same, or the first error among them. All of them end before it is told.
+pub(super) async fn all_ok<T, F: Future<Output = Result<T, Error>>>(
+    futures: impl IntoIterator<Item = F>,
+) -> Result<Vec<T>, Error> {
+    all(futures).await.into_iter().collect()
 }
 
 pub(super) struct AllAtOnce<F: Future> {

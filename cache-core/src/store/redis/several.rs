@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::Access;
-use super::at_once::all;
+use super::at_once::{all, all_ok};
 use super::reply::SweptPage;
 use crate::clock::{self, Instant};
 use crate::config::Config;
@@ -255,8 +255,8 @@ impl Store for RedisPartitions {
             let own = self.0.partitions.home_of_key(key);
             let mut facts = self.0.at(own).facts(key, until).await?;
             let others = self.0.numbers().filter(|number| *number != own);
-            for elsewhere in all(others.map(|number| self.0.at(number).facts(key, until))).await {
-                facts.add_dependents(elsewhere?);
+            for elsewhere in all_ok(others.map(|number| self.0.at(number).facts(key, until))).await? {
+                facts.add_dependents(elsewhere);
             }
             Ok(facts)
         })
@@ -265,8 +265,7 @@ impl Store for RedisPartitions {
     fn fenced_since<'a>(&'a self, since: Option<&'a TrailPosition>, until: Instant) -> StoreFuture<'a, FenceTrail> {
         Box::pin(async move {
             let page = |number| self.0.at(number).fences_since(TrailPosition::seq_in(since, number), until);
-            let pages = all(self.0.numbers().map(page)).await.into_iter().collect::<Result<_, _>>()?;
-            Ok(FenceTrail::of(pages, since))
+            Ok(FenceTrail::of(all_ok(self.0.numbers().map(page)).await?, since))
         })
     }
 
@@ -277,8 +276,7 @@ impl Store for RedisPartitions {
                 Look::Losses => Ok(Sight::default()),
                 Look::Given(names) => {
                     let mut sight = Sight::default();
-                    for found in all(self.0.each.iter().map(|store| store.look(Look::Given(names), until))).await {
-                        let found = found?;
+                    for found in all_ok(self.0.each.iter().map(|store| store.look(Look::Given(names), until))).await? {
                         sight.falling.extend(found.falling);
                         sight.leads.extend(found.leads);
                     }
@@ -314,8 +312,8 @@ impl Store for RedisPartitions {
             let (number, at) = place_of(cursor);
             let CataloguePage { mut names, next } = self.0.at(number).list(catalogue, pattern, at, until).await?;
             if catalogue == Catalogue::Tags {
-                let lead = all(names.iter().map(|tag| self.0.has_members(number, tag, until))).await;
-                let mut lead = lead.into_iter().collect::<Result<Vec<_>, _>>()?.into_iter();
+                let lead = all_ok(names.iter().map(|tag| self.0.has_members(number, tag, until))).await?;
+                let mut lead = lead.into_iter();
                 names.retain(|_| lead.next() == Some(true));
             }
             Ok(CataloguePage { names, next: self.0.partitions.cursor(number, next) })
@@ -348,9 +346,7 @@ impl Store for RedisPartitions {
         Box::pin(async move {
             match loss {
                 StoreLoss::OfPartitions(each) => {
-                    for made_good in all(each.iter().map(|(of, loss)| self.0.at(*of).make_good(loss, until))).await {
-                        made_good?;
-                    }
+                    all_ok(each.iter().map(|(of, loss)| self.0.at(*of).make_good(loss, until))).await?;
                     self.0.losses.note_made_good();
                 }
                 StoreLoss::Members(number) => {

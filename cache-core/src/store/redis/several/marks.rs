@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::super::at_once::all;
+use super::super::at_once::all_ok;
 use super::super::{reply, scripts};
 use super::set::PartitionSet;
 use crate::clock::{Instant, millis, timers};
@@ -44,17 +44,13 @@ impl PartitionSet {
     pub(in crate::store::redis) async fn reap_marks(&self, home: u16, names: Vec<String>) -> Result<(), Error> {
         let until = self.at(home).pool.answer_due();
         let looks = names.iter().filter_map(|name| Name::parse(name));
-        let dead = all(looks.map(|name| self.dead_marks(home, name, until))).await;
-        let dead: Vec<FollowedMark> = dead.into_iter().collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect();
+        let dead = all_ok(looks.map(|name| self.dead_marks(home, name, until))).await?;
         let mut by_partition = BTreeMap::<u16, Vec<FollowedMark>>::new();
-        for mark in dead.into_iter().filter(|dead| dead.mark.of < self.partitions.count()) {
+        for mark in dead.into_iter().flatten().filter(|dead| dead.mark.of < self.partitions.count()) {
             by_partition.entry(mark.mark.of).or_default().push(mark);
         }
         let asked = by_partition.into_iter().map(|(of, marks)| self.ask_for(home, of, marks, until));
-        for outcome in all(asked).await {
-            outcome?;
-        }
-        Ok(())
+        all_ok(asked).await.map(drop)
     }
 
     async fn dead_marks(&self, home: u16, name: Name, until: Instant) -> Result<Vec<FollowedMark>, Error> {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::{sleep, timeout};
 
-use super::super::at_once::all;
+use super::super::at_once::all_ok;
 use super::super::{reply, scripts};
 use super::clocks::PartitionState;
 use super::set::PartitionSet;
@@ -58,17 +58,17 @@ impl PartitionSet {
             return Ok(());
         }
         tracing::info!(homes = amiss.len(), "partitions of the cluster list anew what they have");
-        let listed = all((0..).zip(&read).map(|(of, was)| self.list_at((of, was), &amiss, &homes, until))).await;
-        if !listed.into_iter().collect::<Result<Vec<_>, _>>()?.into_iter().all(|listed| listed) {
+        let listed = all_ok((0..).zip(&read).map(|(of, was)| self.list_at((of, was), &amiss, &homes, until))).await?;
+        if listed.contains(&false) {
             return Ok(());
         }
         let complete =
             amiss.iter().map(|home| self.note_listed((*home, *home), &homes[usize::from(*home)].reading, &[], until));
-        all(complete).await.into_iter().collect::<Result<Vec<_>, _>>().map(drop)
+        all_ok(complete).await.map(drop)
     }
 
     async fn states(&self, until: Instant) -> Result<Vec<PartitionState>, Error> {
-        all(self.numbers().map(|number| self.state(number, until))).await.into_iter().collect()
+        all_ok(self.numbers().map(|number| self.state(number, until))).await
     }
 
     /// Has a partition adopt these homes as they are, and list there what it has. `false`:
@@ -115,7 +115,7 @@ impl PartitionSet {
                 let names: Vec<&str> = names.iter().map(String::as_str).collect();
                 self.note_listed((*home, of), &homes[usize::from(*home)].reading, &names, until).await
             });
-            if !all(noted).await.into_iter().collect::<Result<Vec<_>, _>>()?.into_iter().all(|noted| noted) {
+            if all_ok(noted).await?.contains(&false) {
                 return Ok(false);
             }
             cursor = page.pop().ok_or_else(reply::unexpected)?;
