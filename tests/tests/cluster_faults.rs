@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use cache_core::{Cache, ErrorKind, cached};
 use cache_tests::{ClusterSet, FOREVER, Gate, TestStore, each_server, home_of, ready, slot_of, until};
+use tokio::task::JoinHandle;
 
 const PARTITIONS: u16 = 16;
 
@@ -49,6 +50,16 @@ impl App {
         let before = self.loads();
         item(self, at, tag).await;
         self.loads() == before
+    }
+
+    /// A load of what another process has just invalidated. It has read, and waits at the gate.
+    async fn loads_behind_a_gate(&self, other: &Self, (at, tag): (u32, u32)) -> (Gate, JoinHandle<u32>) {
+        let gate = Gate::new();
+        other.cache.invalidate_key(item::key(&at, &tag)).await.unwrap();
+        let app = Self { gate: Some(gate.clone()), ..self.clone() };
+        let loading = tokio::spawn(async move { item(&app, at, tag).await });
+        gate.reached().await;
+        (gate, loading)
     }
 }
 
@@ -174,7 +185,7 @@ each_server! {
     /// has lost its fences.
     async fn what_one_node_has_lost_is_still_invalidated_everywhere(store: TestStore) {
         let set = ClusterSet::start(store.kind().unwrap()).await;
-        let mut app = App::start(&set, &store).await;
+        let app = App::start(&set, &store).await;
         let other = app.another(&set, &store).await;
         let (one, two) = two_homes(&set).await;
         let mut version = 1;
@@ -190,21 +201,13 @@ each_server! {
             assert_eq!(item(&app, at, tag).await, version);
             // Either one, while the load is under way.
             for flushed in [of_tag, of_entry] {
-                let gate = Gate::new();
-                app.gate = Some(gate.clone());
-                other.cache.invalidate_key(item::key(&at, &tag)).await.unwrap();
-                let loading = tokio::spawn({
-                    let app = app.clone();
-                    async move { item(&app, at, tag).await }
-                });
-                gate.reached().await;
+                let (gate, loading) = app.loads_behind_a_gate(&other, (at, tag)).await;
                 version += 1;
                 app.source.store(version, Ordering::SeqCst);
                 set.raw(slot_of(flushed)).await.command::<()>("FLUSHALL", &[]).await;
                 other.cache.invalidate_tag(format!("of:{tag}")).await.unwrap();
                 gate.open_for_good();
                 assert_eq!(loading.await.unwrap(), version - 1, "it began before");
-                app.gate = None;
                 assert_eq!(item(&other, at, tag).await, version);
             }
             // The lists are made anew in the background.
@@ -214,21 +217,14 @@ each_server! {
 
     async fn what_is_invalidated_after_a_failover_is_served_by_nobody(store: TestStore) {
         let mut set = ClusterSet::start(store.kind().unwrap()).await;
-        let mut app = App::start(&set, &store).await;
+        let app = App::start(&set, &store).await;
         let other = app.another(&set, &store).await;
         let (of_entry, of_tag) = two_homes(&set).await;
         let (at, tag) = item_of(of_entry, of_tag);
         item(&app, at, tag).await;
         let mut version = 1;
         for (struck, is_killed) in [(of_entry, false), (of_tag, false), (of_entry, true)] {
-            let gate = Gate::new();
-            app.gate = Some(gate.clone());
-            other.cache.invalidate_key(item::key(&at, &tag)).await.unwrap();
-            let loading = tokio::spawn({
-                let app = app.clone();
-                async move { item(&app, at, tag).await }
-            });
-            gate.reached().await;
+            let (gate, loading) = app.loads_behind_a_gate(&other, (at, tag)).await;
             version += 1;
             app.source.store(version, Ordering::SeqCst);
             if is_killed {
@@ -241,7 +237,6 @@ each_server! {
             until(async || other.cache.invalidate_tag(format!("of:{tag}")).await.is_ok()).await;
             gate.open_for_good();
             assert_eq!(loading.await.unwrap(), version - 1, "it began before");
-            app.gate = None;
             for process in [&app, &other] {
                 assert_eq!(item(process, at, tag).await, version);
             }
