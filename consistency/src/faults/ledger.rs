@@ -317,7 +317,6 @@ impl FaultLedger {
                         invalidations: p99, longest, failed | first hits after | made good after | left |\n\
                         |---|---|---|---|---|---|---|---|---|---|---|---|---|\n"
                 .to_owned();
-        let ms = |us: u64| us as f64 / 1e3;
         let seconds = |from: u64, until: u64| until.saturating_sub(from) as f64 / SECOND as f64;
         for row in &self.0 {
             let [elsewhere, there] =
@@ -363,7 +362,6 @@ impl FaultLedger {
                         |---|---|---|---|---|---|---|---|---|---|---|---|\n"
                 .to_owned();
         let times = |histogram: &Histogram<u64>| {
-            let ms = |us: u64| us as f64 / 1e3;
             format!("{:.1}, {:.1} ms", ms(histogram.value_at_quantile(0.99)), ms(histogram.max()))
         };
         for row in &self.0 {
@@ -378,7 +376,7 @@ impl FaultLedger {
                 row.panics,
                 times(&row.calm.there),
                 times(&row.struck.there),
-                row.invalidations.max() as f64 / 1e3,
+                ms(row.invalidations.max()),
                 row.owed,
                 row.invalidations.len(),
                 row.seconds_until(&row.hits),
@@ -390,6 +388,10 @@ impl FaultLedger {
         }
         text
     }
+}
+
+fn ms(us: u64) -> f64 {
+    us as f64 / 1e3
 }
 
 #[cfg(test)]
