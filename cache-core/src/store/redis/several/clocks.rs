@@ -15,7 +15,7 @@ use crate::error::{Error, ErrorKind};
 use crate::store::{ClockReading, HomeReading};
 
 /// Nobody has asked yet.
-const UNKNOWN: u32 = 0;
+pub(super) const UNKNOWN: u32 = 0;
 
 /// What a partition tells of itself.
 pub(super) struct PartitionState {

@@ -16,6 +16,7 @@ use super::super::reaper::ReapMarks;
 use super::super::resp::{Command, Reply};
 use super::super::scripts::{self, Script};
 use super::super::{RedisStore, closing_text, reply};
+use super::clocks::UNKNOWN;
 use super::errand::Errand;
 use super::losses::PartitionLosses;
 use crate::clock::{self, Instant, millis};
@@ -96,7 +97,7 @@ impl PartitionSet {
                 known: KnownClocks::new(vec![unknown; usize::from(partitions.count())], clock::now()),
                 retention: config.fence_retention,
                 losses,
-                recorded: AtomicU32::new(0),
+                recorded: AtomicU32::new(UNKNOWN),
                 reading: Errand::new(CLOCKS_PAUSE, 2 * config.operation_deadline),
                 readings: watch::Sender::new(0),
                 reconciling: Errand::new(RECONCILE_PAUSE, RECONCILE_JITTER + 2 * RECONCILE_DEADLINE),
