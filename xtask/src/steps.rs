@@ -44,11 +44,18 @@ pub(crate) fn output(mut command: Command) -> Result<String, String> {
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
+/// How many lines of failures are shown again at the end.
+const FAILURE_LINES_MAX: usize = 120;
+
 /// The count of what was run so far.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default)]
 pub(crate) struct Tally {
     passed: u64,
     failed: u64,
+    /// What the failures said. It is shown once more at the end, where somebody who was given the end alone sees it.
+    failures: Vec<String>,
+    /// Whether the lines that come tell of failures: libtest writes them between `failures:` and its result.
+    is_in_failures: bool,
 }
 
 impl Tally {
@@ -65,6 +72,7 @@ impl Tally {
             let line = String::from_utf8_lossy(&line);
             println!("{line}");
             self.count(&line);
+            self.keep_failures(&line);
         }
         let succeeded = child.wait().is_ok_and(|status| status.success());
         if !succeeded && self.failed == failed_before {
@@ -88,16 +96,33 @@ impl Tally {
         match outcome {
             Ok(()) => self.passed += 1,
             Err(reason) => {
-                println!("FAILED: {reason}");
+                let told = format!("FAILED: {reason}");
+                println!("{told}");
+                self.failures.push(told);
                 self.failed += 1;
             }
         }
     }
 
-    /// Prints the last line.
+    /// Prints what failed, and the last line.
     pub(crate) fn finish(self) -> bool {
+        for line in &self.failures {
+            println!("{line}");
+        }
         println!("{} passed, {} failed", self.passed, self.failed);
         self.failed == 0 && self.passed > 0
+    }
+
+    /// Keeps the lines in which libtest tells what failed, and why.
+    fn keep_failures(&mut self, line: &str) {
+        if line.starts_with("test result: ") {
+            self.is_in_failures = false;
+        } else if line == "failures:" && !self.is_in_failures {
+            self.is_in_failures = true;
+            self.failures.push("\nfailures:".to_owned());
+        } else if self.is_in_failures && self.failures.len() < FAILURE_LINES_MAX {
+            self.failures.push(line.to_owned());
+        }
     }
 
     /// Reads libtest's `test result: ok. 24 passed; 0 failed; …`.
@@ -123,11 +148,31 @@ mod tests {
     use super::Tally;
 
     #[test]
+    fn what_failed_is_kept_for_the_end() {
+        let mut tally = Tally::default();
+        let said = [
+            "test one ... FAILED",
+            "failures:",
+            "---- one stdout ----",
+            "left: 1, right: 2",
+            "failures:",
+            "    one",
+            "test result: FAILED. 0 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out",
+            "running 1 test",
+            "test two ... ok",
+        ];
+        for line in said {
+            tally.keep_failures(line);
+        }
+        assert_eq!(tally.failures, ["\nfailures:", said[2], said[3], said[4], said[5]]);
+    }
+
+    #[test]
     fn libtest_results_are_added_up() {
         let mut tally = Tally::default();
         tally.count("running 24 tests");
         tally.count("test result: ok. 24 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.56s");
         tally.count("test result: FAILED. 2 passed; 22 failed; 0 ignored; 0 measured; 0 filtered out");
-        assert_eq!(tally, Tally { passed: 26, failed: 22 });
+        assert_eq!((tally.passed, tally.failed), (26, 22));
     }
 }
