@@ -211,6 +211,32 @@ fn every_relative_link_leads_to_a_file() {
     assert!(followed > 30, "only {followed} links were found");
 }
 
+/// How many cells a row of a table has: an escaped bar belongs to its cell.
+fn cells(row: &str) -> usize {
+    row.replace("\\|", "").matches('|').count()
+}
+
+#[test]
+fn every_table_is_one() {
+    let mut tables = 0;
+    for document in documents() {
+        let page = fs::read_to_string(&document).expect("a document");
+        let lines: Vec<&str> = page.lines().collect();
+        for (index, pair) in lines.windows(2).enumerate() {
+            let is_first = pair[0].starts_with("| ") && (index == 0 || !lines[index - 1].starts_with('|'));
+            let place = || format!("{}:{}: {}", document.display(), index + 1, pair[0]);
+            if is_first {
+                tables += 1;
+                assert!(pair[1].starts_with("|--"), "no line under the head of a table in {}", place());
+            }
+            if pair[0].starts_with('|') && pair[1].starts_with('|') {
+                assert_eq!(cells(pair[0]), cells(pair[1]), "a row of another width after {}", place());
+            }
+        }
+    }
+    assert!(tables > 50, "only {tables}");
+}
+
 /// What stands between backticks outside of blocks of code, each with what follows it.
 fn quoted(text: &str) -> Vec<(&str, &str)> {
     let outside = text.split("\n```").step_by(2);
