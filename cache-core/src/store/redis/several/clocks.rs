@@ -9,13 +9,10 @@ use tokio::time::timeout_at;
 use super::super::at_once::all;
 use super::super::resp::{Command, Reply};
 use super::super::{reply, scripts};
-use super::set::PartitionSet;
+use super::set::{PartitionSet, UNKNOWN};
 use crate::clock::{self, Instant, timers};
 use crate::error::{Error, ErrorKind};
 use crate::store::{ClockReading, HomeReading};
-
-/// Nobody has asked yet.
-pub(super) const UNKNOWN: u32 = 0;
 
 /// What a partition tells of itself.
 pub(super) struct PartitionState {

@@ -16,7 +16,6 @@ use super::super::reaper::ReapMarks;
 use super::super::resp::{Command, Reply};
 use super::super::scripts::{self, Script};
 use super::super::{RedisStore, closing_text, reply};
-use super::clocks::UNKNOWN;
 use super::errand::Errand;
 use super::losses::PartitionLosses;
 use crate::clock::{self, Instant, millis};
@@ -28,6 +27,9 @@ use crate::store::{
     Chunk, ClosingId, CopyKeepers, Fill, HomeReading, Intent, KnownClocks, Operation, Partitions, Refusal, Removal,
     StoreKey, VisitReply,
 };
+
+/// How many partitions the namespace has, as long as nobody has asked.
+pub(super) const UNKNOWN: u32 = 0;
 
 pub(in crate::store::redis) struct PartitionSet {
     pub(super) partitions: Partitions,
