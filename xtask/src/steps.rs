@@ -52,9 +52,9 @@ const FAILURE_LINES_MAX: usize = 120;
 pub(crate) struct Tally {
     passed: u64,
     failed: u64,
-    /// What the failures said. It is shown once more at the end, for whoever is given the end alone.
+    /// What the failures said, shown once more at the end: somebody may be given the end alone.
     failures: Vec<String>,
-    /// Whether the lines that come tell of failures, as those between `failures:` and the result do.
+    /// Whether the lines that come tell of failures: those between `failures:` and the result do.
     is_in_failures: bool,
 }
 
