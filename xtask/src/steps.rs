@@ -4,6 +4,7 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::thread;
 
 /// The root of the workspace.
 pub(crate) fn workspace() -> PathBuf {
@@ -60,7 +61,27 @@ pub(crate) struct Tally {
 
 impl Tally {
     /// Runs tests, shows their output as it comes, and counts each.
-    pub(crate) fn tests(&mut self, mut command: Command) {
+    pub(crate) fn tests(&mut self, command: Command) {
+        self.read_tests(command, &mut |line| println!("{line}"));
+    }
+
+    /// Runs tests beside others: one side waits while the other works. The output of `tests` is
+    /// shown when the others are done.
+    pub(crate) fn tests_beside(&mut self, others: impl IntoIterator<Item = Command>, tests: Command) {
+        let beside = thread::spawn(move || {
+            let (mut tally, mut lines) = (Self::default(), Vec::new());
+            tally.read_tests(tests, &mut |line| lines.push(line.to_owned()));
+            (tally, lines)
+        });
+        others.into_iter().for_each(|other| self.tests(other));
+        let (tally, lines) = beside.join().expect("the thread only reads");
+        lines.iter().for_each(|line| println!("{line}"));
+        self.passed += tally.passed;
+        self.failed += tally.failed;
+        self.failures.extend(tally.failures);
+    }
+
+    fn read_tests(&mut self, mut command: Command, show: &mut impl FnMut(&str)) {
         announce(&command);
         let mut child = match command.stdout(Stdio::piped()).spawn() {
             Ok(child) => child,
@@ -70,7 +91,7 @@ impl Tally {
         let output = BufReader::new(child.stdout.take().expect("stdout is piped"));
         for line in output.split(b'\n').map_while(Result::ok) {
             let line = String::from_utf8_lossy(&line);
-            println!("{line}");
+            show(&line);
             self.count(&line);
             self.keep_failures(&line);
         }

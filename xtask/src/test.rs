@@ -64,7 +64,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<bool, String> {
 
     let mut tally = Tally::default();
     if arguments.is_empty() {
-        tally.tests(with_servers(cargo(&["test", "--workspace", "--no-fail-fast"])));
+        workspace(&mut tally, with_servers);
         features(&mut tally);
         packages::check(&mut tally);
         tours(&mut tally, [redis_server.url(), valkey_server.url(), valkey_cluster.url()]);
@@ -76,6 +76,14 @@ pub(crate) fn run(arguments: &[String]) -> Result<bool, String> {
     drop((redis_server, valkey_server, redis_cluster, valkey_cluster, databases));
     println!();
     Ok(tally.finish())
+}
+
+/// Runs every test of the workspace. Unit tests keep the cores busy, and what a user sees is mostly
+/// waited for: so they run side by side.
+fn workspace(tally: &mut Tally, with_servers: impl Fn(Command) -> Command) {
+    let test = |which: &[&str]| with_servers(cargo(&[&["test", "--workspace", "--no-fail-fast"], which].concat()));
+    tally.command(test(&["--no-run"]));
+    tally.tests_beside([test(&["--lib", "--bins"]), test(&["--doc"])], test(&["--test", "*"]));
 }
 
 /// The databases that tests use.
