@@ -1,6 +1,6 @@
 //! How a pool comes to its server: at an address that stands in the URL, or where sentinels say.
 
-use std::future::{Future, pending};
+use std::future::{Future, pending, ready};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,23 +13,32 @@ use super::host_port::HostPort;
 use super::sentinel::Sentinels;
 use super::url::{Address, ServerUrl};
 
-/// Opens one byte stream. It is a function, so that tests can bring streams of their own.
+/// Finds the way to the server. It is a function, so that tests can bring streams of their own.
 pub(super) type Dial = Box<dyn Fn() -> Dialing + Send + Sync>;
 pub(super) type Dialing = Pin<Box<dyn Future<Output = Result<Route, Fault>> + Send>>;
 
-/// A byte stream to the server.
+/// The way to the server.
 pub(super) struct Route {
-    pub(super) stream: Box<dyn Transport>,
+    /// Opens a byte stream.
+    pub(super) stream: StreamDial,
+    /// Counts from the moment at which the way was found, whether a stream is opened or not.
     pub(super) outdated: Outdated,
 }
 
-/// Comes when a stream leads to the wrong server, with the reason.
+pub(super) type StreamDial = Pin<Box<dyn Future<Output = Result<Box<dyn Transport>, Fault>> + Send>>;
+
+/// Comes when a way leads to the wrong server, with the reason.
 pub(super) type Outdated = Pin<Box<dyn Future<Output = Fault> + Send>>;
+
+/// Of a way that stays the right one.
+pub(super) fn never() -> Outdated {
+    Box::pin(pending())
+}
 
 impl Route {
     /// To the only server that there is.
     pub(super) fn fixed(stream: Box<dyn Transport>) -> Self {
-        Self { stream, outdated: Box::pin(pending()) }
+        Self { stream: Box::pin(ready(Ok(stream))), outdated: never() }
     }
 }
 
@@ -67,7 +76,8 @@ pub(super) fn to(target: &ServerUrl, access: &Access, patience: Duration) -> Res
                 let (dialer, sentinels) = (dialer.clone(), sentinels.clone());
                 Box::pin(async move {
                     let sighting = sentinels.find().await?;
-                    let stream = dialer.open(sighting.place()).await?;
+                    let place = sighting.place().clone();
+                    let stream = Box::pin(async move { dialer.open(&place).await });
                     Ok(Route { stream, outdated: Box::pin(sentinels.watch(sighting)) })
                 })
             })

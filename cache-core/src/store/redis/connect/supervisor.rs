@@ -1,6 +1,6 @@
 //! The task that keeps one connection: connect, handshake, publish, watch, replace.
 
-use std::future::Future;
+use std::future::{Future, ready};
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use super::handshake::handshake;
 use super::pipeline::{Driver, Pipeline};
 use super::primary::{Hello, Primary};
 use super::renewal::renew;
-use super::route::{Outdated, Route};
+use super::route::{Outdated, StreamDial, never};
 use super::shared::Shared;
 use super::stripe::{LinkState, Stripe, Tenure};
 use crate::clock;
@@ -37,7 +37,6 @@ struct Opening {
     connection: Connection,
     primary: Arc<Primary>,
     login: Option<Validity>,
-    outdated: Outdated,
 }
 
 impl Stripe {
@@ -56,7 +55,8 @@ async fn supervise(stripe: Arc<Stripe>, tenure: Tenure) {
     // The reason why the connection is down, as last logged.
     let mut down_for = None;
     loop {
-        let fault = match attempt(&stripe).await {
+        let mut outdated = never();
+        let fault = match attempt(&stripe, &mut outdated).await {
             Err(fault) => fault,
             Ok(mut opening) => {
                 let (connection, primary) = (Arc::new(opening.connection.clone()), opening.primary.clone());
@@ -69,7 +69,7 @@ async fn supervise(stripe: Arc<Stripe>, tenure: Tenure) {
                 }
                 shared.breaker.probe_soon(clock::now());
                 let stood_since = clock::now();
-                let fault = watch_over(&mut opening, &stripe).await;
+                let fault = watch_over(&mut opening, &mut outdated, &stripe).await;
                 shared.note_trouble();
                 // With it ends what vouched for copies.
                 drop(opening);
@@ -95,13 +95,24 @@ async fn supervise(stripe: Arc<Stripe>, tenure: Tenure) {
         if !tenure.publish(LinkState::Down(fault), Some(delay + shared.connect_timeout)) {
             return;
         }
-        sleep(delay).await;
+        tokio::select! {
+            () = sleep(delay) => {}
+            () = changed(&mut outdated) => backoff.reset(),
+        }
     }
 }
 
-async fn attempt(stripe: &Stripe) -> Result<Opening, Fault> {
+/// Comes soon after the way to the server has become another one: what may be long in coming back
+/// is the server that was there before.
+async fn changed(outdated: &mut Outdated) {
+    told_by(outdated).await;
+    sleep(RECONNECT_DELAY_MIN).await;
+}
+
+/// What tells of another server lives on in `outdated` if the attempt fails.
+async fn attempt(stripe: &Stripe, outdated: &mut Outdated) -> Result<Opening, Fault> {
     let shared = &stripe.shared;
-    timeout(shared.connect_timeout, open(stripe)).await.unwrap_or_else(|_| {
+    timeout(shared.connect_timeout, open(stripe, outdated)).await.unwrap_or_else(|_| {
         let (address, limit) = (&shared.target.address, shared.connect_timeout);
         // Redis answers nothing to a TLS handshake: it waits for the end of a line.
         let hint = match &shared.logins {
@@ -113,9 +124,25 @@ async fn attempt(stripe: &Stripe) -> Result<Opening, Fault> {
     })
 }
 
-async fn open(stripe: &Stripe) -> Result<Opening, Fault> {
-    let shared = &stripe.shared;
-    let Route { stream, outdated } = (shared.dial)().await?;
+async fn open(stripe: &Stripe, outdated: &mut Outdated) -> Result<Opening, Fault> {
+    let route = (stripe.shared.dial)().await?;
+    *outdated = route.outdated;
+    tokio::select! {
+        biased;
+        opening = greet(stripe, route.stream) => opening,
+        fault = told_by(outdated) => Err(fault),
+    }
+}
+
+/// Why the way is the wrong one. It is told as often as it is asked for.
+async fn told_by(outdated: &mut Outdated) -> Fault {
+    let fault = outdated.as_mut().await;
+    *outdated = Box::pin(ready(fault.clone()));
+    fault
+}
+
+async fn greet(stripe: &Stripe, stream: StreamDial) -> Result<Opening, Fault> {
+    let (shared, stream) = (&stripe.shared, stream.await?);
     let pipeline = Arc::new(Pipeline::default());
     let voucher = stripe.keeps_copies.then(Voucher::of_connection);
     let mut driving: Driving = match &voucher {
@@ -138,12 +165,12 @@ async fn open(stripe: &Stripe) -> Result<Opening, Fault> {
             outcome = &mut greeting => outcome?,
             end = &mut driving => {
                 // The connection has ended, but the last reply may be there already.
-                driving = Box::pin(std::future::ready(end));
+                driving = Box::pin(ready(end));
                 greeting.await?
             }
         }
     };
-    Ok(Opening { driving, connection, primary, login, outdated })
+    Ok(Opening { driving, connection, primary, login })
 }
 
 /// Wakes the waits that a push tells of. Runs in the driver, in the order of the stream.
@@ -195,14 +222,14 @@ impl Drop for Vouching {
 }
 
 /// Returns when the connection is no good any more, with the reason.
-async fn watch_over(opening: &mut Opening, stripe: &Stripe) -> Fault {
+async fn watch_over(opening: &mut Opening, outdated: &mut Outdated, stripe: &Stripe) -> Fault {
     let shared = &stripe.shared;
-    let Opening { driving, connection, primary, login, outdated } = opening;
+    let Opening { driving, connection, primary, login } = opening;
     let mut known = shared.primary.subscribe();
     tokio::select! {
         biased;
         end = driving => end,
-        fault = outdated => fault,
+        fault = told_by(outdated) => fault,
         () = replaced(&mut known, primary) => Fault::unavailable("another Redis primary took over"),
         fault = asking(connection, primary, stripe), if !stripe.keeps_copies => fault,
         fault = vouching(connection, primary, stripe), if stripe.keeps_copies => fault,

@@ -343,7 +343,7 @@ impl Topology {
 
     async fn ask(&self, place: &HostPort) -> Result<SlotMap, Fault> {
         let Route { stream, .. } = (self.dial)(place.clone()).await?;
-        let mut dialogue = Dialogue::new(stream);
+        let mut dialogue = Dialogue::new(stream.await?);
         let login = self.logins.next().await?;
         let greeted = dialogue.ask(&hello(login.as_ref().map(|login| &login.credentials))).await;
         Hello::parse(&greeted.map_err(|fault| fault.in_greeting(place))?)?;

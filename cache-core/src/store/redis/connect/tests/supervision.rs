@@ -1,8 +1,14 @@
 //! Connections that end or fall silent are replaced.
 
+use tokio::sync::watch;
+
 use super::fake::Door;
 use super::*;
-use crate::config::{ANSWER_TIMEOUT, PRIMARY_ASK_INTERVAL, RECONNECT_DELAY_MAX, SILENCE_MAX, UNANSWERED_CALLS_MAX};
+use crate::config::{
+    ANSWER_TIMEOUT, PRIMARY_ASK_INTERVAL, RECONNECT_DELAY_MAX, RECONNECT_DELAY_MIN, SILENCE_MAX, UNANSWERED_CALLS_MAX,
+};
+use crate::store::redis::connect::fault::Fault;
+use crate::store::redis::connect::route::{Dial, Route};
 
 const LONG: Duration = Duration::from_secs(60);
 
@@ -20,6 +26,50 @@ async fn a_server_that_appears_later_is_found() {
     let ((), took) = timed(async { pool.ready(LONG).await.unwrap() }).await;
     assert!(took <= RECONNECT_DELAY_MAX, "found after {took:?}");
     get(&pool, "k").await.unwrap();
+}
+
+/// The way to the first server, and to the second one when that has its place.
+fn way_to_either(first: &Arc<Fake>, second: &Arc<Fake>, place: &watch::Sender<usize>) -> Dial {
+    let (dials, place) = ([first.dial(), second.dial()], place.clone());
+    Box::new(move || {
+        let (at, mut place) = (*place.borrow(), place.subscribe());
+        let way = dials[at]();
+        Box::pin(async move {
+            let stream = Box::pin(async move { way.await?.stream.await });
+            let outdated = Box::pin(async move {
+                drop(place.wait_for(|now| *now != at).await);
+                Fault::unavailable("another server has its place")
+            });
+            Ok(Route { stream, outdated })
+        })
+    })
+}
+
+/// ★ Else the wait between two attempts, which an outage makes longer and longer, comes on top of
+/// the time that it took to find another server.
+#[tokio::test(start_paused = true)]
+async fn whoever_tells_of_another_server_ends_the_wait_for_the_first_one() {
+    for door in [Door::Refuse, Door::Lost] {
+        for further in 0..20 {
+            let (first, second, place) = (Fake::new(), Fake::new(), watch::Sender::new(0));
+            first.set_door(door);
+            let target = ServerUrl::parse("redis-sentinel://fake.test/main").unwrap();
+            let hooks = Hooks {
+                on_connection: doing_nothing(),
+                on_new_primary: finding_all(),
+                on_loss: Box::new(|_| ()),
+                on_change: Box::new(|_| ()),
+            };
+            let making = making(Logins::of(&target, None).unwrap(), &config(1), hooks);
+            let pool = Pool::of_server(target, way_to_either(&first, &second, &place), &making);
+            get(&pool, "k").await.unwrap_err();
+            tokio::time::sleep(LONG + further * RECONNECT_DELAY_MIN).await;
+            place.send_replace(1);
+            let ((), took) = timed(async { pool.ready(LONG).await.unwrap() }).await;
+            assert!(took <= 2 * RECONNECT_DELAY_MIN, "found after {took:?}");
+            assert_eq!(get(&pool, "k").await.unwrap(), "k");
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]
