@@ -60,6 +60,11 @@ impl TestStore {
         Self::new(Some(kind), format!("{}/?partitions=16", kind.shared_cluster_url()))
     }
 
+    /// A server that a test has started.
+    pub fn at(kind: ServerKind, url: String) -> Self {
+        Self::new(Some(kind), url)
+    }
+
     fn new(kind: Option<ServerKind>, url: String) -> Self {
         Self { kind, url, namespace: format!("t{:016x}", fastrand::u64(..)), cache: OnceCell::new() }
     }

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use cache_tests::{Data, PAUSE, TestStore, Worker, each_deployment};
+use cache_tests::{Data, PAUSE, SentinelSet, TestStore, Worker, each_deployment, each_server};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_cache-test-worker");
 
@@ -51,6 +51,16 @@ async fn litmus(store: &TestStore, entry: &str, row: u64, command: &str) {
     assert!(after.contains("1=7"), "{command}: {after}");
     let by_the_other = all.write(&format!("read {entry}")).await;
     assert!(by_the_other.contains("1=7"), "{command}: {by_the_other}");
+}
+
+each_server! {
+    #![multi_thread]
+    async fn behind_sentinels_a_load_is_refused_after_another_process_invalidated(store: TestStore) {
+        let set = SentinelSet::start(store.kind().unwrap()).await;
+        for command in ["key leaf:1", "tag group:1", "pattern le?f:1", "clear", "put 1 7"] {
+            litmus(&TestStore::at(set.kind, set.url()), "leaf 1", 1, command).await;
+        }
+    }
 }
 
 each_deployment! {
