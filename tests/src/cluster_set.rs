@@ -1,7 +1,7 @@
 //! A cluster of one's own: three primaries, and a replica for each.
 
 use std::fmt::Write as _;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -66,7 +66,15 @@ impl ClusterSet {
     /// # Panics
     /// If they cannot be started.
     pub async fn with(kind: ServerKind, options: impl Fn(usize) -> ServerOptions) -> Self {
-        Self::launch(kind, PRIMARIES, 2 * PRIMARIES, &options).await
+        Self::launch(kind, (PRIMARIES, 2 * PRIMARIES), Ipv4Addr::LOCALHOST.into(), &options).await
+    }
+
+    /// Starts all six at another address of this machine.
+    ///
+    /// # Panics
+    /// If they cannot be started.
+    pub async fn at(kind: ServerKind, host: impl Into<IpAddr>) -> Self {
+        Self::launch(kind, (PRIMARIES, 2 * PRIMARIES), host.into(), &|_| ServerOptions::new()).await
     }
 
     /// Starts so many primaries, without replicas.
@@ -74,16 +82,17 @@ impl ClusterSet {
     /// # Panics
     /// If they cannot be started.
     pub async fn without_replicas(kind: ServerKind, primaries: usize) -> Self {
-        Self::launch(kind, primaries, primaries, &|_| ServerOptions::new()).await
+        Self::launch(kind, (primaries, primaries), Ipv4Addr::LOCALHOST.into(), &|_| ServerOptions::new()).await
     }
 
+    /// `size`: how many primaries, and how many nodes.
     async fn launch(
         kind: ServerKind,
-        primaries: usize,
-        nodes: usize,
+        size: (usize, usize),
+        host: IpAddr,
         options: &impl Fn(usize) -> ServerOptions,
     ) -> Self {
-        let started = (0..ATTEMPTS).find_map(|_| Self::launch_once(kind, primaries, nodes, options).ok());
+        let started = (0..ATTEMPTS).find_map(|_| Self::launch_once(kind, size, host, options).ok());
         let set = started.expect("a cluster that starts");
         set.settled().await;
         set
@@ -91,11 +100,11 @@ impl ClusterSet {
 
     fn launch_once(
         kind: ServerKind,
-        primaries: usize,
-        nodes: usize,
+        (primaries, nodes): (usize, usize),
+        host: IpAddr,
         options: &impl Fn(usize) -> ServerOptions,
     ) -> Result<Self, String> {
-        let place = || Place { clients: port::free(), nodes: port::free() };
+        let place = || Place { clients: port::free_at(host), nodes: port::free_at(host) };
         let places: Vec<Place> = (0..nodes).map(|_| place()).collect();
         let nodes = (0..places.len()).map(|own| {
             let options = options(own)
@@ -117,6 +126,31 @@ impl ClusterSet {
                 let state: String = raw.command("CLUSTER", &["INFO"]).await;
                 let replication: String = raw.command("INFO", &["replication"]).await;
                 if !state.contains("cluster_state:ok") || replication.contains("master_link_status:down") {
+                    return false;
+                }
+            }
+            true
+        })
+        .await;
+    }
+
+    /// Whether every node that runs finds that not all slots are served.
+    pub async fn is_down(&self) -> bool {
+        for node in self.nodes.iter().filter(|node| node.answers()) {
+            let state: String = node.raw().await.command("CLUSTER", &["INFO"]).await;
+            if !state.contains("cluster_state:fail") {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Waits until each node knows that all of them announce this host name.
+    pub async fn named(&self, host: &str) {
+        until(async || {
+            for node in &self.nodes {
+                let told: String = node.raw().await.command("CLUSTER", &["NODES"]).await;
+                if !told.lines().all(|line| line.contains(&format!(",{host}"))) {
                     return false;
                 }
             }
@@ -270,8 +304,10 @@ fn known_nodes(places: &[Place], primaries: usize, own: usize) -> String {
             }
             false => (format!("slave {}", node_id(primary)), String::new()),
         };
-        let (address, bus) = (clients, nodes.port());
-        let _ = writeln!(text, "{} {address}@{bus} {myself}{role} 0 0 {} connected{slots}", node_id(node), primary + 1);
+        // Without brackets, also if it is of IPv6.
+        let (host, port, bus) = (clients.ip(), clients.port(), nodes.port());
+        let _ =
+            writeln!(text, "{} {host}:{port}@{bus} {myself}{role} 0 0 {} connected{slots}", node_id(node), primary + 1);
     }
     text + &format!("vars currentEpoch {primaries} lastVoteEpoch 0\n")
 }

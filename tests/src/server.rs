@@ -207,7 +207,7 @@ impl Server {
     /// A driver connection for assertions.
     pub async fn raw(&self) -> Raw {
         match self.options.plain_port {
-            Some(port) => Raw::connect(&format!("redis://{}:{port}", self.address.ip())).await,
+            Some(port) => Raw::connect(&format!("redis://{}", SocketAddr::new(self.address.ip(), port))).await,
             None => Raw::connect(&self.url()).await,
         }
     }
@@ -296,7 +296,7 @@ impl Server {
     fn configuration(&self) -> String {
         let directory = self.directory.path().display();
         let mut lines = vec![
-            "bind 127.0.0.1".to_owned(),
+            format!("bind {}", self.address.ip()),
             format!("port {}", self.address.port()),
             format!("dir {directory}"),
             "daemonize no".to_owned(),

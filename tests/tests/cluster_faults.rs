@@ -215,6 +215,45 @@ each_server! {
         }
     }
 
+    /// One primary is gone and has no replica: under `cluster-require-full-coverage`, which is the
+    /// default, the others serve nothing either.
+    async fn a_cluster_that_is_down_is_bypassed_and_gets_what_is_owed_when_it_is_back(store: TestStore) {
+        let mut set = ClusterSet::without_replicas(store.kind().unwrap(), 3).await;
+        let app = App::start(&set, &store).await;
+        let other = app.another(&set, &store).await;
+        let (struck, elsewhere) = two_homes(&set).await;
+        let node = set.owner(slot_of(struck)).await;
+        // All of the first one is where nobody has died.
+        let items = [item_of(elsewhere, elsewhere), item_of(struck, elsewhere), item_of(elsewhere, struck)];
+        for (at, tag) in items {
+            item(&app, at, tag).await;
+            assert!(app.is_hit((at, tag)).await);
+        }
+        set.nodes[node].stop();
+        until(async || set.is_down().await).await;
+        app.source.store(2, Ordering::SeqCst);
+        for (at, tag) in items {
+            for process in [&app, &other, &app, &other] {
+                assert!(!process.is_hit((at, tag)).await, "calls load");
+            }
+            let error = app.cache.invalidate_tag(format!("of:{tag}")).await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+        }
+        let error = app.cache.invalidate_key(item::key(&items[0].0, &items[0].1)).await.unwrap_err();
+        assert!(error.to_string().contains("CLUSTERDOWN"), "{error}");
+        assert!(app.cache.health().owes_invalidations);
+        set.nodes[node].start_again();
+        set.settled().await;
+        until(async || !app.cache.health().owes_invalidations).await;
+        for (at, tag) in items {
+            for process in [&app, &other] {
+                assert_eq!(item(process, at, tag).await, 2);
+                until(async || process.is_hit((at, tag)).await).await;
+            }
+            assert!(app.cache.invalidate_tag(format!("of:{tag}")).await.is_ok());
+        }
+    }
+
     async fn what_is_invalidated_after_a_failover_is_served_by_nobody(store: TestStore) {
         let mut set = ClusterSet::start(store.kind().unwrap()).await;
         let app = App::start(&set, &store).await;
