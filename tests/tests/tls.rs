@@ -168,6 +168,60 @@ fn an_authority_of_ones_own_is_trusted_on_each_node_of_a_cluster() {
     });
 }
 
+/// A cluster that wants a certificate of one of these authorities, and whose nodes announce that
+/// they are `localhost`.
+async fn cluster_asking_for(authorities: &[&Authority], Identity { certificate, key }: &Identity) -> ClusterSet {
+    let trusted: String = authorities.iter().map(|authority| authority.pem()).collect();
+    let options = |_| {
+        let options = ServerOptions::new().tls(certificate, key, Some(&trusted)).tls_cluster();
+        let options = options.line("cluster-announce-hostname localhost");
+        options.line("cluster-preferred-endpoint-type hostname")
+    };
+    let set = ClusterSet::with(ServerKind::Redis, options).await;
+    set.named("localhost").await;
+    set
+}
+
+fn at_cluster(set: &ClusterSet) -> Builder {
+    at(&format!("{}/?partitions=16", set.url())).operation_deadline(READY).connect_timeout(READY)
+}
+
+#[test]
+fn nodes_of_a_cluster_that_ask_for_a_certificate_get_one() {
+    run(0, async {
+        let (authority, clients) = (Authority::new(), Authority::new());
+        let set = cluster_asking_for(&[&authority, &clients], &authority.sign(for_loopback())).await;
+        let tls = Tls::new().ca_pem(authority.pem());
+        let client = clients.sign(for_clients());
+        check_serves(at_cluster(&set).tls(tls.clone().client_pem(client.certificate, client.key))).await;
+        check_refused(at_cluster(&set).tls(tls.clone()), "wants a certificate of this client").await;
+        let foreign = Authority::new().sign(for_clients());
+        let tls = tls.client_pem(foreign.certificate, foreign.key);
+        check_refused(at_cluster(&set).tls(tls), "does not accept the certificate of this client").await;
+    });
+}
+
+/// A node is met by the name that it announces, and that name has to stand in its certificate,
+/// whatever the certificate says of the address in the URL.
+#[test]
+fn a_node_of_a_cluster_is_met_by_a_name_in_its_certificate_or_not_at_all() {
+    run(0, async {
+        let authority = Authority::new();
+        let tls = Tls::new().ca_pem(authority.pem());
+        let [mut by_name, mut by_address] = [named("by name"), named("by address")];
+        by_name.subject_alt_names = vec![SanType::DnsName("localhost".try_into().unwrap())];
+        by_address.subject_alt_names = vec![SanType::IpAddress(Ipv4Addr::LOCALHOST.into())];
+        let client = authority.sign(for_clients());
+        let tls = tls.client_pem(client.certificate, client.key);
+        let set = cluster_asking_for(&[&authority], &authority.sign(by_address)).await;
+        check_refused(at_cluster(&set).tls(tls.clone()), "for another host: connect by a name that it has").await;
+        let set = cluster_asking_for(&[&authority], &authority.sign(by_name)).await;
+        check_refused(at_cluster(&set).tls(tls.clone()), "for another host: connect by a name that it has").await;
+        let url = format!("{}/?partitions=16", set.url().replace("127.0.0.1", "localhost"));
+        check_serves(at(&url).operation_deadline(READY).connect_timeout(READY).tls(tls)).await;
+    });
+}
+
 #[test]
 fn a_certificate_that_signs_itself_is_trusted_by_itself_and_else_refused() {
     run(0, async {
