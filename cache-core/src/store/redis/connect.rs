@@ -50,7 +50,7 @@ mod topology;
 mod url;
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 pub(crate) use access::Access;
 pub(crate) use connection::Connection;

@@ -32,6 +32,9 @@ mod marks;
 mod reconciling;
 mod set;
 
+#[cfg(test)]
+mod tests;
+
 use set::PartitionSet;
 
 /// Entries, indexes and clocks in the partitions of a cluster, under one namespace.

@@ -5,10 +5,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use super::*;
 
 mod calls;
-mod cluster;
+pub(in crate::store::redis) mod cluster;
 mod copies;
 mod credentials;
-mod fake;
+pub(in crate::store::redis) mod fake;
 mod handshake;
 mod losses;
 mod primaries;

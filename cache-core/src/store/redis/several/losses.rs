@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::super::at_once::all;
-use super::super::connect::{Connection, Inheritance, LossHook, MeetingHook, reply_code};
+use super::super::connect::{Connection, Inheritance, MeetingHook, reply_code};
 use super::super::layout::Layout;
 use super::super::losses::Losses;
 use super::super::{reply, scripts};
@@ -21,8 +21,6 @@ pub(super) struct PartitionLosses {
     all: Arc<Losses>,
     /// The reign of the primary that each partition was met at last.
     met: Mutex<Vec<Option<Box<str>>>>,
-    /// By reign: the partitions that have lost writes there, until this counts.
-    behind: Mutex<BTreeMap<Box<str>, Vec<u16>>>,
     members: Mutex<MemberLosses>,
 }
 
@@ -42,7 +40,6 @@ impl PartitionLosses {
             layouts: layouts.into(),
             all: Arc::default(),
             met: Mutex::new(vec![None; layouts.len()]),
-            behind: Mutex::default(),
             members: Mutex::default(),
         })
     }
@@ -52,38 +49,53 @@ impl PartitionLosses {
     }
 
     /// The hook for a node that may have taken over from another one: asks for each partition that
-    /// was met elsewhere last. What the node does not serve, it says so.
+    /// was met elsewhere last. What the node does not serve, it says so. It tells of losses by
+    /// itself, and so finds nothing: see [`meet`](Self::meet).
     pub(super) fn meeting(self: &Arc<Self>) -> MeetingHook {
         let losses = self.clone();
         Box::new(move |connection| {
             let losses = losses.clone();
-            Box::pin(async move { losses.meet(&connection).await })
+            Box::pin(async move { losses.meet(&connection).await.map(|()| Inheritance::Whole) })
         })
     }
 
-    async fn meet(&self, connection: &Connection) -> Result<Inheritance, Error> {
+    /// A loss is told before its partition counts as met, whatever becomes of the connection: no
+    /// other connection to this primary asks for the partition again.
+    async fn meet(&self, connection: &Connection) -> Result<(), Error> {
         let reign = connection.reign();
         let asked: Vec<u16> = {
             let met = self.met();
             let is_known = |met: &Option<Box<str>>| reign.is_some() && met.as_deref() == reign;
             (0..).zip(met.iter()).filter(|(_, met)| !is_known(met)).map(|(number, _)| number).collect()
         };
-        let mut behind = Vec::new();
-        for (number, answer) in asked.iter().zip(all(asked.iter().map(|number| self.ask(*number, connection))).await) {
+        let answers = all(asked.iter().map(|number| self.ask(*number, connection))).await;
+        let (mut met, mut behind, mut failed) = (Vec::new(), Vec::new(), Ok(()));
+        for (number, answer) in asked.into_iter().zip(answers) {
             match answer {
                 Ok(inheritance) => {
-                    self.met()[usize::from(*number)] = reign.map(Into::into);
-                    behind.extend((inheritance == Inheritance::Lost).then_some(*number));
+                    met.push(number);
+                    behind.extend((inheritance == Inheritance::Lost).then_some(number));
                 }
                 Err(error) if reply_code(&error).is_some_and(|code| MISROUTED.contains(&code)) => {}
-                Err(error) => return Err(error),
+                Err(error) => failed = failed.and(Err(error)),
             }
         }
-        if behind.is_empty() {
-            return Ok(Inheritance::Whole);
+        self.tell_of_losses(&behind, reign);
+        met.into_iter().for_each(|number| self.met()[usize::from(number)] = reign.map(Into::into));
+        failed
+    }
+
+    /// Several connections may meet a primary at once: what one of them has told is not told again.
+    /// Primaries that do not tell their reign may be others each time.
+    fn tell_of_losses(&self, behind: &[u16], reign: Option<&str>) {
+        let told = reign.map(|reign| StoreLoss::Writes(reign.into()));
+        let behind = behind.iter().map(|number| &self.each[usize::from(*number)]);
+        let untold: Vec<_> = behind.filter(|losses| told.is_none() || losses.last() != told).collect();
+        let reign = reign.unwrap_or_default();
+        untold.iter().for_each(|losses| losses.lose_writes(reign));
+        if !untold.is_empty() {
+            self.all.lose_writes(reign);
         }
-        self.behind().insert(reign.unwrap_or_default().into(), behind);
-        Ok(Inheritance::Lost)
     }
 
     async fn ask(&self, number: u16, connection: &Connection) -> Result<Inheritance, Error> {
@@ -92,18 +104,6 @@ impl PartitionLosses {
         let args = [layout.root(), &seen].map(str::as_bytes);
         let reply = connection.run(&scripts::MEET, &[&declared], &args).await?;
         reply::inheritance(&reply)
-    }
-
-    /// The hook for one that has lost writes.
-    pub(super) fn hook(self: &Arc<Self>) -> LossHook {
-        let losses = self.clone();
-        Box::new(move |reign| {
-            let reign = reign.unwrap_or_default();
-            for number in losses.behind().remove(reign).unwrap_or_default() {
-                losses.each[usize::from(number)].lose_writes(reign);
-            }
-            losses.all.lose_writes(reign);
-        })
     }
 
     pub(super) fn listen(&self, listener: LossListener) {
@@ -160,10 +160,6 @@ impl PartitionLosses {
 
     fn met(&self) -> MutexGuard<'_, Vec<Option<Box<str>>>> {
         self.met.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn behind(&self) -> MutexGuard<'_, BTreeMap<Box<str>, Vec<u16>>> {
-        self.behind.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn members(&self) -> MutexGuard<'_, MemberLosses> {

@@ -74,7 +74,7 @@ impl PartitionSet {
         Self::over(pool.clone(), namespaces.clone(), layouts, config)
     }
 
-    fn over(pool: Arc<Pool>, namespaces: Namespaces, layouts: Vec<Layout>, config: &Config) -> Arc<Self> {
+    pub(super) fn over(pool: Arc<Pool>, namespaces: Namespaces, layouts: Vec<Layout>, config: &Config) -> Arc<Self> {
         let partitions = Partitions::new(layouts.len() as u16);
         let (keepers, losses) = (CopyKeepers::default(), PartitionLosses::new(&layouts));
         let large = Arc::<LargePrefixes>::default();
@@ -82,7 +82,8 @@ impl PartitionSet {
         let unknown = HomeReading { incarnation: "".into(), seq: 0 };
         Arc::new_cyclic(|own: &Weak<Self>| {
             let namespace = |(number, layout): (u16, Layout)| {
-                let envoy = (number == 0).then(|| Envoy::new(losses.meeting(), losses.hook()));
+                // It tells of losses by itself.
+                let envoy = (number == 0).then(|| Envoy::new(losses.meeting(), Box::new(|_| ())));
                 let reap_marks = reap_marks(own.clone(), number);
                 Namespace::of_partition(layout, losses.of(number.into()), keepers.clone(), reap_marks, envoy)
             };

@@ -15,13 +15,13 @@ const PROBES: [&str; 2] = ["{123456789}:~never", "{a}:~never"];
 /// Their slots.
 const SLOTS: [u16; 2] = [12_739, 15_495];
 
-struct Nodes {
+pub(in crate::store::redis) struct Nodes {
     each: HashMap<&'static str, Arc<Fake>>,
 }
 
 impl Nodes {
     /// `a` and `b`; `a` serves every slot.
-    fn new() -> Self {
+    pub(in crate::store::redis) fn new() -> Self {
         let nodes = Self { each: ["a", "b"].into_iter().map(|host| (host, Fake::new())).collect() };
         for (host, fake) in &nodes.each {
             fake.become_primary(host);
@@ -30,7 +30,7 @@ impl Nodes {
         nodes
     }
 
-    fn at(&self, host: &str) -> &Arc<Fake> {
+    pub(in crate::store::redis) fn at(&self, host: &str) -> &Arc<Fake> {
         &self.each[host]
     }
 
@@ -61,15 +61,25 @@ impl Nodes {
     }
 
     fn probing(&self, seeds: &str, probes: &[String], addresses: &[(String, String)]) -> Pool {
-        let target = ServerUrl::parse(&format!("redis-cluster://zoe:s3cr3t@{seeds}")).unwrap();
-        let Address::Cluster { seeds, .. } = target.address.clone() else { unreachable!("it is one of a cluster") };
         let hooks = Hooks {
             on_connection: doing_nothing(),
             on_new_primary: finding_all(),
             on_loss: Box::new(|_| ()),
             on_change: Box::new(|_| ()),
         };
-        let making = making(Logins::of(&target, None).unwrap(), &config(1), hooks);
+        self.hooked((seeds, addresses), probes, &config(1), hooks)
+    }
+
+    pub(in crate::store::redis) fn hooked(
+        &self,
+        (seeds, addresses): (&str, &[(String, String)]),
+        probes: &[String],
+        config: &Config,
+        hooks: Hooks,
+    ) -> Pool {
+        let target = ServerUrl::parse(&format!("redis-cluster://zoe:s3cr3t@{seeds}")).unwrap();
+        let Address::Cluster { seeds, .. } = target.address.clone() else { unreachable!("it is one of a cluster") };
+        let making = making(Logins::of(&target, None).unwrap(), config, hooks);
         let addresses = NodeAddresses::new(addresses).unwrap();
         Pool::of_cluster(target, (seeds, addresses), self.dial(), making, probes)
     }

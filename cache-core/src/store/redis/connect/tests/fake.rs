@@ -11,7 +11,7 @@ use crate::store::redis::connect::fault::Fault;
 use crate::store::redis::connect::route::{Dial, Route};
 
 #[derive(Clone)]
-pub(super) enum Answer {
+pub(in crate::store::redis) enum Answer {
     /// These bytes.
     Reply(Vec<u8>),
     /// The first argument, as a bulk string.
@@ -27,11 +27,11 @@ pub(super) enum Answer {
 }
 
 impl Answer {
-    pub(super) fn text(text: &str) -> Self {
+    pub(in crate::store::redis) fn text(text: &str) -> Self {
         Self::Reply(bulk(text))
     }
 
-    pub(super) fn raw(text: &str) -> Self {
+    pub(in crate::store::redis) fn raw(text: &str) -> Self {
         Self::Reply(text.as_bytes().to_vec())
     }
 }
@@ -49,7 +49,7 @@ pub(super) enum Door {
     BlocksTheFirst,
 }
 
-pub(super) struct Fake {
+pub(in crate::store::redis) struct Fake {
     door: Mutex<Door>,
     /// Answers by the beginning of a command. The last one that matches counts.
     answers: Mutex<Vec<(String, Answer)>>,
@@ -78,11 +78,11 @@ impl Fake {
         Arc::new(fake)
     }
 
-    pub(super) fn on(&self, command: &str, answer: Answer) {
+    pub(in crate::store::redis) fn on(&self, command: &str, answer: Answer) {
         self.answers.lock().unwrap().push((command.to_owned(), answer));
     }
 
-    pub(super) fn become_primary(&self, run_id: &str) {
+    pub(in crate::store::redis) fn become_primary(&self, run_id: &str) {
         self.on("INFO server", Answer::text(&format!("# Server\r\nrun_id:{run_id}\r\n")));
     }
 
@@ -110,7 +110,7 @@ impl Fake {
     }
 
     /// The commands that begin so, each with the number of its connection.
-    pub(super) fn seen(&self, command: &str) -> Vec<(usize, String)> {
+    pub(in crate::store::redis) fn seen(&self, command: &str) -> Vec<(usize, String)> {
         let seen = self.seen.lock().unwrap();
         let joined = seen.iter().map(|(connection, words)| (*connection, words.join(" ")));
         joined.filter(|(_, text)| text.starts_with(command)).collect()
