@@ -57,6 +57,12 @@ impl RedisPartitions {
         self.0.reap_marks(self.0.partitions.home_of_key(tag), vec![["t", tag].concat()]).await
     }
 
+    /// The highest sequence number that was seen of the partition that a tag is at home in.
+    #[cfg(test)]
+    pub(super) fn seen_at_home_of(&self, tag: &str) -> u64 {
+        self.0.home(tag).losses.highest()
+    }
+
     /// As if each partition had been further than it is.
     #[cfg(test)]
     pub(super) fn pretend_to_have_seen_more(&self) {

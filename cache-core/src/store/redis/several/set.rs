@@ -137,6 +137,7 @@ impl PartitionSet {
 
     /// A reply has told this of a partition's clock.
     pub(super) fn saw(&self, partition: u16, told: &HomeReading) {
+        self.at(partition).losses.saw(told.seq);
         if self.known.saw(partition, told) {
             self.heal();
         }

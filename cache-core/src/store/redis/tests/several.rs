@@ -33,6 +33,7 @@ on_several! {
     marks_that_nothing_hangs_on_are_reaped
     a_mark_of_a_partition_with_members_stays
     losses_of_members_are_made_good_by_partition
+    each_reply_that_tells_of_a_foreign_clock_is_seen
 }
 
 /// The key of an index at the home of a tag, and of that home's clock.
@@ -48,6 +49,11 @@ fn foreign_key(rig: &Rig, tag: &str) -> String {
     let home = root(home_of(rig, tag).0);
     let is_foreign = |key: &String| root(rig.store.physical_key(StoreKey::Value(key)).unwrap()) != home;
     (0..).map(|at| format!("x:{at}")).find(is_foreign).unwrap()
+}
+
+fn at_home(rig: &Rig, tag: &str) -> usize {
+    let clock = home_of(rig, tag).1;
+    (0..4).position(|number| rig.store.physical_key(StoreKey::ClockOf(number)).as_ref() == Some(&clock)).unwrap()
 }
 
 async fn delete(rig: &Rig, key: &str) {
@@ -172,6 +178,30 @@ async fn losses_of_members_are_made_good_by_partition(rig: Rig) {
     assert_eq!((again("tT").await, again("tR").await), (0, lost[1]));
     rig.store.make_good(&StoreLoss::Members(lost[1]), far()).await.unwrap();
     assert_eq!(again("tR").await, 0);
+}
+
+/// ★ Else a replica that lacks what only such a reply told of is taken for whole.
+async fn each_reply_that_tells_of_a_foreign_clock_is_seen(rig: Rig) {
+    let (store, key, names) = (rig.partitions_store(), foreign_key(&rig, "T"), parse(&["tT"]));
+    store.ready(Duration::from_secs(10)).await.unwrap();
+    let home = at_home(&rig, "T");
+    for told_by in ["a registration", "a state", "a look"] {
+        let clock = store.read_clock(&key, Recall::Nothing, far()).await.unwrap();
+        rig.invalidate(&["tT"]).await;
+        let highest = rig.store.read_clock(&key, Recall::Nothing, far()).await.unwrap().homes.unwrap()[home].seq;
+        assert!(store.seen_at_home_of("T") < highest);
+        match told_by {
+            "a registration" => {
+                let (value, ttl) = (Bytes::from_static(b"v"), Duration::from_secs(60));
+                let fill =
+                    Fill { key: &key, value, names: &names, ttl, clock: &clock, token: Token::new(), learned: None };
+                assert_eq!(store.fill(fill, far()).await.unwrap(), FillReply::Refused(Refusal::Fenced));
+            }
+            "a state" => store.ready(Duration::from_secs(10)).await.unwrap(),
+            _ => store.reap_marks_of("T").await.unwrap(),
+        }
+        assert_eq!(store.seen_at_home_of("T"), highest, "{told_by}");
+    }
 }
 
 /// ★ A node of a cluster that lacks writes is found by each partition for itself.
