@@ -330,16 +330,13 @@ impl Store for RedisPartitions {
     }
 
     /// Also waits until the lists of the partitions are complete, as they are not in a new
-    /// namespace: until then nothing is stored that has a name of another partition.
+    /// namespace: until then nothing is stored that has a name of another partition. If they are
+    /// not complete in time, they are completed in the background.
     fn ready(&self, timeout: Duration) -> StoreFuture<'_, ()> {
         Box::pin(async move {
             let until = clock::now() + timeout;
             self.0.each[0].ready(timeout).await?;
-            match self.0.reconcile(until).await {
-                Err(error) if error.kind() == ErrorKind::Config => Err(error),
-                // It goes on in the background.
-                _ => Ok(()),
-            }
+            self.0.complete_lists(until).await
         })
     }
 

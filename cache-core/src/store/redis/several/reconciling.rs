@@ -11,8 +11,8 @@ use super::super::{reply, scripts};
 use super::clocks::PartitionState;
 use super::set::PartitionSet;
 use crate::clock::{self, Instant, millis, timers};
-use crate::config::{LIST_KEYS_PER_PAGE, RECONCILE_DEADLINE, RECONCILE_JITTER};
-use crate::error::Error;
+use crate::config::{LIST_KEYS_PER_PAGE, RECONCILE_DEADLINE, RECONCILE_JITTER, RECONCILE_PAUSE};
+use crate::error::{Error, ErrorKind};
 use crate::name::Name;
 use crate::store::HomeReading;
 
@@ -28,7 +28,10 @@ impl PartitionSet {
             let Some(set) = set.upgrade() else { return };
             let reconciled = timeout(RECONCILE_DEADLINE, set.reconcile(clock::now() + RECONCILE_DEADLINE)).await;
             match reconciled {
-                Ok(Ok(())) => {}
+                Ok(Ok(true)) => {}
+                Ok(Ok(false)) => {
+                    tracing::debug!("something was lost while the cluster's partitions listed what they have")
+                }
                 Ok(Err(error)) => tracing::debug!(%error, "the lists of the cluster's partitions are still incomplete"),
                 Err(_) => tracing::debug!("the lists of the cluster's partitions took too long to complete"),
             }
@@ -36,13 +39,33 @@ impl PartitionSet {
         });
     }
 
-    /// Makes the lists of all homes complete, and has each partition list what it has. Gives up if
-    /// anything is lost meanwhile: whoever meets that begins again.
+    /// Waits until the lists of all homes are complete.
+    ///
+    /// # Errors
+    /// `Config` at once; `Unavailable` if they are not complete in time.
+    pub(super) async fn complete_lists(&self, until: Instant) -> Result<(), Error> {
+        loop {
+            let failed = match self.reconcile(until).await {
+                Ok(true) => return Ok(()),
+                Ok(false) => None,
+                Err(error) if error.kind() == ErrorKind::Config => return Err(error),
+                Err(error) => Some(error),
+            };
+            sleep(clock::spread(RECONCILE_PAUSE).min(until.saturating_duration_since(clock::now()))).await;
+            if clock::now() >= until {
+                self.heal();
+                return Err(incomplete(failed));
+            }
+        }
+    }
+
+    /// Makes the lists of all homes complete, and has each partition list what it has. `false`: it
+    /// gave up, because something was lost meanwhile. Whoever meets that begins again.
     ///
     /// # Cost
     /// Two rounds of one script for each partition if nothing is amiss. Else two scripts more for
     /// each, and one for each home of the names of a page.
-    pub(super) async fn reconcile(&self, until: Instant) -> Result<(), Error> {
+    pub(super) async fn reconcile(&self, until: Instant) -> Result<bool, Error> {
         // What is written down may be lost, too.
         self.record(until).await?;
         // In this order: what is adopted is then known to be no newer than what was read.
@@ -55,16 +78,16 @@ impl PartitionSet {
         let amiss: Vec<u16> =
             (0..).zip(&homes).filter(|(home, is)| !is_listed(*home, is)).map(|(home, _)| home).collect();
         if amiss.is_empty() {
-            return Ok(());
+            return Ok(true);
         }
         tracing::info!(homes = amiss.len(), "partitions of the cluster list anew what they have");
         let listed = all_ok((0..).zip(&read).map(|(of, was)| self.list_at((of, was), &amiss, &homes, until))).await?;
         if listed.contains(&false) {
-            return Ok(());
+            return Ok(false);
         }
         let complete =
             amiss.iter().map(|home| self.note_listed((*home, *home), &homes[usize::from(*home)].reading, &[], until));
-        all_ok(complete).await.map(drop)
+        Ok(!all_ok(complete).await?.contains(&false))
     }
 
     async fn states(&self, until: Instant) -> Result<Vec<PartitionState>, Error> {
@@ -142,6 +165,16 @@ impl PartitionSet {
 impl PartitionState {
     fn text(&self) -> String {
         self.reading.incarnation.to_string()
+    }
+}
+
+fn incomplete(failed: Option<Error>) -> Error {
+    let message = "the lists of the cluster's partitions are still incomplete: they are completed in the background, \
+                   and until then not all is stored";
+    let error = Error::new(ErrorKind::Unavailable, message);
+    match failed {
+        Some(failed) => error.with_source(failed),
+        None => error,
     }
 }
 

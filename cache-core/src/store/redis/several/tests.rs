@@ -19,6 +19,7 @@ use crate::store::conformance::rig::{parse, stored};
 use crate::store::{HomeReading, far};
 
 mod losing;
+mod readying;
 
 const COUNT: u16 = 4;
 const LONG: Duration = Duration::from_secs(60);
