@@ -149,7 +149,9 @@ impl<'a> Drive<'a> {
         while !operation.is_done() {
             self.check_time()?;
             let store = self.runtime.store()?;
-            let removal = ask_aside(self.runtime, kind, |until| store.step(&mut operation, until)).await?;
+            let step = ask_aside(self.runtime, kind, |until| store.step(&mut operation, until)).await;
+            self.count(&operation.take_uncounted());
+            let removal = step?;
             self.count(&removal);
             if removal.pending > 0 {
                 // The embedded store never yields: let other tasks run between two steps.

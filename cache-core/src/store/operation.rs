@@ -25,12 +25,14 @@ pub(crate) struct Operation<'a> {
     agenda: Agenda,
     /// With more than one partition.
     tour: Option<Box<Tour>>,
+    /// Removed by steps that have failed in another partition.
+    uncounted: Removal,
 }
 
 impl<'a> Operation<'a> {
     /// Sends nothing.
     pub(crate) fn new(names: &'a [Name], intent: Intent) -> Self {
-        Self { intent, given: names, agenda: Agenda::default(), tour: None }
+        Self { intent, given: names, agenda: Agenda::default(), tour: None, uncounted: Removal::default() }
     }
 
     /// On several partitions. `known` is what the process knows of their clocks.
@@ -112,6 +114,17 @@ impl<'a> Operation<'a> {
         }
         removal.pending = self.left();
         removal
+    }
+
+    /// Keeps what a step has removed that fails all the same.
+    #[cfg(any(test, feature = "redis"))]
+    pub(crate) fn keep_uncounted(&mut self, removal: Removal) {
+        self.uncounted.add(removal);
+    }
+
+    /// What steps that have failed have removed all the same. It is told once.
+    pub(crate) fn take_uncounted(&mut self) -> Removal {
+        std::mem::take(&mut self.uncounted)
     }
 
     /// The marks that the operation has followed, and that nothing hangs on any more, by home. To

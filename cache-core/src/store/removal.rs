@@ -4,7 +4,7 @@ use crate::config::REMOVED_PREFIXES_MAX;
 use crate::name::prefix_of;
 
 /// What one step of an invalidation did.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Removal {
     /// Live entries removed.
     pub(crate) removed: u64,

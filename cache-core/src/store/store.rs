@@ -363,6 +363,9 @@ pub(crate) trait Store: Send + Sync + 'static {
     /// A step that closes does nothing if more than [`CLOSED_NAMES_MAX`] names would be closed: an
     /// error of kind `Limit`.
     ///
+    /// After an error the operation is not to be gone on with. It has what was removed all the
+    /// same: [`take_uncounted`](Operation::take_uncounted).
+    ///
     /// [`CLOSED_NAMES_MAX`]: crate::config::CLOSED_NAMES_MAX
     fn step<'a>(&'a self, operation: &'a mut Operation<'_>, until: Instant) -> StoreFuture<'a, Removal>;
 

@@ -66,6 +66,7 @@ struct Plan {
     after: HashMap<Op, VecDeque<Gate>>,
     blocking: HashMap<Op, Arc<Barrier>>,
     never_done: bool,
+    half_done: bool,
     breaker_open: bool,
     mute: bool,
     sweeps: Vec<SweepScope>,
@@ -188,6 +189,11 @@ impl Faulty {
     /// Something always stays pending.
     pub(super) fn never_done(&self) {
         self.plan(|plan| plan.never_done = true);
+    }
+
+    /// The next step does its work in one partition, and fails in another one.
+    pub(super) fn half_done(&self) {
+        self.plan(|plan| plan.half_done = true);
     }
 
     pub(super) fn sweeps(&self) -> Vec<SweepScope> {
@@ -409,6 +415,10 @@ impl Store for Faulty {
         };
         let work = async move {
             let removal = self.pending(self.0.store.step(operation, until).await?);
+            if self.plan(|plan| std::mem::take(&mut plan.half_done)) {
+                operation.keep_uncounted(removal);
+                return Err(Error::new(ErrorKind::Unavailable, "the test says so"));
+            }
             if self.plan(|plan| plan.never_done) {
                 operation.never_ends();
             }

@@ -28,6 +28,19 @@ async fn an_invalidation_ends_when_nothing_is_pending() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_a_step_has_removed_before_it_failed_is_counted_once() {
+    let (cache, store) = rig();
+    get(&cache, "k:1", 1).await;
+    store.half_done();
+    assert_eq!(cache.invalidate_key("k:1").await.unwrap_err().kind(), ErrorKind::Unavailable);
+    assert_eq!(cache.stats().total().invalidated, 1);
+    while cache.health().owes_invalidations {
+        tokio::time::advance(Duration::from_secs(1)).await;
+    }
+    assert_eq!(cache.stats().total().invalidated, 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_invalidation_that_never_ends_is_an_error_and_owed() {
     let (cache, store) = rig();
     store.never_done();

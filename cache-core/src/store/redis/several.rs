@@ -211,7 +211,8 @@ impl Store for RedisPartitions {
         Operation::over(self.0.partitions, &self.0.known.copy(), names, intent, Rules::default())
     }
 
-    /// One round: a script in each partition in which something is to be visited, all at once.
+    /// One round: a script in each partition in which something is to be visited, all at once. What
+    /// the others tell counts, although one fails.
     fn step<'a>(&'a self, operation: &'a mut Operation<'_>, until: Instant) -> StoreFuture<'a, Removal> {
         Box::pin(async move {
             self.0.confirm(until).await?;
@@ -221,11 +222,19 @@ impl Store for RedisPartitions {
             }
             let chunks = self.0.numbers().filter_map(|number| operation.next_chunk(number)).collect::<Vec<_>>();
             let replies = all(chunks.iter().map(|chunk| self.0.at(chunk.partition).chunk(chunk, until))).await;
-            let mut removal = Removal::default();
+            let (mut removal, mut failed) = (Removal::default(), Ok(()));
             for (chunk, reply) in chunks.iter().zip(replies) {
-                let mut reply = reply?;
-                self.0.heed(chunk.partition, &mut reply);
-                removal.add(operation.take_in(chunk, reply));
+                match reply {
+                    Ok(mut reply) => {
+                        self.0.heed(chunk.partition, &mut reply);
+                        removal.add(operation.take_in(chunk, reply));
+                    }
+                    Err(error) => failed = failed.and(Err(error)),
+                }
+            }
+            if let Err(error) = failed {
+                operation.keep_uncounted(removal);
+                return Err(error);
             }
             Ok(removal)
         })

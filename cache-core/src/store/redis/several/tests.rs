@@ -20,6 +20,7 @@ use crate::store::{HomeReading, far};
 
 mod losing;
 mod readying;
+mod removing;
 
 const COUNT: u16 = 4;
 const LONG: Duration = Duration::from_secs(60);
