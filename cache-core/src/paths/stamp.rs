@@ -235,6 +235,8 @@ impl From<Refusal> for NotStored {
             Refusal::ForeignIncarnation => Self::ClockLost,
             Refusal::TooOld => Self::TooOld,
             Refusal::OutOfMemory => Self::MemoryFull,
+            #[cfg(feature = "redis")]
+            Refusal::Unregistered => Self::Unanswered,
         }
     }
 }

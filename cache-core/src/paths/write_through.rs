@@ -29,7 +29,8 @@ use crate::store::{ClockReading, FillReply, Token};
 pub struct Put {
     /// Whether the value is in the cache now. If not, one of these holds: something that it belongs
     /// to was invalidated meanwhile, by another writer for example; it is `None` without a negative
-    /// lifetime; the server has no memory left.
+    /// lifetime; the server has no memory left; a node of a cluster that has to be told of it did
+    /// not answer.
     pub stored: bool,
     /// Number of live entries removed, dependents and the old value included.
     pub entries: u64,

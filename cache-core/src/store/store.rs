@@ -190,6 +190,10 @@ pub(crate) enum Refusal {
     /// A write found the store's memory full. It has removed the old entry and its dependents all
     /// the same.
     OutOfMemory,
+    /// A home of the write's names did not answer. The write has removed the old entry and its
+    /// dependents all the same.
+    #[cfg(feature = "redis")]
+    Unregistered,
 }
 
 /// The answer to [`Store::write`].

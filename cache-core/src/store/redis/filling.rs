@@ -71,13 +71,18 @@ impl RedisStore {
     /// A fill, by a load that has registered its names at these homes.
     pub(super) async fn fill_from(&self, fill: Fill<'_>, homes: &[String], until: Instant) -> Result<FillReply, Error> {
         if self.is_too_old(fill.clock) {
-            self.release_lease(fill.key, fill.token, until).await?;
-            return Ok(FillReply::Refused(Refusal::TooOld));
+            return Ok(self.refuse(&fill, Refusal::TooOld, until).await);
         }
         let reply = self.run_fill(&scripts::FILL, &fill, homes, &[], until).await?;
         self.losses.note_replaced(reply::replaced_by_fill(&reply));
         self.wake_reaper();
         reply::fill(&reply)
+    }
+
+    /// Gives back the lease of a fill that is not sent. One that cannot be given back ends by itself.
+    pub(super) async fn refuse(&self, fill: &Fill<'_>, refusal: Refusal, until: Instant) -> FillReply {
+        let _ = self.release_lease(fill.key, fill.token, until).await;
+        FillReply::Refused(refusal)
     }
 
     /// A write, likewise: whether the value was stored, and what was removed.

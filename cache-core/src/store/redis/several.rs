@@ -175,24 +175,20 @@ impl Store for RedisPartitions {
             let own = self.0.partitions.home_of_key(fill.key);
             let reply = match self.0.register(own, &fill, None, until).await? {
                 Ok(homes) => self.0.at(own).fill_from(fill, &homes, until).await?,
-                Err(refusal) => {
-                    self.0.at(own).release_lease(fill.key, fill.token, until).await?;
-                    FillReply::Refused(refusal)
-                }
+                Err(refusal) => self.0.at(own).refuse(&fill, refusal, until).await,
             };
-            if reply == FillReply::Refused(Refusal::ForeignIncarnation) {
-                self.0.heal();
-            }
+            self.0.heal_after(reply);
             Ok(reply)
         })
     }
 
-    /// Runs whatever the homes say: the key and what depends on it are to fall. A value that is not
-    /// registered is not stored.
+    /// Runs whatever the homes say, and if some do not answer, in the time that they leave: the key
+    /// and what depends on it are to fall. A value that is not registered is not stored.
     fn write<'a>(&'a self, fill: Fill<'a>, opens: Option<ClosingId>, until: Instant) -> StoreFuture<'a, WriteReply> {
         Box::pin(async move {
             let (own, key) = (self.0.partitions.home_of_key(fill.key), [Name::key(fill.key)?]);
-            let registered = self.0.register(own, &fill, opens, until).await?;
+            let registered = self.0.register(own, &fill, opens, until).await;
+            let registered = registered.unwrap_or_else(|error| Err(unregistered(&error)));
             let refused = registered.as_ref().err().copied();
             let homes = registered.unwrap_or_else(|_| vec!["!known:none".to_owned()]);
             let intent = opens.map_or(Intent::Invalidate, |by| Intent::Open { by });
@@ -201,6 +197,7 @@ impl Store for RedisPartitions {
             if let Some(refusal) = refused {
                 reply = FillReply::Refused(refusal);
             }
+            self.0.heal_after(reply);
             self.0.heed(own, &mut visited);
             let (rest, drained) = self.0.rest_of((own, &key), intent, visited, began.as_deref());
             Ok(WriteReply { fill: reply, drained, rest })
@@ -392,4 +389,9 @@ impl Store for RedisPartitions {
     fn health(&self) -> StoreHealth {
         StoreHealth { overwritten_bookkeeping: self.0.losses.any_replaced(), ..self.0.each[0].health() }
     }
+}
+
+/// Why a write is not stored whose home has failed so.
+fn unregistered(error: &Error) -> Refusal {
+    if error.kind() == ErrorKind::Limit { Refusal::OutOfMemory } else { Refusal::Unregistered }
 }

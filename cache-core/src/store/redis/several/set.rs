@@ -24,8 +24,8 @@ use crate::error::Error;
 use crate::name::Name;
 use crate::store::rules::Rules;
 use crate::store::{
-    Chunk, ClosingId, CopyKeepers, Fill, HomeReading, Intent, KnownClocks, Operation, Partitions, Refusal, Removal,
-    StoreKey, VisitReply,
+    Chunk, ClosingId, CopyKeepers, Fill, FillReply, HomeReading, Intent, KnownClocks, Operation, Partitions, Refusal,
+    Removal, StoreKey, VisitReply,
 };
 
 /// How many partitions the namespace has, as long as nobody has asked.
@@ -143,6 +143,13 @@ impl PartitionSet {
         }
     }
 
+    /// Has what was lost made good, if that is why a value was not stored.
+    pub(super) fn heal_after(&self, reply: FillReply) {
+        if reply == FillReply::Refused(Refusal::ForeignIncarnation) {
+            self.heal();
+        }
+    }
+
     /// Registers at each foreign home of the names of a fill. Returns what the partition's clock
     /// has if it knows these homes, or why one has refused. The marks of an operation that the fill
     /// ends do not count.
@@ -172,7 +179,11 @@ impl PartitionSet {
             self.at(home).wake_reaper();
             Ok(verdict.map(|()| format!("!known:{home}:{}", reading.incarnation)))
         });
-        all(registrations).await.into_iter().collect()
+        let answers = all(registrations).await;
+        if answers.iter().any(|answer| matches!(answer, Ok(Err(Refusal::ForeignIncarnation)))) {
+            self.heal();
+        }
+        answers.into_iter().collect()
     }
 
     /// What a write or a page has left to do, and what it has removed.

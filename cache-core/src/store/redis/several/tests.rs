@@ -18,6 +18,7 @@ use crate::config::{CONNECT_TIMEOUT, OPERATION_DEADLINE, RECONCILE_PAUSE};
 use crate::store::conformance::rig::{parse, stored};
 use crate::store::{HomeReading, far};
 
+mod filling;
 mod losing;
 mod readying;
 mod removing;
