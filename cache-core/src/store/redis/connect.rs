@@ -33,6 +33,7 @@ mod distrust;
 mod fault;
 mod handshake;
 mod host_port;
+mod inquiry;
 mod node;
 mod pipeline;
 mod primary;

@@ -16,6 +16,7 @@ use super::credentials::{Logins, hello};
 use super::dialogue::Dialogue;
 use super::fault::Fault;
 use super::host_port::HostPort;
+use super::inquiry::Inquiry;
 use super::node::NodePool;
 use super::primary::Hello;
 use super::route::{DialNode, Route};
@@ -99,19 +100,6 @@ impl Routes {
     pub(super) fn is_whole(&self) -> bool {
         self.owners.iter().all(Option::is_some)
     }
-}
-
-/// The task that asks the nodes.
-#[derive(Default)]
-struct Inquiry {
-    /// The number of the task. One that was replaced may not change anything here any more.
-    run: u64,
-    /// Since when it is at it; `None`: there is none.
-    since: Option<Instant>,
-    /// When the last question was put.
-    asked_at: Option<Instant>,
-    /// Whether there was another reason to ask since then.
-    again: bool,
 }
 
 impl Topology {
@@ -276,18 +264,7 @@ impl Topology {
     /// Has the nodes asked where the slots are: soon, and once for all who want to know.
     pub(super) fn inquire(self: &Arc<Self>) {
         let Ok(runtime) = timers() else { return };
-        let now = clock::now();
-        let run = {
-            let mut inquiry = self.lock();
-            // A task that takes longer stands still with its runtime.
-            if inquiry.since.is_some_and(|since| now < since + 2 * TOPOLOGY_DEADLINE) {
-                inquiry.again = true;
-                return;
-            }
-            inquiry.run += 1;
-            (inquiry.since, inquiry.again) = (Some(now), false);
-            inquiry.run
-        };
+        let Some(run) = self.lock().wanted(clock::now()) else { return };
         let shift = Inquirer { topology: Arc::downgrade(self), run };
         runtime.spawn(shift.work());
     }
@@ -371,11 +348,9 @@ impl Inquirer {
             if timeout(TOPOLOGY_DEADLINE, topology.ask_nodes()).await.is_err() {
                 topology.fail(None);
             }
-            let mut inquiry = topology.lock();
-            if inquiry.run != self.run || !std::mem::take(&mut inquiry.again) {
+            if !topology.lock().goes_on(self.run, clock::now()) {
                 return;
             }
-            inquiry.since = Some(clock::now());
         }
     }
 
@@ -401,9 +376,6 @@ fn jitter() -> Duration {
 impl Drop for Inquirer {
     fn drop(&mut self) {
         let Some(topology) = self.topology.upgrade() else { return };
-        let mut inquiry = topology.lock();
-        if inquiry.run == self.run {
-            inquiry.since = None;
-        }
+        topology.lock().ended(self.run);
     }
 }
