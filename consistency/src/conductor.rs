@@ -13,6 +13,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::process::{Child, Command};
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::AbortHandle;
 use tokio::time::sleep_until;
@@ -37,6 +38,9 @@ use ordered::Awaited;
 
 /// Frames that wait to be handled: workers are held up beyond.
 const FRAMES_MAX: usize = 256;
+/// Frames that wait until a process reads them, for each of its callers: one that drops its call
+/// asks again. A process that stands still asks for nothing.
+const FRAMES_PER_TASK_MAX: usize = 16;
 /// How long the last calls may take.
 const LAST_CALLS: Duration = Duration::from_secs(60);
 /// How often the conductor looks whether the history is to end.
@@ -70,7 +74,7 @@ pub(crate) enum Event {
 struct Peer {
     /// The number of its program.
     program: u16,
-    to_process: mpsc::UnboundedSender<Vec<u8>>,
+    to_process: mpsc::Sender<Vec<u8>>,
     reader: AbortHandle,
 }
 
@@ -195,9 +199,11 @@ impl Place {
             (Self::Scene(scene), Some(selection)) => {
                 let random = fastrand::Rng::with_seed(options.seed);
                 let lasts = Some(options.lasts_max).filter(|lasts| *lasts < Duration::MAX);
+                let watching = baton.clone();
                 let director = Director { scene, baton, selection: selection.clone(), random, lasts };
                 let runtime = tokio::runtime::Handle::current();
-                tokio::task::spawn_blocking(move || runtime.block_on(director.direct()));
+                let directing = tokio::task::spawn_blocking(move || runtime.block_on(director.direct()));
+                tokio::spawn(watching.watch(directing));
                 Self::InMemory
             }
             (place, _) => place,
@@ -238,7 +244,7 @@ async fn read_frames(process: u16, reader: OwnedReadHalf, events: mpsc::Sender<E
     }
 }
 
-async fn write_frames(mut writer: OwnedWriteHalf, mut frames: mpsc::UnboundedReceiver<Vec<u8>>) {
+async fn write_frames(mut writer: OwnedWriteHalf, mut frames: mpsc::Receiver<Vec<u8>>) {
     while let Some(mut frame) = frames.recv().await {
         while let Ok(more) = frames.try_recv() {
             frame.extend(more);
@@ -358,11 +364,11 @@ impl Conductor {
         self.last_process += 1;
         let process = self.last_process;
         let (reader, writer) = stream.into_split();
-        let (to_process, frames) = mpsc::unbounded_channel();
+        let (to_process, frames) = mpsc::channel(FRAMES_PER_TASK_MAX * (1 + usize::from(self.options.tasks)));
         tokio::spawn(write_frames(writer, frames));
         let reader = tokio::spawn(read_frames(process, reader, self.events.clone())).abort_handle();
         // Before all frames. An error is a process that is gone.
-        _ = to_process.send(process.to_le_bytes().to_vec());
+        _ = to_process.try_send(process.to_le_bytes().to_vec());
         self.peers.insert(process, Peer { program, to_process, reader });
         self.checker.begin(process, clock::now());
         match self.rests {
@@ -418,17 +424,21 @@ impl Conductor {
         }
     }
 
-    fn say(&self, process: u16, frame: Frame, body: &[u8]) {
+    fn say(&mut self, process: u16, frame: Frame, body: &[u8]) {
         if let Some(peer) = self.peers.get(&process) {
             let mut bytes = Vec::new();
             wire::push(&mut bytes, frame, body);
-            // An error is a process that is gone.
-            _ = peer.to_process.send(bytes);
+            match peer.to_process.try_send(bytes) {
+                Err(TrySendError::Full(_)) => self.failure = Some(format!("process {process} reads nothing")),
+                // One that is closed is of a process that is gone.
+                Ok(()) | Err(TrySendError::Closed(_)) => {}
+            }
         }
     }
 
-    fn say_all(&self, frame: Frame, body: &[u8]) {
-        self.peers.keys().for_each(|process| self.say(*process, frame, body));
+    fn say_all(&mut self, frame: Frame, body: &[u8]) {
+        let processes: Vec<u16> = self.peers.keys().copied().collect();
+        processes.into_iter().for_each(|process| self.say(process, frame, body));
     }
 
     async fn disturb(&mut self) -> io::Result<()> {

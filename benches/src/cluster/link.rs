@@ -11,6 +11,9 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 const CHUNK_BYTES: usize = 64 * 1024;
+/// Replies on their way: far more than a node gives within the delay, so that nothing but the delay
+/// holds them up.
+const CHUNKS_MAX: usize = 4_096;
 
 /// Dropping it takes no new connection.
 pub struct Link {
@@ -48,7 +51,7 @@ async fn serve(client: TcpStream, node: SocketAddr, delay: Duration) {
     let Ok(node) = TcpStream::connect(node).await else { return };
     let _ = (client.set_nodelay(true), node.set_nodelay(true));
     let ((mut from_client, to_client), (from_node, mut to_node)) = (client.into_split(), node.into_split());
-    let (arriving, arrived) = mpsc::unbounded_channel();
+    let (arriving, arrived) = mpsc::channel(CHUNKS_MAX);
     tokio::select! {
         _ = tokio::io::copy(&mut from_client, &mut to_node) => {}
         () = receive(from_node, delay, arriving) => {}
@@ -56,14 +59,16 @@ async fn serve(client: TcpStream, node: SocketAddr, delay: Duration) {
     }
 }
 
-async fn receive(mut node: OwnedReadHalf, delay: Duration, arriving: mpsc::UnboundedSender<(Instant, Vec<u8>)>) {
+async fn receive(mut node: OwnedReadHalf, delay: Duration, arriving: mpsc::Sender<(Instant, Vec<u8>)>) {
     let mut buffer = vec![0; CHUNK_BYTES];
     while let Ok(length @ 1..) = node.read(&mut buffer).await {
-        let _ = arriving.send((Instant::now() + delay, buffer[..length].to_vec()));
+        if arriving.send((Instant::now() + delay, buffer[..length].to_vec())).await.is_err() {
+            return;
+        }
     }
 }
 
-async fn deliver(mut arrived: mpsc::UnboundedReceiver<(Instant, Vec<u8>)>, mut client: OwnedWriteHalf) {
+async fn deliver(mut arrived: mpsc::Receiver<(Instant, Vec<u8>)>, mut client: OwnedWriteHalf) {
     while let Some((at, bytes)) = arrived.recv().await {
         tokio::time::sleep_until(at).await;
         if client.write_all(&bytes).await.is_err() {

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
 
 use super::Promise;
 use super::ledger::Left;
@@ -40,7 +41,7 @@ pub(crate) enum Order {
 }
 
 /// See the module.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Baton(mpsc::Sender<Event>);
 
 /// The history has ended before its faults have.
@@ -63,5 +64,33 @@ impl Baton {
     pub(crate) async fn fail(&self, message: String) {
         // An error is a history that has ended.
         _ = self.0.send(Event::Failed(message)).await;
+    }
+
+    /// Fails the history if its director panics: nobody would order its end.
+    pub(crate) async fn watch(self, directing: JoinHandle<()>) {
+        if let Err(error) = directing.await {
+            self.fail(format!("the director of faults: {error}")).await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_history_fails_whose_director_panics() {
+        let (events, mut said) = mpsc::channel(1);
+        let directing = tokio::task::spawn_blocking(|| panic!("no such server"));
+        Baton::new(events).watch(directing).await;
+        let Some(Event::Failed(message)) = said.recv().await else { panic!("nothing was said") };
+        assert!(message.contains("no such server"), "{message}");
+    }
+
+    #[tokio::test]
+    async fn a_director_that_has_come_to_its_end_fails_nothing() {
+        let (events, mut said) = mpsc::channel(1);
+        Baton::new(events).watch(tokio::task::spawn_blocking(|| ())).await;
+        assert!(said.recv().await.is_none());
     }
 }
