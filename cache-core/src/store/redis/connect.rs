@@ -57,7 +57,7 @@ pub(crate) use access::Access;
 pub(crate) use connection::Connection;
 pub use credentials::Credentials;
 pub(crate) use credentials::CredentialsProvider;
-pub(crate) use fault::reply_code;
+pub(crate) use fault::{is_misrouted, reply_code};
 pub(crate) use stripes::StripeKey;
 #[cfg(feature = "tls")]
 pub use tls::Tls;

@@ -123,8 +123,7 @@ impl Fault {
 
     /// The fault of a hook, which has lost all but its kind, its message and its code.
     pub(super) fn of_hook(error: &Error, in_cluster: bool) -> Self {
-        let misrouted = matches!(reply_code(error), Some("MOVED" | "ASK" | "TRYAGAIN" | "CLUSTERDOWN"));
-        match in_cluster && misrouted {
+        match in_cluster && is_misrouted(error) {
             true => Self::unavailable("the node does not serve the slot, or not now"),
             false => Self::new(error.kind(), error.to_string()),
         }
@@ -315,8 +314,9 @@ fn is_plain_code(code: &str) -> bool {
 impl From<Fault> for Error {
     fn from(fault: Fault) -> Self {
         let error = Error::new(fault.kind, fault.message);
+        let is_misrouted = fault.misrouting.is_some();
         match fault.code {
-            Some(code) => error.with_source(ServerReply { code }),
+            Some(code) => error.with_source(ServerReply { code, is_misrouted }),
             None => error,
         }
     }
@@ -326,6 +326,7 @@ impl From<Fault> for Error {
 #[derive(Debug)]
 struct ServerReply {
     code: Box<str>,
+    is_misrouted: bool,
 }
 
 impl fmt::Display for ServerReply {
@@ -342,4 +343,10 @@ impl std::error::Error for ServerReply {}
 pub(crate) fn reply_code(error: &Error) -> Option<&str> {
     let reply = std::error::Error::source(error)?.downcast_ref::<ServerReply>()?;
     Some(&reply.code)
+}
+
+/// Whether an error is the answer of a node that does not serve the slot, or not all of it.
+pub(crate) fn is_misrouted(error: &Error) -> bool {
+    let reply = std::error::Error::source(error).and_then(|source| source.downcast_ref::<ServerReply>());
+    reply.is_some_and(|reply| reply.is_misrouted)
 }

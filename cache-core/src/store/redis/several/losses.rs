@@ -4,15 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::super::at_once::all;
-use super::super::connect::{Connection, Inheritance, MeetingHook, reply_code};
+use super::super::connect::{Connection, Inheritance, MeetingHook, is_misrouted};
 use super::super::layout::Layout;
 use super::super::losses::Losses;
 use super::super::{reply, scripts};
 use crate::error::Error;
 use crate::store::{LossListener, StoreLoss};
-
-/// Answers of a node that does not serve the slot, or not all of it.
-const MISROUTED: [&str; 4] = ["MOVED", "ASK", "TRYAGAIN", "CLUSTERDOWN"];
 
 pub(super) struct PartitionLosses {
     each: Box<[Arc<Losses>]>,
@@ -76,7 +73,7 @@ impl PartitionLosses {
                     met.push(number);
                     behind.extend((inheritance == Inheritance::Lost).then_some(number));
                 }
-                Err(error) if reply_code(&error).is_some_and(|code| MISROUTED.contains(&code)) => {}
+                Err(error) if is_misrouted(&error) => {}
                 Err(error) => failed = failed.and(Err(error)),
             }
         }

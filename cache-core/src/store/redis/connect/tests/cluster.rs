@@ -226,6 +226,7 @@ async fn a_slot_on_its_way_is_followed_by_no_call_and_opens_no_breaker() {
             let run = pool.run(&scripts::READ_CLOCK, StripeKey::new("x"), &["{123456789}:~never"], &[], in_time());
             let error = run.await.unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Unavailable, "{answer}: {error}");
+            assert!(is_misrouted(&error), "{answer}");
             check_discreet(&error);
         }
         assert!(!pool.breaker_is_open(), "{answer}");
