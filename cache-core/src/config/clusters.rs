@@ -36,3 +36,5 @@ pub(crate) const RECONCILE_JITTER: Duration = Duration::from_millis(100);
 /// Scripts of one process under way at once that take away what invalidations have followed. What
 /// more invalidations leave is met again, or reaped.
 pub(crate) const SETTLEMENTS_MAX: usize = 64;
+/// Marks that one script takes away: 0.8 ms of a server's time (measured, Redis 7.0, 13 µs each).
+pub(crate) const SETTLE_MARKS_PER_SCRIPT: usize = 64;

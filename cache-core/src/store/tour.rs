@@ -18,6 +18,10 @@ const OVERTAKINGS_MAX: u32 = 8;
 
 /// Begins at the homes of the given names. Each mark that a visit meets is followed, and again
 /// if it has changed when another visit meets it.
+///
+/// It remembers each mark that it has met until it is done, and the last visit of each name: about
+/// 200 bytes for a mark, beside the name's text, which all of them share. There is no other bound:
+/// a mark that was forgotten would be followed again when it is met again, without end.
 #[derive(Clone, Debug, Hash)]
 pub(super) struct Tour {
     partitions: Partitions,

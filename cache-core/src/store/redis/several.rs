@@ -63,6 +63,12 @@ impl RedisPartitions {
         self.0.home(tag).losses.highest()
     }
 
+    /// As [`Store::settle`] does it for one home. Returns how many scripts were sent.
+    #[cfg(test)]
+    pub(super) async fn settle_marks(&self, home: u16, marks: &[crate::store::FollowedMark]) -> Result<usize, Error> {
+        self.0.settle_at(home, marks).await
+    }
+
     /// As if each partition had been further than it is.
     #[cfg(test)]
     pub(super) fn pretend_to_have_seen_more(&self) {

@@ -6,6 +6,7 @@ use super::super::at_once::all_ok;
 use super::super::{reply, scripts};
 use super::set::PartitionSet;
 use crate::clock::{Instant, millis, timers};
+use crate::config::SETTLE_MARKS_PER_SCRIPT;
 use crate::error::Error;
 use crate::name::Name;
 use crate::store::{FollowedMark, HomeReading, MetMark, Operation};
@@ -20,22 +21,29 @@ impl PartitionSet {
             let set = self.own.clone();
             runtime.spawn(async move {
                 if let Some(set) = set.upgrade() {
-                    let until = set.at(home).pool.answer_due();
-                    let _ = set.settle_at(home, &followed, until).await;
+                    let _ = set.settle_at(home, &followed).await;
                 }
                 drop(permit);
             });
         }
     }
 
-    async fn settle_at(&self, home: u16, followed: &[FollowedMark], until: Instant) -> Result<(), Error> {
-        let mut args = Vec::new();
-        for FollowedMark { mark, visited } in followed {
-            let [number, stamp, seq] = [u64::from(mark.of), mark.stamp, visited.seq].map(|number| number.to_string());
-            args.extend([mark.name.as_str().to_owned(), number, stamp, visited.incarnation.to_string(), seq]);
+    /// One script after the other, so that others get their turns. Returns how many were sent.
+    pub(super) async fn settle_at(&self, home: u16, followed: &[FollowedMark]) -> Result<usize, Error> {
+        let chunks = followed.chunks(SETTLE_MARKS_PER_SCRIPT);
+        let sent = chunks.len();
+        for marks in chunks {
+            let until = self.at(home).pool.answer_due();
+            let mut args = Vec::new();
+            for FollowedMark { mark, visited } in marks {
+                let [number, stamp, seq] =
+                    [u64::from(mark.of), mark.stamp, visited.seq].map(|number| number.to_string());
+                args.extend([mark.name.as_str().to_owned(), number, stamp, visited.incarnation.to_string(), seq]);
+            }
+            let args: Vec<&str> = args.iter().map(String::as_str).collect();
+            self.run(home, &scripts::SETTLE, &args, until).await?;
         }
-        let args: Vec<&str> = args.iter().map(String::as_str).collect();
-        self.run(home, &scripts::SETTLE, &args, until).await.map(drop)
+        Ok(sent)
     }
 
     /// Takes away the marks of names whose time has passed, after their partitions were asked. The
@@ -76,7 +84,7 @@ impl PartitionSet {
         let (kept, over): (Vec<_>, Vec<_>) = marks.into_iter().zip(&answers).partition(|(_, answer)| *answer != "0");
         let over: Vec<FollowedMark> = over.into_iter().map(|(dead, _)| dead).collect();
         if !over.is_empty() {
-            self.settle_at(home, &over, until).await?;
+            self.settle_at(home, &over).await?;
         }
         let names: Vec<&str> = kept.iter().map(|(dead, _)| dead.mark.name.as_str()).collect();
         if let Some((dead, _)) = kept.first() {

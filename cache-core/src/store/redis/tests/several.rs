@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::*;
+use crate::config::SETTLE_MARKS_PER_SCRIPT;
 use crate::error::ErrorKind;
 use crate::store::StoreKey;
 use crate::store::redis::RedisPartitions;
@@ -34,6 +35,7 @@ on_several! {
     a_mark_of_a_partition_with_members_stays
     losses_of_members_are_made_good_by_partition
     each_reply_that_tells_of_a_foreign_clock_is_seen
+    marks_of_a_large_operation_are_settled_by_several_scripts
 }
 
 /// The key of an index at the home of a tag, and of that home's clock.
@@ -155,6 +157,31 @@ async fn a_mark_of_a_partition_with_members_stays(rig: Rig) {
     assert!(exists(&rig, &index).await);
     assert_eq!(rig.invalidate(&["tT"]).await, 1);
     assert_eq!(rig.get(&key).await, None);
+}
+
+/// No script may hold the server for long.
+async fn marks_of_a_large_operation_are_settled_by_several_scripts(rig: Rig) {
+    const MARKS: usize = 3 * SETTLE_MARKS_PER_SCRIPT + 1;
+    let key = foreign_key(&rig, "T");
+    let (index, _) = home_of(&rig, "T");
+    let root = |index: &str| index.split_once("~index").unwrap().0.to_owned();
+    let at_home = |tag: &String| root(&home_of(&rig, tag).0) == root(&index);
+    let tags: Vec<String> = (0..).map(|at| format!("T:{at}")).filter(at_home).take(MARKS).collect();
+    let names: Vec<String> = tags.iter().map(|tag| format!("t{tag}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    rig.fill(&key, &names).await;
+    let names = parse(&names);
+    let mut operation = rig.store.begin(&names, Intent::Invalidate);
+    while !operation.is_done() {
+        rig.step(&mut operation).await;
+    }
+    let settlements = operation.settlements();
+    let [(home, marks)] = &settlements[..] else { panic!("{settlements:?}") };
+    assert_eq!(marks.len(), MARKS);
+    assert_eq!(rig.partitions_store().settle_marks(*home, marks).await.unwrap(), 4);
+    for tag in &tags {
+        assert!(!exists(&rig, &home_of(&rig, tag).0).await, "{tag}");
+    }
 }
 
 /// ★ Each partition has a mark of its own for that.
