@@ -62,14 +62,15 @@ impl Budget {
         if left.is_zero() {
             return Err(Error::new(ErrorKind::Timeout, "the store has taken all the time that a call may lose to it"));
         }
-        let begun = clock::now();
+        let (begun, lost_before) = (clock::now(), provenance::lost());
         let answer = ask(begun + left).await;
         let took = clock::since(begun);
         match &answer {
             Ok(_) => self.answered += took,
             Err(_) => {
                 self.lost += took;
-                provenance::lose(took);
+                // Calls that wait at the same time lose that time once.
+                provenance::has_lost(lost_before + took);
             }
         }
         counters.note(Event::StoreAnswer { operation, took, failed: answer.is_err() });

@@ -176,13 +176,13 @@ impl Scope {
     /// Notes the time that the outermost call has already lost when its load begins.
     pub(crate) fn after(self: Arc<Self>, lost: Duration) -> Arc<Self> {
         if !self.parent.as_ref().is_some_and(|parent| parent.is_load) {
-            self.lose(lost);
+            self.has_lost(lost);
         }
         self
     }
 
-    fn lose(&self, time: Duration) {
-        self.lost_us.fetch_add(u64::try_from(time.as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    fn has_lost(&self, lost: Duration) {
+        self.lost_us.fetch_max(u64::try_from(lost.as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
     /// The time that the outermost call has lost so far to a store that did not answer.
@@ -304,11 +304,11 @@ pub(crate) fn lost() -> Duration {
     CURRENT.try_with(|scope| if scope.is_load { scope.lost() } else { Duration::ZERO }).unwrap_or_default()
 }
 
-/// Notes the time that this task has lost to a store that did not answer.
-pub(crate) fn lose(time: Duration) {
+/// Notes the time that the outermost call of this task has lost to a store that did not answer.
+pub(crate) fn has_lost(lost: Duration) {
     let _ = CURRENT.try_with(|scope| {
         if scope.is_load {
-            scope.lose(time);
+            scope.has_lost(lost);
         }
     });
 }

@@ -266,6 +266,12 @@ pub(crate) trait Store: Send + Sync + 'static {
         None
     }
 
+    /// The partition in which a key is at home. What has another home may answer although this one
+    /// does not.
+    fn home(&self, _: &str) -> u16 {
+        0
+    }
+
     /// Wall time in ms. The times in headers are written and judged by it. No ordering rests on it.
     ///
     /// If other processes see the store, it is the wall time of the host: a monotonic clock stands
@@ -305,7 +311,7 @@ pub(crate) trait Store: Send + Sync + 'static {
     /// Has what vouches for copies do so anew, at once.
     fn confirm_copies(&self) {}
 
-    /// The stored bytes of at most `BATCH_GET_KEYS` keys, in their order.
+    /// The stored bytes of at most `BATCH_GET_KEYS` keys of one [home](Self::home), in their order.
     fn get_many<'a>(&'a self, keys: &'a [Arc<str>], until: Instant) -> StoreFuture<'a, Vec<Option<Bytes>>>;
 
     /// Asks for the exclusive right to load `key`; renewed by [`renew_lease`](Self::renew_lease).

@@ -14,6 +14,8 @@ use crate::key::Policy;
 use crate::name::Names;
 use crate::private::{ManyCall, ManyStep, Storable, coding, fill_many, lookup_many, mapping};
 
+mod homes;
+
 /// The time of all else that a call does.
 const SLACK: Duration = Duration::from_millis(30);
 /// Several looks, and several windows of leases and fills.

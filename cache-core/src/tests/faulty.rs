@@ -20,6 +20,8 @@ use crate::store::{
     StoreHealth, SweepReply, SweepScope, Token, TrailPosition, Voucher, Watch, Watches, WriteReply,
 };
 
+mod homes;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Op {
     Get,
@@ -75,6 +77,7 @@ struct Plan {
     ttls: Vec<Duration>,
     confirmed: usize,
     clock_lost: bool,
+    homes: homes::FaultyHomes,
 }
 
 impl Faulty {
@@ -312,6 +315,10 @@ impl Store for Faulty {
         self.0.store.wall_ms()
     }
 
+    fn home(&self, key: &str) -> u16 {
+        self.home_of(key)
+    }
+
     fn get<'a>(&'a self, key: &'a str, until: Instant) -> StoreFuture<'a, Option<Bytes>> {
         self.through(Op::Get, until, Box::pin(async move { self.0.store.get(key, until).await }))
     }
@@ -334,11 +341,13 @@ impl Store for Faulty {
 
     fn get_many<'a>(&'a self, keys: &'a [Arc<str>], until: Instant) -> StoreFuture<'a, Vec<Option<Bytes>>> {
         self.plan(|plan| plan.looks.push(keys.len()));
-        self.through(Op::GetMany, until, Box::pin(async move { self.0.store.get_many(keys, until).await }))
+        let first = keys.first().map_or("", |key| key);
+        self.through_to(first, Op::GetMany, until, Box::pin(async move { self.0.store.get_many(keys, until).await }))
     }
 
     fn take_lease<'a>(&'a self, key: &'a str, request: LeaseRequest, until: Instant) -> StoreFuture<'a, LeaseReply> {
-        self.through(Op::TakeLease, until, Box::pin(async move { self.0.store.take_lease(key, request, until).await }))
+        let taken = Box::pin(async move { self.0.store.take_lease(key, request, until).await });
+        self.through_to(key, Op::TakeLease, until, taken)
     }
 
     fn renew_lease<'a>(&'a self, key: &'a str, token: Token, lease: Duration, until: Instant) -> StoreFuture<'a, bool> {
@@ -392,7 +401,7 @@ impl Store for Faulty {
             let refused = async { Ok(FillReply::Refused(Refusal::ForeignIncarnation)) };
             return self.through(Op::Fill, until, Box::pin(refused));
         }
-        self.through(Op::Fill, until, Box::pin(async move { self.0.store.fill(fill, until).await }))
+        self.through_to(fill.key, Op::Fill, until, Box::pin(async move { self.0.store.fill(fill, until).await }))
     }
 
     fn write<'a>(&'a self, fill: Fill<'a>, opens: Option<ClosingId>, until: Instant) -> StoreFuture<'a, WriteReply> {

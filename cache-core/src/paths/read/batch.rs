@@ -7,7 +7,7 @@
 //! each other. Keys that others load are set aside. Keys that this batch may load are loaded and
 //! filled. Only then does the batch wait for the rest.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -30,6 +30,10 @@ use crate::runtime::Runtime;
 use crate::runtime::budget::Budget;
 use crate::runtime::single_flight::{End, Role, Streak};
 
+mod homes;
+
+use homes::{Homes, Question};
+
 /// One call for many keys. A key is named by its place in the input.
 pub(crate) struct Batch {
     runtime: Arc<Runtime>,
@@ -38,8 +42,9 @@ pub(crate) struct Batch {
     /// The keys without a value so far.
     open: Vec<usize>,
     /// What the store may still cost: one operation deadline for each [`BATCH_WINDOW`] of keys,
-    /// nothing once it has failed.
+    /// nothing once all homes have failed.
     left: Duration,
+    homes: Homes,
     /// The place at which the first look goes on.
     looked: usize,
     /// How many keys the first look asks for next.
@@ -68,21 +73,23 @@ impl Batch {
         let reads: Vec<Read> = keys.map(begin).collect();
         let open = (0..reads.len()).collect();
         let windows = u32::try_from(reads.len().div_ceil(BATCH_WINDOW)).unwrap_or(u32::MAX);
-        let left = Budget::new(runtime.config.operation_deadline.saturating_mul(windows)).left();
+        let deadline = runtime.config.operation_deadline;
+        let left = Budget::new(deadline.saturating_mul(windows)).left();
+        let each = reads.iter().filter_map(|read| read.home()).collect();
+        let homes = Homes::new(each, Budget::new(deadline).left());
         let counters = runtime.counted.prefix(&policy.prefix);
         let look_keys = keys_within_bytes(&counters).unwrap_or(BATCH_GET_KEYS_UNSEEN);
-        Self { runtime: runtime.clone(), counters, reads, open, left, looked: 0, look_keys }
+        Self { runtime: runtime.clone(), counters, reads, open, left, homes, looked: 0, look_keys }
     }
 
-    /// The stored values of the next chunk of keys; `None` after the last chunk. One round trip
-    /// each.
+    /// The stored values of the next chunk of keys; `None` after the last chunk, or if no home
+    /// answers. One round trip each.
     pub(crate) async fn stored(&mut self) -> Option<Vec<(usize, Hit)>> {
-        let runtime = self.runtime.clone();
-        let Ok(store) = runtime.store() else { return None };
         let (mut places, mut keys) = (Vec::new(), Vec::new());
         while self.looked < self.reads.len() && keys.len() < self.look_keys {
             let read = &self.reads[self.looked];
-            if let Some(key) = read.subject.key_text().filter(|_| read.looks()) {
+            let is_asked = read.looks() && read.home().is_some_and(|home| !self.homes.is_silent(home));
+            if let Some(key) = read.subject.key_text().filter(|_| is_asked) {
                 places.push(self.looked);
                 keys.push(key.clone());
             }
@@ -91,17 +98,47 @@ impl Batch {
         if keys.is_empty() {
             return None;
         }
-        let asking = BatchDeadline::begin(self.left);
-        let mut budget = Budget::new(runtime.config.operation_deadline.min(self.left));
-        let answer = budget.ask(&self.counters, StoreOperation::GetMany, |until| store.get_many(&keys, until)).await;
-        self.left = if answer.is_ok() { asking.left() } else { Duration::ZERO };
-        let mut values = answer.ok()?;
+        let mut values = self.values(&keys).await;
+        if self.homes.are_all_silent() {
+            return None;
+        }
         self.look_beside(&places, &mut values).await;
         let sizes = values.iter().flatten().map(bytes::Bytes::len);
         self.counters.values_seen(sizes.clone().count(), sizes.sum());
         self.look_keys = keys_within_bytes(&self.counters).unwrap_or((2 * self.look_keys).min(BATCH_GET_KEYS));
         let found = places.into_iter().zip(values);
         Some(found.filter_map(|(at, value)| Some((at, self.reads[at].usable(value?, Source::Store)?))).collect())
+    }
+
+    /// Asks each home for the values of its keys, all homes at once. One that does not answer has
+    /// none.
+    async fn values(&mut self, keys: &[Arc<str>]) -> Vec<Option<Bytes>> {
+        let (runtime, mut values) = (self.runtime.clone(), vec![None; keys.len()]);
+        let Ok(store) = runtime.store() else { return values };
+        let mut by_home = BTreeMap::<u16, (Vec<usize>, Vec<Arc<str>>)>::new();
+        for (at, key) in keys.iter().enumerate() {
+            let (places, keys) = by_home.entry(store.home(key)).or_default();
+            places.push(at);
+            keys.push(key.clone());
+        }
+        let (until, homes, counters) = (self.until(), &self.homes, &self.counters);
+        let asks = by_home.iter().map(|(home, (places, keys))| -> Boxed<'_, (&[usize], Vec<Option<Bytes>>)> {
+            let question = homes.ask(*home, left(until));
+            let mut budget = Budget::new(runtime.config.operation_deadline);
+            budget.limit(question.limit);
+            Box::pin(async move {
+                let asked = budget.ask(counters, StoreOperation::GetMany, |until| store.get_many(keys, until));
+                let answer = asked.await.inspect_err(|_| homes.was_unanswered(&question));
+                (&places[..], answer.unwrap_or_default())
+            })
+        });
+        window::run(asks, BATCH_WINDOW, |(places, found)| {
+            places.iter().zip(found).for_each(|(at, value)| values[*at] = value);
+            ControlFlow::Continue(())
+        })
+        .await;
+        self.left = if homes.are_all_silent() { Duration::ZERO } else { left(until) };
+        values
     }
 
     /// Looks for the entries of this type where those under the keys are of another one. One more
@@ -115,15 +152,10 @@ impl Batch {
             }
         }
         let keys: Vec<_> = beside.iter().filter_map(|at| self.reads[places[*at]].subject.key_text().cloned()).collect();
-        let Ok(store) = self.runtime.store() else { return };
         if keys.is_empty() {
             return;
         }
-        let mut budget = Budget::new(self.runtime.config.operation_deadline.min(self.left));
-        let found = budget
-            .ask(&self.counters, StoreOperation::GetMany, |until| store.get_many(&keys, until))
-            .await
-            .unwrap_or_default();
+        let found = self.values(&keys).await;
         beside.into_iter().zip(found).for_each(|(at, found)| values[at] = found);
     }
 
@@ -171,15 +203,14 @@ impl Batch {
     /// Takes the flight and the lease of every key that nobody else loads, without waiting for
     /// anyone.
     async fn claim(&mut self) -> BatchOutcome {
-        let asking = BatchDeadline::begin(self.left);
+        let (until, homes) = (self.until(), &self.homes);
         let claims = each_open(&mut self.reads, &self.open).map(|(at, read)| -> Boxed<'_, (usize, BatchClaim)> {
-            let asking = &asking;
             Box::pin(async move {
-                // The limit is set as each claim begins: a store that failed one key is not asked
+                // The limit is set as each claim begins: a home that failed one key is not asked
                 // for thousands.
-                read.limit(asking.left());
+                let question = read.limit_at(homes, left(until));
                 let claim = read.claim_at_once().await;
-                asking.answered(!read.was_failed());
+                read.note_answer(homes, &question);
                 (at, claim)
             })
         });
@@ -193,7 +224,7 @@ impl Batch {
         .await;
         // Not zero after a failure: the keys whose lease was granted are still offered to the
         // store.
-        self.left = asking.until.saturating_duration_since(clock::now());
+        self.left = left(until);
         self.close_loaded(&gathered);
         gathered
     }
@@ -201,12 +232,12 @@ impl Batch {
     /// Waits for the loads of others, until every key is found or one turns out to be this batch's
     /// to load.
     async fn wait(&mut self) -> BatchOutcome {
-        let failed = AtomicBool::new(false);
+        let (left, homes) = (self.left, &self.homes);
         let waits = each_open(&mut self.reads, &self.open).map(|(at, read)| -> Boxed<'_, (usize, Miss)> {
-            let failed = &failed;
             Box::pin(async move {
+                let question = read.limit_at(homes, left);
                 let miss = read.miss().await;
-                failed.fetch_or(read.was_failed(), Ordering::Relaxed);
+                read.note_answer(homes, &question);
                 (at, miss)
             })
         });
@@ -217,34 +248,48 @@ impl Batch {
             if gathered.loads.is_empty() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         })
         .await;
-        if failed.into_inner() {
+        if homes.are_all_silent() {
             self.left = Duration::ZERO;
         }
         self.close_loaded(&gathered);
         gathered
     }
 
-    /// Sends the fills concurrently; `false`: the store did not answer one of them.
+    /// Sends the fills concurrently; `false`: no more are to be sent, because the store takes too
+    /// long. A fill of which one home does not answer says nothing of the others: it has asked the
+    /// homes of all names.
     pub(crate) async fn fill(&mut self, fillings: Vec<Filling>) -> bool {
-        let asking = BatchDeadline::begin(self.left);
+        let (until, homes, failed) = (self.until(), &self.homes, AtomicBool::new(false));
         let fills = fillings.into_iter().map(|filling| -> Boxed<'_, ()> {
-            let asking = &asking;
-            Box::pin(async move { asking.answered(filling.send_within(asking.left()).await) })
+            let failed = &failed;
+            Box::pin(async move {
+                let left = if failed.load(Ordering::Relaxed) { Duration::ZERO } else { left(until) };
+                let question = homes.ask_any(left);
+                if !filling.send_within(question.limit).await {
+                    homes.was_unanswered(&question);
+                    failed.fetch_or(!homes.are_several(), Ordering::Relaxed);
+                }
+            })
         });
         window::run(fills, BATCH_WINDOW, |()| ControlFlow::Continue(())).await;
-        self.left = asking.left();
+        self.left = if failed.into_inner() { Duration::ZERO } else { left(until) };
         !self.left.is_zero()
     }
 
-    /// The time that the store has cost this batch in vain, as far as it matters: the whole
-    /// operation deadline, or nothing.
+    /// The time that the store has cost this batch in vain.
     pub(crate) fn lost(&self) -> Duration {
-        if self.left.is_zero() { self.runtime.config.operation_deadline } else { Duration::ZERO }
+        if self.left.is_zero() { self.runtime.config.operation_deadline } else { self.homes.lost() }
     }
 
     /// Subtracts the time that the store has cost the load of this batch in vain.
     pub(crate) fn charge(&mut self, lost: Duration) {
         self.left = self.left.saturating_sub(lost);
+        self.homes.have_lost(lost);
+    }
+
+    /// When the store has taken all that it may cost this batch.
+    fn until(&self) -> Instant {
+        clock::now() + self.left
     }
 
     fn close_loaded(&mut self, gathered: &BatchOutcome) {
@@ -263,28 +308,8 @@ fn keys_within_bytes(counters: &Counters) -> Option<usize> {
     Some((BATCH_BYTES / counters.value_bytes()?).clamp(1, BATCH_GET_KEYS))
 }
 
-/// A time in which a batch asks the store many things at once.
-struct BatchDeadline {
-    until: Instant,
-    failed: AtomicBool,
-}
-
-impl BatchDeadline {
-    fn begin(left: Duration) -> Self {
-        Self { until: clock::now() + left, failed: AtomicBool::new(false) }
-    }
-
-    fn answered(&self, is_answered: bool) {
-        self.failed.fetch_or(!is_answered, Ordering::Relaxed);
-    }
-
-    /// What the store may still cost.
-    fn left(&self) -> Duration {
-        match self.failed.load(Ordering::Relaxed) {
-            true => Duration::ZERO,
-            false => self.until.saturating_duration_since(clock::now()),
-        }
-    }
+fn left(until: Instant) -> Duration {
+    until.saturating_duration_since(clock::now())
 }
 
 impl BatchOutcome {
@@ -310,6 +335,27 @@ enum BatchClaim {
 }
 
 impl Read {
+    /// Where the key is at home.
+    fn home(&self) -> Option<u16> {
+        let (key, store) = self.subject.place()?;
+        Some(store.home(&key.text))
+    }
+
+    /// Limits the time that the store may still cost this call to what the batch may still lose to
+    /// the home of its key.
+    fn limit_at(&mut self, homes: &Homes, left: Duration) -> Question {
+        let question = homes.ask(self.home().unwrap_or_default(), left);
+        self.limit(question.limit);
+        question
+    }
+
+    /// Tells whether the home has answered this call.
+    fn note_answer(&self, homes: &Homes, question: &Question) {
+        if self.was_failed() {
+            homes.was_unanswered(question);
+        }
+    }
+
     /// Limits the time that the store may still cost this call.
     fn limit(&mut self, left: Duration) {
         self.budget.limit(left);

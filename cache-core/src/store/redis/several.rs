@@ -1,7 +1,6 @@
 //! Several partitions, by the protocol of a cluster. Each is a store of its own, and answers for
 //! the names that are at home there.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -94,6 +93,10 @@ impl Store for RedisPartitions {
         self.0.is_of_others() || self.0.each[0].refuses()
     }
 
+    fn home(&self, key: &str) -> u16 {
+        self.0.partitions.home_of_key(key)
+    }
+
     fn get<'a>(&'a self, key: &'a str, until: Instant) -> StoreFuture<'a, Option<Bytes>> {
         self.0.home(key).get(key, until)
     }
@@ -115,20 +118,7 @@ impl Store for RedisPartitions {
     }
 
     fn get_many<'a>(&'a self, keys: &'a [Arc<str>], until: Instant) -> StoreFuture<'a, Vec<Option<Bytes>>> {
-        Box::pin(async move {
-            let mut by_home = BTreeMap::<u16, (Vec<usize>, Vec<Arc<str>>)>::new();
-            for (at, key) in keys.iter().enumerate() {
-                let (places, of_home) = by_home.entry(self.0.partitions.home_of_key(key)).or_default();
-                places.push(at);
-                of_home.push(key.clone());
-            }
-            let found = all(by_home.iter().map(|(home, (_, keys))| self.0.at(*home).get_many(keys, until))).await;
-            let mut values = vec![None; keys.len()];
-            for (of_home, (places, _)) in found.into_iter().zip(by_home.values()) {
-                places.iter().zip(of_home?).for_each(|(at, value)| values[*at] = value);
-            }
-            Ok(values)
-        })
+        keys.first().map_or(&self.0.each[0], |key| self.0.home(key)).get_many(keys, until)
     }
 
     fn take_lease<'a>(&'a self, key: &'a str, request: LeaseRequest, until: Instant) -> StoreFuture<'a, LeaseReply> {
