@@ -326,6 +326,10 @@ impl<P: Purge> Run<P> {
             Ok(step) => {
                 let keys = keys_of(&shared.cdn, step.names(), step.is_everything());
                 shared.lock().queue.add(keys, look, Instant::now());
+                if step.unanswered_partitions() > 0 {
+                    shared.failed(&format!("{} partitions did not answer", step.unanswered_partitions()));
+                    return Err(());
+                }
                 *looked = look;
                 shared.publish(look);
                 Ok(())

@@ -43,6 +43,7 @@ pub(crate) async fn explain(runtime: &Runtime, key: &str) -> Result<Explanation,
             .into_iter()
             .map(|(key, is_stored)| DependentExplanation { key: key.into(), is_stored })
             .collect(),
+        unanswered_partitions: facts.unanswered_partitions,
         lease: facts.lease.map(lease),
         is_loading_here: runtime.flights.has(key),
         adaptive_ttl: facts.learned.and_then(|learned| Learned::decode(&learned)).map(|learned| AdaptiveExplanation {

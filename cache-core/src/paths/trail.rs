@@ -27,6 +27,7 @@ pub struct InvalidationTrail {
 pub struct TrailStep {
     names: Vec<Cause>,
     is_everything: bool,
+    unanswered_partitions: u16,
 }
 
 impl TrailStep {
@@ -41,7 +42,13 @@ impl TrailStep {
         self.is_everything
     }
 
-    /// Whether nothing was invalidated.
+    /// How many partitions of a cluster did not answer: what was invalidated there is told by the
+    /// first look that they answer, or by one that says everything. 0 without a cluster.
+    pub fn unanswered_partitions(&self) -> u16 {
+        self.unanswered_partitions
+    }
+
+    /// Whether nothing was invalidated, in the partitions that have answered.
     pub fn is_empty(&self) -> bool {
         self.names.is_empty() && !self.is_everything
     }
@@ -56,7 +63,8 @@ impl InvalidationTrail {
     /// says everything.
     ///
     /// Whatever returned before this is called is among it: an invalidation, or a write, of any
-    /// process on the same server.
+    /// process on the same server. On a cluster a partition that does not answer is left out, and
+    /// [counted](TrailStep::unanswered_partitions); the others are not held back for it.
     ///
     /// # Limits
     /// Of more than 2,000 names since the last look, or if that is further back than
@@ -70,15 +78,16 @@ impl InvalidationTrail {
     /// take. Three where nobody has used the namespace before.
     ///
     /// # Errors
-    /// If the store could not be reached or did not answer. The next look tells all that this one
-    /// would have told.
+    /// If the store could not be reached or did not answer; of a cluster, if no partition did. The
+    /// next look tells all that this one would have told.
     pub async fn look(&mut self) -> Result<TrailStep, Error> {
         let Some(store) = &self.runtime.store else { return Ok(TrailStep::default()) };
         let until = clock::now() + self.runtime.config.operation_deadline;
         let trail = store.fenced_since(self.position.as_ref(), until).await?;
         self.position = Some(trail.position);
         let names = if trail.is_whole { trail.names.iter().map(Cause::of).collect() } else { Vec::new() };
-        Ok(TrailStep { names, is_everything: !trail.is_whole })
+        let unanswered_partitions = trail.unanswered_partitions;
+        Ok(TrailStep { names, is_everything: !trail.is_whole, unanswered_partitions })
     }
 }
 

@@ -26,6 +26,8 @@ pub(crate) struct KeyFacts {
     pub(crate) dependents: u64,
     /// `EXPLAIN_DEPENDENTS_MAX` of these, and whether each is stored.
     pub(crate) first_dependents: Vec<(Box<str>, bool)>,
+    /// How many partitions did not say what depends on the key there.
+    pub(crate) unanswered_partitions: u16,
     pub(crate) lease: Option<LeaseFacts>,
     /// What earlier fills taught about the key.
     pub(crate) learned: Option<Bytes>,

@@ -339,7 +339,7 @@ impl Store for RedisStore {
     fn fenced_since<'a>(&'a self, since: Option<&'a TrailPosition>, until: Instant) -> StoreFuture<'a, FenceTrail> {
         Box::pin(async move {
             let page = self.fences_since(TrailPosition::seq_in(since, 0), until).await?;
-            Ok(FenceTrail::of(vec![page], since))
+            Ok(FenceTrail::of(vec![Some(page)], since))
         })
     }
 

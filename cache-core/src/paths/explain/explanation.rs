@@ -37,6 +37,9 @@ pub struct Explanation {
     pub dependents: u64,
     /// The first 50 of them.
     pub first_dependents: Vec<DependentExplanation>,
+    /// How many other partitions of a cluster did not answer: what depends on the entry there is
+    /// missing. 0 without a cluster.
+    pub unanswered_partitions: u16,
     /// Who loads the key; `None`: nobody.
     pub lease: Option<LeaseExplanation>,
     /// A call of this process loads the key, with or without the lease.

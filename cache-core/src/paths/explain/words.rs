@@ -29,6 +29,9 @@ impl fmt::Display for Explanation {
                 write!(f, " {}{}", dependent.key, if dependent.is_stored { "" } else { " (gone)" })?;
             }
         }
+        if self.unanswered_partitions > 0 {
+            write!(f, "\n  {} partitions did not answer: more may depend on it", self.unanswered_partitions)?;
+        }
         if let Some(lease) = &self.lease {
             let overtaken = if lease.is_overtaken { ", overtaken: its value will not be stored" } else { "" };
             let (held, remaining, takeovers) = (lease.held_ms, lease.remaining_ms, lease.takeovers);

@@ -28,6 +28,7 @@ impl State {
             entry_names: entry_names.len() as u64,
             dependents: self.indexes.members_from(key, 0).count() as u64,
             first_dependents: first_dependents.map(|member| (member.text().into(), is_stored(member))).collect(),
+            unanswered_partitions: 0,
             lease: self.leases.get(key).filter(|lease| lease.ends > now.at).map(|lease| LeaseFacts {
                 remaining_ms: millis(lease.ends.saturating_duration_since(now.at)),
                 held_ms: millis(now.at.saturating_duration_since(lease.since)),

@@ -126,7 +126,7 @@ impl MemoryStore {
             let seq = TrailPosition::seq_in(since, number);
             self.script(number, |state, _| state.fences.since(seq))
         };
-        FenceTrail::of((0..self.partitions.count()).map(page).collect(), since)
+        FenceTrail::of((0..self.partitions.count()).map(|of| Some(page(of))).collect(), since)
     }
 
     fn look_in(&self, number: u16, look: Look<'_>) -> Sight {

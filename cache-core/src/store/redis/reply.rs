@@ -296,6 +296,7 @@ pub(super) fn facts(reply: &Reply) -> Result<KeyFacts, Error> {
         head: value(head.clone())?.filter(|head| !head.is_empty()),
         kept_ms: integer(kept_ms)?,
         floor,
+        unanswered_partitions: 0,
         lease: lease_facts(lease, text(Some(incarnation))?, floor, own, now_ms, integer(lease_ends)?),
         entry_names: integer(entry_names)?,
         dependents: integer(dependents)?,

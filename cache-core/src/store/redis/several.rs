@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use super::Access;
 use super::at_once::{all, all_ok};
-use super::reply::SweptPage;
+use super::reply::{self, SweptPage};
 use crate::clock::{self, Instant};
 use crate::config::Config;
 use crate::entry::Version;
@@ -266,8 +266,11 @@ impl Store for RedisPartitions {
             let own = self.0.partitions.home_of_key(key);
             let mut facts = self.0.at(own).facts(key, until).await?;
             let others = self.0.numbers().filter(|number| *number != own);
-            for elsewhere in all_ok(others.map(|number| self.0.at(number).facts(key, until))).await? {
-                facts.add_dependents(elsewhere);
+            for elsewhere in all(others.map(|number| self.0.at(number).facts(key, until))).await {
+                match elsewhere {
+                    Ok(elsewhere) => facts.add_dependents(elsewhere),
+                    Err(_) => facts.unanswered_partitions += 1,
+                }
             }
             Ok(facts)
         })
@@ -276,7 +279,11 @@ impl Store for RedisPartitions {
     fn fenced_since<'a>(&'a self, since: Option<&'a TrailPosition>, until: Instant) -> StoreFuture<'a, FenceTrail> {
         Box::pin(async move {
             let page = |number| self.0.at(number).fences_since(TrailPosition::seq_in(since, number), until);
-            Ok(FenceTrail::of(all_ok(self.0.numbers().map(page)).await?, since))
+            let pages = all(self.0.numbers().map(page)).await;
+            match pages.iter().any(Result::is_ok) {
+                true => Ok(FenceTrail::of(pages.into_iter().map(Result::ok).collect(), since)),
+                false => Err(pages.into_iter().find_map(Result::err).unwrap_or_else(reply::unexpected)),
+            }
         })
     }
 
