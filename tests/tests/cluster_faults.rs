@@ -1,8 +1,10 @@
 //! What a cluster does to its slots and its nodes, with a namespace in sixteen partitions: nothing
 //! stale is served, and whoever needs nothing of what has failed does not notice.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
 
 use cache_core::{Cache, ErrorKind, cached};
 use cache_tests::{ClusterSet, FOREVER, Gate, TestStore, each_server, home_of, ready, slot_of, until};
@@ -28,6 +30,12 @@ async fn item(app: &App, at: u32, tag: u32) -> u32 {
         gate.pass().await;
     }
     read
+}
+
+#[cached(prefix = "row", each = ats, ttl = "600s", cache = app.cache, skip(app), tags = ["of:{tag}"])]
+async fn rows(app: &App, ats: &[u32], tag: u32) -> HashMap<u32, u32> {
+    app.loads.fetch_add(ats.len() as u32, Ordering::SeqCst);
+    ats.iter().map(|at| (*at, app.source.load(Ordering::SeqCst))).collect()
 }
 
 impl App {
@@ -68,6 +76,21 @@ fn item_of(partition: u16, of_tag: u16) -> (u32, u32) {
     let tag = (0..).find(|tag| home_of(&format!("of:{tag}"), PARTITIONS) == of_tag).unwrap();
     let at = (0..).find(|at| home_of(item::key(at, &tag).as_str(), PARTITIONS) == partition).unwrap();
     (at, tag)
+}
+
+/// Rows of one partition, with a tag.
+fn rows_in(partition: u16, tag: u32) -> impl Iterator<Item = u32> {
+    (0..).filter(move |at| home_of(rows::key(at, &tag).as_str(), PARTITIONS) == partition)
+}
+
+/// The partitions that a node serves, and the others.
+async fn served_by(set: &ClusterSet, node: usize) -> (Vec<u16>, Vec<u16>) {
+    let (mut served, mut others) = (Vec::new(), Vec::new());
+    for partition in 0..PARTITIONS {
+        let is_there = set.owner(slot_of(partition)).await == node;
+        if is_there { &mut served } else { &mut others }.push(partition);
+    }
+    (served, others)
 }
 
 /// Partitions of two nodes.
@@ -179,6 +202,74 @@ each_server! {
         assert!(!waits.is_finished());
         set.nodes[node].resume();
         assert_eq!(waits.await.unwrap(), 2);
+    }
+
+    /// A call for many keys needs all nodes, and does without the one that stands still.
+    async fn a_node_that_stands_still_takes_its_own_keys_of_a_large_call_along_and_no_others(store: TestStore) {
+        const DEADLINE: Duration = Duration::from_secs(4);
+        let set = ClusterSet::start(store.kind().unwrap()).await;
+        set.be_patient().await;
+        let mut app = App::start(&set, &store).await;
+        let url = format!("{}/?partitions={PARTITIONS}", set.url());
+        app.cache = ready(store.builder().operation_deadline(DEADLINE).url(url)).await;
+        let (struck, first) = two_homes(&set).await;
+        let node = set.owner(slot_of(struck)).await;
+        let (held, elsewhere) = served_by(&set, node).await;
+        let (_, tag) = item_of(struck, first);
+        let of = |partitions: &[u16], skipped: usize| -> Vec<u32> {
+            partitions.iter().flat_map(|of| rows_in(*of, tag).skip(skipped).take(2)).collect()
+        };
+        let (warm, cold) = ([of(&held, 0), of(&elsewhere, 0)].concat(), [of(&held, 2), of(&elsewhere, 2)].concat());
+        rows(&app, &warm, tag).await;
+        let loads = app.loads();
+        assert_eq!(rows(&app, &warm, tag).await.len(), warm.len());
+        assert_eq!(app.loads(), loads, "all of them were stored");
+        app.source.store(2, Ordering::SeqCst);
+        set.nodes[node].pause();
+        let begun = Instant::now();
+        let found = rows(&app, &[&warm[..], &cold].concat(), tag).await;
+        let took = begun.elapsed();
+        assert!(took < DEADLINE, "{took:?}");
+        let is_hit = |at: &u32| of(&elsewhere, 0).contains(at);
+        for (at, value) in &found {
+            assert_eq!(*value, if is_hit(at) { 1 } else { 2 }, "{at}");
+        }
+        assert_eq!(app.loads() - loads, (cold.len() + of(&held, 0).len()) as u32, "what others have is not loaded");
+        let loads = app.loads();
+        let stored = [of(&elsewhere, 0), of(&elsewhere, 2)].concat();
+        assert_eq!(rows(&app, &stored, tag).await.len(), stored.len());
+        assert_eq!(app.loads(), loads, "what is at home elsewhere was stored");
+        set.nodes[node].resume();
+    }
+
+    async fn what_one_node_does_not_say_keeps_nobody_from_the_rest_of_an_explanation_and_of_a_trail(store: TestStore) {
+        let set = ClusterSet::start(store.kind().unwrap()).await;
+        set.be_patient().await;
+        let mut app = App::start(&set, &store).await;
+        let url = format!("{}/?partitions={PARTITIONS}", set.url());
+        app.cache = ready(store.builder().operation_deadline(Duration::from_secs(2)).url(url)).await;
+        let (struck, first) = two_homes(&set).await;
+        let node = set.owner(slot_of(struck)).await;
+        let (held, elsewhere) = served_by(&set, node).await;
+        let (at, tag) = item_of(*elsewhere.last().unwrap(), first);
+        item(&app, at, tag).await;
+        let mut trail = app.cache.follow_invalidations();
+        assert!(trail.look().await.unwrap().is_everything());
+        set.nodes[node].pause();
+        let told = app.cache.explain(item::key(&at, &tag)).await.unwrap();
+        assert!(told.entry.is_some());
+        assert_eq!(usize::from(told.unanswered_partitions), held.len());
+        app.cache.invalidate_key(item::key(&at, &tag)).await.unwrap();
+        let step = trail.look().await.unwrap();
+        assert_eq!((step.is_everything(), usize::from(step.unanswered_partitions())), (false, held.len()));
+        assert!(!step.is_empty());
+        set.nodes[node].resume();
+        until(async || {
+            let step = trail.look().await.unwrap();
+            assert!(!step.is_everything(), "it goes on from where it was");
+            step.unanswered_partitions() == 0
+        })
+        .await;
     }
 
     /// ★ The home of the tag has lost the list of what carries it; or the partition of the entry
