@@ -60,6 +60,17 @@ impl App {
         self.loads() == before
     }
 
+    /// Stores and invalidates an item of this partition, as is acknowledged by a node whose replica
+    /// does not hear of it.
+    async fn invalidates_unheard(&self, set: &ClusterSet, partition: u16, (at, tag): (u32, u32)) -> (usize, usize) {
+        item(self, at, tag).await;
+        assert!(self.is_hit((at, tag)).await);
+        let cut = set.cut_off(slot_of(partition)).await;
+        self.source.store(2, Ordering::SeqCst);
+        assert_eq!(self.cache.invalidate_key(item::key(&at, &tag)).await.unwrap().entries, 1);
+        cut
+    }
+
     /// A load of what another process has just invalidated. It has read, and waits at the gate.
     async fn loads_behind_a_gate(&self, other: &Self, (at, tag): (u32, u32)) -> (Gate, JoinHandle<u32>) {
         let gate = Gate::new();
@@ -95,10 +106,14 @@ async fn served_by(set: &ClusterSet, node: usize) -> (Vec<u16>, Vec<u16>) {
 
 /// Partitions of two nodes.
 async fn two_homes(set: &ClusterSet) -> (u16, u16) {
-    let owner = set.owner(slot_of(0)).await;
-    for partition in 1..PARTITIONS {
-        if set.owner(slot_of(partition)).await != owner {
-            return (0, partition);
+    (0, partition_elsewhere(set, set.owner(slot_of(0)).await, 1).await)
+}
+
+/// The first partition from this one on that this node does not serve.
+async fn partition_elsewhere(set: &ClusterSet, node: usize, from: u16) -> u16 {
+    for partition in from..PARTITIONS {
+        if set.owner(slot_of(partition)).await != node {
+            return partition;
         }
     }
     unreachable!("three primaries serve equal parts of the slots");
@@ -272,6 +287,37 @@ each_server! {
         .await;
     }
 
+    /// ★ Its node alone has the number of partitions that decides: the others have copies.
+    async fn a_process_that_starts_while_the_first_partition_is_away_uses_all_others(store: TestStore) {
+        let set = ClusterSet::start(store.kind().unwrap()).await;
+        set.be_patient().await;
+        let app = App::start(&set, &store).await;
+        let (struck, first) = two_homes(&set).await;
+        assert_eq!(struck, 0);
+        let node = set.owner(slot_of(struck)).await;
+        let second = partition_elsewhere(&set, node, first + 1).await;
+        let (stored, new) = (item_of(first, second), item_of(second, first));
+        item(&app, stored.0, stored.1).await;
+        set.nodes[node].pause();
+        let starts = |partitions: u16| {
+            let url = format!("{}/?partitions={partitions}", set.url());
+            // Whoever needs the node waits as long.
+            store.builder().operation_deadline(Duration::from_secs(1)).url(url).build().unwrap()
+        };
+        let late = App { cache: starts(PARTITIONS), ..app.clone() };
+        until(async || late.is_hit(stored).await).await;
+        until(async || late.is_hit(new).await).await;
+        late.source.store(2, Ordering::SeqCst);
+        for (at, tag) in [stored, new] {
+            assert_eq!(late.cache.invalidate_tag(format!("of:{tag}")).await.unwrap().entries, 1);
+            assert_eq!(item(&late, at, tag).await, 2);
+            assert!(late.is_hit((at, tag)).await, "it was stored");
+        }
+        let wrong = starts(PARTITIONS / 2);
+        until(async || wrong.invalidate_key("item:0").await.unwrap_err().kind() == ErrorKind::Config).await;
+        set.nodes[node].resume();
+    }
+
     /// ★ The home of the tag has lost the list of what carries it; or the partition of the entry
     /// has lost its fences.
     async fn what_one_node_has_lost_is_still_invalidated_everywhere(store: TestStore) {
@@ -373,5 +419,41 @@ each_server! {
             set.settled().await;
             until(async || app.is_hit((at, tag)).await).await;
         }
+    }
+
+    /// Replication is asynchronous on a cluster, too. Whoever has seen what is lost does without
+    /// everything that lies there, for nothing tells what is old.
+    async fn who_has_seen_what_a_failover_loses_is_not_served_what_it_brings_back(store: TestStore) {
+        let mut set = ClusterSet::start(store.kind().unwrap()).await;
+        let app = App::start(&set, &store).await;
+        let (struck, of_tag) = two_homes(&set).await;
+        let (lost, beside) = (item_of(struck, of_tag), item_of(struck, struck));
+        item(&app, beside.0, beside.1).await;
+        let cut = app.invalidates_unheard(&set, struck, lost).await;
+        set.lose(cut, slot_of(struck)).await;
+        until(async || {
+            let before = app.loads();
+            assert_eq!(item(&app, lost.0, lost.1).await, 2);
+            app.loads() == before
+        })
+        .await;
+        until(async || !app.cache.health().owes_invalidations).await;
+        assert!(!app.is_hit(beside).await);
+    }
+
+    /// What is not promised: nobody is left who has seen it.
+    async fn who_starts_after_a_failover_is_served_what_it_has_brought_back(store: TestStore) {
+        let mut set = ClusterSet::start(store.kind().unwrap()).await;
+        let app = App::start(&set, &store).await;
+        let (struck, of_tag) = two_homes(&set).await;
+        let lost = item_of(struck, of_tag);
+        let cut = app.invalidates_unheard(&set, struck, lost).await;
+        drop(app);
+        set.lose(cut, slot_of(struck)).await;
+        let late = App::start(&set, &store).await;
+        late.source.store(2, Ordering::SeqCst);
+        assert_eq!(item(&late, lost.0, lost.1).await, 1);
+        late.cache.invalidate_key(item::key(&lost.0, &lost.1)).await.unwrap();
+        assert_eq!(item(&late, lost.0, lost.1).await, 2);
     }
 }

@@ -51,7 +51,7 @@ mod topology;
 mod url;
 
 #[cfg(test)]
-pub(super) mod tests;
+pub(in crate::store::redis) mod tests;
 
 pub(crate) use access::Access;
 pub(crate) use connection::Connection;

@@ -13,7 +13,7 @@
 //! | `<root>~trial` | any | what a new connection tries | gone when its script ends |
 //! | `<root>~never` | none | nothing, ever: see [`Layout::declared`] | |
 //! | `<root>~marked` | sorted set | of one of several: names with marks to be reaped | none |
-//! | `<root>~partitions` | string | of the first one of a cluster: how many there are | none |
+//! | `<root>~partitions` | string | of one of a cluster: how many there are | none |
 
 use super::connect::StripeKey;
 use crate::config::PARTITIONS_MAX;
@@ -125,7 +125,7 @@ impl Layout {
         [&self.root, "~trial"].concat()
     }
 
-    /// In the first partition of a cluster: how many the namespace has.
+    /// Of one partition of a cluster: how many the namespace has.
     pub(in crate::store::redis) fn partitions(&self) -> String {
         [&self.root, "~partitions"].concat()
     }

@@ -25,6 +25,7 @@ use crate::store::{
 };
 
 mod clocks;
+mod count;
 mod errand;
 mod losses;
 mod marks;

@@ -1,17 +1,14 @@
-//! What is to be known before entries are stored: how many partitions the namespace has, and the
-//! clocks of all of them.
+//! The clocks of all partitions, which are to be known before a load begins.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::Ordering;
 
 use tokio::time::timeout_at;
 
 use super::super::at_once::all;
-use super::super::resp::{Command, Reply};
 use super::super::{reply, scripts};
-use super::set::{PartitionSet, UNKNOWN};
+use super::set::PartitionSet;
 use crate::clock::{self, Instant, timers};
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
 use crate::store::{ClockReading, HomeReading};
 
 /// What a partition tells of itself.
@@ -24,78 +21,6 @@ pub(super) struct PartitionState {
 }
 
 impl PartitionSet {
-    /// Makes sure that the namespace has as many partitions as this process takes it to have. Asks
-    /// once: who comes first writes the number down.
-    ///
-    /// # Errors
-    /// `Config`: it has another number. Then nothing may be stored, and nothing invalidated.
-    pub(super) async fn confirm(&self, until: Instant) -> Result<(), Error> {
-        match self.recorded.load(Ordering::Acquire) {
-            UNKNOWN => self.record(until).await,
-            recorded => self.compare(recorded),
-        }
-    }
-
-    /// As [`confirm`](Self::confirm), and asks in any case: what was written down may be lost.
-    pub(super) async fn record(&self, until: Instant) -> Result<(), Error> {
-        let (store, own) = (self.at(0), u32::from(self.partitions.count()));
-        let key = store.layout.partitions();
-        let set = Command::new("SET").arg(&key).number(own.into()).arg("NX");
-        let recorded = match store.pool.command(store.layout.stripe(&key), set, until).await {
-            Ok(Reply::Null) => None,
-            Ok(_) => Some(own),
-            // There may be one, and no room for another.
-            Err(error) if error.kind() == ErrorKind::Limit => match self.recorded_at(&key, until).await? {
-                Some(recorded) => Some(recorded),
-                None => return Err(error),
-            },
-            Err(error) => return Err(error),
-        };
-        let recorded = match recorded {
-            Some(recorded) => recorded,
-            None => self.recorded_at(&key, until).await?.ok_or_else(reply::unexpected)?,
-        };
-        if self.recorded.swap(recorded, Ordering::AcqRel) != recorded
-            && let Err(error) = self.compare(recorded)
-        {
-            tracing::error!(%error, "nothing is cached");
-        }
-        self.compare(recorded)
-    }
-
-    async fn recorded_at(&self, key: &str, until: Instant) -> Result<Option<u32>, Error> {
-        let store = self.at(0);
-        let get = Command::new("GET").arg(key);
-        match store.pool.command(store.layout.stripe(key), get, until).await? {
-            Reply::Null => Ok(None),
-            // No number: another program's.
-            recorded => Ok(Some(recorded.text().and_then(|text| text.parse().ok()).unwrap_or(u32::MAX))),
-        }
-    }
-
-    fn compare(&self, recorded: u32) -> Result<(), Error> {
-        let (own, namespace) = (u32::from(self.partitions.count()), &self.namespace);
-        if recorded == own {
-            return Ok(());
-        }
-        let key = self.at(0).layout.partitions();
-        let message = if recorded == u32::MAX {
-            format!("`{key}` on the cluster is another program's: give the cache another namespace than `{namespace}`")
-        } else {
-            format!(
-                "the namespace `{namespace}` has {recorded} partitions on this cluster, and this cache takes it to \
-                 have {own}: say `?partitions={recorded}` in the URL, or choose another namespace"
-            )
-        };
-        Err(Error::new(ErrorKind::Config, message))
-    }
-
-    /// Whether it is known that the namespace has another number of partitions.
-    pub(super) fn is_of_others(&self) -> bool {
-        let recorded = self.recorded.load(Ordering::Acquire);
-        recorded != UNKNOWN && recorded != u32::from(self.partitions.count())
-    }
-
     pub(super) async fn state(&self, partition: u16, until: Instant) -> Result<PartitionState, Error> {
         let words = reply::words(&self.run(partition, &scripts::STATE, &[], until).await?)?;
         let [incarnation, seq, is_complete, known @ ..] = &words[..] else { return Err(reply::unexpected()) };
@@ -119,8 +44,9 @@ impl PartitionSet {
     }
 
     /// Has the clocks read if some are unknown, or were read long ago. The first time they are
-    /// waited for. Later nobody waits: a node that does not answer would hold up those who need
-    /// nothing of it, and an old reading only refuses more.
+    /// waited for, but half of the time is left to the call: one node may not answer. Later nobody
+    /// waits: such a node would hold up those who need nothing of it, and an old reading only
+    /// refuses more.
     pub(super) async fn know_clocks(&self, until: Instant) {
         let is_unknown = self.known.copy().iter().any(|reading| reading.incarnation.is_empty());
         if !is_unknown && !self.known.is_old(clock::now(), self.retention) {
@@ -129,7 +55,7 @@ impl PartitionSet {
         let mut readings = self.readings.subscribe();
         self.read_clocks();
         if *readings.borrow_and_update() == 0 {
-            let _ = timeout_at(until, readings.wait_for(|readings| *readings > 0)).await;
+            let _ = timeout_at(halfway_to(until), readings.wait_for(|readings| *readings > 0)).await;
         }
     }
 
@@ -148,4 +74,10 @@ impl PartitionSet {
             drop(turn);
         });
     }
+}
+
+/// The middle between now and then.
+pub(super) fn halfway_to(until: Instant) -> Instant {
+    let now = clock::now();
+    now + (until - now) / 2
 }

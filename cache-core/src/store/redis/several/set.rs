@@ -38,7 +38,7 @@ pub(in crate::store::redis) struct PartitionSet {
     pub(super) known: KnownClocks,
     pub(super) retention: Duration,
     pub(super) losses: Arc<PartitionLosses>,
-    /// Whether the namespace has so many partitions: see `clocks.rs`.
+    /// Whether the namespace has so many partitions: see `count.rs`.
     pub(super) recorded: AtomicU32,
     /// Reads the clocks.
     pub(super) reading: Arc<Errand>,

@@ -29,6 +29,11 @@ macro_rules! on_several {
 on_several! {
     a_namespace_has_one_number_of_partitions
     a_number_that_was_lost_is_written_down_again
+    every_partition_has_a_copy_of_the_number
+    a_lost_number_comes_back_from_a_copy
+    the_first_partition_decides_against_copies
+    a_number_that_another_program_has_replaced_is_told
+    processes_of_two_numbers_that_start_at_once_leave_a_namespace_for_one_of_them
     what_a_home_has_lost_is_listed_anew_in_the_background
     a_process_that_knows_no_clock_reads_them_once
     marks_that_nothing_hangs_on_are_reaped
@@ -91,6 +96,125 @@ async fn a_number_that_was_lost_is_written_down_again(rig: Rig) {
     delete(&rig, &written).await;
     rig.store.ready(Duration::from_secs(10)).await.unwrap();
     assert!(exists(&rig, &written).await);
+}
+
+const IN_TIME: Duration = Duration::from_secs(10);
+
+/// Where each partition has the number.
+fn numbers(rig: &Rig) -> Vec<String> {
+    let clocks = (0..).map_while(|partition| rig.store.physical_key(StoreKey::ClockOf(partition)));
+    clocks.map(|clock| clock.replace("~clock", "~partitions")).collect()
+}
+
+async fn text(rig: &Rig, key: &str) -> Option<String> {
+    ::redis::cmd("GET").arg(key).query_async(&mut rig.raw_of(key).await).await.unwrap()
+}
+
+async fn set_text(rig: &Rig, key: &str, text: &str) {
+    ::redis::cmd("SET").arg(key).arg(text).query_async::<()>(&mut rig.raw_of(key).await).await.unwrap();
+}
+
+async fn all_say(rig: &Rig, number: &str) {
+    for key in numbers(rig) {
+        assert_eq!(text(rig, &key).await.as_deref(), Some(number), "{key}");
+    }
+}
+
+async fn every_partition_has_a_copy_of_the_number(rig: Rig) {
+    assert_eq!(numbers(&rig).len(), 4);
+    all_say(&rig, "4").await;
+    let [_, lost, ..] = &numbers(&rig)[..] else { unreachable!() };
+    delete(&rig, lost).await;
+    rig.store.ready(IN_TIME).await.unwrap();
+    all_say(&rig, "4").await;
+    // Without `ready` it is the background that writes them.
+    delete(&rig, lost).await;
+    rig.another().read_clock("a", Recall::Nothing, far()).await.unwrap();
+    let written = async {
+        while !exists(&rig, lost).await {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(IN_TIME, written).await.expect("the copy should be there again");
+}
+
+/// ★ Else whoever comes first with another number would not find what is stored.
+async fn a_lost_number_comes_back_from_a_copy(rig: Rig) {
+    let first = &numbers(&rig)[0];
+    delete(&rig, first).await;
+    let another = rig.of_another_count(8);
+    let error = another.read_clock("a", Recall::Nothing, far()).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Config, "{error}");
+    let error = another.ready(IN_TIME).await.unwrap_err();
+    assert!(error.kind() == ErrorKind::Config && error.to_string().contains("4 partitions"), "{error}");
+    all_say(&rig, "4").await;
+    delete(&rig, first).await;
+    rig.another().ready(IN_TIME).await.unwrap();
+    all_say(&rig, "4").await;
+}
+
+/// Whatever lies in place of a copy: an old number, another program's value, one of another type.
+async fn the_first_partition_decides_against_copies(rig: Rig) {
+    let keys = numbers(&rig);
+    let plant = async || {
+        set_text(&rig, &keys[1], "8").await;
+        set_text(&rig, &keys[2], "theirs").await;
+        delete(&rig, &keys[3]).await;
+        let mut raw = rig.raw_of(&keys[3]).await;
+        ::redis::cmd("LPUSH").arg(&keys[3]).arg("x").query_async::<()>(&mut raw).await.unwrap();
+    };
+    plant().await;
+    let another = rig.of_another_count(8);
+    let error = another.ready(IN_TIME).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Config, "{error}");
+    assert!(another.refuses());
+    rig.another().ready(IN_TIME).await.unwrap();
+    all_say(&rig, "4").await;
+    // A whole namespace that was emptied may have another number.
+    for key in &keys {
+        delete(&rig, key).await;
+    }
+    another.ready(IN_TIME).await.unwrap();
+    all_say(&rig, "8").await;
+    assert_eq!(rig.store.ready(IN_TIME).await.unwrap_err().kind(), ErrorKind::Config);
+    all_say(&rig, "8").await;
+}
+
+async fn a_number_that_another_program_has_replaced_is_told(rig: Rig) {
+    let keys = numbers(&rig);
+    for key in &keys {
+        set_text(&rig, key, "theirs").await;
+    }
+    for store in [rig.another(), rig.store.clone()] {
+        let error = store.ready(IN_TIME).await.unwrap_err();
+        assert!(error.kind() == ErrorKind::Config && error.to_string().contains("another program"), "{error}");
+        assert!(store.refuses());
+    }
+    all_say(&rig, "theirs").await;
+    delete(&rig, &keys[0]).await;
+    rig.store.ready(IN_TIME).await.unwrap();
+    all_say(&rig, "4").await;
+}
+
+/// ★ The first partition alone decides. If each wrote where it comes first, both would be refused.
+async fn processes_of_two_numbers_that_start_at_once_leave_a_namespace_for_one_of_them(rig: Rig) {
+    for _ in 0..20 {
+        for key in numbers(&rig) {
+            delete(&rig, &key).await;
+        }
+        let stores = [4, 2, 4, 2].map(|count| rig.of_another_count(count));
+        let starts = stores.iter().map(|store| store.read_clock("a", Recall::Nothing, far()));
+        let started: Vec<bool> = super::super::at_once::all(starts).await.iter().map(Result::is_ok).collect();
+        assert_ne!(started[0], started[1], "{started:?}");
+        assert_eq!(started[..2], started[2..]);
+        let decided = if started[0] { "4" } else { "2" };
+        for (store, was_given) in stores.iter().zip(started) {
+            assert_eq!(store.ready(IN_TIME).await.is_ok(), was_given);
+        }
+        for key in numbers(&rig) {
+            assert!(text(&rig, &key).await.is_none_or(|number| number == decided));
+        }
+    }
 }
 
 /// ★ Else nothing that has the name is stored any more, or what is stored is not found.

@@ -35,7 +35,7 @@ impl Nodes {
     }
 
     /// What all nodes say of the slots from now on.
-    fn tell(&self, served: &[(&str, u16, u16)]) {
+    pub(in crate::store::redis) fn tell(&self, served: &[(&str, u16, u16)]) {
         let mut text = format!("*{}\r\n", served.len());
         for (host, first, last) in served {
             text += &format!("*3\r\n:{first}\r\n:{last}\r\n*3\r\n${}\r\n{host}\r\n:7000\r\n$2\r\nid\r\n", host.len());
@@ -60,7 +60,12 @@ impl Nodes {
         self.probing(seeds, &probes, addresses)
     }
 
-    fn probing(&self, seeds: &str, probes: &[String], addresses: &[(String, String)]) -> Pool {
+    pub(in crate::store::redis) fn probing(
+        &self,
+        seeds: &str,
+        probes: &[String],
+        addresses: &[(String, String)],
+    ) -> Pool {
         let hooks = Hooks {
             on_connection: doing_nothing(),
             on_new_primary: finding_all(),
@@ -137,6 +142,38 @@ async fn a_moved_partition_is_followed_at_once_and_asked_for_once() {
     get_in(&pool, 1, "y").await.unwrap();
     assert_eq!(nodes.at("b").seen("GET y").len(), 1, "the other partition has moved, too: the nodes say so");
     nodes.at("a").closed(2).await;
+}
+
+/// ★ What is read from the node that does not serve it any more would be vouched for by nobody.
+#[tokio::test(start_paused = true)]
+async fn a_read_to_copy_follows_a_moved_partition_and_is_vouched_for_by_its_new_node() {
+    let nodes = Nodes::new();
+    let pool = nodes.pool("a:7000", 2);
+    let read = async || {
+        let read = pool.read_to_copy(StripeKey::new("x"), Command::new("GET").arg("x"), in_time());
+        let (reply, voucher) = read.await.unwrap();
+        assert_eq!(reply.text(), Some("x"));
+        voucher
+    };
+    let vouched = async || {
+        for _ in 0..100 {
+            if let Some(voucher) = read().await {
+                return voucher;
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        panic!("nothing vouches for copies");
+    };
+    let old = vouched().await;
+    nodes.at("a").on("GET", moved(SLOTS[0], "b:7000"));
+    nodes.tell(&[("b", 0, 16_383)]);
+    assert!(read().await.is_none(), "the node was not met before");
+    assert_eq!(nodes.at("b").seen("GET").len(), 1);
+    let new = vouched().await;
+    assert!(new.vouches_now() && !Arc::ptr_eq(&old, &new));
+    tokio::time::sleep(2 * TOPOLOGY_INTERVAL).await;
+    nodes.at("a").closed(nodes.at("a").dials()).await;
+    assert!(old.is_revoked(), "its node serves nothing any more");
 }
 
 /// ★ Of sixteen partitions one has moved, and no node answers where the slots are.
