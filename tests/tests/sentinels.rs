@@ -1,6 +1,7 @@
 //! A primary that sentinels watch over: it is found through any of them, and left within a second
 //! when they have another one. Calls go on meanwhile.
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
@@ -96,21 +97,24 @@ impl Drop for Turns {
 async fn check_taken_over(cache: &Cache, set: &SentinelSet, what: &str, begun: Instant) {
     until(async || is_primary(&set.servers[1]).await).await;
     let (promoted, turns) = (begun.elapsed(), Turns::begin(set).await);
+    let named_at = Cell::new(None);
+    let turns_since = || named_at.get().map_or(0, |at| turns.so_far() - at);
     let named = async {
         until(async || set.primary().await == 1).await;
-        (begun.elapsed(), turns.so_far())
+        named_at.set(Some(turns.so_far()));
+        begun.elapsed()
     };
     let in_use = async {
         let mut number = 0;
         until(async || {
             number += 1;
-            serves_from_the_second(cache, set, &format!("probe:{number}")).await
+            let serves = serves_from_the_second(cache, set, &format!("probe:{number}")).await;
+            serves || turns_since() > TURNS_A_SECOND
         })
         .await;
-        (begun.elapsed(), turns.so_far())
+        (begun.elapsed(), turns_since())
     };
-    let ((named, before), (in_use, after)) = tokio::join!(named, in_use);
-    let turns = after.saturating_sub(before);
+    let (named, (in_use, turns)) = tokio::join!(named, in_use);
     println!(
         "{what}, {:?}, down after {DOWN_AFTER:?}: promoted {promoted:.2?}, named {named:.2?}, in use {in_use:.2?} \
          after it; {:.2?} and {turns} turns after it was named",
