@@ -93,8 +93,8 @@ impl Builder {
     ///
     /// Each connection is left as soon as the sentinel that it asked tells of another primary, also
     /// if the old one still takes itself for the primary; and one that cannot be opened is tried
-    /// again at that moment. For that it keeps a connection to the sentinel, asks it every 10 s, and
-    /// asks another sentinel if it is lost. What a failover may lose is said at
+    /// again at that moment. For that it keeps a connection to the sentinel, asks it every 10 s,
+    /// and asks another sentinel if it is lost. What a failover may lose is said at
     /// [`on_lost_writes`](Self::on_lost_writes).
     ///
     /// # Clusters
