@@ -17,7 +17,8 @@ impl Cache {
     ///
     /// # Cost
     /// One round trip, once each connection stands or has failed. As long as it fails, another try,
-    /// each within the operation deadline. Nothing where there is no server.
+    /// each within the operation deadline. On a cluster two scripts for each partition more, at
+    /// least: see [the guide](crate::guide::cluster). Nothing where there is no server.
     ///
     /// # Errors
     /// [`ErrorKind::Config`](crate::ErrorKind::Config) at once if the server answers but can never

@@ -80,6 +80,16 @@ async fn a_write_removes_what_is_there_although_a_home_does_not_answer() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_home_that_was_lost_is_made_good_whatever_becomes_of_the_write() {
+    let node = ScriptedNode::new();
+    node.on(&scripts::REGISTER, &registration("incarnation", "i1"));
+    node.on(&scripts::WRITE, "-LOADING Redis is loading the dataset in memory\r\n");
+    let (key, names, clock) = (at_home_in(0), foreign_tag(), reading());
+    node.store.write(fill(&key, &names, &clock), None, far()).await.unwrap_err();
+    assert!(heals(&node).await);
+}
+
 /// ★ Else a key that is only ever written is not stored again.
 #[tokio::test(start_paused = true)]
 async fn a_write_that_is_refused_because_a_home_was_lost_has_it_made_good() {
