@@ -19,8 +19,6 @@ macro_rules! process_rules {
 }
 
 process_rules! {
-    /// After a change of its own, a process joins no flight that was under way.
-    ChangesCloseFlights,
     /// Nobody joins a flight whose fill is sent.
     FlightsCloseBeforeTheirFill,
     /// Who joins a load that has begun is not served what the store has refused.

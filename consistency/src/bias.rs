@@ -126,7 +126,7 @@ const BIASES: &[(&[&str], Bias)] = &[
         },
     ),
     (
-        &["ChangesCloseFlights", "FlightsCloseBeforeTheirFill", "FollowersJoinBeforeTheLoad", "LeaseHitsAreNotShared"],
+        &["FlightsCloseBeforeTheirFill", "FollowersJoinBeforeTheLoad", "LeaseHitsAreNotShared"],
         Bias { kinds: &[Kind::Leaf, Kind::Text, Kind::Near], ..crowd(800, OPEN_ALWAYS) },
     ),
     (

@@ -97,8 +97,8 @@ pub(crate) struct ChangeUnderWay<'a>(&'a Runtime);
 impl Drop for ChangeUnderWay<'_> {
     fn drop(&mut self) {
         let Self(runtime) = self;
-        // A later call must not join a load that began meanwhile, nor be served a copy that is as
-        // old.
+        // A later call must not be served a copy that is as old. And it would wait in vain for a
+        // load that began meanwhile: the store refuses that one.
         runtime.flights.close_epoch();
         runtime.near.doubt();
     }
@@ -143,7 +143,7 @@ impl Runtime {
 
     /// Around every invalidation and every write.
     pub(crate) fn change(&self) -> ChangeUnderWay<'_> {
-        // A call that comes now must not join a load that began earlier.
+        // A call that comes now would wait in vain for a load that began earlier.
         self.flights.close_epoch();
         ChangeUnderWay(self)
     }

@@ -29,7 +29,8 @@ mod interleavings;
 pub(crate) struct Flights {
     by_key: Mutex<HashMap<Arc<str>, Arc<Flight>>>,
     /// Advanced by every local invalidation, before it is sent and again after it. Nobody joins a
-    /// flight of an earlier epoch.
+    /// flight of an earlier epoch: nothing stale would come of it, but a wait for a load that the
+    /// store is going to refuse.
     epoch: AtomicU64,
 }
 
@@ -183,9 +184,6 @@ impl Flights {
 
     /// After this no caller joins a flight that is under way now.
     pub(crate) fn close_epoch(&self) {
-        if !keeps(ProcessRule::ChangesCloseFlights) {
-            return;
-        }
         self.epoch.fetch_add(1, Ordering::SeqCst);
     }
 
