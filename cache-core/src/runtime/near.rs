@@ -303,7 +303,8 @@ impl Near {
     fn keep(&self, copy: Arc<AnyCopy>) {
         let mut board = self.board();
         let is_expected = board.is_expected(&copy.key, copy.number) || !keeps(ProcessRule::CopyNeedsPlaceholder);
-        if !is_expected || copy.voucher.is_revoked() || !board.could_hold(&copy) {
+        let is_late = copy.voucher.is_revoked() && keeps(ProcessRule::LateReplyIsNoCopy);
+        if !is_expected || is_late || !board.could_hold(&copy) {
             return;
         }
         // Dropped after the guard: see `Unlinked`.

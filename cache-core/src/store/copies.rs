@@ -113,7 +113,9 @@ impl Voucher {
     #[cfg(any(feature = "redis", test))]
     pub(crate) fn revoke(&self) {
         self.is_revoked.store(true, Ordering::SeqCst);
-        self.answered.store(0, Ordering::SeqCst);
+        if keeps(ProcessRule::LossEndsCopies) {
+            self.answered.store(0, Ordering::SeqCst);
+        }
     }
 
     pub(crate) fn is_revoked(&self) -> bool {

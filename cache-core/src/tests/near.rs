@@ -104,6 +104,16 @@ async fn no_copy_is_served_while_an_invalidation_is_owed() {
     assert!(cache.health().bypasses_copies);
 }
 
+/// Other processes are served what it loads, and the copy may be older than what they were told.
+#[tokio::test(start_paused = true)]
+async fn a_load_is_not_made_from_a_copy() {
+    let (cache, _) = rig();
+    copied(&cache, 1).await;
+    let before = counted(&cache);
+    load(&cache, "outer", async { call(&cache, 2).await }).await;
+    assert_eq!((counted(&cache).hits, counted(&cache).near_hits), (before.hits + 1, before.near_hits));
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_read_that_a_change_overtakes_makes_no_copy() {
     let (cache, store) = rig();

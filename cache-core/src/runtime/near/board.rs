@@ -9,6 +9,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use super::AnyCopy;
+use crate::ablation::{ProcessRule, keeps};
 use crate::clock::Instant;
 use crate::config::{NEAR_COPY_BYTES, NEAR_READS_MAX};
 use crate::sync::atomic::Ordering;
@@ -124,8 +125,13 @@ impl Board {
 
     /// Takes the copies and the placeholders of a key.
     pub(super) fn take(&mut self, key: &str) -> Unlinked {
-        let Some(notes) = self.by_key.remove(key) else { return Unlinked::default() };
-        self.reads -= notes.expected.len();
+        let Some(mut notes) = self.by_key.remove(key) else { return Unlinked::default() };
+        let expected = std::mem::take(&mut notes.expected);
+        if keeps(ProcessRule::PushDropsPlaceholders) || expected.is_empty() {
+            self.reads -= expected.len();
+        } else {
+            self.by_key.insert(key.into(), Notes { expected, ..Notes::default() });
+        }
         for copy in &notes.copies {
             if self.in_order.remove(&copy.number).is_some() {
                 self.bytes -= weight(copy);

@@ -18,6 +18,7 @@ use super::renewal::renew;
 use super::route::{Outdated, StreamDial, never};
 use super::shared::Shared;
 use super::stripe::{LinkState, Stripe, Tenure};
+use crate::ablation::{ProcessRule, keeps};
 use crate::clock;
 use crate::config::{
     ANSWER_TIMEOUT, NEAR_ASK_INTERVAL, PRIMARY_ASK_INTERVAL, RECONNECT_DELAY_MAX, RECONNECT_DELAY_MIN, SILENCE_MAX,
@@ -208,7 +209,11 @@ struct Vouching {
 impl Vouching {
     /// Drops the copies that a push tells of. Runs in the driver, in the order of the stream.
     fn drop_copies(&self, message: &[Reply]) {
-        told(message, |name| (self.shared.hooks.on_change)(name));
+        told(message, |name| {
+            if name.is_some() || keeps(ProcessRule::NilPushDropsAll) {
+                (self.shared.hooks.on_change)(name);
+            }
+        });
     }
 }
 
@@ -217,7 +222,9 @@ impl Drop for Vouching {
         // In this order: what becomes a copy before the second step is dropped by it, and later
         // nothing does.
         self.voucher.revoke();
-        (self.shared.hooks.on_change)(None);
+        if keeps(ProcessRule::LossEndsCopies) {
+            (self.shared.hooks.on_change)(None);
+        }
     }
 }
 
@@ -283,7 +290,10 @@ async fn vouching(connection: &Connection, primary: &Primary, stripe: &Stripe) -
         match timeout(patience, asked).await {
             // What is in a slot that another node serves changes there, and this one tells nothing.
             Ok((_, Err(fault))) if fault.misrouting.is_some() => return fault,
-            Ok((Ok(()), Ok(()))) => voucher.answered(asked_at),
+            Ok((Ok(()), Ok(()))) => {
+                let begins = keeps(ProcessRule::TrustBeginsWithTheQuestion);
+                voucher.answered(if begins { asked_at } else { clock::now() });
+            }
             Ok((Err(fault), _)) if fault.wants_another_server || fault.connection_lost => return fault,
             Ok(_) => {}
             Err(_) => return Fault::unavailable("Redis does not answer"),

@@ -2,6 +2,8 @@
 
 use std::sync::Mutex;
 
+use tokio::sync::Notify;
+
 use super::fake::Door;
 use super::*;
 use crate::store::Voucher;
@@ -105,6 +107,28 @@ async fn a_doubt_is_resolved_at_once() {
     pool.confirm_copies();
     tokio::time::sleep(Duration::from_millis(1)).await;
     assert!(voucher.vouches(clock::now(), doubted));
+}
+
+/// It may have been on its way while the change was made.
+#[tokio::test(start_paused = true)]
+async fn an_answer_to_an_earlier_question_resolves_no_doubt() {
+    let fake = Fake::new();
+    let (pool, _) = telling_pool(&fake);
+    let voucher = vouched(&pool).await;
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let answer = Arc::new(Notify::new());
+    let primary = b"%2\r\n+server\r\n+redis\r\n+role\r\n$6\r\nmaster\r\n";
+    fake.on("HELLO 3", Answer::ReplyAfter(answer.clone(), primary.to_vec()));
+    pool.confirm_copies();
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    let doubted = clock::stamp(clock::now());
+    for is_vouched in [false, true] {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        answer.notify_waiters();
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        assert_eq!(voucher.vouches(clock::now(), doubted), is_vouched);
+        pool.confirm_copies();
+    }
 }
 
 #[tokio::test(start_paused = true)]
