@@ -56,6 +56,8 @@ pub(super) mod partitions;
 mod tests;
 
 #[cfg(test)]
+use model::states_of_hours;
+#[cfg(test)]
 pub(crate) use model::unwind;
 
 /// Lives as long as its last handle. Nothing is written to disk, and no other process sees it.
