@@ -126,9 +126,11 @@ const BIASES: &[(&[&str], Bias)] = &[
         },
     ),
     (
-        &["FlightsCloseBeforeTheirFill", "FollowersJoinBeforeTheLoad", "LeaseHitsAreNotShared"],
+        &["FlightsCloseBeforeTheirFill", "FollowersJoinBeforeTheLoad"],
         Bias { kinds: &[Kind::Leaf, Kind::Text, Kind::Near], ..crowd(800, OPEN_ALWAYS) },
     ),
+    // With `--faults slow-link`: what a leader is told must be overtaken on its way.
+    (&["LeaseHitsAreNotShared"], Bias { rows: 2, kinds: NEAR, ..crowd(3_000, &[How::Tag, How::Key]) }),
     (
         &[
             "RemovedNamesAreFenced",

@@ -199,8 +199,8 @@ impl Place {
             (Self::Scene(scene), Some(selection)) => {
                 let random = fastrand::Rng::with_seed(options.seed);
                 let lasts = Some(options.lasts_max).filter(|lasts| *lasts < Duration::MAX);
-                let watching = baton.clone();
-                let director = Director { scene, baton, selection: selection.clone(), random, lasts };
+                let (watching, endures) = (baton.clone(), options.ablate.is_some());
+                let director = Director { scene, baton, selection: selection.clone(), random, lasts, endures };
                 let runtime = tokio::runtime::Handle::current();
                 let directing = tokio::task::spawn_blocking(move || runtime.block_on(director.direct()));
                 tokio::spawn(watching.watch(directing));
@@ -317,8 +317,7 @@ impl Conductor {
                 return Err(io::Error::other(message));
             }
             // Without one of its rules, a call need not end.
-            let is_found = self.options.ablate.is_some() && self.checker.stale_count() > 0;
-            if self.ends && (self.peers.is_empty() || is_found) {
+            if self.ends && (self.peers.is_empty() || self.has_found()) {
                 return Ok(());
             }
             if ends_at.is_some_and(|at| Instant::now() > at) {
@@ -332,11 +331,16 @@ impl Conductor {
 
     fn is_over(&self, began: Instant) -> bool {
         if self.options.faults.is_some() {
-            return self.is_played;
+            return self.is_played || self.has_found();
         }
         self.checker.judged() >= self.options.reads_max
             || began.elapsed() >= self.options.lasts_max
             || self.checker.stale_count() > 0
+    }
+
+    /// Whether it has the stale read that it looks for.
+    fn has_found(&self) -> bool {
+        self.options.ablate.is_some() && self.checker.stale_count() > 0
     }
 
     fn handle(&mut self, event: Event) {

@@ -82,7 +82,7 @@ faults! {
     Reset = "reset", Server, Kept, 150, "all connections are reset, every 150 ms";
     CutReply = "cut-reply", Server, Kept, 150, "all connections end within a reply, every 150 ms";
     HalfOpen = "half-open", Server, Kept, 0, "connections stay open, and every byte vanishes";
-    SlowLink = "slow-link", Server, Kept, 200, "replies take 10 to 100 ms longer";
+    SlowLink = "slow-link", Server, Kept, 0, "replies take 10 to 100 ms longer, each another time";
     NarrowLink = "narrow-link", Server, Kept, 0, "64 KiB of replies pass in a second";
     LateReplies = "late-replies", Server, Kept, 0, "replies come 400 ms late, past the deadline";
     LostReplies = "lost-replies", Server, Kept, 0, "requests arrive, and their replies vanish";
@@ -239,6 +239,11 @@ impl Episode {
 
     pub(crate) fn has(&self, wanted: &[Fault]) -> bool {
         self.faults().any(|fault| wanted.contains(&fault))
+    }
+
+    /// Its faults last for so long.
+    pub(crate) fn endure(&mut self, lasts: Duration) {
+        self.0.iter_mut().for_each(|span| span.lasts = lasts);
     }
 
     pub(crate) fn is_alone(&self) -> bool {

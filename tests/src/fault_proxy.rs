@@ -21,6 +21,8 @@ pub enum Fault {
     None,
     /// Every chunk of a reply arrives this much later.
     Delay(Duration),
+    /// The same, by a time of its own between these, so that one connection is ahead of another.
+    DelayBetween(Duration, Duration),
     /// Bytes are held back in both directions, and delivered when the fault ends.
     Stall,
     /// Each connection is closed once this many more bytes of replies have passed. With 0 the
@@ -229,6 +231,9 @@ async fn replies(mut server: OwnedReadHalf, mut client: OwnedWriteHalf, mut faul
             }
             Fault::Garbage => bytes.fill(0xff),
             Fault::Delay(delay) => tokio::time::sleep(delay).await,
+            Fault::DelayBetween(least, most) => {
+                tokio::time::sleep(least + most.saturating_sub(least).mul_f64(fastrand::f64())).await;
+            }
             Fault::Reset => {
                 // An error is a connection that is gone already.
                 let _ = client.as_ref().set_zero_linger();

@@ -132,6 +132,21 @@ async fn a_delayed_reply_arrives_late() {
 }
 
 #[tokio::test]
+async fn replies_are_delayed_by_a_time_of_their_own_each() {
+    let (_server, proxy, raw) = proxied().await;
+    let (least, most) = (Duration::from_millis(1), Duration::from_millis(41));
+    proxy.set(Fault::DelayBetween(least, most)).await;
+    let mut took = Vec::new();
+    for _ in 0..40 {
+        let asked = std::time::Instant::now();
+        increment(&raw).await.unwrap().unwrap();
+        took.push(asked.elapsed());
+    }
+    took.sort_unstable();
+    assert!(took[0] >= least && took[30] - took[0] > (most - least) / 4, "{took:?}");
+}
+
+#[tokio::test]
 async fn a_cut_hides_the_reply_of_what_was_done() {
     let (server, proxy, raw) = proxied().await;
     proxy.set(Fault::CutAfter(0)).await;

@@ -19,6 +19,8 @@ pub(crate) struct Director {
     pub(crate) random: fastrand::Rng,
     /// `None`: each fault once.
     pub(crate) lasts: Option<Duration>,
+    /// Each fault lasts as long as all: a stale read is looked for, and not what a fault costs.
+    pub(crate) endures: bool,
 }
 
 impl Director {
@@ -37,7 +39,10 @@ impl Director {
             if is_over {
                 break;
             }
-            let episode = self.selection.episode(number, self.scene.place(), &mut self.random);
+            let mut episode = self.selection.episode(number, self.scene.place(), &mut self.random);
+            if let Some(lasts) = self.lasts.filter(|_| self.endures) {
+                episode.endure(lasts);
+            }
             self.play(&episode).await?;
         }
         self.baton.order(Order::End).await

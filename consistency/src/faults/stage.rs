@@ -129,8 +129,7 @@ impl Stage {
                 self.cut(Link::CutAfter(bytes)).await;
             }
             Fault::SlowLink => {
-                let delay_ms = self.random.u64(10..100);
-                self.proxy.set(Link::Delay(Duration::from_millis(delay_ms))).await;
+                self.proxy.set(Link::DelayBetween(Duration::from_millis(10), Duration::from_millis(100))).await;
             }
             Fault::HalfOpen => self.proxy.set(Link::HalfOpen).await,
             Fault::NarrowLink => self.proxy.set(Link::Narrow(64 << 10)).await,
