@@ -24,6 +24,7 @@ use crate::clock;
 use crate::coverage::Coverage;
 use crate::database::{Asker, Database, Query};
 use crate::faults::baton::{Baton, Order};
+use crate::faults::clock_file::ClockFile;
 use crate::faults::director::Director;
 use crate::faults::ledger::FaultLedger;
 use crate::faults::scene::Scene;
@@ -108,6 +109,9 @@ struct Conductor {
     /// All faults are.
     is_played: bool,
     failure: Option<String>,
+    /// The clock of the process that has its own, and where this one is.
+    clock: ClockFile,
+    slot_of_clock: usize,
 }
 
 struct Program {
@@ -123,7 +127,7 @@ pub(crate) async fn run(options: Options) -> io::Result<Outcome> {
     let (events, mut said) = mpsc::channel(FRAMES_MAX);
     let place = Place::prepare(&options).await?;
     let (url, version) = (place.url(), place.version().await);
-    let has_faults = options.faults.is_some();
+    let (has_faults, clock) = (options.faults.is_some(), ClockFile::of(directory.path()));
     let mut conductor = Conductor {
         socket,
         url,
@@ -148,6 +152,8 @@ pub(crate) async fn run(options: Options) -> io::Result<Outcome> {
         fault_ledger: FaultLedger::default(),
         is_played: false,
         failure: None,
+        clock,
+        slot_of_clock: 0,
         options,
     };
     tokio::spawn(accept(listener, events.clone()));
@@ -263,13 +269,13 @@ impl Conductor {
     fn start_workers(&mut self) -> io::Result<()> {
         let programs = if self.is_embedded() { 1 } else { self.options.processes };
         for _ in 0..programs {
-            let program = self.start_worker()?;
+            let program = self.start_worker(false)?;
             self.children.push(program);
         }
         Ok(())
     }
 
-    fn start_worker(&mut self) -> io::Result<Program> {
+    fn start_worker(&mut self, has_own_clock: bool) -> io::Result<Program> {
         let processes = if self.is_embedded() { self.options.processes } else { 1 };
         let orders = Orders {
             url: self.url.clone(),
@@ -286,6 +292,9 @@ impl Conductor {
         let mut command = Command::new(program);
         if let Some(rule) = &self.options.ablate {
             command.env("CACHE_ABLATE", rule);
+        }
+        if has_own_clock {
+            command.envs(self.clock.variables()?);
         }
         command.env("CACHE_LIMIT", self.bias.limit);
         let child = command.args(orders.line()).stdin(Stdio::null()).kill_on_drop(true).spawn()?;
@@ -329,6 +338,11 @@ impl Conductor {
         }
     }
 
+    /// Whether it has the stale read that it looks for.
+    fn has_found(&self) -> bool {
+        self.options.ablate.is_some() && self.checker.stale_count() > 0
+    }
+
     fn is_over(&self, began: Instant) -> bool {
         if self.options.faults.is_some() {
             return self.is_played || self.has_found();
@@ -336,11 +350,6 @@ impl Conductor {
         self.checker.judged() >= self.options.reads_max
             || began.elapsed() >= self.options.lasts_max
             || self.checker.stale_count() > 0
-    }
-
-    /// Whether it has the stale read that it looks for.
-    fn has_found(&self) -> bool {
-        self.options.ablate.is_some() && self.checker.stale_count() > 0
     }
 
     fn handle(&mut self, event: Event) {
@@ -466,8 +475,8 @@ impl Conductor {
 
     /// SIGKILL in the middle of whatever it does, and another one in its place.
     fn kill_one(&mut self) -> io::Result<()> {
-        self.kills += 1;
         if self.is_embedded() {
+            self.kills += 1;
             let of = self.random.usize(..self.peers.len().max(1));
             if let Some(process) = self.peers.keys().nth(of).copied() {
                 self.leave(process);
@@ -475,9 +484,14 @@ impl Conductor {
             return Ok(());
         }
         let slot = self.random.usize(..self.children.len());
+        self.replace(slot, false)
+    }
+
+    fn replace(&mut self, slot: usize, has_own_clock: bool) -> io::Result<()> {
+        self.kills += 1;
         // Its socket ends with it, and it is waited for when there is time.
         self.children[slot].child.start_kill()?;
-        self.children[slot] = self.start_worker()?;
+        self.children[slot] = self.start_worker(has_own_clock)?;
         Ok(())
     }
 }

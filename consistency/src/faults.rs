@@ -9,6 +9,7 @@ use cache_tests::ServerKind;
 use crate::options::Place;
 
 pub(crate) mod baton;
+pub(crate) mod clock_file;
 mod cluster;
 pub(crate) mod director;
 pub(crate) mod ledger;
@@ -100,6 +101,7 @@ faults! {
     StopClient = "stop-client", Process, Kept, 0, "SIGSTOP of a process";
     KillClients = "kill-client", Process, Kept, 400, "a process is killed, every 400 ms";
     EndRuntimes = "end-runtime", Process, Kept, 400, "a process ends its tokio runtime with all that is under way, every 400 ms";
+    ClientClock = "client-clock", Process, Kept, 700, "the clock of a process is set by up to ten minutes, to and fro, every 700 ms";
     DropCalls = "drop-calls", Process, Kept, 0, "three of five calls are dropped within 4 ms";
     Reshard = "reshard", Cluster, KeptWithoutMarks, 0, "`redis-cli --cluster reshard` moves 1,000 slots";
     AtomicReshard = "atomic-reshard", Cluster, KeptWithoutMarks, 0, "`CLUSTER MIGRATESLOTS` moves 1,000 slots";
@@ -148,7 +150,8 @@ impl Fault {
         let is_valkey = matches!(place, Place::Server(ServerKind::Valkey) | Place::Cluster(ServerKind::Valkey));
         is_there
             && match self {
-                Self::ServerClock => is_valkey && stage::faketime().is_some(),
+                Self::ServerClock => is_valkey && clock_file::faketime().is_some(),
+                Self::ClientClock => clock_file::faketime().is_some(),
                 Self::AtomicReshard => is_valkey,
                 _ => true,
             }
@@ -159,6 +162,7 @@ impl Fault {
         match self {
             _ if self.is_standstill() => 4_000..4_001,
             _ if self.target() == Target::Cluster => 3_000..6_000,
+            Self::ClientClock => 4_000..8_000,
             Self::StopServer | Self::StopClient => 1_000..10_000,
             _ => 1_000..3_000,
         }
@@ -237,13 +241,13 @@ impl Episode {
         self.0.iter().map(|span| span.fault)
     }
 
-    pub(crate) fn has(&self, wanted: &[Fault]) -> bool {
-        self.faults().any(|fault| wanted.contains(&fault))
-    }
-
     /// Its faults last for so long.
     pub(crate) fn endure(&mut self, lasts: Duration) {
         self.0.iter_mut().for_each(|span| span.lasts = lasts);
+    }
+
+    pub(crate) fn has(&self, wanted: &[Fault]) -> bool {
+        self.faults().any(|fault| wanted.contains(&fault))
     }
 
     pub(crate) fn is_alone(&self) -> bool {

@@ -1,5 +1,6 @@
 //! What the director of faults has the conductor do.
 
+use std::io;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -14,6 +15,9 @@ use crate::wire::Frame;
 
 /// How long processes may take to recover, or to end their calls and make good what they owe.
 const AWAITED_MAX: Duration = Duration::from_secs(60);
+
+/// How far the clock of a process is set, in seconds.
+const CLOCK_SECONDS_MAX: i64 = 600;
 
 /// What the director waits for.
 pub(super) struct Awaited {
@@ -52,9 +56,22 @@ impl Conductor {
             }
             Order::Leave(left) => self.fault_ledger.leave(left),
             Order::Kill => {
-                if let Err(error) = self.kill_one() {
-                    self.failure = Some(format!("a process cannot be replaced: {error}"));
-                }
+                let killed = self.kill_one();
+                self.note(killed);
+            }
+            Order::OwnClock => {
+                self.slot_of_clock = self.random.usize(..self.children.len());
+                let replaced = self.clock.set(0).and_then(|()| self.replace(self.slot_of_clock, true));
+                self.note(replaced);
+            }
+            Order::StepClock => {
+                let seconds = self.random.i64(-CLOCK_SECONDS_MAX..=CLOCK_SECONDS_MAX);
+                let set = self.clock.set(seconds);
+                self.note(set);
+            }
+            Order::UsualClock => {
+                let replaced = self.replace(self.slot_of_clock, false);
+                self.note(replaced);
             }
             Order::Still => self.stop_one(now),
             Order::Continue => {
@@ -72,6 +89,13 @@ impl Conductor {
         }
         // An error is a director that is gone.
         _ = done.send(());
+    }
+
+    /// What was ordered must work, or the history ends.
+    fn note(&mut self, done: io::Result<()>) {
+        if let Err(error) = done {
+            self.failure = Some(format!("what was to be done to a process does not work: {error}"));
+        }
     }
 
     /// A process stands still, and those that it holds up see what becomes of its leases.

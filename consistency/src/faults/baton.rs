@@ -34,6 +34,12 @@ pub(crate) enum Order {
     Continue,
     /// One of them goes on with another runtime.
     EndRuntime,
+    /// One of them is killed, and the one in its place has a clock of its own.
+    OwnClock,
+    /// That clock is set.
+    StepClock,
+    /// That process is killed as well, and the one in its place has the clock of all.
+    UsualClock,
     /// Most callers drop their calls from now on, or none does.
     DropCalls(bool),
     /// The history ends.

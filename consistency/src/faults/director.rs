@@ -104,6 +104,9 @@ fn to_processes(fault: Fault, act: Act) -> Option<Order> {
         (Fault::StopClient, _) => Order::Still,
         (Fault::KillClients, _) | (Fault::ClientsKilled, Act::Again) => Order::Kill,
         (Fault::EndRuntimes, _) => Order::EndRuntime,
+        (Fault::ClientClock, Act::Begin) => Order::OwnClock,
+        (Fault::ClientClock, Act::Again) => Order::StepClock,
+        (Fault::ClientClock, Act::End) => Order::UsualClock,
         (Fault::DropCalls, act) => Order::DropCalls(act != Act::End),
         _ => return None,
     })

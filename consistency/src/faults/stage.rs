@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::io;
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use cache_core::Cache;
@@ -11,6 +10,7 @@ use cache_tests::{Fault as Link, FaultProxy, Raw, Server, ServerKind, ServerOpti
 use tokio::task::block_in_place;
 use tokio::time::{sleep, timeout};
 
+use super::clock_file::ClockFile;
 use super::ledger::Left;
 use super::replica::field;
 use super::{Act, Episode, Fault, spoil};
@@ -30,7 +30,6 @@ const AWAY: Duration = Duration::from_millis(200);
 const CLOCK_SECONDS_MAX: i64 = 120;
 /// The files of a server that it would read when it starts.
 const FILES: [&str; 2] = ["dump.rdb", "appendonlydir"];
-const CLOCK_FILE: &str = "clock";
 
 /// See the module.
 #[derive(Debug)]
@@ -42,12 +41,6 @@ pub(crate) struct Stage {
     /// The server has particulars for an episode.
     is_particular: bool,
     random: fastrand::Rng,
-}
-
-/// The library that gives a program another clock, if it is installed.
-pub(crate) fn faketime() -> Option<PathBuf> {
-    let given = std::env::var_os("CACHE_TEST_FAKETIME_LIB").map(PathBuf::from);
-    given.filter(|library| library.is_file())
 }
 
 impl Stage {
@@ -75,12 +68,10 @@ impl Stage {
             options = options.line("appendonly yes").line("appendfsync always");
         }
         if episode.has(&[Fault::ServerClock]) {
-            let library = faketime().ok_or_else(|| io::Error::other("libfaketime is not installed"))?;
-            self.set_clock(0)?;
-            let file = self.server.directory().join(CLOCK_FILE);
-            options = options.variable("LD_PRELOAD", library.display().to_string());
-            options = options.variable("FAKETIME_TIMESTAMP_FILE", file.display().to_string());
-            options = options.variable("FAKETIME_NO_CACHE", "1").variable("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+            self.clock().set(0)?;
+            for (name, value) in self.clock().variables()? {
+                options = options.variable(name, value);
+            }
         }
         if episode.has(&[Fault::RestartAof, Fault::ServerClock]) {
             self.is_particular = true;
@@ -156,7 +147,7 @@ impl Stage {
             Fault::LossyFailover => self.promote_replica().await?,
             Fault::ServerClock => {
                 let seconds = self.random.i64(-CLOCK_SECONDS_MAX..=CLOCK_SECONDS_MAX);
-                self.set_clock(seconds)?;
+                self.clock().set(seconds)?;
             }
             _ => {
                 return Err(io::Error::other(format!("{act:?} is nothing that is done to this server")));
@@ -188,7 +179,7 @@ impl Stage {
             Fault::NoEviction | Fault::VolatileLru | Fault::AllkeysLru => self.free_memory().await?,
             Fault::ReadOnly => self.lead_again().await?,
             Fault::LossyFailover => self.lead_to_replica().await?,
-            Fault::ServerClock => self.set_clock(0)?,
+            Fault::ServerClock => self.clock().set(0)?,
             _ => {}
         }
         Ok(())
@@ -205,8 +196,8 @@ impl Stage {
             self.command::<()>(&["REPLICAOF", "NO", "ONE"]).await?;
             self.command::<()>(&["CLIENT", "UNPAUSE"]).await?;
         }
-        if self.server.directory().join(CLOCK_FILE).exists() {
-            self.set_clock(0)?;
+        if self.clock().exists() {
+            self.clock().set(0)?;
         }
         self.free_memory().await
     }
@@ -245,12 +236,8 @@ impl Stage {
         self.command(&["CONFIG", "SET", "maxmemory-policy", "noeviction"]).await
     }
 
-    /// The server's clock is ahead by so much.
-    fn set_clock(&self, seconds: i64) -> io::Result<()> {
-        let (file, next) = (self.server.directory().join(CLOCK_FILE), self.server.directory().join("next-clock"));
-        // At once: a clock that is read while it is written would be anything.
-        fs::write(&next, format!("{seconds:+}"))?;
-        fs::rename(next, file)
+    fn clock(&self) -> ClockFile {
+        ClockFile::of(self.server.directory())
     }
 
     async fn command<T: FromRedisValue>(&self, words: &[&str]) -> io::Result<T> {
@@ -308,7 +295,7 @@ pub(super) async fn measure(raw: &mut Raw, pattern: &str, cleared: Instant) -> L
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Selection, Span};
+    use super::super::{Selection, Span, Target};
     use super::*;
     use crate::options::Place;
 
@@ -319,11 +306,10 @@ mod tests {
     #[tokio::test(flavor = "multi_thread")]
     async fn a_server_is_well_after_each_fault() {
         let mut stage = Stage::start(ServerKind::Redis, 1).await;
-        let processes = [Fault::StopClient, Fault::KillClients, Fault::EndRuntimes, Fault::DropCalls];
         for fault in Selection::All
             .faults(Place::Server(ServerKind::Redis))
             .into_iter()
-            .filter(|fault| !processes.contains(fault))
+            .filter(|fault| fault.target() != Target::Process)
         {
             stage.prepare(&alone(fault)).await.unwrap();
             stage.server().raw().await.set("history:a", b"bytes").await;
