@@ -61,5 +61,6 @@ fn check(options: &Options) -> Result<bool, String> {
         println!("{}", ledger::note(options, &outcome)?);
     }
     let counts = ["panics", "failed calls"].map(|count| outcome.coverage.count(count));
-    Ok(outcome.checker.stale_count() == 0 && counts == [0, 0] && outcome.fault_ledger.holds())
+    let is_covered = outcome.coverage.lacks(options, outcome.checker.judged()).is_empty();
+    Ok(outcome.checker.stale_count() == 0 && counts == [0, 0] && outcome.fault_ledger.holds() && is_covered)
 }

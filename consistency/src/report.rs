@@ -46,7 +46,7 @@ pub(crate) fn text(options: &Options, outcome: &Outcome) -> String {
     _ = writeln!(text, "reads of: {}", kinds.join("; "));
     let ways: Vec<String> = changes.iter().map(|(how, [done, _])| format!("{} {done}", how.text())).collect();
     _ = writeln!(text, "changed by: {}", ways.join("; "));
-    text += &coverage.report();
+    text += &coverage.report(options, reads);
     if !fault_ledger.is_empty() {
         let deadline = FAULTS_DEADLINE.as_millis();
         _ = write!(text, "\n\nThe operation deadline is {deadline} ms.\n\n{}", fault_ledger.table());

@@ -3,17 +3,18 @@
 use std::collections::BTreeMap;
 use std::panic;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use cache_core::{Cache, MetricValue};
+use cache_core::{Cache, MetricValue, Stats};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::runtime::Builder;
 use tokio::task::JoinSet;
 
 use crate::bias::Bias;
+use crate::clock;
 use crate::link::Link;
 use crate::mix;
 use crate::probing::Seat;
@@ -159,9 +160,9 @@ async fn serve(cache: &Cache, orders: &Orders, slot: u16) -> bool {
             make_calls(&world, orders, seed).await;
             settle(cache).await;
             world.read_everything().await;
-            link.rest(counters(&world));
+            link.rest(counters_at_rest(&world));
         }
-        link.finish(counters(&world));
+        link.finish(counters_at_rest(&world));
         std::future::pending::<()>().await;
     };
     tokio::select! {
@@ -253,15 +254,45 @@ fn counters(world: &World) -> String {
     for reason in stats.total().unstored_by_reason() {
         lines.insert(format!("not stored: {}", reason.reason), reason.count);
     }
-    for metric in stats.metrics().iter().filter(|metric| metric.name == "cache_waits_total") {
-        for sample in &metric.samples {
-            let end = sample.labels.iter().find(|(label, _)| *label == "ended");
-            if let (Some((_, end)), MetricValue::Count(count)) = (end, &sample.value) {
-                *lines.entry(format!("wait: {end}")).or_default() += count;
-            }
-        }
+    for (end, count) in counts(&stats, "cache_waits_total", "ended") {
+        *lines.entry(format!("wait: {end}")).or_default() += count;
     }
+    lines.insert("clock steps".to_owned(), clock_steps());
     lines.insert("panics".to_owned(), PANICS.load(Ordering::Relaxed));
     lines.insert("failed calls".to_owned(), world.failed.load(Ordering::Relaxed));
     lines.into_iter().map(|(name, count)| format!("{name}={count}\n")).collect()
+}
+
+/// How often the wall clock of this program was found set, by more than the seconds in which both
+/// clocks are read.
+fn clock_steps() -> u64 {
+    static STEPS: Mutex<(Option<i64>, u64)> = Mutex::new((None, 0));
+    let (ahead, mut steps) = (clock::wall_is_ahead(), STEPS.lock().unwrap_or_else(PoisonError::into_inner));
+    let was_set = steps.0.replace(ahead).is_some_and(|before| before.abs_diff(ahead) > 2);
+    steps.1 += u64::from(was_set);
+    steps.1
+}
+
+/// The same, and what is known only while no invalidation is under way: scripts that went on with
+/// one, because the script before had left something.
+fn counters_at_rest(world: &World) -> String {
+    let stats = world.cache.stats();
+    let of = |metric, label, wanted| -> u64 {
+        counts(&stats, metric, label).filter(|(word, _)| word == wanted).map(|(_, count)| count).sum()
+    };
+    let scripts = of("cache_store_operation_duration_seconds", "operation", "invalidate");
+    let of_names = of("cache_invalidations_total", "kind", "names");
+    format!("{}further scripts={}\n", counters(world), scripts.saturating_sub(of_names))
+}
+
+/// How often a metric has counted each word of one of its labels.
+fn counts(stats: &Stats, metric: &str, label: &str) -> impl Iterator<Item = (String, u64)> {
+    let metrics = stats.metrics().into_iter().filter(move |each| each.name == metric);
+    metrics.flat_map(|metric| metric.samples).filter_map(move |sample| {
+        let word = sample.labels.into_iter().find(|(name, _)| *name == label)?.1;
+        match sample.value {
+            MetricValue::Count(count) | MetricValue::Histogram { count, .. } => Some((word, count)),
+            _ => None,
+        }
+    })
 }
