@@ -1,5 +1,5 @@
-//! `cargo xtask rules`: each rule that a process keeps is left out, and the test that is named beside
-//! it in `cache-core/src/ablation.rs` must fail.
+//! `cargo xtask rules`: each rule that a process keeps is left out, and the test must fail that is
+//! named beside the rule in `cache-core/src/ablation.rs`.
 
 use crate::install;
 use crate::server::Server;
