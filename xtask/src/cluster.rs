@@ -60,9 +60,18 @@ impl Cluster {
 
     /// Names the primaries.
     pub(crate) fn url(&self) -> String {
+        self.url_of("")
+    }
+
+    /// The same for who may do everything.
+    pub(crate) fn admin_url(&self) -> String {
+        self.url_of("admin:admin@")
+    }
+
+    fn url_of(&self, login: &str) -> String {
         let places: Vec<String> =
             self.nodes[..PRIMARIES].iter().map(|node| format!("127.0.0.1:{}", node.port)).collect();
-        format!("redis-cluster://{}", places.join(","))
+        format!("redis-cluster://{login}{}", places.join(","))
     }
 }
 
@@ -90,7 +99,7 @@ fn known_nodes(ports: &[ClusterPorts], own: usize) -> String {
 fn is_settled(port: u16) -> Option<bool> {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
     stream.set_read_timeout(Some(Duration::from_secs(1))).ok()?;
-    stream.write_all(b"CLUSTER INFO\r\nINFO replication\r\nQUIT\r\n").ok()?;
+    stream.write_all(b"AUTH admin admin\r\nCLUSTER INFO\r\nINFO replication\r\nQUIT\r\n").ok()?;
     let mut text = String::new();
     stream.read_to_string(&mut text).ok()?;
     Some(text.contains("cluster_state:ok") && !text.contains("master_link_status:down"))

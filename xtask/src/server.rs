@@ -65,10 +65,7 @@ impl Server {
     /// others, so a command that is not in that list fails them. What tests do to a server
     /// themselves they do as `admin`.
     pub(crate) fn redis_of_few_rights(program: &Path) -> Result<Self, String> {
-        let rights = needed_rights()?;
-        let anybody = ["--user", "default", "on", "nopass", "~*:*"].into_iter().chain(rights);
-        let admin = ["--user", "admin", "on", ">admin", "~*", "&*", "+@all"];
-        Self::redis_with(program, &anybody.chain(admin).collect::<Vec<_>>())
+        Self::redis_with(program, &few_rights("~*:*", &[])?)
     }
 
     fn redis_with(program: &Path, more: &[&str]) -> Result<Self, String> {
@@ -89,7 +86,8 @@ impl Server {
     }
 
     /// A node of a cluster, at its port. `nodes` is what it knows of the others, as it would have
-    /// written it itself.
+    /// written it itself. Rights are as in [`redis_of_few_rights`](Self::redis_of_few_rights), with
+    /// what the README says of clusters. To its primary a replica logs in as `admin`.
     pub(crate) fn cluster_node(program: &Path, ports: ClusterPorts, nodes: &str) -> Result<Self, String> {
         let prepare = |home: &Home| {
             let file = home.directory.join("nodes.conf");
@@ -97,6 +95,7 @@ impl Server {
             let given = home.owner.map_or(Ok(()), |(user, group)| chown(&file, Some(user), Some(group)));
             given.map_err(|error| format!("cannot give {} away: {error}", file.display()))
         };
+        let rights = few_rights("~{*/*", &["+cluster|slots"])?;
         let arguments = |directory: &Path, port: u16| {
             let (port, bus) = (port.to_string(), ports.bus.to_string());
             let line = [
@@ -108,8 +107,11 @@ impl Server {
                 ["--cluster-enabled", "yes"],
                 ["--cluster-port", &bus],
                 ["--cluster-node-timeout", "2000"],
+                ["--masteruser", "admin"],
+                ["--masterauth", "admin"],
             ];
-            line.into_iter().flatten().map(str::to_owned).chain(["--dir".to_owned(), path(directory)]).collect()
+            let line = line.into_iter().flatten().chain(rights.iter().copied()).map(str::to_owned);
+            line.chain(["--dir".to_owned(), path(directory)]).collect()
         };
         let kind = Kind {
             scheme: "redis://",
@@ -213,6 +215,14 @@ impl Server {
             server
         }))
     }
+}
+
+/// The users of a server: whoever does not log in has the rights that the README lists, on these
+/// keys, and these; `admin` has all.
+fn few_rights(keys: &'static str, more: &[&'static str]) -> Result<Vec<&'static str>, String> {
+    let anybody = ["--user", "default", "on", "nopass", keys].into_iter().chain(needed_rights()?);
+    let admin = ["--user", "admin", "on", ">admin", "~*", "&*", "+@all"];
+    Ok(anybody.chain(more.iter().copied()).chain(admin).collect())
 }
 
 /// What the library needs, as the README says it under "Access": the rules of `ACL SETUSER` after

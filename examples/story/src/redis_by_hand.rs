@@ -16,9 +16,11 @@ pub(crate) enum Redis {
 impl Redis {
     /// The URL is as the library takes it.
     pub(crate) async fn connect(url: &str) -> Self {
-        if let Some((scheme, places)) = url.split_once("-cluster://") {
+        if let Some((scheme, rest)) = url.split_once("-cluster://") {
+            let (login, places) = rest.split_at(rest.find('@').map_or(0, |at| at + 1));
             let nodes = places.split(['/', '?']).next().unwrap_or_default().split(',');
-            let client = ClusterClient::new(nodes.map(|node| format!("{scheme}://{node}"))).expect("a Redis URL");
+            let client =
+                ClusterClient::new(nodes.map(|node| format!("{scheme}://{login}{node}"))).expect("a Redis URL");
             return Self::Cluster(client.get_async_connection().await.expect(EXPECTED));
         }
         let client = Client::open(url).expect("a Redis URL");
