@@ -181,7 +181,9 @@ impl Fault {
             "WRONGPASS" => (ErrorKind::Config, "the user or password is wrong (WRONGPASS)".into()),
             "NOPERM" if detail.contains("key") => (
                 ErrorKind::Config,
-                "the user has no permission for the keys of the namespace: allow `~<namespace>:*` (NOPERM)".into(),
+                "the user has no permission for the keys of the namespace: allow `~<namespace>:*`, and on a cluster \
+                 `~{<namespace>/*` (NOPERM)"
+                    .into(),
             ),
             "NOPERM" => (
                 ErrorKind::Config,
