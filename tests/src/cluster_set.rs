@@ -257,6 +257,28 @@ impl ClusterSet {
         }
     }
 
+    /// Has the node of a slot tell its replica nothing more: the replica has what was written
+    /// before, and stands still. What is written from here on is lost with the node. Returns the
+    /// node and its replica.
+    pub async fn cut_off(&self, slot: u16) -> (usize, usize) {
+        let primary = self.owner(slot).await;
+        let replica = (primary + self.primaries) % self.nodes.len();
+        let mut raw = self.nodes[primary].raw().await;
+        let (written, mut follower) =
+            (raw.info("replication", "master_repl_offset").await, self.nodes[replica].raw().await);
+        until(async || follower.info("replication", "slave_repl_offset").await >= written).await;
+        self.nodes[replica].pause();
+        raw.command::<()>("CLIENT", &["KILL", "TYPE", "replica"]).await;
+        (primary, replica)
+    }
+
+    /// Kills a node that was [cut off](Self::cut_off), and waits until its replica serves the slot.
+    pub async fn lose(&mut self, (primary, replica): (usize, usize), slot: u16) {
+        self.nodes[primary].stop();
+        self.nodes[replica].resume();
+        until(async || self.owner(slot).await == replica).await;
+    }
+
     /// Has a replica take its primary's place, and waits until it has.
     pub async fn fail_over(&self, slot: u16) -> usize {
         let primary = self.owner(slot).await;

@@ -63,6 +63,17 @@ impl App {
         self.loads() == before
     }
 
+    /// Stores and invalidates an item of this partition, as is acknowledged by a node whose replica
+    /// does not hear of it.
+    async fn invalidates_unheard(&self, set: &ClusterSet, partition: u16, (at, tag): (u32, u32)) -> (usize, usize) {
+        item(self, at, tag).await;
+        assert!(self.is_hit((at, tag)).await);
+        let cut = set.cut_off(slot_of(partition)).await;
+        self.source.store(2, Ordering::SeqCst);
+        assert_eq!(self.cache.invalidate_key(item::key(&at, &tag)).await.unwrap().entries, 1);
+        cut
+    }
+
     /// A load of what another process has just invalidated. It has read, and waits at the gate.
     async fn loads_behind_a_gate(&self, other: &Self, (at, tag): (u32, u32)) -> (Gate, JoinHandle<u32>) {
         let gate = Gate::new();
@@ -411,5 +422,41 @@ each_server! {
             set.settled().await;
             until(async || app.is_hit((at, tag)).await).await;
         }
+    }
+
+    /// Replication is asynchronous on a cluster, too. Whoever has seen what is lost does without
+    /// everything that lies there, for nothing tells what is old.
+    async fn who_has_seen_what_a_failover_loses_is_not_served_what_it_brings_back(store: TestStore) {
+        let mut set = ClusterSet::start(store.kind().unwrap()).await;
+        let app = App::start(&set, &store).await;
+        let (struck, of_tag) = two_homes(&set).await;
+        let (lost, beside) = (item_of(struck, of_tag), item_of(struck, struck));
+        item(&app, beside.0, beside.1).await;
+        let cut = app.invalidates_unheard(&set, struck, lost).await;
+        set.lose(cut, slot_of(struck)).await;
+        until(async || {
+            let before = app.loads();
+            assert_eq!(item(&app, lost.0, lost.1).await, 2);
+            app.loads() == before
+        })
+        .await;
+        until(async || !app.cache.health().owes_invalidations).await;
+        assert!(!app.is_hit(beside).await);
+    }
+
+    /// What is not promised: nobody is left who has seen it.
+    async fn who_starts_after_a_failover_is_served_what_it_has_brought_back(store: TestStore) {
+        let mut set = ClusterSet::start(store.kind().unwrap()).await;
+        let app = App::start(&set, &store).await;
+        let (struck, of_tag) = two_homes(&set).await;
+        let lost = item_of(struck, of_tag);
+        let cut = app.invalidates_unheard(&set, struck, lost).await;
+        drop(app);
+        set.lose(cut, slot_of(struck)).await;
+        let late = App::start(&set, &store).await;
+        late.source.store(2, Ordering::SeqCst);
+        assert_eq!(item(&late, lost.0, lost.1).await, 1);
+        late.cache.invalidate_key(item::key(&lost.0, &lost.1)).await.unwrap();
+        assert_eq!(item(&late, lost.0, lost.1).await, 2);
     }
 }
