@@ -144,6 +144,38 @@ async fn a_moved_partition_is_followed_at_once_and_asked_for_once() {
     nodes.at("a").closed(2).await;
 }
 
+/// ★ What is read from the node that does not serve it any more would be vouched for by nobody.
+#[tokio::test(start_paused = true)]
+async fn a_read_to_copy_follows_a_moved_partition_and_is_vouched_for_by_its_new_node() {
+    let nodes = Nodes::new();
+    let pool = nodes.pool("a:7000", 2);
+    let read = async || {
+        let read = pool.read_to_copy(StripeKey::new("x"), Command::new("GET").arg("x"), in_time());
+        let (reply, voucher) = read.await.unwrap();
+        assert_eq!(reply.text(), Some("x"));
+        voucher
+    };
+    let vouched = async || {
+        for _ in 0..100 {
+            if let Some(voucher) = read().await {
+                return voucher;
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        panic!("nothing vouches for copies");
+    };
+    let old = vouched().await;
+    nodes.at("a").on("GET", moved(SLOTS[0], "b:7000"));
+    nodes.tell(&[("b", 0, 16_383)]);
+    assert!(read().await.is_none(), "the node was not met before");
+    assert_eq!(nodes.at("b").seen("GET").len(), 1);
+    let new = vouched().await;
+    assert!(new.vouches_now() && !Arc::ptr_eq(&old, &new));
+    tokio::time::sleep(2 * TOPOLOGY_INTERVAL).await;
+    nodes.at("a").closed(nodes.at("a").dials()).await;
+    assert!(old.is_revoked(), "its node serves nothing any more");
+}
+
 /// ★ Of sixteen partitions one has moved, and no node answers where the slots are.
 #[tokio::test(start_paused = true)]
 async fn a_moved_partition_is_followed_and_delays_no_other_while_nobody_says_where_the_rest_is() {
