@@ -79,7 +79,8 @@ impl RedisStore {
         reply::fill(&reply)
     }
 
-    /// Gives back the lease of a fill that is not sent. One that cannot be given back ends by itself.
+    /// Gives back the lease of a fill that is not sent. One that cannot be given back ends by
+    /// itself.
     pub(super) async fn refuse(&self, fill: &Fill<'_>, refusal: Refusal, until: Instant) -> FillReply {
         let _ = self.release_lease(fill.key, fill.token, until).await;
         FillReply::Refused(refusal)

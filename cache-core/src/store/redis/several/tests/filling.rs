@@ -33,7 +33,7 @@ async fn heals(node: &ScriptedNode) -> bool {
     node.runs(&scripts::STATE).len() > asked
 }
 
-/// ★ Else nothing that has a name of that home is stored for as long as leases cannot be given back.
+/// ★ Else nothing that has a name of that home is stored while leases cannot be given back.
 #[tokio::test(start_paused = true)]
 async fn a_refused_fill_keeps_its_reason_and_its_remedy_whatever_becomes_of_its_lease() {
     let node = ScriptedNode::new();
