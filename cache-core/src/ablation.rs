@@ -1,14 +1,14 @@
 //! The rule that a build for experiments leaves out. Knows nothing of what rules are about.
 //!
-//! Only a build with `--cfg cache_ablation` leaves one out, which no feature brings about. In every
-//! other one a rule is kept by a constant, and nothing of this is left.
+//! Only a build with `--cfg cache_ablation` leaves one out, which no feature brings about, and that
+//! of the unit tests. In every other one a rule is kept by a constant, and nothing of this is left.
 //! `cargo xtask check-consistency --ablate` shows what the absence of a rule costs.
 
 macro_rules! process_rules {
     ($($(#[doc = $says:literal])+ $(#[cfg($built:meta)])? $rule:ident = $test:literal,)+) => {
         /// A rule that a process keeps, whatever its store is. Stores: `store/rules.rs`.
         #[derive(Clone, Copy)]
-        #[cfg_attr(cache_ablation, derive(Debug))]
+        #[cfg_attr(any(test, cache_ablation), derive(Debug))]
         pub(crate) enum ProcessRule {
             $($(#[doc = $says])+ $(#[cfg($built)])? $rule,)+
         }
@@ -17,12 +17,12 @@ macro_rules! process_rules {
         pub(crate) const OF_PROCESSES: &[&str] = &[$($(#[cfg($built)])? stringify!($rule),)+];
 
         /// The test of this package that fails without each.
-        #[cfg(all(test, cache_ablation))]
+        #[cfg(test)]
         const NEEDED: &[(&str, &str)] = &[$($(#[cfg($built)])? (stringify!($rule), $test),)+];
     };
 }
 
-// Each with the test that fails without it: `cargo xtask rules`.
+// Each with the test that fails without it.
 process_rules! {
     /// Nobody joins a flight whose fill is sent.
     FlightsCloseBeforeTheirFill = "tests::sharing::who_joins_after_the_fill_was_sent_does_not_share_it",
@@ -69,19 +69,19 @@ process_rules! {
 }
 
 /// Whether a rule is kept.
-#[cfg(not(cache_ablation))]
+#[cfg(not(any(test, cache_ablation)))]
 pub(crate) const fn keeps(_: ProcessRule) -> bool {
     true
 }
 
 /// Whether a rule is kept: all are but the one that `CACHE_ABLATE` names.
-#[cfg(cache_ablation)]
+#[cfg(any(test, cache_ablation))]
 pub(crate) fn keeps(rule: ProcessRule) -> bool {
     !is_left_out(&format!("{rule:?}"))
 }
 
 /// Whether `CACHE_ABLATE` names this rule.
-#[cfg(cache_ablation)]
+#[cfg(any(test, cache_ablation))]
 pub(crate) fn is_left_out(rule: &str) -> bool {
     use std::sync::LazyLock;
 
@@ -105,9 +105,7 @@ pub(crate) fn limit(name: &str, usual: usize) -> usize {
     if set == name { number.parse().expect("a number") } else { usual }
 }
 
-/// `cargo xtask rules`. Each test runs in a process of its own, once with every rule and once
-/// without its own.
-#[cfg(all(test, cache_ablation))]
+#[cfg(test)]
 mod tests {
     use std::env::current_exe;
     use std::process::Command;
@@ -122,6 +120,7 @@ mod tests {
         said.lines().rfind(|line| line.starts_with("test result: ")).unwrap_or("no result").to_owned()
     }
 
+    /// Each test runs in a process of its own, once with every rule and once without its own.
     #[test]
     fn each_rule_of_a_process_is_taken_away_by_some_test() {
         for (rule, test) in NEEDED {

@@ -15,7 +15,6 @@ mod litmus;
 mod minimal_versions;
 mod model;
 mod packages;
-mod rules;
 mod semver;
 mod server;
 mod site;
@@ -31,7 +30,6 @@ cargo xtask instructions [--bless]        count instructions and allocations of 
 cargo xtask interleavings [part of a name]
                                           try the orders in which threads come to what a process shares
 cargo xtask model [part of a name]        give the second model of the protocol to spin, with and without each rule
-cargo xtask rules                         leave out each rule of a process, and see the test fail that needs it
 cargo xtask fuzz [targets] [--seconds N] [--seed N]
                                           throw bytes and texts at whatever reads those of others
 cargo xtask site                          build the documentation as a book, and follow its links
@@ -59,7 +57,6 @@ fn main() -> ExitCode {
         Some("minimal-versions") => minimal_versions::run(&rest),
         Some("semver") => semver::run(&rest),
         Some("model") => model::run(&rest),
-        Some("rules") => rules::run(&rest),
         Some("bench") => bench::run(&rest),
         _ => Err(USAGE.to_owned()),
     };
