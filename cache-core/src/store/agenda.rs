@@ -7,7 +7,7 @@ use super::visit::{Chunk, Intent, UnvisitedName};
 use crate::config::INVALIDATE_NAMES_PER_CHUNK;
 use crate::name::Name;
 
-/// A script visits twice as many members so many times at most.
+/// How often the number of members that a script may visit is doubled, at most.
 const EFFORT_MAX: u32 = 12;
 
 /// What scripts have left to do in one partition.
@@ -44,10 +44,10 @@ impl Agenda {
         Chunk { partition, names, after, spares_entries: spares_entry, intent, effort }
     }
 
-    /// What is left leads down to the last name. An operation that has come from there goes round
-    /// in a circle that is longer than a script: the script has to be longer. So it has to be if
-    /// a script has come to it from above once more: more stays on the way there, for the sake of
-    /// other partitions, than a script visits.
+    /// What a script leaves is a path that ends at its last name. If that name is on the agenda
+    /// already, the path is a circle longer than one script, so scripts may visit twice as many
+    /// members. They may as well when a second script ends at the same name: members that are kept
+    /// for other partitions use up what one may visit before it gets further.
     pub(super) fn take_in(&mut self, mut left: Vec<UnvisitedName>) {
         if let Some((last, before)) = left.split_last() {
             if before.iter().chain(&self.left).any(|before| before.name == last.name) {

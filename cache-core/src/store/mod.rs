@@ -1,4 +1,5 @@
-//! Where entries live, a method a round trip: nothing of types, freshness, flights and functions.
+//! Where entries live, on one server a round trip a method: nothing of types, freshness, flights
+//! and functions.
 
 mod agenda;
 mod backoff;

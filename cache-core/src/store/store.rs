@@ -252,7 +252,8 @@ pub(crate) enum StoreLoss {
 /// A place where entries, their indexes and the protocol's clock live.
 ///
 /// Every method ends by the `until` that it is given, with an error if it must: this is the only
-/// deadline. Every method is atomic. Every method is idempotent, because a call may send a
+/// deadline. Every script is atomic; on several partitions a method sends several, and nothing is
+/// stale whichever of them have run. Every method is idempotent, because a call may send a
 /// command twice. Keys are logical; names are complete (`Name`). An error leaves the outcome
 /// unknown.
 pub(crate) trait Store: Send + Sync + 'static {

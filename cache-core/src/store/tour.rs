@@ -48,7 +48,7 @@ pub(super) struct Tour {
 /// A mark that was followed.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Pursuit {
-    /// The one that it had then.
+    /// That of the mark when it was followed.
     stamp: u64,
     overtakings: u32,
 }

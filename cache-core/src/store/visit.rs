@@ -39,7 +39,7 @@ pub(crate) struct Chunk<'a> {
     /// The entries of the names stay: only what depends on them falls.
     pub(crate) spares_entries: bool,
     pub(crate) intent: Intent,
-    /// The script may visit twice as many members so many times.
+    /// How often the number of members that the script may visit is doubled.
     pub(crate) effort: u32,
 }
 

@@ -68,7 +68,7 @@ impl PartitionSet {
     pub(super) async fn reconcile(&self, until: Instant) -> Result<bool, Error> {
         // What is written down may be lost, too.
         self.record(until).await?;
-        // In this order: what is adopted is then known to be no newer than what was read.
+        // Partitions first, then homes: a partition that has adopted something newer since refuses.
         let read = self.states(until).await?;
         let homes = self.states(until).await?;
         let is_listed = |home: u16, is: &PartitionState| {

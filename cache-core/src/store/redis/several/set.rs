@@ -78,7 +78,8 @@ impl PartitionSet {
         let partitions = Partitions::new(layouts.len() as u16);
         let (keepers, losses) = (CopyKeepers::default(), PartitionLosses::new(&layouts));
         let large = Arc::<LargePrefixes>::default();
-        // Of no clock: so a visit is of another one than was known, and visits everywhere.
+        // No incarnation is known yet. This one differs from every real one, so an operation that
+        // begins now takes its first visit for a loss, and visits every partition.
         let unknown = HomeReading { incarnation: "".into(), seq: 0 };
         Arc::new_cyclic(|own: &Weak<Self>| {
             let namespace = |(number, layout): (u16, Layout)| {
