@@ -28,7 +28,7 @@ const BRANCHES: &[(&str, Where)] = &[
     ("not stored: invalidated", Where::Everywhere),
     ("not stored: closed", Where::Everywhere),
     ("not stored: floor_raised", Where::Everywhere),
-    ("not stored: too_old", Where::Everywhere),
+    ("not stored: too_old", Where::ByChance("no load took longer than fences are kept")),
     ("wait: value", Where::Everywhere),
     ("wait: elsewhere", Where::Everywhere),
     ("wait: failed", Where::Everywhere),
