@@ -42,6 +42,8 @@ impl ScriptedNode {
         let pool = nodes.hooked(("a:7000", &[]), &probes(), &config, hooks);
         let store = RedisPartitions(PartitionSet::over(Arc::new(pool), namespaces, layouts(), &config));
         let node = Self { nodes, store };
+        // Each partition has their number.
+        node.nodes.at("a").on("GET", Answer::text(&COUNT.to_string()));
         node.on(&scripts::TRIAL, "*0\r\n");
         node.on(&scripts::MEET, &text("whole"));
         node.on(&scripts::RELEASE_LEASE, ":1\r\n");
