@@ -1,5 +1,4 @@
-//! Where entries live, on one server a round trip a method: nothing of types, freshness, flights
-//! and functions.
+//! Where entries live, a round trip or a few a method: nothing of types, flights and functions.
 
 mod agenda;
 mod backoff;
