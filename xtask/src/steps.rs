@@ -45,8 +45,8 @@ pub(crate) fn output(mut command: Command) -> Result<String, String> {
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-/// How many lines of failures are shown again at the end.
-const FAILURE_LINES_MAX: usize = 120;
+/// How many lines of each failure are shown again at the end: what is behind them is its backtrace.
+const FAILURE_LINES_MAX: usize = 12;
 
 /// The count of what was run so far.
 #[derive(Debug, Default)]
@@ -55,8 +55,8 @@ pub(crate) struct Tally {
     failed: u64,
     /// What the failures said, shown once more at the end: somebody may be given the end alone.
     failures: Vec<String>,
-    /// Whether the lines that come tell of failures: those between `failures:` and the result do.
-    is_in_failures: bool,
+    /// How many of the lines that come tell of the failure that is being told.
+    failure_lines_left: usize,
 }
 
 impl Tally {
@@ -136,12 +136,17 @@ impl Tally {
 
     /// Keeps the lines in which libtest tells what failed, and why.
     fn keep_failures(&mut self, line: &str) {
-        if line.starts_with("test result: ") {
-            self.is_in_failures = false;
-        } else if line == "failures:" && !self.is_in_failures {
-            self.is_in_failures = true;
-            self.failures.push("\nfailures:".to_owned());
-        } else if self.is_in_failures && self.failures.len() < FAILURE_LINES_MAX {
+        let is_list = line == "failures:";
+        if is_list && self.failure_lines_left == 0 {
+            self.failures.push(String::new());
+        }
+        match line {
+            _ if is_list || line.starts_with("---- ") => self.failure_lines_left = FAILURE_LINES_MAX,
+            _ if line.starts_with("test result: ") => self.failure_lines_left = 0,
+            _ => {}
+        }
+        if self.failure_lines_left > 0 {
+            self.failure_lines_left -= 1;
             self.failures.push(line.to_owned());
         }
     }
@@ -185,7 +190,20 @@ mod tests {
         for line in said {
             tally.keep_failures(line);
         }
-        assert_eq!(tally.failures, ["\nfailures:", said[2], said[3], said[4], said[5]]);
+        assert_eq!(tally.failures, ["", "failures:", said[2], said[3], said[4], said[5]]);
+    }
+
+    #[test]
+    fn a_long_backtrace_hides_no_failure_behind_it() {
+        let mut tally = Tally::default();
+        tally.keep_failures("failures:");
+        for name in ["one", "two"] {
+            tally.keep_failures(&format!("---- {name} stdout ----"));
+            (0..1_000).for_each(|frame| tally.keep_failures(&format!("{frame:>4}: a frame")));
+        }
+        let told: Vec<_> = tally.failures.iter().filter(|line| line.starts_with("---- ")).collect();
+        assert_eq!(told, ["---- one stdout ----", "---- two stdout ----"]);
+        assert!(tally.failures.len() < 40, "{:?}", tally.failures);
     }
 
     #[test]
