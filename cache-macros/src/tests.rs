@@ -1,13 +1,16 @@
 //! Rules that hold for all generated code, shown on functions that make use of every option.
 
-use proc_macro2::TokenStream;
-use quote::quote;
+use proc_macro2::{Span, TokenStream};
+use quote::{ToTokens, quote};
+use syn::LitStr;
 use syn::visit::Visit;
 
 use crate::cache_context::cache_context;
 use crate::cacheable::cacheable;
 use crate::cached::cached;
+use crate::errors::Errors;
 use crate::invalidates::invalidates;
+use crate::template::{Piece, Template};
 use crate::write_through::write_through;
 
 /// Every name that a pattern binds, parameters included.
@@ -89,4 +92,37 @@ fn names_of_ours_are_none_that_a_user_gives() {
         let reachable: Vec<String> = ours.filter(|name| !name.starts_with("__")).collect();
         assert!(reachable.is_empty(), "{reachable:?} in\n{generated}");
     }
+}
+
+/// The pieces of a template as text again, and whether it has mistakes.
+fn pieces_of(text: &str) -> (String, bool) {
+    let mut errors = Errors::default();
+    let template = Template::parse(&LitStr::new(text, Span::call_site()), &mut errors);
+    let pieces = template.pieces.iter().map(|piece| match piece {
+        Piece::Text(text) => text.replace('{', "{{").replace('}', "}}"),
+        Piece::Placeholder(placeholder) => format!("{{{}}}", placeholder.expr.to_token_stream()),
+    });
+    (pieces.collect(), errors.finish().is_err())
+}
+
+/// Any text is taken for what it says, or refused.
+#[test]
+fn a_template_of_any_text_is_read_as_it_stands_or_refused() {
+    const PARTS: [&str; 19] = [
+        "{", "}", "{{", "}}", "{a}", "{a.b}", "{self.c}", "user:", ":", "~", "\n", " ", "{a:?}", "{}", "{(", "\"", "ë",
+        "\u{0}", ")",
+    ];
+    let (mut taken, mut refused) = (0, 0);
+    for seed in 0..20_000_u64 {
+        let mut random = fastrand::Rng::with_seed(seed);
+        let text: String = (0..random.usize(..7)).map(|_| PARTS[random.usize(..PARTS.len())]).collect();
+        match pieces_of(&text) {
+            (_, true) => refused += 1,
+            (read, false) => {
+                assert_eq!(read.replace(' ', ""), text.replace(' ', ""));
+                taken += 1;
+            }
+        }
+    }
+    assert!(taken > 1_000 && refused > 1_000, "{taken} taken, {refused} refused");
 }
