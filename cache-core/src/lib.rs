@@ -237,7 +237,7 @@ pub mod __entry {
 pub mod __readers {
     pub use crate::name::glob_matches;
     #[cfg(feature = "redis")]
-    pub use crate::store::redis::resp::alone::frames;
+    pub use crate::store::redis::alone::{answers, frames};
 }
 
 pub use builder::Builder;

@@ -16,7 +16,7 @@ use crate::Target;
 const INFLATED_BYTES_MAX: usize = 64 << 10;
 
 /// All of them.
-pub const TARGETS: [Target; 9] = [
+pub const TARGETS: [Target; 10] = [
     Target {
         name: "replies",
         read: replies,
@@ -32,6 +32,37 @@ pub const TARGETS: [Target; 9] = [
             ])
         },
         pieces: &["\r\n", "*1\r\n", "%1\r\n", "|1\r\n", ">1\r\n", "$1\r\na\r\n", "+a\r\n", ":1\r\n", "$", "*", "_\r\n"],
+    },
+    Target {
+        name: "answers",
+        read: answers,
+        // What a reply is read into is read once for each answer that it may be.
+        bytes_max: 64 << 10,
+        bytes_max_per_byte: 4_096,
+        seeds: || {
+            texts(&[
+                "$15\r\ngranted inc 7 9\n\r\n$16\r\nheld 5 inc 7 9 \n\r\n*1\r\n$1\r\nv\r\n$6\r\nstored\r\n",
+                "*5\r\n*3\r\n:2\r\n$1\r\nk\r\n:2\r\n*4\r\n$2\r\ntt\r\n$0\r\n\r\n:0\r\n:1\r\n:8\r\n:0\r\n$0\r\n\r\n",
+                "*2\r\n$1\r\n0\r\n*1\r\n$3\r\nk:1\r\n*4\r\n$10\r\nregistered\r\n$3\r\ninc\r\n:3\r\n$0\r\n\r\n",
+                "*6\r\n$3\r\ninc\r\n$1\r\n7\r\n$1\r\n0\r\n:0\r\n$2\r\ntt\r\n$2\r\nkk\r\n",
+                "*1\r\n*3\r\n:0\r\n:16383\r\n*3\r\n$3\r\n::1\r\n:6379\r\n$2\r\nid\r\n",
+                "-MOVED 5 10.0.0.1:6379\r\n-ASK 5 a:1\r\n-CLUSTERDOWN no\r\n-OOM no\r\n-NOPERM key\r\n",
+            ])
+        },
+        pieces: &[
+            "\r\n",
+            "*1\r\n",
+            "*5\r\n",
+            "$0\r\n\r\n",
+            ":-1\r\n",
+            ":16383\r\n",
+            "_\r\n",
+            " ",
+            "\n",
+            "granted ",
+            "MOVED ",
+            "1e+17",
+        ],
     },
     Target {
         name: "entries",
@@ -127,6 +158,15 @@ fn replies(input: &[u8]) -> String {
     let whole = __readers::frames(bytes, bytes.len());
     assert_eq!(whole, __readers::frames(bytes, usize::from(*piece)));
     format!("{whole:?}")
+}
+
+/// No word of a server gets into a message of ours.
+fn answers(input: &[u8]) -> String {
+    let Some(answers) = __readers::answers(input) else { return String::new() };
+    for answer in &answers {
+        assert!(answer.len() < 400 && !answer.contains(char::is_control), "{answer:?}");
+    }
+    answers.concat()
 }
 
 /// As it is, and with the checksum made right: without that hardly any change would be looked at.

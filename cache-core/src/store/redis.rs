@@ -22,6 +22,7 @@ use crate::store::{
 
 #[cfg(any(test, cache_ablation))]
 mod ablation;
+pub(crate) mod alone;
 mod at_once;
 mod connect;
 mod copies;
@@ -34,7 +35,7 @@ mod namespaces;
 mod reaper;
 mod removal;
 mod reply;
-pub(crate) mod resp;
+mod resp;
 mod scripts;
 #[cfg(test)]
 mod sent_by_hand;

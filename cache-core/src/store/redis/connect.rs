@@ -48,6 +48,7 @@ mod supervisor;
 #[cfg(feature = "tls")]
 mod tls;
 mod topology;
+mod understood;
 mod url;
 
 #[cfg(test)]
@@ -61,6 +62,7 @@ pub(crate) use fault::{is_misrouted, reply_code};
 pub(crate) use stripes::StripeKey;
 #[cfg(feature = "tls")]
 pub use tls::Tls;
+pub(in crate::store::redis) use understood::understood;
 
 use cluster::ClusterPool;
 use connection::Invocation;

@@ -5,7 +5,6 @@
 
 use bytes::Bytes;
 
-pub(crate) mod alone;
 mod command;
 mod reader;
 #[cfg(test)]
