@@ -41,7 +41,7 @@ mod marks;
 mod moment;
 #[cfg(test)]
 mod rig;
-mod several;
+pub(super) mod several;
 mod site;
 mod size;
 mod state;
@@ -50,8 +50,6 @@ mod tidy;
 
 #[cfg(test)]
 pub(super) mod model;
-#[cfg(test)]
-pub(super) mod partitions;
 #[cfg(test)]
 mod tests;
 

@@ -204,7 +204,7 @@ impl Rules {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::memory::{model, partitions};
+    use crate::store::memory::{model, several};
 
     /// `store/conformance/leaving.rs` breaks it: what it leaves behind takes more members than the
     /// explorer has.
@@ -212,7 +212,8 @@ mod tests {
 
     #[test]
     fn each_rule_is_taken_away_by_some_test() {
-        let explored: Vec<Rule> = [model::NEEDED, partitions::NEEDED].concat().iter().map(|(rule, _)| *rule).collect();
+        let explored: Vec<Rule> =
+            [model::NEEDED, several::model::NEEDED].concat().iter().map(|(rule, _)| *rule).collect();
         let is_shown = |rule: &Rule| explored.contains(rule) || SHOWN_ELSEWHERE.contains(rule);
         let missing: Vec<_> = ALL.iter().filter(|rule| !is_shown(rule)).collect();
         assert!(missing.is_empty(), "nothing shows that these are needed: {missing:?}");
@@ -221,7 +222,7 @@ mod tests {
     #[test]
     fn the_page_on_consistency_counts_the_rules_that_are_taken_away() {
         let page = include_str!("../../docs/consistency.md");
-        let counts = format!("| {} and {} |", model::NEEDED.len(), partitions::NEEDED.len());
+        let counts = format!("| {} and {} |", model::NEEDED.len(), several::model::NEEDED.len());
         assert!(page.contains(&counts), "the table of the two models has no `{counts}`");
     }
 }

@@ -14,6 +14,9 @@ use crate::store::{
     Operation, Refusal, Removal, Sight, TrailPosition, VisitReply,
 };
 
+#[cfg(test)]
+pub(in crate::store) mod model;
+
 /// Marks that one fill looks at to see whether they can go.
 const MARKS_REAPED_PER_FILL: usize = 2;
 

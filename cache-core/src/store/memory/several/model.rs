@@ -1,6 +1,6 @@
 //! Every interleaving of small scenarios on several partitions: the protocol of a cluster.
 //!
-//! Each partition is the real [`State`](super::State), and each invalidation the real
+//! Each partition is the real [`State`](super::super::State), and each invalidation the real
 //! [`Operation`](crate::store::Operation). A key is stored in its home, with its own memberships. A
 //! name may have members in partitions that are not its home: each has a mark there. Every
 //! partition has a clock of its own, and a script sees one partition. `load.rs` and `operation.rs`
@@ -18,7 +18,7 @@ use std::collections::{HashSet, VecDeque};
 use self::names::{Layout, Name};
 use self::scenarios::SCENARIOS;
 use self::world::{Misfortunes, Task, World};
-use super::{states_of_hours, unwind};
+use crate::store::memory::{states_of_hours, unwind};
 use crate::store::rules::{Rule, Rules};
 
 mod digest;
@@ -97,7 +97,7 @@ fn explore(scenario: &'static Scenario, rules: Rules, states_max: usize) -> Expl
 }
 
 /// As far as a scenario is explored. Without optimization that is not to the end of the larger
-/// ones: `cargo test --release -p cache-core --lib partitions -- --nocapture` is.
+/// ones: `cargo test --release -p cache-core --lib several::model -- --nocapture` is.
 const STATES_MAX: usize = if cfg!(debug_assertions) { 5_000 } else { 5_000_000 };
 
 #[test]

@@ -1,5 +1,5 @@
 //! Makes the lists of homes complete again after a clock was lost, by the rules of
-//! `store/memory/partitions/upkeep.rs`.
+//! `store/memory/several/model/upkeep.rs`.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
