@@ -2,7 +2,7 @@
 -- there in these. Its names are listed after this, and no fill that comes between is missed.
 --
 -- KEYS  1 never
--- ARGV  1 root  2 mark  3 this partition's incarnation, then for each home: its number, its
+-- ARGV  1 root  2 primary  3 this partition's incarnation, then for each home: its number, its
 --       incarnation, and the adopted one, or ''. This partition's and the adopted ones are as they
 --       were read before the homes'
 -- Reply 1, or 0: something was lost meanwhile. Cost O(homes · log n). Atomic.

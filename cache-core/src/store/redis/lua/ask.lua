@@ -2,7 +2,7 @@
 -- and fences them: a load that began before, and has registered, must not add one after the answer.
 --
 -- KEYS  1 never
--- ARGV  1 root  2 mark  3 retention_ms  4… names
+-- ARGV  1 root  2 primary  3 retention_ms  4… names
 -- Reply { 1 or 0, … }, one for each name. Cost O(names · log n). Atomic.
 open_clock()
 local clock_was, reply = seq, {}

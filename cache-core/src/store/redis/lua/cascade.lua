@@ -165,7 +165,7 @@ end
 -- gone or now belongs elsewhere, for what depends on it may have been made from what the name
 -- invalidates. Returns the members to be given up, and the last one that stays.
 local function remove_members(name, keys, owns, count, stays)
-  local mark, kept = '\n' .. name .. '\n', { [name] = true }
+  local name_alone, kept = '\n' .. name .. '\n', { [name] = true }
   local gone, given_up, last_kept, visited = {}, {}, nil, 0
   for at = 1, count do
     -- One at least: else a script could do nothing but look at what depends on it.
@@ -181,7 +181,7 @@ local function remove_members(name, keys, owns, count, stays)
     end
     local value_key = root .. key
     local block, payload = visit(value_key)
-    local falls = block == mark or string.find(block, mark, 1, true)
+    local falls = block == name_alone or string.find(block, name_alone, 1, true)
     if falls and is_on_path and not ends_circles then
       doomed[own] = true
     elseif falls or doomed[own] and not is_on_path then
@@ -190,7 +190,7 @@ local function remove_members(name, keys, owns, count, stays)
       if payload then
         count_removed(key)
       end
-      if block ~= mark and not stays[at] and not is_on_path then
+      if block ~= name_alone and not stays[at] and not is_on_path then
         spent = spent + leave(key, block, kept, left_max) / left_per_visit
       end
     end

@@ -1,7 +1,7 @@
 -- Removes a value as the end of its TTL would, and gives a lease back, if it is still the caller's.
 --
 -- KEYS  1 clock  2 value  3 lease
--- ARGV  1 root  2 mark  3 key  4 token
+-- ARGV  1 root  2 primary  3 key  4 token
 --       5 the times in the header of the value that is meant (see the module `entry`), or '':
 --       whatever lies there
 -- Reply 1 if a value was removed, or 0

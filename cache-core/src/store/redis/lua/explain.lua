@@ -1,7 +1,7 @@
 -- What is known of one key. Writes nothing, and may be run by EVAL_RO.
 --
 -- KEYS  1 clock  2 value  3 lease  4 learned
--- ARGV  1 root  2 mark  3 key  4 most names  5 most dependents
+-- ARGV  1 root  2 primary  3 key  4 most names  5 most dependents
 --       6 most bytes of what was learned  7 most partitions of which there may be marks
 -- Reply { now_ms, header, or what is there, or '', PTTL of the value, incarnation or '', floor,
 --         { name, fence, marks, … } the key's own first, names of the entry,

@@ -2,7 +2,7 @@
 -- stored.
 --
 -- KEYS  1 clock  2 value  3 lease  4 learned, if the fill teaches something of the key
--- ARGV  1 root  2 mark  3 key  4 token  5 incarnation  6 seq  7 read_at_ms  8 retention_ms
+-- ARGV  1 root  2 primary  3 key  4 token  5 incarnation  6 seq  7 read_at_ms  8 retention_ms
 --       9 ttl_ms  10 how many of the names are registered already; in fill.lua '' for a step that
 --       registers and does not store  11 value, '' if it is staged
 --       with KEYS[4]: 12 what the fill teaches  13 ms for which that is kept

@@ -1,7 +1,7 @@
 -- Asks for the exclusive right to load a key.
 --
 -- KEYS  1 clock  2 value  3 lease  4 learned, if it is asked for
--- ARGV  1 root  2 mark  3 most bytes of what was learned  4 key  5 token  6 lease_ms
+-- ARGV  1 root  2 primary  3 most bytes of what was learned  4 key  5 token  6 lease_ms
 --       7 if present: 'return', 'ignore', or the times in the header of the value that does not
 --       count (see the module `entry`): any other is returned
 --       8 if held: 'wait', or the ms after which a lease is taken over

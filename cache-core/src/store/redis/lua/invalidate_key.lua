@@ -1,7 +1,7 @@
 -- One chunk of an invalidation.
 --
 -- KEYS  1 clock
--- ARGV  1 root  2 mark  3 retention_ms
+-- ARGV  1 root  2 primary  3 retention_ms
 --       4 '', or for what a script has left: how often the budget is doubled, 1 if the entries of
 --       the names stay or 0, and the member of the first one after which to go on, or ''
 --       5… names to invalidate

@@ -2,7 +2,7 @@
 -- it, as who settles them has.
 --
 -- KEYS  1 never
--- ARGV  1 root  2 mark  3 retention_ms  4 name
+-- ARGV  1 root  2 primary  3 retention_ms  4 name
 -- Reply { incarnation, seq, number of the other partition, stamp, … }: 64 marks at most
 -- Cost  O(log n). Atomic.
 open_clock()

@@ -1,7 +1,7 @@
 -- Everything was removed since a loss was found: nobody need do that again.
 --
 -- KEYS  1 clock
--- ARGV  1 root  2 mark  3 reign of the primary that had lost writes, or ''
+-- ARGV  1 root  2 primary  3 reign of the primary that had lost writes, or ''
 --       4 mark of the loss of members, or 0
 -- Reply 1. Cost O(1). Atomic.
 open_clock()

@@ -1,7 +1,7 @@
 -- A process that has talked to another primary meets this one.
 --
 -- KEYS  1 clock
--- ARGV  1 root  2 mark  3 the highest sequence number that this process has seen, 0 if none
+-- ARGV  1 root  2 primary  3 the highest sequence number that this process has seen, 0 if none
 -- Reply 'whole', or 'lost': the server's data is older than what this process has seen
 -- Cost  O(marks of closed names): an old clock is freed in the background. Atomic.
 --

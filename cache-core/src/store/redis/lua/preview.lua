@@ -2,7 +2,7 @@
 -- by EVAL_RO.
 --
 -- KEYS  1 clock
--- ARGV  1 root  2 mark  3 what is looked at, then
+-- ARGV  1 root  2 primary  3 what is looked at, then
 --       'losses'    whether members were lost, and no more
 --       'given'     4… names
 --       'members'   4 place of the first member  5… names

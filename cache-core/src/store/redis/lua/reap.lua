@@ -1,7 +1,7 @@
 -- Reaps when no fill does. Every process that has work on record here sends it now and then.
 --
 -- KEYS  1 clock
--- ARGV  1 root  2 mark  3 retention_ms
+-- ARGV  1 root  2 primary  3 retention_ms
 --       4 pause_ms between two calls while there is more to do  5 looks_max
 -- Reply 'more' at once, 'later', or 'nothing' is left on record; of a partition { this, name, … }:
 --       names that have marks whose time has passed, 16 at most, each told once

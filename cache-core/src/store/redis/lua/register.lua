@@ -1,8 +1,8 @@
 -- A load registers at a foreign home of its names, before it stores what has them.
 --
 -- KEYS  1 never
--- ARGV  1 root  2 mark  3 number of the partition of its key  4 incarnation and  5 seq of what the
---       process knew of this clock before the load began  6 ttl_ms  7 retention_ms
+-- ARGV  1 root  2 primary  3 number of the partition of its key  4 incarnation and  5 seq of what
+--       the process knew of this clock before the load began  6 ttl_ms  7 retention_ms
 --       8 the operation that a write ends, whose own marks do not count, or ''  9… names
 -- Reply { 'registered' or why not: 'incarnation', 'floor', 'fenced', 'closed'; incarnation, seq,
 --         replaced }

@@ -1,8 +1,8 @@
 -- Takes marks away on which nothing hangs any more.
 --
 -- KEYS  1 never
--- ARGV  1 root  2 mark  then for each one: name, number of the other partition, stamp that was met,
---       incarnation and seq that the visit or the look told that met it
+-- ARGV  1 root  2 primary  then for each one: name, number of the other partition, stamp that was
+--       met, incarnation and seq that the visit or the look told that met it
 -- Reply how many were taken away. Cost O(marks · log n). Atomic.
 --
 -- Whoever fenced a name last takes its marks away, and nobody else. The stamp alone would not do: a

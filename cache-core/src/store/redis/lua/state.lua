@@ -1,7 +1,7 @@
 -- What a partition knows of itself and of the homes of its names.
 --
 -- KEYS  1 never
--- ARGV  1 root  2 mark
+-- ARGV  1 root  2 primary
 -- Reply { incarnation, seq, 1 if its marks are all that there should be or 0,
 --         '<home>:<incarnation>', … }: the homes that list what is here
 -- Cost  O(partitions). Atomic.

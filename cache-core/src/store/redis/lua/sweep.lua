@@ -1,8 +1,8 @@
 -- One page of a pattern walk, or of `clear`.
 --
 -- KEYS  1 clock
--- ARGV  1 root  2 mark  3 retention_ms  4 scope: 'values' or 'indexes'  5 physical glob  6 cursor
---       7 keys per page
+-- ARGV  1 root  2 primary  3 retention_ms  4 scope: 'values' or 'indexes'  5 physical glob
+--       6 cursor  7 keys per page
 -- Reply { '<next cursor, 0: the end> <incarnation>', removed, left, seq, lost, replaced }: see
 --         cascade.lua and guard.lua
 --       removed: { entries, prefix, how many of them had it, prefix, … }
