@@ -88,8 +88,7 @@ impl Coverage {
     pub(crate) fn take(&mut self, process: u16, text: &str) {
         let counts = text.lines().filter_map(|line| line.rsplit_once('='));
         let counts = counts.filter_map(|(name, count)| Some((name.to_owned(), count.parse().ok()?)));
-        // What is told at rest alone stays.
-        self.0.entry(process).or_default().extend(counts);
+        self.0.insert(process, counts.collect());
     }
 
     pub(crate) fn count(&self, name: &str) -> u64 {
@@ -137,7 +136,7 @@ mod tests {
     fn counts_of_processes_add_up_and_what_is_missing_is_said() {
         let mut coverage = Coverage::default();
         coverage.take(1, "hits=2\nfurther scripts=1\n");
-        coverage.take(1, "hits=3\nnot stored: closed=1\n");
+        coverage.take(1, "hits=3\nnot stored: closed=1\nfurther scripts=1\n");
         coverage.take(2, "hits=4\n");
         let counts = ["hits", "not stored: closed", "further scripts"].map(|name| coverage.count(name));
         assert_eq!(counts, [7, 1, 1]);

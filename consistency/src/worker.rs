@@ -160,9 +160,9 @@ async fn serve(cache: &Cache, orders: &Orders, slot: u16) -> bool {
             make_calls(&world, orders, seed).await;
             settle(cache).await;
             world.read_everything().await;
-            link.rest(counters_at_rest(&world));
+            link.rest(counters(&world));
         }
-        link.finish(counters_at_rest(&world));
+        link.finish(counters(&world));
         std::future::pending::<()>().await;
     };
     tokio::select! {
@@ -257,6 +257,9 @@ fn counters(world: &World) -> String {
     for (end, count) in counts(&stats, "cache_waits_total", "ended") {
         *lines.entry(format!("wait: {end}")).or_default() += count;
     }
+    let mut operations = counts(&stats, "cache_store_operation_duration_seconds", "operation");
+    let further = operations.find_map(|(operation, count)| (operation == "cascade").then_some(count));
+    lines.insert("further scripts".to_owned(), further.unwrap_or_default());
     lines.insert("clock steps".to_owned(), clock_steps());
     lines.insert("panics".to_owned(), PANICS.load(Ordering::Relaxed));
     lines.insert("failed calls".to_owned(), world.failed.load(Ordering::Relaxed));
@@ -271,18 +274,6 @@ fn clock_steps() -> u64 {
     let was_set = steps.0.replace(ahead).is_some_and(|before| before.abs_diff(ahead) > 2);
     steps.1 += u64::from(was_set);
     steps.1
-}
-
-/// The same, and what is known only while no invalidation is under way: scripts that went on with
-/// one, because the script before had left something.
-fn counters_at_rest(world: &World) -> String {
-    let stats = world.cache.stats();
-    let of = |metric, label, wanted| -> u64 {
-        counts(&stats, metric, label).filter(|(word, _)| word == wanted).map(|(_, count)| count).sum()
-    };
-    let scripts = of("cache_store_operation_duration_seconds", "operation", "invalidate");
-    let of_names = of("cache_invalidations_total", "kind", "names");
-    format!("{}further scripts={}\n", counters(world), scripts.saturating_sub(of_names))
 }
 
 /// How often a metric has counted each word of one of its labels.

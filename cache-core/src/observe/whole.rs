@@ -46,6 +46,7 @@ labels! {
         Write = "write",
         Watch = "watch",
         Invalidate = "invalidate",
+        Cascade = "cascade",
         Close = "close",
         Open = "open",
         Sweep = "sweep",

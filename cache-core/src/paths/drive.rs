@@ -86,7 +86,7 @@ pub(super) async fn finish(
     let mut drive = Drive::new(runtime);
     let finished = async {
         drive.count(&removal);
-        drive.finish(StoreOperation::Invalidate, rest).await?;
+        drive.finish(StoreOperation::Cascade, rest).await?;
         drive.recover().await
     };
     let finished = finished.await;
@@ -144,14 +144,16 @@ impl<'a> Drive<'a> {
         self.finish(kind, operation).await
     }
 
-    /// Takes the steps of an operation until it is done.
-    async fn finish(&mut self, kind: StoreOperation, mut operation: Operation<'_>) -> Result<(), Error> {
+    /// Takes the steps of an operation until it is done: the first one as what it is, those that go
+    /// on with it as a cascade.
+    async fn finish(&mut self, mut kind: StoreOperation, mut operation: Operation<'_>) -> Result<(), Error> {
         while !operation.is_done() {
             self.check_time()?;
             let store = self.runtime.store()?;
             let step = ask_aside(self.runtime, kind, |until| store.step(&mut operation, until)).await;
             self.count(&operation.take_uncounted());
             let removal = step?;
+            kind = StoreOperation::Cascade;
             self.count(&removal);
             if removal.pending > 0 {
                 // The embedded store never yields: let other tasks run between two steps.
@@ -190,7 +192,7 @@ impl<'a> Drive<'a> {
             let page =
                 ask_aside(self.runtime, StoreOperation::Sweep, |until| store.sweep(pattern, scope, at, until)).await?;
             self.count(&page.drained);
-            self.finish(StoreOperation::Invalidate, page.rest).await?;
+            self.finish(StoreOperation::Cascade, page.rest).await?;
             let is_same =
                 walked.is_none_or(|(began, incarnation)| began != page.began || incarnation == page.incarnation);
             cursor = if is_same { page.next } else { Some(page.began) };
