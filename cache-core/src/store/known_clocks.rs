@@ -32,7 +32,7 @@ impl KnownClocks {
     pub(crate) fn saw(&self, partition: u16, told: &HomeReading) -> bool {
         let mut known = self.lock();
         let Some(reading) = known.readings.get(usize::from(partition)) else { return false };
-        let is_another = !reading.incarnation.is_empty() && reading.incarnation != told.incarnation;
+        let is_another = reading.is_known() && reading.incarnation != told.incarnation;
         let is_news = reading.incarnation != told.incarnation || reading.seq < told.seq;
         if is_news && let Some(reading) = Arc::make_mut(&mut known.readings).get_mut(usize::from(partition)) {
             reading.clone_from(told);

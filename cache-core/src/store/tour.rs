@@ -91,7 +91,7 @@ impl Tour {
 
     #[cfg(feature = "redis")]
     pub(super) fn is_to_learn(&self) -> bool {
-        self.is_new && self.began.iter().any(|incarnation| incarnation.is_empty())
+        self.is_new && self.began.iter().any(|incarnation| **incarnation == *HomeReading::UNKNOWN)
     }
 
     #[cfg(feature = "redis")]

@@ -29,6 +29,16 @@ pub(crate) struct HomeReading {
     pub(crate) seq: u64,
 }
 
+impl HomeReading {
+    /// The incarnation of a clock that was not read yet. It differs from every real one, so an
+    /// operation that begins now takes its first visit for a loss, and visits every partition.
+    pub(crate) const UNKNOWN: &str = "";
+
+    pub(crate) fn is_known(&self) -> bool {
+        &*self.incarnation != Self::UNKNOWN
+    }
+}
+
 /// The names of one script: all in one partition.
 #[derive(Clone, Debug)]
 pub(crate) struct Chunk<'a> {

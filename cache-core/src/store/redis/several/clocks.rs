@@ -48,8 +48,8 @@ impl PartitionSet {
     /// waits: such a node would hold up those who need nothing of it, and an old reading only
     /// refuses more.
     pub(super) async fn know_clocks(&self, until: Instant) {
-        let is_unknown = self.known.copy().iter().any(|reading| reading.incarnation.is_empty());
-        if !is_unknown && !self.known.is_old(clock::now(), self.retention) {
+        let is_known = self.known.copy().iter().all(HomeReading::is_known);
+        if is_known && !self.known.is_old(clock::now(), self.retention) {
             return;
         }
         let mut readings = self.readings.subscribe();

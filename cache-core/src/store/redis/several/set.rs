@@ -78,9 +78,7 @@ impl PartitionSet {
         let partitions = Partitions::new(layouts.len() as u16);
         let (keepers, losses) = (CopyKeepers::default(), PartitionLosses::new(&layouts));
         let large = Arc::<LargePrefixes>::default();
-        // No incarnation is known yet. This one differs from every real one, so an operation that
-        // begins now takes its first visit for a loss, and visits every partition.
-        let unknown = HomeReading { incarnation: "".into(), seq: 0 };
+        let unknown = HomeReading { incarnation: HomeReading::UNKNOWN.into(), seq: 0 };
         Arc::new_cyclic(|own: &Weak<Self>| {
             let namespace = |(number, layout): (u16, Layout)| {
                 // It tells of losses by itself.
@@ -168,7 +166,7 @@ impl PartitionSet {
         }
         let readings = fill.clock.homes.as_deref().unwrap_or_default();
         let registrations = by_home.into_iter().map(|(home, names)| async move {
-            let known = readings.get(usize::from(home)).filter(|known| !known.incarnation.is_empty());
+            let known = readings.get(usize::from(home)).filter(|known| known.is_known());
             let Some(known) = known else { return Ok(Err(Refusal::ForeignIncarnation)) };
             let numbers = [u64::from(own), known.seq, millis(fill.ttl).max(1), millis(self.retention)];
             let [own, seq, ttl_ms, retention_ms] = numbers.map(|number| number.to_string());

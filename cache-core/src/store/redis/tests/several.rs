@@ -238,7 +238,7 @@ async fn a_process_that_knows_no_clock_reads_them_once(rig: Rig) {
     rig.fill(&key, &["tT"]).await;
     let another = rig.another();
     let clock = another.read_clock(&key, Recall::Nothing, far()).await.unwrap();
-    assert!(clock.homes.unwrap().iter().all(|home| !home.incarnation.is_empty()));
+    assert!(clock.homes.unwrap().iter().all(|home| home.is_known()));
     let third = rig.another();
     let names = parse(&["tT"]);
     let mut operation = third.begin(&names, Intent::Invalidate);
