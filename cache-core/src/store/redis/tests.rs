@@ -37,9 +37,10 @@ on_every_server! {
     a_lost_clock_refuses_every_earlier_reading
     a_clock_lost_twice_refuses_the_first_reading
     a_lost_clock_frees_its_leases
+    a_clock_that_is_set_back_frees_its_leases
     a_load_that_the_server_finds_too_old_does_not_fill
     a_new_primary_refuses_every_earlier_reading a_page_tells_that_another_primary_answers
-    what_is_removed_leaves_the_registry
+    what_is_removed_leaves_the_registry an_index_that_a_script_ends_with_leaves_the_registry
     a_chunk_counts_the_indexes_that_it_leaves
     a_chunk_counts_the_bytes_that_it_frees
     bookkeeping_has_no_ttl
@@ -101,6 +102,20 @@ async fn a_clock_lost_twice_refuses_the_first_reading(rig: Rig) {
     assert_eq!(rig.try_fill("a", &[], &first).await, FillReply::Refused(Refusal::ForeignIncarnation));
 }
 
+/// Nobody is to wait until the clock is where it was: the holder may be gone.
+async fn a_clock_that_is_set_back_frees_its_leases(rig: Rig) {
+    rig.lease("a", Token::new()).await;
+    let lease = rig.raw_command(&["GET", "~lease:a"]).await;
+    let ::redis::Value::BulkString(lease) = lease else { panic!("{lease:?}") };
+    let mut words: Vec<String> = String::from_utf8(lease).unwrap().split(' ').map(str::to_owned).collect();
+    let since_ms: u64 = words[3].parse().unwrap();
+    assert!(matches!(rig.lease("a", Token::new()).await, LeaseReply::Held { .. }));
+    // As a clock has it that was two minutes ahead, and then was set.
+    words[3] = (since_ms + 120_000).to_string();
+    rig.raw_command(&["SET", "~lease:a", &words.join(" "), "PX", "120000"]).await;
+    assert!(matches!(rig.lease("a", Token::new()).await, LeaseReply::Granted(_)));
+}
+
 async fn a_lost_clock_frees_its_leases(rig: Rig) {
     rig.lease("a", Token::new()).await;
     rig.raw_command(&["DEL", "~clock"]).await;
@@ -140,6 +155,16 @@ async fn what_is_removed_leaves_the_registry(rig: Rig) {
     rig.fill("b", &[]).await;
     for key in ["~due", "~index:tT"] {
         assert_eq!(rig.raw_command(&["EXISTS", key]).await, ::redis::Value::Int(0), "{key}");
+    }
+}
+
+/// Also if what a script may do ends with the last member: nobody would look there until the TTL of
+/// that member.
+async fn an_index_that_a_script_ends_with_leaves_the_registry(rig: Rig) {
+    for members in [99, 100, 101, 298, 299, 300, 301] {
+        rig.fill_many(members, &["tT"]).await;
+        while rig.chunk(&["tT"]).await.pending > 0 {}
+        assert_eq!(rig.raw_command(&["ZRANGE", "~due", "0", "-1"]).await, ::redis::Value::Array(vec![]), "{members}");
     }
 }
 

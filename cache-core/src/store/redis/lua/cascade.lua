@@ -215,7 +215,11 @@ function drain(name, after)
   while true do
     local most = math.min(math.ceil(budget - spent), slice_max)
     if most <= 0 then
-      return redis.call('ZCARD', index) > rank and after or nil
+      local count = redis.call('ZCARD', index)
+      if count == 0 then
+        emptied[#emptied + 1] = name
+      end
+      return count > rank and after or nil
     end
     local keys, owns, indexes, marks, last_mark, is_all = slice_of(name, rank, most)
     reach(name, keys)
