@@ -16,18 +16,20 @@ const LEFT_KEYS_MAX: u64 = 1;
 const LEFT_BYTES_MAX: u64 = 4_096;
 
 /// What was found in the server when everything was cleared.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Left {
     pub(crate) partitions: u16,
     pub(crate) keys: u64,
     pub(crate) bytes: u64,
+    /// The first of those that are not to stay.
+    pub(crate) examples: Vec<String>,
     /// How long the rest took to go.
     pub(crate) after: Duration,
 }
 
 impl Default for Left {
     fn default() -> Self {
-        Self { partitions: 1, keys: 0, bytes: 0, after: Duration::ZERO }
+        Self { partitions: 1, keys: 0, bytes: 0, examples: Vec::new(), after: Duration::ZERO }
     }
 }
 
@@ -37,6 +39,11 @@ impl Left {
         self.keys += other.keys;
         self.bytes += other.bytes;
         self.after = other.after;
+    }
+
+    /// What it is, if it is not to stay.
+    fn complaint(&self) -> String {
+        if self.holds() { String::new() } else { format!(": {}", self.examples.join(", ")) }
     }
 
     /// Whether nothing is left but what is to stay. Of several partitions it is told, and no more:
@@ -367,7 +374,7 @@ impl FaultLedger {
         for row in &self.0 {
             _ = writeln!(
                 text,
-                "| {} | {} | {} | {} | {} | {} | {} | {} | {:.0} ms, {} of {} | {:.2} s | {:.2} s | {} key, {} bytes after {:.1} s |",
+                "| {} | {} | {} | {} | {} | {} | {} | {} | {:.0} ms, {} of {} | {:.2} s | {:.2} s | {} key, {} bytes after {:.1} s{} |",
                 row.title,
                 row.reads,
                 row.stale(),
@@ -384,6 +391,7 @@ impl FaultLedger {
                 row.left.keys,
                 row.left.bytes,
                 row.left.after.as_secs_f64(),
+                row.left.complaint(),
             );
         }
         text

@@ -21,6 +21,8 @@ const COMMAND_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long what is left may take to go: longer than anything lives that is kept for a while. What
 /// is kept by a clock that was set back is kept until it is where it was.
 pub(super) const LEAVES_WITHIN: Duration = Duration::from_secs(15);
+/// So many of the keys that are left are told by name.
+const LEFT_EXAMPLES_MAX: usize = 3;
 const LOOKS_EVERY: Duration = Duration::from_millis(250);
 /// How long a link is cut each time.
 const CUT: Duration = Duration::from_millis(30);
@@ -289,6 +291,9 @@ pub(super) async fn measure(raw: &mut Raw, pattern: &str, cleared: Instant) -> L
         // Nothing if it has gone meanwhile.
         let bytes: Option<u64> = raw.command("MEMORY", &["USAGE", &key, "SAMPLES", "0"]).await;
         left.bytes += bytes.unwrap_or(0);
+        if !key.ends_with(":~clock") && left.examples.len() < LEFT_EXAMPLES_MAX {
+            left.examples.push(format!("`{key}`, {} bytes", bytes.unwrap_or(0)));
+        }
     }
     left
 }
