@@ -13,6 +13,7 @@ pub(crate) mod clock_file;
 mod cluster;
 pub(crate) mod director;
 pub(crate) mod ledger;
+pub(crate) mod left;
 mod replica;
 pub(crate) mod scene;
 mod spoil;

@@ -6,7 +6,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use super::Promise;
-use super::ledger::Left;
+use super::left::Left;
 use crate::conductor::Event;
 
 /// What the conductor is to do.

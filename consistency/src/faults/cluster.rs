@@ -12,7 +12,7 @@ use tokio::process::{Child, Command};
 use tokio::task::block_in_place;
 use tokio::time::{sleep, timeout};
 
-use super::ledger::Left;
+use super::left::Left;
 use super::stage::{self, LEAVES_WITHIN};
 use super::{Act, Episode, Fault};
 use crate::worker::{NAMESPACE, RETENTION};

@@ -2,56 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
-use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
 use super::Promise;
+use super::left::Left;
 use crate::clock::SECOND;
 use crate::record::{Came, Change, How, Probe};
-
-/// The most that is left for good when everything is cleared: the clock, without fences but for a
-/// few dozen until the next invalidation.
-const LEFT_KEYS_MAX: u64 = 1;
-const LEFT_BYTES_MAX: u64 = 4_096;
-
-/// What was found in the server when everything was cleared.
-#[derive(Clone, Debug)]
-pub(crate) struct Left {
-    pub(crate) partitions: u16,
-    pub(crate) keys: u64,
-    pub(crate) bytes: u64,
-    /// The first of those that are not to stay.
-    pub(crate) examples: Vec<String>,
-    /// How long the rest took to go.
-    pub(crate) after: Duration,
-}
-
-impl Default for Left {
-    fn default() -> Self {
-        Self { partitions: 1, keys: 0, bytes: 0, examples: Vec::new(), after: Duration::ZERO }
-    }
-}
-
-impl Left {
-    /// What another node has.
-    pub(crate) fn add(&mut self, other: &Self) {
-        self.keys += other.keys;
-        self.bytes += other.bytes;
-        self.after = other.after;
-    }
-
-    /// What it is, if it is not to stay.
-    fn complaint(&self) -> String {
-        if self.holds() { String::new() } else { format!(": {}", self.examples.join(", ")) }
-    }
-
-    /// Whether nothing is left but what is to stay. Of several partitions it is told, and no more:
-    /// see `cache-core/docs/cluster.md`.
-    pub(crate) fn holds(&self) -> bool {
-        self.partitions > 1 || self.keys <= LEFT_KEYS_MAX && self.bytes <= LEFT_BYTES_MAX
-    }
-}
 
 /// One episode. Times are the history's; [`u64::MAX`] is one that has not come.
 #[derive(Debug)]

@@ -6,7 +6,7 @@ use std::io;
 use cache_tests::Server;
 
 use super::cluster::ClusterStage;
-use super::ledger::Left;
+use super::left::Left;
 use super::stage::Stage;
 use super::{Act, Episode, Fault};
 use crate::options::Place;

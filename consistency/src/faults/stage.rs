@@ -11,7 +11,7 @@ use tokio::task::block_in_place;
 use tokio::time::{sleep, timeout};
 
 use super::clock_file::ClockFile;
-use super::ledger::Left;
+use super::left::Left;
 use super::replica::field;
 use super::{Act, Episode, Fault, spoil};
 use crate::worker::NAMESPACE;

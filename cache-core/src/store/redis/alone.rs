@@ -39,7 +39,7 @@ fn scripts(reply: &Reply) -> [&'static str; 14] {
         [&kept[..], &[reply::replaced_by_registration(reply), reply::replaced(reply).unwrap_or_default()]].concat();
     let is = |name, is_one| if is_one { name } else { "" };
     [
-        is("replaced ", kept.concat().len() > 0),
+        is("replaced ", !kept.concat().is_empty()),
         is("values ", reply::values(reply.clone(), 2).is_ok()),
         is("lease ", reply::lease(reply.clone()).is_ok()),
         is("clock ", reply::clock(reply).is_ok()),

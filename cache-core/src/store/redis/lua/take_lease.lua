@@ -2,7 +2,7 @@
 --
 -- A lease that the floor or a fence of the key has overtaken is free, and so is that of a closed
 -- key: what its holder loads would be refused. One that was taken later than now is from before the
--- clock was set back: it would last until the clock is there again, whether its holder lives or not.
+-- clock was set back: it would last until the clock is there again, even if its holder is gone.
 local takeovers = 0
 local held = redis.pcall('GET', KEYS[3])
 if type(held) == 'string' then
