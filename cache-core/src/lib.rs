@@ -162,6 +162,7 @@ pub mod guide {
 
     #[cfg(feature = "macros")]
     #[doc = include_str!("../docs/consistency.md")]
+    #[doc = include_str!("../docs/plots/stale-read.svg")]
     pub mod consistency {}
 
     #[doc = include_str!("../docs/codecs.md")]

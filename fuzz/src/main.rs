@@ -26,8 +26,10 @@ fn main() -> ExitCode {
     println!("seed {seed}");
     let (begun, mut all, mut kinds) = (Instant::now(), 0, 0);
     for target in &targets {
-        let Some((inputs, kept)) = run(target, Duration::from_secs(seconds), seed) else { return ExitCode::FAILURE };
-        (all, kinds) = (all + inputs, kinds + kept.len());
+        let Some((inputs, found, kept)) = run(target, Duration::from_secs(seconds), seed) else {
+            return ExitCode::FAILURE;
+        };
+        (all, kinds) = (all + inputs, kinds + found);
         if writes {
             write_down(target.name, &kept);
         }
@@ -37,8 +39,9 @@ fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// How many inputs it read, and one for each kind of outcome. `None`: the target broke.
-fn run(target: &Target, lasts: Duration, seed: u64) -> Option<(u64, Vec<Vec<u8>>)> {
+/// How many inputs it read, how many kinds of outcome came of them, and one input for each of the
+/// first of these. `None`: the target broke.
+fn run(target: &Target, lasts: Duration, seed: u64) -> Option<(u64, usize, Vec<Vec<u8>>)> {
     let (begun, mut mutator) = (Instant::now(), Mutator::new(seed));
     let (mut inputs, mut outcomes, mut kept) = (0_u64, HashSet::new(), Vec::new());
     let mut next = target.seeds();
@@ -58,5 +61,5 @@ fn run(target: &Target, lasts: Duration, seed: u64) -> Option<(u64, Vec<Vec<u8>>
     }
     let seconds = begun.elapsed().as_secs_f64();
     println!("{}: {inputs} inputs in {seconds:.1} s, {} kinds of outcome", target.name, outcomes.len());
-    Some((inputs, kept))
+    Some((inputs, outcomes.len(), kept))
 }
