@@ -33,6 +33,7 @@ use crate::record::{Batch, Call, How, Scope};
 use crate::wire::{self, Frame};
 use crate::worker::Orders;
 
+mod ending;
 mod ordered;
 
 use ordered::Awaited;
@@ -91,6 +92,8 @@ struct Conductor {
     coverage: Coverage,
     database: Database,
     peers: BTreeMap<u16, Peer>,
+    /// Processes whose runtime is being ended, by their program.
+    ending: BTreeMap<u16, u16>,
     /// The programs, by slot. The embedded store has one.
     children: Vec<Program>,
     last_program: u16,
@@ -141,6 +144,7 @@ pub(crate) async fn run(options: Options) -> io::Result<Outcome> {
         last_process: 0,
         changes: BTreeMap::new(),
         kills: 0,
+        ending: BTreeMap::new(),
         random: fastrand::Rng::with_seed(options.seed),
         events: events.clone(),
         ends: false,
@@ -371,6 +375,7 @@ impl Conductor {
     }
 
     fn join(&mut self, program: u16, stream: UnixStream) {
+        self.has_ended(program);
         if self.ends {
             return;
         }
@@ -387,15 +392,6 @@ impl Conductor {
         match self.rests {
             true => _ = self.rested.insert(process),
             false => self.say(process, Frame::Start, &[]),
-        }
-    }
-
-    fn leave(&mut self, process: u16) {
-        if let Some(peer) = self.peers.remove(&process) {
-            peer.reader.abort();
-            self.checker.end(process);
-            let answers = self.database.forget(process);
-            self.answer(answers);
         }
     }
 
@@ -471,27 +467,5 @@ impl Conductor {
             }
             _ => self.kill_one(),
         }
-    }
-
-    /// SIGKILL in the middle of whatever it does, and another one in its place.
-    fn kill_one(&mut self) -> io::Result<()> {
-        if self.is_embedded() {
-            self.kills += 1;
-            let of = self.random.usize(..self.peers.len().max(1));
-            if let Some(process) = self.peers.keys().nth(of).copied() {
-                self.leave(process);
-            }
-            return Ok(());
-        }
-        let slot = self.random.usize(..self.children.len());
-        self.replace(slot, false)
-    }
-
-    fn replace(&mut self, slot: usize, has_own_clock: bool) -> io::Result<()> {
-        self.kills += 1;
-        // Its socket ends with it, and it is waited for when there is time.
-        self.children[slot].child.start_kill()?;
-        self.children[slot] = self.start_worker(has_own_clock)?;
-        Ok(())
     }
 }

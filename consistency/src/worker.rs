@@ -130,7 +130,8 @@ fn run_process(cache: &Cache, orders: &Orders, slot: u16) {
             Builder::new_multi_thread().worker_threads(threads).enable_all().build().expect("a tokio runtime");
         let cache = if orders.processes == 1 { cache.clone() } else { cache.peer() };
         let goes_on = runtime.block_on(async { serve(&cache, orders, slot).await });
-        runtime.shutdown_background();
+        // Nothing of it may go on beside the next one, which takes its place.
+        runtime.shutdown_timeout(PATIENCE);
         if !goes_on {
             return;
         }

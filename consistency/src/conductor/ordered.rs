@@ -81,7 +81,7 @@ impl Conductor {
             Order::EndRuntime => {
                 let of = self.random.usize(..self.peers.len().max(1));
                 if let Some(process) = self.peers.keys().nth(of).copied() {
-                    self.leave(process);
+                    self.end_runtime(process);
                 }
             }
             Order::DropCalls(drops) => self.say_all(Frame::Drop, &[u8::from(drops)]),
