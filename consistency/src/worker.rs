@@ -23,7 +23,8 @@ use crate::world::World;
 pub(crate) const NAMESPACE: &str = "history";
 /// Short, so that floors rise, loads grow too old, and what has ended goes soon.
 pub(crate) const RETENTION: Duration = Duration::from_millis(600);
-/// How long a worker waits for its server: a busy machine is not a fault.
+/// How long a worker waits for its server, or for the end of a runtime: a busy machine is not a
+/// fault.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// The same if there are faults: the default.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);

@@ -2,25 +2,20 @@
 
 use std::io;
 
-use super::Conductor;
+use super::{Conductor, Peer};
 
 impl Conductor {
     /// A process is gone, and what it has locked is free.
     pub(super) fn leave(&mut self, process: u16) {
-        if let Some(peer) = self.peers.remove(&process) {
-            peer.reader.abort();
-            self.checker.end(process);
-            let answers = self.database.forget(process);
-            self.answer(answers);
+        if self.part_with(process).is_some() {
+            self.forget(process);
         }
     }
 
     /// Has the program end the runtime of a process, and begin another one. Until it has, the
     /// process may be about to write: what it has locked stays so.
     pub(super) fn end_runtime(&mut self, process: u16) {
-        if let Some(peer) = self.peers.remove(&process) {
-            peer.reader.abort();
-            self.checker.end(process);
+        if let Some(peer) = self.part_with(process) {
             self.ending.insert(peer.program, process);
         }
     }
@@ -28,9 +23,21 @@ impl Conductor {
     /// The runtime that this program was to end is no more.
     pub(super) fn has_ended(&mut self, program: u16) {
         if let Some(process) = self.ending.remove(&program) {
-            let answers = self.database.forget(process);
-            self.answer(answers);
+            self.forget(process);
         }
+    }
+
+    /// Listens to it no longer.
+    fn part_with(&mut self, process: u16) -> Option<Peer> {
+        let peer = self.peers.remove(&process)?;
+        peer.reader.abort();
+        self.checker.end(process);
+        Some(peer)
+    }
+
+    fn forget(&mut self, process: u16) {
+        let answers = self.database.forget(process);
+        self.answer(answers);
     }
 
     /// SIGKILL in the middle of whatever it does, and another one in its place. A process of the
