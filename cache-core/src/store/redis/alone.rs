@@ -34,12 +34,15 @@ fn read(bytes: &[u8], piece: usize) -> Option<Vec<Frame>> {
 
 /// The answers that a reply can be.
 fn scripts(reply: &Reply) -> [&'static str; 14] {
-    let kept = [reply::replaced_by_fill(reply), reply::replaced_before_reading(reply)];
-    let kept =
-        [&kept[..], &[reply::replaced_by_registration(reply), reply::replaced(reply).unwrap_or_default()]].concat();
+    let replaced = [
+        reply::replaced_by_fill(reply),
+        reply::replaced_before_reading(reply),
+        reply::replaced_by_registration(reply),
+        reply::replaced(reply).unwrap_or_default(),
+    ];
     let is = |name, is_one| if is_one { name } else { "" };
     [
-        is("replaced ", !kept.concat().is_empty()),
+        is("replaced ", !replaced.concat().is_empty()),
         is("values ", reply::values(reply.clone(), 2).is_ok()),
         is("lease ", reply::lease(reply.clone()).is_ok()),
         is("clock ", reply::clock(reply).is_ok()),

@@ -7,11 +7,11 @@ local takeovers = 0
 local held = redis.pcall('GET', KEYS[3])
 if type(held) == 'string' then
   local holder, of_incarnation, at_seq, since_ms, times = string.match(held, '^(%S+) (%S+) (%S+) (%d+) (%d+)$')
-  local is_of_now = holder and holder ~= ARGV[5] and of_incarnation == incarnation and tonumber(since_ms) <= now_ms
+  local may_stand = holder and holder ~= ARGV[5] and of_incarnation == incarnation and tonumber(since_ms) <= now_ms
   local shown = redis.call('ZMSCORE', clock_key, 'k' .. ARGV[4], '!closed:k' .. ARGV[4])
   local key_fence = shown[2] and math.huge or tonumber(shown[1] or 0)
   at_seq = tonumber(at_seq or 0)
-  if is_of_now and at_seq >= floor and key_fence <= at_seq then
+  if may_stand and at_seq >= floor and key_fence <= at_seq then
     local remaining_ms = redis.call('PTTL', KEYS[3])
     if ARGV[8] ~= 'wait' then
       -- Half as long each time that the number of takeovers has doubled: see `IfHeld::spares_for`.
