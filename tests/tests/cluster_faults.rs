@@ -331,8 +331,8 @@ each_server! {
         let mut version = 1;
         for (of_entry, of_tag) in [(one, two), (two, one)] {
             let (at, tag) = item_of(of_entry, of_tag);
-            // Lists that the turn before has lost are made anew in the background: until then, fills
-            // are refused.
+            // Lists that the turn before has lost are made anew in the background. Until then,
+            // fills are refused.
             until(async || app.is_hit((at, tag)).await).await;
             // The node of the tag.
             version += 1;
