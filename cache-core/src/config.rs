@@ -323,10 +323,11 @@ pub(crate) const TIMERLESS_RUNTIMES_MAX: usize = 64;
 /// Sentinels that a URL may name. A set has three to seven.
 #[cfg(feature = "redis")]
 pub(crate) const SENTINELS_MAX: usize = 32;
-/// A sentinel that says nothing is asked this often whether the primary is still the same: a
-/// message may be lost with a link that is half open.
+/// A sentinel that says nothing is asked this often whether the primary is still the same. A
+/// message may be lost with a link that is half open; and a sentinel whose clock has jumped (TILT)
+/// names the server that it has promoted, but publishes that 30 s later.
 #[cfg(feature = "redis")]
-pub(crate) const SENTINEL_ASK_INTERVAL: Duration = Duration::from_secs(10);
+pub(crate) const SENTINEL_ASK_INTERVAL: Duration = Duration::from_millis(500);
 /// A connection logs in again a quarter of its credentials' lifetime before they end, and this long
 /// before at most: a provider that fails is asked again until then.
 #[cfg(feature = "redis")]

@@ -203,3 +203,30 @@ fn place(host: Option<&str>, port: Option<&str>) -> Option<HostPort> {
     let place = HostPort { host: host?.to_owned(), port: port?.parse().ok()? };
     (!place.host.is_empty() && place.port != 0).then_some(place)
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::time::Instant;
+
+    use super::*;
+
+    /// ★ It has named another primary and publishes nothing, as in TILT.
+    #[tokio::test(start_paused = true)]
+    async fn a_silent_sentinel_is_followed_within_a_second() {
+        let (ours, mut theirs) = tokio::io::duplex(1_024);
+        let answering = tokio::spawn(async move {
+            let mut question = [0; 256];
+            while theirs.read(&mut question).await.is_ok_and(|length| length > 0) {
+                theirs.write_all(b"*2\r\n$5\r\nother\r\n$4\r\n6379\r\n").await.unwrap();
+            }
+        });
+        let mut consultation = Consultation { dialogue: Dialogue::new(Box::new(ours)), switched_to: None };
+        let known = HostPort { host: "known".to_owned(), port: 6_379 };
+        let begun = Instant::now();
+        assert_eq!(consultation.lasts("main", &known, Duration::from_secs(1)).await, Ok(false));
+        assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+        drop(consultation);
+        answering.await.unwrap();
+    }
+}
