@@ -65,20 +65,25 @@ impl Tally {
         self.read_tests(command, &mut |line| println!("{line}"));
     }
 
-    /// Runs tests beside others: one side waits while the other works. The output of `tests` is
-    /// shown when the others are done.
-    pub(crate) fn tests_beside(&mut self, others: impl IntoIterator<Item = Command>, tests: Command) {
-        let beside = thread::spawn(move || {
-            let (mut tally, mut lines) = (Self::default(), Vec::new());
-            tally.read_tests(tests, &mut |line| lines.push(line.to_owned()));
-            (tally, lines)
-        });
-        others.into_iter().for_each(|other| self.tests(other));
-        let (tally, lines) = beside.join().expect("the thread only reads");
-        lines.iter().for_each(|line| println!("{line}"));
-        self.passed += tally.passed;
-        self.failed += tally.failed;
-        self.failures.extend(tally.failures);
+    /// Runs tests while something else works: mostly they wait. What they print is shown when all
+    /// of it is done.
+    pub(crate) fn tests_beside(&mut self, tests: impl IntoIterator<Item = Command>, work: impl FnOnce(&mut Self)) {
+        let start = |command| {
+            thread::spawn(move || {
+                let (mut tally, mut lines) = (Self::default(), Vec::new());
+                tally.read_tests(command, &mut |line| lines.push(line.to_owned()));
+                (tally, lines)
+            })
+        };
+        let started: Vec<_> = tests.into_iter().map(start).collect();
+        work(self);
+        for beside in started {
+            let (tally, lines) = beside.join().expect("the thread only reads");
+            lines.iter().for_each(|line| println!("{line}"));
+            self.passed += tally.passed;
+            self.failed += tally.failed;
+            self.failures.extend(tally.failures);
+        }
     }
 
     fn read_tests(&mut self, mut command: Command, show: &mut impl FnMut(&str)) {

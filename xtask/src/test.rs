@@ -19,6 +19,9 @@ const BROWSER_PACKAGES: [&str; 2] = ["cache-admin", "--workspace"];
 /// Those whose tests put a Varnish before a server.
 const VARNISH_PACKAGES: [&str; 2] = ["cache-http", "--workspace"];
 
+/// The tests that are files of their own, by their names, in halves that take about as long.
+const HALVES: [&str; 2] = ["[!m-z]*", "[m-z]*"];
+
 /// Runs everything, or with `arguments` only `cargo test` with them. False if something failed.
 pub(crate) fn run(arguments: &[String]) -> Result<bool, String> {
     let (redis, valkey) = (install::redis()?, install::valkey()?);
@@ -65,8 +68,6 @@ pub(crate) fn run(arguments: &[String]) -> Result<bool, String> {
     let mut tally = Tally::default();
     if arguments.is_empty() {
         workspace(&mut tally, with_servers);
-        features(&mut tally);
-        packages::check(&mut tally);
         tours(&mut tally, [redis_server.url(), valkey_server.url(), valkey_cluster.url()]);
         story(&mut tally, &redis_cluster.admin_url());
     } else {
@@ -78,12 +79,17 @@ pub(crate) fn run(arguments: &[String]) -> Result<bool, String> {
     Ok(tally.finish())
 }
 
-/// Runs every test of the workspace. Unit tests keep the cores busy, and what a user sees is mostly
-/// waited for: so they run side by side.
+/// Runs every test of the workspace. What a user sees is mostly waited for: so these tests run in
+/// two halves, beside the unit tests and whatever is only built.
 fn workspace(tally: &mut Tally, with_servers: impl Fn(Command) -> Command) {
     let test = |which: &[&str]| with_servers(cargo(&[&["test", "--workspace", "--no-fail-fast"], which].concat()));
     tally.command(test(&["--no-run"]));
-    tally.tests_beside([test(&["--lib", "--bins"]), test(&["--doc"])], test(&["--test", "*"]));
+    tally.tests_beside(HALVES.map(|names| test(&["--test", names])), |tally| {
+        tally.tests(test(&["--lib", "--bins"]));
+        tally.tests(test(&["--doc"]));
+        features(tally);
+        packages::check(tally);
+    });
 }
 
 /// The databases that tests use.
