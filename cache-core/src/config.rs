@@ -323,9 +323,8 @@ pub(crate) const TIMERLESS_RUNTIMES_MAX: usize = 64;
 /// Sentinels that a URL may name. A set has three to seven.
 #[cfg(feature = "redis")]
 pub(crate) const SENTINELS_MAX: usize = 32;
-/// A sentinel that says nothing is asked this often whether the primary is still the same. A
-/// message may be lost with a link that is half open; and a sentinel whose clock has jumped (TILT)
-/// names the server that it has promoted, but publishes that 30 s later.
+/// A sentinel that says nothing is asked this often where the primary is: its message may be lost
+/// on a half-open link, and after a jump of its clock (TILT) it publishes nothing for 30 s.
 #[cfg(feature = "redis")]
 pub(crate) const SENTINEL_ASK_INTERVAL: Duration = Duration::from_millis(500);
 /// A connection logs in again a quarter of its credentials' lifetime before they end, and this long
