@@ -3,9 +3,13 @@
 //! Every scenario must hold. Without a rule, the scenario that needs it must not: what leads to the
 //! stale read is printed as a story.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 
 use crate::install;
 use crate::steps::workspace;
@@ -157,21 +161,20 @@ pub(crate) fn run(arguments: &[String]) -> Result<bool, String> {
     let asked = arguments.first().map_or("", String::as_str);
     let spin = install::spin()?;
     let directory = workspace().join("target/model");
-    fs::create_dir_all(&directory).map_err(|error| format!("cannot make {}: {error}", directory.display()))?;
+    let scenarios: Vec<_> = SCENARIOS.iter().filter(|scenario| scenario.name.contains(asked)).collect();
     let (mut passed, mut failed, mut states) = (0, 0, 0);
-    for scenario in SCENARIOS.iter().filter(|scenario| scenario.name.contains(asked)) {
-        let found = search(&spin, &directory, scenario.is)?;
-        states += found.states;
-        println!("{:>9} states  {}", found.states, scenario.name);
-        match found.story {
+    for (scenario, found) in scenarios.iter().zip(examine_all(&spin, &directory, &scenarios)) {
+        let Findings { kept, without } = found?;
+        states += kept.states;
+        println!("{:>9} states  {}", kept.states, scenario.name);
+        match kept.story {
             None => passed += 1,
             Some(story) => {
                 failed += 1;
                 println!("FAILED: it does not hold\n{story}");
             }
         }
-        for rule in scenario.needs.split_whitespace() {
-            let found = search(&spin, &directory, &format!("{} WITHOUT_{rule}", scenario.is))?;
+        for (rule, found) in without {
             let rule = rule.to_lowercase().replace('_', " ");
             match found.story {
                 Some(story) => {
@@ -187,6 +190,40 @@ pub(crate) fn run(arguments: &[String]) -> Result<bool, String> {
     }
     println!("{states} states in which every rule was kept\n{passed} passed, {failed} failed");
     Ok(failed == 0 && passed > 0)
+}
+
+/// What the searches through one scenario found: with every rule, and without each that it needs.
+struct Findings {
+    kept: Search,
+    without: Vec<(&'static str, Search)>,
+}
+
+/// As many scenarios at a time as there are cores: a search keeps one of them busy. The findings
+/// are in the order of the scenarios.
+fn examine_all(spin: &Path, directory: &Path, scenarios: &[&Scenario]) -> Vec<Result<Findings, String>> {
+    let (next, found) = (AtomicUsize::new(0), Mutex::new(BTreeMap::new()));
+    let take = || {
+        let at = next.fetch_add(1, Ordering::Relaxed);
+        scenarios.get(at).map(|scenario| (at, scenario))
+    };
+    let work = || {
+        while let Some((at, scenario)) = take() {
+            let findings = examine(spin, &directory.join(at.to_string()), scenario);
+            found.lock().expect("nobody panics with it").insert(at, findings);
+        }
+    };
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    thread::scope(|scope| (0..cores).for_each(|_| drop(scope.spawn(work))));
+    found.into_inner().expect("nobody panicked with it").into_values().collect()
+}
+
+fn examine(spin: &Path, directory: &Path, scenario: &Scenario) -> Result<Findings, String> {
+    fs::create_dir_all(directory).map_err(|error| format!("cannot make {}: {error}", directory.display()))?;
+    let without = |rule| Ok((rule, search(spin, directory, &format!("{} WITHOUT_{rule}", scenario.is))?));
+    Ok(Findings {
+        kept: search(spin, directory, scenario.is)?,
+        without: scenario.needs.split_whitespace().map(without).collect::<Result<_, String>>()?,
+    })
 }
 
 struct Search {
