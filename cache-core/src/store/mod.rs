@@ -54,7 +54,9 @@ pub(crate) use store::{
     ClockReading, Fill, FillReply, IfHeld, IfPresent, LeaseReply, LeaseRequest, Recall, Refusal, Store, StoreFuture,
     StoreHealth, StoreLoss, SweepReply, Token, WriteReply,
 };
-pub(crate) use visit::{Chunk, Encounter, FollowedMark, HomeReading, Intent, MetMark, UnvisitedName, VisitReply};
+pub(crate) use visit::{
+    Chunk, Encounter, FollowedMark, HomeReading, Intent, MetMark, StoppingPlace, UnvisitedName, VisitReply,
+};
 #[cfg(any(feature = "redis", test))]
 pub(crate) use watches::Watches;
 pub(crate) use watches::{Change, Watch};

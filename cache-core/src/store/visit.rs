@@ -39,13 +39,18 @@ impl HomeReading {
     }
 }
 
+/// Where a script has stopped among the members of a name. Only the store that has said it knows
+/// what it means.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct StoppingPlace(pub(crate) Arc<str>);
+
 /// The names of one script: all in one partition.
 #[derive(Clone, Debug)]
 pub(crate) struct Chunk<'a> {
     pub(crate) partition: u16,
     pub(crate) names: Cow<'a, [Name]>,
-    /// The members of the first name are visited already up to this one.
-    pub(crate) after: Option<Name>,
+    /// The members of the first name are visited already up to this place.
+    pub(crate) after: Option<StoppingPlace>,
     /// The entries of the names stay: only what depends on them falls.
     pub(crate) spares_entries: bool,
     pub(crate) intent: Intent,
@@ -63,7 +68,7 @@ impl<'a> Chunk<'a> {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct UnvisitedName {
     pub(crate) name: Name,
-    pub(crate) after: Option<Name>,
+    pub(crate) after: Option<StoppingPlace>,
     pub(crate) spares_entry: bool,
     /// The script was not given it, but came to it from another one.
     pub(crate) is_reached: bool,

@@ -3,12 +3,15 @@
 use super::*;
 use crate::config::{INVALIDATE_MEMBERS_PER_CHUNK, INVALIDATE_NAMES_PER_CHUNK};
 use crate::store::Partitions;
+use crate::store::conformance::rig::TTL;
 use crate::store::rules::Rule;
 
 on_every_store! {
     a_given_key_falls_with_the_first_of_its_chunks
     what_is_made_after_a_mark_was_followed_falls_too
     more_members_that_stay_than_a_chunk_visits_are_passed
+    a_member_that_is_stored_again_between_two_chunks_hides_no_other
+    a_chunk_may_end_behind_a_mark
     two_operations_in_one_circle_end
     what_is_removed_leaves_the_indexes_of_its_names
     what_an_entry_with_many_names_has_not_left_leads_to_nothing
@@ -260,6 +263,38 @@ async fn more_members_that_stay_than_a_chunk_visits_are_passed(rig: Rig) {
     }
     assert!(operation.is_done(), "{} names are left", operation.left());
     assert_eq!(removed, 1 + 2 * (INVALIDATE_MEMBERS_PER_CHUNK as u64 + 50));
+}
+
+/// ★ It stays for what depends on it elsewhere, and lives longer than before: so it has its place
+/// behind members that no chunk has visited yet. What leads elsewhere is met behind it.
+async fn a_member_that_is_stored_again_between_two_chunks_hides_no_other(rig: Rig) {
+    let stays = keys("b", "a", true).next().expect("some key is stored there");
+    let elsewhere = keys("c", "a", false).next().expect("some key is stored elsewhere");
+    rig.fill_for(&stays, &["ka"], TTL / 2).await;
+    rig.fill_for(&elsewhere, &[&format!("k{stays}"), "ka"], 4 * TTL).await;
+    let members: Vec<_> = keys("m", "a", true).take(INVALIDATE_MEMBERS_PER_CHUNK + 50).collect();
+    for member in &members {
+        rig.fill(member, &["ka"]).await;
+    }
+    let given = parse(&["ka"]);
+    let mut operation = rig.store.begin(&given, Intent::Invalidate);
+    assert!(rig.step(&mut operation).await.pending > 0);
+    rig.fill_for(&stays, &["ka"], 2 * TTL).await;
+    rig.finish(operation).await;
+    for member in &members {
+        assert!(rig.get(member).await.is_none(), "{member}");
+    }
+    assert!(rig.get(&elsewhere).await.is_none());
+}
+
+/// ★ Whoever has members elsewhere is met before members that live longer.
+async fn a_chunk_may_end_behind_a_mark(rig: Rig) {
+    let elsewhere = keys("c", "a", false).next().expect("some key is stored elsewhere");
+    rig.fill_for(&elsewhere, &["ka"], TTL / 2).await;
+    for member in keys("m", "a", true).take(INVALIDATE_MEMBERS_PER_CHUNK + 50) {
+        rig.fill(&member, &["ka"]).await;
+    }
+    assert_eq!(rig.invalidate(&["ka"]).await, INVALIDATE_MEMBERS_PER_CHUNK as u64 + 51);
 }
 
 /// Each fences what the other has fenced. They go step by step, so that neither is ever ahead.

@@ -6,6 +6,9 @@ use crate::store::{HomeReading, Partitions};
 #[cfg(feature = "redis")]
 mod servers;
 
+/// Of what a test stores without saying more.
+pub(in crate::store) const TTL: Duration = Duration::from_secs(600);
+
 pub(in crate::store) struct Rig {
     pub(in crate::store) store: Arc<dyn Store>,
     config: Config,
@@ -179,15 +182,7 @@ impl Rig {
         payload: &[u8],
     ) -> FillReply {
         let value = stored(names, payload);
-        let fill = Fill {
-            key,
-            value,
-            names,
-            ttl: Duration::from_secs(600),
-            clock: &self.of_key(key, clock),
-            token,
-            learned: None,
-        };
+        let fill = Fill { key, value, names, ttl: TTL, clock: &self.of_key(key, clock), token, learned: None };
         self.store.fill(fill, far()).await.unwrap()
     }
 
@@ -215,8 +210,7 @@ impl Rig {
         assert_eq!(self.fill_as(token, key, &parse(names), &clock, key.as_bytes()).await, FillReply::Stored);
     }
 
-    /// With another hard TTL.
-    #[cfg(feature = "redis")]
+    /// With another hard TTL than [`TTL`].
     pub(in crate::store) async fn fill_for(&self, key: &str, names: &[&str], ttl: Duration) {
         let (names, clock) = (parse(names), self.reading(key).await);
         let value = stored(&names, key.as_bytes());

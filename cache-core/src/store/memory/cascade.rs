@@ -7,7 +7,7 @@ use super::state::State;
 use crate::error::Error;
 use crate::name::Name;
 use crate::store::rules::Rule;
-use crate::store::{Chunk, ClosingId, Intent, UnvisitedName, VisitReply, too_many_closed};
+use crate::store::{Chunk, ClosingId, Intent, StoppingPlace, UnvisitedName, VisitReply, too_many_closed};
 
 /// One script that removes: what it may still do, and what it has done.
 pub(super) struct Cascade {
@@ -45,6 +45,7 @@ struct CutShort {
 
 impl Cascade {
     fn left_at(&mut self, name: &Name, after: Option<Name>, spares_entry: bool) {
+        let after = after.map(|member| StoppingPlace(member.text().into()));
         self.reply.left.push(UnvisitedName { name: name.clone(), after, spares_entry, is_reached: false });
         self.reply.left.extend(self.deepest.take());
     }
@@ -109,7 +110,8 @@ impl State {
         let mut cascade = self.cascade(chunk.effort, now);
         // All at once: no load that begins later has anything of the names that are left.
         chunk.names.iter().for_each(|name| self.fence_given(name, &mut cascade));
-        self.visit_all(&chunk.names, chunk.after.clone(), chunk.spares_entries, &mut cascade);
+        let after = chunk.after.as_ref().and_then(|place| Name::key(&place.0).ok());
+        self.visit_all(&chunk.names, after, chunk.spares_entries, &mut cascade);
         self.end_cascade(cascade, &chunk.names)
     }
 
@@ -291,6 +293,7 @@ impl State {
             let whole = self.drain(member, None, cascade);
             cascade.path.pop();
             if let Err(CutShort { after }) = whole {
+                let after = after.map(|member| StoppingPlace(member.text().into()));
                 let deepest = || UnvisitedName { name: member.clone(), after, spares_entry: true, is_reached: true };
                 cascade.deepest.get_or_insert_with(deepest);
                 return false;

@@ -114,6 +114,6 @@ fn going_on(chunk: &Chunk<'_>) -> String {
     if chunk.after.is_none() && !chunk.spares_entries && chunk.effort == 0 {
         return String::new();
     }
-    let after = chunk.after.as_ref().map_or("", Name::text);
+    let after = chunk.after.as_ref().map_or("", |place| &*place.0);
     format!("{} {} {after}", chunk.effort, u8::from(chunk.spares_entries))
 }

@@ -13,7 +13,7 @@ use crate::name::Name;
 use crate::store::redis::resp::Reply;
 use crate::store::{
     CataloguePage, ClockReading, Encounter, FillReply, HomeReading, KeyFacts, LeaseFacts, LeaseReply, MetMark,
-    NameFacts, Refusal, Removal, Sight, TrailPage, UnvisitedName, VisitReply,
+    NameFacts, Refusal, Removal, Sight, StoppingPlace, TrailPage, UnvisitedName, VisitReply,
 };
 
 pub(super) fn value(reply: Reply) -> Result<Option<Bytes>, Error> {
@@ -173,7 +173,7 @@ fn encounter(seq: u64, items: &[Reply]) -> Result<Encounter, Error> {
 fn unvisited([name, after, spares_entry, is_reached]: &[Reply; 4]) -> Result<UnvisitedName, Error> {
     let after = match text(Some(after))? {
         "" => None,
-        member => Some(Name::key(member)?),
+        place => Some(StoppingPlace(place.into())),
     };
     let name = Name::parse(text(Some(name))?).ok_or_else(unexpected)?;
     let [spares_entry, is_reached] = [integer(spares_entry)? == 1, integer(is_reached)? == 1];

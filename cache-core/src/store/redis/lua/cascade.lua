@@ -6,9 +6,12 @@
 -- client that dies leaves nothing half done, for the next invalidation of the name meets it again.
 -- There is no other record of it.
 --
--- What the budget leaves of one operation is told: { name, member after which it is to be gone on
--- with, or '', whether the entry of the name stays: 1 or 0, whether the script came to it from
--- another name: 1 or 0, … }. The last name comes first: the others lead to it.
+-- What the budget leaves of one operation is told: { name, place in its index after which it is to
+-- be gone on with, or '', whether the entry of the name stays: 1 or 0, whether the script came to
+-- it from another name: 1 or 0, … }. The last name comes first: the others lead to it.
+--
+-- A place is a member, or a mark, with the score that it had: whoever is registered again before
+-- the next script moves to the back, past members that were not visited yet.
 
 -- The budget is in visits, about 3 µs each: of a member, of so many bytes of names that are read,
 -- of so many indexes that are left, of so many bytes of a value that are freed (Redis 7.0 takes 1.5
@@ -43,7 +46,7 @@ local unwritten = {}
 -- falls when the script has come back to it; whether a member was met that is one of them; whether
 -- such members are given up; and the names of whose indexes nothing else is left.
 local path, doomed, is_circular, ends_circles, seen = {}, {}, false, false, {}
--- Where the budget has ended: a name, and the member after which to go on.
+-- Where the budget has ended: a name, and the place after which to go on.
 local deepest
 local unvisited, emptied = {}, {}
 -- Marks of other partitions that were met: name, mark, score, … (see partitions.lua); and keys that
@@ -128,6 +131,24 @@ local function slice_of(name, rank, most)
   return keys, owns, indexes, marks, last_mark, #members < most
 end
 
+-- Where a member is now. One that is gone is no place to go on from.
+local function place_of_member(index, member)
+  local score = redis.call('ZSCORE', index, member)
+  return score and score .. ' ' .. member or ''
+end
+
+-- How many members of an index are not behind a place.
+local function rank_behind(index, place)
+  local score, member = string.match(place, '^(%S+) (.*)$')
+  if not score then
+    return 0
+  end
+  if redis.call('ZSCORE', index, member) == score then
+    return redis.call('ZRANK', index, member) + 1
+  end
+  return redis.call('ZCOUNT', index, '-inf', '(' .. score)
+end
+
 local drain
 
 -- Empties the indexes of what depends on these members, and says of how many members that is done,
@@ -207,11 +228,11 @@ local function remove_members(name, keys, owns, count, stays)
   return given_up, last_kept, visited
 end
 
--- Empties an index from after a member on, '' for its beginning. Returns nil, or the member after
+-- Empties an index from behind a place on, '' for its beginning. Returns nil, or the place behind
 -- which the budget has ended.
-function drain(name, after)
-  local index = index_prefix .. name
-  local rank = after ~= '' and (redis.call('ZRANK', index, after) or -1) + 1 or 0
+function drain(name, place)
+  local index, last = index_prefix .. name, nil
+  local rank = rank_behind(index, place)
   while true do
     local most = math.min(math.ceil(budget - spent), slice_max)
     if most <= 0 then
@@ -219,7 +240,10 @@ function drain(name, after)
       if count == 0 then
         emptied[#emptied + 1] = name
       end
-      return count > rank and after or nil
+      if count > rank then
+        return last and place_of_member(index, last) or place
+      end
+      return nil
     end
     local keys, owns, indexes, marks, last_mark, is_all = slice_of(name, rank, most)
     reach(name, keys)
@@ -235,10 +259,11 @@ function drain(name, after)
       redis.call('ZREM', index, unpack(given_up))
     end
     if visited < #keys then
-      return last_kept or after
+      last = last_kept or last
+      return last and place_of_member(index, last) or place
     end
     rank = rank + marks + #keys - #given_up
-    after = last_kept or last_mark or after
+    last = last_kept or last_mark or last
     if is_all then
       return nil
     end
