@@ -10,6 +10,7 @@ on_every_store! {
     a_given_key_falls_with_the_first_of_its_chunks
     what_is_made_after_a_mark_was_followed_falls_too
     more_members_that_stay_than_a_chunk_visits_are_passed
+    a_key_that_is_given_beside_its_tag_hides_no_other_member
     a_member_that_is_stored_again_between_two_chunks_hides_no_other
     a_chunk_may_end_behind_a_mark
     two_operations_in_one_circle_end
@@ -263,6 +264,15 @@ async fn more_members_that_stay_than_a_chunk_visits_are_passed(rig: Rig) {
     }
     assert!(operation.is_done(), "{} names are left", operation.left());
     assert_eq!(removed, 1 + 2 * (INVALIDATE_MEMBERS_PER_CHUNK as u64 + 50));
+}
+
+/// ★ It leaves the index of the tag while that is emptied, slice by slice.
+async fn a_key_that_is_given_beside_its_tag_hides_no_other_member(rig: Rig) {
+    rig.fill_many(150, &["tT"]).await;
+    assert_eq!(rig.invalidate(&["km:0", "tT"]).await, 150);
+    for at in 0..150 {
+        assert!(rig.get(&format!("m:{at}")).await.is_none(), "m:{at}");
+    }
 }
 
 /// ★ It stays for what depends on it elsewhere, and lives longer than before: so it has its place

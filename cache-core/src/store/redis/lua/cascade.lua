@@ -276,6 +276,9 @@ end
 -- goes on within an index has one too: what a circle has left of it may lie before the place where
 -- this one goes on.
 local function empty(name, after)
+  -- Now: a given key that left this index within `drain` would move members from where they were
+  -- read.
+  finish_leaving()
   local begun = spent
   path[name] = true
   local left = drain(name, after)
