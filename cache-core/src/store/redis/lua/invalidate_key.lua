@@ -3,7 +3,7 @@
 -- KEYS  1 clock
 -- ARGV  1 root  2 primary  3 retention_ms
 --       4 '', or for what a script has left: how often the budget is doubled, 1 if the entries of
---       the names stay or 0, and the member of the first one after which to go on, or ''
+--       the names stay or 0, and the place in the first one's index to go on behind, or ''
 --       5… names to invalidate
 -- Reply { removed, left, seq, lost, replaced }: see cascade.lua and guard.lua; of a partition more:
 --         see encounter.lua
