@@ -95,14 +95,14 @@ pub(crate) const fn limit(_name: &str, usual: usize) -> usize {
     usual
 }
 
-/// A limit that `CACHE_LIMIT` sets, as `name=number`.
+/// A limit that `CACHE_LIMITS` sets, as `name=number,name=number`.
 #[cfg(cache_ablation)]
 pub(crate) fn limit(name: &str, usual: usize) -> usize {
     use std::sync::LazyLock;
 
-    static SET: LazyLock<Option<String>> = LazyLock::new(|| std::env::var("CACHE_LIMIT").ok());
-    let (set, number) = SET.as_deref().and_then(|set| set.split_once('=')).unwrap_or_default();
-    if set == name { number.parse().expect("a number") } else { usual }
+    static SET: LazyLock<String> = LazyLock::new(|| std::env::var("CACHE_LIMITS").unwrap_or_default());
+    let mut set = SET.split(',').filter_map(|limit| limit.split_once('='));
+    set.find(|(set, _)| *set == name).map_or(usual, |(_, number)| number.parse().expect("a number"))
 }
 
 #[cfg(test)]

@@ -24,18 +24,23 @@ pub(crate) struct Bias {
     /// How long the cache waits for its store: a busy machine is not a fault.
     pub(crate) deadline: Duration,
     pub(crate) closing_lifetime: Duration,
-    /// What `CACHE_LIMIT` says to a build for experiments.
-    pub(crate) limit: &'static str,
+    /// What `CACHE_LIMITS` says to a build for experiments.
+    pub(crate) limits: &'static str,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Disturbance {
     Kill,
-    /// The clock of the namespace is lost.
+    /// A clock of the namespace is lost.
     ClockLost,
     /// A process stands still for longer than a copy may be trusted.
     Stop,
 }
+
+/// A script visits so few members that calls meet the ends of scripts, which they hardly do else.
+const SMALL_SCRIPTS: &str = "visits=6";
+/// The name of the mix that has all calls.
+pub(crate) const USUAL_MIX: &str = "usual";
 
 const USUAL: Bias = Bias {
     rows: DATA,
@@ -59,7 +64,7 @@ const USUAL: Bias = Bias {
     disturbance: Disturbance::Kill,
     deadline: Duration::from_secs(20),
     closing_lifetime: Duration::from_secs(1),
-    limit: "",
+    limits: SMALL_SCRIPTS,
 };
 
 /// Few rows, many changes of these ways.
@@ -75,17 +80,20 @@ const OPEN_ALWAYS: &[How] = &[How::Tag, How::Keys, How::Key, How::Group, How::Tr
 const BIASES: &[(&[&str], Bias)] = &[
     (
         &["DroppedFencesRaiseTheFloor", "TheFloorIsChecked"],
-        Bias { limit: "fences=64", lingers: 100, ..crowd(1_000, OPEN_ALWAYS) },
+        Bias { limits: "fences=64,visits=6", lingers: 100, ..crowd(1_000, OPEN_ALWAYS) },
     ),
     (&["SweepFollowsEntriesThatAreGone", "SweepRaisesTheFloor"], Bias { patterns: 60, ..USUAL }),
     (
         &["MarksHaveAnOwner", "ClosedNamesRefuseFills", "OpeningFences", "WriteChecksClosedNames"],
         Bias { lingers: 30, ..crowd(1_500, CLOSINGS) },
     ),
-    (&["ClosingsShareWhatTheyReach", "ReachedNamesAreClosed", "ReachedNamesAreFenced"], crowd(1_500, CLOSINGS)),
+    (
+        &["ClosingsShareWhatTheyReach", "ReachedNamesAreClosed", "ReachedNamesAreFenced", "SettlingComparesFences"],
+        crowd(1_500, CLOSINGS),
+    ),
     (
         &["ReachBeyondTheLimitClosesDependents", "ReachBeyondTheLimitRaisesTheFloor"],
-        Bias { limit: "reached=2", ..crowd(1_500, CLOSINGS) },
+        Bias { limits: "reached=2,visits=6", ..crowd(1_500, CLOSINGS) },
     ),
     (
         &["EndedMarksFence"],
@@ -101,7 +109,17 @@ const BIASES: &[(&[&str], Bias)] = &[
         Bias { lingers: 30, kinds: &[Kind::Leaf, Kind::Pair, Kind::Text], ..crowd(1_500, WRITES) },
     ),
     (
-        &["PushDropsCopies", "CopyNeedsPlaceholder", "OwnChangesAreDoubted", "LoadsBypassCopies"],
+        &[
+            "PushDropsCopies",
+            "CopyNeedsPlaceholder",
+            "OwnChangesAreDoubted",
+            "LoadsBypassCopies",
+            // With `--faults`: of connections, or of the whole server.
+            "NilPushDropsAll",
+            "LossEndsCopies",
+            "LateReplyIsNoCopy",
+            "TrustBeginsWithTheQuestion",
+        ],
         Bias { kinds: NEAR, ..crowd(800, &[How::Tag, How::Keys, How::Key, How::WriteThrough]) },
     ),
     (
@@ -125,6 +143,16 @@ const BIASES: &[(&[&str], Bias)] = &[
             ..crowd(800, OPEN_ALWAYS)
         },
     ),
+    // A home that has lost its clock is not complete for a while.
+    (
+        &["HomesCheckTheIncarnation"],
+        Bias {
+            disturbance: Disturbance::ClockLost,
+            kills_every: Duration::from_millis(500),
+            lingers: 300,
+            ..crowd(800, OPEN_ALWAYS)
+        },
+    ),
     (
         &["FlightsCloseBeforeTheirFill", "FollowersJoinBeforeTheLoad"],
         Bias { kinds: &[Kind::Leaf, Kind::Text, Kind::Near], ..crowd(800, OPEN_ALWAYS) },
@@ -140,6 +168,8 @@ const BIASES: &[(&[&str], Bias)] = &[
             "DependedOnMembersStay",
             "DeadMembersStayAWhile",
             "OldLoadsAreRefused",
+            "MarksKeepMembers",
+            "ReapingFences",
         ],
         Bias { rows: 6, changes: 400, patterns: 20, lingers: 50, kills_every: Duration::from_millis(300), ..USUAL },
     ),

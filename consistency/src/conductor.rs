@@ -300,7 +300,7 @@ impl Conductor {
         if has_own_clock {
             command.envs(self.clock.variables()?);
         }
-        command.env("CACHE_LIMIT", self.bias.limit);
+        command.env("CACHE_LIMITS", self.bias.limits);
         let child = command.args(orders.line()).stdin(Stdio::null()).kill_on_drop(true).spawn()?;
         Ok(Program { number: orders.program, child })
     }
@@ -451,14 +451,11 @@ impl Conductor {
     }
 
     async fn disturb(&mut self) -> io::Result<()> {
-        match (self.bias.disturbance, &self.place) {
-            (Disturbance::ClockLost, Place::Server(server)) => {
-                let mut raw = server.raw().await;
-                let clocks: Vec<String> = raw.command("KEYS", &["*~clock"]).await;
-                for clock in clocks {
-                    let _: u64 = raw.command("DEL", &[&clock]).await;
-                }
-                Ok(())
+        match (self.bias.disturbance, &mut self.place) {
+            (Disturbance::ClockLost, Place::Server(server)) => lose_a_clock(server, &mut self.random).await,
+            (Disturbance::ClockLost, Place::Scene(scene)) => {
+                let server = scene.any_primary().await;
+                lose_a_clock(server, &mut self.random).await
             }
             (Disturbance::Stop, Place::Server(_) | Place::Scene(_)) => {
                 let slot = self.random.usize(..self.children.len());
@@ -468,4 +465,14 @@ impl Conductor {
             _ => self.kill_one(),
         }
     }
+}
+
+/// Deletes one of the clocks that a server has, if it has any.
+async fn lose_a_clock(server: &Server, random: &mut fastrand::Rng) -> io::Result<()> {
+    let mut raw = server.raw().await;
+    let clocks: Vec<String> = raw.command("KEYS", &["*~clock"]).await;
+    if let Some(clock) = random.choice(&clocks) {
+        let _: u64 = raw.command("DEL", &[clock]).await;
+    }
+    Ok(())
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
+use crate::bias::USUAL_MIX;
 use crate::faults::{Fault, Selection};
 use crate::options::Options;
 
@@ -68,7 +69,7 @@ impl Where {
     fn is_due(self, options: &Options, reads: u64) -> bool {
         match self {
             // The mix of a rule has few kinds, and few ways.
-            _ if options.mix != "-" => false,
+            _ if options.mix != USUAL_MIX => false,
             Self::Everywhere => options.faults.is_none() && reads >= READS_ENOUGH,
             Self::Under(faults) => {
                 let is_done = |fault: &Fault| fault.is_possible(options.place);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use cache_tests::ServerKind;
 
-use crate::bias::Bias;
+use crate::bias::{Bias, USUAL_MIX};
 use crate::faults::Selection;
 
 pub(crate) const USAGE: &str = "\
@@ -21,7 +21,8 @@ cargo xtask check-consistency [options]
                                   what goes wrong meanwhile, one after the other, or at random: see cache-core/docs/consistency.md
   --ablate RULE                   leave a rule of the protocol out, and look for a stale read: see cache-core/docs/consistency.md
   --record                        note the run in consistency/history.md, and its sums in cache-core/docs/consistency.md
-  --mix-of RULE                   the mix of calls with which that rule is left out, and every rule kept
+  --mix-of RULE|usual             the mix of calls with which that rule is left out, or the usual one; every rule is kept, and
+                                  scripts are as small as when one is left out, so that calls meet their ends
   --witness FILE                  where the drawing of a stale read goes (target/consistency/stale.svg)";
 
 /// Where the cache is.
@@ -66,7 +67,7 @@ pub(crate) struct Options {
     pub(crate) faults: Option<Selection>,
     /// The rule that this build leaves out.
     pub(crate) ablate: Option<String>,
-    /// The rule whose mix of calls it is, or `-`.
+    /// The rule whose mix of calls it is, or the usual one.
     pub(crate) mix: String,
 }
 
@@ -84,7 +85,7 @@ impl Options {
             ablate: None,
             records: !recording.is_empty(),
             line: arguments.iter().map(|argument| argument.as_str()).collect::<Vec<_>>().join(" "),
-            mix: "-".to_owned(),
+            mix: USUAL_MIX.to_owned(),
             faults: None,
             witness: "target/consistency/stale.svg".to_owned(),
         };

@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::fs;
 use std::path::Path;
 
-use crate::bias::FAULTS_DEADLINE;
+use crate::bias::{FAULTS_DEADLINE, USUAL_MIX};
 use crate::conductor::Outcome;
 use crate::names::Kind;
 use crate::options::Options;
@@ -29,8 +29,11 @@ pub(crate) fn text(options: &Options, outcome: &Outcome) -> String {
         options.tasks,
         took.as_secs_f64()
     );
-    if options.mix != "-" {
+    if options.mix != USUAL_MIX {
         _ = writeln!(text, "mix of {}", options.mix);
+    }
+    if cfg!(cache_ablation) {
+        _ = writeln!(text, "limits: {}", options.bias().limits);
     }
     _ = writeln!(text, "{reads} reads checked, {} of them copies; {stale} stale", checker.copies());
     _ = writeln!(text, "{} of them began in the 100 ms after a change of their names", checker.soon());

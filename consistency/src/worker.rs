@@ -47,7 +47,7 @@ pub(crate) struct Orders {
     pub(crate) processes: u16,
     pub(crate) tasks: u16,
     pub(crate) seed: u64,
-    /// The rule whose mix it is, or `-`.
+    /// The rule whose mix it is, or the usual one.
     pub(crate) mix: String,
     /// Calls leave the machine time, and some of them are probes.
     pub(crate) has_faults: bool,

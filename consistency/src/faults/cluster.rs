@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use cache_core::Cache;
 use cache_tests::redis::FromRedisValue;
-use cache_tests::{ClusterSet, NODE_TIMEOUT, PRIMARIES, ServerKind, node_id, slot_of, until};
+use cache_tests::{ClusterSet, NODE_TIMEOUT, PRIMARIES, Server, ServerKind, node_id, slot_of, until};
 use tokio::process::{Child, Command};
 use tokio::task::block_in_place;
 use tokio::time::{sleep, timeout};
@@ -156,6 +156,11 @@ impl ClusterStage {
             }
         }
         primaries
+    }
+
+    pub(super) async fn any_primary(&mut self) -> &Server {
+        let primaries = self.primaries().await;
+        &self.set.nodes[primaries[self.random.usize(..primaries.len())]]
     }
 
     async fn another_primary(&mut self, than: usize) -> usize {

@@ -50,6 +50,14 @@ impl Scene {
         }
     }
 
+    /// One of those that are written to.
+    pub(crate) async fn any_primary(&mut self) -> &Server {
+        match self {
+            Self::Server(stage) => stage.server(),
+            Self::Cluster(stage) => stage.any_primary().await,
+        }
+    }
+
     /// Makes ready for the faults of an episode, while no call is under way.
     pub(crate) async fn prepare(&mut self, episode: &Episode) -> io::Result<()> {
         match self {

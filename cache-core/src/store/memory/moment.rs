@@ -42,7 +42,7 @@ impl Settings {
             fences_max: limit("fences", FENCES_MAX),
             marks_max: CLOSED_NAMES_MAX,
             reached_max: limit("reached", REACHED_NAMES_MAX),
-            members_per_chunk: if cfg!(cache_ablation) { 6 } else { INVALIDATE_MEMBERS_PER_CHUNK },
+            members_per_chunk: limit("visits", INVALIDATE_MEMBERS_PER_CHUNK),
             keys_per_page: SWEEP_KEYS_PER_PAGE,
             reaped_per_operation: MEMORY_REAPED_PER_OPERATION,
             memberships_per_visit: MEMORY_MEMBERSHIPS_PER_VISIT,

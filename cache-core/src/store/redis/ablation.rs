@@ -93,8 +93,8 @@ ablations! {
         => "string.format('%d', redis.call('ZSCORE', clock_key, ARGV[4]) or 0), unpack(reply)";
 }
 
-/// The script as it is sent: in a build for experiments without the rule that is left out, and in
-/// small chunks, so that a cascade has many.
+/// The script as it is sent: in a build for experiments without the rule that is left out, and with
+/// the limits that are set.
 #[cfg(cache_ablation)]
 pub(super) fn in_force(source: &'static str) -> Cow<'static, str> {
     let limits = |fences, reached, visits| {
@@ -102,9 +102,10 @@ pub(super) fn in_force(source: &'static str) -> Cow<'static, str> {
         [fences_and_visits, format!("local reached_max = {reached}\n")]
     };
     let usual = limits(FENCES_MAX, REACHED_NAMES_MAX, INVALIDATE_MEMBERS_PER_CHUNK);
-    let small = limits(limit("fences", FENCES_MAX), limit("reached", REACHED_NAMES_MAX), 6);
+    let visits = limit("visits", INVALIDATE_MEMBERS_PER_CHUNK);
+    let set = limits(limit("fences", FENCES_MAX), limit("reached", REACHED_NAMES_MAX), visits);
     let ablated = without(source, is_left_out);
-    std::iter::zip(usual, small).fold(ablated, |source, (usual, small)| source.replace(&usual, &small)).into()
+    std::iter::zip(usual, set).fold(ablated, |source, (usual, set)| source.replace(&usual, &set)).into()
 }
 
 /// The rules that the scripts keep.
