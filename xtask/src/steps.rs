@@ -117,6 +117,35 @@ impl Tally {
         });
     }
 
+    /// Runs a command that must fail and say this, and not that.
+    pub(crate) fn refused(&mut self, mut command: Command, says: &str, hides: &str) {
+        announce(&command);
+        let output = command.output();
+        self.check(output.map_err(|error| format!("cannot run it: {error}")).and_then(|output| {
+            let said = String::from_utf8_lossy(&output.stderr);
+            print!("{said}");
+            match !output.status.success() && said.contains(says) && !said.contains(hides) {
+                true => Ok(()),
+                false => Err(format!("{}, without saying that it {says}", output.status)),
+            }
+        }));
+    }
+
+    /// Checks a package, in which the compiler may warn of nothing.
+    pub(crate) fn compiles(&mut self, mut command: Command) {
+        announce(&command);
+        let output = command.stdin(Stdio::null()).stdout(Stdio::inherit()).output();
+        self.check(output.map_err(|error| format!("cannot run it: {error}")).and_then(|output| {
+            let said = String::from_utf8_lossy(&output.stderr);
+            print!("{said}");
+            match output.status.success() {
+                false => Err(output.status.to_string()),
+                true if said.lines().any(|line| line.starts_with("warning: ")) => Err("it warns".to_owned()),
+                true => Ok(()),
+            }
+        }));
+    }
+
     /// Counts one check.
     pub(crate) fn check(&mut self, outcome: Result<(), String>) {
         match outcome {
