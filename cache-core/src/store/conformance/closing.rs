@@ -357,7 +357,7 @@ async fn what_is_reached_stays_closed_as_long_as_its_operation_renews(rig: Rig) 
     assert_eq!(rig.begins_and_fills("summary", &["korder"]).await, FillReply::Stored);
     rig.close(&["korder"], ONE, SHORT).await;
     let within = rig.reading("report").await;
-    rig.until_opened("b", &["korder"]).await;
+    rig.until_opened("b", &["korder", "ksummary"]).await;
     assert_eq!(rig.try_fill("report", &["ksummary"], &within).await, FENCED, "they end with it");
 }
 
