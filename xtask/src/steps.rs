@@ -57,36 +57,36 @@ pub(crate) struct Tally {
     failures: Vec<String>,
     /// How many of the lines that come tell of the failure that is being told.
     failure_lines_left: usize,
+    /// What tests have printed beside others, to be shown when all are done.
+    kept: Option<Vec<String>>,
 }
 
+/// Tests and checks, one after the other.
+pub(crate) type Lane<'a> = Box<dyn FnOnce(&mut Tally) + Send + 'a>;
+
 impl Tally {
-    /// Runs tests, shows their output as it comes, and counts each.
-    pub(crate) fn tests(&mut self, command: Command) {
-        self.read_tests(command, &mut |line| println!("{line}"));
-    }
-
-    /// Runs tests while something else works: mostly they wait. What they print is shown when all
-    /// of it is done.
-    pub(crate) fn tests_beside(&mut self, tests: impl IntoIterator<Item = Command>, work: impl FnOnce(&mut Self)) {
-        let start = |command| {
-            thread::spawn(move || {
-                let (mut tally, mut lines) = (Self::default(), Vec::new());
-                tally.read_tests(command, &mut |line| lines.push(line.to_owned()));
-                (tally, lines)
-            })
+    /// Does all lanes at once. What tests of another one than the first print is shown at the end.
+    pub(crate) fn side_by_side(&mut self, first: Lane<'_>, others: Vec<Lane<'_>>) {
+        let start = |lane: Lane<'_>| {
+            let mut tally = Self { kept: Some(Vec::new()), ..Self::default() };
+            lane(&mut tally);
+            tally
         };
-        let started: Vec<_> = tests.into_iter().map(start).collect();
-        work(self);
-        for beside in started {
-            let (tally, lines) = beside.join().expect("the thread only reads");
-            lines.iter().for_each(|line| println!("{line}"));
-            self.passed += tally.passed;
-            self.failed += tally.failed;
-            self.failures.extend(tally.failures);
-        }
+        thread::scope(|scope| {
+            let started: Vec<_> = others.into_iter().map(|lane| scope.spawn(move || start(lane))).collect();
+            first(self);
+            for other in started {
+                let tally = other.join().expect("the thread only counts");
+                tally.kept.iter().flatten().for_each(|line| println!("{line}"));
+                self.passed += tally.passed;
+                self.failed += tally.failed;
+                self.failures.extend(tally.failures);
+            }
+        });
     }
 
-    fn read_tests(&mut self, mut command: Command, show: &mut impl FnMut(&str)) {
+    /// Runs tests, shows their output as it comes, and counts each.
+    pub(crate) fn tests(&mut self, mut command: Command) {
         announce(&command);
         let mut child = match command.stdout(Stdio::piped()).spawn() {
             Ok(child) => child,
@@ -96,7 +96,10 @@ impl Tally {
         let output = BufReader::new(child.stdout.take().expect("stdout is piped"));
         for line in output.split(b'\n').map_while(Result::ok) {
             let line = String::from_utf8_lossy(&line);
-            show(&line);
+            match &mut self.kept {
+                Some(kept) => kept.push(line.to_string()),
+                None => println!("{line}"),
+            }
             self.count(&line);
             self.keep_failures(&line);
         }

@@ -80,16 +80,24 @@ pub(crate) fn run(arguments: &[String]) -> Result<bool, String> {
 }
 
 /// Runs every test of the workspace. What a user sees is mostly waited for: so these tests run in
-/// two halves, beside the unit tests and whatever is only built.
-fn workspace(tally: &mut Tally, with_servers: impl Fn(Command) -> Command) {
+/// two halves, beside the unit tests; and a check of one package keeps one core busy.
+fn workspace(tally: &mut Tally, with_servers: impl Fn(Command) -> Command + Sync) {
     let test = |which: &[&str]| with_servers(cargo(&[&["test", "--workspace", "--no-fail-fast"], which].concat()));
     tally.command(test(&["--no-run"]));
-    tally.tests_beside(HALVES.map(|names| test(&["--test", names])), |tally| {
+    let [half, other] = HALVES.map(|names| ["--test", names]);
+    let unit_tests = |tally: &mut Tally| {
         tally.tests(test(&["--lib", "--bins"]));
         tally.tests(test(&["--doc"]));
+    };
+    let first_half = |tally: &mut Tally| {
+        tally.tests(test(&half));
         features(tally);
+    };
+    let other_half = |tally: &mut Tally| {
+        tally.tests(test(&other));
         packages::check(tally);
-    });
+    };
+    tally.side_by_side(Box::new(unit_tests), vec![Box::new(first_half), Box::new(other_half)]);
 }
 
 /// The databases that tests use.
