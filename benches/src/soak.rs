@@ -23,6 +23,10 @@ const LOOKS: u64 = 10;
 const DRAWN: usize = 4_000;
 /// How long the rest on record is watched once all entries have died.
 const WATCHED: Duration = Duration::from_secs(600);
+/// Between two fills of a process that fills now and then. What these have on record themselves is
+/// below [`ON_RECORD_MAX`] then.
+const RESTS: Duration = Duration::from_millis(500);
+const ON_RECORD_MAX: u64 = 100;
 /// What a process or a server may take more at the end: an allocator gives back what it likes to.
 const GROWN_MIB_MAX: f64 = 16.0;
 
@@ -174,9 +178,9 @@ pub async fn run(server: &Server, fills: u64) {
     let another = open(server).await;
     let more = async || {
         fill(&another, next.fetch_add(1, Ordering::Relaxed)).await;
+        tokio::time::sleep(RESTS).await;
     };
-    // A fill is on record itself.
-    report.watch(100, more).await;
+    report.watch(ON_RECORD_MAX, more).await;
     report.line("that process is gone, and another one fills now and then", &another).await;
 
     // The clock.
