@@ -107,6 +107,14 @@ fn nothing_shows_a_password() {
     assert!(!format!("{target:?}").contains("ann"));
 }
 
+#[cfg(not(feature = "tls"))]
+#[test]
+fn tls_without_its_feature_names_the_feature() {
+    let fault = ServerUrl::parse("rediss://ann:s3cr3t@localhost").unwrap_err();
+    assert_eq!(fault.kind, ErrorKind::Config);
+    assert!(fault.message.contains("feature `tls`") && !fault.message.contains(SECRET), "{}", fault.message);
+}
+
 #[cfg(feature = "tls")]
 #[test]
 fn tls_urls_are_the_same_with_encryption() {
