@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 
 /// The root of the workspace.
@@ -121,31 +121,21 @@ impl Tally {
     }
 
     /// Runs a command that must fail and say this, and not that.
-    pub(crate) fn refused(&mut self, mut command: Command, says: &str, hides: &str) {
-        announce(&command);
-        let output = command.output();
-        self.check(output.map_err(|error| format!("cannot run it: {error}")).and_then(|output| {
-            let said = String::from_utf8_lossy(&output.stderr);
-            print!("{said}");
-            match !output.status.success() && said.contains(says) && !said.contains(hides) {
+    pub(crate) fn refused(&mut self, command: Command, says: &str, hides: &str) {
+        self.check(complaints(command).and_then(|(status, said)| {
+            match !status.success() && said.contains(says) && !said.contains(hides) {
                 true => Ok(()),
-                false => Err(format!("{}, without saying that it {says}", output.status)),
+                false => Err(format!("{status}; it should fail, say {says:?}, and not say {hides:?}")),
             }
         }));
     }
 
     /// Checks a package, in which the compiler may warn of nothing.
-    pub(crate) fn compiles(&mut self, mut command: Command) {
-        announce(&command);
-        let output = command.stdin(Stdio::null()).stdout(Stdio::inherit()).output();
-        self.check(output.map_err(|error| format!("cannot run it: {error}")).and_then(|output| {
-            let said = String::from_utf8_lossy(&output.stderr);
-            print!("{said}");
-            match output.status.success() {
-                false => Err(output.status.to_string()),
-                true if said.lines().any(|line| line.starts_with("warning: ")) => Err("it warns".to_owned()),
-                true => Ok(()),
-            }
+    pub(crate) fn compiles(&mut self, command: Command) {
+        self.check(complaints(command).and_then(|(status, said)| match status.success() {
+            false => Err(status.to_string()),
+            true if said.lines().any(|line| line.starts_with("warning: ")) => Err("it warns".to_owned()),
+            true => Ok(()),
         }));
     }
 
@@ -200,6 +190,16 @@ impl Tally {
     }
 }
 
+/// Runs a command, and shows what it complains of: how it ended, and these complaints.
+fn complaints(mut command: Command) -> Result<(ExitStatus, String), String> {
+    announce(&command);
+    let output = command.stderr(Stdio::piped()).spawn().and_then(Child::wait_with_output);
+    let output = output.map_err(|error| format!("cannot run it: {error}"))?;
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    print!("{said}");
+    Ok((output.status, said))
+}
+
 /// Shows what is run.
 pub(crate) fn announce(command: &Command) {
     let arguments: Vec<_> = command.get_args().map(|argument| argument.to_string_lossy()).collect();
@@ -208,7 +208,40 @@ pub(crate) fn announce(command: &Command) {
 
 #[cfg(test)]
 mod tests {
+    use std::process::Command;
+
     use super::Tally;
+
+    fn shell(script: &str) -> Command {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", script]);
+        shell
+    }
+
+    #[test]
+    fn a_package_with_a_warning_does_not_pass() {
+        let passes = |script| {
+            let mut tally = Tally::default();
+            tally.compiles(shell(script));
+            tally.failed == 0
+        };
+        assert!(passes("echo Checking >&2"));
+        assert!(!passes("echo 'warning: unused import' >&2"));
+        assert!(!passes("exit 101"));
+    }
+
+    #[test]
+    fn a_refusal_fails_says_why_and_hides_the_rest() {
+        let passes = |script| {
+            let mut tally = Tally::default();
+            tally.refused(shell(script), "needs TLS", "secret");
+            tally.failed == 0
+        };
+        assert!(passes("echo 'it needs TLS' >&2; exit 1"));
+        assert!(!passes("echo 'it needs TLS' >&2"));
+        assert!(!passes("echo 'something else' >&2; exit 1"));
+        assert!(!passes("echo 'secret needs TLS' >&2; exit 1"));
+    }
 
     #[test]
     fn what_failed_is_kept_for_the_end() {
