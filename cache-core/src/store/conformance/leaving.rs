@@ -14,6 +14,7 @@ on_every_store! {
     a_member_that_is_stored_again_between_two_chunks_hides_no_other
     a_chunk_may_end_behind_a_mark
     two_operations_in_one_circle_end
+    a_circle_that_leads_elsewhere_is_there_until_that_was_visited
     what_is_removed_leaves_the_indexes_of_its_names
     what_an_entry_with_many_names_has_not_left_leads_to_nothing
     an_entry_that_is_stored_again_meanwhile_stays_in_its_indexes
@@ -321,4 +322,20 @@ async fn two_operations_in_one_circle_end(rig: Rig) {
     }
     assert!(operations.iter().all(Operation::is_done));
     assert!(rig.get("a").await.is_none() && rig.get(&other).await.is_none());
+}
+
+/// ★ The first operation has not come to the other partition yet, or never does.
+async fn a_circle_that_leads_elsewhere_is_there_until_that_was_visited(rig: Rig) {
+    let beside = keys("b", "a", true).next().expect("some key is stored there");
+    let elsewhere = keys("y", "a", false).next().expect("some key is stored elsewhere");
+    let (a, given) = ("ka", format!("k{beside}"));
+    rig.fill("a", &[&given]).await;
+    for key in [&beside, &elsewhere] {
+        rig.fill(key, &[a]).await;
+    }
+    let names = parse(&[a]);
+    let mut first = rig.store.begin(&names, Intent::Invalidate);
+    rig.step(&mut first).await;
+    rig.invalidate(&[&given]).await;
+    assert!(rig.get(&elsewhere).await.is_none());
 }

@@ -274,7 +274,8 @@ end
 -- second run, when nothing else is left of it. That has a budget of its own: else a circle that
 -- takes more than half of one would never end. It takes no longer than the first one. A script that
 -- goes on within an index has one too: what a circle has left of it may lie before the place where
--- this one goes on.
+-- this one goes on. A member that leads to another partition is left, for whoever comes before that
+-- one was visited.
 local function empty(name, after)
   -- Now: a given key that left this index within `drain` would move members from where they were
   -- read.
@@ -282,7 +283,7 @@ local function empty(name, after)
   local begun = spent
   path[name] = true
   local left = drain(name, after)
-  if not left and (is_circular or after ~= '' and not met[1]) then
+  if not left and (is_circular or after ~= '') and not met[1] then
     ends_circles, budget, budget_of_circles = true, 2 * spent - begun + budget_of_circles, 0
     seen = {}
     left = drain(name, '')
