@@ -26,6 +26,7 @@ on_every_store! {
     what_an_expired_entry_leads_to_is_closed_too
     what_is_reached_in_a_circle_is_closed_too
     what_is_reached_stays_closed_as_long_as_its_operation_renews
+    what_was_closed_one_after_the_other_is_renewed_and_opened_at_once
     who_closes_a_closed_name_closes_what_it_had_led_to
     who_closes_a_reached_name_closes_what_it_had_led_to
     clear_leaves_closed_names_closed
@@ -359,6 +360,27 @@ async fn what_is_reached_stays_closed_as_long_as_its_operation_renews(rig: Rig) 
     let within = rig.reading("report").await;
     rig.until_opened("b", &["korder", "ksummary"]).await;
     assert_eq!(rig.try_fill("report", &["ksummary"], &within).await, FENCED, "they end with it");
+}
+
+/// ★ Names come together that different chunks have closed, where there are several partitions.
+async fn what_was_closed_one_after_the_other_is_renewed_and_opened_at_once(rig: Rig) {
+    let (names, reached) = (["kcustomer", "kitem"], ["korder", "kpart"]);
+    rig.fill("order", &[names[0]]).await;
+    rig.fill("part", &[names[1]]).await;
+    for (name, lasts) in std::iter::zip(names, [1_000, 1_100]) {
+        rig.close(&[name], ONE, lasts * SHORT).await;
+    }
+    rig.close(&names, ONE, LONG).await;
+    rig.close(&["tS"], OTHER, 1_200 * SHORT).await;
+    rig.until_opened("b", &["tS"]).await;
+    for name in reached {
+        assert_eq!(rig.begins_and_fills("summary", &[name]).await, CLOSED, "{name}");
+    }
+    rig.close(&names[1..], ONE, 2 * LONG).await;
+    rig.open(&names, ONE).await;
+    for name in reached {
+        assert_eq!(rig.begins_and_fills("summary", &[name]).await, FillReply::Stored, "{name}");
+    }
 }
 
 async fn a_write_opens_what_its_own_operation_has_reached(rig: Rig) {

@@ -140,14 +140,15 @@ impl Closings {
         marks.map(|((name, _), _)| name.clone()).collect()
     }
 
-    /// What an operation has reached through names that it has closed at once: these marks end at
-    /// the same time.
+    /// What an operation has reached through names that it has closed: these marks end with theirs.
+    /// The names need not have been closed at once.
     fn reached(&self, names: &[Name], by: ClosingId) -> Vec<Name> {
-        let Some(ends) = names.iter().find_map(|name| Some(self.marks.get(&(name.clone(), by))?.ends)) else {
-            return Vec::new();
-        };
-        let marks = self.by_end.range((ends, by, Name::any_key())..);
-        let marks = marks.take_while(|mark| (mark.0, mark.1) == (ends, by)).map(|(_, _, name)| name);
+        let marks = names.iter().filter_map(|name| self.marks.get(&(name.clone(), by)));
+        let ends: BTreeSet<Instant> = marks.map(|mark| mark.ends).collect();
+        let marks = ends.into_iter().flat_map(|ends| {
+            let marks = self.by_end.range((ends, by, Name::any_key())..);
+            marks.take_while(move |mark| (mark.0, mark.1) == (ends, by)).map(|(_, _, name)| name)
+        });
         marks.filter(|name| self.marks[&((*name).clone(), by)].is_reached).cloned().collect()
     }
 

@@ -98,13 +98,17 @@ local function end_marks()
   return is_ended
 end
 
--- What an operation has reached through names that it has closed at once, given when these end.
-local function reached_marks(operation, ends)
-  local prefix, reached = '!reached:' .. operation .. '\n', {}
-  for _, mark in ipairs(ends and redis.call('ZRANGEBYSCORE', clock_key, ends, ends) or {}) do
-    if string.sub(mark, 1, #prefix) == prefix then
-      reached[#reached + 1] = mark
+-- What an operation has reached through names that it has closed, given the scores of their marks:
+-- false of a name that has none. They need not have been closed at once.
+local function reached_marks(operation, scores)
+  local prefix, reached, is_read = '!reached:' .. operation .. '\n', {}, { [false] = true }
+  for _, ends in ipairs(scores) do
+    for _, mark in ipairs(is_read[ends] and {} or redis.call('ZRANGEBYSCORE', clock_key, ends, ends)) do
+      if string.sub(mark, 1, #prefix) == prefix then
+        reached[#reached + 1] = mark
+      end
     end
+    is_read[ends] = true
   end
   return reached
 end
@@ -194,9 +198,9 @@ end
 -- Closes names for an operation, `names_max` by all operations together; false if there is no room.
 local function close_names(operation, names, lasts_ms, names_max)
   end_marks()
-  local marks, unmarked, ended = marks_of(operation, names), {}, nil
-  for at, score in ipairs(redis.call('ZMSCORE', clock_key, unpack(marks))) do
-    ended = ended or score
+  local marks, unmarked = marks_of(operation, names), {}
+  local scores = redis.call('ZMSCORE', clock_key, unpack(marks))
+  for at, score in ipairs(scores) do
     if not score then
       unmarked[#unmarked + 1] = names[at]
     end
@@ -205,7 +209,7 @@ local function close_names(operation, names, lasts_ms, names_max)
     return false
   end
   local ends, marked = mark_score(now_ms + lasts_ms), {}
-  for _, mark in ipairs(reached_marks(operation, ended)) do
+  for _, mark in ipairs(reached_marks(operation, scores)) do
     marks[#marks + 1] = mark
   end
   for at, mark in ipairs(marks) do
@@ -222,15 +226,15 @@ end
 -- Takes an operation's own marks away, and no other's, with those of what it has reached. Beyond
 -- 300 the latter end by themselves, at once: fills take them away.
 local function open_names(operation, names)
-  local marks, marked, ends = marks_of(operation, names), {}, nil
-  for at, score in ipairs(redis.call('ZMSCORE', clock_key, unpack(marks))) do
-    ends = ends or score
+  local marks, marked = marks_of(operation, names), {}
+  local scores = redis.call('ZMSCORE', clock_key, unpack(marks))
+  for at, score in ipairs(scores) do
     if score then
       marked[#marked + 1] = names[at]
     end
   end
   local reached, over, later = {}, {}, {}
-  for at, mark in ipairs(reached_marks(operation, ends)) do
+  for at, mark in ipairs(reached_marks(operation, scores)) do
     if at <= 300 then
       over[at], reached[at] = mark, string.match(mark, '\n(.*)$')
     else
