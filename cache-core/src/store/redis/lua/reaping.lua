@@ -51,20 +51,20 @@ local function may_leave(name, key, dead_since)
   return not is_depended_on(key, dead_since)
 end
 
--- Members of an index with their scores, dead members first. If fewer than 16 are dead, all of
--- these; otherwise 16 from anywhere among them, because the first ones may have to stay. By rank,
--- because skipping members by score costs a step for each.
+-- Members of an index with their scores, dead members first, and whether these are all there are.
+-- If fewer than 16 are dead, the first ones; otherwise 16 from anywhere among the dead, because the
+-- first ones may have to stay. By rank, because skipping members by score costs a step for each.
 local function dead_first(index, dead_since)
   local page = guarded('ZRANGE', index, 0, 15, 'WITHSCORES')
   if #page < 32 or tonumber(page[32]) > dead_since then
-    return page
+    return page, #page < 32
   end
   local rank = now_us % redis.call('ZCARD', index)
   while rank > 0 and tonumber(redis.call('ZRANGE', index, rank, rank, 'WITHSCORES')[2]) > dead_since do
     rank = math.floor(rank / 2)
   end
   rank = math.floor(now_us / 16) % (rank + 1)
-  return redis.call('ZRANGE', index, rank, rank + 15, 'WITHSCORES')
+  return redis.call('ZRANGE', index, rank, rank + 15, 'WITHSCORES'), false
 end
 
 local is_reaping_noted = false
@@ -87,7 +87,8 @@ local function reap_due(due, retention_ms)
     end
     looks = looks - 1
     local index = index_prefix .. name
-    local members, gone, first_left = dead_first(index, dead_since), {}, nil
+    local members, is_all = dead_first(index, dead_since)
+    local gone, first_left = {}, nil
     for at = 1, #members, 2 do
       local score = tonumber(members[at + 1])
       if score <= dead_since and may_leave(name, members[at], dead_since) then
@@ -100,7 +101,7 @@ local function reap_due(due, retention_ms)
       note_reaping()
       redis.call('ZREM', index, unpack(gone))
     end
-    if #members == 32 then
+    if not is_all then
       first_left = tonumber(redis.call('ZRANGE', index, 0, 0, 'WITHSCORES')[2])
     end
     if not first_left then

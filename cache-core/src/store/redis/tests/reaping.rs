@@ -17,6 +17,7 @@ on_every_server! {
     a_load_from_before_a_reaping_is_refused_once_the_clock_is_set_back
     dead_members_that_depend_on_each_other_are_reaped
     members_that_have_to_stay_do_not_keep_others
+    an_index_is_due_until_its_last_member_has_left
     a_member_that_has_just_died_stays
     a_short_lived_member_does_not_shorten_anothers_stay
     a_long_lived_member_does_not_put_off_when_an_index_is_due
@@ -161,6 +162,22 @@ async fn members_that_have_to_stay_do_not_keep_others(rig: Rig) {
         }
     }
     assert_eq!(rig.raw_command(&["ZCARD", "~index:tT"]).await, ::redis::Value::Int(40));
+}
+
+/// A look begins anywhere among the dead ones. Whatever it does not see would stay for ever.
+async fn an_index_is_due_until_its_last_member_has_left(rig: Rig) {
+    let members: Vec<String> = (0..17).flat_map(|at| ["1".to_owned(), format!("m:{at:02}")]).collect();
+    let members: Vec<&str> = members.iter().map(String::as_str).collect();
+    for _ in 0..10 {
+        rig.raw_command(&[&["ZADD", "~index:tT"], &members[..]].concat()).await;
+        rig.raw_command(&["ZADD", "~due", "1", "tT"]).await;
+        for _ in 0..100 {
+            if rig.reap(Duration::ZERO).await == "nothing" {
+                break;
+            }
+        }
+        assert_eq!(number(&rig, &["ZCARD", "~index:tT"]).await, 0);
+    }
 }
 
 /// ★ A load that read `m` in its last moment has not filled yet.
