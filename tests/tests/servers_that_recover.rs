@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use cache_core::{Cache, ErrorKind};
+use cache_core::{Cache, ErrorKind, cached};
 use cache_tests::{PATIENCE, Raw, Server, ServerOptions, TestStore, each_server, redis, until};
 
 /// How long `ready` waits before it gives the reason of its last failure.
@@ -151,6 +151,25 @@ each_server! {
         raw.command::<()>("CONFIG", &["SET", "maxmemory", "0"]).await;
         recovers(&cache).await;
     }
+
+    /// Or it would stay full.
+    async fn what_has_died_leaves_a_full_server(store: TestStore) {
+        let server = Server::with(store.kind().unwrap(), ServerOptions::new().memory(64 << 20, "noeviction"));
+        let cache = Cache::builder().url(server.url()).fence_retention(SHORT).operation_deadline(PATIENCE);
+        let cache = cache.build().unwrap();
+        cache.ready(PATIENCE).await.unwrap();
+        let mut raw = server.raw().await;
+        assert_eq!(brief(&cache, 1).await, 1);
+        raw.command::<()>("CONFIG", &["SET", "maxmemory", "1"]).await;
+        let keys: u64 = raw.command("DBSIZE", &[]).await;
+        assert!(keys > 1, "a membership is on record");
+        until(async || raw.command::<u64>("DBSIZE", &[]).await == 1).await; // the clock
+    }
+}
+
+#[cached(prefix = "brief", ttl = "1s", tags = ["group"], skip(cache), cache = cache)]
+async fn brief(cache: &Cache, id: u32) -> u32 {
+    id
 }
 
 /// Whether the store has failed a call.

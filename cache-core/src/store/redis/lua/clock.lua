@@ -56,6 +56,8 @@ local function open_clock()
       began = -seq
       renew_clock(seq)
     end
+    -- Lets the rest through when memory is full, as in `advance_clock`.
+    redis.call('ZREM', clock_key, '!')
     redis.call('ZADD', clock_key, began, primary, began, mark)
     return
   end

@@ -29,6 +29,8 @@ local since_us = now_us + tonumber(redis.call('ZSCORE', clock_key, '!reaper') or
 if since_us >= 0 and since_us < pause_ms * 500 then
   return reply_of('later')
 end
+-- Lets the rest through when memory is full, as in `advance_clock`.
+redis.call('ZREM', clock_key, '!')
 redis.call('ZADD', clock_key, -now_us, '!reaper')
 reap(retention_ms, tonumber(ARGV[5]))
 local is_dropping = drop_fences(now_us - retention_ms * 1000)
