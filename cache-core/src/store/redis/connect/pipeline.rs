@@ -100,8 +100,8 @@ impl Pipeline {
         drop(queue);
         // In this order, and the keeper never alone: of the tasks that a task wakes, the last one
         // runs next on the same thread, and other threads do not take it. If the caller then blocks
-        // its thread, its deadline is kept all the same. While the driver is awake, the keeper is
-        // too, or it looks before long.
+        // its thread, its deadline is kept all the same. While the driver is awake, the keeper
+        // looks before long.
         keeper.into_iter().chain(driver).for_each(Waker::wake);
         Ok(Exchange { pipeline: self.clone(), seat: Some(seat) })
     }
@@ -150,7 +150,7 @@ impl Pipeline {
                 }
                 let now = clock::now();
                 let overdue = queue.overdue(now);
-                let next = queue.deadlines.next_look(now);
+                let next = queue.next_look(now);
                 match &mut queue.deadlines.keeper {
                     Some(keeper) => keeper.clone_from(context.waker()),
                     keeper => *keeper = Some(context.waker().clone()),
@@ -205,6 +205,17 @@ impl Queue {
         callers
     }
 
+    /// When the keeper is to look again, if it is not woken before: nobody wakes it while the
+    /// driver is awake.
+    fn next_look(&mut self, now: Instant) -> Option<Instant> {
+        let deadlines = &mut self.deadlines;
+        let was_quiet = std::mem::replace(&mut deadlines.is_quiet, true);
+        let is_due = !was_quiet || deadlines.next.is_some() || self.idle_driver.is_none();
+        let look = deadlines.next.into_iter().chain(is_due.then(|| now + DEADLINES_LOOK)).min();
+        deadlines.keeper_sleeps = look.is_none();
+        look
+    }
+
     /// Returns the caller to be woken.
     fn put(&mut self, number: u32, reply: Reply) -> Option<Waker> {
         let seat = &mut self.seats[number as usize];
@@ -238,15 +249,6 @@ impl Deadlines {
         let earlier = deadline.filter(|deadline| self.next.is_none_or(|next| *deadline < next));
         self.next = earlier.or(self.next);
         if earlier.is_some() || self.keeper_sleeps { self.keeper.clone() } else { None }
-    }
-
-    /// When the keeper is to look again, if it is not woken before.
-    fn next_look(&mut self, now: Instant) -> Option<Instant> {
-        let was_quiet = std::mem::replace(&mut self.is_quiet, true);
-        let before_long = (!was_quiet || self.next.is_some()).then(|| now + DEADLINES_LOOK);
-        let look = self.next.into_iter().chain(before_long).min();
-        self.keeper_sleeps = look.is_none();
-        look
     }
 }
 

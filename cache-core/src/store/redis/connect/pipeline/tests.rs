@@ -202,7 +202,8 @@ async fn each_call_ends_at_its_own_deadline() {
 
 /// Of the tasks that a task wakes, the last one runs next on the same thread, and no other thread
 /// takes it. So a caller that blocks its thread right after it has sent something may stop the
-/// driver for that time, but not what keeps the deadlines.
+/// driver for that time, but not what keeps the deadlines: of its own call, and of those that
+/// others send later.
 #[test]
 fn deadlines_are_kept_while_a_caller_blocks_its_thread() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
@@ -213,9 +214,14 @@ fn deadlines_are_kept_while_a_caller_blocks_its_thread() {
     });
     let ((give, take), (tell, told)) = (mpsc::channel::<Exchange>(), mpsc::channel());
     let (pipeline, handle) = (rig.pipeline.clone(), runtime.handle().clone());
+    let others = rig.pipeline.clone();
     let waiting = std::thread::spawn(move || {
         let call = take.recv().unwrap();
-        tell.send(handle.block_on(call.reply()).is_err()).unwrap();
+        assert!(handle.block_on(call.reply()).is_err());
+        // Until there is nothing to look for.
+        std::thread::sleep(4 * DEADLINES_LOOK);
+        let later = others.send(&get("k"), Some(clock::now() + DEADLINES_LOOK)).unwrap();
+        tell.send(handle.block_on(later.reply()).is_err()).unwrap();
     });
     let blocked = runtime.spawn(async move {
         let deadline = clock::now() + std::time::Duration::from_millis(20);
