@@ -24,7 +24,8 @@ pub(crate) struct Arguments {
 /// Where the cache is.
 #[derive(Args, Clone)]
 pub(crate) struct ServerArguments {
-    /// The server: redis://, rediss://, redis+unix:// or redis-sentinel://, as for Builder::url.
+    /// The server: redis://, rediss://, redis+unix://, redis-sentinel:// or redis-cluster://, as
+    /// for Builder::url.
     #[arg(long, global = true, env = "CACHE_URL", hide_env_values = true)]
     pub(crate) url: Option<String>,
     /// The namespace of the cache.

@@ -66,7 +66,9 @@ async fn until_interrupted(arguments: Arguments) -> Ending {
         () = interrupted() => {
             // What was drawn is gone: the command was dropped before this is said.
             if invalidates {
-                terminal::warn("interrupted: what the invalidation has begun, the next one finishes; run it again");
+                terminal::warn(
+                    "interrupted: the invalidation may be unfinished, and no other one finishes it; run it again",
+                );
             }
             Ending::Interrupted
         }

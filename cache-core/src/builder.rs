@@ -93,8 +93,8 @@ impl Builder {
     ///
     /// Each connection is left as soon as the sentinel that it asked tells of another primary, also
     /// if the old one still takes itself for the primary; and one that cannot be opened is tried
-    /// again at that moment. For that it keeps a connection to the sentinel, asks it every 10 s,
-    /// and asks another sentinel if it is lost. What a failover may lose is said at
+    /// again at that moment. For that it keeps a connection to the sentinel, asks a silent one
+    /// twice a second, and asks another sentinel if it is lost. What a failover may lose is said at
     /// [`on_lost_writes`](Self::on_lost_writes).
     ///
     /// # Clusters
@@ -118,7 +118,7 @@ impl Builder {
 
     /// The lifetime of one data class, for functions with `class = "…"`. It may be changed while
     /// the cache is in use ([`Cache::set_ttl_class`]). A class that is in no table has the [default
-    /// lifetime](Self::default_ttl), and that is said once at WARN.
+    /// lifetime](Self::default_ttl), and that is logged once at WARN.
     ///
     /// # Example
     /// ```
@@ -159,8 +159,8 @@ impl Builder {
     /// one load for each key, as a server does that comes back empty. [`Keep`](LostWrites::Keep) is
     /// for data of which any age within the TTL will do.
     ///
-    /// A loss that no living process has seen the far side of goes unnoticed: for example if all of
-    /// them ended with the server, or have only had hits since.
+    /// A loss goes unnoticed if no living process has loaded, written or invalidated after the lost
+    /// writes: for example if all of them ended with the server, or have only had hits since.
     pub fn on_lost_writes(mut self, then: LostWrites) -> Self {
         self.config.lost_writes = then;
         self

@@ -45,7 +45,7 @@ static GLOBAL: OnceLock<Cache> = OnceLock::new();
 /// runtime that polls it, and on no other runtime.
 ///
 /// Redis needs a runtime with timers and I/O (`enable_all`). On a runtime without them calls load,
-/// invalidations fail, and that is said once at WARN. With `panic = "abort"` the process ends
+/// invalidations fail, and that is logged once at WARN. With `panic = "abort"` the process ends
 /// there, for tokio panics where timers are missing.
 ///
 /// # Example
@@ -195,8 +195,8 @@ impl Cache {
 
     /// The cache of functions that name no other: that of the innermost [`scope`](Self::scope)
     /// around the caller, else the installed one. If there is neither, the first call makes one and
-    /// says so at WARN: at the URL in the environment variable `CACHE_URL` if that is set, else in
-    /// memory.
+    /// logs that at WARN: at the URL in the environment variable `CACHE_URL` if that is set, else
+    /// in memory.
     pub fn global() -> Cache {
         scoped::current().map_or_else(|| installed().clone(), Self::of)
     }
@@ -251,6 +251,10 @@ impl Cache {
     }
 
     /// Removes every entry of this cache's namespace. As [`invalidate`](Self::invalidate).
+    ///
+    /// # Cost
+    /// That of a [pattern](Invalidation::pattern): two walks over all keys in the store, of any
+    /// namespace, with one round trip for every 300 keys.
     pub async fn clear(&self) -> Result<Invalidated, Error> {
         self.invalidate(Invalidation::everything()).await
     }
@@ -263,6 +267,12 @@ impl Cache {
     /// value that a function has stored is found by its text key as well. A value that was stored
     /// under a text key is not served by a function: it lacks the function's tags. Cached calls
     /// inside `load` become dependencies of the entry.
+    ///
+    /// # Cost
+    /// A hit is one round trip, and two while the entry under a typed key is of another version. A
+    /// miss is three beside the load. One more for a value from 64 KiB on, and one for every 256
+    /// names beyond the first 256; on a cluster one more if a tag or a dependency is at home in
+    /// another partition.
     ///
     /// # Errors
     /// Those of `load` alone: a cache that cannot be reached is a cache that holds nothing.
@@ -286,7 +296,7 @@ impl Cache {
     /// text key finds every value that decodes as a `T`.
     ///
     /// # Cost
-    /// One round trip.
+    /// One round trip, and two while the entry under a typed key is of another version.
     ///
     /// # Errors
     /// If the store could not be reached or did not answer, or the key can name nothing.
@@ -298,19 +308,32 @@ impl Cache {
     /// database.
     ///
     /// First the entry under `key` is removed, with every entry that depends on it. Then the value
-    /// is stored, unless one of its names was invalidated since this was called. So two concurrent
-    /// writers end in a miss, never in the older value. Call this *before* others can change the
-    /// value, that is within the transaction or right after it: a value that was read long before
-    /// may be old already. Under a text key the value has no tags, so a function that caches under
-    /// the same key does not serve the value, and loads.
+    /// is stored, unless one of its names was invalidated or written since this was called. Under a
+    /// text key the value has no tags, so a function that caches under the same key does not serve
+    /// the value, and loads.
+    ///
+    /// Call this while no other writer can have changed the value since it was written. Inside the
+    /// transaction, with the row still locked, that holds; but the value is served before the
+    /// `COMMIT`, and after a rollback the key must be invalidated. After the `COMMIT` a writer that
+    /// committed later may already have put a newer value, which this one would replace. Where
+    /// either matters, use [`#[write_through]`](macro@crate::write_through) on the function that
+    /// commits, or invalidate.
     ///
     /// # Cancel safety
     /// If the future is dropped before it completes, the write either has no effect or runs to its
     /// end.
     ///
+    /// # Cost
+    /// Two round trips, and then as an invalidation for more than 300 dependents. On a cluster
+    /// three, if a tag is at home in another partition. One more for a value from 64 KiB on, and
+    /// one for every 256 names beyond the first 256.
+    ///
     /// # Errors
-    /// Those of [`invalidate`](Self::invalidate). Also if the value cannot be encoded or is too
-    /// large: the old entry is removed then.
+    /// Those of [`invalidate`](Self::invalidate), and if the key can name nothing: nothing is done
+    /// then. Also [`ErrorKind::Encode`] if the value cannot be encoded, or would not come back as
+    /// it was, [`ErrorKind::Limit`] if it is too large or has too many names, and
+    /// [`ErrorKind::Config`] if another function has the same prefix. In these three cases the old
+    /// entry is removed.
     pub async fn put<T: Serialize + DeserializeOwned>(&self, key: impl IntoKey<T>, value: &T) -> Result<Put, Error> {
         call::put(&self.runtime, key.into_key(), value).await
     }

@@ -57,7 +57,7 @@ macro_rules! settings {
             /// The most that a compressed value inflates to. An entry that claims more is a miss.
             INFLATED_BYTES_MAX inflated_bytes_max: usize = 32 MiB,
             /// The most names of one entry: tags and dependencies, its own, those of the items of a
-            /// list, and inherited ones. A value with more names is not stored, and that is said
+            /// list, and inherited ones. A value with more names is not stored, and that is logged
             /// once at WARN. A name takes about 100 bytes in the entry and in an index, so 4,096 of
             /// them weigh as much as a large value.
             NAMES_MAX names_max: usize = 4096,
@@ -72,23 +72,23 @@ macro_rules! settings {
             /// The share by which lifetimes are shortened at random at most, from 0 (not at all) to
             /// below 1, so that entries that are stored together do not expire together.
             JITTER jitter: f64 = 0.05,
-            /// The most background refreshes of this process at once, because each may hold a
-            /// connection to a database. Beyond that number a stale value is served without a
-            /// refresh, and the next call tries again. 0: callers load stale values themselves.
+            /// The most background refreshes at once of one cache (each tenant and peer has its
+            /// own): each may hold a database connection. Beyond it a stale value is served without
+            /// a refresh, and the next call tries again. 0: callers load stale values themselves.
             REFRESHES_MAX refreshes_max: usize = 64,
-            /// The largest size of the embedded store. The least recently used entries give way. It
-            /// counts what is requested of the allocator for entries, keys, tags, indexes and all
-            /// tables, and 16 bytes for each allocation, as an estimate that is 15 % off at most.
-            /// [`Cache::memory`](crate::Cache::memory) tells how much is in use.
+            /// The largest size of the embedded store. Entries not read since the eviction hand
+            /// last passed give way (SIEVE). It counts what is requested of the allocator for
+            /// everything in it, and 16 bytes for each allocation, as an estimate that is 15 % off
+            /// at most. [`Cache::memory`](crate::Cache::memory) tells how much is in use.
             MEMORY_BYTES_MAX memory_bytes_max: usize = 64 MiB,
-            /// The most copies that this process keeps of entries of functions with `near`. The
-            /// least recently used copies give way. 0: none are kept.
+            /// The most copies (`near`) of one cache; each tenant and peer has its own. Copies not
+            /// read since the eviction hand last passed give way (SIEVE). 0: none are kept.
             NEAR_ENTRIES_MAX near_entries_max: usize = 10000,
             /// The largest size of these copies together. A copy counts as the bytes of its entry,
             /// which are about what its value takes in memory, those of the call's arguments, and
             /// some 300 bytes of bookkeeping.
             NEAR_BYTES_MAX near_bytes_max: usize = 64 MiB,
-            /// An answer of the store that a call has waited for as long as this is said at INFO:
+            /// An answer of the store that a call has waited for as long as this is logged at INFO:
             /// far above what any command takes a server that is well, and well below the
             /// [`operation_deadline`](Self::operation_deadline), after which a call no longer
             /// waits. See [the guide](crate::guide::metrics#traces).

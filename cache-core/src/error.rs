@@ -11,7 +11,9 @@ pub enum ErrorKind {
     Config,
     /// The store cannot be reached, or the breaker is open. The same call may work later.
     Unavailable,
-    /// The store did not answer within the operation deadline. Whether it acted is unknown.
+    /// The store did not answer within the operation deadline, and whether it acted is unknown. Or
+    /// an invalidation took more than a minute, and goes on in the background. Or closed names were
+    /// not renewed in time: see [`Closing::confirm`](crate::Closing::confirm).
     Timeout,
     /// A named limit was reached: a value, a name or a count is too large.
     Limit,

@@ -74,8 +74,7 @@ impl ResponseCache {
     }
 
     /// The request headers that a response depends on: they are part of the key, beside the
-    /// method, the authority, the path and the query. A response whose `Vary` names another one is
-    /// not stored.
+    /// authority, the path and the query. A response whose `Vary` names another one is not stored.
     #[must_use]
     pub fn vary_by(self, names: impl IntoIterator<Item = HeaderName>) -> Self {
         self.with(|settings| {

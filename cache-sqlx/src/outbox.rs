@@ -73,7 +73,7 @@ impl<DB: Dialect> Outbox<DB> {
     ///
     /// # Errors
     /// Those of the database and of the cache; what is not done stays. A row that cannot be read is
-    /// no error: it is said at ERROR, stays, and keeps no other from being done.
+    /// no error: it is logged at ERROR, stays, and keeps no other from being done.
     pub async fn relay(&self, cache: &Cache) -> Result<Relayed, Error> {
         self.relay_rows(cache, Which::All).await
     }

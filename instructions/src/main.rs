@@ -16,7 +16,7 @@ use cache_core::{__entry, Cache, cached};
 use serde::{Deserialize, Serialize};
 use tokio::runtime::Runtime;
 
-/// Calls before the counted ones: tables have grown, buffers are there, connections stand.
+/// Calls before the counted ones: tables have grown, buffers are there, connections are open.
 const WARMING: u64 = 64;
 /// Callers of a crowd; their requests share system calls.
 const CROWD: u64 = 32;

@@ -12,7 +12,7 @@ fn open(url: &str) -> Cache {
     Cache::builder().url(url).namespace("shop").operation_deadline(PATIENCE).build().unwrap()
 }
 
-/// What `ready` says, and what is said once at WARN.
+/// What `ready` says, and what is logged once at WARN.
 async fn refusal(url: &str) -> Error {
     let (log, _listening) = Log::listen();
     let cache = open(url);

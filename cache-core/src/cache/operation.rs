@@ -16,9 +16,9 @@ impl Cache {
     /// After `Ok` the breaker is closed.
     ///
     /// # Cost
-    /// One round trip, once each connection stands or has failed. As long as it fails, another try,
-    /// each within the operation deadline. On a cluster two scripts for each partition more, at
-    /// least: see [the guide](crate::guide::cluster). Nothing where there is no server.
+    /// One round trip, once each connection is open or has failed. As long as it fails, another
+    /// try, each within the operation deadline. On a cluster two scripts for each partition more,
+    /// at least: see [the guide](crate::guide::cluster). Nothing where there is no server.
     ///
     /// # Errors
     /// [`ErrorKind::Config`](crate::ErrorKind::Config) at once if the server answers but can never
@@ -36,8 +36,8 @@ impl Cache {
     /// dashboards. Costs no round trip.
     ///
     /// A cache that has not asked its server for anything yet begins to connect, if this is called
-    /// within a tokio runtime, and is [`disconnected`](Health::disconnected) until a connection
-    /// stands. What an ended runtime owed is retried from here as well. [`ready`](Self::ready) asks
+    /// within a tokio runtime, and is [`disconnected`](Health::disconnected) until a connection is
+    /// open. What an ended runtime owed is retried from here as well. [`ready`](Self::ready) asks
     /// and waits.
     pub fn health(&self) -> Health {
         let store = self.runtime.store.as_ref().map(|store| store.health()).unwrap_or_default();
@@ -80,7 +80,7 @@ impl Cache {
     /// bypasses these names and tries again.
     ///
     /// [Tenants](Self::tenant) that are open send theirs as well. What one of them could not send
-    /// is in another namespace, so this does not return it, and says so at ERROR: to keep it, shut
+    /// is in another namespace, so this does not return it, and logs it at ERROR: to keep it, shut
     /// down each of [`tenants`](Self::tenants) first.
     ///
     /// Write what it returns to a file or an outbox: another process reads it and

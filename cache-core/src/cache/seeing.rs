@@ -58,8 +58,7 @@ impl Cache {
 
     /// The entries that [`invalidate`](Self::invalidate) would remove, exactly, without touching
     /// them: those that are named, and what depends on them, however indirectly. Among them is what
-    /// an invalidation of a process that died has left, for the next one, whatever it names, goes
-    /// on with that.
+    /// an earlier invalidation of the same names has left, because its process died.
     ///
     /// Nothing is held while it looks: what other processes store and remove meanwhile may or may
     /// not be in it.

@@ -43,9 +43,11 @@ impl Cache {
     ///
     /// # Cost
     /// Of an open one a look-up under a lock. Opening allocates about 14 KiB and sends nothing.
-    /// Each prefix takes 3 KiB more. A call takes the round trips of one of the cache. A new
-    /// primary costs one small script for each open tenant, all in one round trip. On a cluster
-    /// it is one for each partition, and tenants lie in the slots of their cache.
+    /// Each prefix takes 3 KiB more. A call takes the round trips of one of the cache. With
+    /// [`tenant_entries_max`](crate::Builder::tenant_entries_max) a fill or a write sometimes takes
+    /// one more, two on a cluster, to ask for the number of entries. A new primary costs one small
+    /// script for each open tenant, all in one round trip. On a cluster it is one for each
+    /// partition, and tenants lie in the slots of their cache.
     ///
     /// # Errors
     /// [`ErrorKind::Config`]: the name is empty or longer than about 1,000 bytes, or this cache is

@@ -14,7 +14,8 @@ pub enum Compression {
     /// LZ4: costs the least time. Feature `lz4`.
     #[cfg(feature = "lz4")]
     Lz4,
-    /// Zstandard at level 1: smaller, and some times slower. Feature `zstd`, which builds C.
+    /// Zstandard at level 1: smaller than LZ4, and up to five times slower. Feature `zstd`, which
+    /// builds C.
     #[cfg(feature = "zstd")]
     Zstd,
 }

@@ -8,14 +8,14 @@
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Health {
-    /// No connection to the server stands: none was made yet, or all were lost. The cache connects
-    /// in the background, whether or not there are calls; until a connection stands, calls go past
+    /// No connection to the server is open: none was made yet, or all were lost. The cache connects
+    /// in the background, whether or not there are calls; until a connection is open, calls go past
     /// the store. Each tokio runtime has connections of its own: these are those of the runtime
     /// that asks, and outside of a runtime those of any.
     pub disconnected: bool,
     /// The store failed repeatedly, and calls go past it. Probes in the background find out when
     /// the store is back, also without calls: at once over a new connection, within a few seconds
-    /// over a connection that stood.
+    /// over a connection that stayed open.
     pub breaker_open: bool,
     /// An invalidation failed and is being retried. Until it has succeeded, this process bypasses
     /// the names in it.
@@ -31,7 +31,7 @@ pub struct Health {
     pub overwritten_bookkeeping: bool,
     /// Copies in this process (`near`) are kept and not served now, but for those that another
     /// runtime keeps: an invalidation of this process is owed, or the connection that tells of
-    /// changes does not stand, or has not answered within the last second. Calls ask the store.
+    /// changes is not open, or has not answered within the last second. Calls ask the store.
     pub bypasses_copies: bool,
 }
 

@@ -95,7 +95,8 @@ impl Closing {
     /// Once polled, or dropped, the names are opened in any case.
     ///
     /// # Cost
-    /// One round trip for every 300 entries reached; usually there are none.
+    /// One round trip for every 256 names, and one more for every 300 entries reached beyond the
+    /// first 300; usually none is reached.
     ///
     /// # Errors
     /// As [`Cache::invalidate`](crate::Cache::invalidate): the invalidation is then retried in the

@@ -99,7 +99,7 @@ pub(crate) async fn invalidate(runtime: &Arc<Runtime>, targets: Targets) -> Resu
     to_the_end(Obligation::new(runtime, targets).drive()).await
 }
 
-/// Begins an invalidation whose caller has no way to learn of a failure: failures are said at
+/// Begins an invalidation whose caller has no way to learn of a failure: failures are logged at
 /// ERROR, as those of the function `by`. As [`to_the_end`].
 pub(crate) fn begin_and_report(
     runtime: &Arc<Runtime>,

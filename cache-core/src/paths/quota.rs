@@ -9,7 +9,7 @@ use crate::runtime::quota::{Admission, COUNTED_BY, QuotaStep};
 /// Whether a fill may be sent, and what to keep until it has ended.
 ///
 /// # Cost
-/// One round trip now and then, and none without a quota.
+/// One round trip now and then, two on a cluster, and none without a quota.
 pub(crate) async fn admit(subject: &Subject, budget: &mut Budget) -> Result<Option<Admission>, ()> {
     let (Some(quota), Some((_, store))) = (&subject.runtime.quota, subject.place()) else { return Ok(None) };
     loop {

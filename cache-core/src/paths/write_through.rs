@@ -27,10 +27,14 @@ use crate::store::{ClockReading, FillReply, Token};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Put {
-    /// Whether the value is in the cache now. If not, one of these holds: something that it belongs
-    /// to was invalidated meanwhile, by another writer for example; it is `None` without a negative
-    /// lifetime; the server has no memory left; a node of a cluster that has to be told of it did
-    /// not answer.
+    /// Whether the value is in the cache now. If not, one of these holds:
+    /// - Something that it belongs to was invalidated meanwhile, by another writer for example, or
+    ///   is [closed](crate::Cache::close).
+    /// - It is `None` without a negative lifetime, its TTL is zero, or `when` refused it.
+    /// - The tenant's quota is reached, or the server has no memory left.
+    /// - The store lost data meanwhile, or a node of a cluster that has to be told of the value did
+    ///   not answer.
+    /// - The cache is disabled.
     pub stored: bool,
     /// Number of live entries removed, dependents and the old value included.
     pub entries: u64,

@@ -14,9 +14,9 @@ const QUOTA_PARTS: u64 = 16;
 /// Pause between two questions while the quota is reached.
 const QUOTA_PAUSE: Duration = Duration::from_secs(1);
 
-/// The quota of one tenant. The store is asked for the count now and then, so that a fill costs no
-/// round trip more. Between two questions a process stores a sixteenth of the room that there was
-/// at the first one, so by so much at most each other process may exceed the quota.
+/// The quota of one tenant. The store is asked for the count now and then, so that most fills cost
+/// no round trip more. Between two questions a process stores a sixteenth of the room that there
+/// was at the first one, so by so much at most each other process may exceed the quota.
 pub(crate) struct Quota {
     most: u64,
     known: Mutex<QuotaGrant>,

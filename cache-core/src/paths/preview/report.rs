@@ -45,7 +45,7 @@ pub struct PreviewStop {
 pub enum PreviewLimit {
     /// 10,000 entries are told.
     Entries,
-    /// 100,000 names are followed, and 1,000 that an earlier invalidation has left.
+    /// 100,000 names are followed.
     Names,
     /// 10,000 looks are taken.
     Looks,

@@ -59,7 +59,7 @@ async fn at_a_limit_it_stops_and_says_where() {
     assert_eq!(stop_of(PreviewBounds { keys: 4, ..BOUNDS }).await, (4, Some((PreviewLimit::Entries, at_tag()))));
     assert_eq!(stop_of(PreviewBounds { names: 2, ..BOUNDS }).await, (6, None));
     assert_eq!(stop_of(PreviewBounds { names: 1, ..BOUNDS }).await, (5, Some((PreviewLimit::Names, at_key.clone()))));
-    // One look for what is pending, one for the tag, one for its members, one for those of `m:0`.
+    // One look for lost members, one for the tag, one for its members, one for those of `m:0`.
     assert_eq!(stop_of(PreviewBounds { looks: 4, ..BOUNDS }).await, (6, None));
     assert_eq!(stop_of(PreviewBounds { looks: 3, ..BOUNDS }).await, (5, Some((PreviewLimit::Looks, at_key))));
     let everything = within(PreviewBounds { looks: 0, ..BOUNDS }, Invalidation::everything()).await;

@@ -100,7 +100,7 @@ struct World {
     is_tracked: bool,
     sent: VecDeque<Sent>,
     received: VecDeque<Received>,
-    /// The number of the connection, and whether it stands at either end.
+    /// The number of the connection, and whether it is open at either end.
     link: u8,
     stands: bool,
     is_known_to_stand: bool,

@@ -297,13 +297,13 @@ impl Pool {
         self.any(NodePool::lacks_vouchers)
     }
 
-    /// Waits until a connection of this runtime stands, each other one stands or has failed, and
+    /// Waits until a connection of this runtime is open, each other one is open or has failed, and
     /// the server answers within the operation deadline; of a cluster each node that serves a
     /// partition.
     ///
     /// # Cost
-    /// One round trip for each try. There may be several tries: a connection that stands may lead
-    /// to a server that no longer answers, or is no longer a primary.
+    /// One round trip for each try. There may be several tries: an open connection may lead to a
+    /// server that no longer answers, or is no longer a primary.
     ///
     /// # Errors
     /// At once if the server refuses us for good (`Config`: credentials, permissions, database, not
@@ -316,8 +316,8 @@ impl Pool {
         Ok(ready?)
     }
 
-    /// Whether a connection of this runtime stands; outside a runtime, whether one of any runtime
-    /// stands. Within a runtime, begins to make the connections that nobody has asked for yet.
+    /// Whether a connection of this runtime is open; outside a runtime, whether one of any runtime
+    /// is. Within a runtime, begins to make the connections that nobody has asked for yet.
     pub(crate) fn is_connected(&self) -> bool {
         match &self.reach {
             Reach::Server(node) => node.is_connected(),
@@ -325,7 +325,7 @@ impl Pool {
         }
     }
 
-    /// How many connections stand, of every runtime, and how many were made anew.
+    /// How many connections are open, of every runtime, and how many were made anew.
     pub(crate) fn links(&self) -> (u64, u64) {
         match &self.reach {
             Reach::Server(node) => (node.standing(), node.shared.connections_remade()),
@@ -334,7 +334,7 @@ impl Pool {
     }
 
     /// Whether the server may evict keys that have no TTL (`allkeys-*`), the protocol's clock and
-    /// indexes among them. `false` until a connection has stood.
+    /// indexes among them. `false` until a connection was open.
     pub(crate) fn evicts_any_key(&self) -> bool {
         self.any(|node| node.shared.evicts_any_key())
     }

@@ -64,7 +64,7 @@ impl Fault {
     }
 
     /// The fault of a stream that failed. With TLS 1.3 a server judges the client's certificate
-    /// after the connection stands.
+    /// after the connection is open.
     pub(super) fn of_stream(error: &io::Error) -> Self {
         match tls_reason(error) {
             Some(reason) => Self { connection_lost: true, ..Self::config(format!("the server {reason}")) },

@@ -177,7 +177,7 @@ impl NodePool {
         stripes.each.iter().any(|stripe| stripe.is_live())
     }
 
-    /// How many connections stand, of every runtime.
+    /// How many connections are open, of every runtime.
     pub(super) fn standing(&self) -> u64 {
         let mut standing = 0;
         self.runtimes.any(|stripe| {

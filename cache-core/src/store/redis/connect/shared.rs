@@ -206,7 +206,7 @@ impl Shared {
         }
     }
 
-    /// Notes that a connection that was down stands again.
+    /// Notes that a connection that was down is open again.
     pub(super) fn note_up(&self) {
         self.connections_remade.fetch_add(1, Ordering::Relaxed);
         *self.said.lock().unwrap_or_else(PoisonError::into_inner) = None;

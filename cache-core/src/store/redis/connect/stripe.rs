@@ -1,4 +1,4 @@
-//! One connection as its callers see it: standing, on its way, or down.
+//! One connection as its callers see it: open, on its way, or down.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -64,7 +64,7 @@ pub(super) enum LinkState {
     Down(Fault),
 }
 
-/// A connection that stands, as one call takes it.
+/// An open connection, as one call takes it.
 pub(super) struct LiveConnection {
     /// The number of the supervisor that keeps the connection.
     run: u64,
@@ -218,7 +218,7 @@ impl Stripe {
         matches!(self.link.borrow().state, LinkState::Live(..))
     }
 
-    /// The connection, if it stands, for a call that began at `started`.
+    /// The connection, if it is open, for a call that began at `started`.
     pub(super) fn standing(&self, started: Instant) -> Option<LiveConnection> {
         self.link.borrow().standing(started)
     }

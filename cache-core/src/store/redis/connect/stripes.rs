@@ -66,8 +66,7 @@ impl Stripes {
         self.each.iter().chain([&self.large, &self.copies])
     }
 
-    /// A connection that stands, in place of one whose last attempt failed; else the connection
-    /// itself.
+    /// An open connection, in place of one whose last attempt failed; else the connection itself.
     pub(super) fn in_place_of<'a>(&'a self, stripe: &'a Arc<Stripe>) -> &'a Arc<Stripe> {
         let mut others = self.each.iter().filter(|_| stripe.is_down());
         others.find(|other| other.is_live()).unwrap_or(stripe)

@@ -141,7 +141,7 @@ async fn a_server_that_became_a_replica_vouches_for_nothing() {
     assert!(voucher.is_revoked());
 }
 
-/// Whichever connection has met it: the one for copies may still stand, and vouch for them.
+/// Whichever connection has met it: the one for copies may still be open, and vouch for them.
 #[tokio::test(start_paused = true)]
 async fn that_all_may_have_changed_is_told_once_another_primary_is_known() {
     let fake = Fake::new();

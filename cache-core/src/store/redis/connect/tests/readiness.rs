@@ -9,7 +9,7 @@ use crate::config::{
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// A pool whose breaker is open, and whose only connection stands.
+/// A pool whose breaker is open, and whose only connection is open.
 async fn open_breaker(fake: &Arc<Fake>) -> Pool {
     let config = Config { breaker_failures: 1, ..config(1) };
     let pool = pool_with(fake, &config, finding_all());
