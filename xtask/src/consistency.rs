@@ -1,7 +1,7 @@
 //! `cargo xtask check-consistency`: random histories, in release, on a server of their own.
 
 use crate::install;
-use crate::steps::cargo;
+use crate::steps::{cargo, with_cfg};
 
 /// The stores, and how many reads of each continuous integration checks: a million in two minutes,
 /// or as many as a slow machine makes in that time. The embedded store has no connections to wait
@@ -25,12 +25,10 @@ pub(crate) fn run(arguments: &[String]) -> Result<bool, String> {
     let check = |arguments: &[&str]| {
         // Only the build in which a rule may be left out has limits that can be set.
         let is_ablated = arguments.contains(&"--ablate") || arguments.contains(&"--mix-of");
-        let run = ["run", "--release", "--quiet", "--package", "consistency"];
-        let apart = if is_ablated { &["--target-dir", "target/ablation"][..] } else { &[] };
-        let mut command = cargo(&[&run[..], apart, &["--"], arguments].concat());
+        let mut command =
+            cargo(&[&["run", "--release", "--quiet", "--package", "consistency", "--"], arguments].concat());
         if is_ablated {
-            // No feature: a feature could be turned on by somebody's dependency.
-            command.env("RUSTFLAGS", "--cfg cache_ablation");
+            command = with_cfg("cache_ablation", command);
         }
         if let Some(library) = &faketime {
             command.env("CACHE_TEST_FAKETIME_LIB", library);

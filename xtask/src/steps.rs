@@ -18,6 +18,14 @@ pub(crate) fn cargo(arguments: &[&str]) -> Command {
     command
 }
 
+/// Has cargo build the packages of this workspace with a `cfg`, and what they depend on as ever, so
+/// that nobody builds that once more. No feature: it could be turned on by somebody's dependency.
+pub(crate) fn with_cfg(cfg: &str, mut command: Command) -> Command {
+    // Cargo tells its builds apart by the path of this program.
+    command.env("RUSTC_WORKSPACE_WRAPPER", workspace().join("xtask/with-cfg").join(cfg));
+    command
+}
+
 /// Copies a file, and creates the folder that it goes to.
 pub(crate) fn copy(from: &Path, to: &Path) -> Result<(), String> {
     let folder = to.parent().unwrap_or(Path::new("."));
