@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use cache_core::{Cache, CacheContext, ErrorKind, StoreRequest, TtlClasses, cached, in_context, invalidates};
 use cache_tests::{
-    ClusterSet, Fault, FaultProxy, Server, ServerOptions, TestStore, each_server, each_store, ready, until,
+    ClusterSet, Fault, FaultProxy, Log, Server, ServerOptions, TestStore, each_server, each_store, ready, until,
 };
 
 async fn get(cache: &Cache, key: &str, value: u32) -> u32 {
@@ -374,6 +374,20 @@ async fn the_end_of_a_process_sends_what_its_tenants_owe() {
     script.heal();
     assert!(cache.shutdown(Duration::from_secs(60)).await.is_empty());
     assert!(!tenant.health().owes_invalidations);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_end_of_a_process_says_what_its_tenants_have_not_sent() {
+    let (cache, script) = Cache::scripted();
+    let tenant = cache.tenant("7").unwrap();
+    let mut sent = script.hold(StoreRequest::Invalidate);
+    let invalidation = tokio::spawn(async move { tenant.invalidate_key("a:1").await });
+    sent.reached().await;
+    let (log, _guard) = Log::listen();
+    assert!(cache.shutdown(Duration::from_millis(10)).await.is_empty(), "it is another namespace's");
+    assert!(log.text().contains("ERROR"), "{}", log.text());
+    sent.open();
+    invalidation.await.unwrap().unwrap();
 }
 
 #[tokio::test]

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use super::Cache;
-use crate::clock;
 use crate::error::Error;
 use crate::invalidation::Invalidation;
 use crate::observe::{CacheState, Health, MemoryUse, Stats};
@@ -120,7 +119,6 @@ impl Cache {
     /// # }
     /// ```
     pub async fn shutdown(&self, timeout: Duration) -> Invalidation {
-        let until = clock::now() + timeout;
         self.end_refreshes();
         let tenants = self.runtime.open_tenants();
         let all = || std::iter::once(&self.runtime).chain(tenants.iter().map(|(_, tenant)| tenant));
@@ -130,12 +128,10 @@ impl Cache {
                 store.end_reaping();
             }
         }
-        for runtime in all() {
-            recovery::settle_within(runtime, until.saturating_duration_since(clock::now())).await;
-        }
-        let owing = tenants.iter().filter(|(_, tenant)| tenant.debts.is_owing()).count();
-        if owing > 0 {
-            tracing::error!(owing, "tenants still owe invalidations: shut each down by itself to keep what it owes");
+        recovery::settle_within(all().cloned(), timeout).await;
+        let unsent = tenants.iter().filter(|(_, tenant)| !tenant.debts.unsent().is_empty()).count();
+        if unsent > 0 {
+            tracing::error!(tenants = unsent, "tenants owe what was not sent: shut each down by itself to keep it");
         }
         Invalidation::to_be_kept(self.runtime.debts.unsent())
     }

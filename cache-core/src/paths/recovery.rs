@@ -5,6 +5,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::drive::drive;
@@ -99,24 +100,25 @@ async fn attempt(runtime: &Runtime) -> Result<(), Error> {
     Ok(())
 }
 
-/// Sends what is owed, and waits for what is under way, until there is neither and nothing runs in
-/// the background, for `limit` at most. Dropped, it leaves what was not sent owed.
-pub(crate) async fn settle_within(runtime: &Arc<Runtime>, limit: Duration) {
+/// Sends what these caches owe, and waits for what is under way, until there is neither and nothing
+/// runs in the background, for `limit` at most. They are settled at the same time: one that waits
+/// for a refresh to end takes no time from the others. Dropped, it leaves what was not sent owed.
+pub(crate) async fn settle_within(runtimes: impl Iterator<Item = Arc<Runtime>>, limit: Duration) {
     if timers().is_err() {
-        if runtime.debts.is_owing() {
-            let _ = attempt(runtime).await;
+        for runtime in runtimes.filter(|runtime| runtime.debts.is_owing()) {
+            let _ = attempt(&runtime).await;
         }
         return;
     }
-    let ended = async {
+    let settled = runtimes.map(|runtime| async move {
         tokio::join!(
-            settle(runtime),
+            settle(&runtime),
             runtime.refreshes.none_under_way(),
             runtime.verifications.none_under_way(),
             runtime.schedules.none_under_way()
         )
-    };
-    let _ = timeout(limit, ended).await;
+    });
+    let _ = timeout(limit, settled.collect::<JoinSet<_>>().join_all()).await;
 }
 
 async fn settle(runtime: &Runtime) {

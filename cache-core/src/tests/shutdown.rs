@@ -1,6 +1,7 @@
 use super::*;
 use crate::error::Error;
 use crate::invalidation::Invalidation;
+use crate::runtime::tenants::TenantStores;
 use crate::warm::Warmer;
 
 const TIME: Duration = Duration::from_secs(30);
@@ -168,6 +169,24 @@ async fn it_waits_until_what_runs_has_ended() {
     let begun = tokio::time::Instant::now();
     let _ = cache.shutdown(TIME).await;
     assert!(begun.elapsed().is_zero());
+}
+
+/// ★ Whatever the cache itself waits for until the time is over.
+#[tokio::test(start_paused = true)]
+async fn tenants_send_what_they_owe_at_the_same_time() {
+    let (own, of_tenants) = (Faulty::new(), Faulty::new());
+    let opened = of_tenants.clone();
+    let stores = TenantStores::new(Box::new(move |_| Arc::new(opened.clone())));
+    let (config, classes) = (Config::default(), TtlClasses::default());
+    let cache = Cache::new(Some(Arc::new(own)), config, classes, Tenancy::Landlord(stores));
+    let tenant = cache.tenant("7").unwrap();
+    get(&tenant, "k", 1).await;
+    of_tenants.fail(Op::Invalidate);
+    tenant.invalidate_key("k").await.unwrap_err();
+    of_tenants.heal(Op::Invalidate);
+    let _refresh = cache.runtime.refreshes.reserve(&"k".into(), 1).unwrap();
+    let _ = cache.shutdown(crate::config::RECOVERY_PAUSE_MIN / 4).await;
+    assert!(of_tenants.bytes("k").await.is_none());
 }
 
 #[test]
