@@ -390,7 +390,7 @@ impl Store for MemoryStore {
         _: Instant,
     ) -> StoreFuture<'a, CataloguePage> {
         Box::pin(async move {
-            let (number, at) = place_of(cursor);
+            let Some((number, at)) = self.partitions.place_of(cursor) else { return Ok(CataloguePage::default()) };
             match self.partition(number).read() {
                 Ok(state) => {
                     let CataloguePage { names, next } = state.list(catalogue, pattern, at, self.now());

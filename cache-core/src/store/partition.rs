@@ -48,6 +48,11 @@ impl Partitions {
         self.0
     }
 
+    /// Whether there is a partition of this number.
+    pub(crate) fn has(self, number: u16) -> bool {
+        number < self.0
+    }
+
     /// Everything is at home in the same place, and nothing is foreign.
     pub(crate) fn is_one(self) -> bool {
         self.0 == 1
@@ -68,9 +73,15 @@ impl Partitions {
         self.is_one() || name.is_spread() || self.home(name) == partition
     }
 
+    /// The partition of a cursor that anybody may have written, and the place in it. `None`: there
+    /// is no such partition.
+    pub(super) fn place_of(self, cursor: u64) -> Option<(u16, u64)> {
+        Some(place_of(cursor)).filter(|(number, _)| self.has(*number))
+    }
+
     /// Where a walk goes on: at `next` in a partition, or else in the next partition.
     pub(super) fn cursor(self, partition: u16, next: Option<u64>) -> Option<u64> {
-        let first_of_next = || (partition + 1 < self.0).then(|| u64::from(partition + 1) << PLACE_BITS);
+        let first_of_next = || self.has(partition + 1).then(|| u64::from(partition + 1) << PLACE_BITS);
         next.map(|at| u64::from(partition) << PLACE_BITS | at).or_else(first_of_next)
     }
 

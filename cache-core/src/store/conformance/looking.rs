@@ -20,6 +20,7 @@ on_every_store! {
     a_listing_has_the_tags_that_lead_to_something
     a_listing_goes_page_by_page_and_can_be_resumed
     a_listing_tells_of_no_entry_that_is_gone
+    a_listing_from_a_place_that_is_not_there_ends
 }
 
 on_one_partition! {
@@ -303,4 +304,13 @@ async fn a_listing_tells_of_no_entry_that_is_gone(rig: Rig) {
         tokio::task::yield_now().await;
     }
     assert_eq!(all_of(rig.cache().keys("*")).await, ["b"]);
+}
+
+/// A cursor may come from whoever asks for a page.
+async fn a_listing_from_a_place_that_is_not_there_ends(rig: Rig) {
+    rig.fill("a", &["tT"]).await;
+    let cursor: ListingCursor = u64::MAX.to_string().parse().unwrap();
+    for listing in [rig.cache().keys("*"), rig.cache().tags("*")] {
+        all_of(listing.resume_at(cursor)).await;
+    }
 }

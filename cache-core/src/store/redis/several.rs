@@ -328,7 +328,7 @@ impl Store for RedisPartitions {
         until: Instant,
     ) -> StoreFuture<'a, CataloguePage> {
         Box::pin(async move {
-            let (number, at) = place_of(cursor);
+            let Some((number, at)) = self.0.partitions.place_of(cursor) else { return Ok(CataloguePage::default()) };
             let CataloguePage { mut names, next } = self.0.at(number).list(catalogue, pattern, at, until).await?;
             if catalogue == Catalogue::Tags {
                 let lead = all_ok(names.iter().map(|tag| self.0.has_members(number, tag, until))).await?;
