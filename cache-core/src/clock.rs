@@ -8,13 +8,19 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::runtime::{Handle, Id};
 
-use crate::config::TIMERLESS_RUNTIMES_MAX;
+use crate::config::{DURATION_MAX, TIMERLESS_RUNTIMES_MAX};
 use crate::error::{Error, ErrorKind};
 
 pub(crate) use tokio::time::Instant;
 
 pub(crate) fn now() -> Instant {
     Instant::now()
+}
+
+/// So long from now. A time that a user gives may be too long for a clock: more than
+/// [`DURATION_MAX`] counts as that.
+pub(crate) fn after(time: Duration) -> Instant {
+    now() + time.min(DURATION_MAX)
 }
 
 /// The time since `instant`.

@@ -25,6 +25,9 @@ pub const PURGE_QUEUE_KEYS_MAX: usize = 10_000;
 /// How long a response may take from the beginning of its request until the CDN has stored it.
 pub const FLIGHT: Duration = Duration::from_secs(10);
 
+/// A longer time counts as this, a century: it is added to a clock.
+pub(crate) const FLIGHT_MAX: Duration = Duration::from_secs(36_525 * 86_400);
+
 /// How often a purger asks the store what was invalidated.
 pub(crate) const POLL: Duration = Duration::from_millis(250);
 

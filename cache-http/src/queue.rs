@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::limits::{PURGE_KEYS_MAX, PURGE_QUEUE_KEYS_MAX};
+use crate::limits::{FLIGHT_MAX, PURGE_KEYS_MAX, PURGE_QUEUE_KEYS_MAX};
 
 /// Keys that were invalidated by one look of the purger. Each batch is purged twice: at once, and
 /// when whatever was in flight then has arrived.
@@ -34,7 +34,7 @@ pub(crate) struct PurgeQueue {
 impl PurgeQueue {
     pub(crate) fn new(flight: Duration, everything_key: String) -> Self {
         Self {
-            flight,
+            flight: flight.min(FLIGHT_MAX),
             everything_key,
             first: VecDeque::new(),
             again: VecDeque::new(),
@@ -158,6 +158,14 @@ mod tests {
         queue.purged(2);
         assert_eq!((queue.done(1), queue.waiting(), queue.next(now + FLIGHT)), ((1, 1), (0, 0), None));
         assert!(queue.seen.is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_flight_may_be_of_any_length() {
+        let (mut queue, now) = (PurgeQueue::new(Duration::MAX, "all".to_owned()), Instant::now());
+        queue.add(keys(&["a"]), 1, now);
+        queue.purged(1);
+        assert_eq!((queue.waiting(), queue.next(now)), ((0, 1), None));
     }
 
     #[tokio::test(start_paused = true)]

@@ -208,6 +208,7 @@ each_store! {
             assert!(warmed.is_complete() || value < SECOND, "time_limit = {value:?}: {:?}", warmed.errors());
             Warmer::new(&cache).schedule(value).shutdown().await;
             assert!(cache.ready(value).await.is_ok() || value < SECOND, "ready({value:?})");
+            assert!(cache.shutdown(value).await.is_empty(), "shutdown({value:?})");
         }
         assert_eq!(panics(), 0);
     }

@@ -10,7 +10,6 @@ use super::load::{self, Loading};
 use super::refresh::Due;
 use super::subject::Subject;
 use crate::clock::{self, Instant, can_wait};
-use crate::config::DURATION_MAX;
 use crate::entry::{self, Entry};
 use crate::error::Error;
 use crate::freshness::{Decision, Reason};
@@ -278,7 +277,7 @@ impl Read {
     pub(crate) async fn miss(&mut self) -> Miss {
         if self.late.is_none() {
             let timeout = self.subject.policy.load_timeout.filter(|_| self.terms.background && can_wait());
-            self.late = timeout.map(|timeout| clock::now() + timeout.min(DURATION_MAX));
+            self.late = timeout.map(clock::after);
         }
         // Only the wait for others is cut short. A call that is to load does so, or nobody would.
         let sharing = match self.late() {

@@ -282,7 +282,7 @@ impl Placeholder {
     /// read was sent.
     pub(crate) fn keep<T: Send + Sync + 'static>(self, new: NewCopy<'_, T>) {
         let NewCopy { place, lifespan, bytes, voucher, counters, value } = new;
-        let expires = clock::now() + lifespan.lives();
+        let expires = clock::after(lifespan.lives());
         let copy = Arc::new(NearCopy {
             place: place.bytes().into(),
             key: self.key.clone(),

@@ -344,7 +344,7 @@ impl Store for RedisPartitions {
     /// not complete in time, they are completed in the background.
     fn ready(&self, timeout: Duration) -> StoreFuture<'_, ()> {
         Box::pin(async move {
-            let until = clock::now() + timeout;
+            let until = clock::after(timeout);
             self.0.each[0].ready(timeout).await?;
             self.0.complete_lists(until).await
         })

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::fault::Fault;
 use super::url::ServerUrl;
 use crate::clock;
-use crate::config::CREDENTIALS_MARGIN_MAX;
+use crate::config::{CREDENTIALS_MARGIN_MAX, DURATION_MAX};
 use crate::store::redis::resp::Command;
 
 /// What a connection logs in with, and for how long the server lets it.
@@ -148,7 +148,7 @@ pub(super) struct Login {
 impl Login {
     /// How long this login lasts; `None`: as long as the connection.
     pub(super) fn validity(&self) -> Option<Validity> {
-        let lifetime = self.credentials.valid_for?;
+        let lifetime = self.credentials.valid_for?.min(DURATION_MAX);
         let margin = (lifetime / 4).min(CREDENTIALS_MARGIN_MAX);
         Some(Validity { due: self.asked_at + (lifetime - margin), end: self.asked_at + lifetime })
     }

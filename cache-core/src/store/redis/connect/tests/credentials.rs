@@ -110,6 +110,15 @@ async fn a_provider_that_fails_is_asked_again_while_calls_go_on() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn credentials_may_be_valid_for_a_time_of_any_length() {
+    let (fake, issuer) = (Fake::new(), Issuer::new());
+    *issuer.valid_for.lock().unwrap() = Some(Duration::MAX);
+    let pool = pool_of(&fake, &issuer);
+    pool.ready(LONG).await.unwrap();
+    get(&pool, "k").await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_server_that_refuses_the_renewal_is_asked_again_too() {
     let (fake, issuer) = (Fake::new(), Issuer::new());
     let pool = pool_of(&fake, &issuer);

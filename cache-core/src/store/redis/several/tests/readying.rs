@@ -54,3 +54,8 @@ async fn another_number_of_partitions_is_told_at_once() {
     let error = node.store.ready(LONG).await.unwrap_err();
     assert_eq!((error.kind(), clock::since(begun)), (ErrorKind::Config, Duration::ZERO), "{error}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn ready_waits_for_a_time_of_any_length() {
+    ScriptedNode::new().store.ready(Duration::MAX).await.unwrap();
+}
