@@ -117,7 +117,7 @@ impl Tour {
     pub(super) fn take_in(&mut self, chunk: &Chunk<'_>, left: Vec<UnvisitedName>, encounter: Encounter) {
         self.is_new = false;
         let partition = chunk.partition;
-        let Encounter { reading, is_complete, drained, met, fenced, kept } = encounter;
+        let Encounter { reading, is_complete, drained, mut met, fenced, kept } = encounter;
         let overtaken = self.overtaken(&fenced, &reading);
         let at_home = drained.iter().filter(|name| self.partitions.home(name) == partition);
         self.visited.extend(at_home.map(|name| (name.clone(), reading.clone())));
@@ -129,6 +129,8 @@ impl Tour {
         if self.rules.keep(Rule::SettlesWhatTheLastVisitMet) {
             self.to_settle.retain(|(name, _), _| !drained.contains(name));
         }
+        // What another program has written may be of no partition.
+        met.retain(|mark| self.partitions.has(mark.of));
         for MetMark { name, of, stamp } in met {
             let before = self.followed.get(&(name.clone(), of));
             let overtakings = before.map_or(0, |before| before.overtakings);
@@ -228,5 +230,24 @@ impl Tour {
             self.visited.iter().map(|(name, reading)| (name.clone(), reading.incarnation.clone())).collect();
         let (todo, began, followed) = (self.todo.clone(), self.began.clone(), self.followed.clone());
         (todo, began, followed, visited, self.everywhere.clone(), self.kept.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mark_of_no_partition_leads_nowhere() {
+        let (partitions, name) = (Partitions::new(4), Name::tag("T").unwrap());
+        let reading = HomeReading { incarnation: "i".into(), seq: 1 };
+        let (known, names) = (vec![reading.clone(); 4], [name.clone()]);
+        let mut tour = Tour::new(partitions, &known, &names, Intent::Invalidate, Rules::default());
+        let chunk = tour.next_chunk(partitions.home(&name)).unwrap();
+        let met = [4, u16::MAX].map(|of| MetMark { name: name.clone(), of, stamp: 1 }).into();
+        let drained = vec![name];
+        let encounter = Encounter { reading, is_complete: true, drained, met, fenced: Vec::new(), kept: Vec::new() };
+        tour.take_in(&chunk, Vec::new(), encounter);
+        assert_eq!((tour.left(), tour.settlements()), (0, Vec::new()));
     }
 }

@@ -54,7 +54,7 @@ impl PartitionSet {
         let looks = names.iter().filter_map(|name| Name::parse(name));
         let dead = all_ok(looks.map(|name| self.dead_marks(home, name, until))).await?;
         let mut by_partition = BTreeMap::<u16, Vec<FollowedMark>>::new();
-        for mark in dead.into_iter().flatten().filter(|dead| dead.mark.of < self.partitions.count()) {
+        for mark in dead.into_iter().flatten().filter(|dead| self.partitions.has(dead.mark.of)) {
             by_partition.entry(mark.mark.of).or_default().push(mark);
         }
         let asked = by_partition.into_iter().map(|(of, marks)| self.ask_for(home, of, marks, until));
