@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 
 use cache_core::{
-    Cache, Codec, CodecError, CodecId, Format, OpenError, Seal, SealedValue, TakeDecoded, cached, erased_serde,
+    Cache, Codec, CodecError, CodecId, ErrorKind, Format, OpenError, Seal, SealedValue, TakeDecoded, cached,
+    erased_serde,
 };
 use cache_tests::{TestStore, each_server, ready};
 use chacha20poly1305::aead::{Aead, Generate, Key, KeyInit, Payload};
@@ -238,6 +239,9 @@ each_server! {
         assert_eq!((stats.loads, stats.hits, stats.unstored), (2, 0, 2));
         let why = cache.explain("patient:7").await.unwrap().unstored.expect("a reason");
         assert_eq!(why.reason, "its seal failed");
+        let error = cache.put("note", &"a secret".to_owned()).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Encode, "{error}");
+        assert!(error.to_string().contains("sealed"), "{error}");
     }
 
     /// While the seal is rolled out neither stores over the other's entries.

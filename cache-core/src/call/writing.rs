@@ -115,6 +115,7 @@ pub(crate) async fn put<T: Serialize + DeserializeOwned>(
             Err(Error::new(ErrorKind::Encode, "the value would not come back from its JSON: see what-json-loses.md"))
         }
         NotStored::Unencodable => Err(Error::new(ErrorKind::Encode, "the value cannot be encoded")),
+        NotStored::Unsealable => Err(Error::new(ErrorKind::Encode, "the value cannot be sealed: its `Seal` fails")),
         _ => Err(Error::new(
             ErrorKind::Limit,
             "the value has too many names, one that cannot be written, or one that the key alone cannot tell",
