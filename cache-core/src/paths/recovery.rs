@@ -15,6 +15,7 @@ use crate::error::Error;
 use crate::invalidation::Targets;
 use crate::observe::Event;
 use crate::runtime::Runtime;
+use crate::runtime::debts::Hold;
 use crate::store::ClosingId;
 
 /// Takes over a failed invalidation, whose names `by` holds if they are to be held.
@@ -88,9 +89,21 @@ async fn retry(runtime: Arc<Runtime>, id: u64) {
 
 /// One attempt at all that is owed now.
 async fn attempt(runtime: &Runtime) -> Result<(), Error> {
-    let (targets, by, until) = runtime.debts.owed();
+    let (targets, to_hold, until) = runtime.debts.owed();
+    if !targets.is_empty() {
+        make_good(runtime, &targets, until).await?;
+    }
+    for (Hold { by, lasts }, names) in to_hold {
+        let targets = Targets { names, hold: lasts, ..Targets::default() };
+        drive(runtime, &targets, by).await?;
+        runtime.debts.held(&targets.names, until);
+    }
+    Ok(())
+}
+
+async fn make_good(runtime: &Runtime, targets: &Targets, until: u64) -> Result<(), Error> {
     let loss = runtime.store.as_ref().filter(|_| targets.clear).and_then(|store| store.loss());
-    let removed = drive(runtime, &targets, by).await?;
+    let removed = drive(runtime, targets, ClosingId::new()).await?;
     if let (Some(store), Some(loss)) = (&runtime.store, loss) {
         // Without an answer other processes clear as well.
         let _ = store.make_good(&loss, clock::now() + runtime.config.operation_deadline).await;

@@ -43,17 +43,31 @@ pub(crate) struct Outset {
 #[derive(Default)]
 struct Ledger {
     last: u64,
-    names: HashMap<Name, u64>,
+    names: HashMap<Name, NameDebt>,
     patterns: HashMap<Box<str>, (Glob, u64)>,
     clear: Option<u64>,
-    /// The longest time for which names that are owed are to stay closed.
-    hold: Duration,
-    /// Who holds them: of the invalidations that are owed, the first one to be held.
-    held_by: Option<ClosingId>,
     worker: Option<Worker>,
     last_worker: u64,
     under_way: HashMap<u64, Arc<Targets>>,
 }
+
+struct NameDebt {
+    at: u64,
+    /// The name was invalidated, and is still to be held.
+    is_reached: bool,
+    hold: Option<Hold>,
+}
+
+/// How a name is to be kept closed.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Hold {
+    pub(crate) by: ClosingId,
+    pub(crate) lasts: Duration,
+}
+
+/// The names that are to be held in the same way, in no order: those for which there is no room do
+/// not stand before the others for good.
+pub(crate) type NamesToHold = HashMap<Hold, Vec<Name>>;
 
 /// The task that retries. It ends with the tokio runtime that it was spawned on.
 struct Worker {
@@ -108,11 +122,12 @@ impl Debts {
         if targets.clear {
             ledger.clear = Some(at);
         }
-        if !targets.hold.is_zero() {
-            ledger.hold = ledger.hold.max(targets.hold);
-            ledger.held_by.get_or_insert(by);
+        let hold = (!targets.hold.is_zero()).then_some(Hold { by, lasts: targets.hold });
+        for name in targets.names {
+            let before = ledger.names.get(&name).and_then(|debt| debt.hold);
+            let hold = before.map_or(hold, |before| Some(before.at_least(targets.hold)));
+            ledger.names.insert(name, NameDebt { at, is_reached: false, hold });
         }
-        ledger.names.extend(targets.names.into_iter().map(|name| (name, at)));
         let patterns = targets.patterns.into_iter();
         ledger.patterns.extend(patterns.map(|pattern| (pattern.as_str().into(), (Glob::new(&pattern), at))));
         if ledger.names.len() + ledger.patterns.len() > self.names_max {
@@ -123,9 +138,12 @@ impl Debts {
             ledger.clear = Some(at);
         }
         if ledger.clear == Some(at) {
-            // The clear reaches all names and patterns.
-            ledger.names = HashMap::new();
+            // The clear reaches all names and patterns, and holds none.
+            ledger.reached(at);
             ledger.patterns = HashMap::new();
+        }
+        if ledger.names.len() > self.names_max {
+            ledger.names = HashMap::new();
         }
         self.owing.store(ledger.owes(), Ordering::SeqCst);
     }
@@ -152,10 +170,17 @@ impl Debts {
         names.into_iter().any(|name| ledger.affects(name))
     }
 
-    /// All that is owed, who holds it, and the number under which it is to be settled.
-    pub(crate) fn owed(&self) -> (Targets, ClosingId, u64) {
+    /// All that is to be invalidated, what is then to be held, and the number under which both are
+    /// to be settled.
+    pub(crate) fn owed(&self) -> (Targets, NamesToHold, u64) {
         let ledger = self.lock();
-        (ledger.owed(), ledger.held_by.unwrap_or_else(ClosingId::new), ledger.last)
+        let mut to_hold = NamesToHold::new();
+        for (name, debt) in &ledger.names {
+            if let Some(hold) = debt.hold {
+                to_hold.entry(hold).or_default().push(name.clone());
+            }
+        }
+        (ledger.owed(|debt| !debt.is_reached), to_hold, ledger.last)
     }
 
     /// The number of names and patterns that are owed; a clear counts as one.
@@ -168,22 +193,33 @@ impl Debts {
     pub(crate) fn unsent(&self) -> Targets {
         // Under one lock: what fails meanwhile would be missed in both lists.
         let ledger = self.lock();
-        let mut targets = ledger.owed();
+        let mut targets = ledger.owed(|_| true);
+        targets.hold =
+            ledger.names.values().filter_map(|debt| debt.hold).map(|hold| hold.lasts).max().unwrap_or_default();
         for under_way in ledger.under_way.values() {
             targets.extend(under_way);
         }
         targets
     }
 
+    /// All was invalidated that was owed up to this number. What is to be held is still owed.
     pub(crate) fn settle(&self, until: u64) {
         let mut ledger = self.lock();
         // Before `owing` ends: a call sees the one or the other.
         self.settlements.fetch_add(1, Ordering::SeqCst);
-        ledger.names.retain(|_, at| *at > until);
+        ledger.reached(until);
         ledger.patterns.retain(|_, (_, at)| *at > until);
         ledger.clear = ledger.clear.filter(|at| *at > until);
-        if ledger.names.is_empty() {
-            (ledger.hold, ledger.held_by) = (Duration::ZERO, None);
+        self.owing.store(ledger.owes(), Ordering::SeqCst);
+    }
+
+    /// These names are held, as was owed up to this number.
+    pub(crate) fn held(&self, names: &[Name], until: u64) {
+        let mut ledger = self.lock();
+        for name in names {
+            if ledger.names.get(name).is_some_and(|debt| debt.at <= until) {
+                ledger.names.remove(name);
+            }
         }
         self.owing.store(ledger.owes(), Ordering::SeqCst);
     }
@@ -235,17 +271,34 @@ impl Debts {
     }
 }
 
+impl Hold {
+    /// The same, for so long at least.
+    fn at_least(self, lasts: Duration) -> Self {
+        Self { lasts: self.lasts.max(lasts), ..self }
+    }
+}
+
 impl Ledger {
     fn owes(&self) -> bool {
         self.clear.is_some() || !self.names.is_empty() || !self.patterns.is_empty()
     }
 
-    fn owed(&self) -> Targets {
+    /// The names that were owed up to this number were invalidated.
+    fn reached(&mut self, until: u64) {
+        self.names.retain(|_, debt| {
+            debt.is_reached |= debt.at <= until;
+            !debt.is_reached || debt.hold.is_some()
+        });
+    }
+
+    /// The names that `is_wanted` says, and all else.
+    fn owed(&self, is_wanted: impl Fn(&NameDebt) -> bool) -> Targets {
+        let names = self.names.iter().filter(|(_, debt)| is_wanted(debt));
         Targets {
-            names: self.names.keys().cloned().collect(),
+            names: names.map(|(name, _)| name.clone()).collect(),
             patterns: self.patterns.keys().map(ToString::to_string).collect(),
             clear: self.clear.is_some(),
-            hold: self.hold,
+            hold: Duration::ZERO,
         }
     }
 
@@ -253,5 +306,69 @@ impl Ledger {
         self.clear.is_some()
             || self.names.contains_key(name)
             || name.as_key().is_some_and(|key| self.patterns.values().any(|(glob, _)| glob.matches(key)))
+    }
+}
+
+#[cfg(all(test, not(cache_loom)))]
+mod tests {
+    use super::*;
+
+    const BY: [ClosingId; 2] = [ClosingId(1), ClosingId(2)];
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn incur(debts: &Debts, name: &str, hold: Duration, by: ClosingId) {
+        debts.incur(Targets { hold, ..Targets::of(Name::tag(name).unwrap()) }, by);
+    }
+
+    /// Names, seconds, and who holds them, in order.
+    fn to_hold(debts: &Debts) -> Vec<(String, u64, ClosingId)> {
+        let of = |(hold, names): (Hold, Vec<Name>)| {
+            names.into_iter().map(move |name| (name.text().to_owned(), hold.lasts.as_secs(), hold.by))
+        };
+        let mut each: Vec<_> = debts.owed().1.into_iter().flat_map(of).collect();
+        each.sort();
+        each
+    }
+
+    #[test]
+    fn a_name_is_held_as_it_was_asked_for() {
+        let debts = Debts::new(10);
+        incur(&debts, "a", SECOND, BY[0]);
+        incur(&debts, "b", 2 * SECOND, BY[1]);
+        let (_, _, until) = debts.owed();
+        incur(&debts, "c", Duration::ZERO, BY[1]);
+        assert_eq!(to_hold(&debts), [("a".to_owned(), 1, BY[0]), ("b".to_owned(), 2, BY[1])]);
+        // Of two times the longer one counts, for who may have held it before.
+        incur(&debts, "a", 3 * SECOND, BY[1]);
+        assert_eq!(to_hold(&debts)[0], ("a".to_owned(), 3, BY[0]));
+        debts.settle(until);
+        debts.held(&["a", "b"].map(|name| Name::tag(name).unwrap()), until);
+        assert_eq!(to_hold(&debts), [("a".to_owned(), 3, BY[0])], "it was incurred again meanwhile");
+        assert!(debts.affects([&Name::tag("c").unwrap()]));
+    }
+
+    #[test]
+    fn what_is_to_be_held_stays_so_when_it_is_reached() {
+        let clear = Targets { clear: true, ..Targets::default() };
+        let debts = Debts::new(10);
+        incur(&debts, "a", SECOND, BY[0]);
+        debts.incur(clear, BY[1]);
+        assert_eq!(debts.unsent().hold, SECOND);
+        let (targets, _, until) = debts.owed();
+        assert!(targets.clear && targets.names.is_empty());
+        debts.settle(until);
+        let name = Name::tag("a").unwrap();
+        assert!(debts.affects([&name]), "its invalidation has not succeeded yet");
+        assert_eq!(to_hold(&debts), [("a".to_owned(), 1, BY[0])]);
+        debts.held(&[name], until);
+        assert!(!debts.is_owing());
+    }
+
+    #[test]
+    fn more_names_than_are_remembered_are_not_held() {
+        let debts = Debts::new(2);
+        ["a", "b", "c"].iter().for_each(|name| incur(&debts, name, SECOND, BY[0]));
+        let (targets, to_hold, _) = debts.owed();
+        assert!(targets.clear && to_hold.is_empty());
     }
 }

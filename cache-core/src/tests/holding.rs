@@ -118,6 +118,43 @@ async fn names_for_which_there_is_no_room_are_invalidated_and_held_when_there_is
     assert_eq!(stored(&cache, "k").await, None, "held by now");
 }
 
+/// ★ Its own names stay owed.
+#[tokio::test(start_paused = true)]
+async fn what_waits_for_room_to_be_held_keeps_nothing_else_owed() {
+    let (cache, store) = rig();
+    for first in (0..CLOSED_NAMES_MAX).step_by(CLOSING_NAMES_MAX) {
+        let last = CLOSED_NAMES_MAX.min(first + CLOSING_NAMES_MAX);
+        let names = (first..last).map(|number| number.to_string());
+        cache.invalidate(Invalidation::new().tags(names).hold("600s")).await.unwrap();
+    }
+    cache.invalidate(Invalidation::new().tag("t").hold("600s")).await.unwrap_err();
+    store.fail(Op::Invalidate);
+    cache.invalidate_key("other").await.unwrap_err();
+    store.heal(Op::Invalidate);
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    assert!(cache.health().owes_invalidations, "there is no room yet");
+    assert_eq!((get(&cache, "other", 1).await, get(&cache, "other", 2).await), (1, 1));
+    assert_eq!((call(&cache, 1).await, call(&cache, 2).await), (1, 2), "it is neither served nor stored");
+    tokio::time::sleep(Duration::from_secs(600)).await;
+    assert!(!cache.health().owes_invalidations);
+    call(&cache, 3).await;
+    assert_eq!(stored(&cache, "k").await, None, "held by now");
+}
+
+/// ★ A debt that is not to be held is reached as well, and stores again at once.
+#[tokio::test(start_paused = true)]
+async fn of_what_is_owed_nothing_else_is_held() {
+    let (cache, store) = rig();
+    let both = [Op::Invalidate, Op::Close];
+    both.into_iter().for_each(|op| store.fail(op));
+    cache.invalidate(Invalidation::new().tag("held").hold("60s")).await.unwrap_err();
+    cache.invalidate_tag("t").await.unwrap_err();
+    both.into_iter().for_each(|op| store.heal(op));
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    assert!(!cache.health().owes_invalidations);
+    assert!(stores_again(&cache).await);
+}
+
 fn names_to_hold(count: usize) -> Invalidation {
     Invalidation::new().tags((0..count).map(|number| format!("held:{number}"))).hold("60s")
 }
