@@ -84,7 +84,8 @@ impl Cache {
     ///
     /// Write what it returns to a file or an outbox: another process reads it and
     /// [invalidates](Self::invalidate) it later. More than 10,000 names become one invalidation of
-    /// everything, which can be written down.
+    /// everything, which can be written down. All names are [held](Invalidation::hold) then if one
+    /// of them was to be, and none if a pattern is among them.
     ///
     /// # Consistency
     /// Until that other process has invalidated, processes that reach the store may serve old

@@ -135,9 +135,13 @@ impl Invalidation {
     }
 
     /// What could not be sent, in a form that can be written down: more names than
-    /// [`INVALIDATION_NAMES_MAX`] become everything.
+    /// [`INVALIDATION_NAMES_MAX`] become everything. Nothing is held if there is a pattern, which
+    /// cannot be: the whole would be refused.
     pub(crate) fn to_be_kept(targets: Targets) -> Self {
-        let kept = Self::of(targets);
+        let mut kept = Self::of(targets);
+        if !kept.patterns.is_empty() {
+            kept.hold = Duration::ZERO;
+        }
         let is_large = kept.names.len().max(kept.patterns.len()) > INVALIDATION_NAMES_MAX;
         if kept.clear || is_large { Self::everything() } else { kept }
     }

@@ -68,6 +68,17 @@ async fn what_was_returned_is_still_owed_and_is_sent_by_the_next_shutdown() {
     assert!(store.bytes("k").await.is_none());
 }
 
+/// ★ Or an application would fail whenever it starts.
+#[tokio::test(start_paused = true)]
+async fn what_was_returned_can_be_invalidated_whatever_it_is_made_of() {
+    let (cache, store) = rig();
+    [Op::Invalidate, Op::Close, Op::Sweep].into_iter().for_each(|op| store.fail(op));
+    cache.invalidate(Invalidation::new().tag("t").hold("60s")).await.unwrap_err();
+    cache.invalidate_pattern("k*").await.unwrap_err();
+    let owed = cache.shutdown(Duration::ZERO).await;
+    Cache::in_memory().invalidate(owed).await.unwrap();
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_dropped_shutdown_leaves_what_is_owed_owed() {
     let (cache, store) = owing().await;
