@@ -126,9 +126,10 @@ impl PartitionSet {
     ) -> Result<bool, Error> {
         let (mut cursor, count) = ("0".to_owned(), LIST_KEYS_PER_PAGE.to_string());
         loop {
-            let mut page = reply::words(&self.run(of, &scripts::LIST, &[&cursor, &count], until).await?)?;
+            let page = reply::words(&self.run(of, &scripts::LIST, &[&cursor, &count], until).await?)?;
+            let (next, names) = page.split_first().ok_or_else(reply::unexpected)?;
             let mut by_home = BTreeMap::<u16, Vec<String>>::new();
-            for name in page.drain(1..).filter_map(|name| Name::parse(&name)) {
+            for name in names.iter().filter_map(|name| Name::parse(name)) {
                 let home = self.partitions.home(&name);
                 if !self.partitions.is_home(&name, of) && amiss.contains(&home) {
                     by_home.entry(home).or_default().push(name.as_str().to_owned());
@@ -141,10 +142,10 @@ impl PartitionSet {
             if all_ok(noted).await?.contains(&false) {
                 return Ok(false);
             }
-            cursor = page.pop().ok_or_else(reply::unexpected)?;
-            if cursor == "0" {
+            if next == "0" {
                 return Ok(true);
             }
+            cursor.clone_from(next);
         }
     }
 

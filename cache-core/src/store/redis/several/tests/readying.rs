@@ -22,9 +22,16 @@ fn refusing() -> ScriptedNode {
     node
 }
 
+/// A node whose list is none.
+fn babbling() -> ScriptedNode {
+    let node = forgetful();
+    node.on(&scripts::LIST, &list([]));
+    node
+}
+
 #[tokio::test(start_paused = true)]
 async fn ready_waits_until_the_lists_are_complete() {
-    for node in [forgetful(), refusing()] {
+    for node in [forgetful(), refusing(), babbling()] {
         let mut ready = node.store.ready(LONG);
         assert!(timeout(10 * SECOND, &mut ready).await.is_err(), "they are not complete yet");
         node.tell_state(1, "1");
@@ -34,7 +41,7 @@ async fn ready_waits_until_the_lists_are_complete() {
 
 #[tokio::test(start_paused = true)]
 async fn lists_that_are_not_complete_in_time_are_completed_in_the_background() {
-    for node in [forgetful(), refusing()] {
+    for node in [forgetful(), refusing(), babbling()] {
         node.connect().await.unwrap();
         let begun = clock::now();
         let error = node.store.ready(SECOND).await.unwrap_err();
