@@ -186,7 +186,10 @@ pub async fn run(server: &Server, fills: u64) {
     // The clock.
     assert_eq!(after.keys, 1, "keys are left");
     assert!(after.server_mib < before.server_mib + GROWN_MIB_MAX, "the server has grown");
-    let (third, last) = (&looks[looks.len() / 3], &looks[looks.len() - 1]);
-    assert!(last.process_mib < third.process_mib + GROWN_MIB_MAX, "this process grows");
-    assert!(last.keys < 2 * third.keys, "what is on record grows");
+    let (early, late) = (&looks[..looks.len() / 3], &looks[looks.len() - looks.len() / 3..]);
+    let process_mib = |looks: &[Look]| looks.iter().map(|look| look.process_mib).fold(0.0, f64::max);
+    assert!(process_mib(late) < process_mib(early) + GROWN_MIB_MAX, "this process grows");
+    // How many there are at a time depends on what else the machine does.
+    let keys = |looks: &[Look]| looks.iter().map(|look| look.keys).max();
+    assert!(keys(late) < keys(early).map(|keys| 2 * keys), "what is on record grows");
 }
