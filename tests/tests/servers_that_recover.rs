@@ -152,6 +152,18 @@ each_server! {
         recovers(&cache).await;
     }
 
+    /// A connection from before writes what it finds out, before it fences and removes.
+    async fn a_full_server_whose_reign_began_anew_removes(store: TestStore) {
+        let server = Server::with(store.kind().unwrap(), ServerOptions::new().memory(64 << 20, "noeviction"));
+        let (cache, mut raw) = (ready(&server).await, server.raw().await);
+        for of in [["127.0.0.1", "1"], ["NO", "ONE"]] {
+            raw.command::<()>("REPLICAOF", &of).await;
+        }
+        ready(&server).await.invalidate_key("a:1").await.unwrap();
+        raw.command::<()>("CONFIG", &["SET", "maxmemory", "1"]).await;
+        cache.invalidate_key("a:1").await.unwrap();
+    }
+
     /// Or it would stay full.
     async fn what_has_died_leaves_a_full_server(store: TestStore) {
         let server = Server::with(store.kind().unwrap(), ServerOptions::new().memory(64 << 20, "noeviction"));
