@@ -99,14 +99,19 @@ async fn what_cannot_be_held_is_invalidated_and_said() {
     }
 }
 
-#[tokio::test(start_paused = true)]
-async fn names_for_which_there_is_no_room_are_invalidated_and_held_when_there_is() {
-    let (cache, _) = rig();
+/// Holds as many names as a namespace has room for.
+async fn take_all_room(cache: &Cache, time: &str) {
     for first in (0..CLOSED_NAMES_MAX).step_by(CLOSING_NAMES_MAX) {
         let last = CLOSED_NAMES_MAX.min(first + CLOSING_NAMES_MAX);
         let names = (first..last).map(|number| number.to_string());
-        cache.invalidate(Invalidation::new().tags(names).hold("60s")).await.unwrap();
+        cache.invalidate(Invalidation::new().tags(names).hold(time)).await.unwrap();
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn names_for_which_there_is_no_room_are_invalidated_and_held_when_there_is() {
+    let (cache, _) = rig();
+    take_all_room(&cache, "60s").await;
     call(&cache, 1).await;
     let full = cache.invalidate(Invalidation::new().tag("t").hold("600s")).await.unwrap_err();
     assert_eq!(full.kind(), ErrorKind::Limit);
@@ -122,11 +127,7 @@ async fn names_for_which_there_is_no_room_are_invalidated_and_held_when_there_is
 #[tokio::test(start_paused = true)]
 async fn what_waits_for_room_to_be_held_keeps_nothing_else_owed() {
     let (cache, store) = rig();
-    for first in (0..CLOSED_NAMES_MAX).step_by(CLOSING_NAMES_MAX) {
-        let last = CLOSED_NAMES_MAX.min(first + CLOSING_NAMES_MAX);
-        let names = (first..last).map(|number| number.to_string());
-        cache.invalidate(Invalidation::new().tags(names).hold("600s")).await.unwrap();
-    }
+    take_all_room(&cache, "600s").await;
     cache.invalidate(Invalidation::new().tag("t").hold("600s")).await.unwrap_err();
     store.fail(Op::Invalidate);
     cache.invalidate_key("other").await.unwrap_err();
